@@ -1,0 +1,35 @@
+# Python to start from; everything is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: search install test test-all lint bench ui clean
+
+search: install  ## search the long-tailed digits with the space that ships: the first thing to try
+	$(BIN)/autotricks search --space long_tail.yaml
+
+install: .venv/.installed  ## make .venv and install autotricks with tested versions
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+test: install  ## the default tests, under five minutes on two cores
+	$(BIN)/pytest
+
+test-all: install  ## the slow ones too: faults, whole searches
+	$(BIN)/pytest -m ""
+
+lint: install  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: install  ## the benchmarks that the performance claims rest on
+	$(BIN)/python benchmarks/trainer.py
+
+ui: install  ## MLflow on this folder's runs
+	$(BIN)/autotricks ui
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,126 @@
+"""Window, Use, Bundle: what one training run is made of, with a canonical form and a short hash."""
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import BundleError
+from .trick import Trick
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """`[start, stop)`, the fractions of training in which a trick is active."""
+
+    start: float = 0.0
+    stop: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.stop <= 1:
+            raise BundleError(f"window [{self.start:g}, {self.stop:g}): start and stop must be fractions of "
+                              "training with 0 <= start <= stop <= 1.")
+
+    @property
+    def empty(self) -> bool:
+        """Whether the trick is never active."""
+        return self.start == self.stop
+
+    @property
+    def whole(self) -> bool:
+        """Whether the trick is active from the first step to the last."""
+        return self.start == 0 and self.stop == 1
+
+    def overlaps(self, other: Window) -> bool:
+        """Return whether both windows share a moment of training."""
+        return max(self.start, other.start) < min(self.stop, other.stop)
+
+    def __str__(self) -> str:
+        return f"{self.start:.0%} to {self.stop:.0%}"
+
+
+@dataclass(frozen=True)
+class Use:
+    """A trick and its window."""
+
+    trick: Trick
+    window: Window = Window()
+
+    def document(self) -> dict[str, Any]:
+        """Return the parameters, and the window's edges where they are not those of the whole training."""
+        edges = {"start": self.window.start} if self.window.start > 0 else {}
+        if self.window.stop < 1:
+            edges["stop"] = self.window.stop
+        return {**self.trick.values(), **edges}
+
+    def __str__(self) -> str:
+        return self.trick.name + ("" if self.window.whole else f" [{self.window.start:g}, {self.window.stop:g})")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The uses of one training run with model, epochs, batch size and seed: what a trial trains and is exported.
+
+    Args:
+        uses: Tricks with windows, in any order; the bundle sorts them by name.
+        model: A model by name, see `autotricks.models.build`.
+        epochs: Passes over the training split, >= 1.
+        batch_size: Images a step, over all devices, >= 1.
+        seed: Seed of initialization, sampling and augmentation.
+    """
+
+    uses: tuple[Use, ...] = ()
+    model: str = "resnet8"
+    epochs: int = 27
+    batch_size: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        found = [f"training.{name}: {value!r} is not allowed; {name} must be a whole number >= 1."
+                 for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size))
+                 if not isinstance(value, int) or value < 1]
+        if found:
+            raise BundleError(found)
+        object.__setattr__(self, "uses", tuple(sorted(self.uses, key=lambda use: (use.trick.name, use.window))))
+
+    def document(self) -> dict[str, Any]:
+        """Return the bundle as plain data: what a bundle file holds and what the hash is taken of."""
+        tricks: dict[str, Any] = {}
+        for use in self.uses:
+            if use.trick.name in tricks:
+                raise BundleError(f"{use.trick.name} is used twice; a bundle file holds each trick once.")
+            tricks[use.trick.name] = use.document()
+        return {"model": {"name": self.model}, "tricks": tricks,
+                "training": {"epochs": self.epochs, "batch_size": self.batch_size, "seed": self.seed}}
+
+    @property
+    def hash(self) -> str:
+        """The first twelve hexadecimal digits of the SHA-256 of the canonical JSON form."""
+        text = json.dumps(self.document(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def squeezed(self, epochs: int) -> Bundle:
+        """Return the whole bundle in fewer (or more) epochs: every parameter counted in epochs is scaled with it.
+
+        Windows and schedules are fractions of training and need no change.
+        """
+        if epochs == self.epochs:
+            return self
+        ratio = epochs / self.epochs
+        return replace(self, epochs=epochs, uses=tuple(
+            replace(use, trick=_scaled(use.trick, ratio)) for use in self.uses))
+
+    def names(self) -> tuple[str, ...]:
+        """Return the tricks' names, sorted."""
+        return tuple(use.trick.name for use in self.uses)
+
+    def __str__(self) -> str:
+        return " + ".join(str(use) for use in self.uses) or "no tricks"
+
+
+def _scaled(trick: Trick, ratio: float) -> Trick:
+    changed: Mapping[str, Any] = {name: getattr(trick, name) * ratio for name, parameter in trick.parameters().items()
+                                  if parameter.unit == "epochs"}
+    return replace(trick, **changed) if changed else trick  # type: ignore[type-var]

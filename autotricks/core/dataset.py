@@ -1,0 +1,64 @@
+"""Split and Dataset: images and labels as tensors, ready to train on."""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images and labels of one part of the data.
+
+    Shapes:
+        images: [N, D, H, W], uint8.
+        labels: [N], int64.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device | str) -> Split:
+        """Return the split on a device."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The splits of one data set, with what must be known to repeat and to name them.
+
+    `test` is None for everything a search trains with: only confirmation reads it.
+
+    Args:
+        mean: Mean of each channel of the training split, in [0, 1].
+        std: Standard deviation of each channel, in [0, 1].
+        classes: Names by label.
+        fingerprint: Hash of images, labels and the membership of each split.
+        source: As the user wrote it.
+    """
+
+    train: Split
+    validation: Split
+    test: Split | None
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fingerprint: str
+    source: str
+
+    @property
+    def counts(self) -> Tensor:
+        """Number of training images of each class, [C], int64."""
+        return torch.bincount(self.train.labels, minlength=len(self.classes))
+
+    def without_test(self) -> Dataset:
+        """Return what a search may see."""
+        return replace(self, test=None)
+
+    def to(self, device: torch.device | str) -> Dataset:
+        """Return the data set with train and validation on a device."""
+        return replace(self, train=self.train.to(device), validation=self.validation.to(device))

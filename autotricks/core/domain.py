@@ -1,0 +1,130 @@
+"""Domains to search, legal ranges, and `tunable`, which declares both beside a trick's parameter."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Value = bool | int | float | str
+
+
+class Domain(Protocol):
+    """A set of values to search."""
+
+    def __contains__(self, value: object) -> bool: ...
+
+
+class Legal(Protocol):
+    """A range of values that make sense at all."""
+
+    def __contains__(self, value: object) -> bool: ...
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class Float:
+    """Real numbers from `low` to `high`, both included; `step` makes a grid, `log` samples the logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+    def __contains__(self, value: object) -> bool:
+        return _number(value) and self.low <= value <= self.high  # type: ignore[operator]
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}" + (", log" if self.log else "") + (
+            f", step {self.step:g}" if self.step else "")
+
+
+@dataclass(frozen=True)
+class Int:
+    """Whole numbers from `low` to `high`, both included."""
+
+    low: int
+    high: int
+    log: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        return _number(value) and value == int(value) and self.low <= value <= self.high  # type: ignore
+
+    def __str__(self) -> str:
+        return f"{self.low} to {self.high}, whole" + (", log" if self.log else "")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few values."""
+
+    options: tuple[Value, ...]
+
+    def __init__(self, *options: Value):
+        object.__setattr__(self, "options", options)
+
+    def __contains__(self, value: object) -> bool:
+        return any(value == option and isinstance(value, bool) == isinstance(option, bool) for option in self.options)
+
+    def __str__(self) -> str:
+        return " or ".join(str(option) for option in self.options)
+
+
+@dataclass(frozen=True)
+class Above:
+    """Finite numbers greater than `low`."""
+
+    low: float
+
+    def __contains__(self, value: object) -> bool:
+        return _number(value) and value > self.low  # type: ignore[operator]
+
+    def __str__(self) -> str:
+        return f"> {self.low:g}"
+
+
+@dataclass(frozen=True)
+class Between:
+    """Numbers from `low` to `high`; the ends count unless they are named in `without`."""
+
+    low: float
+    high: float
+    without: tuple[float, ...] = ()
+
+    def __contains__(self, value: object) -> bool:
+        return _number(value) and self.low <= value <= self.high and value not in self.without  # type: ignore[operator]
+
+    def __str__(self) -> str:
+        left = ">" if self.low in self.without else ">="
+        right = "<" if self.high in self.without else "<="
+        upper = "" if math.isinf(self.high) else f" and {right} {self.high:g}"
+        return f"{left} {self.low:g}{upper}"
+
+
+def at_least(low: float) -> Between:
+    """Finite numbers not less than `low`."""
+    return Between(low, math.inf)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What `tunable` declares: search domain, legal range, unit."""
+
+    search: Domain
+    legal: Legal
+    unit: str
+
+
+def tunable(default: Value, *, search: Domain, legal: Legal | None = None, unit: str = "") -> Any:
+    """Declare a parameter of a trick: its default, what to search, what is legal at all, and its unit.
+
+    Args:
+        default: Value when nothing is said; its type is the parameter's type.
+        search: Domain that `{}` in a space file searches.
+        legal: Values that make sense; the search domain if left out.
+        unit: What is counted, e.g. "epochs"; parameters in epochs shrink with a shorter training run.
+    """
+    parameter = Parameter(search, legal if legal is not None else search, unit)
+    return field(default=default, metadata={"parameter": parameter})

@@ -1,0 +1,121 @@
+"""Plan: a bundle checked for conflicts and cut into phases at the window edges. Pure; no tensors."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+from ..errors import BundleError
+from .bundle import Bundle, Use
+from .slots import Slot
+from .trick import Trick
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training, `[start, stop)`, during which the same uses are active."""
+
+    start: float
+    stop: float
+    uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked bundle: what is built once, and its phases in order."""
+
+    bundle: Bundle
+    phases: tuple[Phase, ...]
+    once: tuple[Use, ...]
+
+
+def seated(uses: Iterable[Use], slot: Slot) -> list[Use]:
+    """Return the uses that sit in `slot`, inner to outer, ties by name."""
+    here = [use for use in uses if slot in use.trick.seats]
+    return sorted(here, key=lambda use: (slot.rank(use.trick.seats[slot]), use.trick.name))
+
+
+def plan(bundle: Bundle, defaults: Iterable[Trick] = ()) -> Plan:
+    """Check a bundle and cut it into phases.
+
+    Args:
+        bundle: What to train.
+        defaults: Tricks that take the required seats wherever and whenever the bundle leaves them empty.
+
+    Raises:
+        BundleError: With one line for each conflict or required seat left empty.
+    """
+    found = problems(bundle.uses)
+    if found:
+        raise BundleError(found)
+    active = [use for use in bundle.uses if not use.window.empty]
+    fillers = tuple(Use(trick) for trick in defaults)
+    edges = sorted({0.0, 1.0} | {edge for use in active for edge in (use.window.start, use.window.stop)})
+    phases = []
+    for start, stop in pairwise(edges):
+        uses = tuple(use for use in active if use.window.start <= start and stop <= use.window.stop)
+        phases.append(Phase(start, stop, _filled(uses, fillers, phased=True)))
+    return Plan(bundle, tuple(phases), _filled(tuple(active), fillers, phased=False))
+
+
+def _filled(uses: tuple[Use, ...], fillers: tuple[Use, ...], phased: bool) -> tuple[Use, ...]:
+    """Return the uses and, for each required seat that they leave empty, its filler."""
+    required = {(slot, seat.name) for slot in Slot if slot.phased == phased for seat in slot.seats if seat.required}
+    here = tuple(use for use in uses if any(slot.phased == phased for slot in use.trick.seats))
+    empty = required - {seat for use in here for seat in use.trick.seats.items()}
+    filling = tuple(use for use in fillers if empty & set(use.trick.seats.items()))
+    missing = empty - {seat for use in filling for seat in use.trick.seats.items()}
+    if missing:
+        raise BundleError(f"{slot.value}.{seat} must be taken; no trick is there." for slot, seat in sorted(
+            missing, key=lambda item: (item[0].value, item[1])))
+    return here + filling
+
+
+def problems(uses: Iterable[Use]) -> list[str]:
+    """Return one line for each hard conflict: two tricks in one single seat, a window that cannot be, a trait."""
+    active = [use for use in uses if not use.window.empty]
+    return [*_window_problems(active), *_seat_problems(active), *_trait_problems(active)]
+
+
+def advice(uses: Iterable[Use]) -> list[str]:
+    """Return one cited line for each pair of tricks that the literature advises against."""
+    active = [use for use in uses if not use.window.empty]
+    return [f"{use.trick.name} beside {other.trick.name} is not advised: {word.reason} ({word.source})"
+            for use in active for word in use.trick.advice for other in active
+            if other is not use and word.trait in other.trick.brings and use.window.overlaps(other.window)]
+
+
+def _window_problems(uses: list[Use]) -> Iterator[str]:
+    for use in uses:
+        fixed = [slot.value for slot in use.trick.seats if not slot.phased]
+        if fixed and not use.window.whole:
+            yield (f"{use.trick.name} works in {', '.join(fixed)}, which is built once; it cannot have a window. "
+                   "Drop its start and stop.")
+
+
+def _seat_problems(uses: list[Use]) -> Iterator[str]:
+    for left, right in combinations(uses, 2):
+        for slot in left.trick.seats.keys() & right.trick.seats.keys():
+            seat = slot.seat(left.trick.seats[slot])
+            if seat.single and seat.name == right.trick.seats[slot] and left.window.overlaps(right.window):
+                start = max(left.window.start, right.window.start)
+                stop = min(left.window.stop, right.window.stop)
+                mend = (f"Drop one, or part their windows ({left.trick.name}.stop: 0.5, {right.trick.name}.start: 0.5)."
+                        if slot.phased else "Drop one.")
+                yield (f"{left.trick.name} and {right.trick.name} both take {slot.value}.{seat.name} "
+                       f"for {start * 100:g}-{stop * 100:g}% of training. {mend}")
+
+
+def _trait_problems(uses: list[Use]) -> Iterator[str]:
+    for use in uses:
+        others = [other for other in uses if other is not use and use.window.overlaps(other.window)]
+        for trait in sorted(use.trick.needs, key=lambda trait: trait.name):
+            if not any(trait in other.trick.brings for other in others):
+                yield f"{use.trick.name} needs a trick that brings {_words(trait.name)}; none is active with it."
+        for other in others:
+            for trait in sorted(use.trick.refuses & other.trick.brings, key=lambda trait: trait.name):
+                yield f"{use.trick.name} refuses {other.trick.name}, which brings {_words(trait.name)}. Drop one."
+
+
+def _words(name: str) -> str:
+    return name.lower().replace("_", " ")

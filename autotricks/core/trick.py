@@ -1,0 +1,131 @@
+"""Trick: one training technique with its parameters."""
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+
+from ..errors import BundleError
+from .domain import Choice, Parameter, Value, tunable
+from .slots import Slot
+
+if TYPE_CHECKING:
+    from .run import Run
+
+RESERVED = frozenset({"start", "stop", "always", "name", "seats", "needs", "brings", "refuses", "advice"})
+
+
+class Trait(Enum):
+    """A property of a trick that others may need or refuse, whatever the trick is called."""
+
+    COSINE_HEAD = auto()
+    LOSS_SCALER = auto()
+    REWEIGHTS = auto()       # the loss weighs classes differently
+    RESAMPLES = auto()       # classes are drawn at another rate than they occur
+    REMOVES_PRIOR = auto()   # the loss already corrects for class frequencies
+    MIXES_LABELS = auto()
+    SETS_RATE = auto()       # the learning rate is found or fixed, whatever the optimizer says
+    CYCLES_RATE = auto()     # the schedule brings its own warm-up
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the literature found harmful, not impossible: this trick beside one that brings `trait`."""
+
+    trait: Trait
+    reason: str
+    source: str
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(tunable,))
+class Trick:
+    """One technique: typed, frozen, cited. Write one method for each slot named in `seats`.
+
+    A slot method takes what the slot wraps so far and the run, and returns the same kind of thing: `loss(self,
+    inner, run) -> Loss`. Nothing is mutated and restored; state lives in modules, optimizers and averages alone.
+
+    Raises:
+        TypeError: At import, when seats and methods disagree or a parameter is not declared with `tunable`.
+        BundleError: When a value is outside its legal range.
+    """
+
+    seats: ClassVar[Mapping[Slot, str]] = {}
+    needs: ClassVar[frozenset[Trait]] = frozenset()
+    brings: ClassVar[frozenset[Trait]] = frozenset()
+    refuses: ClassVar[frozenset[Trait]] = frozenset()
+    advice: ClassVar[tuple[Advice, ...]] = ()
+    name: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+        dataclass(frozen=True)(cls)
+        _check_declaration(cls)
+
+    def __post_init__(self) -> None:
+        found = self.problems(self.values())
+        if found:
+            raise BundleError(f"{self.name}.{line}" for line in found)
+
+    @classmethod
+    def parameters(cls) -> dict[str, Parameter]:
+        """Return the declared parameters by name."""
+        return {field.name: field.metadata["parameter"] for field in fields(cls)}  # type: ignore[arg-type]
+
+    @classmethod
+    def defaults(cls) -> dict[str, Value]:
+        """Return the default of each parameter."""
+        return {field.name: field.default for field in fields(cls)}  # type: ignore[arg-type, misc]
+
+    @classmethod
+    def problems(cls, values: Mapping[str, Any]) -> list[str]:
+        """Return one line for each value that is of the wrong type or outside its legal range."""
+        found = []
+        for name, value in values.items():
+            parameter, default = cls.parameters()[name], cls.defaults()[name]
+            if not _fits(value, default):
+                found.append(f"{name}: {value!r} is not {_kind(default)}; {name} must be {parameter.legal}.")
+            elif value not in parameter.legal:
+                unit = f" ({parameter.unit})" if parameter.unit else ""
+                found.append(f"{name}: {value!r} is not allowed; {name} must be {parameter.legal}{unit}.")
+        return found
+
+    def values(self) -> dict[str, Value]:
+        """Return the value of each parameter."""
+        return {name: getattr(self, name) for name in self.parameters()}
+
+    def enter(self, run: Run) -> None:
+        """Act when the trick's window opens."""
+
+    def leave(self, run: Run) -> None:
+        """Act when the trick's window closes."""
+
+
+def _fits(value: object, default: Value) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    if isinstance(default, str):
+        return isinstance(value, str)
+    return isinstance(value, (int, float)) and (isinstance(default, float) or value == int(value))
+
+
+def _kind(default: Value) -> str:
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[type(default)]
+
+
+def _check_declaration(cls: type[Trick]) -> None:
+    """Hold seats, methods and parameters of a new trick against each other."""
+    for slot, seat in cls.seats.items():
+        slot.seat(seat)
+    written = {slot for slot in Slot if slot.value in vars(cls)}
+    if written != set(cls.seats):
+        raise TypeError(f"{cls.__name__}: seats name {sorted(s.value for s in cls.seats)}, "
+                        f"methods are written for {sorted(s.value for s in written)}")
+    for field in fields(cls):  # type: ignore[arg-type]
+        if "parameter" not in field.metadata or field.name in RESERVED:
+            raise TypeError(f"{cls.__name__}.{field.name}: declare it with tunable() under a name not reserved")
+        found = cls.problems({field.name: field.default})
+        legal = field.metadata["parameter"].legal
+        if found or (isinstance(field.default, str) and not isinstance(legal, Choice)):
+            raise TypeError(f"{cls.__name__}: its own default is not legal: {found}")

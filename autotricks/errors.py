@@ -1,0 +1,60 @@
+"""The exceptions of autotricks.
+
+    AutotricksError            exit code 1: the job failed
+    ├── InputError             exit code 2: what was given cannot be used; carries every problem found
+    │   ├── SpaceError         a space or bundle file
+    │   ├── BundleError        tricks that do not fit together
+    │   ├── DataError          images, labels or a data source
+    │   ├── ModelError         an unknown or unusable model
+    │   └── ResourceError      devices, memory or disk asked for that are not there
+    ├── RunError               a run folder: locked, damaged, not resumable
+    └── EngineError            the search engine gave up; finished trials are in the ledger
+"""
+from collections.abc import Iterable
+
+
+class AutotricksError(Exception):
+    """Base of every error that autotricks raises on purpose; its text is one or more clear lines."""
+
+    exit_code = 1
+
+
+class InputError(AutotricksError):
+    """Say what was given, what is allowed and what to do; `problems` holds one line for each."""
+
+    exit_code = 2
+
+    def __init__(self, problems: str | Iterable[str]):
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...]]]:
+        return type(self), (self.problems,)
+
+
+class SpaceError(InputError):
+    """A space or bundle file that does not say what it must."""
+
+
+class BundleError(InputError):
+    """Tricks, windows or values that do not fit together."""
+
+
+class DataError(InputError):
+    """A data source that is missing, empty or unusable."""
+
+
+class ModelError(InputError):
+    """A model that is unknown or does not fit the data."""
+
+
+class ResourceError(InputError):
+    """More devices, memory or disk than there are."""
+
+
+class RunError(InputError):
+    """A run folder that is in use, damaged, or belongs to another search."""
+
+
+class EngineError(AutotricksError):
+    """The search engine stopped; what had finished is in the ledger."""

@@ -1,0 +1,109 @@
+"""Build a model by name: `resnet20`, `timm:NAME`, `torchvision:NAME`, `my.module:function`."""
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import re
+from typing import Any
+
+from torch import nn
+
+from ..errors import ModelError
+from .resnet import ResNet
+
+OWN = ("resnet8", "resnet20", "resnet32", "resnet44", "resnet56")
+_CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def check(name: str, trust: bool = False) -> None:
+    """Check a model's name without importing a model library.
+
+    Args:
+        name: The model.
+        trust: Whether `my.module:function` may be imported.
+
+    Raises:
+        ModelError: When the name cannot be a model.
+    """
+    library, _, rest = name.partition(":")
+    if name in OWN or (library in ("timm", "torchvision") and rest):
+        return
+    if not rest:
+        near = difflib.get_close_matches(name, OWN, 1)
+        hint = f"Did you mean {near[0]}?" if near else f"Ours are {', '.join(OWN)}."
+        raise ModelError(f"model.name: no model is called {name!r}. {hint} "
+                         f"Others: timm:NAME, torchvision:NAME, my.module:function.")
+    if not _CODE.fullmatch(name):
+        raise ModelError(f"model.name: {name!r} is not of the form my.module:function.")
+    if not trust:
+        raise ModelError(f"model.name: {name} is code of yours; allow it with --trust.")
+
+
+def build(name: str, classes: int, channels: int, trust: bool = False) -> nn.Module:
+    """Build a model with fresh weights.
+
+    Args:
+        name: `resnet8` to `resnet56`, `timm:NAME`, `torchvision:NAME`, or `my.module:function`, which is called
+            with `classes` and `channels` and returns a module.
+        classes: Number of classes.
+        channels: Channels of an image.
+        trust: Whether `my.module:function` may be imported.
+
+    Raises:
+        ModelError: When there is no such model or it cannot take these images.
+    """
+    check(name, trust)
+    library, _, rest = name.partition(":")
+    if name in OWN:
+        return ResNet(int(name.removeprefix("resnet")), classes, channels)
+    if library == "timm":
+        return _timm(rest, classes, channels)
+    if library == "torchvision":
+        return _torchvision(rest, classes, channels)
+    return _own_code(name, classes, channels)
+
+
+def _timm(name: str, classes: int, channels: int) -> nn.Module:
+    import timm
+
+    if not timm.is_model(name):
+        raise ModelError(_unknown("timm", name, timm.list_models()))
+    options: dict[str, Any] = {"num_classes": classes, "in_chans": channels, "pretrained": False}
+    if "resnet" in name or "resnext" in name:
+        options["zero_init_last"] = False  # a baseline has no zero-gamma
+    return timm.create_model(name, **options)
+
+
+def _torchvision(name: str, classes: int, channels: int) -> nn.Module:
+    import torchvision.models as zoo
+
+    if name not in zoo.list_models(module=zoo):
+        raise ModelError(_unknown("torchvision", name, zoo.list_models(module=zoo)))
+    if channels != 3:
+        raise ModelError(f"model.name: torchvision:{name} takes images of 3 channels, these have {channels}. "
+                         "Set data.channels: 3, or take the model from timm.")
+    return zoo.get_model(name, weights=None, num_classes=classes)
+
+
+def _own_code(name: str, classes: int, channels: int) -> nn.Module:
+    module, _, function = name.partition(":")
+    try:
+        make = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(f"model.name: {name} cannot be imported: {error}.") from error
+    try:
+        inspect.signature(make).bind(classes=classes, channels=channels)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"model.name: {name} must be a function of classes and channels: {error}.") from error
+    model = make(classes=classes, channels=channels)
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"model.name: {name} returned {type(model).__name__}, not a torch.nn.Module.")
+    return model
+
+
+def _unknown(library: str, name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 3)
+    hint = f"Did you mean {' or '.join(f'{library}:{word}' for word in near)}?" if near else (
+        f"{library} knows {len(known)} models.")
+    return f"model.name: {library} has no model {name!r}. {hint}"

@@ -1,0 +1,76 @@
+"""What a model is worth: accuracy, balanced accuracy, many/medium/few-shot accuracy, calibration error."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..core.dataset import Split
+from ..core.run import Run
+from ..core.slots import Predict
+
+CHUNK = 256             # images a forward pass; larger ones are slower on a CPU
+MANY, FEW = 100, 20     # training images of a class: many-shot above, few-shot below (Liu et al. 2019)
+BINS = 15
+
+
+def evaluate(predict: Predict, split: Split, run: Run) -> Tensor:
+    """Return the figures named by `names`, as one tensor on the device.
+
+    Args:
+        predict: Normalized images to logits.
+        split: What to evaluate on.
+        run: Class counts, mean and deviation.
+    """
+    with torch.inference_mode():
+        logits = torch.cat([predict(normalize(images, run)) for images in split.images.split(CHUNK)])
+        return figures(logits.float(), split.labels, run.counts)
+
+
+def normalize(images: Tensor, run: Run) -> Tensor:
+    """Return uint8 images as normalized float32."""
+    return (images.float() / 255 - run.mean) / run.std
+
+
+def names(counts: Tensor) -> list[str]:
+    """Return the names of the figures, in the order in which `figures` returns them."""
+    return ["loss", "accuracy", "balanced_accuracy", "calibration_error", *groups(counts)]
+
+
+def groups(counts: Tensor) -> dict[str, Tensor]:
+    """Return the classes, [C] bool, that are many-, medium- and few-shot, leaving out groups without a class."""
+    masks = {"many_shot": counts > MANY, "medium_shot": (counts <= MANY) & (counts >= FEW), "few_shot": counts < FEW}
+    return {name: mask for name, mask in masks.items() if bool(mask.any())}
+
+
+def figures(logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    """Return the figures of a set of predictions.
+
+    Shapes:
+        logits: [N, C].
+        labels: [N], int64.
+        counts: [C], training images of each class.
+    """
+    confidence, predicted = logits.softmax(1).max(1)
+    right = (predicted == labels).float()
+    sizes = torch.bincount(labels, minlength=len(counts))
+    recall = torch.bincount(labels, weights=right, minlength=len(counts)) / sizes.clamp(min=1)
+    shown = sizes > 0
+    parts = [F.cross_entropy(logits, labels), right.mean(), recall[shown].mean(),
+             calibration_error(confidence, right)]
+    parts += [recall[mask & shown].mean() for mask in groups(counts).values()]
+    return torch.stack([part.float() for part in parts])
+
+
+def calibration_error(confidence: Tensor, right: Tensor) -> Tensor:
+    """Return the expected calibration error over 15 equal bins of confidence.
+
+    Paper: Guo et al. 2017, https://arxiv.org/abs/1706.04599, equation 3.
+
+    Shapes:
+        confidence: [N], in [0, 1].
+        right: [N], 1 where the prediction is right.
+    """
+    place = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
+    gap = torch.bincount(place, weights=right - confidence, minlength=BINS)
+    return gap.abs().sum() / len(confidence)

@@ -1,0 +1,227 @@
+"""Trainer: phases, epochs, reporting."""
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..core.batch import Batch
+from ..core.dataset import Dataset
+from ..core.plan import Phase, Plan
+from ..core.report import End, Metrics
+from ..core.run import Run, Runtime
+from ..core.slots import Average, Predict, Schedule, Slot
+from .evaluate import evaluate, names, normalize
+from .pipeline import Pipeline, fold, optimizer, pipeline
+
+EXPLODED = 100  # times the loss of guessing, log C
+
+
+class Trainer:
+    """Train a plan's bundle on a data set, one epoch at a time.
+
+    Args:
+        plan: The checked bundle.
+        model: A fresh model; the tricks in the `model` slot are applied to it.
+        dataset: Training and validation split; the test split is never touched.
+        device: Where to train.
+        runtime: How to carry out a step.
+
+    Attributes:
+        end: Why training ended; None while it goes on.
+        epoch: Epochs done.
+        history: Metrics of each epoch.
+        extra_steps: Optimizer steps spent outside the epochs, such as a learning-rate search.
+    """
+
+    def __init__(self, plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device | str = "cpu",
+                 runtime: Runtime = Runtime()):
+        self.plan, self.dataset = plan, dataset.to(device)
+        self.end: End | None = None
+        self.epoch, self.extra_steps = 0, 0
+        self.history: list[Metrics] = []
+        self._phase: Phase | None = None
+        self.run = _run(plan, model.to(device), self.dataset, torch.device(device), runtime)
+        self.run.model = fold(plan.once, Slot.MODEL, self.run.model, self.run)
+        self.run.runtime = fold(plan.once, Slot.RUNTIME, runtime, self.run)
+        if self.run.runtime.channels_last:
+            self.run.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._edges = [round(phase.stop * self.run.steps) for phase in plan.phases]
+        self._pipeline: Pipeline = pipeline(plan.phases[0], self.run)
+        self.run.probe = self._probe
+        groups = [{"params": [weight for weight in self.run.model.parameters() if weight.requires_grad]}]
+        self.optimizer: Optimizer = optimizer(plan.once, groups, self.run)
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.factor: Schedule = fold(plan.once, Slot.SCHEDULE, _constant, self.run)
+        self.average: Average = fold(plan.once, Slot.AVERAGE, None, self.run)
+
+    def epochs(self) -> Iterator[Metrics]:
+        """Train to the end, yielding the metrics of each epoch; stop where training diverges."""
+        while self.end is None and self.epoch < self.plan.bundle.epochs:
+            yield self._train_epoch()
+        self.end = self.end or End.FINISHED
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that is evaluated and exported: the averaged one if there is an average."""
+        return self.average.module if self.average is not None else self.run.model
+
+    @property
+    def spent(self) -> float:
+        """Epochs' worth of optimizer steps so far, learning-rate searches included."""
+        return self.epoch + self.extra_steps / self.run.steps_per_epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the next epoch depends on."""
+        return {"epoch": self.epoch, "extra_steps": self.extra_steps, "rates": self._rates,
+                "micro_batches": self.run.runtime.micro_batches,
+                "end": self.end.value if self.end else None,
+                "history": [(metrics.epoch, metrics.values) for metrics in self.history],
+                "model": self.run.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+                "average": self.average.state_dict() if self.average is not None else None,
+                "generator": self.run.generator.get_state(), "torch": torch.get_rng_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken, bit for bit on a CPU."""
+        self.epoch, self.extra_steps, self._rates = state["epoch"], state["extra_steps"], state["rates"]
+        self.end = End(state["end"]) if state["end"] else None
+        self.history = [Metrics(epoch, values) for epoch, values in state["history"]]
+        self.run.runtime = replace(self.run.runtime, micro_batches=state["micro_batches"])
+        self.run.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.run.generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch"])
+        last = self.epoch * self.run.steps_per_epoch - 1
+        if last >= 0:
+            self._phase = self.plan.phases[self._place(last)]
+            self._pipeline = pipeline(self._phase, self.run)
+
+    def evaluate(self) -> dict[str, float]:
+        """Return the figures on the validation split, by name."""
+        predict: Predict = fold(self.plan.once, Slot.PREDICT, self.evaluated, self.run)
+        self.evaluated.eval()
+        values = evaluate(predict, self.dataset.validation, self.run).tolist()
+        self.run.model.train()
+        return {f"val/{name}": value for name, value in zip(names(self.run.counts), values, strict=True)}
+
+    def _train_epoch(self) -> Metrics:
+        """Train one epoch and read its figures: the only time the device is waited for."""
+        self.run.model.train()
+        first = self.epoch * self.run.steps_per_epoch
+        total, step, stop = torch.zeros((), device=self.run.device), first, first + self.run.steps_per_epoch
+        while step < stop:
+            place = self._place(step)
+            self._enter(self.plan.phases[place])
+            for rows in self._rows(min(stop, self._edges[place]) - step, step):
+                self._set_rate(step)
+                total += self._step(rows)
+                step += 1
+        self.epoch += 1
+        self.run.progress = self.epoch / self.plan.bundle.epochs
+        values = {"train/loss": float(total) / self.run.steps_per_epoch, "train/lr": self.optimizer.param_groups[0]["lr"],
+                  **self.evaluate()}
+        metrics = Metrics(self.epoch, values)
+        if not metrics.finite or values["train/loss"] > EXPLODED * math.log(max(2, self.run.classes)):
+            self.end = End.DIVERGED
+        self.history.append(metrics)
+        return metrics
+
+    def _place(self, step: int) -> int:
+        """Return the number of the phase that a step lies in; window edges are rounded to whole steps."""
+        return next(place for place, edge in enumerate(self._edges) if step < edge)
+
+    def _enter(self, phase: Phase) -> None:
+        """Close and open windows where `phase` is not the one before."""
+        if phase is self._phase:
+            return
+        before = self._phase.uses if self._phase else ()
+        for use in before:
+            if use not in phase.uses:
+                use.trick.leave(self.run)
+        for use in phase.uses:
+            if use not in before:
+                use.trick.enter(self.run)
+        self._phase, self._pipeline = phase, pipeline(phase, self.run)
+
+    def _rows(self, steps: int, first: int) -> Iterator[Tensor]:
+        """Yield the rows of `steps` batches, drawing again where an epoch's order is too short."""
+        size, rows = self.run.batch_size, torch.empty(0, dtype=torch.int64, device=self.run.device)
+        progress = first / self.run.steps
+        while len(rows) < steps * size:
+            rows = torch.cat([rows, self._pipeline.order(progress)])
+        return iter(rows[:steps * size].split(size))
+
+    def _set_rate(self, step: int) -> None:
+        self.run.progress = step / self.run.steps
+        factor = self.factor(self.run.progress)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+
+    def _step(self, rows: Tensor) -> Tensor:
+        loss = self._gradients(self._batch(rows))
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.run.model)
+        return loss
+
+    def _batch(self, rows: Tensor) -> Batch:
+        images = self._pipeline.augment(self.dataset.train.images[rows].float() / 255)
+        images = (images - self.run.mean) / self.run.std
+        if self.run.runtime.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self._pipeline.mix(Batch.plain(images, self.run.labels[rows], rows))
+
+    def _gradients(self, batch: Batch) -> Tensor:
+        """Compute gradients; out of memory, halve the micro-batch and try again."""
+        while True:
+            try:
+                return self._pipeline.gradients(batch)
+            except torch.OutOfMemoryError:
+                pieces = self.run.runtime.micro_batches * 2
+                if pieces > len(batch):
+                    raise
+                self.run.runtime = replace(self.run.runtime, micro_batches=pieces)
+                torch.cuda.empty_cache()
+
+    def _probe(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
+        """Train one step at each rate, from here and with the tricks of the first phase; then undo it all."""
+        model, steps = copy.deepcopy(self.run.model.state_dict()), copy.deepcopy(optimizer.state_dict())
+        generator, largest = self.run.generator.get_state(), max(group["lr"] for group in optimizer.param_groups)
+        shares = [group["lr"] / largest for group in optimizer.param_groups]
+        losses = []
+        for rate, rows in zip(rates, self._rows(len(rates), 0), strict=True):
+            for group, share in zip(optimizer.param_groups, shares, strict=True):
+                group["lr"] = rate * share
+            losses.append(self._gradients(self._batch(rows)))
+            optimizer.step()
+        self.extra_steps += len(rates)
+        self.run.model.load_state_dict(model)
+        optimizer.load_state_dict(steps)
+        self.run.generator.set_state(generator)
+        result: list[float] = torch.stack(losses).tolist()
+        return result
+
+
+def _constant(progress: float) -> float:
+    return 1.0
+
+
+def _run(plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device, runtime: Runtime) -> Run:
+    """Gather what is known before the first step."""
+    bundle, train = plan.bundle, dataset.train
+    size = min(bundle.batch_size, len(train))
+    return Run(
+        model=model, labels=train.labels, counts=dataset.counts.float().to(device),
+        mean=torch.tensor(dataset.mean, device=device).view(-1, 1, 1),
+        std=torch.tensor(dataset.std, device=device).view(-1, 1, 1),
+        image_shape=tuple(train.images.shape[1:]),  # type: ignore[arg-type]
+        batch_size=size, epochs=bundle.epochs, steps_per_epoch=max(1, len(train) // size), device=device,
+        generator=torch.Generator(device).manual_seed(bundle.seed), runtime=runtime)

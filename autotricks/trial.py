@@ -1,0 +1,85 @@
+"""Run one trial: bundle + data + reporter -> result. Pure torch; usable from a notebook."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from .catalog import plan_of
+from .core.bundle import Bundle
+from .core.dataset import Dataset
+from .core.report import End, ListReporter, Metrics, Reporter, Verdict
+from .models import build
+from .trainer import Trainer
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What came of a trial.
+
+    Args:
+        bundle: What was trained.
+        end: Why training ended.
+        history: Metrics of each epoch.
+        epochs: Epochs' worth of optimizer steps spent.
+        seconds: Wall time of training, set-up included.
+        micro_batches: Pieces into which memory forced each batch.
+        model: The trained model, averaged where the bundle averages.
+    """
+
+    bundle: Bundle
+    end: End
+    history: tuple[Metrics, ...]
+    epochs: float
+    seconds: float
+    micro_batches: int
+    model: nn.Module = field(repr=False, compare=False)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures of the last epoch."""
+        return dict(self.history[-1].values) if self.history else {}
+
+
+def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False) -> Trainer:
+    """Seed everything, build the bundle's model and return a trainer that has not started.
+
+    Raises:
+        BundleError: When the bundle's tricks conflict.
+        ModelError: When there is no such model.
+    """
+    plan = plan_of(bundle)
+    torch.manual_seed(bundle.seed)
+    channels = dataset.train.images.shape[1]
+    return Trainer(plan, build(bundle.model, len(dataset.classes), channels, trust), dataset, device)
+
+
+def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None,
+              device: torch.device | str = "cpu", trust: bool = False) -> TrialResult:
+    """Train a bundle on a data set and evaluate it on the validation split after every epoch.
+
+    Args:
+        bundle: Tricks, model, epochs, batch size and seed.
+        dataset: Splits in memory; test is not read.
+        reporter: Hears the metrics of each epoch and may stop the trial.
+        device: Where to train.
+        trust: Whether a model of the form `my.module:function` may be imported.
+
+    Raises:
+        BundleError: When the bundle's tricks conflict.
+        ModelError: When there is no such model.
+    """
+    started, listen = time.monotonic(), reporter or ListReporter()
+    trainer = prepare(bundle, dataset, device, trust)
+    end = None
+    try:
+        for metrics in trainer.epochs():
+            if listen(metrics) is Verdict.STOP and trainer.epoch < bundle.epochs:
+                end = End.STOPPED
+                break
+    except torch.OutOfMemoryError:
+        end = End.OUT_OF_MEMORY
+    return TrialResult(bundle, trainer.end or end or End.FINISHED, tuple(trainer.history), trainer.spent,
+                       time.monotonic() - started, trainer.run.runtime.micro_batches, trainer.evaluated)

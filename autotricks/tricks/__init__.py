@@ -1,0 +1,1 @@
+"""The tricks: one file each, in the folder of its main slot."""

@@ -1,0 +1,37 @@
+"""Cross-entropy: the negative log-probability of the true class."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...core.batch import Batch
+from ...core.run import Run
+from ...core.slots import Loss, Slot
+from ...core.trick import Trick
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return -log softmax(logits) at each label.
+
+    Shapes:
+        logits: [B, C].
+        labels: [B, K], int64.
+        returns: [B, K].
+    """
+    return -torch.log_softmax(logits, 1).gather(1, labels)
+
+
+class CrossEntropy(Trick):
+    """Minimize the negative log-probability that softmax gives to the true class.
+
+    Paper: Bridle 1990, https://doi.org/10.1007/978-3-642-76153-9_28.
+    Cost: none.
+    """
+
+    seats = {Slot.LOSS: "base"}
+
+    def loss(self, inner: Loss, run: Run) -> Loss:
+        """Return the cross-entropy of each sample's mixture of labels."""
+        def mixed(logits: Tensor, batch: Batch) -> Tensor:
+            return batch.mix(cross_entropy(logits, batch.labels))
+        return mixed

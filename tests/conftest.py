@@ -1,0 +1,53 @@
+import torch
+import pytest
+
+from autotricks.core.batch import Batch
+from autotricks.core.dataset import Dataset, Split
+from autotricks.core.run import Run
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def run() -> Run:
+    """A run that nothing has trained in yet: 3 classes of 6, 3 and 1 images, 2 channels of 4 x 4."""
+    return make_run()
+
+
+def make_run(counts=(6, 3, 1), image_shape=(2, 4, 4), batch_size=4, epochs=10, seed=0) -> Run:
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    depth = image_shape[0]
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(depth * image_shape[1] * image_shape[2], len(counts)))
+    return Run(model=model, labels=labels, counts=torch.tensor(counts).float(), mean=torch.full((depth, 1, 1), 0.4),
+               std=torch.full((depth, 1, 1), 0.2), image_shape=image_shape, batch_size=batch_size, epochs=epochs,
+               steps_per_epoch=len(labels) // batch_size, device=torch.device("cpu"),
+               generator=torch.Generator().manual_seed(seed))
+
+
+def make_batch(logit_labels, classes=3, image_shape=(2, 4, 4), seed=0) -> Batch:
+    """A plain batch of random images with the given labels."""
+    labels = torch.as_tensor(logit_labels)
+    images = torch.randn(len(labels), *image_shape, generator=torch.Generator().manual_seed(seed))
+    return Batch.plain(images, labels, torch.arange(len(labels)))
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    """Four classes of striped 8 x 8 images that a small network learns in a few epochs; long-tailed."""
+    return make_dataset()
+
+
+def make_dataset(counts=(48, 24, 12, 6), size=8, channels=1, seed=0) -> Dataset:
+    generator = torch.Generator().manual_seed(seed)
+
+    def split(counts):
+        labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+        images = torch.randint(0, 120, (len(labels), channels, size, size), generator=generator)
+        for place, label in enumerate(labels.tolist()):
+            images[place, :, (label * size // len(counts)):((label + 1) * size // len(counts))] += 90
+        return Split(images.to(torch.uint8), labels)
+
+    train, validation, test = split(counts), split((10,) * len(counts)), split((10,) * len(counts))
+    pixels = train.images.float() / 255
+    return Dataset(train, validation, test, tuple("abcdefghij"[:len(counts)]), tuple(pixels.mean((0, 2, 3)).tolist()),
+                   tuple(pixels.std((0, 2, 3)).tolist()), "made-on-the-spot", "stripes")
