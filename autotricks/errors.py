@@ -1,14 +1,14 @@
 """The exceptions of autotricks.
 
-    AutotricksError            exit code 1: the job failed
-    ├── InputError             exit code 2: what was given cannot be used; carries every problem found
-    │   ├── SpaceError         a space or bundle file
-    │   ├── BundleError        tricks that do not fit together
-    │   ├── DataError          images, labels or a data source
-    │   ├── ModelError         an unknown or unusable model
-    │   └── ResourceError      devices, memory or disk asked for that are not there
-    ├── RunError               a run folder: locked, damaged, not resumable
-    └── EngineError            the search engine gave up; finished trials are in the ledger
+AutotricksError            exit code 1: the job failed
+├── InputError             exit code 2: what was given cannot be used; carries every problem found
+│   ├── SpaceError         a space or bundle file
+│   ├── BundleError        tricks that do not fit together
+│   ├── DataError          images, labels or a data source
+│   ├── ModelError         an unknown or unusable model
+│   └── ResourceError      devices, memory or disk asked for that are not there
+├── RunError               a run folder: locked, damaged, not resumable
+└── EngineError            the search engine gave up; finished trials are in the ledger
 """
 from collections.abc import Iterable
 

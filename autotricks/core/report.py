@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Protocol
 
 
@@ -27,7 +27,7 @@ class Verdict(Enum):
     STOP = "stop"
 
 
-class End(str, Enum):
+class End(StrEnum):
     """Why a trial ended."""
 
     FINISHED = "finished"            # trained to the last epoch
@@ -40,7 +40,8 @@ class End(str, Enum):
 class Reporter(Protocol):
     """Whoever listens to a trial."""
 
-    def __call__(self, metrics: Metrics) -> Verdict: ...
+    def __call__(self, metrics: Metrics) -> Verdict:
+        """Hear the figures of an epoch and say how it goes on."""
 
 
 @dataclass
@@ -50,5 +51,6 @@ class ListReporter:
     reports: list[Metrics] = field(default_factory=list)
 
     def __call__(self, metrics: Metrics) -> Verdict:
+        """Keep the figures; continue."""
         self.reports.append(metrics)
         return Verdict.CONTINUE

@@ -22,6 +22,8 @@ class Runtime:
     micro_batches: int = 1
 
 
+PLAIN = Runtime()
+
 Probe = Callable[[Optimizer, list[float]], list[float]]
 
 
@@ -57,7 +59,7 @@ class Run:
     steps_per_epoch: int
     device: torch.device
     generator: torch.Generator
-    runtime: Runtime = Runtime()
+    runtime: Runtime = PLAIN
     probe: Probe | None = None
     progress: float = 0.0
 

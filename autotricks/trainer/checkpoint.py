@@ -42,3 +42,4 @@ def load(path: Path) -> dict[str, Any]:
         raise RunError(f"{path}: the checkpoint is damaged; its checksum does not match. Train again from the start.")
     state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     return state
+

@@ -15,9 +15,9 @@ from ..core.batch import Batch
 from ..core.dataset import Dataset
 from ..core.plan import Phase, Plan
 from ..core.report import End, Metrics
-from ..core.run import Run, Runtime
+from ..core.run import PLAIN, Run, Runtime
 from ..core.slots import Average, Predict, Schedule, Slot
-from .evaluate import evaluate, names, normalize
+from .evaluate import evaluate, names
 from .pipeline import Pipeline, fold, optimizer, pipeline
 
 EXPLODED = 100  # times the loss of guessing, log C
@@ -41,7 +41,7 @@ class Trainer:
     """
 
     def __init__(self, plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device | str = "cpu",
-                 runtime: Runtime = Runtime()):
+                 runtime: Runtime = PLAIN):
         self.plan, self.dataset = plan, dataset.to(device)
         self.end: End | None = None
         self.epoch, self.extra_steps = 0, 0
@@ -126,8 +126,8 @@ class Trainer:
                 step += 1
         self.epoch += 1
         self.run.progress = self.epoch / self.plan.bundle.epochs
-        values = {"train/loss": float(total) / self.run.steps_per_epoch, "train/lr": self.optimizer.param_groups[0]["lr"],
-                  **self.evaluate()}
+        values = {"train/loss": float(total) / self.run.steps_per_epoch,
+                  "train/lr": self.optimizer.param_groups[0]["lr"], **self.evaluate()}
         metrics = Metrics(self.epoch, values)
         if not metrics.finite or values["train/loss"] > EXPLODED * math.log(max(2, self.run.classes)):
             self.end = End.DIVERGED

@@ -1,0 +1,81 @@
+"""What several tricks draw with: pure functions of an explicit generator, on its device."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_MANY = 2**62  # so many outcomes that a remainder is uniform to one part in 10^12
+
+
+def beta(alpha: float, beta: float, count: int, generator: torch.Generator) -> Tensor:
+    """Draw `count` numbers from Beta(alpha, beta).
+
+    A Beta is X / (X + Y) with X and Y from Gamma distributions. They are drawn in float64: for a small alpha most of
+    X lies below what float32 can hold.
+
+    Args:
+        alpha: First concentration, > 0.
+        beta: Second concentration, > 0.
+        count: How many.
+        generator: Source of randomness; the result is on its device.
+
+    Shapes:
+        returns: [count], in [0, 1].
+    """
+    first, second = (
+        torch._standard_gamma(torch.full((count,), shape, dtype=torch.float64, device=generator.device),
+                              generator=generator) for shape in (alpha, beta))
+    return (first / (first + second)).float()
+
+
+def class_probabilities(counts: Tensor, q: float) -> Tensor:
+    """Return the probability of each class, n^q over the sum of n^q; a class without images gets 0.
+
+    Paper: Kang et al. 2020, https://arxiv.org/abs/1910.09217, equation 1.
+
+    Args:
+        counts: Images of each class n.
+        q: 1 draws classes as often as they occur, 0 all alike, 1/2 by the square root.
+
+    Shapes:
+        counts: [C].
+        returns: [C], sums to 1.
+    """
+    powers = torch.where(counts > 0, counts.double() ** q, 0.0)
+    return (powers / powers.sum()).float()
+
+
+def rows_by_class(labels: Tensor, counts: Tensor, probabilities: Tensor, count: int,
+                  generator: torch.Generator) -> Tensor:
+    """Draw `count` rows with replacement: a class with its probability, then a row uniformly inside the class.
+
+    Args:
+        labels: Label of each row.
+        counts: Rows of each class.
+        probabilities: Of each class, not negative; 0 for a class without rows.
+        count: How many.
+        generator: Source of randomness, on the device of the labels.
+
+    Shapes:
+        labels: [N], int64.
+        counts: [C].
+        probabilities: [C].
+        returns: [count], int64.
+    """
+    sizes = counts.long()
+    grouped, first = labels.argsort(stable=True), sizes.cumsum(0) - sizes
+    drawn = torch.multinomial(probabilities, count, replacement=True, generator=generator)
+    place = torch.randint(_MANY, (count,), generator=generator, device=labels.device) % sizes[drawn]
+    return grouped[first[drawn] + place]
+
+
+def spans(centers: Tensor, lengths: Tensor | int, size: int) -> Tensor:
+    """Return which of `size` places lie in the `lengths` places around each center, clipped at the border.
+
+    Shapes:
+        centers: [B], int64, in [0, size).
+        lengths: [B], int64, in [0, size], or one length for all.
+        returns: [B, size], bool.
+    """
+    places, first = torch.arange(size, device=centers.device), centers - lengths // 2
+    return (places >= first.unsqueeze(1)) & (places < (first + lengths).unsqueeze(1))

@@ -1,0 +1,193 @@
+"""Image files to uint8 arrays, in threads; what cannot be read is set aside with a reason."""
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import DataError
+from .memory import require_images
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # no format whose decoder starts another program
+MAX_PIXELS = 89_478_485                                  # Pillow's own limit, a quarter of a GiB of RGB
+GRAY = ("1", "L", "LA")
+THREADS = 8
+
+
+class Unusable(ValueError):
+    """A file that cannot be a picture, with the reason in words."""
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A file that was left out."""
+
+    path: str
+    reason: str
+
+
+def decode(path: str | Path, size: int | None = None, channels: int | None = None) -> np.ndarray:
+    """Return an image file as uint8 [D, H, W]; of an animation, the first frame.
+
+    The orientation that EXIF asks for is applied, transparency is laid on white, and 16-bit and float values are
+    scaled to 0..255. D is 1 for a gray file and 3 for any other, unless `channels` says otherwise.
+
+    Raises:
+        Exception: Whatever the decoder raises; `reason` puts it into words.
+    """
+    if not os.stat(path).st_size:
+        raise Unusable("empty file")
+    with Image.open(path, formats=FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        if size:
+            image.draft(None, (2 * size, 2 * size))  # JPEG alone: decode fewer pixels, still twice as many as needed
+        image.load()
+        return pixels(_upright(image), size, channels)
+
+
+def pixels(image: Image.Image, size: int | None = None, channels: int | None = None) -> np.ndarray:
+    """Return an image as uint8 [D, H, W], the shorter side resized to `size` and the center cropped."""
+    image = flat(image)
+    if channels:
+        image = image.convert({1: "L", 3: "RGB"}[channels])
+    if size and image.size != (size, size):
+        side = min(image.size)
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        image = image.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
+    values = np.asarray(image)
+    return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def flat(image: Image.Image) -> Image.Image:
+    """Return an image of any mode as L or RGB."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        return Image.fromarray(eight_bits(np.asarray(image)))
+    mode = "L" if image.mode in GRAY else "RGB"
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image.convert(mode)
+
+
+def eight_bits(values: np.ndarray) -> np.ndarray:
+    """Scale 16-bit, 32-bit or float gray values to 0..255, by their type and range and never by their contrast.
+
+    16-bit values are divided by 257. Others are taken as 0..1 (float only), 0..255 or 0..65535, the first that
+    holds the largest value.
+
+    Raises:
+        Unusable: When a value is negative, not finite or above 65535.
+    """
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise Unusable("gray values that are not finite")
+    low, high = values.min(), values.max()
+    if low < 0 or high > 65535:
+        raise Unusable(f"gray values from {low:g} to {high:g}; 0 to 65535 can be scaled")
+    if values.dtype.kind == "f" and high <= 1:
+        scale = 255.0
+    elif values.dtype.itemsize == 2 or high > 255:
+        scale = 1 / 257
+    else:
+        scale = 1.0
+    return np.floor(values.astype(np.float64) * scale + 0.5).astype(np.uint8)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF raises anything, and the picture itself is fine
+        return image
+
+
+def reason(error: Exception) -> str:
+    """Put into a few words why a file cannot be read."""
+    if isinstance(error, Unusable):
+        return str(error)
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    if isinstance(error, UnidentifiedImageError):
+        return f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        return f"more than {MAX_PIXELS:,} pixels"
+    words = (str(error) or type(error).__name__).splitlines()[0]
+    return f"damaged: {words}"
+
+
+def read(paths: Sequence[Path], size: int | None, channels: int | None) -> tuple[list[np.ndarray | None], list[Bad]]:
+    """Decode files in threads.
+
+    Returns:
+        One array for each path, None where the file is bad, and the bad files with reasons.
+
+    Raises:
+        DataError: When the images are of different sizes or more than memory holds.
+    """
+    Image.init()
+    pool = ThreadPoolExecutor(min(THREADS, _cores()))
+    try:
+        with warnings.catch_warnings():  # set for all threads at once: warning filters are shared
+            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            results = pool.map(partial(_attempt, size=size, channels=channels), paths)
+            return gather(results, [str(path) for path in paths])
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def gather(results: Iterable[np.ndarray | Bad], names: Sequence[str]) -> tuple[list[np.ndarray | None], list[Bad]]:
+    """Part arrays from bad files, and stop at the first image of another size than the first.
+
+    Args:
+        results: One for each name, in order.
+        names: For messages.
+
+    Raises:
+        DataError: When the images are of different sizes or more than memory holds.
+    """
+    arrays: list[np.ndarray | None] = []
+    bad: list[Bad] = []
+    first: tuple[str, np.ndarray] | None = None
+    for name, result in zip(names, results):
+        if isinstance(result, Bad):
+            bad.append(result)
+            arrays.append(None)
+            continue
+        if first is None:
+            first = name, result
+            require_images(len(names), result.shape)
+        elif result.shape[1:] != first[1].shape[1:]:
+            raise DataError(f"data.size: images have different sizes ({_sized(*first)}, {_sized(name, result)}). "
+                            "Set data.size to resize them.")
+        arrays.append(result)
+    return arrays, bad
+
+
+def reshaped(images: np.ndarray, size: int | None, channels: int | None) -> Iterator[np.ndarray]:
+    """Yield each of the images, uint8 [N, H, W, D] with D 1 or 3, as uint8 [D, H, W] of the size asked for."""
+    for image in images:
+        yield pixels(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), size, channels)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _attempt(path: Path, size: int | None, channels: int | None) -> np.ndarray | Bad:
+    try:
+        return decode(path, size, channels)
+    except Exception as error:  # a decoder raises anything on a damaged file; none of it may kill a run
+        return Bad(str(path), reason(error))
+
+
+def _sized(name: str, image: np.ndarray) -> str:
+    return f"{Path(name).name} {image.shape[2]} x {image.shape[1]}"

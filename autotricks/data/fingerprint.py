@@ -1,0 +1,39 @@
+"""What names a data set: a hash over pixels, labels and the membership of each split."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from ..core.dataset import Split
+
+
+def digests(images: Tensor) -> list[bytes]:
+    """Return the SHA-256 of the pixels of each image; `images` is uint8 [N, D, H, W]."""
+    return [hashlib.sha256(image.data).digest() for image in images.contiguous().numpy()]
+
+
+def fingerprint(splits: Mapping[str, Split], marks: Mapping[str, Sequence[bytes]], classes: Sequence[str]) -> str:
+    """Return the SHA-256 of a data set: shape, class names, and pixels and label of each row of each split.
+
+    Args:
+        splits: By name; their order does not matter, the order of the rows does.
+        marks: `digests` of the images of each split.
+        classes: Names by label.
+    """
+    whole = hashlib.sha256()
+    for name in classes:
+        whole.update(name.encode("utf-8", "surrogateescape") + b"\0")
+    for name, split in sorted(splits.items()):
+        shape = ",".join(str(number) for number in split.images.shape)
+        whole.update(f"\n{name} {shape}\n".encode())
+        for mark, label in zip(marks[name], split.labels.tolist()):
+            whole.update(mark + label.to_bytes(4, "little"))
+    return whole.hexdigest()
+
+
+def shared(left: Sequence[bytes], right: Sequence[bytes]) -> int:
+    """Return how many images of `right` are, pixel for pixel, in `left` too."""
+    known = set(left)
+    return sum(mark in known for mark in right)

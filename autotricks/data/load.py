@@ -1,0 +1,102 @@
+"""Load a data set: source, labels, splits, long tail, statistics, fingerprint."""
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.dataset import Dataset, Split
+from ..errors import DataError
+from . import long_tail
+from .decode import Bad
+from .fingerprint import digests, fingerprint, shared
+from .labels import encode
+from .settings import Settings
+from .sources import Part, read
+from .splits import hold_out, require
+from .statistics import mean_and_std
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A data set and what is worth telling about it.
+
+    Args:
+        dataset: The splits, in memory.
+        facts: JSON-able: source, fingerprint, classes, counts (by split, images of each class), imbalance (largest
+            class / smallest class of the training split), image_shape (D, H, W), mean, std, duplicates (images
+            of validation and test that are in train too), bad (path and reason of each file left out), seconds.
+    """
+
+    dataset: Dataset
+    facts: dict[str, Any]
+
+
+def load(settings: Settings, trust: bool = False) -> Loaded:
+    """Load the images and labels that the settings name, split, and with the long tail asked for.
+
+    Test is cut first, validation from the rest, and the long tail is made of what remains: neither test nor
+    validation depends on `imbalance`, nor test on `validation`.
+
+    Args:
+        settings: The `data:` section of a space file.
+        trust: Whether a source of the form `my.module:function` may be imported.
+
+    Raises:
+        DataError: When the source is missing, empty, damaged or unusable, or does not fit in memory.
+    """
+    started = time.monotonic()
+    raw = read(settings, trust)
+    classes, labels = encode({name: part.names for name, part in raw.parts.items()}, raw.classes)
+    splits = divided(raw.parts, labels, classes, settings)
+    mean, std = mean_and_std(splits["train"].images)
+    marks = {name: digests(split.images) for name, split in splits.items()}
+    dataset = Dataset(splits["train"], splits["validation"], splits["test"], classes, mean, std,
+                      fingerprint(splits, marks, classes), settings.source)
+    duplicates = {f"train_{name}": shared(marks["train"], marks[name]) for name in ("test", "validation")}
+    return Loaded(dataset, {**_facts(dataset, splits), "duplicates": duplicates, **_bad(raw.bad),
+                            "seconds": round(time.monotonic() - started, 3)})
+
+
+def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tuple[str, ...],
+            settings: Settings) -> dict[str, Split]:
+    """Cut what the source does not bring from the training part, then apply the long tail to the rest."""
+    fractions = {"test": settings.test, "validation": settings.validation}
+    cuts = [name for name in fractions if name not in parts]
+    if cuts:
+        require(labels["train"], classes, cuts)
+    splits = {name: Split(part.images, labels[name]) for name, part in parts.items()}
+    whole = splits["train"]
+    left = torch.arange(len(whole))
+    for name in cuts:
+        stay, out = hold_out(whole.labels[left], fractions[name], settings.seed)
+        splits[name] = _taken(whole, left[out])
+        left = left[stay]
+    if settings.imbalance is not None:
+        left = left[long_tail.rows(whole.labels[left], settings.imbalance, settings.seed)]
+    splits["train"] = _taken(whole, left)
+    shapes = {name: tuple(split.images.shape[1:]) for name, split in splits.items()}
+    if len(set(shapes.values())) > 1:
+        raise DataError(f"data.size: the splits have images of different shapes (D, H, W): {shapes}. "
+                        "Set data.size and data.channels.")
+    return splits
+
+
+def _taken(split: Split, rows: Tensor) -> Split:
+    return split if len(rows) == len(split) else Split(split.images[rows], split.labels[rows])
+
+
+def _facts(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, Any]:
+    counts = {name: torch.bincount(splits[name].labels, minlength=len(dataset.classes)).tolist()
+              for name in ("train", "validation", "test")}
+    return {"source": dataset.source, "fingerprint": dataset.fingerprint, "classes": list(dataset.classes),
+            "counts": counts, "imbalance": max(counts["train"]) / min(counts["train"]),
+            "image_shape": list(dataset.train.images.shape[1:]), "mean": list(dataset.mean), "std": list(dataset.std)}
+
+
+def _bad(files: tuple[Bad, ...]) -> dict[str, Any]:
+    return {"bad": [asdict(file) for file in files]}

@@ -1,0 +1,64 @@
+"""Settings: the `data:` section of a space file, checked."""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import DataError
+
+
+def _whole(value: Any, low: int, high: float = math.inf) -> bool:
+    return type(value) is int and low <= value <= high
+
+
+def _real(value: Any, low: float, high: float = math.inf) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and low <= value <= high
+
+
+LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "source": (lambda value: isinstance(value, str) and bool(value.strip()), "text such as digits or csv:PATH"),
+    "size": (lambda value: value is None or _whole(value, 1), "a whole number of pixels >= 1, or left out"),
+    "channels": (lambda value: value is None or (_whole(value, 1, 3) and value != 2),
+                 "1 (gray) or 3 (color), or left out"),
+    "imbalance": (lambda value: value is None or _real(value, 1), ">= 1 (largest class / smallest class), or left out"),
+    "validation": (lambda value: _real(value, 0, 1) and 0 < value < 1, "a fraction > 0 and < 1"),
+    "test": (lambda value: _real(value, 0, 1) and 0 < value < 1, "a fraction > 0 and < 1"),
+    "seed": (lambda value: _whole(value, 0, 2**32 - 1), "a whole number from 0 to 4294967295"),
+    "max_bad": (lambda value: _real(value, 0, 1), "a share from 0 to 1"),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Say which images to load and how to split them.
+
+    Args:
+        source: Where images and labels come from; see `autotricks.data`.
+        size: Side in pixels: the shorter side is resized to it and the center is cropped. None: as the images are.
+        channels: 1 for gray, 3 for color. None: as the data is.
+        imbalance: Factor n_max / n_min of the exponential long tail of the training split. None: as it is.
+        validation: Fraction of the training images held out where the source has no validation split.
+        test: Fraction of the training images held out, before validation, where the source has no test split.
+        seed: Seed of splits and long tail.
+        max_bad: Share of unreadable files above which loading refuses.
+
+    Raises:
+        DataError: With one line for each value that is not allowed.
+    """
+
+    source: str = "digits"
+    size: int | None = None
+    channels: int | None = None
+    imbalance: float | None = None
+    validation: float = 0.25
+    test: float = 0.25
+    seed: int = 0
+    max_bad: float = 0.01
+
+    def __post_init__(self) -> None:
+        found = [f"data.{name}: {getattr(self, name)!r} is not allowed; {name} must be {words}."
+                 for name, (legal, words) in LEGAL.items() if not legal(getattr(self, name))]
+        if found:
+            raise DataError(found)

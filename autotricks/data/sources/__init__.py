@@ -1,0 +1,64 @@
+"""The sources by name."""
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from ...errors import DataError
+from ..settings import Settings
+from . import csv_table, digits, image_folder, npz, own_code, torchvision_sets
+from .raw import Part, Raw
+
+Reader = Callable[[str, Settings], Raw]
+READERS: dict[str, Reader] = {"digits": digits.read, "image_folder": image_folder.read, "csv": csv_table.read,
+                              "npz": npz.read, "torchvision": torchvision_sets.read}
+FORMS = "digits, image_folder:PATH, csv:PATH, npz:PATH, torchvision:NAME or my.module:function"
+_CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def read(settings: Settings, trust: bool = False) -> Raw:
+    """Read the source that the settings name.
+
+    Raises:
+        DataError: When it is unknown, not trusted, missing or unusable.
+    """
+    check(settings.source, trust)
+    word, _, place = settings.source.partition(":")
+    return READERS[word](place, settings) if word in READERS else own_code.read(settings.source, settings)
+
+
+def check(source: str, trust: bool = False) -> None:
+    """Check the form of a source without reading anything.
+
+    Args:
+        source: As the user wrote it.
+        trust: Whether `my.module:function` may be imported.
+
+    Raises:
+        DataError: When no source is of that form.
+    """
+    word, _, place = source.partition(":")
+    if word in READERS:
+        if bool(place) == (word == "digits"):
+            raise DataError(f"data.source: {source!r}: " + ("digits takes nothing after it." if place else
+                            f"{word} needs a {'name' if word == 'torchvision' else 'path'}; allowed are {FORMS}."))
+        return
+    code, near = _CODE.fullmatch(source), _near(source, word, place)
+    if not code or (near and not trust):
+        raise DataError(f"data.source: no source is called {source!r}.{near} Allowed are {FORMS}.")
+    if not trust:
+        raise DataError(f"data.source: {source} is code of yours; allow it with --trust.")
+
+
+def _near(source: str, word: str, place: str) -> str:
+    path = Path(source)
+    if not place and ("/" in source or path.suffix or path.exists()):
+        kind = {".csv": "csv", ".npz": "npz"}.get(path.suffix.lower(), "image_folder")
+        return f" Did you mean {kind}:{source}?"
+    near = difflib.get_close_matches(word.lower().replace("-", "_"), READERS, 1, 0.7)
+    return f" Did you mean {near[0]}{':' + place if place and near[0] != 'digits' else ''}?" if near else ""
+
+
+__all__ = ["Part", "Raw", "check", "read"]

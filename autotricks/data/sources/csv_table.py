@@ -1,0 +1,57 @@
+"""csv: a table of paths and labels."""
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from ...errors import DataError
+from ..settings import Settings
+from .files import Entry, existing, images_of
+from .raw import SPLIT_WORDS, Raw, clean
+
+SHOWN = 5
+
+
+def read(place: str, settings: Settings) -> Raw:
+    """Read a UTF-8 table with the columns path, label and, if the splits are given, split.
+
+    Paths are relative to the file. Split is train, val (valid, validation) or test.
+
+    Raises:
+        DataError: When a column or value is missing, with the number of the line.
+    """
+    path = existing(place)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.reader(file)
+            header = [word.strip().lower() for word in next(rows, [])]
+            lines = [(rows.line_num, row) for row in rows if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"data.source: {path} is not a table in UTF-8: {error}.") from error
+    missing = [word for word in ("path", "label") if word not in header]
+    if missing:
+        raise DataError(f"data.source: {path} has no column {' and no column '.join(missing)}; its first line says "
+                        f"{','.join(header)[:80]!r}. Columns are path,label or path,label,split.")
+    if not lines:
+        raise DataError(f"data.source: {path} lists no images.")
+    return images_of(_entries(path, header, lines), settings)
+
+
+def _entries(path: Path, header: list[str], lines: list[tuple[int, list[str]]]) -> list[Entry]:
+    entries, found = [], []
+    for number, row in lines:
+        cells = dict(zip(header, (cell.strip() for cell in row)))
+        split = SPLIT_WORDS.get(cells.get("split", "").lower()) if "split" in header else "train"
+        if not cells.get("path") or not cells.get("label"):
+            found.append(f"data.source: {path}:{number}: path or label is empty.")
+        elif split is None:
+            found.append(f"data.source: {path}:{number}: split {cells.get('split', '')!r} is not allowed; "
+                         f"split must be {', '.join(SPLIT_WORDS)}.")
+        else:
+            entries.append(Entry(path.parent / cells["path"], clean(cells["label"]), split))
+    if found:
+        more = [f"data.source: {path}: and {len(found) - SHOWN} more lines."] if len(found) > SHOWN else []
+        raise DataError(found[:SHOWN] + more)
+    if not any(entry.split == "train" for entry in entries):
+        raise DataError(f"data.source: {path} has no line whose split is train.")
+    return entries

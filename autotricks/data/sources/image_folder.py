@@ -1,0 +1,54 @@
+"""image_folder: a folder for each class, with or without folders for the splits above."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...errors import DataError
+from ..settings import Settings
+from .files import Entry, existing, files_under, images_of, visible
+from .raw import SPLIT_WORDS, Raw, clean
+
+
+def read(place: str, settings: Settings) -> Raw:
+    """Read PATH/train/CLASS/* [and PATH/val, PATH/test], or PATH/CLASS/*; files may lie deeper than their class.
+
+    Raises:
+        DataError: When there is no such folder, a class is empty, or the splits are not clear.
+    """
+    root = existing(place)
+    if not root.is_dir():
+        raise DataError(f"data.source: {root} is a file; image_folder needs a folder with a folder for each class.")
+    entries = [entry for split, folder in _splits(root).items() for entry in _entries(folder, split)]
+    return images_of(entries, settings)
+
+
+def _splits(root: Path) -> dict[str, Path]:
+    """Return the folder of each split; `root` itself is the training part where it holds the classes."""
+    folders = [path for path in visible(root) if path.is_dir()]
+    named: dict[str, Path] = {}
+    for path in folders:
+        split = SPLIT_WORDS.get(path.name.lower())
+        if split in named:
+            raise DataError(f"data.source: {named[split]} and {path} are both the {split} split. Keep one.")
+        if split:
+            named[split] = path
+    everything = bool(named) and len(named) == len(folders)
+    if "train" in named and (everything or any(path.is_dir() for path in visible(named["train"]))):
+        return named
+    if everything:
+        raise DataError(f"data.source: {root} has {', '.join(path.name for path in folders)} but no train folder.")
+    return {"train": root}  # a class may be called train or test
+
+
+def _entries(folder: Path, split: str) -> Iterator[Entry]:
+    classes = [path for path in visible(folder) if path.is_dir()]
+    if not classes:
+        mend = "" if split == "train" else f" Without {folder.name}, {split} is split off from train."
+        raise DataError(f"data.source: {folder} holds no folder for a class; {folder}/CLASS/*.jpg is needed.{mend}")
+    for path in classes:
+        files = files_under(path)
+        if not files:
+            raise DataError(f"data.source: the class folder {path} is empty. Add images or remove it.")
+        for file in files:
+            yield Entry(file, clean(path.name), split)

@@ -1,0 +1,108 @@
+"""torchvision: the classification data sets of torchvision, by name."""
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ...errors import DataError
+from ..decode import Bad, gather, pixels, reason
+from ..settings import Settings
+from .raw import SPLIT_WORDS, Part, Raw, clean, refuse_many, stacked
+
+
+def read(place: str, settings: Settings) -> Raw:
+    """Read NAME or NAME:ROOT; ROOT is `~/.cache/autotricks/data` if left out. torchvision downloads what is missing.
+
+    Raises:
+        DataError: When there is no such data set, it cannot be had, or it is none of images and whole-number labels.
+    """
+    name, _, root = place.partition(":")
+    folder = Path(root or os.environ.get("XDG_CACHE_HOME") or "~/.cache", "" if root else "autotricks/data")
+    sets = _sets(name, _maker(name), str(folder.expanduser()))
+    names = {split: [""] * len(images) for split, images in sets.items()}
+    arrays: dict[str, list[np.ndarray | None]] = {}
+    bad: list[Bad] = []
+    for split, images in sets.items():
+        places = [f"{split}[{row}]" for row in range(len(images))]
+        arrays[split], left_out = gather(_images(images, places, names[split], settings), places)
+        bad += left_out
+    refuse_many(bad, sum(len(part) for part in arrays.values()), settings.max_bad)
+    depth = max((array.shape[0] for part in arrays.values() for array in part if array is not None), default=1)
+    parts = {}
+    for split in sets:
+        kept = [name for name, array in zip(names[split], arrays[split]) if array is not None]
+        if not kept:
+            raise DataError(f"data.source: none of the {split} images can be read.")
+        parts[split] = Part(stacked([array for array in arrays.pop(split) if array is not None], depth), kept)
+    return Raw(parts, _classes(sets["train"]), tuple(bad))
+
+
+def _maker(name: str) -> Callable[..., Any]:
+    from torchvision import datasets
+
+    make = getattr(datasets, name, None) if name in datasets.__all__ else None
+    if inspect.isclass(make):
+        return make
+    known = {word.lower(): word for word in datasets.__all__}
+    near = difflib.get_close_matches(name.lower(), known, 1, 0.6)
+    raise DataError(f"data.source: torchvision has no data set {name!r}."
+                    + (f" Did you mean torchvision:{known[near[0]]}?" if near else ""))
+
+
+def _sets(name: str, make: Callable[..., Any], root: str) -> dict[str, Any]:
+    """Return the data set of each split that there is; `train` alone where it has no splits."""
+    known = inspect.signature(make).parameters
+    options: dict[str, Any] = {word: value for word, value in (("root", root), ("download", True)) if word in known}
+    if "train" in known:
+        wanted: Mapping[str, dict[str, Any]] = {"train": {"train": True}, "test": {"train": False}}
+    elif "split" in known:
+        wanted = {word: {"split": word} for word in SPLIT_WORDS}
+    else:
+        wanted = {"train": {}}
+    sets: dict[str, Any] = {}
+    for word, option in wanted.items():
+        try:
+            sets[SPLIT_WORDS[word]] = make(**options, **option)
+        except ValueError as error:
+            if word == "train":
+                raise DataError(f"data.source: torchvision:{name} has no training split: {error}") from error
+        except TypeError as error:
+            raise DataError(f"data.source: torchvision:{name} cannot be loaded by its name alone: {error}") from error
+        except ImportError as error:
+            raise DataError(f"data.source: torchvision:{name} needs a library that is not there: {error}.") from error
+        except (OSError, RuntimeError) as error:
+            words = (str(error) or type(error).__name__).splitlines()[0]
+            raise DataError(f"data.source: torchvision:{name} is not in {root} and cannot be downloaded ({words}). "
+                            "Check the network, or put it there.") from error
+    return sets
+
+
+def _images(source: Any, places: list[str], names: list[str], settings: Settings) -> Iterator[np.ndarray | Bad]:
+    """Yield the pixels of each image and write its label's name into `names`."""
+    classes = _classes(source)
+    for row in range(len(source)):
+        try:
+            image, label = source[row]
+        except Exception as error:  # a damaged file may raise anything
+            yield Bad(places[row], reason(error))
+            continue
+        number = getattr(label, "item", lambda label=label: label)()
+        if not isinstance(image, Image.Image) or type(number) is not int:
+            raise DataError(f"data.source: torchvision:{type(source).__name__} has {type(image).__name__} and "
+                            f"{type(label).__name__}; images with one whole-number label each are needed.")
+        names[row] = classes[number] if classes else str(number)
+        yield pixels(image, settings.size, settings.channels)
+
+
+def _classes(source: Any) -> tuple[str, ...] | None:
+    """Return the names by number, where the data set has distinct ones."""
+    known: Sequence[Any] = getattr(source, "classes", None) or ()
+    names = tuple(clean(", ".join(name) if isinstance(name, tuple) else name) for name in known)
+    return names if names and len(set(names)) == len(names) else None

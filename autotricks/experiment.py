@@ -1,0 +1,285 @@
+"""The use cases: what the command line and the Python API do."""
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from . import export as bundles
+from .core.bundle import Bundle
+from .core.dataset import Dataset
+from .core.report import Reporter
+from .data import Loaded, load as load_data
+from .errors import InputError, ResourceError, RunError
+from .search import folder as folders
+from .search.ledger import Ledger, TrialRecord
+from .search.relay import Relay
+from .search.search import Champion, Listener, Search
+from .search.table import write as write_table
+from .space.load import LoadedBundle, LoadedSpace, load_space
+from .tracking import NullTracker, Tracker
+from .trial import TrialResult, run_trial
+
+ROOT = Path("runs")
+FLUSH = 60.0    # seconds that the end of a search waits for the tracking server
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a search is run, whatever it searches.
+
+    Args:
+        root: Folder of all runs.
+        resume: Folder of the run to continue.
+        address: A Ray cluster; None starts Ray on this machine.
+        seconds: Time after which no further trial begins.
+        tracking: MLflow's address; None is SQLite in `root`, `off` tracks nothing.
+        trust: Whether `my.module:function` may be imported.
+    """
+
+    root: Path = ROOT
+    resume: Path | None = None
+    address: str | None = None
+    seconds: float = math.inf
+    tracking: str | None = None
+    trust: bool = False
+
+
+DEFAULT = Options()
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found and what it cost.
+
+    Args:
+        folder: Where everything lies.
+        champion: The best trial trained to the end; None if there is none.
+        trials: Every trial, from the ledger.
+        baseline: The baseline's score; None if it diverged.
+        seconds: Wall time of this sitting.
+        searching: Wall time from the first trial to the last.
+        training: Time spent training, summed over trials of this sitting.
+        slots: Trials at a time.
+        notices: What went wrong without stopping the search.
+    """
+
+    folder: Path
+    champion: Champion | None
+    trials: tuple[TrialRecord, ...]
+    baseline: float | None
+    seconds: float
+    searching: float
+    training: float
+    slots: int
+    epochs: int
+    notices: tuple[str, ...] = ()
+
+    @property
+    def spent(self) -> float:
+        """Epochs spent, every restart counted."""
+        return sum(trial.epochs for trial in self.trials)
+
+    @property
+    def share(self) -> float:
+        """Epochs spent as a share of training every trial in full."""
+        return self.spent / (self.epochs * max(1, len(self.trials)))
+
+    @property
+    def efficiency(self) -> float:
+        """Training time over slots times wall time of the searching."""
+        return self.training / (self.slots * self.searching) if self.searching else 0.0
+
+
+@dataclass
+class _Clock:
+    """Listens for when the first trial begins and the last ends, and adds up training time."""
+
+    first: float | None = None
+    last: float = 0.0
+    training: float = 0.0
+
+    def started(self, trial: Any) -> None:
+        self.first = self.first or time.monotonic()
+
+    def reached(self, trial: Any, outcome: Any, budget: int, score: float | None) -> None:
+        self.training += outcome.seconds
+
+    def ended(self, trial: Any, end: Any, score: float | None) -> None:
+        self.last = time.monotonic()
+
+
+def cores() -> int:
+    """Return the cores that this process may use, by affinity and the container's limit."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(count, int(int(quota) / int(period)))) if quota != "max" else count
+    except (OSError, ValueError):
+        return count
+
+
+def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
+    """Return how many trials run at a time on this machine, before anything heavy starts.
+
+    Raises:
+        ResourceError: When one trial asks for more than there is.
+    """
+    wanted, settings = loaded.document.resources, loaded.document.search
+    if address and settings.engine == "ray":
+        return settings.parallel or 1
+    found, here = [], cores()
+    if wanted.cpus > here:
+        found.append(loaded.tree.problem(("resources", "cpus"), f"{wanted.cpus:g} cores a trial, but this machine "
+                                         f"offers {here}. Lower it, or name a cluster with --address."))
+    slots = max(1, int(here / wanted.cpus + 1e-9))
+    if wanted.gpus:
+        import torch
+
+        gpus = torch.cuda.device_count()
+        if wanted.gpus > gpus:
+            found.append(loaded.tree.problem(("resources", "gpus"), f"{wanted.gpus:g} GPUs a trial, but this machine "
+                                             f"has {gpus}. Set resources.gpus: 0, or name a cluster with --address."))
+        slots = min(slots, max(1, int(gpus / wanted.gpus + 1e-9)))
+    if found:
+        raise ResourceError(found)
+    return min(slots, settings.parallel or slots, settings.trials)
+
+
+def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[Listener] = ()) -> SearchResult:
+    """Search a space and leave everything in a run folder: ledger, champion, table, tracking.
+
+    Raises:
+        InputError: When space, data, resources or folder cannot be used; nothing has been trained then.
+        EngineError: When the engine gives up; the ledger holds what had finished.
+    """
+    started = time.monotonic()
+    slots = check_resources(loaded, options.address)
+    folder = options.resume or folders.create(options.root, loaded.document.name)
+    with folders.locked(folder):
+        tracker = _tracker(loaded, options)
+        data = _data(loaded, folder, options)
+        ledger = Ledger(folder / folders.LEDGER)
+        clock, notices = _Clock(), ["the ledger's last line was torn and has been dropped"] if ledger.torn else []
+        relay = Relay(tracker, loaded, data.facts, folder.name)
+        deadline = started + options.seconds
+        hunt = Search(loaded, ledger, [clock, relay, *listeners], deadline,
+                      lambda champion: _keep(folder, loaded, data, champion))
+        try:
+            _run(hunt, data.dataset, folder, slots, options)
+        finally:
+            write_table(folder / folders.TABLE, hunt.records())
+            ledger.close()
+        relay.finish(folder, hunt.champion)
+        notices += [line for line in [tracker.close(FLUSH)] if line]
+    baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
+    return SearchResult(folder, hunt.champion, tuple(hunt.records()),
+                        baseline.score(loaded.document.objective.metric) if baseline else None,
+                        time.monotonic() - started, clock.last - (clock.first or clock.last), clock.training, slots,
+                        loaded.document.training.epochs, tuple(notices))
+
+
+def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
+    """Return the space of a run to continue; only trials, time and parallelism may differ.
+
+    Raises:
+        RunError: When the folder holds no run or the overrides change what was searched.
+    """
+    if not (folder / folders.SPACE).exists():
+        raise RunError(f"{folder}: holds no {folders.SPACE}; it is not the folder of a run.")
+    allowed = ("search.trials", "search.parallel", "search.engine")
+    for text in overrides:
+        if text.split("=")[0] not in allowed:
+            raise RunError(f"--set {text}: a resumed search may change {', '.join(allowed)} alone. "
+                           "Start a new search for the rest.")
+    return load_space(folder / folders.SPACE, overrides, trust)
+
+
+def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None, device: str = "cpu",
+          trust: bool = False) -> TrialResult:
+    """Train an exported bundle on the data that it names and write bundle and weights to a folder.
+
+    Raises:
+        InputError: When the bundle names no data, or the data, model or device cannot be used.
+    """
+    if loaded.document.data is None:
+        raise InputError(f"{loaded.document.name}: names no data. Add a data section, or give --data SOURCE.")
+    data = load_data(loaded.document.data.settings(), trust)
+    result = run_trial(loaded.bundle, data.dataset, reporter, device, trust)
+    target.mkdir(parents=True, exist_ok=True)
+    settings = loaded.document.data.model_dump(mode="json", exclude_none=True)
+    document = bundle_document(loaded.document.name, settings, data, loaded.bundle, {"metrics": result.metrics})
+    bundles.write(target, document, bundles.weights_of(result.model))
+    return result
+
+
+def bundle_document(name: str, settings: dict[str, Any], data: Loaded, bundle: Bundle,
+                    result: dict[str, Any]) -> dict[str, Any]:
+    """Return what a bundle file holds: all that production training and prediction need."""
+    facts = data.facts
+    return {"name": name, "data": settings, "classes": facts["classes"],
+            "images": {"shape": facts["image_shape"], "mean": facts["mean"], "std": facts["std"]},
+            **bundle.document(), "result": {"fingerprint": facts["fingerprint"], **result}}
+
+
+def _data(loaded: LoadedSpace, folder: Path, options: Options) -> Loaded:
+    """Load the data; write space and data facts into a new folder, or hold them against those of an old one."""
+    data = load_data(loaded.document.data.settings(), options.trust)
+    names, metric = _figures(data.dataset), loaded.document.objective.metric
+    if metric not in names:
+        raise InputError(loaded.tree.problem(("objective", "metric"), f"{metric} does not exist for this data: no "
+                                             f"class has so many or so few images. It has {', '.join(names)}."))
+    path = folder / folders.DATA
+    if path.exists():
+        import json
+
+        before = json.loads(path.read_text("utf-8"))["fingerprint"]
+        if before != data.facts["fingerprint"]:
+            raise RunError(f"{folder}: its data had the fingerprint {before[:12]}, the data now has "
+                           f"{data.facts['fingerprint'][:12]}. Restore the data, or start a new search.")
+    folders.write_json(path, data.facts)
+    (folder / folders.SPACE).write_text(bundles.text(loaded.resolved), "utf-8")
+    return replace(data, dataset=data.dataset.without_test())
+
+
+def _figures(dataset: Dataset) -> list[str]:
+    from .trainer.evaluate import names
+
+    return ["train/loss", *(f"val/{name}" for name in names(dataset.counts.float()))]
+
+
+def _keep(folder: Path, loaded: LoadedSpace, data: Loaded, champion: Champion) -> None:
+    """Write a new champion into the run's folder."""
+    document = loaded.document
+    settings = document.data.model_dump(mode="json", exclude_none=True)
+    result = {"trial": champion.trial.number, "score": champion.score, "metric": document.objective.metric,
+              "threads": max(1, int(document.resources.cpus)), "metrics": champion.metrics}
+    content = bundle_document(document.name, settings, data, champion.trial.bundle, result)
+    bundles.write(folder, content, champion.weights,
+                  f"The best bundle of {folder.name}: trial {champion.trial.number}.\n"
+                  f"Train it: autotricks train {bundles.BUNDLE}")
+
+
+def _tracker(loaded: LoadedSpace, options: Options) -> Tracker:
+    if options.tracking == "off":
+        return NullTracker()
+    from .tracking.mlflow import MlflowTracker, default_uri
+
+    options.root.mkdir(parents=True, exist_ok=True)
+    return MlflowTracker(options.tracking or default_uri(options.root), options.root / "artifacts")
+
+
+def _run(hunt: Search, dataset: Dataset, folder: Path, slots: int, options: Options) -> None:
+    if hunt.settings.engine == "local":
+        from .search import local
+
+        local.run(hunt, dataset, slots, options.trust)
+        return
+    from .search import ray_tune
+
+    ray_tune.connect(options.address, cores())
+    ray_tune.run(hunt, dataset, folder, hunt.settings.parallel, options.trust)

@@ -1,0 +1,81 @@
+"""Bundle files: `champion.yaml` and its weights in safetensors, written whole or not at all."""
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from ..errors import RunError
+
+BUNDLE, WEIGHTS = "champion.yaml", "champion.safetensors"
+_FLAT = 100   # characters of a line within which a mapping stays on one line
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes short lists on one line and never uses aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write everything out."""
+        return True
+
+
+_Dumper.add_representer(list, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:seq", data, True))
+
+
+def text(document: Mapping[str, Any], header: str = "") -> str:
+    """Return a bundle or space document as YAML with a comment above it."""
+    comment = "".join(f"# {line}\n" for line in header.splitlines())
+    return comment + yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, width=_FLAT, allow_unicode=True)
+
+
+def write(folder: Path, document: Mapping[str, Any], weights: bytes, header: str = "") -> None:
+    """Write the weights, then the bundle file that names them."""
+    _write(folder / WEIGHTS, weights)
+    _write(folder / BUNDLE, text(document, header).encode())
+
+
+def copy(run: Path, target: Path) -> list[Path]:
+    """Copy a run's champion, bundle and weights, into a folder; return the files written.
+
+    Raises:
+        RunError: When the run has no champion.
+    """
+    if not (run / BUNDLE).exists():
+        raise RunError(f"{run}: holds no {BUNDLE}; no trial of this search was trained to the end.")
+    target.mkdir(parents=True, exist_ok=True)
+    return [Path(shutil.copy2(run / name, target / name)) for name in (BUNDLE, WEIGHTS) if (run / name).exists()]
+
+
+def weights_of(model: nn.Module) -> bytes:
+    """Return a model's weights and buffers in the safetensors format."""
+    return save({name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()})
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the weights of a safetensors file.
+
+    Raises:
+        RunError: When the file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such file. The weights lie beside the bundle file.") from None
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path}: the weights cannot be read: {error}.") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

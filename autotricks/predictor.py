@@ -1,0 +1,73 @@
+"""Predictor: an exported bundle and its weights, as something that names what is on a picture."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .catalog import bundle_from, plan_of
+from .core.run import Run
+from .core.slots import Slot
+from .errors import DataError
+from .export import BUNDLE, WEIGHTS, read_weights
+from .models import build
+from .trainer.pipeline import fold
+
+
+class Predictor:
+    """Maps images to class probabilities, preprocessing included.
+
+    Args:
+        folder: Holds `champion.yaml` and `champion.safetensors`.
+        trust: Whether a model of the form `my.module:function` may be imported.
+
+    Attributes:
+        classes: Names, in the order of the probabilities.
+        shape: (D, H, W) of an image.
+    """
+
+    def __init__(self, folder: Path, trust: bool = False):
+        document = yaml.safe_load((folder / BUNDLE).read_text("utf-8"))
+        images = document["images"]
+        self.classes, self.shape = list(document["classes"]), tuple(images["shape"])
+        self._mean, self._std = (torch.tensor(images[name]).view(-1, 1, 1) for name in ("mean", "std"))
+        plan = plan_of(bundle_from(document))
+        model: nn.Module = build(document["model"]["name"], len(self.classes), self.shape[0], trust)
+        nothing = torch.zeros(len(self.classes))
+        run = Run(model, nothing.long(), nothing, self._mean, self._std, self.shape,  # type: ignore[arg-type]
+                  plan.bundle.batch_size, plan.bundle.epochs, 1, torch.device("cpu"), torch.Generator())
+        self._model = fold(plan.once, Slot.MODEL, model, run)
+        self._model.load_state_dict(read_weights(folder / WEIGHTS))
+        self._model.eval()
+        self._logits = fold(plan.once, Slot.PREDICT, self._model, run)
+
+    def predict(self, images: NDArray[np.uint8], params: Any = None) -> NDArray[np.float32]:
+        """Return the probability of each class.
+
+        Shapes:
+            images: [N, H, W, D] or, with one channel, [N, H, W]; uint8.
+            returns: [N, C], float32.
+
+        Raises:
+            DataError: When the images are not of the shape that the model was trained on.
+        """
+        array = np.asarray(images)
+        array = array[..., None] if array.ndim == 3 else array
+        depth, height, width = self.shape
+        if array.shape[1:] != (height, width, depth) or array.dtype != np.uint8:
+            raise DataError(f"images: got {array.dtype} of shape {tuple(array.shape)}; expected uint8 of shape "
+                            f"(N, {height}, {width}, {depth}).")
+        pixels: Tensor = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2).float() / 255
+        with torch.inference_mode():
+            probabilities: NDArray[np.float32] = self._logits((pixels - self._mean) / self._std).softmax(1).numpy()
+        return probabilities
+
+
+def _load_pyfunc(path: str) -> Predictor:
+    """Load the model that MLflow registered: the folder of a bundle."""
+    return Predictor(Path(path))

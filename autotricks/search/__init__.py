@@ -1,0 +1,1 @@
+"""The search: rungs, choosing, ledger, and the two engines. The only importer of ray and optuna."""

@@ -1,0 +1,145 @@
+"""Chooser: which bundle to try next, by Optuna over the conditional space."""
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from itertools import islice
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
+
+from ..core.bundle import Bundle
+from ..core.domain import Choice, Domain, Float, Int, Value
+from ..errors import SpaceError
+from ..space import Space
+from .ledger import TrialRecord
+
+Picks = dict[str, Value]
+
+
+class Chooser:
+    """Proposes bundles and learns from their scores.
+
+    A trial that stopped at a rung is told to Optuna as pruned, with its scores at each budget; one that diverged as
+    pruned without any, which TPE ranks last. Each proposal draws from a generator seeded by the search's seed and
+    the trial's number, so that the same history leads to the same proposal.
+
+    Args:
+        space: Where to draw from.
+        sampler: `tpe`, `random` or `grid`.
+        seed: Seed of the search.
+        maximize: Whether a larger score is better.
+        trials: Trials planned; a grid ends earlier where it is smaller.
+    """
+
+    def __init__(self, space: Space, sampler: str, seed: int, maximize: bool, trials: int):
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._space, self._sampler, self._seed = space, sampler, seed
+        self._study = optuna.create_study(direction="maximize" if maximize else "minimize")
+        self._open: dict[int, optuna.Trial] = {}
+        self._grid = list(islice(space.choices(), trials)) if sampler == "grid" else []
+        if sampler == "grid":
+            _check_grid(space)
+
+    def propose(self, number: int, place: int) -> tuple[Bundle, Picks] | None:
+        """Return a bundle and the picks that drew it; None when a grid is exhausted.
+
+        Args:
+            number: Number of the trial.
+            place: How many trials were proposed before, start trials left out.
+        """
+        if self._sampler == "grid":
+            if place >= len(self._grid):
+                return None
+            self._study.enqueue_trial(self._grid[place])
+        return self._ask(number)
+
+    def adopt(self, number: int, bundle: Bundle) -> Picks | None:
+        """Take in a bundle that somebody else proposed; return its picks, None where the space does not hold it."""
+        picks = self._space.locate(bundle)
+        if picks is not None:
+            self._study.enqueue_trial(picks)
+            self._ask(number)
+        return picks
+
+    def report(self, number: int, budget: int, score: float) -> None:
+        """Learn a score at a rung."""
+        if number in self._open and math.isfinite(score):
+            self._open[number].report(score, budget)
+
+    def tell(self, number: int, score: float | None, complete: bool) -> None:
+        """Learn that a trial ended; `complete` if it was trained to the end."""
+        trial = self._open.pop(number, None)
+        if trial is None:
+            return
+        if complete and score is not None and math.isfinite(score):
+            self._study.tell(trial, score)
+        else:
+            self._study.tell(trial, state=TrialState.PRUNED)
+
+    def replay(self, trials: Iterable[TrialRecord], metric: str) -> None:
+        """Learn what a ledger says of trials that ended."""
+        for trial in trials:
+            if trial.picks is None:
+                continue
+            scores = {line["budget"]: line["metrics"].get(metric) for line in trial.rungs}
+            known = {budget: score for budget, score in scores.items() if score is not None}
+            complete = trial.end == "finished" and bool(known)
+            self._study.add_trial(optuna.create_trial(
+                state=TrialState.COMPLETE if complete else TrialState.PRUNED,
+                value=known[max(known)] if complete else None,
+                params=trial.picks, distributions=self._distributions(trial.picks), intermediate_values=known))
+
+    def _ask(self, number: int) -> tuple[Bundle, Picks]:
+        self._study.sampler = self._seeded(number)
+        trial = self._study.ask()
+        self._open[number] = trial
+        bundle = self._space.draw(lambda name, domain: _suggest(trial, name, domain))
+        return bundle, dict(trial.params)
+
+    def _seeded(self, number: int) -> BaseSampler:
+        seed = int.from_bytes(hashlib.sha256(f"{self._seed}/{number}".encode()).digest()[:4], "big")
+        if self._sampler != "tpe":
+            return RandomSampler(seed=seed)
+        return TPESampler(seed=seed, n_startup_trials=8, multivariate=True, group=True, constant_liar=True,
+                          warn_independent_sampling=False)
+
+    def _distributions(self, picks: Mapping[str, Value]) -> dict[str, BaseDistribution]:
+        found: dict[str, BaseDistribution] = {}
+
+        def follow(name: str, domain: Domain) -> Value:
+            found[name] = _distribution(domain)
+            return picks[name]
+
+        self._space.draw(follow)
+        return found
+
+
+def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
+    if isinstance(domain, Choice):
+        return trial.suggest_categorical(name, domain.options)
+    if isinstance(domain, Int):
+        return trial.suggest_int(name, domain.low, domain.high, log=domain.log)
+    assert isinstance(domain, Float)
+    return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
+
+
+def _distribution(domain: Domain) -> BaseDistribution:
+    if isinstance(domain, Choice):
+        return CategoricalDistribution(domain.options)
+    if isinstance(domain, Int):
+        return IntDistribution(domain.low, domain.high, log=domain.log)
+    assert isinstance(domain, Float)
+    return FloatDistribution(domain.low, domain.high, step=domain.step, log=domain.log)
+
+
+def _check_grid(space: Space) -> None:
+    """Refuse a grid over ranges that have no steps."""
+    endless = [f"tricks.{entry.name}.{name}: a grid cannot walk {domain}. Use choice, quniform or randint."
+               for entry in space.entries for name, domain in entry.domains.items()
+               if (isinstance(domain, Float) and not domain.step) or (isinstance(domain, Int) and domain.log)]
+    if endless:
+        raise SpaceError(endless)

@@ -1,0 +1,107 @@
+"""Climb: one trial going up the rungs, in whichever process trains it."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..core.bundle import Bundle
+from ..core.dataset import Dataset, Split
+from ..core.report import End
+from ..export import weights_of
+from ..trainer import Trainer
+from ..trial import prepare
+
+
+@dataclass(frozen=True)
+class Course:
+    """What all climbs of a search share.
+
+    Args:
+        budgets: Epochs of each rung, rising.
+        compressed: Whether each rung trains the whole bundle squeezed into its budget; else a rung is a stretch of
+            one long training run.
+        device: Where to train.
+        trust: Whether the model may be code of the user's.
+    """
+
+    budgets: tuple[int, ...]
+    compressed: bool = True
+    device: str = "cpu"
+    trust: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial reached at one rung.
+
+    Args:
+        rung: Number of the rung, from 0.
+        end: Set where the trial cannot go on: finished, diverged, out of memory.
+        metrics: Figures of the last epoch.
+        curve: Figures of every epoch since the rung before.
+        epochs: Epochs' worth of steps spent for this rung.
+        seconds: Wall time of training it.
+        weights: The trained model as safetensors, at the last rung alone.
+    """
+
+    rung: int
+    end: End | None
+    metrics: dict[str, float]
+    curve: list[dict[str, float]]
+    epochs: float
+    seconds: float
+    weights: Any = field(default=None, repr=False)
+
+
+class Climb:
+    """Trains one bundle rung by rung."""
+
+    def __init__(self, bundle: Bundle, course: Course, dataset: Dataset):
+        self.bundle, self.course, self._dataset = bundle, course, dataset
+        self._trainer: Trainer | None = None
+
+    def reach(self, rung: int) -> Outcome:
+        """Train up to a rung and return what was reached."""
+        started, budget = time.monotonic(), self.course.budgets[rung]
+        trainer, before = self._prepared(budget)
+        first = len(trainer.history)
+        end = None
+        try:
+            for report in trainer.epochs():
+                if report.epoch == budget:
+                    break
+        except torch.OutOfMemoryError:
+            end = End.OUT_OF_MEMORY
+        last = rung + 1 == len(self.course.budgets)
+        end = end or (End.DIVERGED if trainer.end is End.DIVERGED else End.FINISHED if last else None)
+        curve = [{"epoch": metrics.epoch, **metrics.values} for metrics in trainer.history[first:]]
+        weights = weights_of(trainer.evaluated) if end is End.FINISHED else None
+        metrics = dict(trainer.history[-1].values) if curve else {}
+        return Outcome(rung, end, metrics, curve, trainer.spent - before, time.monotonic() - started, weights)
+
+    def _prepared(self, budget: int) -> tuple[Trainer, float]:
+        """Return a trainer for the next rung and the epochs it has spent already."""
+        if self.course.compressed:
+            return prepare(self.bundle.squeezed(budget), self._dataset, self.course.device, self.course.trust), 0.0
+        if self._trainer is None:
+            self._trainer = prepare(self.bundle, self._dataset, self.course.device, self.course.trust)
+            return self._trainer, 0.0
+        return self._trainer, self._trainer.spent
+
+
+
+
+def arrays(dataset: Dataset) -> dict[str, Any]:
+    """Return a data set as NumPy arrays and plain values: what travels between processes without a copy."""
+    return {"train": (dataset.train.images.numpy(), dataset.train.labels.numpy()),
+            "validation": (dataset.validation.images.numpy(), dataset.validation.labels.numpy()),
+            "rest": (dataset.classes, dataset.mean, dataset.std, dataset.fingerprint, dataset.source)}
+
+
+def from_arrays(parts: dict[str, Any]) -> Dataset:
+    """Return the data set that `arrays` took apart, without its test split."""
+    train, validation = (Split(*(torch.from_numpy(array) for array in parts[name])) for name in ("train", "validation"))
+    return Dataset(train, validation, None, *parts["rest"])

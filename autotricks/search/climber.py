@@ -1,0 +1,46 @@
+"""Climber: the actor in which Ray Tune trains trials, one after another, keeping torch and the data loaded."""
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import ray
+import torch
+from ray.tune import Trainable
+
+from ..catalog import bundle_from
+from ..core.report import End
+from .climb import Climb, Course, from_arrays
+
+OUTCOME = "outcome"
+
+
+class Climber(Trainable):  # type: ignore[misc]
+    """Each `step` reaches one rung; `reset_config` takes the next trial into the same process."""
+
+    def setup(self, config: dict[str, Any], shared: Any = None, course: Course | None = None,
+              threads: int = 1) -> None:
+        """Load the data once and begin the first trial."""
+        assert shared is not None and course is not None
+        torch.set_num_threads(threads)
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        self._course, self._dataset = course, from_arrays(shared)
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin another trial; nothing of the last one is left."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train up to the next rung."""
+        outcome = self._climb.reach(self._rung)
+        self._rung += 1
+        weights = ray.put(outcome.weights) if outcome.weights is not None else None
+        fields = {name: getattr(outcome, name) for name in ("rung", "metrics", "curve", "epochs", "seconds")}
+        return {OUTCOME: [{**fields, "end": outcome.end.value if outcome.end else None, "weights": weights}],
+                "done": outcome.end in (End.FINISHED, End.DIVERGED, End.OUT_OF_MEMORY)}
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._rung = config["first"]
+        self._climb = Climb(bundle_from(config["bundle"]), self._course, self._dataset)

@@ -1,0 +1,139 @@
+"""The ledger: one line of JSON for each thing that happened, on disk before anybody else hears of it."""
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError
+
+Line = dict[str, Any]
+
+
+class Ledger:
+    """Appends lines to `trials.jsonl`; one writer only, which holds the run folder's lock.
+
+    Kinds of line: `trial` (a bundle is about to be trained), `rung` (its figures at a budget), `end` (and why).
+    Every line carries a sequence number and the first 16 digits of the SHA-256 of its other fields.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.lines, self.torn = read(path) if path.exists() else ([], False)
+        if self.torn:
+            self._rewrite()
+        self._file = path.open("a", encoding="utf-8")
+
+    def append(self, kind: str, **fields: Any) -> Line:
+        """Write one line, flush it to the disk, and return it."""
+        line = {"seq": len(self.lines), "kind": kind, **_plain(fields)}
+        line["check"] = _check(line)
+        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.lines.append(line)
+        return line
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _rewrite(self) -> None:
+        """Drop the torn last line, so that the next one starts on a line of its own."""
+        partial = self.path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in self.lines), "utf-8")
+        partial.replace(self.path)
+
+
+def read(path: Path) -> tuple[list[Line], bool]:
+    """Return the lines of a ledger and whether a torn last line was left out.
+
+    Raises:
+        RunError: When a line that is not the last is damaged.
+    """
+    content = path.read_bytes()
+    lines: list[Line] = []
+    for number, text in enumerate(content.split(b"\n"), 1):
+        if not text.strip():
+            continue
+        line = _line(text)
+        if line is not None and line.get("seq") == len(lines) and (content.count(b"\n") >= number):
+            lines.append(line)
+        elif number >= content.count(b"\n"):
+            return lines, True
+        else:
+            raise RunError(f"{path}:{number}  this line of the ledger is damaged; what comes after it cannot be "
+                           "trusted. Restore the file, or start a new search.")
+    return lines, False
+
+
+def _line(text: bytes) -> Line | None:
+    try:
+        line = json.loads(text)
+        return line if line.pop("check") == _check(line) and not line.update(check=_check(line)) else None
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None
+
+
+def _check(line: Line) -> str:
+    return hashlib.sha256(json.dumps(line, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it; what is not a finite number becomes null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@dataclass
+class TrialRecord:
+    """What the ledger says of one trial."""
+
+    number: int
+    label: str
+    bundle: dict[str, Any]
+    picks: dict[str, Any] | None
+    hash: str
+    rungs: list[Line] = field(default_factory=list)
+    end: str | None = None
+    attempts: int = 1
+
+    def score(self, metric: str) -> float | None:
+        """Return the figure at the highest rung reached, None before the first or where it was not finite."""
+        value = self.rungs[-1]["metrics"].get(metric) if self.rungs else None
+        return value if isinstance(value, (int, float)) else None
+
+    @property
+    def epochs(self) -> float:
+        """Epochs spent, every restart counted."""
+        return float(sum(line["epochs"] for line in self.rungs))
+
+
+def records(lines: list[Line]) -> list[TrialRecord]:
+    """Return the trials of a ledger, by number."""
+    result: dict[int, TrialRecord] = {}
+    for line in lines:
+        number = line["trial"]
+        if line["kind"] == "trial":
+            if number in result:
+                result[number].attempts += 1
+            else:
+                result[number] = TrialRecord(number, line["label"], line["bundle"], line["picks"], line["hash"])
+        elif line["kind"] == "rung":
+            result[number].rungs.append(line)
+        elif line["kind"] == "end":
+            result[number].end = line["reason"]
+    return [result[number] for number in sorted(result)]
+
+
+def finished(trials: list[TrialRecord]) -> Iterator[TrialRecord]:
+    """Yield the trials that were trained to the end."""
+    return (trial for trial in trials if trial.end == "finished")

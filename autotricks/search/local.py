@@ -1,0 +1,154 @@
+"""The local engine: the same search on warm worker processes of this machine, without Ray."""
+from __future__ import annotations
+
+import multiprocessing
+import os
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from ..core.bundle import Bundle
+from ..core.dataset import Dataset
+from ..core.report import End
+from .climb import Climb, Course, Outcome, arrays, from_arrays
+from .search import Search, Trial
+
+RETRIES = 2
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass
+class Worker:
+    """A process, the pipe to it, and what it is doing."""
+
+    process: Any
+    pipe: Connection
+    trial: Trial | None = None
+    rung: int = 0
+    attempt: int = 1
+
+
+def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> None:
+    """Run a search to its end on `workers` processes; each trains one trial at a time.
+
+    A worker that dies is replaced and its trial goes on from the rung it had reached, at most twice.
+    """
+    shared, course = arrays(dataset), search.course(trust)
+    rule, threads = search.halving(), max(1, int(search.resources.cpus))
+    crew = [_hire(shared, course, threads) for _ in range(workers)]
+    try:
+        for worker in crew:
+            _next(search, worker)
+        while any(worker.trial for worker in crew):
+            busy = [worker for worker in crew if worker.trial]
+            for pipe in wait([worker.pipe for worker in busy]):
+                worker = next(worker for worker in busy if worker.pipe is pipe)
+                try:
+                    answer = worker.pipe.recv()
+                except (EOFError, OSError):
+                    crew[crew.index(worker)] = _replace(search, worker, shared, course, threads)
+                    continue
+                _hear(search, worker, rule, answer)
+    finally:
+        for worker in crew:
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
+
+
+def _hire(shared: dict[str, Any], course: Course, threads: int) -> Worker:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, str(threads)))  # read when the child imports torch
+    try:
+        process = context.Process(target=_work, args=(there, shared, course, threads), daemon=True)
+        process.start()
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    there.close()
+    return Worker(process, here)
+
+
+def _next(search: Search, worker: Worker) -> None:
+    """Give a worker the next trial, or nothing."""
+    worker.trial = search.propose()
+    if worker.trial:
+        worker.rung, worker.attempt = worker.trial.first, 1
+        if worker.rung == len(search.budgets):
+            search.finish(worker.trial, End.FINISHED)
+            _next(search, worker)
+        else:
+            worker.pipe.send((worker.trial.bundle, worker.rung))
+
+
+def _hear(search: Search, worker: Worker, rule: Any, answer: Outcome | str) -> None:
+    """Take in what a worker's trial reached and say how it goes on."""
+    trial = worker.trial
+    assert trial is not None
+    if isinstance(answer, str):
+        search.finish(trial, End.FAILED, answer)
+        _next(search, worker)
+        return
+    score = search.report(trial, answer, worker.attempt)
+    kept = score is not None and rule.keeps(answer.rung, search.gain(score))
+    end = search.verdict(trial, answer, kept)
+    if end is None:
+        worker.rung = answer.rung + 1
+        worker.pipe.send((None, worker.rung))
+        return
+    if search.crowns(trial, answer):
+        search.crown(trial, answer, answer.weights)
+    search.finish(trial, end)
+    _next(search, worker)
+
+
+def _replace(search: Search, worker: Worker, shared: dict[str, Any], course: Course, threads: int) -> Worker:
+    """Return a new worker that takes up the trial of a dead one, or ends the trial when that happens too often."""
+    worker.process.join()
+    worker.pipe.close()
+    fresh = _hire(shared, course, threads)
+    trial = worker.trial
+    assert trial is not None
+    if worker.attempt > RETRIES:
+        detail = f"its process died {worker.attempt} times, exit code {worker.process.exitcode}"
+        search.finish(trial, End.FAILED, detail)
+        _next(search, fresh)
+        return fresh
+    fresh.trial, fresh.attempt = trial, worker.attempt + 1
+    fresh.rung = worker.rung if course.compressed else trial.first
+    fresh.pipe.send((trial.bundle, fresh.rung))
+    return fresh
+
+
+def _work(pipe: Connection, shared: dict[str, Any], course: Course, threads: int) -> None:
+    """Train what arrives on the pipe until it closes: a bundle begins a climb, None goes on with the one at hand."""
+    import signal
+    import warnings
+
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    dataset = from_arrays(shared)
+    climb: Climb | None = None
+    while True:
+        try:
+            bundle, rung = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            climb = _climb(bundle, course, dataset, climb)
+            pipe.send(climb.reach(rung))
+        except Exception:
+            pipe.send(traceback.format_exc(limit=-4))
+
+
+def _climb(bundle: Bundle | None, course: Course, dataset: Dataset, climb: Climb | None) -> Climb:
+    if bundle is None:
+        assert climb is not None
+        return climb
+    return Climb(bundle, course, dataset)

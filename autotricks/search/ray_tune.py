@@ -1,0 +1,150 @@
+"""The Ray engine: Ray Tune schedules the trials over one machine or a cluster."""
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from ..core.dataset import Dataset
+from ..core.report import End
+from ..errors import EngineError, ResourceError
+from .climb import Outcome, arrays
+from .climber import OUTCOME, Climber
+from .search import Search, Trial
+
+RETRIES = 2
+TIME = "rung_time"
+QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_AIR_NEW_OUTPUT": "0",
+         "TUNE_GLOBAL_CHECKPOINT_S": "86400", "TUNE_DISABLE_SIGINT_HANDLER": "1",
+         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+class Chooser(Searcher):  # type: ignore[misc]
+    """Hands the search's proposals to Ray Tune under Ray's trial ids."""
+
+    def __init__(self, search: Search):
+        super().__init__()
+        self._search = search
+        self.trials: dict[str, Trial] = {}
+        self.ended: set[str] = set()
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        """Accept whatever Ray Tune was told; the search knows its objective."""
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return the next trial as a configuration."""
+        trial = self._search.propose()
+        if trial is None:
+            return Searcher.FINISHED
+        self.trials[trial_id] = trial
+        return {"number": trial.number, "bundle": trial.bundle.document(), "first": trial.first}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Record trials that failed for good; the others were recorded when their last result came."""
+        if trial_id in self.trials and trial_id not in self.ended:
+            self.ended.add(trial_id)
+            self._search.finish(self.trials[trial_id], End.FAILED, "its process failed; see the ray folder")
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: the ledger is the search's memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing: the ledger is the search's memory."""
+
+
+class LedgerFirst(ASHAScheduler):  # type: ignore[misc]
+    """Ray's ASHA over the rungs, told of a result only after the ledger has it; start trials are never stopped."""
+
+    def __init__(self, search: Search, chooser: Chooser):
+        reduction, rungs = search.settings.rungs.reduction, len(search.budgets)
+        super().__init__(time_attr=TIME, metric="score", mode="max", grace_period=1, reduction_factor=reduction,
+                         max_t=reduction ** rungs)
+        self._clock = [reduction ** rung for rung in range(rungs)]  # rungs evenly spaced, whatever their epochs
+        for number, rung, score in search.recorded():
+            past = _Past(f"past-{number}")
+            self.on_trial_add(None, past)
+            self._decide(past, rung, score)
+        self._search, self._chooser = search, chooser
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Record the result, then decide."""
+        ours = self._chooser.trials[trial.trial_id]
+        parts = dict(result[OUTCOME][0])
+        weights = parts.pop("weights")
+        outcome = Outcome(**{**parts, "end": End(parts["end"]) if parts["end"] else None})
+        score = self._search.report(ours, outcome, trial.num_failures + 1)
+        if self._search.settings.rungs.fidelity == "compressed":
+            trial.config["first"] = outcome.rung + 1  # where a retry after a lost process begins
+        kept = score is not None and self._decide(trial, outcome.rung, self._search.gain(score))
+        end = self._search.verdict(ours, outcome, kept)
+        if end is None:
+            return str(TrialScheduler.CONTINUE)
+        if self._search.crowns(ours, outcome):
+            self._search.crown(ours, outcome, ray.get(weights))
+        self._chooser.ended.add(trial.trial_id)
+        self._search.finish(ours, end)
+        return str(TrialScheduler.STOP)
+
+
+    def _decide(self, trial: Any, rung: int, score: float) -> bool:
+        """Record a score with Ray's ASHA and return whether it lets the trial go on."""
+        decision = super().on_trial_result(None, trial, {TIME: self._clock[rung], "score": score})
+        return bool(decision == TrialScheduler.CONTINUE)
+
+
+def _dirname(trial: Any) -> str:
+    return f"{trial.config['number']:05d}-{trial.trial_id}"
+
+
+class _Past:
+    """A trial of an earlier sitting, as far as a bracket needs one."""
+
+    def __init__(self, trial_id: str):
+        self.trial_id = trial_id
+
+
+def connect(address: str | None, cpus: int) -> dict[str, float]:
+    """Start Ray on this machine, or join a cluster; return its resources."""
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    if not ray.is_initialized():
+        options: dict[str, Any] = {"address": address} if address else {"num_cpus": cpus, "include_dashboard": False}
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options)
+    resources: dict[str, float] = ray.cluster_resources()
+    return resources
+
+
+def run(search: Search, dataset: Dataset, folder: Path, parallel: int | None = None, trust: bool = False) -> None:
+    """Run a search to its end on the Ray that `connect` reached.
+
+    Raises:
+        ResourceError: When no node can hold one trial.
+        EngineError: When Ray gives up; what had finished is in the ledger.
+    """
+    needs = {"cpu": search.resources.cpus, "gpu": search.resources.gpus}
+    fits = any(all(node["Resources"].get(name.upper(), 0) >= amount for name, amount in needs.items())
+               for node in ray.nodes() if node["Alive"])
+    if not fits:
+        raise ResourceError(f"resources: no node of the Ray cluster has {needs['cpu']:g} CPUs and {needs['gpu']:g} "
+                            f"GPUs for one trial; it has {ray.cluster_resources()}. Lower resources.")
+    chooser = Chooser(search)
+    trainable = tune.with_parameters(Climber, shared=arrays(dataset), course=search.course(trust),
+                                     threads=max(1, int(search.resources.cpus)))
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, needs),
+        tune_config=tune.TuneConfig(search_alg=chooser, scheduler=LedgerFirst(search, chooser), reuse_actors=True,
+                                    num_samples=search.settings.trials, max_concurrent_trials=parallel,
+                                    trial_dirname_creator=_dirname),
+        run_config=tune.RunConfig(name="ray", storage_path=str(folder.resolve()), verbose=0,
+                                  failure_config=tune.FailureConfig(max_failures=RETRIES)))
+    try:
+        tuner.fit()
+    except (ray.exceptions.RayError, tune.error.TuneError) as error:
+        raise EngineError(f"Ray Tune stopped: {error}") from error

@@ -1,0 +1,79 @@
+"""Relay: passes what happens in a search on to a tracker."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..core.report import End
+from ..export import BUNDLE, WEIGHTS
+from ..space.load import LoadedSpace
+from ..tracking import Tracker
+from .climb import Outcome
+from .folder import DATA, SPACE, TABLE
+from .search import Champion, Trial
+from .table import flat
+
+
+def title(trial: Trial, score: float | None = None, end: End | None = None) -> str:
+    """Return a trial's name: its number, its label or tricks, its score."""
+    what = trial.label or str(trial.bundle)
+    last = f" = {score:.4f}" if score is not None and end is End.FINISHED else f" ({end.value})" if end else ""
+    return f"{trial.number:03d} {what}{last}"[:240]
+
+
+class Relay:
+    """A listener that tells a tracker.
+
+    Args:
+        tracker: Whom to tell.
+        loaded: The space searched.
+        facts: The data's facts.
+        run: Name of the run's folder.
+    """
+
+    def __init__(self, tracker: Tracker, loaded: LoadedSpace, facts: dict[str, Any], run: str):
+        self._tracker, self._document, self._facts = tracker, loaded.document, facts
+        self._spent: dict[int, float] = {}
+        self._rungs: dict[int, int] = {}
+        parameters = {f"{section}.{key}": value for section, values in loaded.resolved.items()
+                      if isinstance(values, dict) and section != "tricks" for key, value in values.items()}
+        tracker.began(self._document.name, {**parameters, "tricks": ", ".join(self._document.tricks)},
+                      {"run": run, "fingerprint": facts["fingerprint"], "source": facts["source"]})
+
+    def started(self, trial: Trial) -> None:
+        """Open the trial's run."""
+        document = trial.bundle.document()
+        parameters = {"bundle": str(trial.bundle), **flat(document),
+                      **{f"training.{name}": value for name, value in document["training"].items()}}
+        self._tracker.trial(trial.number, title(trial), parameters, {"hash": trial.bundle.hash, "label": trial.label})
+
+    def reached(self, trial: Trial, outcome: Outcome, budget: int, score: float | None) -> None:
+        """Pass on one row an epoch; the step counts the epochs that the trial has spent in all."""
+        spent = self._spent.get(trial.number, 0.0)
+        rows = [{name: value for name, value in row.items() if name != "epoch"} for row in outcome.curve]
+        self._tracker.rows(trial.number, rows, int(spent) + 1)
+        self._spent[trial.number] = spent + outcome.epochs
+        self._rungs[trial.number] = budget
+
+    def ended(self, trial: Trial, end: End, score: float | None) -> None:
+        """Close the trial's run under its final name."""
+        metrics = {"epochs_spent": self._spent.get(trial.number, 0.0), "rung": float(self._rungs.get(trial.number, 0))}
+        if score is not None:
+            metrics["score" if end is End.FINISHED else "rung_score"] = score
+        self._tracker.trial_ended(trial.number, title(trial, score, end),
+                                  {"end": end.value, "rung": str(self._rungs.get(trial.number, 0))}, metrics)
+
+    def finish(self, folder: Path, champion: Champion | None) -> None:
+        """Attach the files, register the champion, close the parent run."""
+        for name in (SPACE, DATA, TABLE, BUNDLE, WEIGHTS):
+            if (folder / name).exists():
+                self._tracker.artifact(folder / name)
+        metrics = {"score": champion.score} if champion else {}
+        tags = {"champion": title(champion.trial, champion.score, End.FINISHED) if champion else "none"}
+        if champion:
+            self._tracker.register(self._document.name, [folder / BUNDLE, folder / WEIGHTS], self._facts["image_shape"],
+                                   len(self._facts["classes"]), {**tags, "metric": self._document.objective.metric,
+                                   "score": f"{champion.score:.6f}", "fingerprint": self._facts["fingerprint"],
+                                   "hash": champion.trial.bundle.hash})
+        self._tracker.ended(metrics, tags)
+

@@ -1,0 +1,39 @@
+"""Rungs: the budgets at which trials are compared, and the rule that decides who goes on."""
+from __future__ import annotations
+
+import numpy as np
+
+
+def budgets(epochs: int, first: int, reduction: int) -> tuple[int, ...]:
+    """Return the rungs' budgets in epochs: rising to `epochs`, each `reduction` times the one before.
+
+    Args:
+        epochs: Budget of the last rung.
+        first: Smallest budget that is worth judging; no rung lies below it.
+        reduction: How many trials share a place on the next rung, >= 2.
+    """
+    result = [epochs]
+    while (smaller := round(epochs / reduction ** len(result))) >= first:
+        result.append(smaller)
+    return tuple(sorted(set(result)))
+
+
+class Halving:
+    """Asynchronous successive halving: at each rung a trial goes on if it is among the best 1/reduction so far.
+
+    Decisions are those of Ray Tune's `ASHAScheduler`: a score below the (1 - 1/reduction) quantile of the scores
+    recorded at the rung before it stops the trial; the first to arrive goes on.
+
+    Paper: Li et al. 2020, https://arxiv.org/abs/1810.05934, in the stopping form of Ray Tune.
+    """
+
+    def __init__(self, reduction: int, rungs: int):
+        self._reduction = reduction
+        self._scores: list[list[float]] = [[] for _ in range(rungs)]
+
+    def keeps(self, rung: int, score: float) -> bool:
+        """Record a score (larger is better) at a rung and return whether its trial goes on."""
+        recorded = self._scores[rung]
+        cutoff = np.percentile(recorded, (1 - 1 / self._reduction) * 100) if recorded else -np.inf
+        recorded.append(score)
+        return bool(score >= cutoff)

@@ -1,0 +1,163 @@
+"""The tricks of a file: plain values and domain words to entries, with every problem found."""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ..catalog import catalog, suggest
+from ..core.domain import Between, Choice, Domain, Float, Int, Legal, Value, tunable
+from ..core.plan import problems
+from ..core.trick import Trick
+from .space import Entry
+from .tree import Path, Tree
+
+WORDS = {"choice": "[a, b, ...]", "uniform": "[low, high]", "loguniform": "[low, high]",
+         "quniform": "[low, high, step]", "randint": "[low, high), whole", "lograndint": "[low, high), whole"}
+SEARCH = "search"      # in place of a value: the trick's own domain
+
+
+class _Edge(Trick):
+    """The edges of a window, declared as a trick declares its parameters."""
+
+    seats = {}
+    begin: float = tunable(0.0, search=Float(0, 1), legal=Between(0, 1), unit="fraction of training")
+    end: float = tunable(1.0, search=Float(0, 1), legal=Between(0, 1), unit="fraction of training")
+
+
+def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tuple[list[Entry], list[str]]:
+    """Return an entry for each trick listed, and one line for each problem.
+
+    Args:
+        tricks: Trick names to mappings of parameters.
+        tree: Where each stands.
+        searched: Whether domains are allowed, as in a space; a bundle has plain values only.
+    """
+    result, found = [], []
+    for name, values in tricks.items():
+        path: Path = ("tricks", name)
+        if name not in catalog():
+            found.append(tree.problem(path, f"no such trick.{suggest(name, catalog())} "
+                                            "'autotricks tricks list' shows all."))
+        elif values is not None and not isinstance(values, dict):
+            found.append(tree.problem(path, f"{values!r} is not a mapping; write {{}} for the trick's own domains."))
+        else:
+            entry = _entry(catalog()[name], values or {}, tree, searched, found)
+            if entry:
+                result.append(entry)
+    if not found:
+        found = [tree.problem(("tricks",), line) for line in problems(
+            entry.widest() for entry in result if entry.always)]
+    return result, found
+
+
+def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: bool, found: list[str]) -> Entry | None:
+    """Return the entry of one trick; append what is wrong with it."""
+    path: Path = ("tricks", trick.name)
+    before, known = len(found), trick.parameters()
+    always = values.get("always", False)
+    if not isinstance(always, bool) or ("always" in values and not searched):
+        found.append(tree.problem((*path, "always"), f"{always!r} is not allowed; always must be true or false"
+                                                     f"{'' if searched else ', and only in a space'}."))
+    domains: dict[str, Domain] = {name: known[name].search for name in known} if searched and not values else {}
+    fixed: dict[str, Value] = {}
+    for name, given in values.items():
+        if name == "always":
+            continue
+        if name not in known and name not in ("start", "stop"):
+            found.append(tree.problem((*path, name), f"no such parameter.{suggest(name, [*known, 'start', 'stop'])} "
+                                                     f"{trick.name} has {', '.join([*known, 'start', 'stop'])}."))
+            continue
+        owner, inner = (_Edge, "begin" if name == "start" else "end") if name in ("start", "stop") else (trick, name)
+        if searched and (isinstance(given, dict) or given == SEARCH):
+            domain = _domain(owner, inner, given, (*path, name), tree, found)
+            if domain is not None:
+                domains[name] = domain
+        else:
+            found += [tree.problem((*path, name), _tail(line)) for line in owner.problems({inner: given})]
+            if len(found) == before:
+                fixed[name] = type(owner.defaults()[inner])(given)
+    if len(found) > before:
+        return None
+    entry = Entry(trick, fixed, domains, always)
+    found += [tree.problem(path, line) for line in problems([entry.widest()]) if "cannot have a window" in line]
+    if entry.widest().window.empty:
+        found.append(tree.problem(path, "its window is empty: stop must be after start."))
+    return entry if len(found) == before else None
+
+
+def _tail(line: str) -> str:
+    return line.partition(": ")[2].replace("begin must", "start must").replace("end must", "stop must")
+
+
+def _domain(trick: type[Trick], name: str, given: Any, path: Path, tree: Tree, found: list[str]) -> Domain | None:
+    """Return the domain that a mapping such as `{uniform: [0, 1]}` means; append what is wrong with it."""
+    parameter, default = trick.parameters()[name], trick.defaults()[name]
+    if given == SEARCH:
+        return parameter.search
+    if len(given) != 1 or next(iter(given)) not in WORDS:
+        word = str(next(iter(given), ""))
+        found.append(tree.problem(path, f"expected one domain word, got {', '.join(map(str, given)) or 'none'}."
+                                        f"{suggest(word, WORDS)} Domain words: {', '.join(WORDS)}."))
+        return None
+    word, arguments = next(iter(given.items()))
+    here = (*path, word)
+    if not isinstance(arguments, list):
+        found.append(tree.problem(here, f"{arguments!r} is not a list; write {word}: {WORDS[word]}."))
+        return None
+    if word == "choice":
+        problem = _choice_problem(trick, name, arguments)
+        domain: Domain = Choice(*[type(default)(option) for option in arguments] if not problem else [])
+    else:
+        problem = _range_problem(word, arguments, default, parameter.legal)
+        domain = _range(word, arguments) if not problem else Choice()
+    if problem:
+        found.append(tree.problem(here, problem))
+        return None
+    return domain
+
+
+def _choice_problem(trick: type[Trick], name: str, options: list[Any]) -> str | None:
+    if not options:
+        return "has no options; list at least one."
+    if any(isinstance(option, (list, dict)) or option is None for option in options):
+        return "options must be plain values."
+    lines = [line for option in options for line in trick.problems({name: option})]
+    if lines:
+        return _tail(lines[0])
+    return None if len({str(option) for option in options}) == len(options) else "an option stands twice. Drop one."
+
+
+def _range_problem(word: str, arguments: list[Any], default: Value, legal: Legal) -> str | None:
+    """Return what is wrong with a range, or None."""
+    count = 3 if word == "quniform" else 2
+    if len(arguments) != count or not all(_is_number(value) for value in arguments):
+        return f"{arguments!r} is not {WORDS[word]} with finite numbers."
+    if isinstance(default, (bool, str)):
+        return f"takes {'true or false' if isinstance(default, bool) else 'words'}; use choice."
+    low, high, whole = arguments[0], arguments[1], word.endswith("randint")
+    if isinstance(default, int) and not whole:
+        return f"takes whole numbers; use {'lograndint' if word == 'loguniform' else 'randint'} or choice."
+    if whole and not all(value == int(value) for value in arguments):
+        return f"{arguments!r}: both ends must be whole numbers."
+    if low > high:
+        return f"low {low:g} is greater than high {high:g}. Swap them."
+    if low == high or (whole and low == high - 1):
+        return f"holds one value only; write {low:g} for a fixed value."
+    if word.startswith("log") and low <= 0:
+        return f"low {low:g} is not allowed; a logarithmic range starts above 0."
+    if count == 3 and not 0 < arguments[2] <= high - low:
+        return f"step {arguments[2]:g} is not allowed; it must be above 0 and at most {high - low:g}."
+    outside = [end for end in (low, high - whole) if end not in legal]
+    return f"{outside[0]:g} is not allowed; values must be {legal}." if outside else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _range(word: str, arguments: list[Any]) -> Domain:
+    low, high = arguments[0], arguments[1]
+    if word.endswith("randint"):
+        return Int(int(low), int(high) - 1, log=word.startswith("log"))
+    return Float(float(low), float(high), log=word == "loguniform", step=arguments[2] if len(arguments) == 3 else None)

@@ -1,0 +1,184 @@
+"""Load spaces and bundles: files to checked objects, with every problem of a file at once."""
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import Any
+
+from ..catalog import suggest
+from ..core.bundle import Bundle
+from ..errors import ModelError, SpaceError
+from ..models import check as check_model
+from .document import BundleDocument, SpaceDocument, read
+from .domains import entries
+from .space import Space
+from .tree import Path, Tree, parse, scalar
+
+SHIPPED = (FilePath(__file__).parents[1] / "search_spaces", FilePath(__file__).parents[2] / "search_spaces")
+BASELINE = "baseline"
+_OVERRIDE = re.compile(r"([A-Za-z_][\w.]*)=(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class LoadedSpace:
+    """A space file, checked: what to search, and everything around it.
+
+    Args:
+        document: The sections of the file.
+        space: The tricks and their domains.
+        start: Bundles to run first, by name.
+        tree: Where everything stood.
+    """
+
+    document: SpaceDocument
+    space: Space
+    start: dict[str, Bundle]
+    tree: Tree
+
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """The space with every default filled in and every override applied, as plain data."""
+        whole = self.document.model_dump(mode="json")
+        return {**whole, "tricks": {name: values or {} for name, values in whole["tricks"].items()}}
+
+
+@dataclass(frozen=True)
+class LoadedBundle:
+    """A bundle file, checked."""
+
+    document: BundleDocument
+    bundle: Bundle
+
+
+def shipped(kind: str = "") -> list[FilePath]:
+    """Return the space files that ship with autotricks; `kind` is a folder below, such as `published`."""
+    folder = next((folder / kind for folder in SHIPPED if folder.is_dir()), None)
+    return sorted(folder.glob("*.yaml")) if folder and folder.is_dir() else []
+
+
+def find_file(name: str, kind: str = "") -> FilePath:
+    """Return the file at a path, or the one of that name that ships with autotricks.
+
+    Raises:
+        SpaceError: When there is neither; the nearest names are given.
+    """
+    known = {path.name: path for path in shipped(kind)}
+    for path in (FilePath(name), known.get(name), known.get(name + ".yaml")):
+        if path and path.exists():
+            return path
+    here = [path.name for path in FilePath(name).parent.glob("*.yaml")] if FilePath(name).parent.is_dir() else []
+    near = difflib.get_close_matches(FilePath(name).name, [*known, *here], 3, 0.5)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise SpaceError(f"{name}: no such file.{hint} Those that ship: {', '.join(known) or 'none'}.")
+
+
+def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
+    """Load a space file.
+
+    Args:
+        name: Path of the file, or the name of one that ships.
+        overrides: `key.key=value`, each replacing or adding one value.
+        trust: Whether `my.module:function` may be named.
+
+    Raises:
+        SpaceError: With `file:line:column` for every problem.
+    """
+    tree = _read_tree(find_file(os.fspath(name)))
+    found = _override(tree, overrides)
+    document, lines = read(SpaceDocument, tree)
+    found += lines
+    if document is None:
+        _, more = entries(_tricks_of(tree), tree)
+        raise SpaceError([*found, *more])
+    listed, lines = entries(document.tricks, tree)
+    found += lines
+    if not document.tricks:
+        found.append(tree.problem(("tricks",), "lists no tricks; a space needs at least one."))
+    found += _model_problems(document.model.name, tree, trust)
+    frame = Bundle((), document.model.name, document.training.epochs, document.training.batch_size,
+                   document.search.seed if document.training.seed is None else document.training.seed)
+    space = Space(tuple(listed), frame, document.advice == "avoid")
+    start = _start(document.start, space, tree, found)
+    if found:
+        raise SpaceError(found)
+    return LoadedSpace(document, space, start, tree)
+
+
+def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: str = "published") -> LoadedBundle:
+    """Load a bundle file: a champion, or a published recipe.
+
+    Raises:
+        SpaceError: With `file:line:column` for every problem.
+    """
+    tree = _read_tree(find_file(os.fspath(name), kind))
+    document, found = read(BundleDocument, tree)
+    if document is None:
+        raise SpaceError(found)
+    listed, lines = entries(document.tricks, tree, searched=False)
+    found += lines + _model_problems(document.model.name, tree, trust)
+    if found:
+        raise SpaceError(found)
+    training = document.training
+    return LoadedBundle(document, Bundle(tuple(entry.default() for entry in listed), document.model.name,
+                                         training.epochs, training.batch_size, training.seed or 0))
+
+
+def _read_tree(path: FilePath) -> Tree:
+    try:
+        return parse(path.read_bytes(), path.name)
+    except OSError as error:
+        what = "is a folder" if error.errno == errno.EISDIR else f"cannot be read: {error.strerror}"
+        raise SpaceError(f"{path}: {what}. Name a space file.") from None
+
+
+def _override(tree: Tree, overrides: Sequence[str]) -> list[str]:
+    """Apply `key.key=value` to a tree; return what is wrong with them."""
+    found = []
+    for text in overrides:
+        match = _OVERRIDE.fullmatch(text)
+        if not match:
+            found.append(f"--set {text}: expected key.key=value, such as training.epochs=81.")
+            continue
+        path: Path = tuple(match[1].split("."))
+        value = parse(match[2], "--set") if match[2].lstrip()[:1] in "[{\"'" else None
+        tree.override(path, value.value if value else scalar(match[2].strip()))
+    return found
+
+
+def _tricks_of(tree: Tree) -> dict[str, Any]:
+    tricks = tree.value.get("tricks") if isinstance(tree.value, dict) else None
+    return tricks if isinstance(tricks, dict) else {}
+
+
+def _model_problems(name: str, tree: Tree, trust: bool) -> list[str]:
+    try:
+        check_model(name, trust)
+    except ModelError as error:
+        return [tree.problem(("model", "name"), line.removeprefix("model.name: ")) for line in error.problems]
+    return []
+
+
+def _start(names: list[str], space: Space, tree: Tree, found: list[str]) -> dict[str, Bundle]:
+    """Return the bundles to run first; published ones take model, epochs and batch size of the space."""
+    result: dict[str, Bundle] = {}
+    for place, name in enumerate(names):
+        if name == BASELINE:
+            result[name] = space.baseline()
+            continue
+        try:
+            bundle = load_bundle_file(name).bundle
+        except SpaceError as error:
+            known = [BASELINE, *(path.stem for path in shipped("published"))]
+            found += [tree.problem(("start", place), line if "no such file" not in line else
+                                   f"no such bundle.{suggest(name, known)}") for line in error.problems]
+            continue
+        frame = space.frame
+        result[name] = replace(bundle.squeezed(frame.epochs), model=frame.model, batch_size=frame.batch_size,
+                               seed=frame.seed)
+    return result

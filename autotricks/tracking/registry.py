@@ -1,0 +1,41 @@
+"""The registry: a champion as a version of a registered model, without pickle."""
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+LOADER = "autotricks.predictor"
+
+
+def register(client: Any, run_id: str | None, name: str, files: Sequence[Path], sizes: tuple[Sequence[int], int],
+             tags: Mapping[str, str]) -> str:
+    """Register bundle file and weights as a new version of the model `name`; return the version's number.
+
+    The model is a `python_function` whose data are the bundle file and safetensors: MLflow loads it through
+    `autotricks.predictor`, which takes uint8 images [N, H, W, D] and returns probabilities [N, C]; `sizes` are
+    (D, H, W) and C.
+    """
+    import mlflow
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    (depth, height, width), classes = sizes
+    signature = ModelSignature(Schema([TensorSpec(np.dtype(np.uint8), (-1, height, width, depth), "images")]),
+                               Schema([TensorSpec(np.dtype(np.float32), (-1, classes), "probabilities")]))
+    with tempfile.TemporaryDirectory() as parent, mlflow.start_run(run_id=run_id):
+        data = Path(parent) / "bundle"
+        data.mkdir()
+        for file in files:
+            shutil.copy2(file, data)
+        info = mlflow.pyfunc.log_model(
+            name="champion", loader_module=LOADER, data_path=str(data), signature=signature,
+            registered_model_name=name, pip_requirements=[f"autotricks=={version('autotricks')}"])
+    number = str(info.registered_model_version)
+    for key, value in tags.items():
+        client.set_model_version_tag(name, number, key, value)
+    return number

@@ -1,0 +1,47 @@
+"""Crop: shift each image by a few pixels."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...core.domain import Choice, at_least, tunable
+from ...core.run import Run
+from ...core.slots import Augment, Slot
+from ...core.trick import Trick
+
+
+def crop(images: Tensor, padding: int, down: Tensor, right: Tensor) -> Tensor:
+    """Return the windows of the images' own size at (down, right) of the images padded with black.
+
+    Shapes:
+        images: [B, D, H, W].
+        down: [B], int64, in [0, 2 * padding]; `padding` is the middle.
+        right: [B], int64, likewise.
+        returns: [B, D, H, W].
+    """
+    height, width = images.shape[-2:]
+    windows = F.pad(images, (padding,) * 4).unfold(2, height, 1).unfold(3, width, 1)  # a view, [B, D, y, x, H, W]
+    return windows[torch.arange(len(images), device=images.device), :, down, right]
+
+
+class Crop(Trick):
+    """Pad each image with `padding` black pixels on every side and cut its own size out at a random place.
+
+    Every sample has its own place, each of the (2 * padding + 1)^2 alike.
+
+    Paper: He et al. 2016, https://arxiv.org/abs/1512.03385, section 4.2.
+    Cost: one copy of the padded images.
+    """
+
+    seats = {Slot.AUGMENT: "crop"}
+    padding: int = tunable(4, search=Choice(1, 2, 4), legal=at_least(0), unit="pixels")
+
+    def augment(self, inner: Augment, run: Run) -> Augment:
+        """Return what cuts each image of a batch out anew."""
+        def shifted(images: Tensor) -> Tensor:
+            images = inner(images)
+            down, right = torch.randint(2 * self.padding + 1, (2, len(images)), generator=run.generator,
+                                        device=run.device)
+            return crop(images, self.padding, down, right)
+        return shifted

@@ -1,0 +1,38 @@
+"""Flip: mirror half of the images."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...core.run import Run
+from ...core.slots import Augment, Slot
+from ...core.trick import Trick
+
+
+def flip(images: Tensor, chosen: Tensor) -> Tensor:
+    """Return the images, the chosen ones mirrored left to right.
+
+    Shapes:
+        images: [B, D, H, W].
+        chosen: [B], bool.
+    """
+    return torch.where(chosen.view(-1, 1, 1, 1), images.flip(3), images)
+
+
+class Flip(Trick):
+    """Mirror each image left to right with probability 1/2.
+
+    Leave it out where left and right mean something: digits, letters, road signs.
+
+    Paper: He et al. 2016, https://arxiv.org/abs/1512.03385, section 4.2.
+    Cost: one copy of the images.
+    """
+
+    seats = {Slot.AUGMENT: "flip"}
+
+    def augment(self, inner: Augment, run: Run) -> Augment:
+        """Return what mirrors each image of a batch or not."""
+        def mirrored(images: Tensor) -> Tensor:
+            images = inner(images)
+            return flip(images, torch.rand(len(images), generator=run.generator, device=run.device) < 0.5)
+        return mirrored

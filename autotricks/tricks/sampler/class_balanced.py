@@ -1,0 +1,32 @@
+"""Class-balanced: draw classes alike, or anywhere between that and as they occur."""
+from __future__ import annotations
+
+from torch import Tensor
+
+from ...core.domain import Between, Float, tunable
+from ...core.draw import class_probabilities, rows_by_class
+from ...core.run import Run
+from ...core.slots import Order, Slot
+from ...core.trick import Trait, Trick
+
+
+class ClassBalanced(Trick):
+    """Draw a class in proportion to n^q, then one of its n images, with replacement; an epoch stays N images long.
+
+    q = 0 draws all classes alike, q = 1 as they occur. With `start: 0.8` it is deferred re-sampling (DRS).
+
+    Paper: Kang et al. 2020, https://arxiv.org/abs/1910.09217, equation 1.
+    Cost: a sort of the labels each epoch.
+    """
+
+    seats = {Slot.SAMPLER: "draw"}
+    brings = frozenset({Trait.RESAMPLES})
+    q: float = tunable(0.0, search=Float(0.0, 1.0), legal=Between(0, 1), unit="exponent of the class size")
+
+    def sampler(self, inner: Order, run: Run) -> Order:
+        """Return N rows, drawn anew each epoch."""
+        probabilities = class_probabilities(run.counts, self.q)
+
+        def balanced(progress: float) -> Tensor:
+            return rows_by_class(run.labels, run.counts, probabilities, len(run.labels), run.generator)
+        return balanced

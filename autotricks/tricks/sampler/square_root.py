@@ -1,0 +1,29 @@
+"""Square root: draw classes by the square root of their size."""
+from __future__ import annotations
+
+from torch import Tensor
+
+from ...core.draw import class_probabilities, rows_by_class
+from ...core.run import Run
+from ...core.slots import Order, Slot
+from ...core.trick import Trait, Trick
+
+
+class SquareRoot(Trick):
+    """Draw a class in proportion to sqrt(n), then one of its n images, with replacement.
+
+    Paper: Kang et al. 2020, https://arxiv.org/abs/1910.09217, equation 1 with q = 1/2; after Mahajan et al. 2018,
+        https://arxiv.org/abs/1805.00932, section 2.2.
+    Cost: a sort of the labels each epoch.
+    """
+
+    seats = {Slot.SAMPLER: "draw"}
+    brings = frozenset({Trait.RESAMPLES})
+
+    def sampler(self, inner: Order, run: Run) -> Order:
+        """Return N rows, drawn anew each epoch."""
+        probabilities = class_probabilities(run.counts, 0.5)
+
+        def flatter(progress: float) -> Tensor:
+            return rows_by_class(run.labels, run.counts, probabilities, len(run.labels), run.generator)
+        return flatter

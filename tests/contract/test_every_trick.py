@@ -1,0 +1,164 @@
+"""What every trick of the catalog promises; a new trick is found and held to it by itself."""
+import ast
+import inspect
+import re
+from dataclasses import FrozenInstanceError
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from autotricks.catalog import bundle_from, catalog
+from autotricks.core.bundle import Bundle, Use, Window
+from autotricks.core.slots import PHASED
+from autotricks.trainer import checkpoint
+from autotricks.trial import prepare
+from tests.conftest import make_dataset
+
+NAMES = tuple(catalog())
+WINDOWED = tuple(name for name, trick in catalog().items() if set(trick.seats) <= PHASED)
+BATCHES = {"epochs": 2, "batch_size": 16}  # 5 steps an epoch of the 90 images
+
+# Defaults that a search leaves out on purpose: "trick.parameter".
+UNSEARCHED: frozenset[str] = frozenset()
+
+
+@cache
+def images():
+    return make_dataset()
+
+
+def companions(name):
+    """Return a trick for each trait that `name` needs."""
+    return tuple(next(Use(other()) for other in catalog().values() if trait in other.brings)
+                 for trait in sorted(catalog()[name].needs, key=lambda trait: trait.name))
+
+
+def bundle(name, window=Window()):
+    return Bundle((Use(catalog()[name](), window), *companions(name)), **BATCHES)
+
+
+def weights(trainer):
+    return {key: value.clone() for key, value in trainer.evaluated.state_dict().items()}
+
+
+def equal(left, right):
+    assert left.keys() == right.keys()
+    return [key for key in left if not torch.equal(left[key], right[key])] == []
+
+
+@cache
+def trained(name, start=0.0, stop=1.0):
+    """Train two epochs without a break: weights and metrics after each."""
+    trainer, seen = prepare(bundle(name, Window(start, stop)), images()), []
+    for metrics in trainer.epochs():
+        seen.append((weights(trainer), metrics))
+    return trainer.end, seen
+
+
+def test_there_are_tricks_to_hold_to_it():
+    assert {"sgd", "cosine", "cross_entropy", "instance"} <= set(NAMES)
+    assert {"cross_entropy", "instance"} <= set(WINDOWED) and "sgd" not in WINDOWED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_frozen_hashable_and_equal_to_its_like(name):
+    cls = catalog()[name]
+    trick = cls()
+    assert trick == cls() and hash(trick) == hash(cls()) and len({trick, cls()}) == 1
+    for parameter in trick.values():
+        with pytest.raises(FrozenInstanceError):
+            setattr(trick, parameter, 1)
+    with pytest.raises((FrozenInstanceError, TypeError)):
+        trick.anything = 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_survives_the_way_through_a_file(name):
+    window = Window(0.25, 0.75) if name in WINDOWED else Window()
+    written = bundle(name, window)
+    assert bundle_from(written.document()) == written
+    assert bundle_from(written.document()).hash == written.hash
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_defaults_are_legal_and_searched(name):
+    cls = catalog()[name]
+    assert cls.problems(cls().values()) == []
+    outside = {f"{name}.{key}" for key, value in cls.defaults().items() if value not in vars(cls)[
+        "__dataclass_fields__"][key].metadata["parameter"].search}
+    assert outside <= UNSEARCHED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_docstring_says_what_whose_and_at_what_cost(name):
+    text = inspect.getdoc(catalog()[name]) or ""
+    assert re.match(r"[A-Z][^\n]+\.(\n|$)", text), "the first line is a sentence"
+    assert re.search(r"^Paper: .*(\n +.*)*https?://\S+", text, re.MULTILINE), "Paper: with its address"
+    assert re.search(r"^Cost: \S", text, re.MULTILINE), "Cost:"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_file_is_short_and_holds_it_alone(name):
+    path = Path(inspect.getsourcefile(catalog()[name]))
+    text = path.read_text(encoding="utf-8")
+    public = [node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
+    assert len(text.splitlines()) <= 120
+    assert public == [catalog()[name].__name__]
+    assert path.stem == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_trains_finite_and_changes_the_weights(name):
+    end, seen = trained(name)
+    assert end.value == "finished" and len(seen) == 2
+    assert all(metrics.finite for _, metrics in seen)
+    assert all(bool(value.isfinite().all()) for value in seen[0][0].values())
+    assert not equal(seen[0][0], seen[1][0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_seed_same_weights(name):
+    torch.manual_seed(123)  # what came before must not matter
+    trainer = prepare(bundle(name), images())
+    metrics = next(trainer.epochs())
+    assert equal(weights(trainer), trained(name)[1][0][0])
+    assert metrics == trained(name)[1][0][1]
+
+
+@pytest.mark.parametrize(("name", "start", "stop"), [(name, 0.0, 1.0) for name in NAMES] + [
+    (name, 0.25, 0.75) for name in WINDOWED])
+def test_two_epochs_are_one_and_a_checkpoint_and_one(name, start, stop, tmp_path):
+    _, seen = trained(name, start, stop)
+    first = prepare(bundle(name, Window(start, stop)), images())
+    next(first.epochs())
+    checkpoint.save(first.state_dict(), tmp_path / "state")
+    torch.manual_seed(123)
+    second = prepare(bundle(name, Window(start, stop)), images())
+    second.load_state_dict(checkpoint.load(tmp_path / "state"))
+    assert [metrics for metrics in second.epochs()] == [seen[1][1]]
+    assert equal(weights(second), seen[1][0])
+    assert second.history == [metrics for _, metrics in seen]
+
+
+@cache
+def baseline():
+    trainer = prepare(Bundle(**BATCHES), images())
+    list(trainer.epochs())
+    return weights(trainer)
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_an_empty_window_changes_nothing(name):
+    trainer = prepare(Bundle((Use(catalog()[name](), Window(0.5, 0.5)),), **BATCHES), images())
+    list(trainer.epochs())
+    assert equal(weights(trainer), baseline())
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_draws_from_the_generator_of_the_run_alone(name):
+    trainer = prepare(bundle(name), images())
+    torch.manual_seed(123)
+    next(trainer.epochs())
+    assert equal(weights(trainer), trained(name)[1][0][0])

@@ -1,0 +1,83 @@
+import sys
+import types
+
+import pytest
+import torch
+
+from autotricks.errors import ModelError
+from autotricks.models import build, check
+from autotricks.models.resnet import ResNet
+
+
+@pytest.mark.parametrize(("name", "layers"), [("resnet8", 8), ("resnet56", 56)])
+def test_builds_ours_by_name(name, layers):
+    model = build(name, 5, 1)
+    assert isinstance(model, ResNet) and model.head.out_features == 5 and model.stem.in_channels == 1
+    weighted = (torch.nn.Conv2d, torch.nn.Linear)
+    assert sum(isinstance(module, weighted) for module in model.modules()) == layers
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("resnet23", "no model is called 'resnet23'. Did you mean resnet2"),
+    ("restnet32", "Did you mean resnet32?"),
+    ("zzz", "Ours are resnet8, resnet20, resnet32, resnet44, resnet56"),
+    ("my.module:", "no model is called"),
+    ("os.path:join(1)", "is not of the form my.module:function"),
+    ("my.module:function", "allow it with --trust")])
+def test_an_unusable_name_says_what_to_do(name, words):
+    with pytest.raises(ModelError) as error:
+        check(name)
+    assert words.lower() in str(error.value).lower() and len(error.value.problems) == 1
+
+
+def test_unknown_models_of_the_libraries_give_the_nearest():
+    with pytest.raises(ModelError, match=r"timm has no model 'resnet18x'\. Did you mean .*timm:resnet18\b"):
+        build("timm:resnet18x", 10, 3)
+    with pytest.raises(ModelError, match=r"torchvision has no model 'resnet19'\. Did you mean .*torchvision:resnet18\b"):
+        build("torchvision:resnet19", 10, 3)
+
+
+@pytest.mark.parametrize("name", ["timm:resnet18", "timm:resnet26d", "torchvision:resnet18",
+                                  "torchvision:mobilenet_v3_small"])
+def test_a_model_of_a_library_builds_without_zero_gamma(name):
+    model = build(name, 7, 3).eval()
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert norms and all(bool((norm.weight == 1).all()) for norm in norms)
+    assert model(torch.randn(2, 3, 32, 32)).shape == (2, 7)
+
+
+def test_timm_takes_gray_images_and_torchvision_says_that_it_does_not():
+    assert build("timm:resnet18", 10, 1).eval()(torch.randn(1, 1, 32, 32)).shape == (1, 10)
+    with pytest.raises(ModelError, match=r"takes images of 3 channels, these have 1\. Set data\.channels: 3"):
+        build("torchvision:resnet18", 10, 1)
+
+
+@pytest.fixture
+def module(monkeypatch):
+    made = types.ModuleType("made_for_test")
+    made.linear = lambda classes, channels: torch.nn.Sequential(
+        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(channels, classes))
+    made.narrow = lambda classes: torch.nn.Linear(1, classes)
+    made.number = lambda classes, channels: 3
+    monkeypatch.setitem(sys.modules, "made_for_test", made)
+    return made
+
+
+def test_own_code_is_refused_without_trust(module):
+    called = []
+    module.linear = lambda classes, channels: called.append(1)
+    with pytest.raises(ModelError, match="--trust"):
+        build("made_for_test:linear", 4, 2)
+    assert called == []
+
+
+def test_own_code_is_built_with_trust(module):
+    assert build("made_for_test:linear", 4, 2, trust=True)(torch.randn(3, 2, 5, 5)).shape == (3, 4)
+
+
+@pytest.mark.parametrize(("function", "words"), [
+    ("absent", "cannot be imported"), ("narrow", "must be a function of classes and channels"),
+    ("number", "returned int, not a torch.nn.Module")])
+def test_own_code_that_is_no_model(module, function, words):
+    with pytest.raises(ModelError, match=words):
+        build(f"made_for_test:{function}", 4, 2, trust=True)

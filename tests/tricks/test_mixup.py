@@ -1,0 +1,67 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from autotricks.core.batch import Batch
+from autotricks.errors import BundleError
+from autotricks.tricks.batch.mixup import Mixup, mixup
+from tests.conftest import make_run
+
+
+def numbered(count=8) -> Batch:
+    """A batch in which image, label and row of each sample are its place."""
+    places = torch.arange(count)
+    return Batch.plain(places.float().view(-1, 1, 1, 1).expand(count, 2, 4, 4).contiguous(), places, places)
+
+
+def same(batch: Batch) -> Batch:
+    return batch
+
+
+def test_mixes_images_and_targets_by_hand():
+    mixed = mixup(numbered(3), torch.tensor([1, 2, 0]), torch.tensor([0.75]))
+    assert mixed.images[:, 1, 3, 3].tolist() == [0.25, 1.25, 1.5]
+    assert mixed.labels.tolist() == [[0, 1], [1, 2], [2, 0]]
+    assert mixed.shares.tolist() == [[0.75, 0.25]] * 3
+    assert mixed.rows.tolist() == [0, 1, 2]
+
+
+def test_what_is_mixed_again_has_four_labels():
+    once = mixup(numbered(2), torch.tensor([1, 0]), torch.tensor([0.75]))
+    twice = mixup(once, torch.tensor([1, 0]), torch.tensor([0.5]))
+    assert twice.labels.tolist() == [[0, 1, 1, 0], [1, 0, 0, 1]]
+    assert twice.shares[0].tolist() == [0.375, 0.125, 0.375, 0.125]
+
+
+def test_draws_one_share_for_the_batch_and_a_permutation_of_it(run):
+    mix, seen, partners = Mixup(alpha=1.0).batch(same, run), [], []
+    for _ in range(20):
+        mixed = mix(numbered())
+        assert len(mixed.shares.unique(dim=0)) == 1
+        assert torch.allclose(mixed.shares.sum(1), torch.ones(8))
+        assert mixed.labels[:, 1].sort().values.tolist() == list(range(8))
+        assert torch.allclose(mixed.images[:, 0, 0, 0], (mixed.labels * mixed.shares).sum(1), atol=1e-5)
+        seen.append(float(mixed.shares[0, 0]))
+        partners.append(tuple(mixed.labels[:, 1].tolist()))
+    assert len(set(seen)) == 20 and len(set(partners)) == 20
+
+
+@pytest.mark.parametrize("alpha", [0.2, 2.0])
+def test_shares_have_the_variance_of_beta(alpha):
+    mix, batch = Mixup(alpha=alpha).batch(same, make_run(seed=4)), numbered(2)
+    shares = torch.stack([mix(batch).shares[0, 0] for _ in range(4000)])
+    assert float(shares.mean()) == pytest.approx(0.5, abs=4 * float(shares.std()) / 4000**0.5)
+    assert float(shares.var()) == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.08)
+
+
+def test_wraps_what_is_inside(run):
+    def doubled(batch):
+        return replace(batch, images=batch.images * 2)
+    mixed = Mixup().batch(doubled, run)(numbered())
+    assert torch.allclose(mixed.images[:, 0, 0, 0], 2 * (mixed.labels * mixed.shares).sum(1), atol=1e-5)
+
+
+def test_refuses_alpha_of_zero():
+    with pytest.raises(BundleError, match=r"mixup\.alpha: 0 is not allowed; alpha must be > 0 \(Beta concentration\)"):
+        Mixup(alpha=0)

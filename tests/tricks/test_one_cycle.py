@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from autotricks.core.trick import Trait
+from autotricks.errors import BundleError
+from autotricks.tricks.schedule.one_cycle import OneCycle
+from tests.conftest import make_run
+
+
+def factors(trick, steps):
+    schedule = trick.schedule(lambda progress: 1.0, make_run(counts=(6,), batch_size=6, epochs=steps))
+    return [schedule(place / steps) for place in range(steps)]
+
+
+@pytest.mark.parametrize("steps", [7, 100, 1001])
+@pytest.mark.parametrize(("pct_start", "div_factor", "final_div_factor"), [(0.3, 25.0, 1e4), (0.45, 10.0, 100.0)])
+def test_equals_torch_step_by_step(steps, pct_start, div_factor, final_div_factor):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.0, total_steps=steps, pct_start=pct_start, div_factor=div_factor,
+        final_div_factor=final_div_factor, cycle_momentum=False)
+    expected = []
+    for place in range(steps):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if place < steps - 1:
+            scheduler.step()
+    assert factors(OneCycle(pct_start, div_factor, final_div_factor), steps) == pytest.approx(expected, rel=1e-9)
+
+
+def test_starts_peaks_and_ends_where_it_should():
+    cycle = factors(OneCycle(), 10)  # peak at step 0.3 * 10 - 1 = 2
+    assert cycle[0] == pytest.approx(1 / 25)
+    assert cycle[2] == pytest.approx(1.0) == max(cycle)
+    assert cycle[-1] == pytest.approx(1 / 25e4)
+
+
+@pytest.mark.parametrize("pct_start", [0.0, 0.1])
+def test_without_time_to_rise_it_only_falls(pct_start):
+    cycle = factors(OneCycle(pct_start=pct_start), 10)
+    assert cycle == sorted(cycle, reverse=True) and cycle[0] > 0.9
+
+
+def test_it_brings_its_own_warm_up():
+    assert Trait.CYCLES_RATE in OneCycle.brings
+
+
+def test_a_cycle_that_never_falls_is_refused():
+    with pytest.raises(BundleError, match=r"one_cycle\.pct_start: 1\.0 is not allowed"):
+        OneCycle(pct_start=1.0)
