@@ -22,7 +22,8 @@ __version__ = "0.1.0"
 
 _WHERE = {"Bundle": "core.bundle", "Use": "core.bundle", "Window": "core.bundle", "Trick": "core.trick",
           "tunable": "core.domain", "catalog": "catalog", "load_data": "data:load", "load_space": "space",
-          "load_bundle": "space:load_bundle_file", "run_trial": "trial", "search": "experiment", "Options": "experiment"}
+          "load_bundle": "space:load_bundle_file", "run_trial": "trial", "search": "experiment",
+          "Options": "experiment"}
 
 
 def __getattr__(name: str) -> Any:

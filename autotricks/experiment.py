@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from .search.ledger import Ledger, TrialRecord
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
+from .space.document import DataSection
 from .space.load import LoadedBundle, LoadedSpace, load_space
 from .tracking import NullTracker, Tracker
 from .trial import TrialResult, run_trial
@@ -150,7 +151,8 @@ def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
     return min(slots, settings.parallel or slots, settings.trials)
 
 
-def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[Listener] = ()) -> SearchResult:
+def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[Listener] = (),
+           began: Callable[[Path, dict[str, Any]], None] = lambda folder, facts: None) -> SearchResult:
     """Search a space and leave everything in a run folder: ledger, champion, table, tracking.
 
     Raises:
@@ -163,6 +165,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     with folders.locked(folder):
         tracker = _tracker(loaded, options)
         data = _data(loaded, folder, options)
+        began(folder, data.facts)
         ledger = Ledger(folder / folders.LEDGER)
         clock, notices = _Clock(), ["the ledger's last line was torn and has been dropped"] if ledger.torn else []
         relay = Relay(tracker, loaded, data.facts, folder.name)
@@ -170,7 +173,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         hunt = Search(loaded, ledger, [clock, relay, *listeners], deadline,
                       lambda champion: _keep(folder, loaded, data, champion))
         try:
-            _run(hunt, data.dataset, folder, slots, options)
+            slots = _run(hunt, data.dataset, folder, slots, options)
         finally:
             write_table(folder / folders.TABLE, hunt.records())
             ledger.close()
@@ -200,18 +203,20 @@ def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> 
 
 
 def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None, device: str = "cpu",
-          trust: bool = False) -> TrialResult:
+          source: str = "", trust: bool = False) -> TrialResult:
     """Train an exported bundle on the data that it names and write bundle and weights to a folder.
 
     Raises:
         InputError: When the bundle names no data, or the data, model or device cannot be used.
     """
-    if loaded.document.data is None:
+    if loaded.document.data is None and not source:
         raise InputError(f"{loaded.document.name}: names no data. Add a data section, or give --data SOURCE.")
-    data = load_data(loaded.document.data.settings(), trust)
+    section = loaded.document.data or DataSection()
+    section = section.model_copy(update={"source": source}) if source else section
+    data = load_data(section.settings(), trust)
     result = run_trial(loaded.bundle, data.dataset, reporter, device, trust)
     target.mkdir(parents=True, exist_ok=True)
-    settings = loaded.document.data.model_dump(mode="json", exclude_none=True)
+    settings = section.model_dump(mode="json", exclude_none=True)
     document = bundle_document(loaded.document.name, settings, data, loaded.bundle, {"metrics": result.metrics})
     bundles.write(target, document, bundles.weights_of(result.model))
     return result
@@ -273,13 +278,13 @@ def _tracker(loaded: LoadedSpace, options: Options) -> Tracker:
     return MlflowTracker(options.tracking or default_uri(options.root), options.root / "artifacts")
 
 
-def _run(hunt: Search, dataset: Dataset, folder: Path, slots: int, options: Options) -> None:
+def _run(hunt: Search, dataset: Dataset, folder: Path, slots: int, options: Options) -> int:
+    """Run the search on the engine that the space names; return how many trials ran at a time."""
     if hunt.settings.engine == "local":
         from .search import local
 
-        local.run(hunt, dataset, slots, options.trust)
-        return
+        return local.run(hunt, dataset, slots, options.trust)
     from .search import ray_tune
 
     ray_tune.connect(options.address, cores())
-    ray_tune.run(hunt, dataset, folder, hunt.settings.parallel, options.trust)
+    return ray_tune.run(hunt, dataset, folder, options.trust)

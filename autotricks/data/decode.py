@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError
 from .memory import require_images
@@ -18,6 +18,10 @@ from .memory import require_images
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # no format whose decoder starts another program
 MAX_PIXELS = 89_478_485                                  # Pillow's own limit, a quarter of a GiB of RGB
 GRAY = ("1", "L", "LA")
+ORIENTATION = 0x0112                                     # the EXIF tag; what to do to look at the image by its value
+TURNS = dict(enumerate((Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
+                        Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
+                        Image.Transpose.ROTATE_90), start=2))
 THREADS = 8
 
 
@@ -102,9 +106,10 @@ def eight_bits(values: np.ndarray) -> np.ndarray:
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(image)
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # damaged EXIF raises anything, and the picture itself is fine
-        return image
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def reason(error: Exception) -> str:
@@ -117,7 +122,7 @@ def reason(error: Exception) -> str:
         return "no permission to read it"
     if isinstance(error, UnidentifiedImageError):
         return f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
-    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+    if isinstance(error, Image.DecompressionBombError):
         return f"more than {MAX_PIXELS:,} pixels"
     words = (str(error) or type(error).__name__).splitlines()[0]
     return f"damaged: {words}"
@@ -137,7 +142,7 @@ def read(paths: Sequence[Path], size: int | None, channels: int | None) -> tuple
     try:
         with warnings.catch_warnings():  # set for all threads at once: warning filters are shared
             warnings.simplefilter("ignore", UserWarning)
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `decode` refuses these itself
             results = pool.map(partial(_attempt, size=size, channels=channels), paths)
             return gather(results, [str(path) for path in paths])
     finally:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
@@ -104,8 +105,9 @@ class Chooser:
         seed = int.from_bytes(hashlib.sha256(f"{self._seed}/{number}".encode()).digest()[:4], "big")
         if self._sampler != "tpe":
             return RandomSampler(seed=seed)
-        return TPESampler(seed=seed, n_startup_trials=8, multivariate=True, group=True, constant_liar=True,
-                          warn_independent_sampling=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return TPESampler(seed=seed, n_startup_trials=8, multivariate=True, group=True, constant_liar=True)
 
     def _distributions(self, picks: Mapping[str, Value]) -> dict[str, BaseDistribution]:
         found: dict[str, BaseDistribution] = {}

@@ -9,7 +9,6 @@ import torch
 from ray.tune import Trainable
 
 from ..catalog import bundle_from
-from ..core.report import End
 from .climb import Climb, Course, from_arrays
 
 OUTCOME = "outcome"
@@ -33,13 +32,12 @@ class Climber(Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train up to the next rung."""
+        """Train up to the next rung; the scheduler ends the trial, for Ray does not ask it where `done` is set."""
         outcome = self._climb.reach(self._rung)
         self._rung += 1
         weights = ray.put(outcome.weights) if outcome.weights is not None else None
         fields = {name: getattr(outcome, name) for name in ("rung", "metrics", "curve", "epochs", "seconds")}
-        return {OUTCOME: [{**fields, "end": outcome.end.value if outcome.end else None, "weights": weights}],
-                "done": outcome.end in (End.FINISHED, End.DIVERGED, End.OUT_OF_MEMORY)}
+        return {OUTCOME: [{**fields, "end": outcome.end.value if outcome.end else None, "weights": weights}]}
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._rung = config["first"]

@@ -29,8 +29,8 @@ class Worker:
     attempt: int = 1
 
 
-def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> None:
-    """Run a search to its end on `workers` processes; each trains one trial at a time.
+def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> int:
+    """Run a search to its end on `workers` processes; each trains one trial at a time. Return `workers`.
 
     A worker that dies is replaced and its trial goes on from the rung it had reached, at most twice.
     """
@@ -55,6 +55,7 @@ def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> 
             worker.process.kill()
             worker.process.join()
             worker.pipe.close()
+    return workers
 
 
 def _hire(shared: dict[str, Any], course: Course, threads: int) -> Worker:

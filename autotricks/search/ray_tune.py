@@ -22,6 +22,7 @@ RETRIES = 2
 TIME = "rung_time"
 QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_AIR_NEW_OUTPUT": "0",
          "TUNE_GLOBAL_CHECKPOINT_S": "86400", "TUNE_DISABLE_SIGINT_HANDLER": "1",
+         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
          "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
@@ -52,6 +53,10 @@ class Chooser(Searcher):  # type: ignore[misc]
             self.ended.add(trial_id)
             self._search.finish(self.trials[trial_id], End.FAILED, "its process failed; see the ray folder")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray Tune pickles its searcher for a restore that is never done: the ledger is the search's memory."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the ledger is the search's memory."""
 
@@ -72,6 +77,10 @@ class LedgerFirst(ASHAScheduler):  # type: ignore[misc]
             self.on_trial_add(None, past)
             self._decide(past, rung, score)
         self._search, self._chooser = search, chooser
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray Tune pickles its scheduler for a restore that is never done: the ledger is the search's memory."""
+        return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Record the result, then decide."""
@@ -110,41 +119,55 @@ class _Past:
         self.trial_id = trial_id
 
 
-def connect(address: str | None, cpus: int) -> dict[str, float]:
-    """Start Ray on this machine, or join a cluster; return its resources."""
+def connect(address: str | None, cpus: int) -> None:
+    """Start Ray on this machine, or join a cluster."""
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     logging.getLogger("ray").setLevel(logging.ERROR)
     if not ray.is_initialized():
         options: dict[str, Any] = {"address": address} if address else {"num_cpus": cpus, "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options)
-    resources: dict[str, float] = ray.cluster_resources()
-    return resources
 
 
-def run(search: Search, dataset: Dataset, folder: Path, parallel: int | None = None, trust: bool = False) -> None:
-    """Run a search to its end on the Ray that `connect` reached.
+def slots(needs: dict[str, float], parallel: int | None) -> int:
+    """Return how many trials the connected Ray holds at a time.
+
+    Raises:
+        ResourceError: When no node can hold one trial.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    count = sum(min(int(node.get(name.upper(), 0) / amount + 1e-9) for name, amount in needs.items() if amount)
+                for node in nodes)
+    if not count:
+        raise ResourceError(f"resources: no node of the Ray cluster has {needs['cpu']:g} CPUs and {needs['gpu']:g} "
+                            f"GPUs for one trial; the nodes have {nodes}. Lower resources.")
+    return min(count, parallel or count)
+
+
+def run(search: Search, dataset: Dataset, folder: Path, trust: bool = False) -> int:
+    """Run a search to its end on the Ray that `connect` reached; return how many trials ran at a time.
+
+    As many trials are handed out as there is room for and no more, so that each is chosen knowing all that ended.
 
     Raises:
         ResourceError: When no node can hold one trial.
         EngineError: When Ray gives up; what had finished is in the ledger.
     """
     needs = {"cpu": search.resources.cpus, "gpu": search.resources.gpus}
-    fits = any(all(node["Resources"].get(name.upper(), 0) >= amount for name, amount in needs.items())
-               for node in ray.nodes() if node["Alive"])
-    if not fits:
-        raise ResourceError(f"resources: no node of the Ray cluster has {needs['cpu']:g} CPUs and {needs['gpu']:g} "
-                            f"GPUs for one trial; it has {ray.cluster_resources()}. Lower resources.")
+    room = slots(needs, search.settings.parallel)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room)
     chooser = Chooser(search)
     trainable = tune.with_parameters(Climber, shared=arrays(dataset), course=search.course(trust),
                                      threads=max(1, int(search.resources.cpus)))
     tuner = tune.Tuner(
         tune.with_resources(trainable, needs),
         tune_config=tune.TuneConfig(search_alg=chooser, scheduler=LedgerFirst(search, chooser), reuse_actors=True,
-                                    num_samples=search.settings.trials, max_concurrent_trials=parallel,
+                                    num_samples=search.settings.trials, max_concurrent_trials=room,
                                     trial_dirname_creator=_dirname),
         run_config=tune.RunConfig(name="ray", storage_path=str(folder.resolve()), verbose=0,
+                                  checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                                   failure_config=tune.FailureConfig(max_failures=RETRIES)))
     try:
         tuner.fit()
     except (ray.exceptions.RayError, tune.error.TuneError) as error:
         raise EngineError(f"Ray Tune stopped: {error}") from error
+    return room

@@ -1,6 +1,7 @@
 """The registry: a champion as a version of a registered model, without pickle."""
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -34,8 +35,9 @@ def register(client: Any, run_id: str | None, name: str, files: Sequence[Path], 
             shutil.copy2(file, data)
         info = mlflow.pyfunc.log_model(
             name="champion", loader_module=LOADER, data_path=str(data), signature=signature,
-            registered_model_name=name, pip_requirements=[f"autotricks=={version('autotricks')}"])
-    number = str(info.registered_model_version)
-    for key, value in tags.items():
-        client.set_model_version_tag(name, number, key, value)
-    return number
+            input_example=np.zeros((1, height, width, depth), np.uint8),
+            pip_requirements=[f"autotricks=={version('autotricks')}"])
+    with contextlib.suppress(mlflow.MlflowException):  # it is there already
+        client.create_registered_model(name)
+    model = client.create_model_version(name, info.model_uri, run_id, dict(tags), model_id=info.model_id)
+    return str(model.version)

@@ -15,6 +15,7 @@ from autotricks.core.slots import PHASED
 from autotricks.trainer import checkpoint
 from autotricks.trial import prepare
 from tests.conftest import make_dataset
+from tests.contract.waiting import Waiting
 
 NAMES = tuple(catalog())
 WINDOWED = tuple(name for name, trick in catalog().items() if set(trick.seats) <= PHASED)
@@ -137,7 +138,7 @@ def test_two_epochs_are_one_and_a_checkpoint_and_one(name, start, stop, tmp_path
     torch.manual_seed(123)
     second = prepare(bundle(name, Window(start, stop)), images())
     second.load_state_dict(checkpoint.load(tmp_path / "state"))
-    assert [metrics for metrics in second.epochs()] == [seen[1][1]]
+    assert list(second.epochs()) == [seen[1][1]]
     assert equal(weights(second), seen[1][0])
     assert second.history == [metrics for _, metrics in seen]
 
@@ -151,7 +152,7 @@ def baseline():
 
 @pytest.mark.parametrize("name", WINDOWED)
 def test_an_empty_window_changes_nothing(name):
-    trainer = prepare(Bundle((Use(catalog()[name](), Window(0.5, 0.5)),), **BATCHES), images())
+    trainer = prepare(Bundle((Use(catalog()[name](), Window(0.25, 0.25)),), **BATCHES), images())
     list(trainer.epochs())
     assert equal(weights(trainer), baseline())
 
@@ -162,3 +163,26 @@ def test_draws_from_the_generator_of_the_run_alone(name):
     torch.manual_seed(123)
     next(trainer.epochs())
     assert equal(weights(trainer), trained(name)[1][0][0])
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_a_step_never_waits_for_the_device(name):
+    trainer = prepare(bundle(name), images())
+    trainer._enter(trainer.plan.phases[0])
+    trainer._set_rate(0)
+    rows = next(trainer._rows(1, 0))
+    with Waiting() as waiting:
+        trainer._gradients(trainer._batch(rows))
+    assert waiting.calls == []
+
+
+@pytest.mark.parametrize("read", [
+    torch.Tensor.item, torch.Tensor.tolist, float, bool, torch.Tensor.cpu, torch.Tensor.nonzero,
+    lambda one: torch.arange(1)[one > 0], lambda one: torch.where(one > 0)])
+def test_waiting_is_seen(read):
+    one = torch.ones(1)
+    with Waiting() as waiting:
+        torch.where(one > 0, one, 0.0)[torch.arange(1)] + one.sum()
+        assert waiting.calls == []
+        read(one)
+    assert len(waiting.calls) == 1

@@ -52,11 +52,11 @@ def pairs():
     return [pair for pair in combinations(catalog(), 2) if not problems(uses(pair))]
 
 
-def fault(pair):
+def fault(pair, model=Tiny):
     """Train one step with the pair; return what is wrong, or nothing."""
     torch.manual_seed(0)
     try:
-        trainer = Trainer(plan_of(Bundle(uses(pair), epochs=1, batch_size=16)), Tiny(), images())
+        trainer = Trainer(plan_of(Bundle(uses(pair), epochs=1, batch_size=16)), model(), images())
         metrics = next(trainer.epochs())
     except Exception as error:
         return f"{' + '.join(pair)}: {type(error).__name__}: {error}"
@@ -81,5 +81,10 @@ def test_a_pair_that_fails_is_told():
         def forward(self, images):
             return super().forward(images) * torch.nan
 
-    trainer = Trainer(plan_of(Bundle((), epochs=1, batch_size=16)), Broken(), images())
-    assert not next(trainer.epochs()).finite
+    class Absent(Tiny):
+        def forward(self, images):
+            raise RuntimeError("no forward")
+
+    assert fault(("mixup", "sgd")) == ""
+    assert fault(("mixup", "sgd"), Broken).startswith("mixup + sgd: not finite")
+    assert fault(("mixup", "sgd"), Absent) == "mixup + sgd: RuntimeError: no forward"

@@ -18,7 +18,7 @@ def test_builds_ours_by_name(name, layers):
 
 
 @pytest.mark.parametrize(("name", "words"), [
-    ("resnet23", "no model is called 'resnet23'. Did you mean resnet2"),
+    ("resnet-20", "no model is called 'resnet-20'. Did you mean resnet20?"),
     ("restnet32", "Did you mean resnet32?"),
     ("zzz", "Ours are resnet8, resnet20, resnet32, resnet44, resnet56"),
     ("my.module:", "no model is called"),
@@ -27,13 +27,13 @@ def test_builds_ours_by_name(name, layers):
 def test_an_unusable_name_says_what_to_do(name, words):
     with pytest.raises(ModelError) as error:
         check(name)
-    assert words.lower() in str(error.value).lower() and len(error.value.problems) == 1
+    assert words in str(error.value) and len(error.value.problems) == 1
 
 
 def test_unknown_models_of_the_libraries_give_the_nearest():
     with pytest.raises(ModelError, match=r"timm has no model 'resnet18x'\. Did you mean .*timm:resnet18\b"):
         build("timm:resnet18x", 10, 3)
-    with pytest.raises(ModelError, match=r"torchvision has no model 'resnet19'\. Did you mean .*torchvision:resnet18\b"):
+    with pytest.raises(ModelError, match=r"torchvision has no model 'resnet19'\. Did you mean .*:resnet18\b"):
         build("torchvision:resnet19", 10, 3)
 
 
@@ -81,3 +81,16 @@ def test_own_code_is_built_with_trust(module):
 def test_own_code_that_is_no_model(module, function, words):
     with pytest.raises(ModelError, match=words):
         build(f"made_for_test:{function}", 4, 2, trust=True)
+
+
+@pytest.mark.xfail(strict=True, reason="only names with resnet or resnext are asked for no zero-gamma")
+@pytest.mark.parametrize("name", ["regnetx_002", "resnest14d", "res2net50_14w_8s"])
+def test_other_families_of_timm_have_no_zero_gamma(name):
+    model = build(f"timm:{name}", 7, 3)
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert norms and all(bool((norm.weight == 1).all()) for norm in norms)
+
+
+@pytest.mark.xfail(strict=True, reason="the option of the ResNets is given to models that do not have it")
+def test_a_timm_model_without_that_option_builds():
+    assert build("timm:legacy_seresnet18", 7, 3) is not None

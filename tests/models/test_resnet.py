@@ -56,5 +56,5 @@ def test_starts_without_zero_gamma_and_with_kaiming_weights():
     model = ResNet(32, 10)
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     assert len(norms) == 31 and all(bool((norm.weight == 1).all() and (norm.bias == 0).all()) for norm in norms)
-    weight = model.layers[-1].conv2.weight
+    weight = model.layers[-1].conv2.weight.detach()
     assert float(weight.var()) * 64 * 9 == pytest.approx(2, rel=0.03)

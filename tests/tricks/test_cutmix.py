@@ -27,6 +27,14 @@ def test_pastes_and_shares_by_area():
     assert mixed.shares.tolist() == [[10 / 16, 6 / 16]] * 2
 
 
+def test_shares_go_with_their_labels():
+    plain, inside = numbered(2, 2, 2), torch.tensor([[True, False], [False, False]])
+    pair = Batch(plain.images, torch.tensor([[0, 2], [1, 3]]), torch.tensor([[0.75, 0.25], [0.5, 0.5]]), plain.rows)
+    mixed = cutmix(pair, torch.tensor([1, 0]), inside)
+    assert mixed.labels.tolist() == [[0, 2, 1, 3], [1, 3, 0, 2]]
+    assert mixed.shares.tolist() == [[0.5625, 0.1875, 0.125, 0.125], [0.375, 0.375, 0.1875, 0.0625]]
+
+
 def test_shares_are_the_areas_and_the_box_is_a_rectangle(run):
     mix, drawn = Cutmix().batch(same, run), set()
     for _ in range(50):

@@ -34,6 +34,14 @@ def test_what_is_mixed_again_has_four_labels():
     assert twice.shares[0].tolist() == [0.375, 0.125, 0.375, 0.125]
 
 
+def test_shares_go_with_their_labels():
+    plain = numbered(2)
+    pair = Batch(plain.images, torch.tensor([[0, 2], [1, 3]]), torch.tensor([[0.75, 0.25], [0.5, 0.5]]), plain.rows)
+    mixed = mixup(pair, torch.tensor([1, 0]), torch.tensor([0.75]))
+    assert mixed.labels.tolist() == [[0, 2, 1, 3], [1, 3, 0, 2]]
+    assert mixed.shares.tolist() == [[0.5625, 0.1875, 0.125, 0.125], [0.375, 0.375, 0.1875, 0.0625]]
+
+
 def test_draws_one_share_for_the_batch_and_a_permutation_of_it(run):
     mix, seen, partners = Mixup(alpha=1.0).batch(same, run), [], []
     for _ in range(20):

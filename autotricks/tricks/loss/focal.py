@@ -20,7 +20,7 @@ def focal(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
         returns: [B, K].
     """
     log_probability = torch.log_softmax(logits, 1).gather(1, labels)
-    # 1 - p without cancellation. Where p rounds to 1 the clamp stops the gradient, which for gamma < 1 is infinite.
+    # Where p rounds to 1 the clamp stops the gradient, which for gamma < 1 is infinite there.
     rest = (-torch.expm1(log_probability)).clamp(min=torch.finfo(log_probability.dtype).tiny)
     return -rest ** gamma * log_probability
 

@@ -14,7 +14,7 @@ from ...errors import BundleError
 
 MEMORY = 0.9     # weight of the past in the running mean of losses
 EXPLODED = 4     # times the lowest running mean so far
-SPAN = 10        # steps over which a fall is measured; from step to step the first means are mostly noise
+SPAN = 10        # steps over which a fall is measured, and steps until the running mean has settled
 
 
 def ramp(low: float, high: float, iterations: int) -> list[float]:
@@ -48,11 +48,12 @@ def pick(rates: Sequence[float], losses: Sequence[float], rule: str) -> float:
     means = smooth(losses)
     if rule == "minimum" and means:
         return rates[means.index(min(means))] / 10
-    span = min(SPAN, len(means) - 1)
-    if span < 1:
+    if len(means) < 2:
         return rates[0]
-    falls = [before - after for before, after in zip(means, means[span:])]
-    return rates[falls.index(max(falls)) + span // 2]
+    settled = min(SPAN, (len(means) - 1) // 3)
+    span = min(SPAN, len(means) - 1 - settled)
+    falls = [before - after for before, after in zip(means[settled:], means[settled + span:])]
+    return rates[settled + falls.index(max(falls)) + span // 2]
 
 
 class LrFinder(Trick):

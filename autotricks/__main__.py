@@ -1,0 +1,4 @@
+"""`python -m autotricks`."""
+from .cli import main
+
+main()

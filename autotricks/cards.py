@@ -1,0 +1,136 @@
+"""What a person sees of a trick, a training run and this machine."""
+from __future__ import annotations
+
+import inspect
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .catalog import catalog, find
+from .core.report import Metrics, Reporter, Verdict
+from .core.slots import Slot
+from .core.trick import Trick
+from .screen import clock, to_json
+from .space.load import LoadedBundle
+
+NEEDED = {"torch": "2.10", "torchvision": "0.25", "timm": "1.0", "ray": "2.60", "optuna": "5.0", "mlflow": "3.17",
+          "pytorch-optimizer": "4.1", "safetensors": "0.5", "pydantic": "2.10", "pyyaml": "6.0", "scikit-learn": "1.5"}
+
+
+def tricks(as_json: bool) -> None:
+    """Print every trick by slot and seat."""
+    rows = [(slot.value, seat, name, _first_line(trick)) for slot in Slot
+            for name, trick in catalog().items() for place, seat in trick.seats.items() if place is slot]
+    if as_json:
+        to_json([dict(zip(("slot", "seat", "name", "summary"), row)) for row in rows])
+        return
+    for slot, seat, name, summary in rows:
+        single = Slot(slot).seat(seat).single
+        print(f"{slot + '.' + seat + ('!' if single else ''):<20} {name:<18} {summary}")
+    print("\n! holds one trick at a time.  Next: autotricks tricks show NAME")
+
+
+def trick(name: str, as_json: bool) -> None:
+    """Print a trick's card."""
+    kind = find(name)
+    if as_json:
+        to_json(card(kind))
+        return
+    print(f"{kind.name}\n")
+    print(inspect.getdoc(kind))
+    if kind.parameters():
+        print("\nParameters:")
+    for parameter, about in kind.parameters().items():
+        unit = f"  ({about.unit})" if about.unit else ""
+        print(f"  {parameter:<14} default {kind.defaults()[parameter]!s:<8} search {about.search}; "
+              f"legal {about.legal}{unit}")
+    for slot, seat in kind.seats.items():
+        print(f"\nSeat: {slot.value}.{seat}, {'one trick at a time' if slot.seat(seat).single else 'shared'}; "
+              f"{'may have a window (start, stop)' if slot.phased else 'for the whole training'}.")
+    for word, traits in (("Needs", kind.needs), ("Brings", kind.brings), ("Refuses", kind.refuses)):
+        if traits:
+            print(f"{word}: {', '.join(sorted(trait.name.lower().replace('_', ' ') for trait in traits))}.")
+    for advice in kind.advice:
+        what = advice.trait.name.lower().replace("_", " ")
+        print(f"Not advised beside what {what}: {advice.reason} ({advice.source}).")
+    print(f"\nIn a space:  {kind.name}: {{}}")
+
+
+def card(kind: type[Trick]) -> dict[str, Any]:
+    """Return a trick's card as plain data."""
+    return {"name": kind.name, "summary": _first_line(kind), "doc": inspect.getdoc(kind),
+            "seats": {slot.value: seat for slot, seat in kind.seats.items()},
+            "parameters": {name: {"default": kind.defaults()[name], "search": str(about.search),
+                                  "legal": str(about.legal), "unit": about.unit}
+                           for name, about in kind.parameters().items()},
+            **{word: sorted(trait.name for trait in getattr(kind, word)) for word in ("needs", "brings", "refuses")},
+            "advice": [{"beside": advice.trait.name, "reason": advice.reason, "source": advice.source}
+                       for advice in kind.advice]}
+
+
+def epochs(loaded: LoadedBundle, as_json: bool) -> Reporter:
+    """Return a reporter that prints one line an epoch."""
+    total = loaded.bundle.epochs
+
+    def printed(metrics: Metrics) -> Verdict:
+        if not as_json:
+            values = metrics.values
+            print(f"epoch {metrics.epoch:>4}/{total}  loss {values['train/loss']:.4f}  "
+                  f"accuracy {values['val/accuracy']:.4f}  balanced {values['val/balanced_accuracy']:.4f}", flush=True)
+        return Verdict.CONTINUE
+    return printed
+
+
+def trained(result: Any, loaded: LoadedBundle, out: Path, as_json: bool) -> None:
+    """Print what a training run reached, against what the search had measured."""
+    recorded = loaded.document.result
+    metric, before = recorded.get("metric"), recorded.get("score")
+    now = result.metrics.get(metric) if metric else None
+    if as_json:
+        to_json({"end": result.end.value, "metrics": result.metrics, "seconds": result.seconds, "out": str(out),
+                 "metric": metric, "searched": before, "trained": now, "repeated": now == before})
+        return
+    print(f"\n{result.end.value} after {clock(result.seconds)}; bundle and weights are in {out}")
+    if metric:
+        same = "the same" if now == before else f"it differs by {now - before:+.4f}"
+        print(f"{metric} {now:.6f}; the search had measured {before:.6f}: {same}.")
+
+
+def doctor(as_json: bool) -> bool:
+    """Print versions, devices and memory; return whether all is there."""
+    found = {name: _version(name) for name in NEEDED}
+    old = [name for name, have in found.items() if have is None or _tuple(have) < _tuple(NEEDED[name])]
+    import torch
+
+    facts = {"autotricks": _version("autotricks"), "python": platform.python_version(), **found,
+             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+             "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+             "disk_free_gib": round(shutil.disk_usage(".").free / 2**30, 1),
+             "gpus": [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]}
+    if as_json:
+        to_json({**facts, "missing": old})
+        return not old
+    for name, value in facts.items():
+        mark = "   <- too old or missing" if name in old else ""
+        print(f"{name:<18} {value if value not in (None, []) else 'none'}{mark}")
+    if old:
+        print(f"\nInstall: pip install {' '.join(repr(f'{name}>={NEEDED[name]}') for name in old)}")
+    return not old
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _tuple(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("+")[0].split(".")[:2] if part.isdigit())
+
+
+def _first_line(kind: type[Trick]) -> str:
+    return (inspect.getdoc(kind) or "").splitlines()[0]

@@ -1,0 +1,211 @@
+"""The command line. Nothing heavy is imported before a command needs it."""
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import AutotricksError, InputError, RunError
+
+app = typer.Typer(name="autotricks", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+                  pretty_exceptions_enable=False,
+                  help="Find the bundle of training tricks that is best for your images, and train with it.",
+                  epilog="Begin with: autotricks search --space long_tail.yaml")
+tricks_app = typer.Typer(no_args_is_help=True, help="The tricks that a space may list.")
+app.add_typer(tricks_app, name="tricks")
+
+Space = Annotated[str, typer.Option("--space", help="A space file, or the name of one that ships.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Allow my.module:function, which runs your code.")]
+Root = Annotated[Path, typer.Option("--root", help="Folder of all runs.")]
+RUNS = Path("runs")
+
+
+@app.command()
+def search(space: Space = "", set_: Set = None,
+           data: Annotated[str, typer.Option(help="Data source, in place of the file's.")] = "",
+           trials: Annotated[int | None, typer.Option(min=1, help="Number of trials.")] = None,
+           time: Annotated[str, typer.Option(metavar="30m", help="Begin no trial after this time.")] = "",
+           address: Annotated[str, typer.Option(help="A Ray cluster; Ray is started here without it.")] = "",
+           resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run's folder.")] = "",
+           tracking: Annotated[str, typer.Option(envvar="MLFLOW_TRACKING_URI",
+                                                 help="MLflow's address, or 'off'; SQLite in --root without it.")] = "",
+           root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+    """Search a space for the best bundle of tricks."""
+    if bool(space) == bool(resume):
+        raise InputError("search: give either --space FILE or --resume RUN.")
+    overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
+                 *([f"search.trials={trials}"] if trials else [])]
+    seconds = _seconds(time)
+    from . import experiment, screen
+    from .search.folder import find
+    from .space import load_space
+
+    folder = find(resume, root) if resume else None
+    loaded = experiment.resume(folder, overrides, trust) if folder else load_space(space, overrides, trust)
+    options = experiment.Options(folder.parent if folder else root, folder, address or None, seconds, tracking or None,
+                                 trust)
+    view = screen.view(loaded, as_json)
+    try:
+        with view:
+            result = experiment.search(loaded, options, [view], view.began)
+    except KeyboardInterrupt:
+        raise Interrupted(f"Finished trials are kept. Go on with: autotricks search --resume {view.folder or 'latest'}"
+                          ) from None
+    screen.result(result, loaded, as_json)
+    if result.champion is None:
+        raise RunError(f"{result.folder}: no trial was trained to the end; trials.csv says why each one ended.")
+
+
+@app.command()
+def check(space: Annotated[str, typer.Argument(help="A space file, or the name of one that ships.")],
+          set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
+    """Say what a space contains and what a search of it would cost; train nothing."""
+    from . import screen
+    from .space import load_space
+
+    screen.check(load_space(space, set_ or [], trust), as_json)
+
+
+@tricks_app.command("list")
+def tricks_list(as_json: Json = False) -> None:
+    """List every trick by its main slot and seat."""
+    from . import cards
+
+    cards.tricks(as_json)
+
+
+@tricks_app.command("show")
+def tricks_show(name: str, as_json: Json = False) -> None:
+    """Show a trick: what it does, its parameters, paper, cost and quarrels."""
+    from . import cards
+
+    cards.trick(name, as_json)
+
+
+@app.command()
+def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as champion.yaml.")],
+          data: Annotated[str, typer.Option(help="Data source, in place of the file's.")] = "",
+          out: Annotated[Path, typer.Option(help="Folder for bundle and weights.")] = Path("trained"),
+          device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+          threads: Annotated[int, typer.Option(help="CPU threads; 0: as the search used, which repeats its figures."
+                                               )] = 0,
+          as_json: Json = False, trust: Trust = False) -> None:
+    """Train a bundle: production training of a search's champion, or a published recipe."""
+    from . import cards, experiment
+    from .space import load_bundle_file
+
+    loaded = load_bundle_file(bundle, trust)
+    _set_threads(threads or int(loaded.document.result.get("threads", 0)))
+    cards.trained(experiment.train(loaded, out, cards.epochs(loaded, as_json), device, data, trust), loaded, out,
+                   as_json)
+
+
+@app.command()
+def export(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
+           format_: Annotated[str, typer.Option("--format", help="bundle")] = "bundle",
+           out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("champion"),
+           root: Root = RUNS) -> None:
+    """Copy a run's champion, bundle file and weights, to a folder."""
+    if format_ != "bundle":
+        raise InputError(f"--format {format_}: not offered; formats: bundle.")
+    from .export import copy
+    from .search.folder import find
+
+    for path in copy(find(run, root), out):
+        typer.echo(path)
+    typer.echo(f"Next: autotricks train {out / 'champion.yaml'}")
+
+
+@app.command()
+def ui(root: Root = RUNS, port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+       host: Annotated[str, typer.Option(help="Who may connect; this machine alone unless you say so.")] = "127.0.0.1",
+       print_only: Annotated[bool, typer.Option("--print", help="Print addresses; start nothing.")] = False) -> None:
+    """Open MLflow on this folder's runs, sorted by score with the columns that matter."""
+    from .tracking import ui as mlflow_ui
+
+    if not (root / "mlflow.db").exists():
+        raise RunError(f"{root}: holds no mlflow.db. Run a search first, or name the folder with --root.")
+    for name, address in mlflow_ui.addresses(root, host, port).items():
+        typer.echo(f"{name}: {address}")
+    if not print_only:
+        sys.stdout.flush()
+        raise typer.Exit(mlflow_ui.serve(root, host, port))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show versions, devices and memory, and what is missing."""
+    from . import cards
+
+    if not cards.doctor(as_json):
+        raise typer.Exit(1)
+
+
+class Interrupted(AutotricksError):
+    """Ctrl-C: results are kept."""
+
+    exit_code = 130
+
+
+def _seconds(text: str) -> float:
+    """Return what `90s`, `30m` or `2h` means in seconds."""
+    if not text:
+        return math.inf
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text)
+    if not match or not float(match[1]):
+        raise InputError(f"--time {text}: expected a time such as 90s, 30m or 2h.")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _set_threads(count: int) -> None:
+    """Fix the number of CPU threads; sums over another number of threads round differently."""
+    if count > 0:
+        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(count)))
+        import torch
+
+        torch.set_num_threads(count)
+
+
+def _fail(error: BaseException, code: int) -> int:
+    lines: Any = getattr(error, "problems", None) or [str(error)]
+    for line in lines:
+        typer.echo(line, err=True)
+    return code
+
+
+def main() -> None:
+    """Run the command line; the exit code is 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    debug = "--debug" in sys.argv
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except AutotricksError as error:
+        if debug:
+            raise
+        code = _fail(error, error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _fail(Interrupted("interrupted"), 130)
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except Exception as error:
+        if hasattr(error, "exit_code") and hasattr(error, "show"):  # a usage error of the command line's library
+            error.show()
+            code = int(error.exit_code)
+        elif debug:
+            raise
+        else:
+            kind = type(error).__name__
+            code = _fail(AutotricksError(f"autotricks failed: {kind}: {error} (--debug shows where)"), 1)
+    sys.stdout.flush()
+    raise SystemExit(code or 0)
+
+
+if __name__ == "__main__":
+    main()

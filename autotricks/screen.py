@@ -1,0 +1,258 @@
+"""What a person sees: the live table, the result, a space checked, a trick's card."""
+from __future__ import annotations
+
+import json
+import math
+import sys
+import textwrap
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from .core.report import End
+from .search.climb import Outcome
+from .search.search import Trial
+from .space.load import LoadedSpace
+
+SHOWN = 12     # trials in the live table
+
+
+def to_json(content: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(content, indent=1, default=str))
+
+
+class Lines:
+    """Follows a search with one plain line for each trial that ends."""
+
+    def __init__(self, loaded: LoadedSpace):
+        self.folder: Path | None = None
+        self.started_at = time.monotonic()
+        self._total = loaded.document.search.trials
+        self._sign = 1 if loaded.document.objective.mode == "max" else -1
+        self.best: float | None = None
+        self.done = 0
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Leave nothing open."""
+
+    def began(self, folder: Path, facts: dict[str, Any]) -> None:
+        """Say what is searched and where it is kept."""
+        self.folder = folder
+        self._say(describe(facts))
+        self._say(f"{folder}: {self._total} trials")
+
+    def started(self, trial: Trial) -> None:
+        """Say nothing: a trial that begins is no news in a pipe."""
+
+    def reached(self, trial: Trial, outcome: Outcome, budget: int, score: float | None) -> None:
+        """Say nothing before the trial ends."""
+
+    def ended(self, trial: Trial, end: End, score: float | None) -> None:
+        """Print the trial's line."""
+        self._count(end, score)
+        shown = "      -" if score is None else f"{score:7.4f}"
+        best = "-" if self.best is None else f"{self.best:.4f}"
+        self._say(f"{self.done:4d}/{self._total}  trial {trial.number:3d}  {end.value:<13} {shown}  best {best}  "
+                  f"{trial.label or trial.bundle}")
+
+    def _count(self, end: End, score: float | None) -> None:
+        self.done += 1
+        if end is End.FINISHED and score is not None:
+            self.best = score if self.best is None else self._sign * max(self._sign * self.best, self._sign * score)
+
+    def _say(self, text: str) -> None:
+        print(text, flush=True)
+
+
+class Quiet(Lines):
+    """Follows a search without a word, where JSON is wanted."""
+
+    def _say(self, text: str) -> None:
+        """Print nothing."""
+
+
+class LiveTable(Lines):
+    """Follows a search with a live table: the trials at work and the best so far."""
+
+    def __init__(self, loaded: LoadedSpace):
+        super().__init__(loaded)
+        self._rows: dict[int, tuple[str, int, float | None, str]] = {}
+        self._live = Live(get_renderable=self._draw, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> LiveTable:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Take the table off the screen; the result follows."""
+        self._live.stop()
+
+    def started(self, trial: Trial) -> None:
+        """Show the trial as running."""
+        self._rows[trial.number] = (trial.label or str(trial.bundle), 0, None, "running")
+
+    def reached(self, trial: Trial, outcome: Outcome, budget: int, score: float | None) -> None:
+        """Show how far it came."""
+        self._rows[trial.number] = (trial.label or str(trial.bundle), budget, score, "running")
+
+    def ended(self, trial: Trial, end: End, score: float | None) -> None:
+        """Show why it ended."""
+        self._count(end, score)
+        self._rows[trial.number] = (*self._rows[trial.number][:2], score, end.value)
+
+    def _say(self, text: str) -> None:
+        self._live.console.print(text, highlight=False)
+
+    def _draw(self) -> Group:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("trial", "epochs", "score", "", "tricks"):
+            table.add_column(name, justify="left" if name in ("", "tricks") else "right", no_wrap=True,
+                             overflow="ellipsis")
+        running = [number for number, row in self._rows.items() if row[3] == "running"]
+        ranked = sorted((number for number, row in self._rows.items() if row[3] == "finished" and row[2] is not None),
+                        key=lambda number: -self._sign * (self._rows[number][2] or 0.0))
+        others = [number for number in reversed(self._rows) if number not in running and number not in ranked]
+        for number in [*ranked[:4], *running, *others][:SHOWN]:
+            name, budget, score, state = self._rows[number]
+            style = "bold green" if ranked[:1] == [number] else "" if state in ("running", "finished") else "dim"
+            shown = "" if score is None else f"{score:.4f}"
+            table.add_row(str(number), str(budget or ""), shown, state, name, style=style)
+        return Group(table, Text(self._footer(), style="dim"))
+
+    def _footer(self) -> str:
+        elapsed = time.monotonic() - self.started_at
+        left = elapsed / self.done * (self._total - self.done) if self.done else math.nan
+        best = "-" if self.best is None else f"{self.best:.4f}"
+        return (f"{self.done}/{self._total} trials   best {best}   {clock(elapsed)} gone"
+                + ("" if math.isnan(left) else f", about {clock(left)} left"))
+
+
+def view(loaded: LoadedSpace, as_json: bool) -> Lines:
+    """Return what follows a search: JSON wants silence, a terminal the live table, a pipe plain lines."""
+    if as_json:
+        return Quiet(loaded)
+    return LiveTable(loaded) if sys.stdout.isatty() else Lines(loaded)
+
+
+def clock(seconds: float) -> str:
+    """Return a time as `42 s`, `3:05` or `1:02:03`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """Return a data set in one line."""
+    counts = facts["counts"]
+    shape = "x".join(str(side) for side in facts["image_shape"])
+    bad = f", {len(facts['bad'])} bad files left out" if facts["bad"] else ""
+    return (f"{facts['source']}: {len(facts['classes'])} classes, {shape}, train {sum(counts['train'])} "
+            f"({max(counts['train'])} to {min(counts['train'])} a class), validation {sum(counts['validation'])}, "
+            f"test {sum(counts['test'])} (set aside){bad}")
+
+
+def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
+    """Print what a search found, what it cost, and the next commands."""
+    champion, metric = found.champion, loaded.document.objective.metric
+    if as_json:
+        to_json({"folder": str(found.folder), "metric": metric, "trials": len(found.trials), "baseline": found.baseline,
+                 "best": champion.score if champion else None, "trial": champion.trial.number if champion else None,
+                 "bundle": champion.trial.bundle.document() if champion else None, "epochs_spent": found.spent,
+                 "share_of_full_training": found.share, "seconds": found.seconds, "searching_seconds": found.searching,
+                 "training_seconds": found.training, "slots": found.slots, "efficiency": found.efficiency,
+                 "notices": list(found.notices)})
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    ends = {end.value: sum(trial.end == end.value for trial in found.trials) for end in End}
+    console.print(f"\n[bold]{len(found.trials)} trials in {clock(found.seconds)}[/bold]: "
+                  + ", ".join(f"{count} {name}" for name, count in ends.items() if count))
+    console.print(f"{found.spent:.0f} epochs spent, {found.share:.0%} of training every trial in full; "
+                  f"{found.slots} trials at a time, {found.efficiency:.0%} of their time spent training")
+    if champion:
+        before = ("" if found.baseline is None else
+                  f"   (baseline {found.baseline:.4f}, {champion.score - found.baseline:+.4f})")
+        console.print(f"\n[bold]Best {metric} {champion.score:.4f}[/bold]{before}, trial {champion.trial.number}:")
+        for use in champion.trial.bundle.uses:
+            values = ", ".join(f"{name} {_short(value)}" for name, value in use.document().items())
+            console.print(f"  {use.trick.name:<18} [dim]{values}[/dim]")
+        console.print("This is the best of many scores on validation data that the search has seen: expect less on new "
+                      "images.")
+    for notice in found.notices:
+        console.print(f"[yellow]Note:[/yellow] {notice}")
+    console.print(f"\nAll of it: {found.folder}")
+    if champion:
+        console.print(f"Next:      autotricks train {found.folder}/champion.yaml\n           autotricks ui"
+                      + ("" if str(found.folder.parent) == "runs" else f" --root {found.folder.parent}"))
+
+
+def check(loaded: LoadedSpace, as_json: bool) -> None:
+    """Print what a space contains, its quarrels, the advice on it, and what a search costs."""
+    from .search.rungs import budgets
+
+    space, document = loaded.space, loaded.document
+    rungs = budgets(document.training.epochs, document.search.rungs.first, document.search.rungs.reduction)
+    plan = expected(document.search.trials, len(loaded.start), rungs, document.search.rungs.reduction,
+                    document.search.rungs.fidelity == "compressed")
+    seats: dict[str, list[str]] = {}
+    for entry in space.entries:
+        slot, seat = entry.place
+        mark = "always" if entry.always else "one of" if entry.single else "yes/no"
+        ranges = ", ".join(f"{name} {domain}" for name, domain in entry.domains.items())
+        line = f"{mark}  {entry.name}" + (f"  [{ranges}]" if ranges else "")
+        seats.setdefault(f"{slot.value}.{seat}", []).append(line)
+    cost = sum(count * epochs for _, count, epochs in plan)
+    if as_json:
+        to_json({"name": document.name, "choices": space.size(), "seats": seats, "quarrels": space.quarrels(),
+                 "advice": space.warnings(),
+                 "rungs": [{"budget": budget, "trials": round(count, 1)} for budget, count, _ in plan],
+                 "epochs": round(cost), "start": {name: str(bundle) for name, bundle in loaded.start.items()}})
+        return
+    print(f"{document.name}: {len(space.entries)} tricks, {space.size():,} combinations of choices, "
+          f"{sum(len(entry.domains) for entry in space.entries)} searched parameters\n")
+    for place, lines in seats.items():
+        for line in lines:
+            print(f"  {place:<20} {line}")
+    _section("Start trials", [f"{name}: {bundle}" for name, bundle in loaded.start.items()])
+    _section("Never together", space.quarrels())
+    _section(f"Advised against ({'left out' if space.avoid else 'searched all the same'})", space.warnings())
+    _section("Rungs", [f"{budget:>5} epochs: about {count:.0f} trials" for budget, count, _ in plan])
+    full = document.search.trials * rungs[-1]
+    print(f"\nCost: about {cost:.0f} epochs, {cost / full:.0%} of training {document.search.trials} trials in full "
+          f"({full}).\nNext: autotricks search --space {loaded.tree.file}")
+
+
+def expected(trials: int, protected: int, rungs: tuple[int, ...], reduction: int,
+             compressed: bool) -> list[tuple[int, float, int]]:
+    """Return (budget, trials expected there, epochs that each spends for it) of every rung.
+
+    Start trials reach all; of the others, 1/reduction go on at each rung.
+    """
+    drawn = max(0, trials - protected)
+    before = (0, *rungs)
+    return [(budget, min(trials, protected) + drawn / reduction ** place,
+             budget if compressed else budget - before[place]) for place, budget in enumerate(rungs)]
+
+
+def _section(name: str, lines: list[str]) -> None:
+    if lines:
+        print(f"\n{name}:")
+        for line in lines:
+            print(textwrap.fill(line, 110, initial_indent="  ", subsequent_indent="    "))
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,182 @@
+"""npz, torchvision and the user's own code."""
+import pickle
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from autotricks.data import Settings
+from autotricks.data.sources import read
+from autotricks.errors import DataError
+
+from .pictures import noise
+
+
+def npz(path, **arrays):
+    np.savez(path / "x.npz", **arrays)
+    return f"npz:{path}/x.npz"
+
+
+def refused(source, trust=False, **settings):
+    with pytest.raises(DataError) as caught:
+        read(Settings(source, **settings), trust)
+    assert str(caught.value).startswith("data.source: ") and len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+def test_an_archive_with_splits_and_class_names(tmp_path):
+    x = noise(0, 5, 4, 6, 3)
+    raw = read(Settings(npz(tmp_path, x_train=x[:3], y_train=[1, 0, 1], x_val=x[3:4], y_val=[0], x_test=x[4:],
+                            y_test=[1], classes=["zebra", "ant"])))
+    assert raw.classes == ("zebra", "ant")
+    assert {name: list(part.names) for name, part in raw.parts.items()} == {
+        "train": ["ant", "zebra", "ant"], "validation": ["zebra"], "test": ["ant"]}
+    assert (raw.parts["train"].images.numpy() == x[:3].transpose(0, 3, 1, 2)).all()
+    assert raw.parts["train"].images.is_contiguous()
+
+
+@pytest.mark.parametrize(("labels", "names"), [([10, 9, 9], ["10", "9", "9"]), (["b", " a", "a"], ["b", "a", "a"]),
+                                               (np.array([b"b", b"a", b"a"]), ["b", "a", "a"])])
+def test_gray_archives_and_kinds_of_labels(tmp_path, labels, names):
+    x = noise(0, 3, 4, 6)
+    part = read(Settings(npz(tmp_path, x=x, y=labels))).parts["train"]
+    assert part.names == names and (part.images.numpy() == x[:, None]).all()
+
+
+def test_an_archive_resized_and_gray(tmp_path):
+    x = np.full((2, 8, 8, 3), (200, 100, 50), np.uint8)
+    part = read(Settings(npz(tmp_path, x=x, y=[0, 1]), size=4, channels=1)).parts["train"]
+    assert part.images.shape == (2, 1, 4, 4) and (part.images == 124).all()
+
+
+@pytest.mark.parametrize(("arrays", "message"), [
+    ({"x_train": noise(0, 2, 3, 3)}, "has no y_train; it holds x_train"),
+    ({"a": noise(0, 2, 3, 3)}, "has no x_train; it holds no x or y"),
+    ({"x_test": noise(0, 2, 3, 3), "y_test": [0, 1]}, "has no x_train"),
+    ({"x": noise(0, 2, 3, 3) / 255, "y": [0, 1]}, "the images of train are float64; uint8"),
+    ({"x": noise(0, 2, 3, 8, 8), "y": [0, 1]}, "[2, 3, 8, 8]; [N, H, W], [N, H, W, 1] or [N, H, W, 3] is needed. "
+                                               "Transpose (0, 2, 3, 1)."),
+    ({"x": noise(0, 2, 8, 8, 4), "y": [0, 1]}, "[2, 8, 8, 4]"), ({"x": np.uint8(3), "y": [0, 1]}, "has 0 images"),
+    ({"x": noise(0, 0, 3, 3), "y": np.zeros(0, int)}, "[0, 3, 3, 1]"),
+    ({"x": noise(0, 2, 3, 3), "y": [0, 1, 1]}, "train has 2 images and labels of shape [3]"),
+    ({"x": noise(0, 2, 3, 3), "y": [[0, 1], [1, 0]]}, "labels of shape [2, 2]; [2] is needed"),
+    ({"x": noise(0, 2, 3, 3), "y": [0.0, 1.0]}, "the labels of train are float64"),
+    ({"x": noise(0, 2, 3, 3), "y": [0, 2], "classes": ["a", "b"]}, "train has the label '2'; classes has 2 names"),
+    ({"x": noise(0, 2, 3, 3), "y": [0, -1], "classes": ["a", "b"]}, "train has the label '-1'"),
+    ({"x": noise(0, 2, 3, 3), "y": ["a", "c"], "classes": ["a", "b"]}, "train has the label 'c'"),
+    ({"x": noise(0, 2, 3, 3), "y": [0, 1], "classes": ["a", "a"]}, "two of the names in classes are the same"),
+    ({"x": np.array([{}, {}]), "y": [0, 1]}, "x is a pickled array, which can run code")])
+def test_errors_of_archives(tmp_path, arrays, message):
+    assert message in refused(npz(tmp_path, **arrays))
+
+
+def test_damaged_archives(tmp_path):
+    source = npz(tmp_path, x=noise(0, 50, 9, 9), y=np.arange(50) % 2)
+    whole = (tmp_path / "x.npz").read_bytes()
+    for data in (b"", whole[:len(whole) // 2], whole[:300] + b"\xff" + whole[301:], b"text", pickle.dumps([1])):
+        (tmp_path / "x.npz").write_bytes(data)
+        assert "is not a NumPy archive that can be read" in refused(source)
+
+
+MODULE = """
+import numpy as np, torch
+x = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
+def pair(): return x, [0, 1, 0, 1]
+def triple(): return torch.from_numpy(x), ["b", "a", "b", "b"], ["b", "a"]
+def fails(): return x[99]
+def wrong(): return [x]
+def ragged(): return [[1], [1, 2]], [0, 1]
+value = 3
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "own_pictures.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "own_pictures"
+
+
+def test_own_code(own):
+    raw = read(Settings(f"{own}:pair"), trust=True)
+    assert raw.parts["train"].names == ["0", "1", "0", "1"] and raw.classes is None
+    assert raw.parts["train"].images.tolist() == [[row] for row in torch.arange(24).reshape(4, 2, 3).tolist()]
+    raw = read(Settings(f"{own}:triple"), trust=True)
+    assert raw.parts["train"].names == ["b", "a", "b", "b"] and raw.classes == ("b", "a")
+
+
+@pytest.mark.parametrize(("function", "message"), [
+    ("fails", "failed: IndexError"), ("wrong", "returned list; (images, labels)"), ("value", "failed: TypeError"),
+    ("missing", "cannot be imported"), ("ragged", "is no array")])
+def test_errors_of_own_code(own, function, message):
+    assert message in refused(f"{own}:{function}", trust=True)
+    assert "allow it with --trust" in refused(f"{own}:{function}")
+
+
+class Pictures:
+    """Like a data set of torchvision with a `train` option; row 1 of test is damaged."""
+
+    classes = ["sun", "moon"]
+
+    def __init__(self, root, train=True, download=False):
+        assert download and str(root).endswith("some/where")
+        self.train = train
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, row):
+        if not self.train and row == 1:
+            raise OSError("image file is truncated")
+        return Image.fromarray(noise(row + 10 * self.train, 4, 4, 3)), torch.tensor((row + 1) % 2)
+
+
+class Folds(Pictures):
+    """Like one with a `split` option, without validation."""
+
+    def __init__(self, root, split="train", download=False):
+        if split not in ("train", "test"):
+            raise ValueError(f"Unknown value {split!r}")
+        super().__init__(root, split == "train", download)
+
+
+class Offline(Pictures):
+    def __init__(self, root, train=True, download=False):
+        raise URLError("Name or service not known")
+
+
+class Boxes(Pictures):
+    def __getitem__(self, row):
+        return Image.new("RGB", (4, 4)), {"boxes": [1, 2, 3, 4]}
+
+
+@pytest.fixture
+def torchvision_has(monkeypatch):
+    from torchvision import datasets
+
+    return lambda made: monkeypatch.setattr(datasets, "CIFAR10", made)
+
+
+@pytest.mark.parametrize("made", [Pictures, Folds])
+def test_torchvision(torchvision_has, made):
+    torchvision_has(made)
+    raw = read(Settings("torchvision:CIFAR10:some/where", max_bad=0.2))
+    assert {name: list(part.names) for name, part in raw.parts.items()} == {
+        "train": ["moon", "sun", "moon"], "test": ["moon", "moon"]}
+    assert raw.classes == ("sun", "moon")
+    assert (raw.parts["test"].images[1].numpy() == noise(2, 4, 4, 3).transpose(2, 0, 1)).all()
+    assert [(file.path, file.reason) for file in raw.bad] == [("test[1]", "damaged: image file is truncated")]
+
+
+def test_errors_of_torchvision(torchvision_has):
+    assert "Did you mean torchvision:CIFAR10?" in refused("torchvision:cifar-10")
+    torchvision_has(Pictures)
+    assert "1 of 6 files cannot be read" in refused("torchvision:CIFAR10:some/where")
+    torchvision_has(Offline)
+    assert "cannot be downloaded (<urlopen error Name or service not known>). Check the network" in refused(
+        "torchvision:CIFAR10:some/where")
+    torchvision_has(Boxes)
+    assert "has Image and dict; images with one whole-number label each are needed" in refused(
+        "torchvision:CIFAR10:some/where")

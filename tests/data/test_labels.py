@@ -1,0 +1,33 @@
+import pytest
+
+from autotricks.data.labels import encode, ordered
+from autotricks.errors import DataError
+
+
+def test_whole_numbers_are_sorted_by_value_and_words_by_letter():
+    assert ordered(["10", "9", "-1", "9"]) == ("-1", "9", "10")
+    assert ordered(["10", "9", "b"]) == ("10", "9", "b")
+
+
+def test_numbers_every_split_by_the_training_classes():
+    classes, labels = encode({"train": ["b", "a", "b"], "test": ["a", "b"]}, None)
+    assert classes == ("a", "b")
+    assert {name: row.tolist() for name, row in labels.items()} == {"train": [1, 0, 1], "test": [0, 1]}
+
+
+def test_given_classes_keep_their_order():
+    classes, labels = encode({"train": ["b", "a"]}, ("b", "a"))
+    assert classes == ("b", "a") and labels["train"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("names", "classes", "message"), [
+    ({"train": []}, None, "no training images"),
+    ({"train": ["a", "a"]}, None, "every training image is of class 'a'; at least 2"),
+    ({"train": ["a", "b"]}, ("a", "b", "c"), "no training images that can be read in class 'c'"),
+    ({"train": ["a", "b"], "test": ["a", "b", "c"]}, None, "test has 'c', which train has not"),
+    ({"train": ["a", "b"], "validation": ["a"]}, None, "validation has no images of 'b'"),
+    ({"train": ["a", "b"], "test": ["a", "c"]}, None, "test has 'c', which train has not and has no images of 'b'")])
+def test_refuses(names, classes, message):
+    with pytest.raises(DataError) as caught:
+        encode(names, classes)
+    assert str(caught.value).startswith("data.source: ") and message in str(caught.value)

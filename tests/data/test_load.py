@@ -1,0 +1,126 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from autotricks.data import Settings, load
+from autotricks.errors import DataError
+
+from .pictures import folder, noise, save
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """120 gray images of 3 classes, 60, 40 and 20, no two alike."""
+    path = tmp_path_factory.mktemp("archive") / "x.npz"
+    np.savez(path, x=noise(0, 120, 4, 4), y=np.repeat([0, 1, 2], [60, 40, 20]))
+    return f"npz:{path}"
+
+
+def rows(split):
+    return {image.tobytes() for image in split.images.numpy()}
+
+
+def test_the_default_is_a_small_long_tail_of_digits():
+    loaded = load(Settings(imbalance=50))
+    data, facts = loaded.dataset, loaded.facts
+    assert {name: sum(counts) for name, counts in facts["counts"].items()} == {
+        "train": 281, "validation": 337, "test": 451}
+    assert facts["counts"]["train"] == data.counts.tolist() == [100, 66, 43, 27, 18, 11, 7, 4, 3, 2]
+    assert facts["imbalance"] == 50 and facts["image_shape"] == [1, 8, 8]
+    assert data.classes == tuple("0123456789") and data.source == "digits"
+    # written down once: the same on every machine, with every version of NumPy and torch
+    assert data.fingerprint == "d3a38b9b14e7b90e3a45c75b1f1e518c495e85798f6e101f3ab5c5ab4146d0fe"
+
+
+def test_splits_are_stratified_disjoint_and_whole(archive):
+    data = load(Settings(archive, validation=0.25, test=0.2)).dataset
+    counts = {name: torch.bincount(split.labels).tolist()
+              for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test))}
+    assert counts == {"train": [36, 24, 12], "validation": [12, 8, 4], "test": [12, 8, 4]}
+    parts = [rows(data.train), rows(data.validation), rows(data.test)]
+    assert len(set.union(*parts)) == sum(len(part) for part in parts) == 120
+    whole = noise(0, 120, 4, 4)
+    label = {image.tobytes(): number for image, number in zip(whole, np.repeat([0, 1, 2], [60, 40, 20]))}
+    for split in (data.train, data.validation, data.test):
+        assert [label[image.tobytes()] for image in split.images.numpy()] == split.labels.tolist()
+
+
+def test_test_and_validation_do_not_depend_on_the_imbalance_nor_test_on_validation(archive):
+    base, tail, other = (load(Settings(archive, **changed)).dataset
+                         for changed in ({}, {"imbalance": 10}, {"validation": 0.5}))
+    assert torch.equal(base.test.images, tail.test.images) and torch.equal(base.test.images, other.test.images)
+    assert torch.equal(base.validation.images, tail.validation.images)
+    assert rows(tail.train) < rows(base.train) and tail.counts.tolist() == [34, 10, 3]  # 34 / sqrt(10) = 10.75
+
+
+def test_the_seed_decides_the_splits_and_the_fingerprint(archive):
+    prints = [load(Settings(archive, seed=seed)).facts["fingerprint"] for seed in (0, 0, 1)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_the_fingerprint_changes_with_one_pixel(tmp_path, archive):
+    x = noise(0, 120, 4, 4)
+    x[77, 3, 3] ^= 1
+    np.savez(tmp_path / "x.npz", x=x, y=np.repeat([0, 1, 2], [60, 40, 20]))
+    assert load(Settings(f"npz:{tmp_path}/x.npz")).facts["fingerprint"] != load(Settings(archive)).facts["fingerprint"]
+
+
+def test_mean_and_deviation_are_those_of_the_long_tailed_training_split(archive):
+    data = load(Settings(archive, imbalance=10)).dataset
+    pixels = data.train.images.double() / 255
+    assert data.mean == pytest.approx([pixels.mean().item()])
+    assert data.std == pytest.approx([pixels.std(correction=0).item()])
+
+
+def test_splits_that_the_source_brings_are_kept(tmp_path):
+    folder(tmp_path / "train", {"a": 8, "b": 8}, seed=1)
+    folder(tmp_path / "test", {"a": 2, "b": 3}, seed=2)
+    loaded = load(Settings(f"image_folder:{tmp_path}", validation=0.25))
+    assert loaded.facts["counts"] == {"train": [6, 6], "validation": [2, 2], "test": [2, 3]}
+    assert loaded.facts["duplicates"] == {"train_test": 0, "train_validation": 0}
+    assert (loaded.dataset.test.images[0].numpy() == noise(2000, 6, 6, 3).transpose(2, 0, 1)).all()
+
+
+def test_equal_pictures_across_splits_are_counted(tmp_path):
+    x = noise(0, 6, 4, 4)
+    np.savez(tmp_path / "x.npz", x_train=x[:4], y_train=[0, 0, 1, 1], x_val=x[[4, 0]], y_val=[0, 1],
+             x_test=x[[1, 2, 2, 5]], y_test=[0, 1, 1, 1])
+    assert load(Settings(f"npz:{tmp_path}/x.npz")).facts["duplicates"] == {"train_test": 3, "train_validation": 1}
+
+
+def test_facts_can_be_written_as_json_and_list_what_was_left_out(tmp_path):
+    root = folder(tmp_path / "spaces and ünïcode", {"a": 10, "b c": 10})
+    save(root / "a" / "short.png", noise(1, 6, 6, 3))
+    data = (root / "a" / "short.png").read_bytes()
+    (root / "a" / "short.png").write_bytes(data[:60])
+    facts = json.loads(json.dumps(load(Settings(f"image_folder:{root}", max_bad=0.05)).facts))
+    assert facts["bad"] == [{"path": str(root / "a" / "short.png"), "reason": facts["bad"][0]["reason"]}]
+    assert facts["bad"][0]["reason"].startswith("damaged: ")
+    assert facts["classes"] == ["a", "b c"] and facts["seconds"] > 0
+    assert set(facts) == {"source", "fingerprint", "classes", "counts", "imbalance", "image_shape", "mean", "std",
+                          "duplicates", "bad", "seconds"}
+
+
+@pytest.mark.parametrize(("arrays", "settings", "message"), [
+    ({"x": noise(0, 4, 3, 3), "y": [0, 0, 0, 0]}, {}, "data.source: every training image is of class '0'"),
+    ({"x": noise(0, 5, 3, 3), "y": [0, 0, 0, 1, 1]}, {}, "data.source: too few images to split off test and "
+                                                         "validation in class '1' (2); each class needs 3"),
+    ({"x": noise(0, 8, 3, 3), "y": [0, 1] * 4}, {"imbalance": 100}, "data.imbalance: 100 leaves"),
+    ({"x_train": noise(0, 8, 3, 3), "y_train": [0, 1] * 4, "x_test": noise(0, 2, 5, 5), "y_test": [0, 1]}, {},
+     "data.size: the splits have images of different shapes"),
+    ({"x_train": noise(0, 8, 3, 3), "y_train": [0, 1] * 4, "x_test": noise(0, 2, 3, 3), "y_test": [0, 2]}, {},
+     "data.source: the classes of test and train differ: test has '2'")])
+def test_refuses(tmp_path, arrays, settings, message):
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(DataError) as caught:
+        load(Settings(f"npz:{tmp_path}/x.npz", **settings))
+    assert str(caught.value).startswith(message)
+
+
+def test_a_class_of_which_no_file_can_be_read(tmp_path):
+    folder(tmp_path, {"a": 5, "b": 5, "c": 1})
+    (tmp_path / "c" / "000.png").write_text("no picture")
+    with pytest.raises(DataError, match="no training images that can be read in class 'c'"):
+        load(Settings(f"image_folder:{tmp_path}", max_bad=0.2))
