@@ -41,9 +41,9 @@ def trick(name: str, as_json: bool) -> None:
         return
     print(f"{kind.name}\n")
     print(inspect.getdoc(kind))
-    if kind.parameters():
+    if kind.declared():
         print("\nParameters:")
-    for parameter, about in kind.parameters().items():
+    for parameter, about in kind.declared().items():
         unit = f"  ({about.unit})" if about.unit else ""
         print(f"  {parameter:<14} default {kind.defaults()[parameter]!s:<8} search {about.search}; "
               f"legal {about.legal}{unit}")
@@ -65,7 +65,7 @@ def card(kind: type[Trick]) -> dict[str, Any]:
             "seats": {slot.value: seat for slot, seat in kind.seats.items()},
             "parameters": {name: {"default": kind.defaults()[name], "search": str(about.search),
                                   "legal": str(about.legal), "unit": about.unit}
-                           for name, about in kind.parameters().items()},
+                           for name, about in kind.declared().items()},
             **{word: sorted(trait.name for trait in getattr(kind, word)) for word in ("needs", "brings", "refuses")},
             "advice": [{"beside": advice.trait.name, "reason": advice.reason, "source": advice.source}
                        for advice in kind.advice]}
@@ -94,7 +94,7 @@ def trained(result: Any, loaded: LoadedBundle, out: Path, as_json: bool) -> None
                  "metric": metric, "searched": before, "trained": now, "repeated": now == before})
         return
     print(f"\n{result.end.value} after {clock(result.seconds)}; bundle and weights are in {out}")
-    if metric:
+    if now is not None and before is not None:
         same = "the same" if now == before else f"it differs by {now - before:+.4f}"
         print(f"{metric} {now:.6f}; the search had measured {before:.6f}: {same}.")
 

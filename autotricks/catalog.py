@@ -70,7 +70,7 @@ def make(name: str, values: Mapping[str, Any]) -> Use:
     """
     trick = find(name)
     given = {key: value for key, value in values.items() if key not in ("start", "stop")}
-    known = trick.parameters()
+    known = trick.declared()
     found = [f"{name}.{key}: no such parameter.{suggest(key, known)} {name} has {', '.join(known) or 'none'}."
              for key in given if key not in known]
     found += [f"{name}.{line}" for line in trick.problems({key: value for key, value in given.items() if key in known})]

@@ -23,6 +23,7 @@ from .search.table import write as write_table
 from .space.document import DataSection
 from .space.load import LoadedBundle, LoadedSpace, load_space
 from .tracking import NullTracker, Tracker
+from .trainer.evaluate import names
 from .trial import TrialResult, run_trial
 
 ROOT = Path("runs")
@@ -234,10 +235,10 @@ def bundle_document(name: str, settings: dict[str, Any], data: Loaded, bundle: B
 def _data(loaded: LoadedSpace, folder: Path, options: Options) -> Loaded:
     """Load the data; write space and data facts into a new folder, or hold them against those of an old one."""
     data = load_data(loaded.document.data.settings(), options.trust)
-    names, metric = _figures(data.dataset), loaded.document.objective.metric
-    if metric not in names:
+    figures, metric = _figures(data.dataset), loaded.document.objective.metric
+    if metric not in figures:
         raise InputError(loaded.tree.problem(("objective", "metric"), f"{metric} does not exist for this data: no "
-                                             f"class has so many or so few images. It has {', '.join(names)}."))
+                                             f"class has so many or so few images. It has {', '.join(figures)}."))
     path = folder / folders.DATA
     if path.exists():
         import json
@@ -252,9 +253,7 @@ def _data(loaded: LoadedSpace, folder: Path, options: Options) -> Loaded:
 
 
 def _figures(dataset: Dataset) -> list[str]:
-    from .trainer.evaluate import names
-
-    return ["train/loss", *(f"val/{name}" for name in names(dataset.counts.float()))]
+    return ["train/loss", *(f"val/{name}" for name in names(dataset.counts.float(), dataset.validation.labels))]
 
 
 def _keep(folder: Path, loaded: LoadedSpace, data: Loaded, champion: Champion) -> None:

@@ -39,7 +39,7 @@ class Predictor:
         plan = plan_of(bundle_from(document))
         model: nn.Module = build(document["model"]["name"], len(self.classes), self.shape[0], trust)
         nothing = torch.zeros(len(self.classes))
-        run = Run(model, nothing.long(), nothing, self._mean, self._std, self.shape,  # type: ignore[arg-type]
+        run = Run(model, nothing.long(), nothing, self._mean, self._std, self.shape,
                   plan.bundle.batch_size, plan.bundle.epochs, 1, torch.device("cpu"), torch.Generator())
         self._model = fold(plan.once, Slot.MODEL, model, run)
         self._model.load_state_dict(read_weights(folder / WEIGHTS))

@@ -52,8 +52,8 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
     """
     plan = plan_of(bundle)
     torch.manual_seed(bundle.seed)
-    channels = dataset.train.images.shape[1]
-    return Trainer(plan, build(bundle.model, len(dataset.classes), channels, trust), dataset, device)
+    model = build(bundle.model, len(dataset.classes), dataset.image_shape[0], trust)
+    return Trainer(plan, model, dataset, device)
 
 
 def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None,

@@ -1,5 +1,5 @@
-import torch
 import pytest
+import torch
 
 from autotricks.core.batch import Batch
 from autotricks.core.dataset import Dataset, Split
@@ -16,8 +16,8 @@ def run() -> Run:
 
 def make_run(counts=(6, 3, 1), image_shape=(2, 4, 4), batch_size=4, epochs=10, seed=0) -> Run:
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    depth = image_shape[0]
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(depth * image_shape[1] * image_shape[2], len(counts)))
+    depth, height, width = image_shape
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(depth * height * width, len(counts)))
     return Run(model=model, labels=labels, counts=torch.tensor(counts).float(), mean=torch.full((depth, 1, 1), 0.4),
                std=torch.full((depth, 1, 1), 0.2), image_shape=image_shape, batch_size=batch_size, epochs=epochs,
                steps_per_epoch=len(labels) // batch_size, device=torch.device("cpu"),

@@ -56,4 +56,5 @@ class Batch:
             return [self]
         columns = (column.tensor_split(min(parts, len(self))) for column in
                    (self.images, self.labels, self.shares, self.rows))
-        return [Batch(*pieces, parent=self.whole) for pieces in zip(*columns, strict=True)]
+        return [Batch(images, labels, shares, rows, self.whole)
+                for images, labels, shares, rows in zip(*columns, strict=True)]

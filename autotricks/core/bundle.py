@@ -121,6 +121,6 @@ class Bundle:
 
 
 def _scaled(trick: Trick, ratio: float) -> Trick:
-    changed: Mapping[str, Any] = {name: getattr(trick, name) * ratio for name, parameter in trick.parameters().items()
+    changed: Mapping[str, Any] = {name: getattr(trick, name) * ratio for name, parameter in trick.declared().items()
                                   if parameter.unit == "epochs"}
     return replace(trick, **changed) if changed else trick  # type: ignore[type-var]

@@ -35,7 +35,7 @@ class Dataset:
 
     Args:
         mean: Mean of each channel of the training split, in [0, 1].
-        std: Standard deviation of each channel, in [0, 1].
+        std: Standard deviation of each channel, in [0, 1]; 1 where a channel is constant.
         classes: Names by label.
         fingerprint: Hash of images, labels and the membership of each split.
         source: As the user wrote it.
@@ -54,6 +54,12 @@ class Dataset:
     def counts(self) -> Tensor:
         """Number of training images of each class, [C], int64."""
         return torch.bincount(self.train.labels, minlength=len(self.classes))
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape (D, H, W) of an image."""
+        depth, height, width = self.train.images.shape[1:]
+        return depth, height, width
 
     def without_test(self) -> Dataset:
         """Return what a search may see."""

@@ -69,7 +69,7 @@ class Trick:
             raise BundleError(f"{self.name}.{line}" for line in found)
 
     @classmethod
-    def parameters(cls) -> dict[str, Parameter]:
+    def declared(cls) -> dict[str, Parameter]:
         """Return the declared parameters by name."""
         return {field.name: field.metadata["parameter"] for field in fields(cls)}  # type: ignore[arg-type]
 
@@ -83,7 +83,7 @@ class Trick:
         """Return one line for each value that is of the wrong type or outside its legal range."""
         found = []
         for name, value in values.items():
-            parameter, default = cls.parameters()[name], cls.defaults()[name]
+            parameter, default = cls.declared()[name], cls.defaults()[name]
             if not _fits(value, default):
                 found.append(f"{name}: {value!r} is not {_kind(default)}; {name} must be {parameter.legal}.")
             elif value not in parameter.legal:
@@ -93,7 +93,7 @@ class Trick:
 
     def values(self) -> dict[str, Value]:
         """Return the value of each parameter."""
-        return {name: getattr(self, name) for name in self.parameters()}
+        return {name: getattr(self, name) for name in self.declared()}
 
     def enter(self, run: Run) -> None:
         """Act when the trick's window opens."""
@@ -107,7 +107,7 @@ def _fits(value: object, default: Value) -> bool:
         return isinstance(value, bool) and isinstance(default, bool)
     if isinstance(default, str):
         return isinstance(value, str)
-    return isinstance(value, (int, float)) and (isinstance(default, float) or value == int(value))
+    return isinstance(value, (int, float)) and (isinstance(default, float) or float(value).is_integer())
 
 
 def _kind(default: Value) -> str:

@@ -5,7 +5,6 @@ import difflib
 import importlib
 import inspect
 import re
-from typing import Any
 
 from torch import nn
 
@@ -69,10 +68,11 @@ def _timm(name: str, classes: int, channels: int) -> nn.Module:
 
     if not timm.is_model(name):
         raise ModelError(_unknown("timm", name, timm.list_models()))
-    options: dict[str, Any] = {"num_classes": classes, "in_chans": channels, "pretrained": False}
-    if "resnet" in name or "resnext" in name:
-        options["zero_init_last"] = False  # a baseline has no zero-gamma
-    return timm.create_model(name, **options)
+    model: nn.Module = timm.create_model(name, num_classes=classes, in_chans=channels, pretrained=False)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.affine and not module.weight.any():
+            nn.init.ones_(module.weight)  # a baseline has no zero-gamma
+    return model
 
 
 def _torchvision(name: str, classes: int, channels: int) -> nn.Module:
@@ -83,7 +83,8 @@ def _torchvision(name: str, classes: int, channels: int) -> nn.Module:
     if channels != 3:
         raise ModelError(f"model.name: torchvision:{name} takes images of 3 channels, these have {channels}. "
                          "Set data.channels: 3, or take the model from timm.")
-    return zoo.get_model(name, weights=None, num_classes=classes)
+    model: nn.Module = zoo.get_model(name, weights=None, num_classes=classes)
+    return model
 
 
 def _own_code(name: str, classes: int, channels: int) -> nn.Module:

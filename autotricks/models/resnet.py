@@ -56,11 +56,13 @@ class ResNet(nn.Module):
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the last feature maps, [B, 64, H / 4, W / 4]."""
-        return self.layers(F.relu(self.bn(self.stem(images)), inplace=True))
+        features: Tensor = self.layers(F.relu(self.bn(self.stem(images)), inplace=True))
+        return features
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Return logits, [B, C], from feature maps."""
-        return self.head(self.neck(self.pool(features).flatten(1)))
+        logits: Tensor = self.head(self.neck(self.pool(features).flatten(1)))
+        return logits
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, [B, C]."""

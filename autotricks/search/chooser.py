@@ -122,7 +122,8 @@ class Chooser:
 
 def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
     if isinstance(domain, Choice):
-        return trial.suggest_categorical(name, domain.options)
+        value: Value = trial.suggest_categorical(name, domain.options)  # type: ignore[assignment]
+        return value
     if isinstance(domain, Int):
         return trial.suggest_int(name, domain.low, domain.high, log=domain.log)
     assert isinstance(domain, Float)

@@ -14,7 +14,7 @@ from .climb import Climb, Course, from_arrays
 OUTCOME = "outcome"
 
 
-class Climber(Trainable):  # type: ignore[misc]
+class Climber(Trainable):
     """Each `step` reaches one rung; `reset_config` takes the next trial into the same process."""
 
     def setup(self, config: dict[str, Any], shared: Any = None, course: Course | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ray
 from ray import tune
@@ -20,13 +20,14 @@ from .search import Search, Trial
 
 RETRIES = 2
 TIME = "rung_time"
+NOBODY: Any = None  # ASHA asks nothing of the controller
 QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_AIR_NEW_OUTPUT": "0",
          "TUNE_GLOBAL_CHECKPOINT_S": "86400", "TUNE_DISABLE_SIGINT_HANDLER": "1",
          "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
          "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
-class Chooser(Searcher):  # type: ignore[misc]
+class Chooser(Searcher):
     """Hands the search's proposals to Ray Tune under Ray's trial ids."""
 
     def __init__(self, search: Search):
@@ -64,7 +65,7 @@ class Chooser(Searcher):  # type: ignore[misc]
         """Read nothing: the ledger is the search's memory."""
 
 
-class LedgerFirst(ASHAScheduler):  # type: ignore[misc]
+class LedgerFirst(ASHAScheduler):
     """Ray's ASHA over the rungs, told of a result only after the ledger has it; start trials are never stopped."""
 
     def __init__(self, search: Search, chooser: Chooser):
@@ -73,8 +74,8 @@ class LedgerFirst(ASHAScheduler):  # type: ignore[misc]
                          max_t=reduction ** rungs)
         self._clock = [reduction ** rung for rung in range(rungs)]  # rungs evenly spaced, whatever their epochs
         for number, rung, score in search.recorded():
-            past = _Past(f"past-{number}")
-            self.on_trial_add(None, past)
+            past: Any = _Past(f"past-{number}")
+            self.on_trial_add(NOBODY, past)
             self._decide(past, rung, score)
         self._search, self._chooser = search, chooser
 
@@ -96,7 +97,7 @@ class LedgerFirst(ASHAScheduler):  # type: ignore[misc]
         if end is None:
             return str(TrialScheduler.CONTINUE)
         if self._search.crowns(ours, outcome):
-            self._search.crown(ours, outcome, ray.get(weights))
+            self._search.crown(ours, outcome, cast(bytes, ray.get(weights)))
         self._chooser.ended.add(trial.trial_id)
         self._search.finish(ours, end)
         return str(TrialScheduler.STOP)
@@ -104,7 +105,7 @@ class LedgerFirst(ASHAScheduler):  # type: ignore[misc]
 
     def _decide(self, trial: Any, rung: int, score: float) -> bool:
         """Record a score with Ray's ASHA and return whether it lets the trial go on."""
-        decision = super().on_trial_result(None, trial, {TIME: self._clock[rung], "score": score})
+        decision = super().on_trial_result(NOBODY, trial, {TIME: self._clock[rung], "score": score})
         return bool(decision == TrialScheduler.CONTINUE)
 
 

@@ -48,7 +48,7 @@ class DataSection(Section):
         Raises:
             DataError: With one line for each value that is not allowed.
         """
-        return Settings(self.source, self.size, self.channels, self.imbalance and self.imbalance.factor,
+        return Settings(self.source, self.size, self.channels, self.imbalance.factor if self.imbalance else None,
                         self.validation, self.test, self.seed, self.max_bad)
 
 

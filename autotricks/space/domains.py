@@ -54,7 +54,7 @@ def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tup
 def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: bool, found: list[str]) -> Entry | None:
     """Return the entry of one trick; append what is wrong with it."""
     path: Path = ("tricks", trick.name)
-    before, known = len(found), trick.parameters()
+    before, known = len(found), trick.declared()
     always = values.get("always", False)
     if not isinstance(always, bool) or ("always" in values and not searched):
         found.append(tree.problem((*path, "always"), f"{always!r} is not allowed; always must be true or false"
@@ -92,7 +92,7 @@ def _tail(line: str) -> str:
 
 def _domain(trick: type[Trick], name: str, given: Any, path: Path, tree: Tree, found: list[str]) -> Domain | None:
     """Return the domain that a mapping such as `{uniform: [0, 1]}` means; append what is wrong with it."""
-    parameter, default = trick.parameters()[name], trick.defaults()[name]
+    parameter, default = trick.declared()[name], trick.defaults()[name]
     if given == SEARCH:
         return parameter.search
     if len(given) != 1 or next(iter(given)) not in WORDS:

@@ -172,7 +172,8 @@ class Space:
 
     def _seats(self) -> list[tuple[tuple[Slot, str], list[Entry]]]:
         """Return the optional entries by main seat, in seat order; seats whose tricks need others come last."""
-        order, seats = list(Slot), {}
+        order = list(Slot)
+        seats: dict[tuple[Slot, str], list[Entry]] = {}
         for entry in self.entries:
             if not entry.always:
                 seats.setdefault(entry.place, []).append(entry)

@@ -129,7 +129,9 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.read(child, (*path, place)) for place, child in enumerate(node.value)]
-        return scalar(node.value) if not node.style else node.value
+        assert isinstance(node, yaml.ScalarNode)
+        text: str = node.value
+        return text if node.style else scalar(text)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}

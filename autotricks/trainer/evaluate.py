@@ -32,15 +32,21 @@ def normalize(images: Tensor, run: Run) -> Tensor:
     return (images.float() / 255 - run.mean) / run.std
 
 
-def names(counts: Tensor) -> list[str]:
-    """Return the names of the figures, in the order in which `figures` returns them."""
-    return ["loss", "accuracy", "balanced_accuracy", "calibration_error", *groups(counts)]
+def names(counts: Tensor, labels: Tensor) -> list[str]:
+    """Return the names of the figures of these labels, in the order in which `figures` returns them."""
+    shown = torch.bincount(labels, minlength=len(counts)) > 0
+    return ["loss", "accuracy", "balanced_accuracy", "calibration_error", *groups(counts, shown)]
 
 
-def groups(counts: Tensor) -> dict[str, Tensor]:
-    """Return the classes, [C] bool, that are many-, medium- and few-shot, leaving out groups without a class."""
+def groups(counts: Tensor, shown: Tensor) -> dict[str, Tensor]:
+    """Return the classes, [C] bool, that are many-, medium- and few-shot among those shown, without empty groups.
+
+    Shapes:
+        counts: [C], training images of each class.
+        shown: [C] bool, whether the class occurs where it is evaluated.
+    """
     masks = {"many_shot": counts > MANY, "medium_shot": (counts <= MANY) & (counts >= FEW), "few_shot": counts < FEW}
-    return {name: mask for name, mask in masks.items() if bool(mask.any())}
+    return {name: mask & shown for name, mask in masks.items() if bool((mask & shown).any())}
 
 
 def figures(logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
@@ -58,7 +64,7 @@ def figures(logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
     shown = sizes > 0
     parts = [F.cross_entropy(logits, labels), right.mean(), recall[shown].mean(),
              calibration_error(confidence, right)]
-    parts += [recall[mask & shown].mean() for mask in groups(counts).values()]
+    parts += [recall[mask].mean() for mask in groups(counts, shown).values()]
     return torch.stack([part.float() for part in parts])
 
 

@@ -55,7 +55,8 @@ def _order(phase: Phase, run: Run) -> Order:
 
 
 def _windowed(order: Order, window: Window) -> Order:
-    return lambda progress: order((progress - window.start) / (window.stop - window.start))
+    # window edges are rounded to whole steps, so training may stand a little outside the window
+    return lambda progress: order(min(max((progress - window.start) / (window.stop - window.start), 0.0), 1.0))
 
 
 def _no_order(progress: float) -> Tensor:

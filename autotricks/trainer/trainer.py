@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from ..core.batch import Batch
 from ..core.dataset import Dataset
-from ..core.plan import Phase, Plan
+from ..core.plan import Phase, Plan, seated
 from ..core.report import End, Metrics
 from ..core.run import PLAIN, Run, Runtime
 from ..core.slots import Average, Predict, Schedule, Slot
@@ -47,11 +47,12 @@ class Trainer:
         self.epoch, self.extra_steps = 0, 0
         self.history: list[Metrics] = []
         self._phase: Phase | None = None
+        self._unread = torch.empty(0, dtype=torch.int64, device=device)
         self.run = _run(plan, model.to(device), self.dataset, torch.device(device), runtime)
         self.run.model = fold(plan.once, Slot.MODEL, self.run.model, self.run)
         self.run.runtime = fold(plan.once, Slot.RUNTIME, runtime, self.run)
         if self.run.runtime.channels_last:
-            self.run.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.run.model.to(memory_format=torch.channels_last)
         self._edges = [round(phase.stop * self.run.steps) for phase in plan.phases]
         self._pipeline: Pipeline = pipeline(plan.phases[0], self.run)
         self.run.probe = self._probe
@@ -66,6 +67,9 @@ class Trainer:
         while self.end is None and self.epoch < self.plan.bundle.epochs:
             yield self._train_epoch()
         self.end = self.end or End.FINISHED
+        for use in self._phase.uses if self._phase else ():
+            use.trick.leave(self.run)
+        self._phase = None
 
     @property
     def evaluated(self) -> nn.Module:
@@ -83,6 +87,7 @@ class Trainer:
                 "micro_batches": self.run.runtime.micro_batches,
                 "end": self.end.value if self.end else None,
                 "history": [(metrics.epoch, metrics.values) for metrics in self.history],
+                "frozen": [name for name, weight in self.run.model.named_parameters() if not weight.requires_grad],
                 "model": self.run.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                 "average": self.average.state_dict() if self.average is not None else None,
                 "generator": self.run.generator.get_state(), "torch": torch.get_rng_state()}
@@ -94,6 +99,8 @@ class Trainer:
         self.history = [Metrics(epoch, values) for epoch, values in state["history"]]
         self.run.runtime = replace(self.run.runtime, micro_batches=state["micro_batches"])
         self.run.model.load_state_dict(state["model"])
+        for name, weight in self.run.model.named_parameters():
+            weight.requires_grad_(name not in state["frozen"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
@@ -110,15 +117,17 @@ class Trainer:
         self.evaluated.eval()
         values = evaluate(predict, self.dataset.validation, self.run).tolist()
         self.run.model.train()
-        return {f"val/{name}": value for name, value in zip(names(self.run.counts), values, strict=True)}
+        known = names(self.run.counts, self.dataset.validation.labels)
+        return {f"val/{name}": value for name, value in zip(known, values, strict=True)}
 
     def _train_epoch(self) -> Metrics:
         """Train one epoch and read its figures: the only time the device is waited for."""
         self.run.model.train()
         first = self.epoch * self.run.steps_per_epoch
         total, step, stop = torch.zeros((), device=self.run.device), first, first + self.run.steps_per_epoch
+        self._unread = self._unread[:0]
         while step < stop:
-            place = self._place(step)
+            place, self.run.progress = self._place(step), step / self.run.steps
             self._enter(self.plan.phases[place])
             for rows in self._rows(min(stop, self._edges[place]) - step, step):
                 self._set_rate(step)
@@ -149,15 +158,17 @@ class Trainer:
         for use in phase.uses:
             if use not in before:
                 use.trick.enter(self.run)
+        if seated(before, Slot.SAMPLER) != seated(phase.uses, Slot.SAMPLER):
+            self._unread = self._unread[:0]
         self._phase, self._pipeline = phase, pipeline(phase, self.run)
 
     def _rows(self, steps: int, first: int) -> Iterator[Tensor]:
-        """Yield the rows of `steps` batches, drawing again where an epoch's order is too short."""
-        size, rows = self.run.batch_size, torch.empty(0, dtype=torch.int64, device=self.run.device)
-        progress = first / self.run.steps
-        while len(rows) < steps * size:
-            rows = torch.cat([rows, self._pipeline.order(progress)])
-        return iter(rows[:steps * size].split(size))
+        """Yield the rows of `steps` batches: those of the epoch's order not read yet, then a new order's."""
+        size = self.run.batch_size
+        while len(self._unread) < steps * size:
+            self._unread = torch.cat([self._unread, self._pipeline.order(first / self.run.steps)])
+        rows, self._unread = self._unread[:steps * size], self._unread[steps * size:]
+        return iter(rows.split(size))
 
     def _set_rate(self, step: int) -> None:
         self.run.progress = step / self.run.steps
@@ -185,27 +196,33 @@ class Trainer:
             try:
                 return self._pipeline.gradients(batch)
             except torch.OutOfMemoryError:
-                pieces = self.run.runtime.micro_batches * 2
-                if pieces > len(batch):
+                pieces = self.run.runtime.micro_batches
+                if pieces >= len(batch):
                     raise
-                self.run.runtime = replace(self.run.runtime, micro_batches=pieces)
-                torch.cuda.empty_cache()
+            # Here, not in the handler: its traceback holds on to the graph that did not fit.
+            self.run.runtime = replace(self.run.runtime, micro_batches=min(pieces * 2, len(batch)))
+            torch.cuda.empty_cache()
 
     def _probe(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
         """Train one step at each rate, from here and with the tricks of the first phase; then undo it all."""
         model, steps = copy.deepcopy(self.run.model.state_dict()), copy.deepcopy(optimizer.state_dict())
-        generator, largest = self.run.generator.get_state(), max(group["lr"] for group in optimizer.param_groups)
+        generator, chance = self.run.generator.get_state(), torch.get_rng_state()
+        largest = max(group["lr"] for group in optimizer.param_groups)
         shares = [group["lr"] / largest for group in optimizer.param_groups]
         losses = []
+        self.run.model.train()
         for rate, rows in zip(rates, self._rows(len(rates), 0), strict=True):
             for group, share in zip(optimizer.param_groups, shares, strict=True):
                 group["lr"] = rate * share
             losses.append(self._gradients(self._batch(rows)))
             optimizer.step()
         self.extra_steps += len(rates)
+        optimizer.zero_grad()
         self.run.model.load_state_dict(model)
         optimizer.load_state_dict(steps)
         self.run.generator.set_state(generator)
+        torch.set_rng_state(chance)
+        self._unread = self._unread[:0]
         result: list[float] = torch.stack(losses).tolist()
         return result
 

@@ -83,7 +83,6 @@ def test_own_code_that_is_no_model(module, function, words):
         build(f"made_for_test:{function}", 4, 2, trust=True)
 
 
-@pytest.mark.xfail(strict=True, reason="only names with resnet or resnext are asked for no zero-gamma")
 @pytest.mark.parametrize("name", ["regnetx_002", "resnest14d", "res2net50_14w_8s"])
 def test_other_families_of_timm_have_no_zero_gamma(name):
     model = build(f"timm:{name}", 7, 3)
@@ -91,6 +90,5 @@ def test_other_families_of_timm_have_no_zero_gamma(name):
     assert norms and all(bool((norm.weight == 1).all()) for norm in norms)
 
 
-@pytest.mark.xfail(strict=True, reason="the option of the ResNets is given to models that do not have it")
 def test_a_timm_model_without_that_option_builds():
     assert build("timm:legacy_seresnet18", 7, 3) is not None

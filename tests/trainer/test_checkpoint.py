@@ -103,7 +103,6 @@ def test_a_save_that_breaks_off_leaves_the_old_file(saved):
     assert saved.read_bytes() == before
 
 
-@pytest.mark.xfail(strict=True, reason="what `enter` did to the model is not done again when resuming in its window")
 def test_a_window_open_at_the_checkpoint_is_open_after_it(tmp_path):
     use = Use(Frozen(), Window(0.25, 1.0))
     whole, half = trained(use, model=Hungry), trained(use, model=Hungry, epochs=2)

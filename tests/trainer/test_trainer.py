@@ -132,7 +132,6 @@ def test_the_probe_leaves_everything_as_it_was(optimizer, done):
     assert differences(after, before) == []
 
 
-@pytest.mark.xfail(strict=True, reason="the probe does not put torch's own generator back, which dropout draws from")
 def test_the_probe_leaves_dropout_as_it_was():
     trainer = make_trainer(model=lambda: Hungry(dropout=0.5))
     before = torch.get_rng_state()
@@ -140,7 +139,6 @@ def test_the_probe_leaves_dropout_as_it_was():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.xfail(strict=True, reason="a model handed over in evaluation mode is probed in evaluation mode")
 def test_the_probe_trains_whatever_mode_the_model_came_in():
     trainer = make_trainer(model=lambda: resnet().eval())
     other = make_trainer()
@@ -174,7 +172,6 @@ def test_a_window_of_less_than_half_a_step_never_opens():
     assert EVENTS == []
 
 
-@pytest.mark.xfail(strict=True, reason="progress still stands at the step before when a window opens or closes")
 def test_tricks_hear_the_progress_at_which_their_window_opens():
     EVENTS.clear()
     trained(Use(Watch(), Window(0.35, 0.65)), model=Hungry)
@@ -206,7 +203,6 @@ def test_every_row_is_drawn_once_an_epoch_but_for_the_last_incomplete_batch():
     assert len(rows) == 80 == len(rows.unique())
 
 
-@pytest.mark.xfail(strict=True, reason="a window edge inside an epoch draws the order of its rows anew")
 def test_a_window_edge_inside_an_epoch_draws_no_row_twice():
     rows = rows_of_an_epoch(Use(Noise(), Window(0.0, 0.1)))
     assert len(rows) == 80 == len(rows.unique())

@@ -27,8 +27,6 @@ class NoBiasDecay(Trick):
 
     seats = {Slot.PARAMETERS: "decay"}
 
-    def parameters(self: Any = None, inner: Groups | None = None, run: Run | None = None) -> Any:  # type: ignore[override]
+    def parameters(self, inner: Groups, run: Run) -> Groups:
         """Return each group in two: decayed and not decayed."""
-        if inner is None:  # the slot's method hides Trick.parameters(), which asks for the declared parameters
-            return {}
         return [half for group in inner for half in split(group)]
