@@ -15,10 +15,9 @@ from .table import flat
 
 
 def title(trial: Trial, score: float | None = None, end: End | None = None) -> str:
-    """Return a trial's name: its number, its label or tricks, its score."""
-    what = trial.label or str(trial.bundle)
-    last = f" = {score:.4f}" if score is not None and end is End.FINISHED else f" ({end.value})" if end else ""
-    return f"{trial.number:03d} {what}{last}"[:240]
+    """Return a trial's name: its number, its score or why it has none, its label or tricks."""
+    reached = f"{score:.4f}" if score is not None and end is End.FINISHED else end.value if end else "running"
+    return f"{trial.number:03d}  {reached}  {trial.label or trial.bundle}"[:240]
 
 
 class Relay:

@@ -5,17 +5,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlencode
 
-from .mlflow import SWIFT, client, default_uri
+from .mlflow import SWIFT, VIEW, client, default_uri
 
 
 def addresses(root: Path, host: str, port: int) -> dict[str, str]:
     """Return the address of each experiment's runs, best score first."""
     found = client(default_uri(root)).search_experiments(filter_string="name != 'Default'")
     base = f"http://{host}:{port}/#"
-    query = urlencode({"orderByKey": "metrics.`score`", "orderByAsc": "false", "viewStateShareKey": ""})
-    return {experiment.name: f"{base}/experiments/{experiment.experiment_id}/runs?{query}" for experiment in found}
+    return {experiment.name: f"{base}/experiments/{experiment.experiment_id}/runs?viewStateShareKey={VIEW}"
+            for experiment in found}
 
 
 def serve(root: Path, host: str, port: int) -> int:
