@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from ..core.bundle import Bundle
 from ..core.domain import Choice, Domain, Float, Int, Value
+from ..core.report import End
 from ..errors import SpaceError
 from ..space import Space
 from .ledger import TrialRecord
@@ -25,8 +26,8 @@ class Chooser:
     """Proposes bundles and learns from their scores.
 
     A trial that stopped at a rung is told to Optuna as pruned, with its scores at each budget; one that diverged as
-    pruned without any, which TPE ranks last. Each proposal draws from a generator seeded by the search's seed and
-    the trial's number, so that the same history leads to the same proposal.
+    pruned without any, however far it came, which TPE ranks last. Each proposal draws from a generator seeded by the
+    search's seed and the trial's number, so that the same history leads to the same proposal.
 
     Args:
         space: Where to draw from.
@@ -41,6 +42,7 @@ class Chooser:
         self._space, self._sampler, self._seed = space, sampler, seed
         self._study = optuna.create_study(direction="maximize" if maximize else "minimize")
         self._open: dict[int, optuna.Trial] = {}
+        self._scores: dict[int, dict[int, float]] = {}   # of open trials, by budget
         self._grid = list(islice(space.choices(), trials)) if sampler == "grid" else []
         if sampler == "grid":
             _check_grid(space)
@@ -61,21 +63,24 @@ class Chooser:
     def adopt(self, number: int, bundle: Bundle) -> Picks | None:
         """Take in a bundle that somebody else proposed; return its picks, None where the space does not hold it."""
         picks = self._space.locate(bundle)
-        if picks is not None:
-            self._study.enqueue_trial(picks)
-            self._ask(number)
+        if picks is None or not _on_steps(picks, self._distributions(picks)):
+            return None
+        self._study.enqueue_trial(picks)
+        self._ask(number)
         return picks
 
     def report(self, number: int, budget: int, score: float) -> None:
         """Learn a score at a rung."""
         if number in self._open and math.isfinite(score):
-            self._open[number].report(score, budget)
+            self._scores[number][budget] = score
 
     def tell(self, number: int, score: float | None, complete: bool) -> None:
-        """Learn that a trial ended; `complete` if it was trained to the end."""
+        """Learn that a trial ended; `complete` if it was trained to the end, no score if it diverged."""
         trial = self._open.pop(number, None)
         if trial is None:
             return
+        for budget, known in self._scores.pop(number).items() if score is not None else ():
+            trial.report(known, budget)
         if complete and score is not None and math.isfinite(score):
             self._study.tell(trial, score)
         else:
@@ -86,9 +91,10 @@ class Chooser:
         for trial in trials:
             if trial.picks is None:
                 continue
-            scores = {line["budget"]: line["metrics"].get(metric) for line in trial.rungs}
+            rungs = trial.rungs if trial.end != End.DIVERGED.value else []
+            scores = {line["budget"]: line["metrics"].get(metric) for line in rungs}
             known = {budget: score for budget, score in scores.items() if score is not None}
-            complete = trial.end == "finished" and bool(known)
+            complete = trial.end == End.FINISHED.value and bool(known)
             self._study.add_trial(optuna.create_trial(
                 state=TrialState.COMPLETE if complete else TrialState.PRUNED,
                 value=known[max(known)] if complete else None,
@@ -97,7 +103,7 @@ class Chooser:
     def _ask(self, number: int) -> tuple[Bundle, Picks]:
         self._study.sampler = self._seeded(number)
         trial = self._study.ask()
-        self._open[number] = trial
+        self._open[number], self._scores[number] = trial, {}
         bundle = self._space.draw(lambda name, domain: _suggest(trial, name, domain))
         return bundle, dict(trial.params)
 
@@ -137,6 +143,13 @@ def _distribution(domain: Domain) -> BaseDistribution:
         return IntDistribution(domain.low, domain.high, log=domain.log)
     assert isinstance(domain, Float)
     return FloatDistribution(domain.low, domain.high, step=domain.step, log=domain.log)
+
+
+def _on_steps(picks: Mapping[str, Value], distributions: Mapping[str, BaseDistribution]) -> bool:
+    """Return whether no pick lies between the steps of a range, where Optuna would put another in its place."""
+    places = [(float(picks[name]) - domain.low) / domain.step for name, domain in distributions.items()
+              if isinstance(domain, FloatDistribution) and domain.step]
+    return all(math.isclose(place, round(place), abs_tol=1e-8) for place in places)
 
 
 def _check_grid(space: Space) -> None:

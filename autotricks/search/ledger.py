@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import RunError
 
 Line = dict[str, Any]
+_START = b'{"seq":'   # what every line begins with; in the middle of one, JSON would escape its quotes
 
 
 class Ledger:
@@ -25,15 +26,15 @@ class Ledger:
     def __init__(self, path: Path):
         self.path = path
         self.lines, self.torn = read(path) if path.exists() else ([], False)
-        if self.torn:
-            self._rewrite()
+        if self.torn:  # so that the next line does not go on where the torn one ends
+            os.truncate(path, sum(len(_text(line)) for line in self.lines))
         self._file = path.open("a", encoding="utf-8")
 
     def append(self, kind: str, **fields: Any) -> Line:
         """Write one line, flush it to the disk, and return it."""
         line = {"seq": len(self.lines), "kind": kind, **_plain(fields)}
         line["check"] = _check(line)
-        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        self._file.write(_text(line))
         self._file.flush()
         os.fsync(self._file.fileno())
         self.lines.append(line)
@@ -43,41 +44,41 @@ class Ledger:
         """Close the file."""
         self._file.close()
 
-    def _rewrite(self) -> None:
-        """Drop the torn last line, so that the next one starts on a line of its own."""
-        partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in self.lines), "utf-8")
-        partial.replace(self.path)
-
 
 def read(path: Path) -> tuple[list[Line], bool]:
     """Return the lines of a ledger and whether a torn last line was left out.
 
     Raises:
-        RunError: When a line that is not the last is damaged.
+        RunError: When a line that is not the last is damaged, or one is missing.
     """
-    content = path.read_bytes()
+    content, place = path.read_bytes(), 0
     lines: list[Line] = []
-    for number, text in enumerate(content.split(b"\n"), 1):
-        if not text.strip():
-            continue
-        line = _line(text)
-        if line is not None and line.get("seq") == len(lines) and (content.count(b"\n") >= number):
-            lines.append(line)
-        elif number >= content.count(b"\n"):
-            return lines, True
-        else:
-            raise RunError(f"{path}:{number}  this line of the ledger is damaged; what comes after it cannot be "
-                           "trusted. Restore the file, or start a new search.")
+    while place < len(content):
+        stop = content.find(b"\n", place)
+        line = _line(content[place:stop]) if stop >= 0 else None
+        if line is None or line.get("seq") != len(lines):
+            if line is None and content.find(_START, place + 1) < 0:
+                return lines, True
+            raise RunError(f"{path}:{len(lines) + 1}  this line of the ledger is damaged; what comes after it cannot "
+                           "be trusted. Restore the file, or start a new search.")
+        lines.append(line)
+        place = stop + 1
     return lines, False
 
 
 def _line(text: bytes) -> Line | None:
+    """Return the line that stands in `text`, None unless it is written and checked just as `append` does it."""
     try:
-        line = json.loads(text)
-        return line if line.pop("check") == _check(line) and not line.update(check=_check(line)) else None
+        line: Line = json.loads(text)
+        whole = line["check"] == _check({key: value for key, value in line.items() if key != "check"})
     except (ValueError, KeyError, AttributeError, TypeError):
         return None
+    return line if whole and _text(line).encode() == text + b"\n" else None
+
+
+def _text(line: Line) -> str:
+    """Return a line as it stands in the file: ASCII, ended by a line feed."""
+    return json.dumps(line, separators=(",", ":")) + "\n"
 
 
 def _check(line: Line) -> str:

@@ -99,6 +99,13 @@ class ResourcesSection(Section):
     gpus: Annotated[float, Field(ge=0)] = 0
 
 
+class StartSection(Section):
+    """A bundle to run first, less the tricks that do not suit the data."""
+
+    name: str
+    without: list[str] = []
+
+
 class SpaceDocument(Section):
     """A space file."""
 
@@ -111,7 +118,7 @@ class SpaceDocument(Section):
     search: SearchSection = SearchSection()
     resources: ResourcesSection = ResourcesSection()
     advice: Literal["avoid", "ignore"] = "avoid"
-    start: list[str] = ["baseline"]
+    start: list[str | StartSection] = ["baseline"]
     tricks: dict[str, Any]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..catalog import catalog, suggest
+from ..core.bundle import Use, Window
 from ..core.domain import Between, Choice, Domain, Float, Int, Legal, Value, tunable
 from ..core.plan import problems
 from ..core.trick import Trick
@@ -47,7 +48,7 @@ def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tup
                 result.append(entry)
     if not found:
         found = [tree.problem(("tricks",), line) for line in problems(
-            entry.widest() for entry in result if entry.always)]
+            entry.widest() for entry in result if entry.always or not searched)]
     return result, found
 
 
@@ -73,6 +74,8 @@ def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: boo
             domain = _domain(owner, inner, given, (*path, name), tree, found)
             if domain is not None:
                 domains[name] = domain
+        elif isinstance(given, dict):
+            found.append(tree.problem((*path, name), "a bundle holds plain values; only a space has domains."))
         else:
             found += [tree.problem((*path, name), _tail(line)) for line in owner.problems({inner: given})]
             if len(found) == before:
@@ -80,7 +83,8 @@ def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: boo
     if len(found) > before:
         return None
     entry = Entry(trick, fixed, domains, always)
-    found += [tree.problem(path, line) for line in problems([entry.widest()]) if "cannot have a window" in line]
+    narrower = Use(trick(), Window(0.0, 0.5)) if {"start", "stop"} & set(domains) else entry.widest()
+    found += [tree.problem(path, line) for line in problems([narrower]) if "cannot have a window" in line]
     if entry.widest().window.empty:
         found.append(tree.problem(path, "its window is empty: stop must be after start."))
     return entry if len(found) == before else None
@@ -125,7 +129,8 @@ def _choice_problem(trick: type[Trick], name: str, options: list[Any]) -> str | 
     lines = [line for option in options for line in trick.problems({name: option})]
     if lines:
         return _tail(lines[0])
-    return None if len({str(option) for option in options}) == len(options) else "an option stands twice. Drop one."
+    twice = len({type(trick.defaults()[name])(option) for option in options}) < len(options)
+    return "an option stands twice. Drop one." if twice else None
 
 
 def _range_problem(word: str, arguments: list[Any], default: Value, legal: Legal) -> str | None:
@@ -148,6 +153,9 @@ def _range_problem(word: str, arguments: list[Any], default: Value, legal: Legal
         return f"low {low:g} is not allowed; a logarithmic range starts above 0."
     if count == 3 and not 0 < arguments[2] <= high - low:
         return f"step {arguments[2]:g} is not allowed; it must be above 0 and at most {high - low:g}."
+    if count == 3 and not math.isclose((high - low) / arguments[2], round((high - low) / arguments[2])):
+        last = low + (high - low) // arguments[2] * arguments[2]
+        return f"steps of {arguments[2]:g} from {low:g} do not meet {high:g}; end it at {last:g}."
     outside = [end for end in (low, high - whole) if end not in legal]
     return f"{outside[0]:g} is not allowed; values must be {legal}." if outside else None
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from ..catalog import suggest
 from ..core.bundle import Bundle
+from ..core.plan import problems
 from ..errors import ModelError, SpaceError
 from ..models import check as check_model
-from .document import BundleDocument, SpaceDocument, read
+from .document import BundleDocument, SpaceDocument, StartSection, read
 from .domains import entries
 from .space import Space
 from .tree import Path, Tree, parse, scalar
@@ -164,12 +165,16 @@ def _model_problems(name: str, tree: Tree, trust: bool) -> list[str]:
     return []
 
 
-def _start(names: list[str], space: Space, tree: Tree, found: list[str]) -> dict[str, Bundle]:
-    """Return the bundles to run first; published ones take model, epochs and batch size of the space."""
-    result: dict[str, Bundle] = {}
-    for place, name in enumerate(names):
+def _start(listed: list[str | StartSection], space: Space, tree: Tree, found: list[str]) -> dict[str, Bundle]:
+    """Return the bundles to run first, the baseline before all others.
+
+    A published one takes model, epochs, batch size and seed of the space, and its `always` tricks where it leaves
+    their seats empty.
+    """
+    result: dict[str, Bundle] = {BASELINE: space.baseline()}
+    for place, item in enumerate(listed):
+        name, without = (item, []) if isinstance(item, str) else (item.name, item.without)
         if name == BASELINE:
-            result[name] = space.baseline()
             continue
         try:
             bundle = load_bundle_file(name).bundle
@@ -178,7 +183,10 @@ def _start(names: list[str], space: Space, tree: Tree, found: list[str]) -> dict
             found += [tree.problem(("start", place), line if "no such file" not in line else
                                    f"no such bundle.{suggest(name, known)}") for line in error.problems]
             continue
-        frame = space.frame
-        result[name] = replace(bundle.squeezed(frame.epochs), model=frame.model, batch_size=frame.batch_size,
-                               seed=frame.seed)
+        absent = [trick for trick in without if trick not in bundle.names()]
+        found += [tree.problem(("start", place, "without"), f"{name} does not use {trick}."
+                               f"{suggest(trick, bundle.names())}") for trick in absent]
+        kept = tuple(use for use in bundle.squeezed(space.frame.epochs).uses if use.trick.name not in without)
+        added = tuple(use for use in space.baseline().uses if not problems([*kept, use]) and use not in kept)
+        result[name] = replace(space.frame, uses=kept + added)
     return result

@@ -43,7 +43,8 @@ class Entry:
 
     def widest(self) -> Use:
         """Return the trick at its defaults in the widest window that it may get."""
-        return Use(self.trick(), Window(self._edge("start", 0.0, min), self._edge("stop", 1.0, max)))
+        start = self._edge("start", 0.0, min)
+        return Use(self.trick(), Window(start, max(start, self._edge("stop", 1.0, max))))
 
     def default(self) -> Use:
         """Return the trick with its fixed parameters and, for the rest, its defaults."""
@@ -57,7 +58,8 @@ class Entry:
     def use(self, values: Mapping[str, Value]) -> Use:
         """Return the trick with these values; a window that stops before it starts is empty."""
         start, stop = float(values.get("start", 0.0)), float(values.get("stop", 1.0))
-        parameters = {name: value for name, value in values.items() if name not in ("start", "stop")}
+        parameters = {name: type(default)(values[name]) for name, default in self.trick.defaults().items()
+                      if name in values}
         return Use(self.trick(**parameters), Window(start, max(start, stop)))
 
     def _edge(self, name: str, otherwise: float, best: Callable[[list[float]], float]) -> float:
@@ -124,7 +126,7 @@ class Space:
             return value
 
         try:
-            return picks if self.draw(follow).document() == replace(bundle, uses=bundle.uses).document() else None
+            return picks if self.draw(follow).document() == bundle.document() else None
         except LookupError:
             return None
 
@@ -181,11 +183,16 @@ class Space:
             any(entry.trick.needs for entry in item[1]), order.index(item[0][0]), item[0][0].rank(item[0][1])))
 
     def _fill(self, place: tuple[Slot, str], candidates: list[Entry], uses: list[Use], pick: Pick) -> None:
-        """Fill a single seat, again and again as long as windows leave room for one more trick."""
+        """Fill a single seat, again and again as long as windows leave room for one more trick.
+
+        The widest window is chosen first, and what was passed over is not offered again: there is one way to draw a
+        bundle.
+        """
         slot, seat = place
         name = full = f"{slot.value}.{seat}"
         everyone = [entry.name for entry in candidates]
         listed = slot.seat(seat).required and any(entry.name in DEFAULTS for entry in candidates)
+        candidates = sorted(candidates, key=lambda entry: entry.widest().window.start - entry.widest().window.stop)
         while True:
             open_to = [entry for entry in candidates if self._fits(entry, uses)]
             options = [entry.name for entry in open_to]
@@ -200,14 +207,14 @@ class Space:
                 chosen = pick(name, Choice(*([NONE] if optional else []), *options))
             if chosen == NONE:
                 return
-            uses.append(next(entry for entry in open_to if entry.name == chosen).draw(pick))
+            entry = next(entry for entry in open_to if entry.name == chosen)
+            uses.append(entry.draw(pick))
+            candidates = candidates[candidates.index(entry) + 1:]
 
     def _fits(self, entry: Entry, uses: list[Use]) -> bool:
         """Return whether the entry, in its widest window, may join the uses."""
-        if entry.name in (use.trick.name for use in uses):
-            return False
         together = [*uses, entry.widest()]
-        return not problems(together) and not (self.avoid and advice(together))
+        return not problems(together) and not (self.avoid and len(advice(together)) > len(advice(uses)))
 
 
 @dataclass
@@ -244,5 +251,5 @@ def _options(domain: Domain) -> list[Value]:
     assert isinstance(domain, Float)
     if domain.step:
         count = int((domain.high - domain.low) / domain.step + 1e-9) + 1
-        return [domain.low + place * domain.step for place in range(count)]
+        return [min(domain.low + place * domain.step, domain.high) for place in range(count)]
     return [domain.low]

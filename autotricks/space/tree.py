@@ -1,7 +1,8 @@
 """Strict YAML: text to plain values that remember where they stood.
 
-YAML 1.2's core rules decide what a word means: `1e-3` is a number; `no`, `on` and `1:30` are text. Duplicate keys,
-tags, more than a few aliases, deep nesting and second documents are refused.
+YAML 1.2's core rules decide what a word means: `1e-3` is a number; `no`, `on` and `1:30` are text. So are `0x1f`,
+`.inf` and `.nan`, which nothing here takes. Duplicate keys, tags, aliases that multiply, deep nesting and second
+documents are refused.
 """
 from __future__ import annotations
 
@@ -15,9 +16,10 @@ from ..errors import SpaceError
 
 Path = tuple[str | int, ...]
 
-MAX_BYTES, MAX_NODES, MAX_DEPTH = 1_000_000, 10_000, 30
+MAX_BYTES, MAX_NODES, MAX_DEPTH, MAX_DIGITS, MAX_LINE = 1_000_000, 10_000, 30, 18, 600
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WHOLE = re.compile(r"[-+]?[0-9]+")
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # YAML 1.2, c-printable
 _WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None, "true": True, "True": True,
                           "TRUE": True, "false": False, "False": False, "FALSE": False}
 
@@ -35,13 +37,16 @@ class Tree:
         for length in range(len(path), -1, -1):
             if path[:length] in self.marks:
                 line, column = self.marks[path[:length]]
-                return f"{self.file}:{line}:{column}" if line else self.file
+                return f"{self.file}:{line}:{column}" if line else "--set"
         return self.file
 
     def problem(self, path: Path, text: str) -> str:
-        """Return one line that says where, which value, and what is wrong with it."""
+        """Return one line, not too long, that says where, which value, and what is wrong with it."""
         name = ".".join(str(part) for part in path)
-        return f"{self.where(path)}  {name + ': ' if name else ''}{text}"
+        line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in
+                       f"{self.where(path)}  {name + ': ' if name else ''}{text}")
+        half = MAX_LINE // 2
+        return line if len(line) <= MAX_LINE else f"{line[:half]} ... {line[-half:]}"
 
     def override(self, path: Path, value: Any) -> None:
         """Replace or add the value at a path of keys; it belongs to the command line from then on."""
@@ -53,14 +58,15 @@ class Tree:
         here[path[-1]] = value
         for known in [known for known in self.marks if known[:len(path)] == path]:
             del self.marks[known]
-        self.marks[path] = (0, 0)
+        for length in range(1, len(path) + 1):
+            self.marks.setdefault(path[:length], (0, 0))
 
 
 def scalar(text: str) -> Any:
     """Return what a plain word means by the core rules of YAML 1.2."""
     if text in _WORDS:
         return _WORDS[text]
-    if _WHOLE.fullmatch(text):
+    if _WHOLE.fullmatch(text) and len(text) <= MAX_DIGITS:
         return int(text)
     return float(text) if _NUMBER.fullmatch(text) else text
 
@@ -72,14 +78,17 @@ def parse(text: str | bytes, file: str) -> Tree:
         SpaceError: With file, line and column of what cannot be read.
     """
     if len(text) > MAX_BYTES:
-        raise SpaceError(f"{file}: {len(text):,} bytes; a file holds at most {MAX_BYTES:,}.")
+        raise SpaceError(f"{file}: more than {MAX_BYTES:,} bytes; a file of tricks is smaller.")
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        if control := _CONTROL.search(text):
+            raise SpaceError(f"{_place(file, text[:control.start()])}  {control[0]!r} is no character of a text file. "
+                             "Save the file as UTF-8.")
+        _guard(text, file)
         root = yaml.compose(text, Loader=yaml.CBaseLoader)
     except UnicodeDecodeError as error:
-        raise SpaceError(f"{file}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from None
-    except RecursionError:
-        raise SpaceError(f"{file}: nested more than {MAX_DEPTH} deep.") from None
+        before = error.object[:error.start].decode("utf-8-sig")
+        raise SpaceError(f"{_place(file, before)}  not UTF-8. Save the file as UTF-8.") from None
     except yaml.YAMLError as error:
         raise SpaceError(f"{file}{_mark(error)}  {_reason(error)}") from None
     tree = Tree(file)
@@ -91,6 +100,27 @@ def parse(text: str | bytes, file: str) -> Tree:
     return tree
 
 
+def _place(file: str, before: str) -> str:
+    return f"{file}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+
+def _guard(text: str, file: str) -> None:
+    """Refuse tags, and what composing recurses into too deeply; read as events, nothing recurses."""
+    found, depth = [], 0
+    for count, event in enumerate(yaml.parse(text, Loader=yaml.CBaseLoader)):
+        here = f"{file}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise SpaceError([*found, f"{here}  nested more than {MAX_DEPTH} deep."])
+        if count > 3 * MAX_NODES:
+            raise SpaceError([*found, f"{here}  more than {MAX_NODES:,} values."])
+        tag = getattr(event, "tag", None)
+        if tag:
+            found.append(f"{here}  tags such as {tag.replace('tag:yaml.org,2002:', '!!')} are not allowed. Drop it.")
+    if found:
+        raise SpaceError(found)
+
+
 def _mark(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     return f":{mark.line + 1}:{mark.column + 1}" if mark else ""
@@ -98,13 +128,13 @@ def _mark(error: yaml.YAMLError) -> str:
 
 def _reason(error: yaml.YAMLError) -> str:
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read"
-    context = getattr(error, "context", None)
-    hints = {"expected a single document in the stream": "a space is one document; drop the second '---'",
-             "found character that cannot start any token": "this character cannot start a value; is it a tab? "
-                                                            "Indent with spaces"}
+    context, begun = getattr(error, "context", None), getattr(error, "context_mark", None)
     if problem == "but found another document":
         return "a space is one document; drop the second '---'."
-    return f"not valid YAML: {hints.get(problem, problem)}{' ' + context if context else ''}."
+    if problem == "found character that cannot start any token":
+        return "not valid YAML: this character cannot start a value; is it a tab? Indent with spaces."
+    during = f" {context}{f' that begins in line {begun.line + 1}' if begun else ''}" if context else ""
+    return f"not valid YAML: {problem}{during}."
 
 
 @dataclass
@@ -122,9 +152,6 @@ class _Reader:
         if len(path) > MAX_DEPTH or self.nodes > MAX_NODES:
             what = f"nested more than {MAX_DEPTH} deep" if len(path) > MAX_DEPTH else f"more than {MAX_NODES:,} values"
             raise SpaceError(self.tree.problem(path[:3], f"{what}; are its aliases circular or multiplying?"))
-        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.rpartition(":")[2] not in ("str", "seq", "map"):
-            self.found.append(self.tree.problem(path, f"tags such as {node.tag.rpartition(':')[2]} are not allowed."))
-            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):

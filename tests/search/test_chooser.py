@@ -1,0 +1,203 @@
+import itertools
+import math
+from dataclasses import replace
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from autotricks.catalog import bundle_from, make, plan_of
+from autotricks.core.plan import advice
+from autotricks.errors import SpaceError
+from autotricks.search.chooser import Chooser
+from autotricks.search.ledger import TrialRecord
+from autotricks.space.load import load_space
+
+from .spaces import COUNTED, MIXED, loaded
+
+METRIC = "score"
+
+
+@pytest.fixture
+def space(tmp_path):
+    return loaded(tmp_path, MIXED).space
+
+
+def chooser(space, sampler="tpe", seed=0, trials=20) -> Chooser:
+    return Chooser(space, sampler, seed, True, trials)
+
+
+def told(made: Chooser) -> list[optuna.trial.FrozenTrial]:
+    return made._study.get_trials()
+
+
+def score_of(bundle, budget) -> float:
+    """Return a score that any history repeats: smaller learning rates and longer training are better."""
+    rates = [use.trick.lr for use in bundle.uses if "lr" in use.trick.declared()]
+    return 1 - abs(math.log(rates[0] / 0.05)) / 10 + budget / 100 if rates else 0.5 + budget / 100
+
+
+def live(made: Chooser, number: int, proposed, end: str) -> TrialRecord:
+    """Tell a chooser how a trial went, as the search does, and return what the ledger would hold of it."""
+    bundle, picks = proposed
+    rungs = []
+    for rung, budget in enumerate((1, 3, 9)[:{"stopped": 1, "diverged": 2, "finished": 3}[end]]):
+        score = score_of(bundle, budget)
+        gone = end == "diverged" and rung == 1
+        if not gone:
+            made.report(number, budget, score)
+        rungs.append({"budget": budget, "rung": rung, "metrics": {METRIC: None if gone else score}})
+    made.tell(number, rungs[-1]["metrics"][METRIC], end == "finished")
+    return TrialRecord(number, "", bundle.document(), picks, bundle.hash, rungs, end)
+
+
+def test_ends_as_optuna_hears_them(space):
+    made = chooser(space)
+    for number, end in enumerate(("stopped", "diverged", "finished")):
+        live(made, number, made.propose(number, number), end)
+    stopped, diverged, finished = told(made)
+    assert stopped.state is TrialState.PRUNED and list(stopped.intermediate_values) == [1]
+    assert diverged.state is TrialState.PRUNED and diverged.intermediate_values == {}
+    assert finished.state is TrialState.COMPLETE and list(finished.intermediate_values) == [1, 3, 9]
+    assert finished.value == finished.intermediate_values[9]
+
+
+def test_score_that_is_not_finite_is_no_score(space):
+    made = chooser(space)
+    made.propose(0, 0)
+    made.report(0, 1, math.nan)
+    made.tell(0, math.nan, True)
+    assert told(made)[0].state is TrialState.PRUNED
+    made.tell(0, 1.0, True)      # it has ended: nothing changes
+    made.report(5, 1, 1.0)       # never heard of
+    assert len(told(made)) == 1
+
+
+def test_replayed_history_looks_as_it_did_live(space):
+    made = chooser(space)
+    past = [live(made, number, made.propose(number, number), end)
+            for number, end in enumerate(("finished", "stopped", "diverged", "finished"))]
+    again = chooser(space)
+    again.replay(past, METRIC)
+    for before, after in zip(told(made), told(again), strict=True):
+        assert (before.state, before.params, before.distributions, before.intermediate_values) == (
+            after.state, after.params, after.distributions, after.intermediate_values)
+        assert before.value == after.value or before.state is TrialState.PRUNED
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_same_history_same_proposal(space, sampler):
+    """Sixteen trials live; then, from the ledger alone, each proposal again. TPE models from the ninth on."""
+    made, past, proposals = chooser(space, sampler), [], []
+    for number in range(16):
+        proposals.append(made.propose(number, number))
+        end = ("stopped", "finished", "stopped", "diverged")[number % 4]
+        past.append(live(made, number, proposals[-1], end))
+    for number in (0, 1, 9, 15):
+        again = chooser(space, sampler)
+        again.replay(past[:number], METRIC)
+        assert again.propose(number, number) == proposals[number]
+    other = chooser(space, sampler, seed=1)
+    other.replay(past[:15], METRIC)
+    assert other.propose(15, 15) != proposals[15]
+    assert len({bundle.hash for bundle, _ in proposals}) == 16
+
+
+def proposals_with_mixup(space, sampler: str, better: bool) -> int:
+    """Return how many of 24 proposals hold mixup after twelve trials in which it was better, or worse."""
+    made, past = chooser(space, sampler), []
+    for number in range(12):
+        bundle, picks = made.propose(number, number)
+        score = float(("mixup" in bundle.names()) == better)
+        past.append(TrialRecord(number, "", bundle.document(), picks, bundle.hash,
+                                [{"budget": 9, "metrics": {METRIC: score}}], "finished"))
+    found = 0
+    for number in range(12, 36):
+        again = chooser(space, sampler)
+        again.replay(past, METRIC)
+        found += "mixup" in again.propose(number, number)[0].names()
+    return found
+
+
+def test_tpe_learns_from_history_and_random_does_not(space):
+    assert proposals_with_mixup(space, "tpe", True) > proposals_with_mixup(space, "tpe", False) + 6
+    assert proposals_with_mixup(space, "random", True) == proposals_with_mixup(space, "random", False)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("shipped", [False, True])
+def test_only_legal_bundles_are_proposed(space, sampler, shipped):
+    space = load_space("long_tail.yaml").space if shipped else space
+    made, met = chooser(space, sampler, trials=60), set()
+    for number in range(60):
+        bundle, picks = made.propose(number, number)
+        plan_of(bundle)                          # raises where tricks conflict
+        assert advice(bundle.uses) == []
+        assert "cosine" in bundle.names()
+        assert bundle_from(bundle.document()) == bundle
+        assert space.locate(bundle) == picks
+        met.update(bundle.names())
+        made.tell(number, score_of(bundle, 9), True)
+    assert met == {entry.name for entry in space.entries}
+
+
+def test_bundle_of_the_space_is_adopted(space):
+    made = chooser(space)
+    bundle = replace(space.frame, uses=(make("sgd", {"lr": 0.03, "nesterov": True}), make("cosine", {}),
+                                        make("mixup", {"alpha": 0.5, "stop": 0.8}), make("warmup", {"epochs": 1.5})))
+    picks = made.adopt(0, bundle)
+    assert picks is not None
+    assert picks["optimizer.base"] == "sgd" and picks["sgd.lr"] == 0.03 and picks["mixup.stop"] == 0.8
+    assert picks["label_smoothing"] is False
+    assert told(made)[0].params == picks
+    made.tell(0, 0.9, True)
+    assert told(made)[0].value == 0.9
+
+
+@pytest.mark.parametrize("uses", [
+    [("sgd", {"lr": 0.9}), ("cosine", {})],                         # outside the range
+    [("sgd", {"lr": 0.03}), ("cosine", {}), ("focal", {})],         # a trick that is not listed
+    [("sgd", {"lr": 0.03})],                                        # without one that is always there
+    [("sgd", {"lr": 0.03}), ("cosine", {}), ("warmup", {"epochs": 1.2})],   # between two steps
+])
+def test_bundle_outside_the_space_is_not_adopted(space, uses):
+    made = chooser(space)
+    assert made.adopt(0, replace(space.frame, uses=tuple(make(*use) for use in uses))) is None
+    assert told(made) == []
+    made.report(0, 1, 0.5)       # it runs all the same, unknown to Optuna
+    made.tell(0, 0.5, True)
+    assert told(made) == []
+
+
+def test_grid_walks_everything_once_and_ends(tmp_path):
+    space = loaded(tmp_path, COUNTED).space
+    expected = set()
+    for rate, warm, mixed, exempt in itertools.product((0.05, 0.1), (None, 0.5, 1.0, 1.5), (None, "cutmix", "mixup"),
+                                                       (False, True)):
+        uses = [make("sgd", {"lr": rate}), make("cosine", {})]
+        uses += [make("warmup", {"epochs": warm})] if warm else []
+        uses += [make(mixed, {"alpha": {"cutmix": 1.0, "mixup": 0.2}[mixed]})] if mixed else []
+        uses += [make("no_bias_decay", {})] if exempt else []
+        expected.add(replace(space.frame, uses=tuple(uses)).hash)
+    made = chooser(space, "grid", trials=100)
+    found = []
+    while (proposed := made.propose(len(found) + 1, len(found))) is not None:
+        found.append(proposed[0].hash)
+        made.tell(len(found), 0.5, True)
+    assert len(found) == len(expected) == 48
+    assert set(found) == expected
+
+
+def test_grid_ends_with_the_trials(tmp_path):
+    made = chooser(loaded(tmp_path, COUNTED).space, "grid", trials=5)
+    assert [made.propose(number, number) is None for number in range(7)] == [False] * 5 + [True] * 2
+
+
+def test_grid_over_a_range_without_steps_is_refused(space):
+    with pytest.raises(SpaceError) as caught:
+        chooser(space, "grid")
+    lines = caught.value.problems
+    assert [line.split(":")[0] for line in lines] == [
+        "tricks.sgd.lr", "tricks.adamw.lr", "tricks.label_smoothing.epsilon", "tricks.mixup.alpha",
+        "tricks.cutmix.alpha"]
+    assert "quniform" in lines[0]
