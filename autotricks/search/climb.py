@@ -71,8 +71,8 @@ class Climb:
         end = None
         try:
             for report in trainer.epochs():
-                if report.epoch == budget:
-                    break
+                if report.epoch == budget < trainer.plan.bundle.epochs:
+                    break   # at the last epoch the trainer is left to end by itself: the tricks leave their windows
         except torch.OutOfMemoryError:
             end = End.OUT_OF_MEMORY
         last = rung + 1 == len(self.course.budgets)
@@ -90,8 +90,6 @@ class Climb:
             self._trainer = prepare(self.bundle, self._dataset, self.course.device, self.course.trust)
             return self._trainer, 0.0
         return self._trainer, self._trainer.spent
-
-
 
 
 def arrays(dataset: Dataset) -> dict[str, Any]:

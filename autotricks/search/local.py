@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -82,7 +84,13 @@ def _next(search: Search, worker: Worker) -> None:
             search.finish(worker.trial, End.FINISHED)
             _next(search, worker)
         else:
-            worker.pipe.send((worker.trial.bundle, worker.rung))
+            _send(worker, worker.trial.bundle)
+
+
+def _send(worker: Worker, bundle: Bundle | None) -> None:
+    """Send a worker to its next rung; one that died meanwhile is noticed when its answer is waited for."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        worker.pipe.send((bundle, worker.rung))
 
 
 def _hear(search: Search, worker: Worker, rule: Any, answer: Outcome | str) -> None:
@@ -98,7 +106,7 @@ def _hear(search: Search, worker: Worker, rule: Any, answer: Outcome | str) -> N
     end = search.verdict(trial, answer, kept)
     if end is None:
         worker.rung = answer.rung + 1
-        worker.pipe.send((None, worker.rung))
+        _send(worker, None)
         return
     if search.crowns(trial, answer):
         search.crown(trial, answer, answer.weights)
@@ -120,7 +128,7 @@ def _replace(search: Search, worker: Worker, shared: dict[str, Any], course: Cou
         return fresh
     fresh.trial, fresh.attempt = trial, worker.attempt + 1
     fresh.rung = worker.rung if course.compressed else trial.first
-    fresh.pipe.send((trial.bundle, fresh.rung))
+    _send(fresh, trial.bundle)
     return fresh
 
 
@@ -132,6 +140,7 @@ def _work(pipe: Connection, shared: dict[str, Any], course: Course, threads: int
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     dataset = from_arrays(shared)
@@ -146,6 +155,14 @@ def _work(pipe: Connection, shared: dict[str, Any], course: Course, threads: int
             pipe.send(climb.reach(rung))
         except Exception:
             pipe.send(traceback.format_exc(limit=-4))
+
+
+def _die_with_parent() -> None:
+    """End this process as soon as the search's is gone, even if killed: a rung may have hours to go."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _climb(bundle: Bundle | None, course: Course, dataset: Dataset, climb: Climb | None) -> Climb:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..catalog import suggest
@@ -15,13 +15,14 @@ from .tree import Path, Tree
 
 METRICS = ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy", "val/calibration_error",
            "val/many_shot", "val/medium_shot", "val/few_shot")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(\.|$))[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")   # names folders
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
 class Section(BaseModel):
     """A part of a file: its keys are a closed list, and no value is converted silently."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class ImbalanceSection(Section):
@@ -63,7 +64,7 @@ class TrainingSection(Section):
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 27
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
-    seed: int | None = None
+    seed: Seed | None = None
 
 
 class ObjectiveSection(Section):
@@ -86,7 +87,7 @@ class SearchSection(Section):
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 24
     sampler: Literal["tpe", "random", "grid"] = "tpe"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     engine: Literal["ray", "local"] = "ray"
     parallel: Annotated[int, Field(ge=1)] | None = None
     rungs: RungsSection = RungsSection()
@@ -106,6 +107,11 @@ class StartSection(Section):
     without: list[str] = []
 
 
+def _named(items: Any) -> Any:
+    """Return a list in which a plain name stands for the whole bundle of that name."""
+    return [item if isinstance(item, dict) else {"name": item} for item in items] if isinstance(items, list) else items
+
+
 class SpaceDocument(Section):
     """A space file."""
 
@@ -118,7 +124,7 @@ class SpaceDocument(Section):
     search: SearchSection = SearchSection()
     resources: ResourcesSection = ResourcesSection()
     advice: Literal["avoid", "ignore"] = "avoid"
-    start: list[str | StartSection] = ["baseline"]
+    start: Annotated[list[StartSection], BeforeValidator(_named)] = [StartSection(name="baseline")]
     tricks: dict[str, Any]
 
 
@@ -139,23 +145,28 @@ class BundleDocument(Section):
 
 
 def read(shape: type[BaseModel], tree: Tree) -> tuple[Any, list[str]]:
-    """Return the document of a tree, or None and one line for each thing wrong with it."""
+    """Return the document of a tree, None where it is no mapping, and one line for each thing wrong with it.
+
+    Sections with something wrong are left at their defaults, so that what is wrong elsewhere is found too.
+    """
     if not isinstance(tree.value, dict):
-        what = "is empty" if tree.value is None else f"holds a {type(tree.value).__name__}"
-        return None, [f"{tree.file}: {what}; expected keys such as name, data and tricks."]
+        what = "is empty" if tree.value is None else f"is a {'list' if isinstance(tree.value, list) else 'word'}"
+        return None, [tree.problem((), f"the file {what}; expected a mapping with keys such as name, data and tricks.")]
     try:
-        document = shape.model_validate(tree.value)
+        document, lines, wrong = shape.model_validate(tree.value), {}, set()
     except ValidationError as error:
         lines = dict.fromkeys(_line(tree, shape, details) for details in error.errors())
-        return None, list(lines)
-    return document, list(_meaning(document, tree))
+        wrong = {str(details["loc"][0]) for details in error.errors()}
+        right = {key: value for key, value in tree.value.items() if key not in wrong}
+        document = shape.model_validate({"name": "unknown", "tricks": {}, **right})
+    return document, [*lines, *_meaning(document, tree, wrong)]
 
 
-def _meaning(document: Any, tree: Tree) -> Iterable[str]:
-    """Yield what the types cannot say."""
+def _meaning(document: Any, tree: Tree, wrong: set[str]) -> Iterable[str]:
+    """Yield what the types cannot say of the sections that are not `wrong`."""
     if not NAME.fullmatch(document.name):
         yield tree.problem(("name",), f"{document.name!r} is not allowed; use letters, digits, '_', '-' and '.', "
-                                      "at most 64, not starting with a dot.")
+                                      "at most 64, not starting with a dot, and no name that Windows reserves.")
     try:
         if document.data:
             document.data.settings()
@@ -173,7 +184,7 @@ def _meaning(document: Any, tree: Tree) -> Iterable[str]:
             yield tree.problem(("objective", "mode"), f"{metric} is better when it is "
                                f"{'smaller' if worse_is_more else 'larger'}; mode must be "
                                f"{'min' if worse_is_more else 'max'}.")
-        if document.search.rungs.first > document.training.epochs:
+        if not wrong & {"search", "training"} and document.search.rungs.first > document.training.epochs:
             yield tree.problem(("search", "rungs", "first"), f"{document.search.rungs.first} epochs are more than "
                                f"training.epochs, {document.training.epochs}. Lower it.")
 
@@ -191,17 +202,18 @@ def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:
               "bool_type": "true or false", "list_type": "a list", "model_type": "a mapping",
               "int_from_float": "a whole number"}
     if kind in wanted:
-        return tree.problem(path, f"{given!r} is not {wanted[kind]}.")
+        return tree.problem(path, f"{'is empty,' if given is None else f'{given!r} is'} not {wanted[kind]}.")
     if kind == "literal_error":
         return tree.problem(path, f"{given!r} is not allowed; {path[-1]} must be {context['expected']}."
                                   f"{suggest(str(given), re.findall(r'[a-z]+', str(context['expected'])))}")
-    return tree.problem(path, f"{given!r} is not allowed; {details['msg'].replace('Input', str(path[-1]), 1)}.")
+    allowed = details["msg"].replace("Input should", f"{path[-1]} must", 1)
+    return tree.problem(path, f"{given!r} is not allowed; {allowed}.")
 
 
 def keys(shape: Any, path: Path) -> list[str]:
     """Return the keys that the section at `path` may have."""
-    for part in path:
+    for part in (part for part in path if isinstance(part, str)):
         fields = getattr(shape, "model_fields", {})
-        shape = fields[str(part)].annotation if str(part) in fields else None
+        shape = fields[part].annotation if part in fields else None
         shape = next((kind for kind in getattr(shape, "__args__", ()) if kind is not type(None)), shape)
     return list(getattr(shape, "model_fields", ()))

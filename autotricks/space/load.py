@@ -5,7 +5,7 @@ import difflib
 import errno
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -14,12 +14,13 @@ from typing import Any
 from ..catalog import suggest
 from ..core.bundle import Bundle
 from ..core.plan import problems
-from ..errors import ModelError, SpaceError
+from ..data import check as check_source
+from ..errors import DataError, ModelError, SpaceError
 from ..models import check as check_model
 from .document import BundleDocument, SpaceDocument, StartSection, read
 from .domains import entries
 from .space import Space
-from .tree import Path, Tree, parse, scalar
+from .tree import MAX_BYTES, Path, Tree, parse, scalar
 
 SHIPPED = (FilePath(__file__).parents[1] / "search_spaces", FilePath(__file__).parents[2] / "search_spaces")
 BASELINE = "baseline"
@@ -46,7 +47,8 @@ class LoadedSpace:
     def resolved(self) -> dict[str, Any]:
         """The space with every default filled in and every override applied, as plain data."""
         whole = self.document.model_dump(mode="json")
-        return {**whole, "tricks": {name: values or {} for name, values in whole["tricks"].items()}}
+        return {**whole, "start": [item if item["without"] else item["name"] for item in whole["start"]],
+                "tricks": {name: values or {} for name, values in whole["tricks"].items()}}
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,10 @@ def find_file(name: str, kind: str = "") -> FilePath:
     """
     known = {path.name: path for path in shipped(kind)}
     for path in (FilePath(name), known.get(name), known.get(name + ".yaml")):
-        if path and path.exists():
+        if path and os.path.exists(path):  # which a path too long or in a closed folder does not raise from
             return path
-    here = [path.name for path in FilePath(name).parent.glob("*.yaml")] if FilePath(name).parent.is_dir() else []
+    folder = FilePath(name).parent
+    here = [path.name for path in folder.glob("*.yaml")] if os.path.isdir(folder) else []
     near = difflib.get_close_matches(FilePath(name).name, [*known, *here], 3, 0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     raise SpaceError(f"{name}: no such file.{hint} Those that ship: {', '.join(known) or 'none'}.")
@@ -95,17 +98,17 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     document, lines = read(SpaceDocument, tree)
     found += lines
     if document is None:
-        _, more = entries(_tricks_of(tree), tree)
-        raise SpaceError([*found, *more])
+        raise SpaceError(found)
     listed, lines = entries(document.tricks, tree)
     found += lines
-    if not document.tricks:
+    if tree.value.get("tricks") == {}:
         found.append(tree.problem(("tricks",), "lists no tricks; a space needs at least one."))
-    found += _model_problems(document.model.name, tree, trust)
+    found += _refused(check_model, document.model.name, ("model", "name"), tree, trust)
+    found += _refused(check_source, document.data.source, ("data", "source"), tree, trust)
     frame = Bundle((), document.model.name, document.training.epochs, document.training.batch_size,
                    document.search.seed if document.training.seed is None else document.training.seed)
     space = Space(tuple(listed), frame, document.advice == "avoid")
-    start = _start(document.start, space, tree, found)
+    start = _start(document.start, space, tree, trust, found)
     if found:
         raise SpaceError(found)
     return LoadedSpace(document, space, start, tree)
@@ -122,7 +125,7 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
     if document is None:
         raise SpaceError(found)
     listed, lines = entries(document.tricks, tree, searched=False)
-    found += lines + _model_problems(document.model.name, tree, trust)
+    found += lines + _refused(check_model, document.model.name, ("model", "name"), tree, trust)
     if found:
         raise SpaceError(found)
     training = document.training
@@ -131,8 +134,10 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
 
 
 def _read_tree(path: FilePath) -> Tree:
+    ships = any(path.is_relative_to(folder) for folder in SHIPPED)
     try:
-        return parse(path.read_bytes(), path.name)
+        with path.open("rb") as file:
+            return parse(file.read(MAX_BYTES + 1), path.name if ships else str(path))
     except OSError as error:
         what = "is a folder" if error.errno == errno.EISDIR else f"cannot be read: {error.strerror}"
         raise SpaceError(f"{path}: {what}. Name a space file.") from None
@@ -146,26 +151,26 @@ def _override(tree: Tree, overrides: Sequence[str]) -> list[str]:
         if not match:
             found.append(f"--set {text}: expected key.key=value, such as training.epochs=81.")
             continue
-        path: Path = tuple(match[1].split("."))
-        value = parse(match[2], "--set") if match[2].lstrip()[:1] in "[{\"'" else None
-        tree.override(path, value.value if value else scalar(match[2].strip()))
+        given = match[2].strip()
+        try:
+            value = parse(given, f"--set {match[1]}").value if given[:1] in "[{\"'" else scalar(given)
+            tree.override(tuple(match[1].split(".")), value)
+        except SpaceError as error:
+            found += error.problems
     return found
 
 
-def _tricks_of(tree: Tree) -> dict[str, Any]:
-    tricks = tree.value.get("tricks") if isinstance(tree.value, dict) else None
-    return tricks if isinstance(tricks, dict) else {}
-
-
-def _model_problems(name: str, tree: Tree, trust: bool) -> list[str]:
+def _refused(check: Callable[[str, bool], None], name: str, path: Path, tree: Tree, trust: bool) -> list[str]:
+    """Return why a model or a data source of this name is refused."""
     try:
-        check_model(name, trust)
-    except ModelError as error:
-        return [tree.problem(("model", "name"), line.removeprefix("model.name: ")) for line in error.problems]
+        check(name, trust)
+    except (DataError, ModelError) as error:
+        return [tree.problem(path, line.removeprefix(f"{path[0]}.{path[1]}: ")) for line in error.problems]
     return []
 
 
-def _start(listed: list[str | StartSection], space: Space, tree: Tree, found: list[str]) -> dict[str, Bundle]:
+def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
+           found: list[str]) -> dict[str, Bundle]:
     """Return the bundles to run first, the baseline before all others.
 
     A published one takes model, epochs, batch size and seed of the space, and its `always` tricks where it leaves
@@ -173,11 +178,13 @@ def _start(listed: list[str | StartSection], space: Space, tree: Tree, found: li
     """
     result: dict[str, Bundle] = {BASELINE: space.baseline()}
     for place, item in enumerate(listed):
-        name, without = (item, []) if isinstance(item, str) else (item.name, item.without)
+        name, without = item.name, item.without
         if name == BASELINE:
             continue
+        if name in result:
+            found.append(tree.problem(("start", place), f"{name} stands twice. Drop one."))
         try:
-            bundle = load_bundle_file(name).bundle
+            bundle = load_bundle_file(name, trust).bundle
         except SpaceError as error:
             known = [BASELINE, *(path.stem for path in shipped("published"))]
             found += [tree.problem(("start", place), line if "no such file" not in line else
@@ -187,6 +194,9 @@ def _start(listed: list[str | StartSection], space: Space, tree: Tree, found: li
         found += [tree.problem(("start", place, "without"), f"{name} does not use {trick}."
                                f"{suggest(trick, bundle.names())}") for trick in absent]
         kept = tuple(use for use in bundle.squeezed(space.frame.epochs).uses if use.trick.name not in without)
-        added = tuple(use for use in space.baseline().uses if not problems([*kept, use]) and use not in kept)
+        found += [tree.problem(("start", place), line) for line in problems(kept)]
+        names = [use.trick.name for use in kept]
+        added = tuple(use for use in space.baseline().uses if use.trick.name not in names
+                      and not problems([*kept, use]))
         result[name] = replace(space.frame, uses=kept + added)
     return result

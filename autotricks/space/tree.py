@@ -106,9 +106,11 @@ def _place(file: str, before: str) -> str:
 
 def _guard(text: str, file: str) -> None:
     """Refuse tags, and what composing recurses into too deeply; read as events, nothing recurses."""
-    found, depth = [], 0
+    found: list[str] = []
+    depth = 0
     for count, event in enumerate(yaml.parse(text, Loader=yaml.CBaseLoader)):
-        here = f"{file}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
+        mark = event.start_mark
+        here = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise SpaceError([*found, f"{here}  nested more than {MAX_DEPTH} deep."])

@@ -227,8 +227,8 @@ def test_table_has_one_row_a_trial(path, tmp_path):
     write_table(tmp_path / "trials.csv", records(story(path).lines))
     with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    shown = [{key: row[key] for key in ("trial", "end", "budget", "epochs_spent", "seconds", "score", "sgd.lr", "cosine")}
-             for row in rows]
+    names = ("trial", "end", "budget", "epochs_spent", "seconds", "score", "sgd.lr", "cosine")
+    shown = [{name: row[name] for name in names} for row in rows]
     assert shown == [
         {"trial": "0", "end": "finished", "budget": "9", "epochs_spent": "12.5", "seconds": "3.0", "score": "0.25",
          "sgd.lr": "0.1", "cosine": "True"},

@@ -1,4 +1,5 @@
 import random
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -31,8 +32,8 @@ def test_budgets_rise_to_the_last_and_none_lies_below_the_first():
             for reduction in (2, 3, 4, 7):
                 found = budgets(epochs, first, reduction)
                 assert found[-1] == epochs and found[0] >= min(first, epochs)
-                assert all(low < high for low, high in zip(found, found[1:]))
-                assert all(abs(low - high / reduction) <= 1 for low, high in zip(found, found[1:]))
+                assert all(low < high for low, high in pairwise(found))
+                assert all(abs(low - high / reduction) <= 1 for low, high in pairwise(found))
                 assert found[0] < reduction * first + reduction   # one more rung would have lain below the first
 
 
@@ -62,7 +63,7 @@ def test_decisions_are_those_of_ray():
         reduction, rungs, trials = chance.choice((2, 3, 4)), chance.randint(1, 4), chance.randint(1, 30)
         ours, theirs = Halving(reduction, rungs), asha(reduction, rungs)
         levels = chance.choice((3, 10, 10_000))   # few levels: many ties
-        alive = {number: 0 for number in range(trials)}
+        alive = dict.fromkeys(range(trials), 0)
         known = {number: SimpleNamespace(trial_id=str(number)) for number in alive}
         for trial in known.values():
             theirs.on_trial_add(None, trial)

@@ -1,0 +1,130 @@
+import math
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+import torch
+from safetensors.torch import load as load_weights
+
+from autotricks.catalog import make
+from autotricks.core.bundle import Bundle, Use
+from autotricks.core.report import End
+from autotricks.core.slots import Slot
+from autotricks.core.trick import Trick
+from autotricks.search.climb import Climb, Course, arrays, from_arrays
+from autotricks.trainer import Trainer
+from autotricks.trial import run_trial
+
+PREFIX = Course((1, 2, 4), compressed=False)
+COMPRESSED = Course((1, 2, 4), compressed=True)
+BUNDLE = Bundle((make("cosine", {}), make("sgd", {"lr": 0.05}), make("mixup", {"stop": 0.5}), make("ema", {}),
+                 make("warmup", {"epochs": 2.0})), epochs=4, batch_size=16)
+
+
+class Witness(Trick):
+    """Note when the window opens and closes."""
+
+    seats = {Slot.LOSS: "term"}
+    heard: ClassVar[list[str]] = []
+
+    def loss(self, inner, run):
+        return inner
+
+    def enter(self, run):
+        self.heard.append("enter")
+
+    def leave(self, run):
+        self.heard.append(f"leave at {run.progress:g}")
+
+
+@pytest.mark.parametrize("course", [COMPRESSED, PREFIX])
+def test_last_rung_is_the_trial_that_production_would_train(dataset, course):
+    climb = Climb(BUNDLE, course, dataset)
+    outcomes = [climb.reach(rung) for rung in range(3)]
+    assert [outcome.end for outcome in outcomes] == [None, None, End.FINISHED]
+    expected = run_trial(BUNDLE, dataset)
+    assert outcomes[2].metrics == expected.metrics
+    weights, others = load_weights(outcomes[2].weights), expected.model.state_dict()
+    assert weights.keys() == others.keys()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def test_compressed_trains_the_whole_bundle_at_each_rung(dataset):
+    climb = Climb(BUNDLE, COMPRESSED, dataset)
+    for rung, budget in enumerate(COMPRESSED.budgets):
+        outcome = climb.reach(rung)
+        expected = run_trial(BUNDLE.squeezed(budget), dataset)
+        assert outcome.metrics == expected.metrics
+        assert [row["epoch"] for row in outcome.curve] == list(range(1, budget + 1))
+        assert outcome.epochs == budget
+        assert (outcome.weights is None) == (rung < 2)
+
+
+def test_compressed_may_begin_anywhere(dataset):
+    fresh, used = Climb(BUNDLE, COMPRESSED, dataset), Climb(BUNDLE, COMPRESSED, dataset)
+    used.reach(0)
+    assert fresh.reach(1).metrics == used.reach(1).metrics
+
+
+def test_prefix_is_one_long_run_in_stretches(dataset):
+    climb, expected = Climb(BUNDLE, PREFIX, dataset), run_trial(BUNDLE, dataset)
+    outcomes = [climb.reach(rung) for rung in range(3)]
+    assert [[row["epoch"] for row in outcome.curve] for outcome in outcomes] == [[1], [2], [3, 4]]
+    assert [row["val/loss"] for outcome in outcomes for row in outcome.curve] == [
+        metrics.values["val/loss"] for metrics in expected.history]
+    assert [outcome.epochs for outcome in outcomes] == [1, 1, 2]
+
+
+def test_fidelities_differ_before_the_end(dataset):
+    prefix, compressed = Climb(BUNDLE, PREFIX, dataset).reach(0), Climb(BUNDLE, COMPRESSED, dataset).reach(0)
+    assert prefix.metrics["train/loss"] != compressed.metrics["train/loss"]
+
+
+@pytest.mark.parametrize(("course", "expected"), [
+    (PREFIX, ["enter", "leave at 1"]), (COMPRESSED, ["enter", "leave at 1"] * 3)])
+def test_tricks_leave_their_window_at_the_end(dataset, course, expected):
+    Witness.heard.clear()
+    climb = Climb(replace(BUNDLE, uses=(*BUNDLE.uses, Use(Witness()))), course, dataset)
+    for rung in range(3):
+        climb.reach(rung)
+    assert Witness.heard == expected
+
+
+@pytest.mark.parametrize("course", [COMPRESSED, PREFIX])
+def test_divergence_ends_the_climb(dataset, course):
+    bundle = replace(BUNDLE, uses=(make("cosine", {}), make("sgd", {"lr": 1e6})))
+    outcome = Climb(bundle, course, dataset).reach(0)
+    assert outcome.end is End.DIVERGED and outcome.weights is None
+    loss = outcome.metrics["train/loss"]
+    assert not math.isfinite(loss) or loss > 100 * math.log(4)
+
+
+@pytest.mark.parametrize("course", [COMPRESSED, PREFIX])
+def test_no_memory_ends_the_climb(dataset, course, monkeypatch):
+    steps, train = [], Trainer._step
+
+    def full(self, rows):
+        steps.append(rows)
+        if len(steps) == 8:
+            raise torch.OutOfMemoryError("simulated")
+        return train(self, rows)
+
+    monkeypatch.setattr(Trainer, "_step", full)
+    climb = Climb(BUNDLE, course, dataset)     # 90 images in batches of 16: five steps an epoch
+    assert climb.reach(0).end is None
+    outcome = climb.reach(1)
+    assert outcome.end is End.OUT_OF_MEMORY and outcome.weights is None
+    assert outcome.metrics == {} and outcome.curve == []
+
+
+def test_data_travels_without_the_test_split(dataset):
+    parts = arrays(dataset)
+    back = from_arrays(parts)
+    assert back.test is None and dataset.test is not None
+    shipped = [array for name in ("train", "validation") for array in parts[name]]
+    assert len(shipped) == 4 and set(parts) == {"train", "validation", "rest"}
+    for split in ("train", "validation"):
+        assert torch.equal(getattr(back, split).images, getattr(dataset, split).images)
+        assert torch.equal(getattr(back, split).labels, getattr(dataset, split).labels)
+    assert (back.classes, back.mean, back.std, back.fingerprint, back.source) == (
+        dataset.classes, dataset.mean, dataset.std, dataset.fingerprint, dataset.source)
