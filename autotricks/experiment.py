@@ -64,7 +64,7 @@ class SearchResult:
         trials: Every trial, from the ledger.
         baseline: The baseline's score; None if it diverged.
         seconds: Wall time of this sitting.
-        searching: Wall time from the first trial to the last.
+        searching: Wall time from the first training step to the end of the last trial.
         training: Time spent training, summed over trials of this sitting.
         slots: Trials at a time.
         notices: What went wrong without stopping the search.
@@ -99,16 +99,17 @@ class SearchResult:
 
 @dataclass
 class _Clock:
-    """Listens for when the first trial begins and the last ends, and adds up training time."""
+    """Listens for when the first training begins and the last trial ends, and adds up training time."""
 
     first: float | None = None
     last: float = 0.0
     training: float = 0.0
 
     def started(self, trial: Any) -> None:
-        self.first = self.first or time.monotonic()
+        """Wait: a trial is handed out before its process is up."""
 
     def reached(self, trial: Any, outcome: Any, budget: int, score: float | None) -> None:
+        self.first = self.first or time.monotonic() - outcome.seconds
         self.training += outcome.seconds
 
     def ended(self, trial: Any, end: Any, score: float | None) -> None:

@@ -75,7 +75,7 @@ class Chooser:
             self._scores[number][budget] = score
 
     def tell(self, number: int, score: float | None, complete: bool) -> None:
-        """Learn that a trial ended; `complete` if it was trained to the end, no score if it diverged."""
+        """Learn that a trial ended; `complete` if it was trained to the end, without a score if it broke down."""
         trial = self._open.pop(number, None)
         if trial is None:
             return
@@ -91,7 +91,7 @@ class Chooser:
         for trial in trials:
             if trial.picks is None:
                 continue
-            rungs = trial.rungs if trial.end != End.DIVERGED.value else []
+            rungs = [] if trial.end in (End.DIVERGED.value, End.OUT_OF_MEMORY.value) else trial.rungs
             scores = {line["budget"]: line["metrics"].get(metric) for line in rungs}
             known = {budget: score for budget, score in scores.items() if score is not None}
             complete = trial.end == End.FINISHED.value and bool(known)

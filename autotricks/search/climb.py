@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +55,13 @@ class Outcome:
     epochs: float
     seconds: float
     weights: Any = field(default=None, repr=False)
+
+
+def warm_up(threads: int) -> None:
+    """Make a fresh process ready to train: its threads, and what torch imports when the first optimizer is built."""
+    torch.set_num_threads(threads)
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
 
 
 class Climb:

@@ -1,15 +1,13 @@
 """Climber: the actor in which Ray Tune trains trials, one after another, keeping torch and the data loaded."""
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import ray
-import torch
 from ray.tune import Trainable
 
 from ..catalog import bundle_from
-from .climb import Climb, Course, from_arrays
+from .climb import Climb, Course, from_arrays, warm_up
 
 OUTCOME = "outcome"
 
@@ -21,8 +19,7 @@ class Climber(Trainable):
               threads: int = 1) -> None:
         """Load the data once and begin the first trial."""
         assert shared is not None and course is not None
-        torch.set_num_threads(threads)
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        warm_up(threads)
         self._course, self._dataset = course, from_arrays(shared)
         self._begin(config)
 

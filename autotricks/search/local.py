@@ -13,7 +13,7 @@ from typing import Any
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.report import End
-from .climb import Climb, Course, Outcome, arrays, from_arrays
+from .climb import Climb, Course, Outcome, arrays, from_arrays, warm_up
 from .search import Search, Trial
 
 RETRIES = 2
@@ -135,14 +135,10 @@ def _replace(search: Search, worker: Worker, shared: dict[str, Any], course: Cou
 def _work(pipe: Connection, shared: dict[str, Any], course: Course, threads: int) -> None:
     """Train what arrives on the pipe until it closes: a bundle begins a climb, None goes on with the one at hand."""
     import signal
-    import warnings
-
-    import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    warm_up(threads)
     dataset = from_arrays(shared)
     climb: Climb | None = None
     while True:

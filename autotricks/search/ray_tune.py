@@ -125,7 +125,8 @@ def connect(address: str | None, cpus: int) -> None:
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     logging.getLogger("ray").setLevel(logging.ERROR)
     if not ray.is_initialized():
-        options: dict[str, Any] = {"address": address} if address else {"num_cpus": cpus, "include_dashboard": False}
+        options: dict[str, Any] = {"address": address} if address else {
+            "address": "local", "num_cpus": cpus, "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options)
 
 

@@ -20,7 +20,7 @@ from ..models import check as check_model
 from .document import BundleDocument, SpaceDocument, StartSection, read
 from .domains import entries
 from .space import Space
-from .tree import MAX_BYTES, Path, Tree, parse, scalar
+from .tree import MAX_BYTES, Path, Tree, one_line, parse, scalar
 
 SHIPPED = (FilePath(__file__).parents[1] / "search_spaces", FilePath(__file__).parents[2] / "search_spaces")
 BASELINE = "baseline"
@@ -79,7 +79,7 @@ def find_file(name: str, kind: str = "") -> FilePath:
     here = [path.name for path in folder.glob("*.yaml")] if os.path.isdir(folder) else []
     near = difflib.get_close_matches(FilePath(name).name, [*known, *here], 3, 0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise SpaceError(f"{name}: no such file.{hint} Those that ship: {', '.join(known) or 'none'}.")
+    raise SpaceError(one_line(f"{name}: no such file.{hint} Those that ship: {', '.join(known) or 'none'}."))
 
 
 def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
@@ -149,7 +149,7 @@ def _override(tree: Tree, overrides: Sequence[str]) -> list[str]:
     for text in overrides:
         match = _OVERRIDE.fullmatch(text)
         if not match:
-            found.append(f"--set {text}: expected key.key=value, such as training.epochs=81.")
+            found.append(one_line(f"--set {text}: expected key.key=value, such as training.epochs=81."))
             continue
         given = match[2].strip()
         try:

@@ -41,12 +41,9 @@ class Tree:
         return self.file
 
     def problem(self, path: Path, text: str) -> str:
-        """Return one line, not too long, that says where, which value, and what is wrong with it."""
+        """Return one line that says where, which value, and what is wrong with it."""
         name = ".".join(str(part) for part in path)
-        line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in
-                       f"{self.where(path)}  {name + ': ' if name else ''}{text}")
-        half = MAX_LINE // 2
-        return line if len(line) <= MAX_LINE else f"{line[:half]} ... {line[-half:]}"
+        return one_line(f"{self.where(path)}  {name + ': ' if name else ''}{text}")
 
     def override(self, path: Path, value: Any) -> None:
         """Replace or add the value at a path of keys; it belongs to the command line from then on."""
@@ -60,6 +57,12 @@ class Tree:
             del self.marks[known]
         for length in range(1, len(path) + 1):
             self.marks.setdefault(path[:length], (0, 0))
+
+
+def one_line(text: str) -> str:
+    """Return text with whatever cannot be printed escaped, and its middle left out where it is too long."""
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE // 2]} ... {line[-MAX_LINE // 2:]}"
 
 
 def scalar(text: str) -> Any:

@@ -1,0 +1,114 @@
+"""The local engine with workers that answer by a script: no process, no training, every order of events at will."""
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+from autotricks.core.bundle import Bundle
+from autotricks.core.dataset import Dataset
+from autotricks.core.report import End
+from autotricks.search import local
+from autotricks.search.climb import Outcome
+from autotricks.search.ledger import Ledger, TrialRecord, read, records
+from autotricks.search.search import Champion, Search
+from autotricks.space.load import LoadedSpace
+
+DIE, DIE_AFTER = "the process is killed before it answers", "the process is killed after it answered"
+METRIC = "val/balanced_accuracy"
+Answer = Callable[[Bundle, int], Outcome | str | tuple[Outcome, str]]
+
+
+def outcome(rung: int, score: float, end: End | None = None, last: int = 2) -> Outcome:
+    """Return what a worker sends; the last rung finishes unless it ends otherwise."""
+    end = end or (End.FINISHED if rung == last else None)
+    metrics = {METRIC: score, "train/loss": 1.0}
+    return Outcome(rung, end, metrics, [{"epoch": 1, **metrics}], 3.0 ** rung, 0.0,
+                   f"weights of {score}".encode() if end is End.FINISHED else None)
+
+
+def merit(bundle: Bundle, rung: int) -> float:
+    """Return a score that depends on the bundle and the rung alone; every bundle gets better."""
+    return int(bundle.hash, 16) % 997 / 2000 + rung / 10
+
+
+def by_merit(bundle: Bundle, rung: int) -> Outcome:
+    """Answer with the merit; every third bundle diverges at its second rung."""
+    if rung == 1 and int(bundle.hash, 16) % 3 == 2:
+        return outcome(rung, float("nan"), End.DIVERGED)
+    return outcome(rung, merit(bundle, rung))
+
+
+def hiring(answer: Answer) -> Callable[..., local.Worker]:
+    """Return what takes the place of the engine's `_hire`: a thread that answers by the script."""
+    def hire(*rest: object) -> local.Worker:
+        here, there = multiprocessing.Pipe()
+        threading.Thread(target=_serve, args=(there, answer), daemon=True).start()
+        return local.Worker(SimpleNamespace(kill=lambda: None, join=lambda: None, exitcode=-9), here)
+
+    return hire
+
+
+def _serve(pipe, answer: Answer) -> None:
+    current = None
+    while True:
+        try:
+            bundle, rung = pipe.recv()
+        except (EOFError, OSError):
+            return
+        current = bundle or current
+        reply = answer(current, rung)
+        if isinstance(reply, str) and reply == DIE:
+            break
+        pipe.send(reply[0] if isinstance(reply, tuple) else reply)
+        if isinstance(reply, tuple):
+            break
+    pipe.close()
+
+
+class Told:
+    """A listener that keeps what it hears, with how many lines the ledger had on disk by then."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self.heard: list[tuple[str, int, int]] = []
+
+    def started(self, trial):
+        self._hear("trial", trial)
+
+    def reached(self, trial, outcome, budget, score):
+        self._hear("rung", trial)
+
+    def ended(self, trial, end, score):
+        self._hear("end", trial)
+
+    def _hear(self, kind, trial):
+        self.heard.append((kind, trial.number, self._path.read_bytes().count(b"\n")))
+
+
+def search(loaded: LoadedSpace, path: Path, dataset: Dataset, monkeypatch, answer: Answer = by_merit,
+           workers: int = 1, crowned: list[Champion] | None = None) -> Search:
+    """Search, or go on with a search, by a script; return what it came to."""
+    monkeypatch.setattr(local, "_hire", hiring(answer))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)   # nothing is lost here but time
+    ledger = Ledger(path)
+    found = Search(loaded, ledger, [told := Told(path)], keep=(crowned if crowned is not None else []).append)
+    found.told = told
+    try:
+        local.run(found, dataset, workers)
+    finally:
+        ledger.close()
+    return found
+
+
+def trials(path: Path) -> list[TrialRecord]:
+    return records(read(path)[0])
+
+
+def story(path: Path) -> list[tuple]:
+    """Return number, hash, end and scores of every trial."""
+    return [(trial.number, trial.hash, trial.end, tuple((line["rung"], line["metrics"][METRIC])
+                                                        for line in trial.rungs)) for trial in trials(path)]

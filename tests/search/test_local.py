@@ -1,0 +1,172 @@
+"""The local engine with real processes."""
+import multiprocessing
+import os
+import signal
+import threading
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load as load_weights, load_file
+
+from autotricks import experiment
+from autotricks.catalog import make
+from autotricks.core.bundle import Bundle
+from autotricks.data import load as load_data
+from autotricks.export import BUNDLE, WEIGHTS
+from autotricks.search import folder as folders, local
+from autotricks.search.climb import Course, arrays
+from autotricks.space.load import load_bundle_file, load_space
+from autotricks.trial import run_trial
+
+from . import real
+
+
+def test_every_trial_ends_and_start_trials_run_to_the_end(finished):
+    past = real.trials(finished.folder)
+    assert [trial.number for trial in past] == list(range(6))
+    assert past[0].label == "baseline" and past[0].bundle["tricks"] == {"cosine": {"final": 0.0}}
+    start = [trial for trial in past if trial.label]
+    assert len(start) == 2
+    assert [[line["budget"] for line in trial.rungs] for trial in start] == [list(real.BUDGETS)] * 2
+    assert {trial.end for trial in start} == {"finished"}
+    assert {trial.end for trial in past} == {"finished", "stopped"}
+    assert all(len(line["curve"]) == line["budget"] == line["epochs"] for trial in past for line in trial.rungs)
+
+
+def test_champion_is_the_best_finished_score(finished):
+    past = [trial for trial in real.trials(finished.folder) if trial.end == "finished"]
+    best = max(trial.score(real.METRIC) for trial in past)
+    champion = finished.result.champion
+    assert champion.score == best == past[[trial.number for trial in past].index(champion.trial.number)].score(
+        real.METRIC)
+    bundle = load_bundle_file(finished.folder / BUNDLE)
+    assert bundle.bundle == champion.trial.bundle
+    assert bundle.document.result["score"] == best and bundle.document.result["trial"] == champion.trial.number
+    assert finished.result.baseline == past[0].score(real.METRIC)
+
+
+def test_champions_weights_are_those_of_its_training(finished):
+    loaded = load_bundle_file(finished.folder / BUNDLE)
+    data = load_data(loaded.document.data.settings())
+    again = run_trial(loaded.bundle, data.dataset)
+    weights, expected = load_file(finished.folder / WEIGHTS), again.model.state_dict()
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[name], expected[name]) for name in weights)
+    assert again.metrics[real.METRIC] == finished.result.champion.score
+
+
+def test_test_split_never_leaves(finished):
+    (dataset, parts), = finished.shipped
+    assert dataset.test is None and set(parts) == {"train", "validation", "rest"}
+    whole = load_data(load_space("long_tail.yaml").document.data.settings()).dataset
+    assert whole.test is not None and len(whole.test) > 400
+    assert [len(parts[name][1]) for name in ("train", "validation")] == [len(whole.train), len(whole.validation)]
+    shipped = {row.tobytes() for name in ("train", "validation") for row in parts[name][0]}
+    assert not shipped & {row.tobytes() for row in whole.test.images.numpy()}
+
+
+def test_folder_holds_what_a_search_leaves(finished):
+    assert {path.name for path in finished.folder.iterdir()} == {
+        folders.SPACE, folders.LEDGER, folders.TABLE, folders.DATA, BUNDLE, WEIGHTS, ".lock"}
+    assert finished.result.spent == sum(trial.epochs for trial in real.trials(finished.folder))
+
+
+def test_no_process_is_left(finished):
+    assert not finished.left
+
+
+def test_used_worker_trains_as_a_fresh_one(dataset):
+    """The first trial of a process and, after others, one of them diverged, the same again: bit for bit."""
+    tricks = [make(name, values) for name, values in (
+        ("sgd", {"lr": 0.05}), ("cosine", {}), ("mixup", {}), ("ema", {}), ("class_balanced", {"start": 0.5}),
+        ("crop", {"padding": 1}), ("cutout", {}), ("no_bias_decay", {}), ("gradient_clipping", {}))]
+    wanted = Bundle(tuple(tricks), epochs=3, batch_size=16)
+    others = [Bundle((make("adabound", {}), make("cutmix", {}), make("focal", {}), make("flip", {})), epochs=3, seed=5),
+              Bundle((make("sgd", {"lr": 1e6}),), epochs=3, batch_size=16), wanted]
+    worker, answers = local._hire(arrays(dataset), Course((3,)), 1), []
+    try:
+        for bundle in (wanted, *others, wanted):
+            worker.pipe.send((bundle, 0))
+            answers.append(worker.pipe.recv())
+    finally:
+        worker.process.kill()
+        worker.process.join()
+    first, *between, last = answers
+    assert [outcome.end for outcome in between] == ["finished", "diverged", "finished"]
+    assert first.metrics == last.metrics and first.curve == last.curve
+    left, right = load_weights(first.weights), load_weights(last.weights)
+    assert left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+class Killer:
+    """A listener that kills the worker in the midst of the last rung of the first trial."""
+
+    def __init__(self):
+        self.killed = []
+
+    def started(self, trial):
+        pass
+
+    def kill(self):
+        worker, = multiprocessing.active_children()
+        self.killed.append(worker.pid)
+        os.kill(worker.pid, signal.SIGKILL)
+
+    def reached(self, trial, outcome, budget, score):
+        if (trial.number, outcome.rung) == (0, 1):
+            threading.Timer(0.05, self.kill).start()
+
+    def ended(self, trial, end, score):
+        pass
+
+
+@pytest.fixture(scope="module")
+def hurt(tmp_path_factory):
+    """A search of good and absurd learning rates in which a worker is killed."""
+    folder, killer = tmp_path_factory.mktemp("hurt"), Killer()
+    (folder / "hurt.yaml").write_text(
+        "name: hurt\ndata: {source: digits, imbalance: {factor: 50}}\ntricks:\n"
+        "  sgd: {lr: {choice: [1e6, 0.05]}}\n  label_smoothing: {epsilon: {uniform: [0.0, 0.2]}}\n", "utf-8")
+    loaded = load_space(folder / "hurt.yaml", real.SMALL)
+    options = experiment.Options(root=folder / "runs", tracking="off")
+    result = experiment.search(loaded, options, [killer])
+    return SimpleNamespace(result=result, killed=killer.killed, folder=result.folder)
+
+
+def test_killed_worker_is_replaced_and_its_trial_counts_once(hurt):
+    lines = real.read(hurt.folder / folders.LEDGER)[0]
+    assert len(hurt.killed) == 1
+    attempts = [line["attempt"] for line in lines if line["kind"] == "rung"]
+    assert attempts[:3] == [1, 1, 2] and set(attempts[3:]) == {1}     # it went on from the rung it had reached
+    assert [line["trial"] for line in lines if line["kind"] == "trial"] == list(range(6))
+    assert [line["trial"] for line in lines if line["kind"] == "end"] == list(range(6))
+    rungs = [(line["trial"], line["rung"]) for line in lines if line["kind"] == "rung"]
+    assert len(rungs) == len(set(rungs))
+    assert "failed" not in {trial.end for trial in real.trials(hurt.folder)}
+    assert not real.below(os.getpid())
+
+
+def test_absurd_rate_diverges_and_is_never_champion(hurt):
+    ends = {}
+    for trial in real.trials(hurt.folder):
+        ends.setdefault(trial.bundle["tricks"].get("sgd", {}).get("lr"), set()).add(trial.end)
+    assert set(ends) == {None, 1e6, 0.05}      # the baseline has the default optimizer
+    assert ends[1e6] == {"diverged"} and "diverged" not in ends[0.05]
+    assert load_bundle_file(hurt.folder / BUNDLE).bundle.document()["tricks"].get("sgd", {}).get("lr") != 1e6
+    assert hurt.result.champion.trial.bundle == load_bundle_file(hurt.folder / BUNDLE).bundle
+
+
+@pytest.mark.slow
+def test_prefix_comes_to_the_same_last_rung(finished, tmp_path):
+    """Trial by trial: what was trained to the end has the figures of the compressed search, rung 0 has others."""
+    result = real.search(tmp_path, "search.rungs.fidelity=prefix", "search.trials=3")
+    other, same = real.trials(finished.folder), 0
+    for trial in real.trials(result.folder):
+        assert trial.hash == other[trial.number].hash
+        if trial.end == other[trial.number].end == "finished":
+            same += 1
+            assert trial.rungs[-1]["metrics"] == other[trial.number].rungs[-1]["metrics"]
+            assert trial.rungs[0]["metrics"] != other[trial.number].rungs[0]["metrics"]
+            assert trial.epochs == 4 and other[trial.number].epochs == 7
+    assert same >= 2

@@ -1,0 +1,284 @@
+"""Space: whatever is drawn is legal, whatever is legal can be drawn, and each bundle in one way."""
+import random
+from itertools import product
+
+import pytest
+
+from autotricks.catalog import DEFAULTS, catalog, plan_of
+from autotricks.core.bundle import Bundle, Use, Window
+from autotricks.core.domain import Choice, Float, Int, tunable
+from autotricks.core.plan import advice, problems
+from autotricks.core.slots import Slot
+from autotricks.core.trick import Trait, Trick
+from autotricks.space import Entry, Space
+
+from .made import key, loaded, picker
+
+
+class MadeHead(Trick):
+    seats = {Slot.MODEL: "head"}
+    brings = frozenset({Trait.COSINE_HEAD})
+
+    def model(self, inner, run):
+        return inner
+
+
+class MadeMargin(Trick):
+    seats = {Slot.LOSS: "base"}
+    needs = frozenset({Trait.COSINE_HEAD})
+    margin: float = tunable(0.5, search=Choice(0.1, 0.5))
+
+    def loss(self, inner, run):
+        return inner
+
+
+class MadePair(Trick):
+    """Sits in two single seats at once."""
+
+    seats = {Slot.BATCH: "mix", Slot.LOSS: "base"}
+
+    def batch(self, inner, run):
+        return inner
+
+    def loss(self, inner, run):
+        return inner
+
+
+def entry(name, always=False, domains=None, **fixed):
+    trick = {kind.name: kind for kind in (MadeHead, MadeMargin, MadePair)}.get(name) or catalog()[name]
+    return Entry(trick, fixed, domains or {}, always)
+
+
+def space(*entries, avoid=True):
+    return Space(entries, Bundle(), avoid)
+
+
+def drawn(space):
+    """The bundle of each combination of choices."""
+    return [space.draw(lambda name, domain, picks=picks: picks[name]) for picks in space.choices()]
+
+
+def brute(space):
+    """Every legal bundle of a space without defaults: all subsets and all values, filtered by what conflicts."""
+    def ways(entry):
+        names, values = list(entry.domains), [domain.options for domain in entry.domains.values()]
+        return [*([] if entry.always else [None]),
+                *(entry.use({**entry.fixed, **dict(zip(names, combination))}) for combination in product(*values))]
+    allowed = set(advice([entry.default() for entry in space.entries if entry.always]))
+    found = []
+    for way in product(*(ways(entry) for entry in space.entries)):
+        uses = tuple(use for use in way if use)
+        if not problems(uses) and not (space.avoid and set(advice(uses)) - allowed):
+            found.append(Bundle(uses))
+    return found
+
+
+def names(bundles):
+    return sorted(bundle.names() for bundle in bundles)
+
+
+FIXED = {
+    "parted windows": [entry("mixup", stop=0.5), entry("cutmix", start=0.5)],
+    "parted the other way": [entry("cutmix", start=0.5), entry("mixup", stop=0.5)],
+    "three thirds": [entry("mixup", stop=0.3), entry("cutmix", start=0.3, stop=0.6), entry("made_pair", start=0.6)],
+    "one searched": [entry("mixup", domains={"stop": Choice(0.5, 1.0)}), entry("cutmix", start=0.5)],
+    "one searched, listed last": [entry("cutmix", start=0.5), entry("mixup", domains={"stop": Choice(0.5, 1.0)})],
+    "the late one searched": [entry("mixup", stop=0.5), entry("cutmix", domains={"start": Choice(0.0, 0.5)})],
+    "shared seats": [entry("flip"), entry("cutout"), entry("label_smoothing"), entry("no_bias_decay")],
+    "options": [entry("adabound", domains={"amsbound": Choice(False, True)}), entry("adamw"),
+                entry("crop", domains={"padding": Choice(1, 2, 4)})],
+    "needs": [entry("made_margin", domains={"margin": Choice(0.1, 0.5)}), entry("made_head"), entry("focal")],
+    "needs what is always there": [entry("made_head", always=True), entry("made_margin")],
+    "needs what nobody brings": [entry("made_margin"), entry("focal")],
+    "refuses": [entry("warmup"), entry("one_cycle"), entry("cosine"), entry("lr_floor")],
+    "two seats": [entry("made_pair"), entry("mixup"), entry("focal"), entry("cutmix", start=0.5)],
+    "advice": [entry("class_weights", domains={"start": Choice(0.0, 0.8)}), entry("class_balanced"),
+               entry("balanced_softmax"), entry("square_root"), entry("focal")],
+    "advice against what is always there": [entry("class_weights", always=True), entry("class_balanced", always=True),
+                                            entry("mixup"), entry("balanced_softmax"), entry("ema")],
+    "all always": [entry("mixup", always=True), entry("ema", always=True, domains={"decay": Choice(0.9, 0.99)})],
+}
+
+
+@pytest.mark.parametrize("avoid", [True, False])
+@pytest.mark.parametrize("entries", FIXED.values(), ids=FIXED)
+def test_choices_are_all_legal_bundles_and_each_once(entries, avoid):
+    made = space(*entries, avoid=avoid)
+    expected = sorted(key(bundle) for bundle in brute(made))
+    assert sorted(key(bundle) for bundle in drawn(made)) == expected
+    assert made.size() == len(expected)
+    for picks, bundle in zip(made.choices(), drawn(made), strict=True):
+        assert made.locate(bundle) == picks
+
+
+def test_choices_of_random_spaces_are_all_legal_bundles():
+    """Sixty spaces of up to six tricks, some always there, some in a third of training only."""
+    names = [name for name in catalog() if name not in DEFAULTS]
+    sizes = []
+    for seed in range(60):
+        draw = random.Random(seed)
+        entries = []
+        for name in draw.sample(names, draw.randint(2, 6)):
+            phased = all(slot.phased for slot in catalog()[name].seats)
+            window = draw.choice([{}, {"stop": 0.3}, {"start": 0.3, "stop": 0.6}, {"start": 0.6}]) if phased else {}
+            made = entry(name, draw.random() < 0.15, **window)
+            always = [other.widest() for other in [*entries, made] if other.always]
+            entries.append(made if not problems(always) else entry(name, **window))
+        made = space(*entries, avoid=draw.random() < 0.5)
+        expected = sorted(key(bundle) for bundle in brute(made))
+        assert sorted(key(bundle) for bundle in drawn(made)) == expected, entries
+        assert made.size() == len(expected)
+        sizes.append(len(expected))
+    assert min(sizes) >= 1 and max(sizes) >= 32
+
+
+def test_the_order_of_the_file_does_not_matter():
+    entries = FIXED["advice"] + FIXED["one searched"] + FIXED["needs"][:2]
+    expected = sorted(key(bundle) for bundle in drawn(space(*entries)))
+    for seed in range(5):
+        shuffled = random.Random(seed).sample(entries, len(entries))
+        assert sorted(key(bundle) for bundle in drawn(space(*shuffled))) == expected
+
+
+def test_two_tricks_share_a_single_seat_in_parted_windows():
+    assert names(drawn(space(*FIXED["parted windows"]))) == [(), ("cutmix",), ("cutmix", "mixup"), ("mixup",)]
+    whole = space(entry("mixup"), entry("cutmix"))
+    assert names(drawn(whole)) == [(), ("cutmix",), ("mixup",)]
+
+
+def test_where_both_windows_are_searched_the_widest_decides():
+    """Both may never meet then, though some of their windows would; nothing illegal is drawn."""
+    made = space(entry("mixup", domains={"stop": Choice(0.5, 1.0)}),
+                 entry("cutmix", domains={"start": Choice(0.0, 0.5)}))
+    found = {key(bundle) for bundle in drawn(made)}
+    assert found < {key(bundle) for bundle in brute(made)} and made.size() == len(found) == 5
+
+
+def test_size_by_hand(tmp_path):
+    """Seats that never quarrel multiply; losses, class weights and samplers are counted together."""
+    made = loaded(tmp_path, """
+  sgd: {lr: search}
+  adabound: {amsbound: search}
+  cosine: {always: true}
+  warmup: {epochs: search}
+  flip: {}
+  mixup: {stop: {choice: [0.8, 0.9, 1.0]}}
+  cutmix: {alpha: search}
+  balanced_softmax: {}
+  focal: {}
+  class_weights: {beta: {choice: [0.9, 0.99, 0.999]}, start: {choice: [0, 0.8]}}
+  class_balanced: {start: {choice: [0, 0.8]}}
+  square_root: {}
+""").space
+    optimizers, mixing = 1 + 2, 1 + 3 + 1       # adabound with amsbound or without; no mixing, three stops, cutmix
+    unweighted, weighted = 2, 2 * 3 * 2         # cross-entropy or focal, each without weights or with 3 betas, 2 starts
+    plain, resampled = unweighted + weighted + 1, (2 + 1) * unweighted  # balanced softmax is for plain samplers alone
+    assert made.size() == optimizers * mixing * 2 * 2 * (plain + resampled) == 1260
+
+
+def test_ranges_count_as_one():
+    made = space(entry("sgd", always=True, domains={"lr": Float(0.01, 1.0, log=True), "momentum": Choice(0.8, 0.9)}),
+                 entry("crop", domains={"padding": Int(1, 8, log=True)}))
+    assert made.size() == 2 * 2 and len(list(made.choices())) == 4
+    assert {picks["sgd.lr"] for picks in made.choices()} == {0.01}
+
+
+# --- seats, always, advice
+
+def asked(space, seed=0):
+    """The domains that one draw asks for."""
+    domains = {}
+
+    def noted(name, domain, pick=picker(seed)):
+        domains[name] = domain
+        return pick(name, domain)
+    space.draw(noted)
+    return domains
+
+
+def test_a_required_seat_falls_back_to_its_default():
+    made = space(entry("focal"))
+    assert asked(made)["loss.base"] == Choice("none", "focal")
+    for bundle in drawn(made):
+        (phase,) = plan_of(bundle).phases
+        losses = [use.trick.name for use in phase.uses if Slot.LOSS in use.trick.seats]
+        assert losses == (["focal"] if bundle.uses else ["cross_entropy"])
+
+
+def test_a_required_seat_whose_default_is_listed_is_never_none():
+    made = space(entry("focal"), entry("cross_entropy"), entry("sgd"), entry("adamw"))
+    assert {name: set(domain.options) for name, domain in asked(made).items()} == {
+        "loss.base": {"focal", "cross_entropy"}, "optimizer.base": {"sgd", "adamw"}}
+    assert names(drawn(made)) == sorted(tuple(sorted(pair)) for pair in product(("focal", "cross_entropy"),
+                                                                                ("sgd", "adamw")))
+
+
+def test_a_seat_with_one_possible_trick_is_not_asked_for():
+    assert asked(space(entry("sgd"))) == {}
+    assert drawn(space(entry("sgd")))[0].names() == ("sgd",)
+    assert asked(space(entry("mixup"))) == {"batch.mix": Choice("none", "mixup")}
+    assert asked(space(entry("flip"))) == {"flip": Choice(False, True)}
+
+
+def test_what_is_always_there_is_never_asked_for():
+    made = space(entry("mixup", always=True, alpha=0.3), entry("cutmix"), entry("flip", always=True))
+    assert asked(made) == {}, "cutmix has no room"
+    assert made.baseline().uses == (Use(catalog()["flip"]()), Use(catalog()["mixup"](alpha=0.3)))
+    assert drawn(made) == [made.baseline()]
+
+
+def test_advice_is_followed_or_ignored(tmp_path):
+    tricks = "  class_weights: {}\n  class_balanced: {}\n"
+    for word, together in (("avoid", 0), ("ignore", 1)):
+        found = loaded(tmp_path, tricks + "  sgd: {}\n", f"advice={word}").space
+        pairs = [bundle for seed in range(60) if len((bundle := found.draw(picker(seed))).names()) == 3]
+        assert bool(pairs) == bool(together)
+        assert len(found.warnings()) == 1 and "https://" in found.warnings()[0]
+
+
+def test_quarrels_are_listed_once_with_a_reason():
+    lines = space(entry("mixup"), entry("cutmix"), entry("warmup"), entry("one_cycle"), entry("flip")).quarrels()
+    assert len(lines) == 2
+    assert "mixup and cutmix both take batch.mix for 0-100% of training." in lines[0]
+    assert "warmup refuses one_cycle, which brings cycles rate. Drop one." in lines[1]
+    assert space(*FIXED["parted windows"]).quarrels() == []
+
+
+def test_needs_are_met_in_either_order_of_the_file():
+    for entries in (FIXED["needs"], FIXED["needs"][::-1]):
+        found = names(drawn(space(*entries)))
+        assert ("made_head", "made_margin") in found and ("made_margin",) not in found
+
+
+# --- single entries
+
+def test_a_window_that_stops_before_it_starts_is_empty_and_harmless():
+    made = space(entry("mixup", always=True, domains={"start": Choice(0.2, 0.9), "stop": Choice(0.5, 1.0)}))
+    windows = {bundle.uses[0].window for bundle in drawn(made)}
+    assert windows == {Window(0.2, 0.5), Window(0.2, 1.0), Window(0.9, 1.0), Window(0.9, 0.9)}
+    assert all(plan_of(bundle).phases for bundle in drawn(made))
+
+
+@pytest.mark.parametrize(("domains", "fixed", "window"), [
+    ({}, {}, (0.0, 1.0)), ({}, {"start": 0.2, "stop": 0.7}, (0.2, 0.7)), ({}, {"start": 0.7, "stop": 0.2}, (0.7, 0.7)),
+    ({"start": Choice(0.8, 0.3), "stop": Choice(0.5, 0.9)}, {}, (0.3, 0.9)),
+    ({"start": Float(0.1, 0.4)}, {"stop": 0.6}, (0.1, 0.6)), ({"stop": Int(0, 1)}, {"start": 0.5}, (0.5, 1.0))])
+def test_the_widest_window(domains, fixed, window):
+    assert entry("mixup", domains=domains, **fixed).widest().window == Window(*window)
+
+
+def test_values_have_the_types_of_their_parameters():
+    use = entry("crop", domains={"padding": Float(1, 4)}).draw(lambda name, domain: 2.0)
+    assert use.trick.padding == 2 and type(use.trick.padding) is int
+    assert type(entry("mixup").use({"alpha": 2}).trick.alpha) is float
+
+
+@pytest.mark.parametrize("change", [{"epochs": 9}, {"seed": 1}, {"model": "resnet20"}, {"batch_size": 8}])
+def test_what_the_space_does_not_hold_is_not_located(change):
+    made = space(entry("mixup", domains={"alpha": Float(0.1, 1.0)}), entry("flip"))
+    mixup = catalog()["mixup"]
+    assert made.locate(Bundle((Use(mixup(alpha=0.5)),))) == {"flip": False, "batch.mix": "mixup", "mixup.alpha": 0.5}
+    assert made.locate(Bundle((Use(mixup(alpha=0.5)),), **change)) is None
+    assert made.locate(Bundle((Use(mixup(alpha=2.0)),))) is None, "outside the range"
+    assert made.locate(Bundle((Use(mixup(alpha=0.5), Window(0.0, 0.5)),))) is None, "another window"
+    assert made.locate(Bundle((Use(catalog()["cutout"]()),))) is None, "another trick"
