@@ -43,9 +43,10 @@ def trick(name: str, as_json: bool) -> None:
     print(inspect.getdoc(kind))
     if kind.declared():
         print("\nParameters:")
+    width = max([14, *map(len, kind.declared())])
     for parameter, about in kind.declared().items():
         unit = f"  ({about.unit})" if about.unit else ""
-        print(f"  {parameter:<14} default {kind.defaults()[parameter]!s:<8} search {about.search}; "
+        print(f"  {parameter:<{width}} default {kind.defaults()[parameter]!s:<8} search {about.search}; "
               f"legal {about.legal}{unit}")
     for slot, seat in kind.seats.items():
         print(f"\nSeat: {slot.value}.{seat}, {'one trick at a time' if slot.seat(seat).single else 'shared'}; "

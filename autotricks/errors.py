@@ -6,8 +6,8 @@ AutotricksError            exit code 1: the job failed
 │   ├── BundleError        tricks that do not fit together
 │   ├── DataError          images, labels or a data source
 │   ├── ModelError         an unknown or unusable model
-│   └── ResourceError      devices, memory or disk asked for that are not there
-├── RunError               a run folder: locked, damaged, not resumable
+│   ├── ResourceError      devices, memory or disk asked for that are not there
+│   └── RunError           a run folder: locked, damaged, not resumable
 └── EngineError            the search engine gave up; finished trials are in the ledger
 """
 from collections.abc import Iterable

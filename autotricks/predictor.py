@@ -1,6 +1,7 @@
 """Predictor: an exported bundle and its weights, as something that names what is on a picture."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,15 @@ import numpy as np
 import torch
 import yaml
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from .catalog import bundle_from, plan_of
 from .core.run import Run
 from .core.slots import Slot
-from .errors import DataError
+from .errors import DataError, RunError
 from .export import BUNDLE, WEIGHTS, read_weights
 from .models import build
+from .trainer.evaluate import CHUNK
 from .trainer.pipeline import fold
 
 
@@ -26,13 +28,16 @@ class Predictor:
         folder: Holds `champion.yaml` and `champion.safetensors`.
         trust: Whether a model of the form `my.module:function` may be imported.
 
+    Raises:
+        RunError: When a file is missing or damaged.
+
     Attributes:
         classes: Names, in the order of the probabilities.
         shape: (D, H, W) of an image.
     """
 
     def __init__(self, folder: Path, trust: bool = False):
-        document = yaml.safe_load((folder / BUNDLE).read_text("utf-8"))
+        document = _read(folder / BUNDLE)
         images = document["images"]
         self.classes, self.shape = list(document["classes"]), tuple(images["shape"])
         self._mean, self._std = (torch.tensor(images[name]).view(-1, 1, 1) for name in ("mean", "std"))
@@ -42,30 +47,45 @@ class Predictor:
         run = Run(model, nothing.long(), nothing, self._mean, self._std, self.shape,
                   plan.bundle.batch_size, plan.bundle.epochs, 1, torch.device("cpu"), torch.Generator())
         self._model = fold(plan.once, Slot.MODEL, model, run)
-        self._model.load_state_dict(read_weights(folder / WEIGHTS))
+        self._model.load_state_dict(read_weights(folder / WEIGHTS, document["result"].get("weights", "")))
         self._model.eval()
         self._logits = fold(plan.once, Slot.PREDICT, self._model, run)
 
-    def predict(self, images: NDArray[np.uint8], params: Any = None) -> NDArray[np.float32]:
+    def predict(self, images: NDArray[np.uint8] | Mapping[str, NDArray[np.uint8]],
+                params: Any = None) -> NDArray[np.float32]:
         """Return the probability of each class.
 
         Shapes:
-            images: [N, H, W, D] or, with one channel, [N, H, W]; uint8.
+            images: [N, H, W, D] or, with one channel, [N, H, W]; uint8. MLflow passes it as `{"images": ...}`.
             returns: [N, C], float32.
 
         Raises:
             DataError: When the images are not of the shape that the model was trained on.
         """
-        array = np.asarray(images)
+        array = np.asarray(images["images"] if isinstance(images, Mapping) else images)
         array = array[..., None] if array.ndim == 3 else array
         depth, height, width = self.shape
         if array.shape[1:] != (height, width, depth) or array.dtype != np.uint8:
             raise DataError(f"images: got {array.dtype} of shape {tuple(array.shape)}; expected uint8 of shape "
                             f"(N, {height}, {width}, {depth}).")
-        pixels: Tensor = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2).float() / 255
+        # in one memory layout and in the pieces that training evaluates: other ones round differently
+        whole = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2).clone(
+            memory_format=torch.contiguous_format)
         with torch.inference_mode():
-            probabilities: NDArray[np.float32] = self._logits((pixels - self._mean) / self._std).softmax(1).numpy()
+            logits = [self._logits((part.float() / 255 - self._mean) / self._std) for part in whole.split(CHUNK)]
+            probabilities: NDArray[np.float32] = torch.cat(logits).softmax(1).numpy()
         return probabilities
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_bytes())
+    except (OSError, yaml.YAMLError) as error:
+        raise RunError(f"{path}: cannot be read: {str(error).splitlines()[0]}.") from None
+    wanted = ("model", "tricks", "training", "classes", "images", "result")
+    if not isinstance(document, dict) or not document.keys() >= set(wanted):
+        raise RunError(f"{path}: not a trained bundle; a search or 'autotricks train' writes {', '.join(wanted)}.")
+    return document
 
 
 def _load_pyfunc(path: str) -> Predictor:

@@ -8,7 +8,7 @@ import textwrap
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,9 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from .core.report import End
-from .search.climb import Outcome
-from .search.search import Trial
 from .space.load import LoadedSpace
+
+if TYPE_CHECKING:
+    from .search.climb import Outcome
+    from .search.search import Trial
 
 SHOWN = 12     # trials in the live table
 
@@ -117,9 +119,10 @@ class LiveTable(Lines):
 
     def _draw(self) -> Group:
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("trial", "epochs", "score", "", "tricks"):
-            table.add_column(name, justify="left" if name in ("", "tricks") else "right", no_wrap=True,
-                             overflow="ellipsis")
+        for name, width in (("trial", 5), ("epochs", 6), ("score", 8)):
+            table.add_column(name, justify="right", min_width=width)
+        table.add_column("", min_width=13)
+        table.add_column("tricks", no_wrap=True, overflow="ellipsis", ratio=1)
         running = [number for number, row in self._rows.items() if row[3] == "running"]
         ranked = sorted((number for number, row in self._rows.items() if row[3] == "finished" and row[2] is not None),
                         key=lambda number: -self._sign * (self._rows[number][2] or 0.0))

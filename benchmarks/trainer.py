@@ -1,9 +1,9 @@
 """What the trainer costs beside a plain PyTorch loop over the same tensors in memory.
 
 Every arm trains the same number of images, one after another in one process on one thread; they take turns in
-short slices, so that whatever else the machine does falls on all of them. A ratio is images per second of the arm over
-those of what it is held against, slice by slice of the same round; reported are its median and quartiles. CPU time
-counts; wall time is shown beside it.
+slices of one epoch, so that whatever else the machine does falls on all of them. A ratio is images per second of the
+arm over those of what it is held against in the same round; reported are its median over the rounds, its quartiles and
+a 95% interval of the median. CPU time counts; wall time is shown beside it.
 
 Arms:
     trainer: `Trainer.epochs()` with everything an epoch does but its evaluation, which the loop does not do either:
@@ -14,7 +14,8 @@ Arms:
     trainer NHWC, loop NHWC: the same with images and weights in channels-last layout.
 
 In the setting `tricks` the trainer has six tricks on and the loop still none: there the ratio is their price.
-Exit codes: 0 done; 1 the target is missed; 3 no conclusion, because other processes kept the machine busy.
+Exit codes: 0 done; 1 the target is missed; 3 no conclusion, because other processes kept the machine busy. With
+--quick or --anyway it is 0.
 """
 from __future__ import annotations
 
@@ -24,12 +25,13 @@ os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # read when
 
 import argparse
 import json
+import math
 import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,33 +56,27 @@ TRICKS: dict[str, dict[str, Any]] = {"crop": {}, "flip": {}, "mixup": {}, "label
 PAIRS = (("trainer", "loop"), ("trainer", "bare step"), ("loop again", "loop"), ("trainer NHWC", "loop NHWC"),
          ("trainer NHWC", "trainer"))
 
-Arm = Callable[[], None]  # trains for one slice
+Seconds = tuple[float, float]  # CPU and wall
+Arm = Callable[[], None]       # trains for an epoch
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is trained, and how much of it in a slice."""
+    """What is trained: `images` is an epoch, a multiple of the batch size; each arm trains `rounds` epochs."""
 
     name: str
     model: str
     image_shape: tuple[int, int, int]
     batch_size: int
     images: int
-    epochs: int = 1
+    rounds: int
     tricks: bool = False
 
-    @property
-    def slice_images(self) -> int:
-        """Images trained in a slice."""
-        return self.images // self.batch_size * self.batch_size * self.epochs
 
-
-SETTINGS = (Setting("resnet20", "resnet20", (3, 32, 32), 128, 1280),
-            Setting("digits", "resnet8", (1, 8, 8), 64, 1280, epochs=8),
-            Setting("tricks", "resnet20", (3, 32, 32), 128, 1280, tricks=True))
-QUICK = (Setting("resnet20", "resnet20", (3, 32, 32), 128, 128),
-         Setting("digits", "resnet8", (1, 8, 8), 64, 640),
-         Setting("tricks", "resnet20", (3, 32, 32), 128, 128, tricks=True))
+SETTINGS = (Setting("resnet20", "resnet20", (3, 32, 32), 128, 1280, 9),
+            Setting("digits", "resnet8", (1, 8, 8), 64, 1280, 81),
+            Setting("tricks", "resnet20", (3, 32, 32), 128, 1280, 9, tricks=True))
+QUICK = tuple(replace(setting, images=setting.batch_size, rounds=2) for setting in SETTINGS)
 
 
 class Unevaluated(Trainer):
@@ -115,8 +111,7 @@ def trainer_arm(setting: Setting, dataset: Dataset, channels_last: bool = False)
     epochs = trainer.epochs()
 
     def trained() -> None:
-        for _ in range(setting.epochs):
-            next(epochs)
+        next(epochs)
     return trained
 
 
@@ -136,12 +131,11 @@ def loop_arm(setting: Setting, dataset: Dataset, channels_last: bool = False) ->
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (dataset.mean, dataset.std))
 
     def trained() -> None:
-        for _ in range(setting.epochs):
-            order = torch.randperm(len(split))
-            for first in range(0, len(split) - size + 1, size):
-                rows = order[first:first + size]
-                images = (split.images[rows].float() / 255 - mean) / std
-                step(images.contiguous(memory_format=layout), split.labels[rows])
+        order = torch.randperm(len(split))
+        for first in range(0, len(split), size):
+            rows = order[first:first + size]
+            images = (split.images[rows].float() / 255 - mean) / std
+            step(images.contiguous(memory_format=layout), split.labels[rows])
     return trained
 
 
@@ -150,7 +144,7 @@ def bare_arm(setting: Setting, dataset: Dataset) -> Arm:
     images = (dataset.train.images[:setting.batch_size].float() / 255 - 0.5) / 0.25
 
     def trained() -> None:
-        for _ in range(setting.slice_images // setting.batch_size):
+        for _ in range(setting.images // setting.batch_size):
             step(images, labels)
     return trained
 
@@ -165,15 +159,15 @@ def arms_of(setting: Setting) -> dict[str, Arm]:
     return arms
 
 
-def timed(arm: Arm) -> tuple[float, float]:
+def timed(arm: Arm) -> Seconds:
     cpu, wall = time.process_time(), time.perf_counter()
     arm()
     return time.process_time() - cpu, time.perf_counter() - wall
 
 
-def take_turns(arms: dict[str, Arm], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Return CPU and wall seconds of each arm in each round; the order turns, so that none is always first."""
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in arms}
+def take_turns(arms: dict[str, Arm], rounds: int) -> dict[str, list[Seconds]]:
+    """Return the seconds of each arm in each round; the order turns, so that none is always first."""
+    seconds: dict[str, list[Seconds]] = {name: [] for name in arms}
     names = list(arms)
     for name in names:
         arms[name]()  # libraries choose and cache their kernels
@@ -184,21 +178,24 @@ def take_turns(arms: dict[str, Arm], rounds: int) -> dict[str, list[tuple[float,
     return seconds
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    low, median, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-    return {"median": median, "low": low, "high": high}
+def spread(ratios: list[float]) -> dict[str, float]:
+    """Return median, quartiles and the order statistics between which the true median lies 95 times in 100."""
+    ordered, count = sorted(ratios), len(ratios)
+    edge = max(0, math.floor(count / 2 - 0.98 * math.sqrt(count)))
+    lower, median, upper = statistics.quantiles(ordered, n=4, method="inclusive") if count > 1 else ordered * 3
+    return {"median": median, "lower_quartile": lower, "upper_quartile": upper, "interval_low": ordered[edge],
+            "interval_high": ordered[count - 1 - edge]}
 
 
-def rows_of(setting: Setting, seconds: dict[str, list[tuple[float, float]]]) -> Iterator[dict[str, Any]]:
+def rows_of(setting: Setting, seconds: dict[str, list[Seconds]]) -> Iterator[dict[str, Any]]:
     for arm, against in PAIRS:
-        if arm not in seconds or against not in seconds:
-            continue
-        pairs = list(zip(seconds[arm], seconds[against], strict=True))
-        cpu, wall = ([theirs[clock] / ours[clock] for ours, theirs in pairs] for clock in (0, 1))
-        speeds = [setting.slice_images / statistics.median(one[clock] for one in seconds[arm]) for clock in (0, 1)]
-        yield {"setting": setting.name, "arm": arm, "against": against, "images_per_cpu_second": speeds[0],
-               "images_per_second": speeds[1], "cpu_ratio": spread(cpu), "wall_ratio": spread(wall),
-               "cpu_ratios": cpu}
+        if arm in seconds and against in seconds:
+            pairs = list(zip(seconds[arm], seconds[against], strict=True))
+            cpu, wall = ([theirs[clock] / ours[clock] for ours, theirs in pairs] for clock in (0, 1))
+            speeds = [setting.images / statistics.median(one[clock] for one in seconds[arm]) for clock in (0, 1)]
+            yield {"setting": setting.name, "arm": arm, "against": against, "rounds": len(pairs),
+                   "images_per_cpu_second": speeds[0], "images_per_second": speeds[1],
+                   "cpu_ratio": spread(cpu), "wall_ratio": spread(wall), "cpu_ratios": cpu}
 
 
 def busy_seconds() -> float:
@@ -218,7 +215,7 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def machine(others: float) -> dict[str, Any]:
+def machine(others: float | None) -> dict[str, Any]:
     processor = platform.processor()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -229,63 +226,68 @@ def machine(others: float) -> dict[str, Any]:
             "threads": torch.get_num_threads(), "autotricks": autotricks.__version__}
 
 
-def measure(settings: tuple[Setting, ...], rounds: int) -> dict[str, Any]:
+def measure(settings: tuple[Setting, ...]) -> dict[str, Any]:
     cpu, wall, busy = time.process_time(), time.perf_counter(), busy_seconds()
-    rows = [row for setting in settings for row in rows_of(setting, take_turns(arms_of(setting), rounds))]
+    rows = [row for setting in settings for row in rows_of(setting, take_turns(arms_of(setting), setting.rounds))]
     own, passed = time.process_time() - cpu, time.perf_counter() - wall
-    others = max(0.0, (busy_seconds() - busy - own) / passed)
-    return {"machine": machine(others), "settings": [asdict(setting) for setting in settings], "rounds": rounds,
-            "seconds": passed, "target": TARGET, "quiet": others <= QUIET, "rows": rows}
+    others = (busy_seconds() - busy - own) / passed
+    return {"machine": machine(None if math.isnan(others) else max(0.0, others)), "seconds": passed,
+            "settings": [asdict(setting) for setting in settings], "target": TARGET, "quiet": others <= QUIET,
+            "rows": rows}
 
 
 def show(result: dict[str, Any]) -> None:
     here = result["machine"]
+    others = here["others_cores"]
     print(f"autotricks {here['autotricks']}, torch {here['torch']}, Python {here['python']}, {here['threads']} thread "
           f"of {here['cores']} cores, {here['processor']}\n"
-          f"others used {here['others_cores']:.2f} cores; {result['rounds']} rounds, {result['seconds']:.0f} s\n")
-    print(f"{'setting':9} {'arm':13} {'img/CPU-s':>10} {'img/s':>9}  {'against':10} "
-          f"{'CPU-time ratio (quartiles)':27} wall-time ratio")
+          f"{result['seconds']:.0f} s" + ("\n" if others is None else f"; others used {others:.2f} cores\n"))
+    print(f"{'':23} {'':>10} {'':>9}  {'':10} {'':6} -- ratio by CPU time ---------------------  by wall")
+    print(f"{'setting':9} {'arm':13} {'img/CPU-s':>10} {'img/s':>9}  {'against':10} {'rounds':6} "
+          f"median  quartiles       95% interval    median")
     for row in result["rows"]:
-        cpu, wall = ("{median:.3f} ({low:.3f} to {high:.3f})".format(**row[clock]) for clock in ("cpu_ratio",
-                                                                                                 "wall_ratio"))
+        ratio = "{median:.3f}   {lower_quartile:.3f} - {upper_quartile:.3f}   {interval_low:.3f} - {interval_high:.3f}"
         print(f"{row['setting']:9} {row['arm']:13} {row['images_per_cpu_second']:10.1f} "
-              f"{row['images_per_second']:9.1f}  {row['against']:10} {cpu:27} {wall}")
+              f"{row['images_per_second']:9.1f}  {row['against']:10} {row['rounds']:6} "
+              f"{ratio.format(**row['cpu_ratio'])}   {row['wall_ratio']['median']:.3f}")
 
 
 def verdict(result: dict[str, Any], anyway: bool) -> int:
     """Say whether the target is reached; return the exit code."""
-    if not result["quiet"] and not anyway:
-        print(f"\nNo conclusion: other processes used {result['machine']['others_cores']:.2f} cores, more than "
-              f"{QUIET}. Stop them and run this again, or take the figures as they are with --anyway.")
-        return 3
-    missed = []
+    others = result["machine"]["others_cores"]
+    if not result["quiet"]:
+        used = "an unknown number of" if others is None else f"{others:.2f}"
+        print(f"\nNo conclusion: other processes used {used} cores; at most {QUIET} are allowed. Stop them and run "
+              f"this again. {'Here is what it would say:' if anyway else 'With --anyway it says more.'}")
+        if not anyway:
+            return 3
+    missed = False
     for row in result["rows"]:
         if (row["arm"], row["against"]) == PAIRS[0] and row["setting"] != "tricks":
-            reached = row["cpu_ratio"]["median"] >= TARGET
-            print(f"\n{row['setting']}: {row['cpu_ratio']['median']:.3f} of the plain loop's speed; "
-                  f"the target, {TARGET}, is {'reached' if reached else 'missed'}.", end="")
-            missed += [] if reached else [row["setting"]]
-    print("" if result["quiet"] else "\nThe machine was busy: this proves nothing.")
+            ratio, reached = row["cpu_ratio"], row["cpu_ratio"]["median"] >= TARGET
+            missed |= not reached
+            print(f"{row['setting']}: the target of {TARGET} is {'reached' if reached else 'missed'}: "
+                  f"{ratio['median']:.3f}, between {ratio['interval_low']:.3f} and {ratio['interval_high']:.3f}.")
     return 1 if missed and not anyway else 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the trainer against a plain PyTorch loop.")
-    parser.add_argument("--rounds", type=int, default=0, help="turns of each arm (9; 2 with --quick)")
+    parser.add_argument("--longer", type=float, default=1.0, metavar="FACTOR", help="times the usual rounds")
     parser.add_argument("--settings", nargs="+", choices=[one.name for one in SETTINGS], help="which of them (all)")
-    parser.add_argument("--quick", action="store_true", help="a few seconds, to see that it works")
+    parser.add_argument("--quick", action="store_true", help="a few seconds to see that it works; concludes nothing")
     parser.add_argument("--anyway", action="store_true", help="show figures and end with 0 on a busy machine too")
     parser.add_argument("--json", type=Path, help="write the result to this file")
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
     wanted = given.settings or [one.name for one in SETTINGS]
-    chosen = tuple(one for one in (QUICK if given.quick else SETTINGS) if one.name in wanted)
-    result = measure(chosen, given.rounds or (2 if given.quick else 9))
+    result = measure(tuple(replace(one, rounds=math.ceil(one.rounds * given.longer))
+                           for one in (QUICK if given.quick else SETTINGS) if one.name in wanted))
     if given.json:
         given.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     show(result)
-    return verdict(result, given.anyway)
+    return 0 if given.quick else verdict(result, given.anyway)
 
 
 if __name__ == "__main__":

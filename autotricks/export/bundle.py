@@ -1,6 +1,7 @@
 """Bundle files: `champion.yaml` and its weights in safetensors, written whole or not at all."""
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ..errors import RunError
@@ -36,9 +37,10 @@ def text(document: Mapping[str, Any], header: str = "") -> str:
 
 
 def write(folder: Path, document: Mapping[str, Any], weights: bytes, header: str = "") -> None:
-    """Write the weights, then the bundle file that names them."""
+    """Write the weights, then the bundle file with their SHA-256 among its results."""
+    result = {**document.get("result", {}), "weights": hashlib.sha256(weights).hexdigest()}
     _write(folder / WEIGHTS, weights)
-    _write(folder / BUNDLE, text(document, header).encode())
+    _write(folder / BUNDLE, text({**document, "result": result}, header).encode())
 
 
 def copy(run: Path, target: Path) -> list[Path]:
@@ -58,18 +60,23 @@ def weights_of(model: nn.Module) -> bytes:
     return save({name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()})
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the weights of a safetensors file.
+def read_weights(path: Path, sha256: str = "") -> dict[str, Tensor]:
+    """Return the weights of a safetensors file, which has the checksum `sha256` if one is known.
 
     Raises:
-        RunError: When the file is missing or damaged.
+        RunError: When the file is missing, damaged or another one.
     """
     try:
-        return load_file(path)
+        content = path.read_bytes()
+        weights = load(content)
     except FileNotFoundError:
         raise RunError(f"{path}: no such file. The weights lie beside the bundle file.") from None
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path}: the weights cannot be read: {error}.") from None
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise RunError(f"{path}: damaged, or not the weights of the bundle file beside it: its checksum differs. "
+                       "Copy both again, or train the bundle.")
+    return weights
 
 
 def _write(path: Path, content: bytes) -> None:

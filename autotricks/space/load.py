@@ -196,7 +196,7 @@ def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
         kept = tuple(use for use in bundle.squeezed(space.frame.epochs).uses if use.trick.name not in without)
         found += [tree.problem(("start", place), line) for line in problems(kept)]
         names = [use.trick.name for use in kept]
-        added = tuple(use for use in space.baseline().uses if use.trick.name not in names
+        added = tuple(use for use in space.constants() if use.trick.name not in names
                       and not problems([*kept, use]))
         result[name] = replace(space.frame, uses=kept + added)
     return result

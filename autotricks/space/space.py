@@ -102,9 +102,20 @@ class Space:
                     uses.append(entry.draw(pick))
         return replace(self.frame, uses=tuple(uses))
 
+    def constants(self) -> list[Use]:
+        """Return the tricks that are always there, at fixed or default values."""
+        return [entry.default() for entry in self.entries if entry.always]
+
     def baseline(self) -> Bundle:
-        """Return the bundle of the tricks that are always there, at their fixed or default values."""
-        return replace(self.frame, uses=tuple(entry.default() for entry in self.entries if entry.always))
+        """Return what the space leaves no choice about, at fixed or default values.
+
+        These are the tricks that are always there and, where listed, the default of a required seat, such as SGD.
+        """
+        uses = self.constants()
+        for entry in self.entries:
+            if entry.name in DEFAULTS and not entry.always and not problems([*uses, entry.widest()]):
+                uses.append(entry.default())
+        return replace(self.frame, uses=tuple(uses))
 
     def locate(self, bundle: Bundle) -> dict[str, Value] | None:
         """Return the picks that draw `bundle`, or None where the space does not hold it."""

@@ -33,7 +33,7 @@ class Tree:
     marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
     def where(self, path: Path) -> str:
-        """Return `file:line:column` of the value at `path`, or of the nearest value that holds it."""
+        """Return `file:line:column` of the value at `path`, or of the nearest that holds it; or `--set`."""
         for length in range(len(path), -1, -1):
             if path[:length] in self.marks:
                 line, column = self.marks[path[:length]]
@@ -121,7 +121,8 @@ def _guard(text: str, file: str) -> None:
             raise SpaceError([*found, f"{here}  more than {MAX_NODES:,} values."])
         tag = getattr(event, "tag", None)
         if tag:
-            found.append(f"{here}  tags such as {tag.replace('tag:yaml.org,2002:', '!!')} are not allowed. Drop it.")
+            short = tag.replace("tag:yaml.org,2002:", "!!")
+            found.append(one_line(f"{here}  tags such as {short} are not allowed. Drop it."))
     if found:
         raise SpaceError(found)
 

@@ -1,21 +1,23 @@
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from autotricks.experiment import SearchResult
+from autotricks import experiment
 from autotricks.search import local
 
 from . import real
 
 
-@dataclass(frozen=True)
+@dataclass
 class Finished:
     """A real search, trained to its end without a fault: what the others are held against."""
 
-    result: SearchResult
-    shipped: list       # what the engine sent to its workers
-    left: bool          # whether a process was left behind
+    result: experiment.SearchResult | None = None
+    shipped: list = field(default_factory=list)   # what the engine took from the data set for its workers
+    crowned: dict = field(default_factory=dict)   # weights of every champion on the way, by trial
+    left: bool = True                             # whether a process was left behind
 
     @property
     def folder(self) -> Path:
@@ -24,9 +26,19 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Finished:
-    shipped, arrays = [], local.arrays
+    found, arrays, keep = Finished(), local.arrays, experiment._keep
+
+    def shipping(dataset):
+        found.shipped.append((dataset, arrays(dataset)))
+        return found.shipped[-1][1]
+
+    def keeping(folder, loaded, data, champion):
+        found.crowned[champion.trial.number] = champion.weights
+        keep(folder, loaded, data, champion)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "arrays", lambda dataset: shipped.append((dataset, arrays(dataset))) or shipped[-1][1])
-        result = real.search(tmp_path_factory.mktemp("runs"))
-    import os
-    return Finished(result, shipped, not real.gone(lambda: real.below(os.getpid()), 3))
+        patch.setattr(local, "arrays", shipping)
+        patch.setattr(experiment, "_keep", keeping)
+        found.result = real.search(tmp_path_factory.mktemp("runs"))
+    found.left = not real.gone(lambda: real.below(os.getpid()), 3)
+    return found

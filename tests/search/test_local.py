@@ -3,14 +3,15 @@ import multiprocessing
 import os
 import signal
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
-from safetensors.torch import load as load_weights, load_file
+from safetensors.torch import load as load_weights
 
 from autotricks import experiment
-from autotricks.catalog import make
+from autotricks.catalog import bundle_from, make
 from autotricks.core.bundle import Bundle
 from autotricks.data import load as load_data
 from autotricks.export import BUNDLE, WEIGHTS
@@ -46,14 +47,23 @@ def test_champion_is_the_best_finished_score(finished):
     assert finished.result.baseline == past[0].score(real.METRIC)
 
 
-def test_champions_weights_are_those_of_its_training(finished):
+def same(left: dict, right: dict) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_process_leaves_nothing_to_the_next_trial(finished):
+    """A worker's first trial, a later one of it, and the same two after others in this process: bit for bit."""
     loaded = load_bundle_file(finished.folder / BUNDLE)
-    data = load_data(loaded.document.data.settings())
-    again = run_trial(loaded.bundle, data.dataset)
-    weights, expected = load_file(finished.folder / WEIGHTS), again.model.state_dict()
-    assert weights.keys() == expected.keys()
-    assert all(torch.equal(weights[name], expected[name]) for name in weights)
-    assert again.metrics[real.METRIC] == finished.result.champion.score
+    data = load_data(loaded.document.data.settings()).dataset
+    champion, past = finished.result.champion.trial.number, real.trials(finished.folder)
+    assert champion > 0 and set(finished.crowned) == {0, champion}
+    run_trial(replace(loaded.bundle, seed=9, uses=(make("adabound", {}), make("cutmix", {}))).squeezed(1), data)
+    run_trial(Bundle((make("sgd", {"lr": 1e6}),), epochs=1, seed=3), data)
+    for number in (champion, 0):
+        again = run_trial(bundle_from(past[number].bundle), data)
+        assert same(load_weights(finished.crowned[number]), again.model.state_dict())
+        assert again.metrics == past[number].rungs[-1]["metrics"]
+    assert (finished.folder / WEIGHTS).read_bytes() == finished.crowned[champion]
 
 
 def test_test_split_never_leaves(finished):
@@ -76,6 +86,7 @@ def test_no_process_is_left(finished):
     assert not finished.left
 
 
+@pytest.mark.slow
 def test_used_worker_trains_as_a_fresh_one(dataset):
     """The first trial of a process and, after others, one of them diverged, the same again: bit for bit."""
     tricks = [make(name, values) for name, values in (
@@ -95,8 +106,7 @@ def test_used_worker_trains_as_a_fresh_one(dataset):
     first, *between, last = answers
     assert [outcome.end for outcome in between] == ["finished", "diverged", "finished"]
     assert first.metrics == last.metrics and first.curve == last.curve
-    left, right = load_weights(first.weights), load_weights(last.weights)
-    assert left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+    assert same(load_weights(first.weights), load_weights(last.weights))
 
 
 class Killer:

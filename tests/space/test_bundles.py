@@ -25,7 +25,7 @@ def test_the_baseline_comes_first_named_or_not(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     for start in ("", "start: []\n", "start: [baseline]\n"):
         found = load_space(write(tmp_path, f"{start}{HEAD}  cosine: {{always: true}}\n  sgd: {{}}\n")).start
-        assert list(found) == ["baseline"] and found["baseline"].names() == ("cosine",)
+        assert list(found) == ["baseline"] and found["baseline"].names() == ("cosine", "sgd")
     found = load_space(write(tmp_path, f"start: [{recipe}, baseline]\n{HEAD}  sgd: {{}}\n")).start
     assert list(found) == ["baseline", str(recipe)]
 

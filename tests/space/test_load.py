@@ -67,6 +67,7 @@ def test_every_metric_that_training_reports_may_be_the_objective(dataset):
     ("{alpha: {lograndint: [1, 100]}}", {"alpha": Int(1, 99, log=True)}, {}),
     ("{start: 0.25, alpha: 1.0}", {}, {"start": 0.25, "alpha": 1.0}),
     ("{stop: {choice: [0.5, 1]}}", {"stop": Choice(0.5, 1.0)}, {}),
+    ("{stop: {randint: [0, 2]}}", {"stop": Int(0, 1)}, {}),
     ("{start: {uniform: [0, 0.5]}, stop: {quniform: [0.6, 1, 0.1]}}",
      {"start": Float(0.0, 0.5), "stop": Float(0.6, 1.0, step=0.1)}, {})])
 def test_values_and_domain_words(tmp_path, values, domains, fixed):

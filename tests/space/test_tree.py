@@ -99,6 +99,7 @@ REFUSED = [
     ("own tag", "x: 1\na: !mine b\n", "f.yaml:2:4  tags such as !mine are not allowed."),
     ("str tag", "a: !!str 12\n", "f.yaml:1:4  tags such as !!str are not allowed."),
     ("int tag", "a: [!!int '12']\n", "f.yaml:1:5  tags such as !!int are not allowed."),
+    ("tag of two lines", "a: !<x%0Ay> b\n", r"f.yaml:1:4  tags such as x\ny are not allowed."),
     ("bare tag", "a: ! 12\n", "f.yaml:1:4  tags such as ! are not allowed."),
     ("binary", "a: !!binary aGk=\n", "f.yaml:1:4  tags such as !!binary are not allowed."),
     ("alias bomb", BOMB, "more than 10,000 values"),

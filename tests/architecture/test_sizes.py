@@ -1,0 +1,78 @@
+"""Size: files, functions and signatures stay small enough to be read at once."""
+import ast
+import statistics
+
+import pytest
+
+from .source import ROOT, modules, tree, where
+
+LINES = {"trainer/trainer.py": 250, "core/trick.py": 160}
+FILE, TRICK, FUNCTION, MEDIAN, ARGUMENTS = 300, 120, 60, 10, 6
+FUNCTIONS = [(path, node) for path in modules().values() for node in ast.walk(tree(path))
+             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def limit(path):
+    name = path.relative_to(ROOT).as_posix()
+    return LINES.get(name, TRICK if name.startswith("tricks/") else FILE)
+
+
+def length(node):
+    return node.end_lineno - min(node.lineno, *(mark.lineno for mark in node.decorator_list), node.lineno) + 1
+
+
+def arguments(node):
+    """What a caller may pass; `*names` and `**names` count too."""
+    names = [argument.arg for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]]
+    extra = [each for each in (node.args.vararg, node.args.kwarg) if each]
+    return len(names) + len(extra) - (names[:1] in (["self"], ["cls"]))
+
+
+def test_files_are_short():
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules().values()}
+    found = [f"{path}: {count} lines, at most {limit(path)}" for path, count in lines.items() if count > limit(path)]
+    assert not found, "\n".join(found)
+
+
+def test_functions_are_short():
+    found = [f"{where(path, node)}: {node.name} has {length(node)} lines" for path, node in FUNCTIONS
+             if length(node) > FUNCTION]
+    assert not found, "\n".join(found)
+    assert len(FUNCTIONS) > 300 and statistics.median(length(node) for _, node in FUNCTIONS) <= MEDIAN
+
+
+def test_functions_take_few_arguments():
+    found = [f"{where(path, node)}: {node.name} takes {arguments(node)} arguments" for path, node in FUNCTIONS
+             if path.name != "cli.py" and arguments(node) > ARGUMENTS]
+    assert not found, "\n".join(found)
+
+
+def test_no_keyword_arguments_are_passed_through():
+    found = [f"{where(path, call)}: {ast.unparse(call)}" for path, node in FUNCTIONS if node.args.kwarg
+             for call in ast.walk(node) if isinstance(call, ast.Call) and any(
+                 word.arg is None and ast.unparse(word.value) == node.args.kwarg.arg for word in call.keywords)]
+    assert not found, "\n".join(found)
+
+
+def test_a_trick_file_has_one_public_class_of_its_name():
+    for name, path in modules().items():
+        if not name.startswith("tricks.") or path.name == "__init__.py":
+            continue
+        classes = [node.name for node in tree(path).body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
+        assert len(classes) == 1, f"{path}: {classes}"
+        assert classes[0].lower() == path.stem.replace("_", ""), path
+
+
+@pytest.mark.parametrize("word", ["utils", "helpers", "common", "manager", "handler", "wrapper"])
+def test_names_say_what_things_are(word):
+    singular = word.removesuffix("s")
+    found = [str(path) for path in modules().values() if singular in path.stem]
+    found += [f"{where(path, node)}: {node.name}" for path in modules().values() for node in ast.walk(tree(path))
+              if isinstance(node, ast.FunctionDef | ast.ClassDef) and singular in node.name.lower()]
+    assert not found, "\n".join(found)
+
+
+def test_lengths_and_arguments_are_counted_right():
+    made = ast.parse("@one\n@two\ndef f(self, a, b=1, /, *c, d, **e):\n    '''x\n    '''\n    return 1\n").body[0]
+    assert length(made) == 6 and arguments(made) == 5
+    assert arguments(ast.parse("def f(): ...").body[0]) == 0

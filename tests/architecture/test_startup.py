@@ -1,0 +1,47 @@
+"""What a command loads: help answers at once, and nothing heavy is imported before it is needed."""
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+COMMAND = Path(sys.executable).parent / "autotricks"
+ENGINES = ("ray", "optuna", "mlflow")
+PROGRAM = """
+import sys
+def show(what, *names):
+    print(what, *[name for name in names if name in sys.modules], file=sys.stderr)
+import autotricks
+show("autotricks", "torch", "typer", "yaml", "ray", "optuna", "mlflow")
+from autotricks import cli
+show("cli", "torch", "yaml", "pydantic", "ray", "optuna", "mlflow")
+import autotricks.trainer
+show("trainer", "ray", "optuna", "mlflow", "yaml", "rich", "timm", "torchvision")
+def run(*words):
+    sys.argv = ["autotricks", *words]
+    try:
+        cli.main()
+    except SystemExit as stop:
+        print("exit", stop.code, file=sys.stderr)
+    show(words[0], "ray", "optuna", "mlflow", "timm", "torchvision")
+run("tricks", "list")
+run("check", "long_tail.yaml")
+"""
+
+
+def test_what_each_import_and_command_loads():
+    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
+    assert ran.stderr.splitlines() == ["autotricks", "cli", "trainer", "exit 0", "tricks", "exit 0", "check"]
+
+
+def test_help_answers_in_half_a_second_without_anything_heavy():
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        ran = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, timeout=60)
+        seconds.append(time.perf_counter() - started)
+        assert ran.returncode == 0 and "autotricks search --space long_tail.yaml" in ran.stdout
+    assert min(seconds) < 0.5, seconds
+    traced = subprocess.run([sys.executable, "-X", "importtime", COMMAND, "--help"], capture_output=True, text=True,
+                            timeout=60)
+    loaded = {line.rpartition("|")[2].strip() for line in traced.stderr.splitlines() if line.startswith("import time:")}
+    assert "typer" in loaded and not loaded & {"torch", "numpy", "yaml", "pydantic", *ENGINES}

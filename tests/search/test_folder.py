@@ -1,0 +1,77 @@
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from autotricks.errors import RunError
+from autotricks.search import folder as folders
+
+
+def test_folders_are_numbered_and_never_written_over(tmp_path):
+    date = time.strftime("%Y-%m-%d")
+    made = [folders.create(tmp_path / "runs", "long_tail") for _ in range(3)]
+    assert [path.name for path in made] == [f"long_tail-{date}-{number:03d}" for number in (1, 2, 3)]
+    made[1].rmdir()
+    assert folders.create(tmp_path / "runs", "long_tail") == made[1]
+    assert folders.create(tmp_path / "runs", "other").name == f"other-{date}-001"
+
+
+def test_many_at_once_get_folders_of_their_own(tmp_path):
+    made = []
+    threads = [threading.Thread(target=lambda: made.append(folders.create(tmp_path, "x"))) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == 16
+
+
+def test_root_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(RunError, match="cannot be made"):
+        folders.create(tmp_path / "runs", "x")
+
+
+def test_lock_names_its_holder_and_goes_with_it(tmp_path):
+    code = ("import sys, time\nfrom pathlib import Path\nfrom autotricks.search.folder import locked\n"
+            f"with locked(Path({str(tmp_path)!r})):\n    print('held', flush=True)\n    time.sleep(60)\n")
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match=f"in use by process {holder.pid} on {os.uname().nodename} since"), \
+                folders.locked(tmp_path):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+    with folders.locked(tmp_path):      # whoever was killed holds nothing
+        assert f"process {os.getpid()} " in (tmp_path / ".owner").read_text()
+    assert not (tmp_path / ".owner").exists()
+
+
+def test_runs_are_found_by_path_name_and_age(tmp_path):
+    for age, name in enumerate(("b", "a")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / folders.SPACE).write_text("")
+        os.utime(tmp_path / name, (1000 + age, 1000 + age))
+    (tmp_path / "empty").mkdir()
+    assert folders.find("a", tmp_path) == folders.find(str(tmp_path / "a"), tmp_path / "elsewhere") == tmp_path / "a"
+    assert folders.find("latest", tmp_path) == tmp_path / "a"
+    with pytest.raises(RunError, match=r"c: no run lies there\. Runs in .*: a, b\."):
+        folders.find("c", tmp_path)
+    with pytest.raises(RunError, match=r"Runs in .*: none"):
+        folders.find("latest", tmp_path / "empty")
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "data.json"
+    folders.write_json(path, {"b": 1, "a": [1.5]})
+    assert json.loads(path.read_text()) == {"a": [1.5], "b": 1}
+    with pytest.raises(TypeError):
+        folders.write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": [1.5], "b": 1}
+    assert [item.name for item in tmp_path.iterdir()] == ["data.json"]

@@ -1,0 +1,174 @@
+"""The command line: exit codes, what is printed where, and never a traceback."""
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from autotricks import cards, cli
+from autotricks.catalog import catalog
+
+COMMAND = Path(sys.executable).parent / "autotricks"
+
+
+def run(*words, cwd=None):
+    """Run the command as a user does; whatever it says, it says without a traceback."""
+    ran = subprocess.run([COMMAND, *words], capture_output=True, text=True, timeout=120, cwd=cwd)
+    assert "Traceback" not in ran.stdout + ran.stderr
+    return ran
+
+
+@pytest.fixture
+def here(capsys, monkeypatch):
+    """Run the command in this process, where importing torch is paid for; return exit code, output and errors."""
+    def ran(*words):
+        monkeypatch.setattr(sys, "argv", ["autotricks", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return stop.value.code, said.out, said.err
+    return ran
+
+
+# --- what is refused
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["serch"], "No such command 'serch'. Did you mean 'search'?"),
+    (["check", "long_tail.yaml", "--jsn"], "No such option: --jsn"),
+    (["search", "--spce", "x"], "--space"),
+    (["search", "--trials", "many"], "Invalid value for '--trials'"),
+    (["search", "--trials", "0"], "Invalid value for '--trials'"),
+    (["tricks", "shwo"], "Did you mean 'show'?"),
+    (["tricks", "show", "mixpu"], "mixpu: no such trick. Did you mean mixup?"),
+    (["check"], "Missing argument"),
+    (["check", "long_tial.yaml"], "long_tial.yaml: no such file. Did you mean long_tail.yaml?"),
+    (["train", "nope.yaml"], "nope.yaml: no such file."),
+    (["search"], "search: give either --space FILE or --resume RUN."),
+    (["search", "--space", "x.yaml", "--time", "soon"], "--time soon: expected a time such as 90s, 30m or 2h."),
+    (["search", "--space", "x.yaml", "--resume", "latest"], "give either --space FILE or --resume RUN."),
+    (["export", "latest", "--format", "onxx"], "--format onxx: not offered; formats: bundle."),
+    (["ui"], "runs: holds no mlflow.db. Run a search first")])
+def test_what_is_typed_wrong(here, words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = here(*words)
+    assert code == 2 and out == "" and said in err
+
+
+def test_an_unknown_command_from_outside():
+    ran = run("serch")
+    assert ran.returncode == 2 and ran.stdout == "" and "Did you mean 'search'?" in ran.stderr
+
+
+def test_nothing_given_shows_the_commands():
+    ran = run()
+    assert ran.returncode == 2
+    assert all(f"\n  {name} " in ran.stdout + ran.stderr for name in ("search", "check", "tricks"))
+
+
+def test_a_bad_space_is_refused_with_all_that_is_wrong(tmp_path):
+    (tmp_path / "bad.yaml").write_text("name: demo\ntrainig: {}\ntricks:\n  mixpu: {}\n  sgd: {lr: -1}\n")
+    ran = run("check", "bad.yaml", "--set", "=5", cwd=tmp_path)
+    assert ran.returncode == 2 and ran.stdout == ""
+    said = ran.stderr.splitlines()
+    assert len(said) == 4
+    for line, words in zip(said, [
+            "--set =5: expected key.key=value, such as training.epochs=81.",
+            "bad.yaml:2:1  trainig: no such key. Did you mean training? A file has name, ",
+            "bad.yaml:4:3  tricks.mixpu: no such trick. Did you mean mixup? 'autotricks tricks list' shows all.",
+            "bad.yaml:5:9  tricks.sgd.lr: -1 is not allowed; lr must be > 0 "], strict=True):
+        assert line.startswith(words)
+
+
+def test_a_failure_of_ours_is_one_line_and_debug_shows_where(here, monkeypatch):
+    def failed(name, as_json):
+        raise RuntimeError("out of luck")
+    monkeypatch.setattr(cards, "trick", failed)
+    assert here("tricks", "show", "sgd") == (
+        1, "", "autotricks failed: RuntimeError: out of luck (--debug shows where)\n")
+    with pytest.raises(RuntimeError, match="out of luck"):
+        here("tricks", "show", "sgd", "--debug")
+
+
+def test_an_interrupt_has_an_exit_code_of_its_own(here, monkeypatch):
+    def interrupted(name, as_json):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(cards, "trick", interrupted)
+    assert here("tricks", "show", "sgd")[0] == 130
+
+
+# --- check
+
+def test_check_prints_its_sections(here):
+    code, out, err = here("check", "long_tail.yaml", "--set", "search.trials=12")
+    assert code == 0 and err == ""
+    places = [out.index(word) for word in (
+        "long_tail: ", " combinations of choices, ", "\n  optimizer.base       one of  sgd  [lr ",
+        "\nStart trials:\n  baseline: ", "\nNever together:\n", "\nAdvised against (left out):\n", "\nRungs:\n",
+        "\nCost: about ", "of training 12 trials in full", "Next: autotricks search --space long_tail.yaml")]
+    assert places == sorted(places)
+
+
+def test_check_for_machines(tmp_path):
+    (tmp_path / "small.yaml").write_text("name: small\ntraining: {epochs: 8}\nsearch: {trials: 9, rungs: {first: 2, "
+                                         "reduction: 2}}\ntricks:\n  mixup: {}\n  cutmix: {alpha: search}\n")
+    ran = run("check", "small.yaml", "--json", cwd=tmp_path)
+    found = json.loads(ran.stdout)
+    assert ran.returncode == 0 and found["name"] == "small" and found["choices"] == 3
+    assert list(found["seats"]) == ["batch.mix"] and len(found["quarrels"]) == 1 and found["advice"] == []
+    # 8 trials are drawn beside the baseline, which is trained on every rung; half of them go on at each.
+    assert found["rungs"] == [{"budget": 2, "trials": 9.0}, {"budget": 4, "trials": 5.0}, {"budget": 8, "trials": 3.0}]
+    assert found["epochs"] == 9 * 2 + 5 * 4 + 3 * 8 and found["start"] == {"baseline": "no tricks"}
+
+
+def test_check_names_the_file_as_it_was_given(here, tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text("name: small\ntricks: {mixup: {}}\n")
+    assert here("check", str(path))[1].endswith(f"Next: autotricks search --space {path}\n")
+
+
+# --- tricks and doctor
+
+def test_tricks_are_listed(here):
+    listed = here("tricks", "list")[1]
+    assert all(f" {name} " in listed for name in catalog())
+    assert "batch.mix!           mixup " in listed and "augment.flip         flip " in listed
+    rows = json.loads(here("tricks", "list", "--json")[1])
+    assert {row["name"] for row in rows} == set(catalog()) and all(row["summary"] for row in rows)
+
+
+@pytest.mark.parametrize("name", ["mixup", "class_weights", "one_cycle", "constant"])
+def test_a_trick_is_shown(here, name):
+    trick, (code, out, _) = catalog()[name], here("tricks", "show", name)
+    assert code == 0 and out.startswith(f"{name}\n\n") and out.endswith(f"In a space:  {name}: {{}}\n")
+    assert "Paper: " in out and out.count("Not advised beside") == len(trick.advice)
+    assert {line.index("default") for line in out.splitlines() if line.startswith("  ") and "legal" in line} <= {
+        max([14, *map(len, trick.declared())]) + 3}, "in one column"
+    for parameter, about in trick.declared().items():
+        assert re.search(rf"\n  {parameter} +default {trick.defaults()[parameter]} ", out)
+        assert f"legal {about.legal}" in out
+    card = json.loads(here("tricks", "show", name, "--json")[1])
+    assert card["name"] == name and list(card["parameters"]) == list(trick.declared())
+
+
+def test_doctor_finds_everything_here(here):
+    code, out, _ = here("doctor", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["missing"] == [] and set(cards.NEEDED) < set(found)
+    assert here("doctor")[0] == 0
+
+
+def test_doctor_asks_for_what_the_project_needs(here, monkeypatch):
+    """Each version is that of pyproject.toml, and one too old is named with the line that mends it."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    asked = {re.match(r"[\w-]+", line)[0]: line.partition(">=")[2] for line in project["dependencies"]}
+    for name, version in cards.NEEDED.items():
+        assert version == ".".join([*asked[name].split("."), "0"][:2]), name
+    versions, real = {"torch": "2.9.1+cpu", "optuna": None}, cards._version
+    monkeypatch.setattr(cards, "_version", lambda name: versions[name] if name in versions else real(name))
+    code, out, _ = here("doctor")
+    assert code == 1 and "Install: pip install 'torch>=2.10' 'optuna>=5.0'\n" in out
+    assert re.search(r"torch +2\.9\.1\+cpu +<- too old or missing\n", out)

@@ -1,0 +1,67 @@
+"""Every file below search_spaces/ loads and is good to train; the package offers what it names."""
+import doctest
+import random
+from pathlib import Path
+
+import pytest
+
+import autotricks
+from autotricks.catalog import bundle_from, plan_of
+from autotricks.core.plan import problems
+from autotricks.space import load_bundle_file, load_space
+
+from .space.made import picker
+
+FOLDER = Path(__file__).parents[1] / "search_spaces"
+FILES = sorted(FOLDER.rglob("*.yaml"))
+BUNDLES = [path for path in FILES if path.parent.name == "published"]
+SPACES = [path for path in FILES if path not in BUNDLES]
+
+
+def test_the_walk_finds_them():
+    assert len(SPACES) >= 1 and len(BUNDLES) >= 2
+    assert not [path for path in FOLDER.rglob("*") if path.is_file() and path not in FILES], "nothing else lies there"
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+def test_a_space_draws_legal_bundles(path):
+    loaded = load_space(path)
+    assert loaded.document.name == path.stem
+    for seed in range(20):
+        bundle = loaded.space.draw(picker(random.Random(f"{path.stem}{seed}").randrange(10 ** 6)))
+        assert not problems(bundle.uses) and plan_of(bundle).phases
+        assert bundle_from(bundle.document()).hash == bundle.hash
+    assert next(iter(loaded.start)) == "baseline"
+    for bundle in loaded.start.values():
+        assert plan_of(bundle).phases and bundle.epochs == loaded.document.training.epochs
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+def test_a_space_says_what_it_is_for(path):
+    opening = [line for line in path.read_text().split("name:")[0].splitlines() if line.startswith("#")]
+    text = " ".join(opening)
+    assert len(opening) >= 2 and "Hardware:" in text and "Time:" in text
+
+
+@pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.stem)
+def test_a_published_bundle_can_be_planned_and_cites_its_source(path):
+    found = load_bundle_file(path)
+    assert found.document.name == path.stem
+    assert plan_of(found.bundle).phases and len(found.bundle.uses) == len(found.document.tricks) > 0
+    assert bundle_from(found.bundle.document()).hash == found.bundle.hash
+    assert "https://" in found.document.cite and found.document.published
+    assert path.read_text().startswith("# ")
+
+
+def test_what_the_package_names_is_there():
+    assert len(autotricks.__all__) == len(set(autotricks.__all__)) > 10
+    for name in autotricks.__all__:
+        assert getattr(autotricks, name) is not None
+    assert dir(autotricks) == sorted(autotricks.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'serach'"):
+        autotricks.serach  # noqa: B018
+
+
+def test_the_package_keeps_the_promises_of_its_docstring():
+    outcome = doctest.testmod(autotricks)
+    assert outcome.attempted >= 7 and outcome.failed == 0
