@@ -78,11 +78,16 @@ def problems(uses: Iterable[Use]) -> list[str]:
 
 
 def advice(uses: Iterable[Use]) -> list[str]:
-    """Return one cited line for each pair of tricks that the literature advises against."""
-    active = [use for use in uses if not use.window.empty]
-    return [f"{use.trick.name} beside {other.trick.name} is not advised: {word.reason} ({word.source})"
-            for use in active for word in use.trick.advice for other in active
-            if other is not use and word.trait in other.trick.brings and use.window.overlaps(other.window)]
+    """Return one cited line for each advice of the literature that the uses go against, naming all whom it concerns."""
+    active, lines = [use for use in uses if not use.window.empty], []
+    for use in active:
+        for word in use.trick.advice:
+            others = [other.trick.name for other in active if other is not use and word.trait in other.trick.brings
+                      and use.window.overlaps(other.window)]
+            if others:
+                lines.append(f"{use.trick.name} beside {', '.join(others)} is not advised: {word.reason} "
+                             f"({word.source})")
+    return lines
 
 
 def _window_problems(uses: list[Use]) -> Iterator[str]:

@@ -225,7 +225,7 @@ class Space:
     def _fits(self, entry: Entry, uses: list[Use]) -> bool:
         """Return whether the entry, in its widest window, may join the uses."""
         together = [*uses, entry.widest()]
-        return not problems(together) and not (self.avoid and len(advice(together)) > len(advice(uses)))
+        return not problems(together) and not (self.avoid and set(advice(together)) - set(advice(uses)))
 
 
 @dataclass
