@@ -46,7 +46,7 @@ class Predictor:
         nothing = torch.zeros(len(self.classes))
         run = Run(model, nothing.long(), nothing, self._mean, self._std, self.shape,
                   plan.bundle.batch_size, plan.bundle.epochs, 1, torch.device("cpu"), torch.Generator())
-        self._model = fold(plan.once, Slot.MODEL, model, run)
+        self._model = run.model = fold(plan.once, Slot.MODEL, model, run)
         self._model.load_state_dict(read_weights(folder / WEIGHTS, document["result"].get("weights", "")))
         self._model.eval()
         self._logits = fold(plan.once, Slot.PREDICT, self._model, run)

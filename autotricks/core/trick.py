@@ -20,7 +20,7 @@ RESERVED = frozenset({"start", "stop", "always", "name", "seats", "needs", "brin
 class Trait(Enum):
     """A property of a trick that others may need or refuse, whatever the trick is called."""
 
-    COSINE_HEAD = auto()
+    COSINE_HEAD = auto()     # logits are cosines times a module's attribute `cosine_scale`
     LOSS_SCALER = auto()
     REWEIGHTS = auto()       # the loss weighs classes differently
     RESAMPLES = auto()       # classes are drawn at another rate than they occur

@@ -4,11 +4,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...core.batch import Batch
 from ...core.domain import Between, Choice, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.trick import Advice, Trait, Trick
+from ...core.weights import weighted_by_class
 
 
 def class_weights(counts: Tensor, beta: float) -> Tensor:
@@ -48,12 +48,4 @@ class ClassWeights(Trick):
 
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the weighted loss; its mean over the whole batch is the weighted mean of the labels' losses."""
-        weights = class_weights(run.counts, self.beta)
-
-        def weighted(logits: Tensor, batch: Batch) -> Tensor:
-            # Base losses are linear in the shares, so weights may enter there. The total is that of the labels
-            # before smoothing and before the batch was cut, as in torch.
-            total = (batch.whole.shares * weights[batch.whole.labels]).sum()
-            heavier = batch.retarget(batch.labels, batch.shares * weights[batch.labels])
-            return inner(logits, heavier) * (len(batch.whole) / total)
-        return weighted
+        return weighted_by_class(inner, class_weights(run.counts, self.beta))

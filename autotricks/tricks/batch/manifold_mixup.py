@@ -1,0 +1,119 @@
+"""Manifold mixup: mix the hidden states of a random layer, and the labels with them."""
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from ...core.batch import Batch
+from ...core.domain import Above, Between, Choice, Float, tunable
+from ...core.draw import beta
+from ...core.run import Run
+from ...core.slots import Mix, Model, Slot
+from ...core.trick import Advice, Trait, Trick
+from ...errors import ModelError
+
+
+def flipped(hidden: Tensor, keep: Tensor) -> Tensor:
+    """Return keep * sample + (1 - keep) * partner, where the first is the last one's partner; keep is [1]."""
+    return hidden.lerp(hidden.flip(0), 1 - keep)
+
+
+def stages(model: nn.Module) -> list[nn.Module]:
+    """Return the modules after which states can be mixed, first to last: the stages of a ResNet, then its pooling.
+
+    Stages are `layer1`, `layer2` and so on, or the thirds of a sequence `layers`.
+
+    Raises:
+        ModelError: When the model has none of these and neither a `neck` nor pooling by a known name.
+    """
+    for owner in model.modules():
+        named = dict(owner.named_children())
+        found = [named[f"layer{number}"] for number in range(1, 9) if f"layer{number}" in named]
+        if isinstance(named.get("layers"), nn.Sequential):
+            blocks = list(named["layers"].children())
+            found = blocks[len(blocks) // 3 - 1::len(blocks) // 3] if len(blocks) >= 3 else blocks
+        found += [named[name] for name in ("neck", "global_pool", "avgpool") if name in named][:1]
+        if found:
+            return found
+    raise ModelError(f"manifold_mixup: {type(model).__name__} has no stages that it knows; the model needs layer1, "
+                     "layer2, ... or a sequence `layers` or a `neck`. Take mixup or a ResNet.")
+
+
+class _Mixing(nn.Module):
+    """What is to be mixed in the next forward passes; without weights and buffers, so no state dict shows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keep: tuple[Tensor, ...] = ()
+        self.sizes: set[int] = set()
+        self.attached = False
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return what comes in; the work is done by hooks."""
+        return hidden
+
+    def attach(self, modules: list[nn.Module]) -> None:
+        """Mix what these modules return, once and for all."""
+        for place, module in enumerate(modules, start=1):
+            if not self.attached:
+                module.register_forward_hook(partial(self._mixed, place))
+        self.attached = True
+
+    def _mixed(self, place: int, module: nn.Module, given: object, hidden: Tensor) -> Tensor:
+        if not (self.training and self.keep):
+            return hidden
+        if len(hidden) not in self.sizes:
+            raise torch.OutOfMemoryError(f"manifold_mixup paired images within {max(self.sizes)}; they cannot be mixed "
+                                         f"{len(hidden)} at a time. Lower training.batch_size.")
+        return flipped(hidden, self.keep[place])
+
+
+class ManifoldMixup(Trick):
+    """Mix the output of a random layer of the network, the input among them, and the targets in the same proportion.
+
+    The layer is drawn for each batch from 0, the input, where this is mixup, to `deepest`: 1 and 2 are the first stages
+    of a ResNet; a model with fewer stages has its pooling for the last. It covers the whole training: to fine-tune
+    without it was found to hurt, Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT.
+
+    Paper: Verma et al. 2019, https://arxiv.org/abs/1806.05236, section 2.
+    Cost: one pass over the hidden states of each layer that may be mixed; twice the labels.
+    Deviates: Partners are first and last, second and last but one, ...: rows come in random order. They lie in one
+        micro-batch; where memory forces a batch apart after it was paired, the trial ends for want of memory.
+    """
+
+    seats = {Slot.MODEL: "block", Slot.BATCH: "mix"}
+    brings = frozenset({Trait.MIXES_LABELS})
+    advice = (Advice(
+        Trait.REWEIGHTS, "with cost-sensitive cross-entropy the error on CIFAR-100-LT of factor 100 was 68.2 %",
+        "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT"),)
+    alpha: float = tunable(2.0, search=Float(0.1, 2.0), legal=Above(0), unit="Beta concentration")
+    deepest: int = tunable(2, search=Choice(1, 2, 3), legal=Between(0, 5), unit="number of the last layer mixed")
+
+    def model(self, inner: Model, run: Run) -> Model:
+        """Return the model with a place for what is to be mixed; names and values of its state stay."""
+        inner.add_module("manifold_mixing", _Mixing())
+        return inner
+
+    def batch(self, inner: Mix, run: Run) -> Mix:
+        """Return what mixes targets, and images or, in the forward passes to come, hidden states."""
+        mixing = next(module for module in run.model.modules() if isinstance(module, _Mixing))
+        known = stages(run.model)[:self.deepest]
+        mixing.attach(known)  # only here: other tricks of the model may have put their own modules in place
+
+        def mixed(batch: Batch) -> Batch:
+            batch = inner(batch)
+            pieces = torch.arange(len(batch), device=run.device).tensor_split(
+                min(run.runtime.micro_batches, len(batch)))
+            partner = torch.cat([piece.flip(0) for piece in pieces])
+            keep = beta(self.alpha, self.alpha, 1, run.generator)
+            layer = torch.randint(len(known) + 1, (1,), generator=run.generator, device=run.device)
+            mixing.sizes = {len(piece) for piece in pieces}
+            mixing.keep = tuple(torch.where(layer == place, keep, 1.0) for place in range(len(known) + 1))
+            images = batch.images.lerp(batch.images[partner], 1 - mixing.keep[0])
+            labels = torch.cat([batch.labels, batch.labels[partner]], 1)
+            shares = torch.cat([batch.shares * keep, batch.shares[partner] * (1 - keep)], 1)
+            return replace(batch, images=images, labels=labels, shares=shares)
+        return mixed

@@ -1,0 +1,76 @@
+"""Remix: mixup that gives the whole label to the rarer of two classes."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ...core.batch import Batch
+from ...core.domain import Above, Between, Float, at_least, tunable
+from ...core.draw import beta
+from ...core.run import Run
+from ...core.slots import Mix, Slot
+from ...core.trick import Trait, Trick
+
+
+def label_share(sizes: Tensor, others: Tensor, keep: Tensor, kappa: float, tau: float) -> Tensor:
+    """Return the share of each sample's own label, lambda_y.
+
+    It is 0 where the own class is at least kappa times as large as the partner's and keep < tau; 1 where it is at most
+    1 / kappa times as large and 1 - keep < tau; keep elsewhere. Where both hold, which takes kappa = 1 and tau > 1/2,
+    it is 0.
+
+    Shapes:
+        sizes: [B], images of the sample's class.
+        others: [B], images of the partner's class.
+        keep: [1], the share of the sample's image.
+        returns: [B].
+    """
+    gives = (sizes >= kappa * others) & (keep < tau)
+    takes = (others >= kappa * sizes) & (1 - keep < tau)
+    return torch.where(gives, 0.0, torch.where(takes, 1.0, keep))
+
+
+def remix(batch: Batch, partner: Tensor, keep: Tensor, share: Tensor) -> Batch:
+    """Return keep * image + (1 - keep) * partner, with targets mixed by `share` in place of keep.
+
+    Shapes:
+        batch: labels and shares [B, K].
+        partner: [B], int64, places in the batch.
+        keep: [1], in [0, 1].
+        share: [B], in [0, 1].
+        returns: labels and shares [B, 2K].
+    """
+    images = batch.images.lerp(batch.images[partner], 1 - keep)
+    own = share.unsqueeze(1)
+    labels = torch.cat([batch.labels, batch.labels[partner]], 1)
+    shares = torch.cat([batch.shares * own, batch.shares[partner] * (1 - own)], 1)
+    return replace(batch, images=images, labels=labels, shares=shares)
+
+
+class Remix(Trick):
+    """Mix images as mixup does, but give the whole label to the rarer class where its image has a say.
+
+    It has one where the common class is at least `kappa` times as large and has a share of the image below `tau`;
+    tau = 0 is mixup. Like mixup it wants longer training, by half or more.
+
+    Paper: Chou et al. 2020, https://arxiv.org/abs/2007.03943, the definition of lambda_y.
+    Cost: one pass over the images; twice the labels.
+    """
+
+    seats = {Slot.BATCH: "mix"}
+    brings = frozenset({Trait.MIXES_LABELS})
+    alpha: float = tunable(1.0, search=Float(0.1, 2.0), legal=Above(0), unit="Beta concentration")
+    kappa: float = tunable(3.0, search=Float(1.0, 10.0), legal=at_least(1), unit="ratio of class sizes")
+    tau: float = tunable(0.5, search=Float(0.0, 1.0), legal=Between(0, 1), unit="share of the common class's image")
+
+    def batch(self, inner: Mix, run: Run) -> Mix:
+        """Return what mixes a batch with a permutation of itself."""
+        def mixed(batch: Batch) -> Batch:
+            batch = inner(batch)
+            partner = torch.randperm(len(batch), generator=run.generator, device=run.device)
+            keep = beta(self.alpha, self.alpha, 1, run.generator)
+            sizes = (run.counts[batch.labels] * batch.shares).sum(1)
+            return remix(batch, partner, keep, label_share(sizes, sizes[partner], keep, self.kappa, self.tau))
+        return mixed

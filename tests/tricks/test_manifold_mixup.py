@@ -1,0 +1,198 @@
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from autotricks.core.bundle import Bundle, Use, Window
+from autotricks.core.plan import advice, problems
+from autotricks.core.run import Runtime
+from autotricks.errors import BundleError, ModelError
+from autotricks.models import build
+from autotricks.trial import prepare
+from autotricks.tricks.average.ema import Ema
+from autotricks.tricks.batch.manifold_mixup import ManifoldMixup, flipped, stages
+from autotricks.tricks.loss.class_weights import ClassWeights
+from tests.conftest import make_batch, make_run
+
+
+class Staged(nn.Module):
+    """Three stages and a head; with `bend` nothing is linear."""
+
+    def __init__(self, bend=False):
+        super().__init__()
+        torch.manual_seed(0)
+        act = nn.Tanh if bend else nn.Identity
+        self.layer1 = nn.Sequential(nn.Flatten(), nn.Linear(32, 8), act())
+        self.layer2 = nn.Sequential(nn.Linear(8, 8), act())
+        self.layer3 = nn.Sequential(nn.Linear(8, 8), act())
+        self.head = nn.Linear(8, 3)
+
+    def parts(self):
+        return [self.layer1, self.layer2, self.layer3, self.head]
+
+    def forward(self, images):
+        return self.head(self.layer3(self.layer2(self.layer1(images))))
+
+
+def same(batch):
+    return batch
+
+
+def ready(model, pieces=1, **settings):
+    """A run with the model, and what mixes its batches."""
+    run, trick = make_run(), ManifoldMixup(**settings)
+    run.model, run.runtime = trick.model(model, run), Runtime(micro_batches=pieces)
+    return run, trick.batch(same, run)
+
+
+def test_the_first_is_the_last_ones_partner():
+    mixed = flipped(torch.tensor([[0., 8.], [1., 4.], [4., 0.]]), torch.tensor([0.75]))
+    assert mixed.tolist() == [[1.0, 6.0], [1.0, 4.0], [3.0, 2.0]]
+
+
+def test_layer_zero_is_mixup_of_images():
+    batch = make_batch([0, 1, 2, 0, 1])
+    run, mix = ready(Staged(bend=True), deepest=0)
+    plain = Staged(bend=True)
+    for _ in range(10):
+        mixed = mix(batch)
+        keep = float(mixed.shares[0, 0])
+        assert torch.allclose(mixed.images, keep * batch.images + (1 - keep) * batch.images.flip(0), atol=1e-6)
+        assert torch.equal(run.model(mixed.images), plain(mixed.images))
+
+
+def test_a_linear_network_gives_what_mixup_gives_at_every_layer():
+    model, batch, layers = Staged(), make_batch([0, 1, 2, 0, 1]), set()
+    with torch.no_grad():
+        plain = copy.deepcopy(model)(batch.images)
+        run, mix = ready(model, deepest=3)
+        for _ in range(40):
+            mixed = mix(batch)
+            keep = float(mixed.shares[0, 0])
+            assert mixed.shares.tolist() == [[keep, pytest.approx(1 - keep)]] * 5
+            assert mixed.labels.tolist() == [[0, 1], [1, 0], [2, 2], [0, 1], [1, 0]]
+            assert torch.allclose(run.model(mixed.images), keep * plain + (1 - keep) * plain.flip(0), atol=1e-5)
+            layers.add(torch.equal(mixed.images, batch.images))
+    assert layers == {True, False}
+
+
+def test_mixes_at_one_layer_as_spelled_out():
+    model, batch, seen = Staged(bend=True), make_batch([0, 1, 2, 0]), [0, 0, 0]
+    run, mix = ready(model, deepest=2)
+    parts = [part.eval() for part in copy.deepcopy(model).parts()]  # without hooks and the mixing
+    with torch.no_grad():
+        for _ in range(600):
+            mixed = mix(batch)
+            keep, logits = float(mixed.shares[0, 0]), run.model(mixed.images)
+            fits = []
+            for layer in range(3):
+                hidden = batch.images
+                for place, part in enumerate(parts):
+                    hidden = keep * hidden + (1 - keep) * hidden.flip(0) if place == layer else hidden
+                    hidden = part(hidden)
+                fits.append(torch.allclose(logits, hidden, atol=1e-6))
+            if 0.05 < keep < 0.95:  # else the layers are hardly told apart
+                assert sum(fits) == 1
+                seen[fits.index(True)] += 1
+                is_mixed = not torch.equal(mixed.images, batch.images)
+                assert is_mixed == fits[0]
+    assert sum(seen) > 550 and stats.chisquare(seen).pvalue > 1e-3
+
+
+def test_a_second_pass_mixes_alike_and_evaluation_does_not():
+    run, mix = ready(Staged(bend=True), deepest=3)
+    batch, plain = make_batch([0, 1, 2, 0]), Staged(bend=True)
+    for _ in range(10):
+        mixed = mix(batch)
+        assert torch.equal(run.model(mixed.images), run.model(mixed.images))
+    assert torch.equal(run.model.eval()(batch.images), plain(batch.images))
+    assert torch.equal(copy.deepcopy(run.model).eval()(batch.images[:1]), plain(batch.images[:1]))
+
+
+def test_a_copy_of_the_model_mixes_for_itself():
+    run, mix = ready(Staged(bend=True), deepest=3)
+    other, batch = copy.deepcopy(run.model), make_batch([0, 1, 2, 0])
+    for _ in range(20):
+        mix(batch)
+        assert torch.equal(other.train()(batch.images), Staged(bend=True)(batch.images))
+
+
+def test_names_of_the_state_do_not_change():
+    before = build("resnet8", 3, 2).state_dict()
+    run, _ = ready(build("resnet8", 3, 2))
+    assert list(run.model.state_dict()) == list(before)
+
+
+def test_building_it_again_does_not_mix_twice():
+    model, batch = Staged(), make_batch([0, 1, 2, 0])
+    plain = copy.deepcopy(model)(batch.images)
+    run, _ = ready(model, deepest=3)
+    mix = ManifoldMixup(deepest=3).batch(same, run)
+    for _ in range(20):
+        mixed = mix(batch)
+        keep = float(mixed.shares[0, 0])
+        assert torch.allclose(run.model(mixed.images), keep * plain + (1 - keep) * plain.flip(0), atol=1e-5)
+
+
+def test_partners_lie_in_one_micro_batch():
+    model, batch = Staged(), make_batch([0, 1, 2, 0, 1])
+    plain = copy.deepcopy(model)(batch.images).detach()
+    run, mix = ready(model, pieces=2, deepest=3)
+    other = torch.cat([plain[:3].flip(0), plain[3:].flip(0)])
+    for _ in range(30):
+        mixed = mix(batch)
+        assert mixed.labels.tolist() == [[0, 2], [1, 1], [2, 0], [0, 1], [1, 0]]
+        logits = torch.cat([run.model(piece.images) for piece in mixed.split(2)])
+        keep = float(mixed.shares[0, 0])
+        assert torch.allclose(logits, keep * plain + (1 - keep) * other, atol=1e-5)
+
+
+def test_a_batch_cut_after_it_was_paired_does_not_fit():
+    run, mix = ready(Staged())
+    piece, _ = mix(make_batch([0, 1, 2, 0])).split(2)
+    with pytest.raises(torch.OutOfMemoryError, match="paired images within 4; they cannot be mixed 2 at a time"):
+        run.model(piece.images)
+
+
+def test_finds_the_stages():
+    ours = build("resnet20", 10, 3)
+    assert stages(ours) == [ours.layers[2], ours.layers[5], ours.layers[8], ours.neck]
+    timm, torchvision = build("timm:resnet18", 10, 3), build("torchvision:resnet18", 10, 3)
+    assert stages(timm) == [timm.layer1, timm.layer2, timm.layer3, timm.layer4, timm.global_pool]
+    assert stages(nn.Sequential(torchvision))[3:] == [torchvision.layer4, torchvision.avgpool]
+    with pytest.raises(ModelError, match="manifold_mixup: Linear has no stages that it knows"):
+        stages(nn.Linear(2, 2))
+
+
+def test_trains_with_an_average_that_predicts_unmixed(dataset):
+    trainer = prepare(Bundle((Use(ManifoldMixup()), Use(Ema())), epochs=2, batch_size=16), dataset)
+    assert [metrics.finite for metrics in trainer.epochs()] == [True, True]
+    images = torch.randn(7, 1, 8, 8)
+    fresh = build("resnet8", 4, 1)
+    fresh.load_state_dict(trainer.evaluated.state_dict())
+    assert torch.equal(trainer.evaluated.eval()(images), fresh.eval()(images))
+
+
+def test_what_is_inside_comes_first():
+    run = make_run()
+    run.model = ManifoldMixup().model(Staged(), run)
+    mix = ManifoldMixup().batch(lambda batch: replace(batch, images=batch.images * 0 + 5), run)
+    assert mix(make_batch([0, 1])).images.allclose(torch.tensor(5.0))
+
+
+def test_cannot_be_followed_by_fine_tuning_and_is_not_advised_beside_weights():
+    assert "manifold_mixup works in model, which is built once; it cannot have a window. Drop its start and stop." in (
+        problems([Use(ManifoldMixup(), Window(0, 0.9))]))
+    line, = advice([Use(ManifoldMixup()), Use(ClassWeights())])
+    assert line.startswith("manifold_mixup beside class_weights is not advised") and "68.2 %" in line
+
+
+@pytest.mark.parametrize(("settings", "said"), [
+    ({"alpha": 0}, r"manifold_mixup\.alpha: 0 is not allowed; alpha must be > 0"),
+    ({"deepest": 1.5}, r"manifold_mixup\.deepest: 1\.5 is not a whole number")])
+def test_refuses_what_makes_no_sense(settings, said):
+    with pytest.raises(BundleError, match=said):
+        ManifoldMixup(**settings)
