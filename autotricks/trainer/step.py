@@ -1,7 +1,9 @@
 """Forward, loss, backward: the innermost `gradients`."""
 from __future__ import annotations
 
-import torch
+from functools import reduce
+from operator import add
+
 from torch import Tensor
 
 from ..core.batch import Batch
@@ -20,11 +22,11 @@ def backward(loss: Loss, run: Run) -> Gradients:
     def gradients(batch: Batch) -> Tensor:
         for parameter in parameters:
             parameter.grad = None
-        total = torch.zeros((), device=run.device)
+        values = []
         for piece in batch.split(run.runtime.micro_batches):
             value = loss(model(piece.images), piece).sum() / len(batch)
             value.backward()
-            total = total + value.detach()
-        return total
+            values.append(value.detach())
+        return reduce(add, values)
 
     return gradients

@@ -19,7 +19,7 @@ from autotricks.space.load import LoadedSpace
 
 DIE, DIE_AFTER = "the process is killed before it answers", "the process is killed after it answered"
 METRIC = "val/balanced_accuracy"
-Answer = Callable[[Bundle, int], Outcome | str | tuple[Outcome, str]]
+Answer = Callable[[int, int], Outcome | str | tuple[Outcome, str]]    # number of the trial, rung -> what is sent
 
 
 def outcome(rung: int, score: float, end: End | None = None, last: int = 2) -> Outcome:
@@ -30,20 +30,20 @@ def outcome(rung: int, score: float, end: End | None = None, last: int = 2) -> O
                    f"weights of {score}".encode() if end is End.FINISHED else None)
 
 
-def merit(bundle: Bundle, rung: int) -> float:
-    """Return a score that depends on the bundle and the rung alone; every bundle gets better."""
-    return int(bundle.hash, 16) % 997 / 2000 + rung / 10
+def merit(number: int, rung: int) -> float:
+    """Return a score that depends on trial and rung alone; every trial gets better."""
+    return number * 37 % 101 / 200 + rung / 10
 
 
-def by_merit(bundle: Bundle, rung: int) -> Outcome:
-    """Answer with the merit; every third bundle diverges at its second rung."""
-    if rung == 1 and int(bundle.hash, 16) % 3 == 2:
+def by_merit(number: int, rung: int) -> Outcome:
+    """Answer with the merit; every third trial diverges at its second rung."""
+    if rung == 1 and number % 3 == 2:
         return outcome(rung, float("nan"), End.DIVERGED)
-    return outcome(rung, merit(bundle, rung))
+    return outcome(rung, merit(number, rung))
 
 
-def hiring(answer: Answer) -> Callable[..., local.Worker]:
-    """Return what takes the place of the engine's `_hire`: a thread that answers by the script."""
+def hiring(answer: Callable[[Bundle, int], Outcome | str | tuple[Outcome, str]]) -> Callable[..., local.Worker]:
+    """Return what takes the place of the engine's `_hire`: a thread that answers for a bundle at a rung."""
     def hire(*rest: object) -> local.Worker:
         here, there = multiprocessing.Pipe()
         threading.Thread(target=_serve, args=(there, answer), daemon=True).start()
@@ -52,7 +52,7 @@ def hiring(answer: Answer) -> Callable[..., local.Worker]:
     return hire
 
 
-def _serve(pipe, answer: Answer) -> None:
+def _serve(pipe, answer) -> None:
     current = None
     while True:
         try:
@@ -75,8 +75,10 @@ class Told:
     def __init__(self, path: Path):
         self._path = path
         self.heard: list[tuple[str, int, int]] = []
+        self.numbers: dict[str, int] = {}       # of trials, by the hash of their bundle
 
     def started(self, trial):
+        self.numbers[trial.bundle.hash] = trial.number
         self._hear("trial", trial)
 
     def reached(self, trial, outcome, budget, score):
@@ -92,10 +94,11 @@ class Told:
 def search(loaded: LoadedSpace, path: Path, dataset: Dataset, monkeypatch, answer: Answer = by_merit,
            workers: int = 1, crowned: list[Champion] | None = None) -> Search:
     """Search, or go on with a search, by a script; return what it came to."""
-    monkeypatch.setattr(local, "_hire", hiring(answer))
+    told = Told(path)
+    monkeypatch.setattr(local, "_hire", hiring(lambda bundle, rung: answer(told.numbers[bundle.hash], rung)))
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)   # nothing is lost here but time
     ledger = Ledger(path)
-    found = Search(loaded, ledger, [told := Told(path)], keep=(crowned if crowned is not None else []).append)
+    found = Search(loaded, ledger, [told], keep=(crowned if crowned is not None else []).append)
     found.told = told
     try:
         local.run(found, dataset, workers)

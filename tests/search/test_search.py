@@ -66,15 +66,14 @@ def test_start_trials_are_never_stopped(tmp_path, path, dataset, monkeypatch):
     (tmp_path / "poor.yaml").write_text("name: poor\ntricks: {sgd: {lr: 0.02}, cosine: {}}\n", "utf-8")
     text = MIXED + f"start: [baseline, {tmp_path}/poor.yaml]\n"
     space = loaded(tmp_path, text, "search.sampler=random", "search.trials=12")
-    poor = {bundle.hash for bundle in space.start.values()}
-    assert len(poor) == 2
+    assert len(space.start) == 2
 
-    def answer(bundle, rung):
-        return outcome(rung, 0.01 if bundle.hash in poor else merit(bundle, rung) + 0.2)
+    def answer(number, rung):
+        return outcome(rung, 0.01 if number < 2 else merit(number, rung) + 0.2)
 
     search(space, path, dataset, monkeypatch, answer, workers=4)
     past = trials(path)
-    assert {trial.hash for trial in past[:2]} == poor
+    assert [trial.hash for trial in past[:2]] == [bundle.hash for bundle in space.start.values()]
     assert [(trial.end, len(trial.rungs)) for trial in past[:2]] == [("finished", 3)] * 2
     assert all(trial.label for trial in past[:2]) and not any(trial.label for trial in past[2:])
     assert "stopped" in {trial.end for trial in past[2:]}
@@ -86,9 +85,9 @@ def test_trial_that_did_not_finish_is_never_champion(tmp_path, path, dataset, mo
     """Every second drawn trial breaks at the last rung, with the best score of all or none."""
     space = mixed(tmp_path)
 
-    def answer(bundle, rung):
-        broken = rung == 2 and int(bundle.hash, 16) % 2
-        return outcome(rung, score, end) if broken else outcome(rung, merit(bundle, rung))
+    def answer(number, rung):
+        broken = rung == 2 and number % 2
+        return outcome(rung, score, end) if broken else outcome(rung, merit(number, rung))
 
     found = search(space, path, dataset, monkeypatch, answer)
     ends = {trial.number: trial.end for trial in trials(path)}
@@ -99,9 +98,9 @@ def test_trial_that_did_not_finish_is_never_champion(tmp_path, path, dataset, mo
 def test_smaller_is_better_where_the_space_says_so(tmp_path, path, dataset, monkeypatch):
     space = mixed(tmp_path, "objective.metric=train/loss", "objective.mode=min")
 
-    def answer(bundle, rung):
+    def answer(number, rung):
         made = outcome(rung, 0.5)
-        made.metrics["train/loss"] = 2 - merit(bundle, rung)
+        made.metrics["train/loss"] = 2 - merit(number, rung)
         return made
 
     found = search(space, path, dataset, monkeypatch, answer)
@@ -109,22 +108,22 @@ def test_smaller_is_better_where_the_space_says_so(tmp_path, path, dataset, monk
     best = min(ended, key=lambda trial: trial.score("train/loss"))
     assert found.champion.trial.number == best.number
     search(mixed(tmp_path), path.with_name("max.jsonl"), dataset, monkeypatch,
-           lambda bundle, rung: outcome(rung, merit(bundle, rung)))
+           lambda number, rung: outcome(rung, merit(number, rung)))
     assert [trial.end for trial in trials(path)] == [trial.end for trial in trials(path.with_name("max.jsonl"))]
 
 
 @pytest.mark.parametrize("fidelity", ["compressed", pytest.param("prefix", marks=PREFIX)])
 @pytest.mark.parametrize("way", [DIE, DIE_AFTER])
 def test_killed_worker_costs_nothing(tmp_path, path, dataset, monkeypatch, fidelity, way):
-    """A worker dies at every third rung it is sent to, before or after it answered: the trials are those without."""
+    """A worker dies in every trial, within a rung or between two: the trials are those without."""
     space, sent = mixed(tmp_path, f"search.rungs.fidelity={fidelity}"), []
 
-    def answer(bundle, rung):
-        sent.append((bundle.hash, rung))
-        if way == DIE and sent.count((bundle.hash, rung)) == 1 and rung == 1:
+    def answer(number, rung):
+        sent.append((number, rung))
+        if way == DIE and sent.count((number, rung)) == 1 and rung == 1:
             return DIE
-        made = by_merit(bundle, rung)
-        return (made, DIE_AFTER) if way == DIE_AFTER and len(sent) % 3 == 0 else made
+        made = by_merit(number, rung)
+        return (made, DIE_AFTER) if way == DIE_AFTER and sent.count((number, rung)) == 1 and rung == 0 else made
 
     search(space, path, dataset, monkeypatch, answer)
     search(space, path.with_name("whole.jsonl"), dataset, monkeypatch)
@@ -138,14 +137,14 @@ def test_killed_worker_costs_nothing(tmp_path, path, dataset, monkeypatch, fidel
 def test_trial_that_kills_its_worker_fails_after_two_retries(tmp_path, path, dataset, monkeypatch):
     sent = []
 
-    def answer(bundle, rung):
-        sent.append(bundle.hash)
-        return DIE if len(set(sent)) == 3 else outcome(rung, merit(bundle, rung))
+    def answer(number, rung):
+        sent.append(number)
+        return DIE if number == 2 else outcome(rung, merit(number, rung))
 
     search(mixed(tmp_path, "search.trials=6"), path, dataset, monkeypatch, answer)
     third = trials(path)[2]
     assert (third.end, third.rungs) == ("failed", [])
-    assert sent.count(third.hash) == 3
+    assert sent.count(2) == 3
     detail = next(line["detail"] for line in read(path)[0] if line["kind"] == "end" and line["trial"] == 2)
     assert detail == "its process died 3 times, exit code -9"
     assert all(trial.end for trial in trials(path)) and len(trials(path)) == 6
@@ -154,8 +153,8 @@ def test_trial_that_kills_its_worker_fails_after_two_retries(tmp_path, path, dat
 def test_error_in_a_worker_fails_its_trial_alone(tmp_path, path, dataset, monkeypatch):
     space = mixed(tmp_path, "search.trials=6")
 
-    def answer(bundle, rung):
-        return "Traceback: boom" if bundle.names() == space.start["baseline"].names() else by_merit(bundle, rung)
+    def answer(number, rung):
+        return "Traceback: boom" if number == 0 else by_merit(number, rung)
 
     search(space, path, dataset, monkeypatch, answer)
     past = trials(path)

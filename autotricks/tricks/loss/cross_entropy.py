@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ...core.batch import Batch
@@ -18,6 +19,8 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
         labels: [B, K], int64.
         returns: [B, K].
     """
+    if labels.shape[1] == 1:  # one kernel instead of three
+        return F.cross_entropy(logits, labels.squeeze(1), reduction="none").unsqueeze(1)
     return -torch.log_softmax(logits, 1).gather(1, labels)
 
 
