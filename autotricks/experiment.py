@@ -1,6 +1,7 @@
 """The use cases: what the command line and the Python API do."""
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -27,7 +28,7 @@ from .trainer.evaluate import names
 from .trial import TrialResult, run_trial
 
 ROOT = Path("runs")
-FLUSH = 60.0    # seconds that the end of a search waits for the tracking server
+FLUSH, FLUSH_INTERRUPTED = 60.0, 5.0    # seconds that the end of a search waits for the tracking server
 
 
 @dataclass(frozen=True)
@@ -163,10 +164,11 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     """
     started = time.monotonic()
     slots = check_resources(loaded, options.address)
+    data = _data(loaded, options)
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
-        tracker = _tracker(loaded, options)
-        data = _data(loaded, folder, options)
+        _settle(folder, loaded, data)
+        tracker = _tracker(options)
         began(folder, data.facts)
         ledger = Ledger(folder / folders.LEDGER)
         clock, notices = _Clock(), ["the ledger's last line was torn and has been dropped"] if ledger.torn else []
@@ -176,6 +178,10 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
                       lambda champion: _keep(folder, loaded, data, champion))
         try:
             slots = _run(hunt, data.dataset, folder, slots, options)
+        except BaseException:  # Ctrl-C among them: the tracker's runs must not seem to go on
+            relay.interrupt()
+            tracker.close(FLUSH_INTERRUPTED)
+            raise
         finally:
             write_table(folder / folders.TABLE, hunt.records())
             ledger.close()
@@ -233,24 +239,26 @@ def bundle_document(name: str, settings: dict[str, Any], data: Loaded, bundle: B
             **bundle.document(), "result": {"fingerprint": facts["fingerprint"], **result}}
 
 
-def _data(loaded: LoadedSpace, folder: Path, options: Options) -> Loaded:
-    """Load the data; write space and data facts into a new folder, or hold them against those of an old one."""
+def _data(loaded: LoadedSpace, options: Options) -> Loaded:
+    """Load the data and see that it has the figure that the search is for."""
     data = load_data(loaded.document.data.settings(), options.trust)
     figures, metric = _figures(data.dataset), loaded.document.objective.metric
     if metric not in figures:
         raise InputError(loaded.tree.problem(("objective", "metric"), f"{metric} does not exist for this data: no "
                                              f"class has so many or so few images. It has {', '.join(figures)}."))
+    return replace(data, dataset=data.dataset.without_test())
+
+
+def _settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> None:
+    """Write space and data facts into a new folder, or hold them against those of an old one."""
     path = folder / folders.DATA
     if path.exists():
-        import json
-
         before = json.loads(path.read_text("utf-8"))["fingerprint"]
         if before != data.facts["fingerprint"]:
             raise RunError(f"{folder}: its data had the fingerprint {before[:12]}, the data now has "
                            f"{data.facts['fingerprint'][:12]}. Restore the data, or start a new search.")
     folders.write_json(path, data.facts)
     (folder / folders.SPACE).write_text(bundles.text(loaded.resolved), "utf-8")
-    return replace(data, dataset=data.dataset.without_test())
 
 
 def _figures(dataset: Dataset) -> list[str]:
@@ -269,7 +277,7 @@ def _keep(folder: Path, loaded: LoadedSpace, data: Loaded, champion: Champion) -
                   f"Train it: autotricks train {bundles.BUNDLE}")
 
 
-def _tracker(loaded: LoadedSpace, options: Options) -> Tracker:
+def _tracker(options: Options) -> Tracker:
     if options.tracking == "off":
         return NullTracker()
     from .tracking.mlflow import MlflowTracker, default_uri

@@ -45,7 +45,9 @@ class Chooser:
         self._scores: dict[int, dict[int, float]] = {}   # of open trials, by budget
         self._grid = list(islice(space.choices(), trials)) if sampler == "grid" else []
         if sampler == "grid":
-            _check_grid(space)
+            endless = [f"{path}: {text}" for path, text in space.endless().items()]
+            if endless:
+                raise SpaceError(endless)
 
     def propose(self, number: int, place: int) -> tuple[Bundle, Picks] | None:
         """Return a bundle and the picks that drew it; None when a grid is exhausted.
@@ -150,12 +152,3 @@ def _on_steps(picks: Mapping[str, Value], distributions: Mapping[str, BaseDistri
     places = [(float(picks[name]) - domain.low) / domain.step for name, domain in distributions.items()
               if isinstance(domain, FloatDistribution) and domain.step]
     return all(math.isclose(place, round(place), abs_tol=1e-8) for place in places)
-
-
-def _check_grid(space: Space) -> None:
-    """Refuse a grid over ranges that have no steps."""
-    endless = [f"tricks.{entry.name}.{name}: a grid cannot walk {domain}. Use choice, quniform or randint."
-               for entry in space.entries for name, domain in entry.domains.items()
-               if (isinstance(domain, Float) and not domain.step) or (isinstance(domain, Int) and domain.log)]
-    if endless:
-        raise SpaceError(endless)

@@ -75,7 +75,7 @@ class Climb:
         """Train up to a rung and return what was reached."""
         started, budget = time.monotonic(), self.course.budgets[rung]
         trainer, before = self._prepared(budget)
-        first = len(trainer.history)
+        first = self.course.budgets[rung - 1] if rung and not self.course.compressed else 0
         end = None
         try:
             for report in trainer.epochs():

@@ -108,9 +108,14 @@ class TrialRecord:
     attempts: int = 1
 
     def score(self, metric: str) -> float | None:
-        """Return the figure at the highest rung reached, None before the first or where it was not finite."""
-        value = self.rungs[-1]["metrics"].get(metric) if self.rungs else None
+        """Return the figure at the highest rung reached, None before the first or where the trial broke down."""
+        value = self.rungs[-1]["metrics"].get(metric) if self.rungs and not self.broken else None
         return value if isinstance(value, (int, float)) else None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the trial broke down at its last rung: diverged, or ran out of memory."""
+        return bool(self.rungs) and self.rungs[-1].get("end") not in (None, "finished")
 
     @property
     def epochs(self) -> float:

@@ -127,7 +127,7 @@ def _replace(search: Search, worker: Worker, shared: dict[str, Any], course: Cou
         _next(search, fresh)
         return fresh
     fresh.trial, fresh.attempt = trial, worker.attempt + 1
-    fresh.rung = worker.rung if course.compressed else trial.first
+    fresh.rung = worker.rung
     _send(fresh, trial.bundle)
     return fresh
 

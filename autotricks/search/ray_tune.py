@@ -90,8 +90,7 @@ class LedgerFirst(ASHAScheduler):
         weights = parts.pop("weights")
         outcome = Outcome(**{**parts, "end": End(parts["end"]) if parts["end"] else None})
         score = self._search.report(ours, outcome, trial.num_failures + 1)
-        if self._search.settings.rungs.fidelity == "compressed":
-            trial.config["first"] = outcome.rung + 1  # where a retry after a lost process begins
+        trial.config["first"] = outcome.rung + 1  # where a retry after a lost process begins
         kept = score is not None and self._decide(trial, outcome.rung, self._search.gain(score))
         end = self._search.verdict(ours, outcome, kept)
         if end is None:

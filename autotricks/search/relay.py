@@ -34,6 +34,7 @@ class Relay:
         self._tracker, self._document, self._facts = tracker, loaded.document, facts
         self._spent: dict[int, float] = {}
         self._rungs: dict[int, int] = {}
+        self._open: set[int] = set()
         parameters = {f"{section}.{key}": value for section, values in loaded.resolved.items()
                       if isinstance(values, dict) and section != "tricks" for key, value in values.items()}
         tracker.began(self._document.name, {**parameters, "tricks": ", ".join(self._document.tricks)},
@@ -41,6 +42,7 @@ class Relay:
 
     def started(self, trial: Trial) -> None:
         """Open the trial's run."""
+        self._open.add(trial.number)
         document = trial.bundle.document()
         parameters = {"bundle": str(trial.bundle), **flat(document),
                       **{f"training.{name}": value for name, value in document["training"].items()}}
@@ -56,11 +58,18 @@ class Relay:
 
     def ended(self, trial: Trial, end: End, score: float | None) -> None:
         """Close the trial's run under its final name."""
+        self._open.discard(trial.number)
         metrics = {"epochs_spent": self._spent.get(trial.number, 0.0), "rung": float(self._rungs.get(trial.number, 0))}
         if score is not None:
             metrics["score" if end is End.FINISHED else "rung_score"] = score
         self._tracker.trial_ended(trial.number, title(trial, score, end),
                                   {"end": end.value, "rung": str(self._rungs.get(trial.number, 0))}, metrics)
+
+    def interrupt(self) -> None:
+        """Close every run that is open as interrupted."""
+        for number in self._open:
+            self._tracker.trial_ended(number, f"{number:03d}  interrupted", {"end": "interrupted"}, {})
+        self._tracker.ended({}, {"end": "interrupted"})
 
     def finish(self, folder: Path, champion: Champion | None) -> None:
         """Attach the files, register the champion, close the parent run."""

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..catalog import bundle_from
 from ..core.bundle import Bundle
@@ -37,6 +37,9 @@ class Trial:
     def protected(self) -> bool:
         """Whether the trial always runs to the end, as start trials do."""
         return bool(self.label)
+
+
+BROKEN = (End.DIVERGED, End.OUT_OF_MEMORY)
 
 
 class Listener(Protocol):
@@ -83,8 +86,7 @@ class Search:
         self._chooser = Chooser(loaded.space, self.settings.sampler, self.settings.seed, self.maximize,
                                 self.settings.trials)
         self._trials: dict[int, Trial] = {}
-        self._reached: dict[int, dict[int, dict[str, float]]] = {}
-        self._attempts: dict[int, int] = {}
+        self._reached: dict[int, dict[int, float | None]] = {}
         self._waiting: list[TrialRecord] = []
         self.champion: Champion | None = None
         self._recall()
@@ -110,7 +112,8 @@ class Search:
         """Return (trial, rung, score with larger better) of every rung in the ledger, in the order of its lines."""
         metric = self.objective.metric
         return [(line["trial"], line["rung"], self.gain(line["metrics"][metric])) for line in self._ledger.lines
-                if line["kind"] == "rung" and line["metrics"].get(metric) is not None]
+                if line["kind"] == "rung" and line.get("end") in (None, End.FINISHED.value)
+                and line["metrics"].get(metric) is not None]
 
     def gain(self, score: float) -> float:
         """Return a score turned so that larger is better."""
@@ -123,7 +126,11 @@ class Search:
         if self._waiting:
             record = self._waiting.pop(0)
             trial = self._trials[record.number]
-            return self._begin(trial, self._chooser.adopt(trial.number, trial.bundle))
+            begun = self._begin(trial, self._chooser.adopt(trial.number, trial.bundle))
+            for rung, score in self._reached[trial.number].items():
+                if score is not None:
+                    self._chooser.report(trial.number, self.budgets[rung], score)
+            return begun
         number = len(self._trials)
         if number >= self.settings.trials:
             return None
@@ -137,13 +144,14 @@ class Search:
         """Record what a trial reached at a rung; return its score, None where there is none. Twice is once."""
         metrics, budget = outcome.metrics, self.budgets[outcome.rung]
         score = metrics.get(self.objective.metric)
-        score = score if score is not None and math.isfinite(score) and outcome.end is not End.DIVERGED else None
+        if score is None or not math.isfinite(score) or outcome.end in BROKEN:
+            score = None
         if outcome.rung in self._reached[trial.number]:
             return score
         self._ledger.append("rung", trial=trial.number, rung=outcome.rung, budget=budget, metrics=metrics,
                             curve=outcome.curve, epochs=outcome.epochs, seconds=round(outcome.seconds, 4),
-                            attempt=attempt, hash=trial.bundle.hash)
-        self._reached[trial.number][outcome.rung] = metrics
+                            attempt=attempt, hash=trial.bundle.hash, end=outcome.end.value if outcome.end else None)
+        self._reached[trial.number][outcome.rung] = score
         if score is not None:
             self._chooser.report(trial.number, budget, score)
         for listener in self._listeners:
@@ -192,31 +200,34 @@ class Search:
 
     def _score(self, number: int) -> float | None:
         reached = self._reached[number]
-        score: Any = reached[max(reached)].get(self.objective.metric) if reached else None
-        return score if score is not None and math.isfinite(score) else None
+        return reached[max(reached)] if reached else None
 
     def _recall(self) -> None:
         """Take up what the ledger holds: finished trials teach the chooser, the others wait to be trained."""
         past, last = records(self._ledger.lines), len(self.budgets) - 1
         for record in past:
-            done = {line["rung"]: line["metrics"] for line in record.rungs}
-            first = min(len(done), last) if self.settings.rungs.fidelity == "compressed" else 0
-            self._trials[record.number] = Trial(record.number, record.label, bundle_from(record.bundle), first)
-            self._reached[record.number] = done
+            self._trials[record.number] = Trial(record.number, record.label, bundle_from(record.bundle),
+                                                min(len(record.rungs), last))
+            self._reached[record.number] = {line["rung"]: line["metrics"].get(self.objective.metric)
+                                            for line in record.rungs}
+            if record.broken:
+                self._reached[record.number][record.rungs[-1]["rung"]] = None
         rule = Halving(self.settings.rungs.reduction, len(self.budgets))
         kept = {trial: rule.keeps(rung, score) for trial, rung, score in self.recorded()}
         for record in past:
             trial, score = self._trials[record.number], record.score(self.objective.metric)
-            judged = record.end is None and record.rungs and not (kept.get(record.number) or trial.protected)
-            if judged and len(record.rungs) <= last:  # it was stopped at its last rung, but the line is missing
-                end = End.STOPPED if score is not None else End.DIVERGED
+            stopped = record.rungs and len(record.rungs) <= last and not (kept.get(record.number) or trial.protected)
+            if record.end is None and (record.broken or stopped):  # it ended at its last rung, but the line is missing
+                end = End(record.rungs[-1]["end"]) if record.broken else End.STOPPED
                 self._ledger.append("end", trial=trial.number, reason=end.value, score=score, detail="",
                                     hash=trial.bundle.hash, seed=trial.bundle.seed)
         past = records(self._ledger.lines)
         self._waiting = [record for record in past if record.end is None]
         self._chooser.replay((record for record in past if record.end is not None), self.objective.metric)
-        best = max((record for record in past if record.end == End.FINISHED.value and record.rungs),
-                   key=lambda record: self.gain(record.score(self.objective.metric) or -math.inf), default=None)
+        scored = [(score, record) for record in past if record.end == End.FINISHED.value
+                  and (score := record.score(self.objective.metric)) is not None]
+        scored.sort(key=lambda pair: int(pair[1].rungs[-1]["seq"]))  # of equals, the first to arrive was crowned
+        best = max(scored, key=lambda pair: self.gain(pair[0]), default=None)
         if best:
-            metrics = best.rungs[-1]["metrics"]
-            self.champion = Champion(self._trials[best.number], metrics[self.objective.metric], metrics)
+            score, record = best
+            self.champion = Champion(self._trials[record.number], score, record.rungs[-1]["metrics"])

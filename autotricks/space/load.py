@@ -108,6 +108,8 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     frame = Bundle((), document.model.name, document.training.epochs, document.training.batch_size,
                    document.search.seed if document.training.seed is None else document.training.seed)
     space = Space(tuple(listed), frame, document.advice == "avoid")
+    if document.search.sampler == "grid":
+        found += [tree.problem(tuple(path.split(".")), text) for path, text in space.endless().items()]
     start = _start(document.start, space, tree, trust, found)
     if found:
         raise SpaceError(found)

@@ -158,6 +158,12 @@ class Space:
         """
         return prod(sum(1 for _ in replace(self, entries=tuple(part)).choices()) for part in self._parts())
 
+    def endless(self) -> dict[str, str]:
+        """Return what a grid cannot walk: `trick.parameter` and why, for every range without steps."""
+        return {f"tricks.{entry.name}.{name}": f"a grid cannot walk {domain}. Use choice, quniform or randint."
+                for entry in self.entries for name, domain in entry.domains.items()
+                if (isinstance(domain, Float) and not domain.step) or (isinstance(domain, Int) and domain.log)}
+
     def quarrels(self) -> list[str]:
         """Return each pair of listed tricks that can never meet in one bundle, and why."""
         pairs = [(left.widest(), right.widest()) for place, left in enumerate(self.entries)

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -45,6 +46,11 @@ def client(uri: str) -> Any:
         logging.getLogger(name).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(uri)
     return mlflow.MlflowClient(uri)
+
+
+def _redacted(text: str) -> str:
+    """Return text without the name and password of an address."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 class MlflowTracker:
@@ -107,7 +113,8 @@ class MlflowTracker:
         self._queue.put(None)
         self._thread.join(seconds)
         if self._thread.is_alive():
-            return f"MLflow at {self.uri} did not take everything within {seconds:g} s; the ledger has it all."
+            return _redacted(f"MLflow at {self.uri} did not take everything within {seconds:g} s; "
+                             "the ledger has it all.")
         return self._problem or None
 
     def _write(self) -> None:
@@ -122,18 +129,39 @@ class MlflowTracker:
             except Exception as error:  # whatever a server or database may answer must not end a search
                 first = str(error).splitlines()[0] if str(error) else type(error).__name__
                 self._failures = PATIENCE if self.parent_id is None else self._failures + 1
-                self._problem = f"MLflow at {self.uri} did not take everything: {first[:200]} The ledger has it all."
+                self._problem = _redacted(f"MLflow at {self.uri} did not take everything: {first[:200]} "
+                                          "The ledger has it all.")
 
     def _open(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         found = self._client.get_experiment_by_name(search)
         location = self._artifacts.resolve().as_uri() if self.uri.startswith("sqlite") else None
         self.experiment_id = found.experiment_id if found else self._client.create_experiment(
             search, location, EXPERIMENT_TAGS)
+        known = self._client.search_runs([self.experiment_id], f"tags.run = '{tags['run']}'", max_results=1)
+        if known:
+            self._take_up(known[0].info.run_id)
+            return
         run = self._client.create_run(self.experiment_id, tags={**tags, "mlflow.runName": tags["run"]})
         self.parent_id = run.info.run_id
         self._parameters(run.info.run_id, parameters)
 
+    def _take_up(self, run_id: str) -> None:
+        """Go on in the run of an earlier sitting, with the trials' runs that it has."""
+        self.parent_id = run_id
+        self._client.update_run(run_id, "RUNNING")
+        token = None
+        while True:
+            page = self._client.search_runs([self.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'",
+                                            max_results=1000, page_token=token)
+            self._runs.update({int(run.data.tags["trial"]): run.info.run_id for run in page})
+            token = page.token
+            if not token:
+                return
+
     def _open_trial(self, number: int, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        if number in self._runs:
+            self._client.update_run(self._runs[number], "RUNNING", name)
+            return
         run = self._client.create_run(self.experiment_id, tags={
             **tags, "mlflow.parentRunId": self.parent_id, "mlflow.runName": name, "trial": str(number)})
         self._runs[number] = run.info.run_id
@@ -165,4 +193,5 @@ class MlflowTracker:
         named = {**tags, "mlflow.runName": name} if name else tags
         self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in named.items()],
                                metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
-        self._client.set_terminated(run_id, "FAILED" if tags.get("end") == "failed" else "FINISHED")
+        self._client.set_terminated(run_id, {"failed": "FAILED", "interrupted": "KILLED"}.get(tags.get("end", ""),
+                                                                                              "FINISHED"))

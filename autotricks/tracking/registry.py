@@ -20,6 +20,10 @@ def register(client: Any, run_id: str | None, name: str, files: Sequence[Path], 
     `autotricks.predictor`, which takes uint8 images [N, H, W, D] and returns probabilities [N, C]; `sizes` are
     (D, H, W) and C.
     """
+    known = client.search_model_versions(f"name='{name}' and run_id='{run_id}'")
+    for version_ in known:
+        if version_.tags.get("hash") == tags["hash"]:
+            return str(version_.version)  # a resumed search with the same champion
     import mlflow
     import numpy as np
     from mlflow.models import ModelSignature

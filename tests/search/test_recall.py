@@ -8,9 +8,6 @@ from autotricks.search.search import Search
 from .scripted import METRIC, by_merit, merit, outcome, search, story, trials
 from .spaces import MIXED, loaded
 
-PREFIX = pytest.mark.xfail(strict=True, reason="a rung trained once more on the way to a later one is judged again")
-BROKEN = pytest.mark.xfail(strict=True, reason="a rung line does not say that its trial broke down there")
-
 
 @pytest.fixture
 def path(tmp_path):
@@ -28,8 +25,8 @@ def cut(path, count) -> None:
 
 
 @pytest.mark.parametrize(("sampler", "fidelity"), [
-    pytest.param("random", "compressed", marks=BROKEN), pytest.param("random", "prefix", marks=PREFIX),
-    pytest.param("tpe", "compressed", marks=BROKEN), pytest.param("tpe", "prefix", marks=PREFIX)])
+    ("random", "compressed"), ("random", "prefix"),
+    ("tpe", "compressed"), ("tpe", "prefix")])
 def test_search_killed_after_any_line_comes_to_the_same_end(tmp_path, path, dataset, monkeypatch, fidelity, sampler):
     space = mixed(tmp_path, f"search.rungs.fidelity={fidelity}", f"search.sampler={sampler}", "search.trials=12")
     whole = search(space, path, dataset, monkeypatch)
@@ -52,7 +49,6 @@ def test_search_killed_after_any_line_comes_to_the_same_end(tmp_path, path, data
         assert found.champion.metrics == whole.champion.metrics
 
 
-@pytest.mark.xfail(strict=True, reason="Optuna is not told again what a trial scored before the resume")
 def test_optuna_hears_of_every_rung_of_a_resumed_trial(tmp_path, path, dataset, monkeypatch):
     """The search is killed after the first rung of trial 1, which is stopped at its second."""
     space = mixed(tmp_path, "search.trials=3")
@@ -98,7 +94,6 @@ def test_more_trials_extend_a_finished_search(tmp_path, path, dataset, monkeypat
     assert story(path) == story(path.with_name("whole.jsonl"))
 
 
-@pytest.mark.xfail(strict=True, reason="of equal scores the lowest number is recalled, not the first to arrive")
 def test_champion_of_a_tie_is_the_same_after_resume(tmp_path, path, dataset, monkeypatch):
     """Trial 2 gets there before trial 0, with the same score: champion.yaml holds trial 2, and so must a resume."""
     space = mixed(tmp_path, "search.trials=3")
@@ -115,7 +110,6 @@ def test_champion_of_a_tie_is_the_same_after_resume(tmp_path, path, dataset, mon
     ledger.close()
 
 
-@BROKEN
 def test_exploded_loss_is_no_score_after_a_resume_either(tmp_path, path, dataset, monkeypatch):
     """A trial whose loss explodes ends with figures that are finite: they count for nothing, then and later."""
     space = mixed(tmp_path, "search.trials=12")
@@ -134,7 +128,7 @@ def test_exploded_loss_is_no_score_after_a_resume_either(tmp_path, path, dataset
         assert story(path) == expected, f"killed after line {count}"
 
 
-@PREFIX
+
 def test_resumed_prefix_is_judged_once(tmp_path, path, dataset, monkeypatch):
     """Trial 1 went on from its first rung as the best of two; after a resume, better ones there do not stop it."""
     space = mixed(tmp_path, "search.rungs.fidelity=prefix", "search.trials=3")

@@ -213,7 +213,6 @@ def test_gpu_that_is_not_there_is_bad_input_to_the_command_line(tmp_path):
     assert len(done.stderr.splitlines()) == 1 and "resources.gpus" in done.stderr and done.stdout == ""
 
 
-@pytest.mark.xfail(strict=True, reason="the folder is made before the data are loaded and the sampler is checked")
 @pytest.mark.parametrize("override", ["data.source=npz:missing.npz", "search.sampler=grid",
                                       "objective.metric=val/many_shot"])
 def test_refused_search_leaves_no_folder(tmp_path, override):

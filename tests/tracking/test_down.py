@@ -1,0 +1,95 @@
+"""A tracking server that is down, broken or slow never stops a search, nor holds it up."""
+import http.server
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from autotricks.search.folder import LEDGER
+from autotricks.search.ledger import read, records
+from autotricks.tracking import mlflow
+
+from .conftest import METRIC, search
+
+
+@contextmanager
+def server(answer):
+    """Run a web server that answers everything with `answer`; give its address and the requests it got."""
+    requests = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def handle_any(self):
+            requests.append(self.path)
+            answer(self)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
+
+        def log_message(self, *words):
+            pass
+
+    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.daemon_threads = True
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{made.server_port}", requests
+    finally:
+        made.shutdown()
+        made.server_close()
+
+
+def broken(handler):
+    handler.send_response(500)
+    handler.end_headers()
+    handler.wfile.write(b"Internal Server Error")
+
+
+def whole(result) -> None:
+    past = records(read(result.folder / LEDGER)[0])
+    assert [trial.end is not None for trial in past] == [True] * 5
+    assert result.champion.score == max(trial.score(METRIC) for trial in past if trial.end == "finished")
+    assert (result.folder / "champion.yaml").exists()
+
+
+def test_server_that_is_not_there(tmp_path):
+    started = time.monotonic()
+    result = search(tmp_path, "http://127.0.0.1:9")
+    late = time.monotonic() - started - result.searching
+    print("late by", late)
+    whole(result)
+    notice, = result.notices
+    assert notice.startswith("MLflow at http://127.0.0.1:9 did not take everything") and "\n" not in notice
+    assert late < 10
+
+
+def test_server_that_answers_500(tmp_path):
+    with server(broken) as (address, requests):
+        started = time.monotonic()
+        result = search(tmp_path, address)
+        late = time.monotonic() - started - result.searching
+    print("late by", late, "requests", len(requests))
+    whole(result)
+    notice, = result.notices
+    assert notice.startswith(f"MLflow at {address} did not take everything") and "\n" not in notice
+    assert 1 <= len(requests) <= 10      # it was not asked again for every trial
+    assert late < 15
+
+
+@pytest.mark.slow
+def test_server_that_never_answers(tmp_path):
+    with server(lambda handler: time.sleep(300)) as (address, _):
+        started = time.monotonic()
+        result = search(tmp_path, address)
+        late = time.monotonic() - started - result.searching
+    print("late by", late)
+    whole(result)
+    assert len(result.notices) == 1 and late < 60
+
+
+def test_password_is_not_shown(tmp_path, monkeypatch):
+    def refused(uri):
+        raise ConnectionError("refused")
+
+    monkeypatch.setattr(mlflow, "client", refused)
+    notice, = search(tmp_path, "http://me:secret@127.0.0.1:9", seconds=-1.0).notices
+    assert "secret" not in notice and "127.0.0.1:9" in notice

@@ -1,0 +1,184 @@
+"""What MLflow holds of a real search, read back through MLflow itself."""
+import json
+import pickletools
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+import pytest
+
+from autotricks import experiment
+from autotricks.data import load as load_data
+from autotricks.predictor import Predictor
+from autotricks.search.folder import LEDGER
+from autotricks.search.ledger import read, records
+from autotricks.space.load import load_bundle_file, load_space
+from autotricks.tracking.mlflow import client, default_uri
+
+from .conftest import METRIC, NAME, search
+
+
+@pytest.fixture(scope="module")
+def store(tracked):
+    return client(default_uri(tracked.folder.parent))
+
+
+@pytest.fixture(scope="module")
+def runs(store):
+    found = store.get_experiment_by_name(NAME)
+    return store.search_runs([found.experiment_id], max_results=100)
+
+
+@pytest.fixture(scope="module")
+def parent(runs):
+    found, = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
+    return found
+
+
+@pytest.fixture(scope="module")
+def children(runs, tracked):
+    """Run and record of every trial."""
+    by_number = {int(run.data.tags["trial"]): run for run in runs if "mlflow.parentRunId" in run.data.tags}
+    past = records(read(tracked.folder / LEDGER)[0])
+    assert sorted(by_number) == [trial.number for trial in past]
+    return [(by_number[trial.number], trial) for trial in past]
+
+
+def test_nothing_went_wrong(tracked):
+    assert tracked.notices == ()
+
+
+def test_one_parent_and_one_child_a_trial(parent, children, runs):
+    assert len(runs) == 1 + 5
+    assert {run.data.tags["mlflow.parentRunId"] for run, _ in children} == {parent.info.run_id}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_parent_says_what_was_searched(parent, tracked, store):
+    assert parent.info.run_name == parent.data.tags["run"] == tracked.folder.name
+    assert parent.data.params["training.epochs"] == "4" and parent.data.params["search.sampler"] == "random"
+    assert "balanced_softmax" in parent.data.params["tricks"]
+    assert parent.data.metrics["score"] == tracked.champion.score
+    assert {item.path for item in store.list_artifacts(parent.info.run_id)} == {
+        "space.yaml", "data.json", "trials.csv", "champion.yaml", "champion.safetensors"}
+
+
+def test_parameters_are_flat(children):
+    for run, trial in children:
+        expected = {f"{name}.{key}": str(value) for name, values in trial.bundle["tricks"].items()
+                    for key, value in values.items()}
+        expected |= {name: "True" for name, values in trial.bundle["tricks"].items() if not values}
+        expected |= {f"training.{name}": str(value) for name, value in trial.bundle["training"].items()}
+        assert {name: value for name, value in run.data.params.items() if name != "bundle"} == expected
+    mixed = [trial for run, trial in children if "mixup.alpha" in run.data.params]
+    assert mixed and all("mixup" in trial.bundle["tricks"] for trial in mixed)
+
+
+def test_one_row_of_metrics_an_epoch(children, store):
+    for run, trial in children:
+        rows = [row for line in trial.rungs for row in line["curve"]]
+        assert len(rows) == trial.epochs
+        for name in ("train/loss", "train/lr", "val/loss", "val/accuracy", METRIC):
+            history = sorted(store.get_metric_history(run.info.run_id, name), key=lambda metric: metric.step)
+            assert [metric.step for metric in history] == list(range(1, len(rows) + 1))
+            assert [metric.value for metric in history] == [row[name] for row in rows]
+
+
+def test_tags_and_names_say_how_it_ended(children):
+    for run, trial in children:
+        budget = str(trial.rungs[-1]["budget"])
+        assert (run.data.tags["end"], run.data.tags["rung"], run.data.tags["hash"]) == (trial.end, budget, trial.hash)
+        assert run.data.metrics["epochs_spent"] == trial.epochs and run.data.metrics["rung"] == float(budget)
+        score, name = trial.score(METRIC), run.info.run_name
+        assert name.startswith(f"{trial.number:03d} ")
+        assert (f"{score:.4f}" if trial.end == "finished" else trial.end) in name
+        assert trial.label in name if trial.label else all(trick in name for trick in trial.bundle["tricks"])
+        assert run.data.metrics.get("score" if trial.end == "finished" else "rung_score") == score
+        assert ("score" in run.data.metrics) == (trial.end == "finished")
+
+
+def test_view_sorts_by_score(store):
+    tags = store.get_experiment_by_name(NAME).tags
+    view = json.loads(tags["mlflow.sharedViewState.autotricks"])
+    assert view["orderByKey"] == "metrics.`score`" and view["orderByAsc"] is False
+
+
+@pytest.fixture(scope="module")
+def version(store):
+    found, = store.search_model_versions(f"name='{NAME}'")
+    return found
+
+
+def test_champion_is_registered_with_its_figures(version, tracked, parent):
+    assert version.version in ("1", 1) and version.run_id == parent.info.run_id
+    assert version.tags["hash"] == tracked.champion.trial.bundle.hash
+    assert float(version.tags["score"]) == pytest.approx(tracked.champion.score, abs=1e-6)
+    assert version.tags["metric"] == METRIC
+    assert version.tags["fingerprint"] == json.loads((tracked.folder / "data.json").read_text())["fingerprint"]
+
+
+def test_registered_files_hold_no_pickle(version, store):
+    folder = Path(urlparse(store.get_model_version_download_uri(NAME, version.version)).path)
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    assert {"MLmodel", "data/bundle/champion.yaml", "data/bundle/champion.safetensors"} <= set(files)
+    assert {path.suffix for path in files.values()} <= {"", ".yaml", ".safetensors", ".json", ".txt"}
+    for name, path in files.items():
+        content = path.read_bytes()
+        assert not content.startswith(b"\x80") and not content.startswith(b"PK"), name     # pickle, zip
+        with pytest.raises(ValueError):
+            list(pickletools.genops(content))
+    assert "pickle" not in (folder / "MLmodel").read_text()
+
+
+def test_registered_model_predicts_as_the_predictor(version, tracked):
+    import mlflow
+
+    dataset = load_data(load_space("long_tail.yaml").document.data.settings()).dataset
+    images = dataset.validation.images.permute(0, 2, 3, 1).numpy()
+    loaded = mlflow.pyfunc.load_model(f"models:/{NAME}/{version.version}")
+    probabilities = loaded.predict(images)
+    assert probabilities.dtype == np.float32 and probabilities.shape == (len(images), 10)
+    np.testing.assert_array_equal(probabilities, Predictor(tracked.folder).predict(images))
+    np.testing.assert_array_equal(probabilities, loaded.predict({"images": images}))
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+    right = probabilities.argmax(1) == dataset.validation.labels.numpy()
+    assert right.mean() == pytest.approx(tracked.champion.metrics["val/accuracy"], abs=1e-6)
+
+
+def test_production_training_repeats_the_score(tracked, tmp_path):
+    loaded = load_bundle_file(tracked.folder / "champion.yaml")
+    result = experiment.train(loaded, tmp_path)
+    assert result.metrics[METRIC] == tracked.champion.score == loaded.document.result["score"]
+    assert result.metrics == tracked.champion.metrics
+    assert (tmp_path / "champion.safetensors").read_bytes() == (tracked.folder / "champion.safetensors").read_bytes()
+    assert load_bundle_file(tmp_path / "champion.yaml").bundle == loaded.bundle
+
+
+def test_resumed_search_goes_on_in_its_run(tracked, store):
+    root = tracked.folder.parent
+    options = experiment.Options(root, tracked.folder)
+    experiment.search(experiment.resume(tracked.folder), options)
+    found = store.search_runs([store.get_experiment_by_name(NAME).experiment_id], max_results=100)
+    assert len([run for run in found if "mlflow.parentRunId" not in run.data.tags]) == 1
+    assert len(store.search_model_versions(f"name='{NAME}'")) == 1
+
+
+
+
+def test_interrupted_search_does_not_stay_running(tracked, store):
+    class Interrupter:
+        def started(self, trial):
+            if trial.number == 2:
+                raise KeyboardInterrupt
+
+        def reached(self, trial, outcome, budget, score):
+            pass
+
+        def ended(self, trial, end, score):
+            pass
+
+    with pytest.raises(KeyboardInterrupt):
+        search(tracked.folder.parent, overrides=["name=interrupted"], listeners=[Interrupter()])
+    found = store.search_runs([store.get_experiment_by_name("interrupted").experiment_id])
+    parent, = (run for run in found if "mlflow.parentRunId" not in run.data.tags)
+    assert parent.info.status == "KILLED"
