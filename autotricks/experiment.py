@@ -17,7 +17,7 @@ from .core.report import Reporter
 from .data import Loaded, load as load_data
 from .errors import InputError, ResourceError, RunError
 from .search import folder as folders
-from .search.ledger import Ledger, TrialRecord
+from .search.ledger import Ledger, TrialRecord, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
@@ -172,7 +172,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         began(folder, data.facts)
         ledger = Ledger(folder / folders.LEDGER)
         clock, notices = _Clock(), ["the ledger's last line was torn and has been dropped"] if ledger.torn else []
-        relay = Relay(tracker, loaded, data.facts, folder.name)
+        relay = Relay(tracker, loaded, data.facts, folder.name, records(ledger.lines))
         deadline = started + options.seconds
         hunt = Search(loaded, ledger, [clock, relay, *listeners], deadline,
                       lambda champion: _keep(folder, loaded, data, champion))

@@ -1,6 +1,7 @@
 """Relay: passes what happens in a search on to a tracker."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from ..space.load import LoadedSpace
 from ..tracking import Tracker
 from .climb import Outcome
 from .folder import DATA, SPACE, TABLE
+from .ledger import TrialRecord
 from .search import Champion, Trial
 from .table import flat
 
@@ -28,12 +30,14 @@ class Relay:
         loaded: The space searched.
         facts: The data's facts.
         run: Name of the run's folder.
+        past: Trials of earlier sittings, whose rows are there already.
     """
 
-    def __init__(self, tracker: Tracker, loaded: LoadedSpace, facts: dict[str, Any], run: str):
+    def __init__(self, tracker: Tracker, loaded: LoadedSpace, facts: dict[str, Any], run: str,
+                 past: Sequence[TrialRecord] = ()):
         self._tracker, self._document, self._facts = tracker, loaded.document, facts
-        self._spent: dict[int, float] = {}
-        self._rungs: dict[int, int] = {}
+        self._spent = {trial.number: trial.epochs for trial in past}
+        self._rungs: dict[int, int] = {trial.number: trial.rungs[-1]["budget"] for trial in past if trial.rungs}
         self._open: set[int] = set()
         parameters = {f"{section}.{key}": value for section, values in loaded.resolved.items()
                       if isinstance(values, dict) and section != "tricks" for key, value in values.items()}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .registry import register
-from .tracker import Row
+from .tracker import Row, Tracker
 
 SWIFT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "GIT_PYTHON_REFRESH": "quiet",
          "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ASYNC_LOGGING": "false"}
@@ -53,7 +53,7 @@ def _redacted(text: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
-class MlflowTracker:
+class MlflowTracker(Tracker):
     """A tracker whose calls are put into a queue and written by a thread of its own.
 
     Args:

@@ -3,12 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 Row = Mapping[str, float]
 
 
-class Tracker(Protocol):
+class Tracker:
     """Takes in a search as it happens. No call waits for a server, and none raises."""
 
     def began(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
@@ -37,31 +37,5 @@ class Tracker(Protocol):
         """Wait at most so long for what is still under way; return one line of what went wrong, if anything did."""
 
 
-class NullTracker:
-    """Tracks nothing."""
-
-    def began(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Do nothing."""
-
-    def trial(self, number: int, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Do nothing."""
-
-    def rows(self, number: int, rows: Sequence[Row], first_step: int) -> None:
-        """Do nothing."""
-
-    def trial_ended(self, number: int, name: str, tags: Mapping[str, str], metrics: Row) -> None:
-        """Do nothing."""
-
-    def artifact(self, path: Path) -> None:
-        """Do nothing."""
-
-    def register(self, name: str, files: Sequence[Path], shape: Sequence[int], classes: int,
-                 tags: Mapping[str, str]) -> None:
-        """Do nothing."""
-
-    def ended(self, metrics: Row, tags: Mapping[str, str]) -> None:
-        """Do nothing."""
-
-    def close(self, seconds: float) -> str | None:
-        """Report that nothing went wrong."""
-        return None
+class NullTracker(Tracker):
+    """Tracks nothing: every call does nothing."""

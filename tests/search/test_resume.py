@@ -206,6 +206,7 @@ def test_gpu_that_is_not_there_is_refused_at_once(tmp_path, engine):
     assert caught.value.exit_code == 2 and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_gpu_that_is_not_there_is_bad_input_to_the_command_line(tmp_path):
     done = real.run(*arguments(tmp_path, "resources.gpus=1", "search.engine=ray"), timeout=60)

@@ -19,10 +19,10 @@ def hire(shared, course, threads):
     return hiring(lambda bundle, rung: Climb(bundle, course, dataset).reach(rung))()
 
 
-def search(root, tracking=None, overrides=(), listeners=(), **options) -> experiment.SearchResult:
+def search(root, tracking=None, overrides=(), listeners=(), loaded=None, **options) -> experiment.SearchResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "_hire", hire)
-        return experiment.search(load_space("long_tail.yaml", [*SMALL, *overrides]),
+        return experiment.search(loaded or load_space("long_tail.yaml", [*SMALL, *overrides]),
                                  experiment.Options(root=root, tracking=tracking, **options), listeners)
 
 

@@ -164,21 +164,46 @@ def test_resumed_search_goes_on_in_its_run(tracked, store):
 
 
 
+class Interrupter:
+    """A listener that presses Ctrl-C when the second trial has reached its first rung."""
 
-def test_interrupted_search_does_not_stay_running(tracked, store):
-    class Interrupter:
-        def started(self, trial):
-            if trial.number == 2:
-                raise KeyboardInterrupt
+    def started(self, trial):
+        pass
 
-        def reached(self, trial, outcome, budget, score):
-            pass
+    def reached(self, trial, outcome, budget, score):
+        if trial.number == 1:
+            raise KeyboardInterrupt
 
-        def ended(self, trial, end, score):
-            pass
+    def ended(self, trial, end, score):
+        pass
 
+
+@pytest.fixture(scope="module")
+def interrupted(tracked, store):
+    """The folder of a search that was interrupted and resumed, and its parent's status in between."""
+    root, name = tracked.folder.parent, "interrupted"
     with pytest.raises(KeyboardInterrupt):
-        search(tracked.folder.parent, overrides=["name=interrupted"], listeners=[Interrupter()])
+        search(root, overrides=[f"name={name}"], listeners=[Interrupter()])
+    found = store.search_runs([store.get_experiment_by_name(name).experiment_id])
+    status = {run.data.tags.get("trial", "parent"): run.info.status for run in found}
+    folder, = root.glob(f"{name}-*")
+    search(root, resume=folder, loaded=experiment.resume(folder))
+    return folder, status
+
+
+def test_interrupted_search_does_not_stay_running(interrupted):
+    assert interrupted[1] == {"parent": "KILLED", "0": "FINISHED", "1": "KILLED"}
+
+
+def test_resumed_search_has_every_row_once(interrupted, store):
     found = store.search_runs([store.get_experiment_by_name("interrupted").experiment_id])
-    parent, = (run for run in found if "mlflow.parentRunId" not in run.data.tags)
-    assert parent.info.status == "KILLED"
+    past = records(read(interrupted[0] / LEDGER)[0])
+    assert sorted(run.data.tags.get("trial", "") for run in found) == ["", "0", "1", "2", "3", "4"]
+    assert {run.info.status for run in found} == {"FINISHED"}
+    for run in (run for run in found if "trial" in run.data.tags):
+        trial = past[int(run.data.tags["trial"])]
+        rows = [row for line in trial.rungs for row in line["curve"]]
+        history = sorted(store.get_metric_history(run.info.run_id, METRIC), key=lambda metric: metric.step)
+        assert [(metric.step, metric.value) for metric in history] == [
+            (place, row[METRIC]) for place, row in enumerate(rows, 1)]
+        assert run.data.metrics["epochs_spent"] == trial.epochs and run.data.tags["end"] == trial.end
