@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 import torch
 import yaml
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from .catalog import bundle_from, plan_of
+from .core.dataset import Dataset
 from .core.run import Run
-from .core.slots import Slot
-from .errors import DataError, RunError
+from .core.slots import Predict, Slot
+from .errors import BundleError, DataError, RunError
 from .export import BUNDLE, WEIGHTS, read_weights
 from .models import build
 from .trainer.evaluate import CHUNK
@@ -27,6 +29,7 @@ class Predictor:
     Args:
         folder: Holds `champion.yaml` and `champion.safetensors`.
         trust: Whether a model of the form `my.module:function` may be imported.
+        device: Where to predict.
 
     Raises:
         RunError: When a file is missing or damaged.
@@ -36,16 +39,17 @@ class Predictor:
         shape: (D, H, W) of an image.
     """
 
-    def __init__(self, folder: Path, trust: bool = False):
+    def __init__(self, folder: Path, trust: bool = False, device: torch.device | str = "cpu"):
         document = _read(folder / BUNDLE)
         images = document["images"]
         self.classes, self.shape = list(document["classes"]), tuple(images["shape"])
-        self._mean, self._std = (torch.tensor(images[name]).view(-1, 1, 1) for name in ("mean", "std"))
+        self._mean, self._std = (torch.tensor(images[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
         plan = plan_of(bundle_from(document))
-        model: nn.Module = build(document["model"]["name"], len(self.classes), self.shape[0], trust)
-        nothing = torch.zeros(len(self.classes))
-        run = Run(model, nothing.long(), nothing, self._mean, self._std, self.shape,
-                  plan.bundle.batch_size, plan.bundle.epochs, 1, torch.device("cpu"), torch.Generator())
+        model: nn.Module = build(document["model"]["name"], len(self.classes), self.shape[0], trust).to(device)
+        nothing = torch.zeros(len(self.classes), device=device)
+        run = Run(model, torch.empty(0, *self.shape, dtype=torch.uint8), nothing.long()[:0], nothing, self._mean,
+                  self._std, self.shape, plan.bundle.batch_size, plan.bundle.epochs, 1, torch.device(device),
+                  torch.Generator(device))
         self._model = run.model = fold(plan.once, Slot.MODEL, model, run)
         self._model.load_state_dict(read_weights(folder / WEIGHTS, document["result"].get("weights", "")))
         self._model.eval()
@@ -72,9 +76,53 @@ class Predictor:
         whole = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2).clone(
             memory_format=torch.contiguous_format)
         with torch.inference_mode():
-            logits = [self._logits((part.float() / 255 - self._mean) / self._std) for part in whole.split(CHUNK)]
-            probabilities: NDArray[np.float32] = torch.cat(logits).softmax(1).numpy()
+            logits = [self.logits(part.to(self._mean.device).float() / 255) for part in whole.split(CHUNK)]
+            probabilities: NDArray[np.float32] = torch.cat(logits).softmax(1).cpu().numpy()
         return probabilities
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return logits, [N, C], of images in [0, 1], [N, D, H, W], on the device."""
+        logits: Tensor = self._logits((images - self._mean) / self._std)
+        return logits
+
+
+def teacher(address: str, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False) -> Predict:
+    """Return a trained model that maps images, normalized as `dataset` says, to logits; nothing is learned through it.
+
+    Args:
+        address: A folder that holds a bundle and its weights, that bundle file, or `models:/NAME@ALIAS` of MLflow's
+            registry at MLFLOW_TRACKING_URI.
+        dataset: What the student learns: classes and image shape must be the teacher's.
+        device: Where to predict.
+        trust: Whether a model of the form `my.module:function` may be imported.
+
+    Raises:
+        RunError: When nothing usable is there.
+        BundleError: When the teacher knows other classes or other images.
+    """
+    found = _found(address, trust, str(device))
+    for what, theirs, ours in (("classes", tuple(found.classes), dataset.classes),
+                               ("image shape", tuple(found.shape), dataset.image_shape)):
+        if theirs != ours:
+            raise BundleError(f"teacher: {address} has the {what} {theirs}, the data has {ours}. "
+                              "Take a teacher that was trained on this data.")
+    mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (dataset.mean, dataset.std))
+
+    def taught(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return found.logits(images * std + mean)
+    return taught
+
+
+@lru_cache(maxsize=4)
+def _found(address: str, trust: bool, device: str) -> Predictor:
+    """Load a teacher once for all trials of a process."""
+    if address.startswith("models:/"):
+        from .tracking.registry import fetch
+
+        return Predictor(fetch(address), trust, device)
+    path = Path(address).expanduser()
+    return Predictor(path if path.is_dir() else path.parent, trust, device)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import nn
@@ -11,7 +12,8 @@ from .catalog import plan_of
 from .core.bundle import Bundle
 from .core.dataset import Dataset
 from .core.report import End, ListReporter, Metrics, Reporter, Verdict
-from .core.run import Runtime
+from .core.run import Runtime, Supply
+from .core.slots import Predict
 from .models import build
 from .trainer import Trainer
 
@@ -55,8 +57,14 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
     """
     plan = plan_of(bundle)
     torch.manual_seed(bundle.seed)
-    model = build(bundle.model, len(dataset.classes), dataset.image_shape[0], trust)
-    return Trainer(plan, model, dataset, device, Runtime(channels_last=min(dataset.image_shape[1:]) >= NHWC_FROM))
+    make = partial(build, bundle.model, len(dataset.classes), dataset.image_shape[0], trust)
+
+    def teacher(address: str) -> Predict:
+        from .predictor import teacher as find  # reads YAML, which a trial without a teacher does not need
+
+        return find(address, dataset, device, trust)
+    runtime = Runtime(channels_last=min(dataset.image_shape[1:]) >= NHWC_FROM)
+    return Trainer(plan, make(), dataset, device, runtime, Supply(make, teacher))
 
 
 def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None,

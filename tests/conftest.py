@@ -18,8 +18,10 @@ def make_run(counts=(6, 3, 1), image_shape=(2, 4, 4), batch_size=4, epochs=10, s
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     depth, height, width = image_shape
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(depth * height * width, len(counts)))
-    return Run(model=model, labels=labels, counts=torch.tensor(counts).float(), mean=torch.full((depth, 1, 1), 0.4),
-               std=torch.full((depth, 1, 1), 0.2), image_shape=image_shape, batch_size=batch_size, epochs=epochs,
+    images = torch.randint(0, 256, (len(labels), *image_shape), generator=torch.Generator().manual_seed(seed))
+    return Run(model=model, images=images.to(torch.uint8), labels=labels, counts=torch.tensor(counts).float(),
+               mean=torch.full((depth, 1, 1), 0.4), std=torch.full((depth, 1, 1), 0.2),
+               image_shape=image_shape, batch_size=batch_size, epochs=epochs,
                steps_per_epoch=len(labels) // batch_size, device=torch.device("cpu"),
                generator=torch.Generator().manual_seed(seed))
 

@@ -15,11 +15,14 @@ class Batch:
     `whole` is the batch that a micro-batch was cut from (itself if it was not cut): what is normalized over the
     batch, such as the total of class weights, reads it, so that accumulation changes nothing.
 
+    `features` is what the model's classifier was given, where an active trick reads it.
+
     Shapes:
         images: [B, D, H, W], normalized.
         labels: [B, K], int64.
         shares: [B, K], each row sums to 1.
         rows: [B], int64, row numbers in the training split.
+        features: [B, F].
     """
 
     images: Tensor
@@ -27,6 +30,7 @@ class Batch:
     shares: Tensor
     rows: Tensor
     parent: Batch | None = None
+    features: Tensor | None = None
 
     @classmethod
     def plain(cls, images: Tensor, labels: Tensor, rows: Tensor) -> Batch:

@@ -103,6 +103,19 @@ class Between:
         return f"{left} {self.low:g}{upper}"
 
 
+@dataclass(frozen=True)
+class Text:
+    """Any words; `what` says what they name."""
+
+    what: str
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str)
+
+    def __str__(self) -> str:
+        return self.what
+
+
 def at_least(low: float) -> Between:
     """Finite numbers not less than `low`."""
     return Between(low, math.inf)

@@ -1,12 +1,14 @@
-"""Run: what is known while training; Runtime: how the step is carried out."""
+"""Run: what is known while training; Runtime: how the step is carried out; Supply: what a run may ask for."""
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from .slots import Predict
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,22 @@ class Runtime:
 
 PLAIN = Runtime()
 
+
+@dataclass(frozen=True)
+class Supply:
+    """What a run may ask for beyond its data.
+
+    Args:
+        fresh: Builds the bundle's model anew, with other random weights; None repeats the weights of the start.
+        teacher: Finds a trained model by its address: a folder with a bundle and its weights, or a registry's name.
+    """
+
+    fresh: Callable[[], nn.Module] | None = None
+    teacher: Callable[[str], Predict] | None = None
+
+
+NOTHING = Supply()
+
 Probe = Callable[[Optimizer, list[float]], list[float]]
 
 
@@ -33,6 +51,7 @@ class Run:
 
     Args:
         model: The model being trained.
+        images: Images of the training split, [N, D, H, W], uint8.
         labels: Labels of the training split, [N], int64, on `device`.
         counts: Training images of each class, [C], float32, on `device`.
         mean: Mean of each channel in [0, 1], [D, 1, 1], on `device`.
@@ -45,10 +64,16 @@ class Run:
         generator: The only source of randomness for tricks, on `device`.
         probe: Train a few steps with the given optimizer at each of the given learning rates, return the losses,
             and leave everything as it was. Set by the trainer before optimizers are built.
+        optimizer: The optimizer, once it is built.
+        fresh: Build the model anew as it was before the first step, with other random weights.
+        teacher: Find a trained model by its address; it maps images as this run normalizes them to logits.
+        memory: What tricks note when their window opens and need until training ends; part of every checkpoint, never
+            exported. Keys begin with the trick's name and a dot.
         progress: Fraction of training done, in [0, 1]; moves with every step.
     """
 
     model: nn.Module
+    images: Tensor
     labels: Tensor
     counts: Tensor
     mean: Tensor
@@ -61,6 +86,10 @@ class Run:
     generator: torch.Generator
     runtime: Runtime = PLAIN
     probe: Probe | None = None
+    optimizer: Optimizer | None = None
+    fresh: Callable[[], nn.Module] | None = None
+    teacher: Callable[[str], Predict] | None = None
+    memory: dict[str, Tensor] = field(default_factory=dict)
     progress: float = 0.0
 
     @property
@@ -72,3 +101,13 @@ class Run:
     def steps(self) -> int:
         """Optimizer steps of the whole training run."""
         return max(1, round(self.epochs * self.steps_per_epoch))
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Return uint8 images as normalized float32."""
+        return (images.float() / 255 - self.mean) / self.std
+
+    def forget(self, weights: Iterable[nn.Parameter]) -> None:
+        """Drop what the optimizer remembers of these weights, such as momentum: they have been set anew."""
+        for weight in weights:
+            if self.optimizer is not None:
+                self.optimizer.state.pop(weight, None)

@@ -13,7 +13,7 @@ The training run, with every slot in its place::
             rows = SAMPLER(shuffle)(progress)
             for step in epoch:
                 optimizer.lr = lr * factor(progress)
-                images = normalize(AUGMENT(images[rows]))
+                images = normalize(AUGMENT(LOAD(rows)))
                 batch  = BATCH(images, labels)
                 loss   = GRADIENTS(forward, LOSS, backward)(batch)
                 optimizer.step(); averaged.update(model)
@@ -42,6 +42,7 @@ Schedule = Callable[[float], float]             # progress in [0, 1] -> factor o
 Average = AveragedModel | None                  # averaged weights
 Predict = Callable[[Tensor], Tensor]            # normalized images [B, D, H, W] -> logits [B, C]
 Order = Callable[[float], Tensor]               # progress in [0, 1] of the window -> rows of one epoch [N], int64
+Load = Callable[[Tensor], Tensor]               # rows [B] -> images in [0, 1], [B, D, H, W]
 Augment = Callable[[Tensor], Tensor]            # images in [0, 1], [B, D, H, W] -> the same
 Mix = Callable[[Batch], Batch]
 Loss = Callable[[Tensor, Batch], Tensor]        # logits [B, C], batch -> loss of each sample [B]
@@ -73,6 +74,7 @@ class Slot(Enum):
     AVERAGE = "average"
     PREDICT = "predict"
     SAMPLER = "sampler"
+    LOAD = "load"
     AUGMENT = "augment"
     BATCH = "batch"
     LOSS = "loss"
@@ -102,18 +104,19 @@ class Slot(Enum):
 
 SEATS: dict[Slot, tuple[Seat, ...]] = {
     Slot.RUNTIME: _seats("precision! memory compile!"),
-    Slot.MODEL: _seats("init! block norm! pool! neck! head! freeze!"),
+    Slot.MODEL: _seats("init! block norm! pool! neck! head!"),
     Slot.PARAMETERS: _seats("decay rate"),
     Slot.OPTIMIZER: _seats("base* wrap rate!"),
-    Slot.SCHEDULE: _seats("shape* warmup! floor!"),
+    Slot.SCHEDULE: _seats("shape* warmup! floor! restart!"),
     Slot.AVERAGE: _seats("average!"),
     Slot.PREDICT: _seats("adjust! views!"),
     Slot.SAMPLER: _seats("draw*"),
+    Slot.LOAD: _seats("synthesis!"),
     Slot.AUGMENT: _seats("crop! flip color policy! quality erase"),
     Slot.BATCH: _seats("resize! mix!"),
     # Class weights lie inside the target seat: with label smoothing they then weigh every smoothed label, as
     # torch.nn.functional.cross_entropy(weight=, label_smoothing=) does.
     Slot.LOSS: _seats("base* weight! target term floor!"),
-    Slot.GRADIENTS: _seats("perturb! shape clip!"),
+    Slot.GRADIENTS: _seats("freeze! perturb! shape clip!"),
 }
-PHASED = frozenset({Slot.SAMPLER, Slot.AUGMENT, Slot.BATCH, Slot.LOSS, Slot.GRADIENTS})
+PHASED = frozenset({Slot.SAMPLER, Slot.LOAD, Slot.AUGMENT, Slot.BATCH, Slot.LOSS, Slot.GRADIENTS})

@@ -8,13 +8,14 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from ..errors import BundleError
-from .domain import Choice, Parameter, Value, tunable
+from .domain import Choice, Parameter, Text, Value, tunable
 from .slots import Slot
 
 if TYPE_CHECKING:
     from .run import Run
 
-RESERVED = frozenset({"start", "stop", "always", "name", "seats", "needs", "brings", "refuses", "advice"})
+RESERVED = frozenset({"start", "stop", "always", "name", "seats", "needs", "brings", "refuses", "advice",
+                      "reads_features"})
 
 
 class Trait(Enum):
@@ -56,6 +57,7 @@ class Trick:
     brings: ClassVar[frozenset[Trait]] = frozenset()
     refuses: ClassVar[frozenset[Trait]] = frozenset()
     advice: ClassVar[tuple[Advice, ...]] = ()
+    reads_features: ClassVar[bool] = False      # whether its loss reads `batch.features`
     name: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
@@ -127,5 +129,5 @@ def _check_declaration(cls: type[Trick]) -> None:
             raise TypeError(f"{cls.__name__}.{field.name}: declare it with tunable() under a name not reserved")
         found = cls.problems({field.name: field.default})
         legal = field.metadata["parameter"].legal
-        if found or (isinstance(field.default, str) and not isinstance(legal, Choice)):
+        if found or (isinstance(field.default, str) and not isinstance(legal, (Choice, Text))):
             raise TypeError(f"{cls.__name__}: its own default is not legal: {found}")

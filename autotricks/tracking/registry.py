@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..errors import RunError
+
 LOADER = "autotricks.predictor"
 
 
@@ -45,3 +47,18 @@ def register(client: Any, run_id: str | None, name: str, files: Sequence[Path], 
         client.create_registered_model(name)
     model = client.create_model_version(name, info.model_uri, run_id, dict(tags), model_id=info.model_id)
     return str(model.version)
+
+
+def fetch(uri: str) -> Path:
+    """Return a folder with the bundle file and weights of a registered model, `models:/NAME@ALIAS`.
+
+    Raises:
+        RunError: When the registry has no such model or cannot be reached.
+    """
+    import mlflow
+
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)) / "data" / "bundle"
+    except (mlflow.MlflowException, OSError) as error:
+        raise RunError(f"{uri}: the registry at {mlflow.get_registry_uri()} does not give it: "
+                       f"{str(error).splitlines()[0]} Set MLFLOW_TRACKING_URI to the registry's address.") from None

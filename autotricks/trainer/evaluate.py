@@ -23,13 +23,8 @@ def evaluate(predict: Predict, split: Split, run: Run) -> Tensor:
         run: Class counts, mean and deviation.
     """
     with torch.inference_mode():
-        logits = torch.cat([predict(normalize(images, run)) for images in split.images.split(CHUNK)])
+        logits = torch.cat([predict(run.normalize(images)) for images in split.images.split(CHUNK)])
         return figures(logits.float(), split.labels, run.counts)
-
-
-def normalize(images: Tensor, run: Run) -> Tensor:
-    """Return uint8 images as normalized float32."""
-    return (images.float() / 255 - run.mean) / run.std
 
 
 def names(counts: Tensor, labels: Tensor) -> list[str]:

@@ -12,7 +12,7 @@ from ..core.batch import Batch
 from ..core.bundle import Use, Window
 from ..core.plan import Phase, seated
 from ..core.run import Run
-from ..core.slots import Augment, Build, Gradients, Groups, Loss, Mix, Order, Slot
+from ..core.slots import Augment, Build, Gradients, Groups, Load, Loss, Mix, Order, Slot
 from .step import backward
 
 Wrapped = TypeVar("Wrapped")
@@ -20,9 +20,10 @@ Wrapped = TypeVar("Wrapped")
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What a phase calls: rows of an epoch, images, batch, gradients."""
+    """What a phase calls: rows of an epoch, images, images augmented, batch, gradients."""
 
     order: Order
+    load: Load
     augment: Augment
     mix: Mix
     gradients: Gradients
@@ -38,9 +39,12 @@ def fold(uses: Iterable[Use], slot: Slot, inner: Wrapped, run: Run) -> Wrapped:
 def pipeline(phase: Phase, run: Run) -> Pipeline:
     """Build the callables of a phase."""
     loss: Loss = fold(phase.uses, Slot.LOSS, _no_loss, run)
-    gradients: Gradients = backward(loss, run)
+    features = any(use.trick.reads_features for use in phase.uses)
+    gradients: Gradients = backward(loss, run, features)
+    load: Load = _load(run)
     return Pipeline(
         order=_order(phase, run),
+        load=fold(phase.uses, Slot.LOAD, load, run),
         augment=fold(phase.uses, Slot.AUGMENT, _same_images, run),
         mix=fold(phase.uses, Slot.BATCH, _same_batch, run),
         gradients=fold(phase.uses, Slot.GRADIENTS, gradients, run))
@@ -65,6 +69,10 @@ def _no_order(progress: float) -> Tensor:
 
 def _no_loss(logits: Tensor, batch: Batch) -> Tensor:
     raise AssertionError("no trick takes loss.base")
+
+
+def _load(run: Run) -> Load:
+    return lambda rows: run.images[rows].float() / 255
 
 
 def _same_images(images: Tensor) -> Tensor:

@@ -1,32 +1,54 @@
 """Forward, loss, backward: the innermost `gradients`."""
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from operator import add
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..core.anatomy import classifier
 from ..core.batch import Batch
 from ..core.run import Run
 from ..core.slots import Gradients, Loss
 
 
-def backward(loss: Loss, run: Run) -> Gradients:
+def backward(loss: Loss, run: Run, features: bool = False) -> Gradients:
     """Return what leaves the gradient of the batch's mean loss in `.grad`, over micro-batches where memory asks.
 
     The loss of every micro-batch is divided by the length of the whole batch, so the sum of gradients does not
     depend on how it was cut (batch normalization still sees one micro-batch at a time).
+
+    Args:
+        loss: Loss of each sample.
+        run: Holds the model.
+        features: Whether the loss reads `batch.features`.
     """
     model, parameters = run.model, list(run.model.parameters())
+    head = model.get_submodule(classifier(model, run.classes)) if features else None
 
     def gradients(batch: Batch) -> Tensor:
         for parameter in parameters:
             parameter.grad = None
         values = []
         for piece in batch.split(run.runtime.micro_batches):
-            value = loss(model(piece.images), piece).sum() / len(batch)
+            logits, piece = _forward(model, head, piece)
+            value = loss(logits, piece).sum() / len(batch)
             value.backward()
             values.append(value.detach())
         return reduce(add, values)
 
     return gradients
+
+
+def _forward(model: nn.Module, head: nn.Module | None, batch: Batch) -> tuple[Tensor, Batch]:
+    """Return logits, and the batch with what went into `head` if there is one."""
+    if head is None:
+        return model(batch.images), batch
+    given: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
+    try:
+        logits = model(batch.images)
+    finally:
+        hook.remove()
+    return logits, replace(batch, features=given[-1])

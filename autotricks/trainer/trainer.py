@@ -15,7 +15,7 @@ from ..core.batch import Batch
 from ..core.dataset import Dataset
 from ..core.plan import Phase, Plan, seated
 from ..core.report import End, Metrics
-from ..core.run import PLAIN, Run, Runtime
+from ..core.run import NOTHING, PLAIN, Run, Runtime, Supply
 from ..core.slots import Average, Predict, Schedule, Slot
 from .evaluate import evaluate, names
 from .pipeline import Pipeline, fold, optimizer, pipeline
@@ -32,6 +32,7 @@ class Trainer:
         dataset: Training and validation split; the test split is never touched.
         device: Where to train.
         runtime: How to carry out a step.
+        supply: What tricks may ask for beyond data and model.
 
     Attributes:
         end: Why training ended; None while it goes on.
@@ -41,23 +42,23 @@ class Trainer:
     """
 
     def __init__(self, plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device | str = "cpu",
-                 runtime: Runtime = PLAIN):
+                 runtime: Runtime = PLAIN, supply: Supply = NOTHING):
         self.plan, self.dataset = plan, dataset.to(device)
         self.end: End | None = None
         self.epoch, self.extra_steps = 0, 0
         self.history: list[Metrics] = []
         self._phase: Phase | None = None
+        self._pipeline: Pipeline
         self._unread = torch.empty(0, dtype=torch.int64, device=device)
-        self.run = _run(plan, model.to(device), self.dataset, torch.device(device), runtime)
-        self.run.model = fold(plan.once, Slot.MODEL, self.run.model, self.run)
+        self.run = _run(plan, model, self.dataset, torch.device(device), runtime)
+        self.run.teacher, self.run.probe = supply.teacher, self._probe
+        self.run.fresh = (lambda build=supply.fresh: self._tricked(build())) if supply.fresh else None
         self.run.runtime = fold(plan.once, Slot.RUNTIME, runtime, self.run)
-        if self.run.runtime.channels_last:
-            self.run.model.to(memory_format=torch.channels_last)
+        self.run.model = self._tricked(model)
         self._edges = [round(phase.stop * self.run.steps) for phase in plan.phases]
-        self._pipeline: Pipeline = pipeline(plan.phases[0], self.run)
-        self.run.probe = self._probe
-        groups = [{"params": [weight for weight in self.run.model.parameters() if weight.requires_grad]}]
+        groups = [{"params": list(self.run.model.parameters())}]
         self.optimizer: Optimizer = optimizer(plan.once, groups, self.run)
+        self.run.optimizer = self.optimizer
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.factor: Schedule = fold(plan.once, Slot.SCHEDULE, _constant, self.run)
         self.average: Average = fold(plan.once, Slot.AVERAGE, None, self.run)
@@ -90,6 +91,7 @@ class Trainer:
                 "frozen": [name for name, weight in self.run.model.named_parameters() if not weight.requires_grad],
                 "model": self.run.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                 "average": self.average.state_dict() if self.average is not None else None,
+                "memory": dict(self.run.memory),
                 "generator": self.run.generator.get_state(), "torch": torch.get_rng_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -104,6 +106,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        self.run.memory = {name: value.to(self.run.device) for name, value in state["memory"].items()}
         self.run.generator.set_state(state["generator"])
         torch.set_rng_state(state["torch"])
         last = self.epoch * self.run.steps_per_epoch - 1
@@ -119,6 +122,11 @@ class Trainer:
         self.run.model.train()
         known = names(self.run.counts, self.dataset.validation.labels)
         return {f"val/{name}": value for name, value in zip(known, values, strict=True)}
+
+    def _tricked(self, model: nn.Module) -> nn.Module:
+        """Return a model with the tricks of its slot, on the device and laid out in memory as the runtime says."""
+        model = fold(self.plan.once, Slot.MODEL, model.to(self.run.device), self.run)
+        return model.to(memory_format=torch.channels_last) if self.run.runtime.channels_last else model
 
     def _train_epoch(self) -> Metrics:
         """Train one epoch and read its figures: the only time the device is waited for."""
@@ -172,9 +180,8 @@ class Trainer:
 
     def _set_rate(self, step: int) -> None:
         self.run.progress = step / self.run.steps
-        factor = self.factor(self.run.progress)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
+            group["lr"] = rate * self.factor(self.run.progress)
 
     def _step(self, rows: Tensor) -> Tensor:
         loss = self._gradients(self._batch(rows))
@@ -184,7 +191,7 @@ class Trainer:
         return loss
 
     def _batch(self, rows: Tensor) -> Batch:
-        images = self._pipeline.augment(self.dataset.train.images[rows].float() / 255)
+        images = self._pipeline.augment(self._pipeline.load(rows))
         images = (images - self.run.mean) / self.run.std
         if self.run.runtime.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -205,6 +212,7 @@ class Trainer:
 
     def _probe(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
         """Train one step at each rate, from here and with the tricks of the first phase; then undo it all."""
+        self._enter(self.plan.phases[0])
         model, steps = copy.deepcopy(self.run.model.state_dict()), copy.deepcopy(optimizer.state_dict())
         generator, chance = self.run.generator.get_state(), torch.get_rng_state()
         largest = max(group["lr"] for group in optimizer.param_groups)
@@ -223,8 +231,7 @@ class Trainer:
         self.run.generator.set_state(generator)
         torch.set_rng_state(chance)
         self._unread = self._unread[:0]
-        result: list[float] = torch.stack(losses).tolist()
-        return result
+        return torch.stack(losses).tolist()
 
 
 def _constant(progress: float) -> float:
@@ -233,10 +240,9 @@ def _constant(progress: float) -> float:
 
 def _run(plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device, runtime: Runtime) -> Run:
     """Gather what is known before the first step."""
-    bundle, train = plan.bundle, dataset.train
-    size = min(bundle.batch_size, len(train))
+    bundle, train, size = plan.bundle, dataset.train, min(plan.bundle.batch_size, len(dataset.train))
     return Run(
-        model=model, labels=train.labels, counts=dataset.counts.float().to(device),
+        model=model, images=train.images, labels=train.labels, counts=dataset.counts.float().to(device),
         mean=torch.tensor(dataset.mean, device=device).view(-1, 1, 1),
         std=torch.tensor(dataset.std, device=device).view(-1, 1, 1),
         image_shape=tuple(train.images.shape[1:]),  # type: ignore[arg-type]

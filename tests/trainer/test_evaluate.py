@@ -7,7 +7,7 @@ from sklearn import metrics
 from torch import nn
 
 from autotricks.core.dataset import Split
-from autotricks.trainer.evaluate import CHUNK, calibration_error, evaluate, figures, groups, names, normalize
+from autotricks.trainer.evaluate import CHUNK, calibration_error, evaluate, figures, groups, names
 from tests.conftest import make_run
 
 COUNTS = torch.tensor([400.0, 101.0, 100.0, 20.0, 19.0, 3.0])  # many, many, medium, medium, few, few
@@ -97,7 +97,7 @@ def test_certain_and_right_is_calibrated():
 def test_images_are_normalized_channel_by_channel():
     run = replace(make_run(), mean=torch.tensor([0.5, 0.2]).view(-1, 1, 1), std=torch.tensor([0.5, 0.1]).view(-1, 1, 1))
     images = torch.tensor([255, 51], dtype=torch.uint8).view(1, 2, 1, 1)
-    assert normalize(images, run).flatten().tolist() == pytest.approx([1.0, 0.0], abs=1e-6)
+    assert run.normalize(images).flatten().tolist() == pytest.approx([1.0, 0.0], abs=1e-6)
 
 
 def test_a_split_larger_than_a_chunk_is_evaluated_whole():

@@ -5,7 +5,6 @@ from torch import nn
 from autotricks.core.bundle import Bundle, Use
 from autotricks.core.plan import advice
 from autotricks.errors import BundleError
-from autotricks.trainer.evaluate import normalize
 from autotricks.trial import prepare
 from autotricks.tricks.average.ema import Ema
 from autotricks.tricks.loss.balanced_softmax import BalancedSoftmax
@@ -73,7 +72,7 @@ def test_trains_as_without_it_and_is_evaluated_with_it(other):
     assert all(torch.equal(weights[name], weight) for name, weight in ours.evaluated.named_parameters())
     assert before["train/loss"] == after["train/loss"] and before["val/loss"] != after["val/loss"]
     with torch.inference_mode():
-        logits = plain.evaluated.eval()(normalize(data.validation.images, plain.run))
+        logits = plain.evaluated.eval()(plain.run.normalize(data.validation.images))
     log_prior = (data.counts / data.counts.sum()).log()
     hits = (logits - log_prior).argmax(1) == data.validation.labels
     assert after["val/accuracy"] == pytest.approx(float(hits.float().mean()), abs=1e-6)

@@ -4,11 +4,11 @@ from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
 from autotricks.core.trick import Trait
-from autotricks.errors import BundleError, ModelError
+from autotricks.errors import BundleError
 from autotricks.models import build
 from autotricks.trial import prepare
 from autotricks.tricks.average.ema import Ema
-from autotricks.tricks.predict.tau_normalization import TauNormalization, classifier, shortened
+from autotricks.tricks.predict.tau_normalization import TauNormalization, shortened
 from tests.conftest import make_run
 
 
@@ -44,21 +44,11 @@ def test_leaves_the_model_alone():
 
 
 def test_a_frequent_class_with_a_long_vector_loses_its_lead():
-    model = nn.Linear(2, 2, bias=False)
-    model.weight.data = torch.tensor([[10., 0.], [0., 1.]])
+    model = nn.Sequential(nn.Linear(2, 2, bias=False))
+    model[0].weight.data = torch.tensor([[10., 0.], [0., 1.]])
     run, image = make_run(counts=(9, 1)), torch.tensor([[1., 2.]])
     assert model(image).tolist() == [[10.0, 2.0]]
     assert TauNormalization(tau=1.0).predict(model, run)(image).tolist() == [[1.0, 2.0]]
-
-
-def test_finds_the_classifier():
-    assert classifier(build("resnet8", 10, 3), 10) == "head"
-    assert classifier(build("timm:resnet18", 10, 3), 10) == "fc"
-    assert classifier(build("torchvision:mobilenet_v2", 10, 3), 10) == "classifier.1"
-    assert classifier(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3)), 3) == "1"
-    assert classifier(nn.Linear(4, 3), 3) == ""
-    with pytest.raises(ModelError, match=r"tau_normalization: Sequential has no linear layer with 4 outputs"):
-        classifier(make_run().model, 4)
 
 
 def test_evaluates_the_average_with_its_own_classifier(dataset):

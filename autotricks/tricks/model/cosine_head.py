@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...core.anatomy import classifier
 from ...core.domain import Above, Float, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
@@ -35,23 +36,6 @@ class _Cosine(nn.Module):
         return self.cosine_scale * cosines(features, self.weight)
 
 
-def linear_head(model: nn.Module, classes: int) -> str:
-    """Return the name of the linear layer that gives the logits: the model's own word for it, else its last layer.
-
-    Raises:
-        ModelError: When it is not linear or does not give one logit for each class.
-    """
-    ask = getattr(model, "get_classifier", None)
-    said = ask() if ask else None
-    named = [(name, module) for name, module in model.named_modules() if module is said or (
-        ask is None and isinstance(module, nn.Linear))]
-    name, head = named[-1] if named else ("", said)
-    if not name or not isinstance(head, nn.Linear) or head.out_features != classes:
-        raise ModelError(f"cosine_head: {type(model).__name__} has the head {name or 'of'} {head}; it must be one "
-                         f"torch.nn.Linear with {classes} outputs inside it. Take another model or drop cosine_head.")
-    return name
-
-
 class CosineHead(Trick):
     """Replace the model's last linear layer by `scale` times the cosine between features and class weights.
 
@@ -73,8 +57,12 @@ class CosineHead(Trick):
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with its head replaced, on the device and in the precision of the old one."""
-        name = linear_head(inner, run.classes)
-        old = inner.get_submodule(name).weight
-        drawn = torch.randn(old.shape, generator=run.generator, device=run.device).to(old)  # type: ignore[arg-type]
+        name = classifier(inner, run.classes)
+        head = inner.get_submodule(name)
+        if not isinstance(head, nn.Linear):
+            raise ModelError(f"cosine_head: {type(inner).__name__} has the head {name}, {head}; it must be a "
+                             "torch.nn.Linear. Take another model or drop cosine_head.")
+        old = head.weight
+        drawn = torch.randn(old.shape, generator=run.generator, device=run.device).to(old)
         inner.set_submodule(name, _Cosine(F.normalize(drawn, dim=1), self.scale))
         return inner

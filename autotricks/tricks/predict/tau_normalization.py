@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ...core.anatomy import classifier
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Predict, Slot
 from ...core.trick import Trait, Trick
-from ...errors import ModelError
 
 
 def shortened(weight: Tensor, tau: float) -> Tensor:
@@ -21,20 +21,6 @@ def shortened(weight: Tensor, tau: float) -> Tensor:
     """
     lengths: Tensor = torch.linalg.vector_norm(weight, dim=1, keepdim=True)
     return weight / lengths.clamp(min=1e-12).pow(tau)
-
-
-def classifier(model: nn.Module, classes: int) -> str:
-    """Return the name of the model's last linear layer of `classes` outputs.
-
-    Raises:
-        ModelError: When there is none.
-    """
-    names: list[str] = [name for name, module in model.named_modules()
-                        if isinstance(module, nn.Linear) and module.out_features == classes]
-    if not names:
-        raise ModelError(f"tau_normalization: {type(model).__name__} has no linear layer with {classes} outputs, one "
-                         "for each class; the classifier must be one. Drop tau_normalization or take another model.")
-    return names[-1]
 
 
 class TauNormalization(Trick):
@@ -58,8 +44,7 @@ class TauNormalization(Trick):
         """Return the model's logits with a rescaled classifier; the model itself is not changed."""
         if not isinstance(inner, nn.Module):
             raise TypeError("predict.adjust is the innermost seat of predict: it wraps the model")
-        model, layer = inner, classifier(inner, run.classes)
-        name = f"{layer}.weight" if layer else "weight"
+        model, name = inner, f"{classifier(inner, run.classes)}.weight"
 
         def evened(images: Tensor) -> Tensor:
             weight = shortened(model.get_parameter(name), self.tau)

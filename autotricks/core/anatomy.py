@@ -1,0 +1,61 @@
+"""Where things are inside a model: its classifier and its last feature maps."""
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ..errors import ModelError
+
+
+def classifier(model: nn.Module, classes: int) -> str:
+    """Return the name of the module that maps features to logits: the model's own word for it, else its last one.
+
+    Args:
+        model: May say which module it is with timm's `get_classifier`.
+        classes: Rows that its weight must have.
+
+    Raises:
+        ModelError: When there is none inside the model.
+    """
+    ask = getattr(model, "get_classifier", None)
+    said = ask() if ask else None
+    found = [name for name, module in model.named_modules()
+             if name and (module is said or ask is None) and _rows(module) == classes]
+    if not found:
+        raise ModelError(f"{type(model).__name__} has no layer inside it that maps features to one logit for each of "
+                         f"{classes} classes" + (f"; it says that its classifier is {said}." if ask else ".")
+                         + " Take another model, or drop the tricks of the classifier.")
+    return found[-1]
+
+
+def _rows(module: nn.Module) -> int:
+    weight = getattr(module, "weight", None)
+    return len(weight) if isinstance(weight, Tensor) and weight.ndim == 2 else 0
+
+
+def feature_maps(model: nn.Module, images: Tensor) -> Tensor:
+    """Return the last feature maps before they are averaged over the image, [B, F, h, w].
+
+    Shapes:
+        images: [B, D, H, W], normalized.
+
+    Raises:
+        ModelError: When the model has neither `forward_features` nor a global average pooling.
+    """
+    ask = getattr(model, "forward_features", None)
+    maps = ask(images) if ask else _pooled(model, images)
+    if not isinstance(maps, Tensor) or maps.ndim != 4:
+        raise ModelError(f"{type(model).__name__} has no feature maps that are averaged over the image: it needs "
+                         "forward_features, which returns [B, F, h, w], or torch.nn.AdaptiveAvgPool2d. Take a "
+                         "convolutional network.")
+    return maps
+
+
+def _pooled(model: nn.Module, images: Tensor) -> Tensor | None:
+    """Return what goes into the model's last pooling."""
+    pools = [module for module in model.modules() if isinstance(module, nn.AdaptiveAvgPool2d)]
+    given: list[Tensor] = []
+    hooks = [pools[-1].register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))] if pools else []
+    model(images)
+    for hook in hooks:
+        hook.remove()
+    return given[-1] if given else None
