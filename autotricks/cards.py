@@ -48,9 +48,10 @@ def trick(name: str, as_json: bool) -> None:
         unit = f"  ({about.unit})" if about.unit else ""
         print(f"  {parameter:<{width}} default {kind.defaults()[parameter]!s:<8} search {about.search}; "
               f"legal {about.legal}{unit}")
+    window = "may have a window (start, stop)" + (f", which opens at {kind.opens:g} unless told" if kind.opens else "")
     for slot, seat in kind.seats.items():
         print(f"\nSeat: {slot.value}.{seat}, {'one trick at a time' if slot.seat(seat).single else 'shared'}; "
-              f"{'may have a window (start, stop)' if slot.phased else 'for the whole training'}.")
+              f"{window if slot.phased else 'for the whole training'}.")
     for word, traits in (("Needs", kind.needs), ("Brings", kind.brings), ("Refuses", kind.refuses)):
         if traits:
             print(f"{word}: {', '.join(sorted(trait.name.lower().replace('_', ' ') for trait in traits))}.")

@@ -77,7 +77,7 @@ def make(name: str, values: Mapping[str, Any]) -> Use:
     if found:
         raise BundleError(found)
     typed = {key: type(trick.defaults()[key])(value) for key, value in given.items()}
-    return Use(trick(**typed), Window(float(values.get("start", 0.0)), float(values.get("stop", 1.0))))
+    return Use(trick(**typed), Window(float(values.get("start", trick.opens)), float(values.get("stop", 1.0))))
 
 
 def bundle_from(document: Mapping[str, Any]) -> Bundle:

@@ -122,14 +122,15 @@ def _found(address: str, trust: bool, device: str) -> Predictor:
 
         return Predictor(fetch(address), trust, device)
     path = Path(address).expanduser()
-    return Predictor(path if path.is_dir() else path.parent, trust, device)
+    return Predictor(path.parent if path.suffix in (".yaml", ".yml") else path, trust, device)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_bytes())
     except (OSError, yaml.YAMLError) as error:
-        raise RunError(f"{path}: cannot be read: {str(error).splitlines()[0]}.") from None
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise RunError(f"{path}: cannot be read: {why}.") from None
     wanted = ("model", "tricks", "training", "classes", "images", "result")
     if not isinstance(document, dict) or not document.keys() >= set(wanted):
         raise RunError(f"{path}: not a trained bundle; a search or 'autotricks train' writes {', '.join(wanted)}.")

@@ -41,18 +41,28 @@ class Window:
         return f"{self.start:.0%} to {self.stop:.0%}"
 
 
+def window_of(trick: type[Trick], values: Mapping[str, Any]) -> Window:
+    """Return the window that `start` and `stop` among the values say, else the trick's own; at least an empty one."""
+    start = float(values.get("start", trick.opens))
+    return Window(start, max(start, float(values.get("stop", 1.0))))
+
+
 @dataclass(frozen=True)
 class Use:
-    """A trick and its window."""
+    """A trick and its window; without one it is active from where the trick `opens` to the end."""
 
     trick: Trick
-    window: Window = Window()
+    window: Window = None  # type: ignore[assignment]  # never None once it is made
+
+    def __post_init__(self) -> None:
+        if self.window is None:
+            object.__setattr__(self, "window", window_of(type(self.trick), {}))
 
     def document(self) -> dict[str, Any]:
-        """Return the parameters, and the window's edges where they are not those of the whole training."""
-        edges = {"start": self.window.start} if self.window.start > 0 else {}
-        if self.window.stop < 1:
-            edges["stop"] = self.window.stop
+        """Return the parameters, and the window's edges where they are not what they would be unsaid."""
+        unsaid = window_of(type(self.trick), {})
+        edges = {name: getattr(self.window, name) for name in ("start", "stop")
+                 if getattr(self.window, name) != getattr(unsaid, name)}
         return {**self.trick.values(), **edges}
 
     def __str__(self) -> str:

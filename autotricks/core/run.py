@@ -1,14 +1,14 @@
 """Run: what is known while training; Runtime: how the step is carried out; Supply: what a run may ask for."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .slots import Predict
+from .slots import Average, Predict
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Run:
         probe: Train a few steps with the given optimizer at each of the given learning rates, return the losses,
             and leave everything as it was. Set by the trainer before optimizers are built.
         optimizer: The optimizer, once it is built.
+        average: The averaged weights, once they are there.
         fresh: Build the model anew as it was before the first step, with other random weights.
         teacher: Find a trained model by its address; it maps images as this run normalizes them to logits.
         memory: What tricks note when their window opens and need until training ends; part of every checkpoint, never
@@ -87,6 +88,7 @@ class Run:
     runtime: Runtime = PLAIN
     probe: Probe | None = None
     optimizer: Optimizer | None = None
+    average: Average = None
     fresh: Callable[[], nn.Module] | None = None
     teacher: Callable[[str], Predict] | None = None
     memory: dict[str, Tensor] = field(default_factory=dict)
@@ -106,8 +108,13 @@ class Run:
         """Return uint8 images as normalized float32."""
         return (images.float() / 255 - self.mean) / self.std
 
-    def forget(self, weights: Iterable[nn.Parameter]) -> None:
-        """Drop what the optimizer remembers of these weights, such as momentum: they have been set anew."""
-        for weight in weights:
-            if self.optimizer is not None:
+    @torch.no_grad()
+    def renew(self, state: Mapping[str, Tensor]) -> None:
+        """Set weights and buffers of the model by name; its average follows, and the optimizer forgets them."""
+        for model in (self.model, *([self.average.module] if self.average is not None else [])):
+            own = model.state_dict()
+            for name, value in state.items():
+                own[name].copy_(value)
+        for name, weight in self.model.named_parameters():
+            if name in state and self.optimizer is not None:
                 self.optimizer.state.pop(weight, None)

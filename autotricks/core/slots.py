@@ -116,7 +116,7 @@ SEATS: dict[Slot, tuple[Seat, ...]] = {
     Slot.BATCH: _seats("resize! mix!"),
     # Class weights lie inside the target seat: with label smoothing they then weigh every smoothed label, as
     # torch.nn.functional.cross_entropy(weight=, label_smoothing=) does.
-    Slot.LOSS: _seats("base* weight! target term floor!"),
+    Slot.LOSS: _seats("base* weight! target teacher! term floor!"),
     Slot.GRADIENTS: _seats("freeze! perturb! shape clip!"),
 }
 PHASED = frozenset({Slot.SAMPLER, Slot.LOAD, Slot.AUGMENT, Slot.BATCH, Slot.LOSS, Slot.GRADIENTS})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .run import Run
 
 RESERVED = frozenset({"start", "stop", "always", "name", "seats", "needs", "brings", "refuses", "advice",
-                      "reads_features"})
+                      "opens", "reads_features"})
 
 
 class Trait(Enum):
@@ -26,7 +26,9 @@ class Trait(Enum):
     REWEIGHTS = auto()       # the loss weighs classes differently
     RESAMPLES = auto()       # classes are drawn at another rate than they occur
     REMOVES_PRIOR = auto()   # the loss already corrects for class frequencies
+    SMOOTHS_LABELS = auto()
     MIXES_LABELS = auto()
+    MIXES_HIDDEN = auto()    # mixes between layers: what the model sees is not what the batch holds
     SETS_RATE = auto()       # the learning rate is found or fixed, whatever the optimizer says
     CYCLES_RATE = auto()     # the schedule brings its own warm-up
 
@@ -57,6 +59,7 @@ class Trick:
     brings: ClassVar[frozenset[Trait]] = frozenset()
     refuses: ClassVar[frozenset[Trait]] = frozenset()
     advice: ClassVar[tuple[Advice, ...]] = ()
+    opens: ClassVar[float] = 0.0                # where its window opens unless told: > 0 for what needs a first stage
     reads_features: ClassVar[bool] = False      # whether its loss reads `batch.features`
     name: ClassVar[str] = ""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from ..catalog import DEFAULTS
-from ..core.bundle import Bundle, Use, Window
+from ..core.bundle import Bundle, Use, Window, window_of
 from ..core.domain import Choice, Domain, Float, Int, Value
 from ..core.plan import advice, problems
 from ..core.slots import Slot
@@ -43,7 +43,7 @@ class Entry:
 
     def widest(self) -> Use:
         """Return the trick at its defaults in the widest window that it may get."""
-        start = self._edge("start", 0.0, min)
+        start = self._edge("start", self.trick.opens, min)
         return Use(self.trick(), Window(start, max(start, self._edge("stop", 1.0, max))))
 
     def default(self) -> Use:
@@ -57,10 +57,9 @@ class Entry:
 
     def use(self, values: Mapping[str, Value]) -> Use:
         """Return the trick with these values; a window that stops before it starts is empty."""
-        start, stop = float(values.get("start", 0.0)), float(values.get("stop", 1.0))
         parameters = {name: type(default)(values[name]) for name, default in self.trick.defaults().items()
                       if name in values}
-        return Use(self.trick(**parameters), Window(start, max(start, stop)))
+        return Use(self.trick(**parameters), window_of(self.trick, values))
 
     def _edge(self, name: str, otherwise: float, best: Callable[[list[float]], float]) -> float:
         domain = self.domains.get(name)

@@ -16,7 +16,7 @@ from ..core.dataset import Dataset
 from ..core.plan import Phase, Plan, seated
 from ..core.report import End, Metrics
 from ..core.run import NOTHING, PLAIN, Run, Runtime, Supply
-from ..core.slots import Average, Predict, Schedule, Slot
+from ..core.slots import Predict, Schedule, Slot
 from .evaluate import evaluate, names
 from .pipeline import Pipeline, fold, optimizer, pipeline
 
@@ -61,7 +61,7 @@ class Trainer:
         self.run.optimizer = self.optimizer
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.factor: Schedule = fold(plan.once, Slot.SCHEDULE, _constant, self.run)
-        self.average: Average = fold(plan.once, Slot.AVERAGE, None, self.run)
+        self.average = self.run.average = fold(plan.once, Slot.AVERAGE, None, self.run)
 
     def epochs(self) -> Iterator[Metrics]:
         """Train to the end, yielding the metrics of each epoch; stop where training diverges."""

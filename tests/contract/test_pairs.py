@@ -9,6 +9,7 @@ from torch import nn
 from autotricks.catalog import catalog, plan_of
 from autotricks.core.bundle import Bundle, Use
 from autotricks.core.plan import problems
+from autotricks.core.run import Supply
 from autotricks.trainer import Trainer
 from tests.conftest import make_dataset
 
@@ -56,7 +57,8 @@ def fault(pair, model=Tiny):
     """Train one step with the pair; return what is wrong, or nothing."""
     torch.manual_seed(0)
     try:
-        trainer = Trainer(plan_of(Bundle(uses(pair), epochs=1, batch_size=16)), model(), images())
+        trainer = Trainer(plan_of(Bundle(uses(pair), epochs=1, batch_size=16)), model(), images(),
+                          supply=Supply(fresh=model))
         metrics = next(trainer.epochs())
     except Exception as error:
         return f"{' + '.join(pair)}: {type(error).__name__}: {error}"

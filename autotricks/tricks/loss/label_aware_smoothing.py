@@ -10,7 +10,7 @@ from ...core.batch import Batch
 from ...core.domain import Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Trick
+from ...core.trick import Trait, Trick
 
 SHAPES = ("concave", "linear", "convex")
 
@@ -62,6 +62,7 @@ class LabelAwareSmoothing(Trick):
     """
 
     seats = {Slot.LOSS: "target"}
+    brings = frozenset({Trait.SMOOTHS_LABELS})
     head: float = tunable(0.4, search=Float(0.1, 0.5), legal=Between(0, 1, without=(1,)),
                           unit="share of the target in the most frequent class")
     tail: float = tunable(0.1, search=Float(0.0, 0.2), legal=Between(0, 1, without=(1,)),

@@ -8,7 +8,7 @@ from ...core.batch import Batch
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Trick
+from ...core.trick import Trait, Trick
 
 
 def smoothed(batch: Batch, classes: int, epsilon: float) -> Batch:
@@ -35,6 +35,7 @@ class LabelSmoothing(Trick):
     """
 
     seats = {Slot.LOSS: "target"}
+    brings = frozenset({Trait.SMOOTHS_LABELS})
     epsilon: float = tunable(0.1, search=Float(0.0, 0.2), legal=Between(0, 1, without=(1,)), unit="share of the target")
 
     def loss(self, inner: Loss, run: Run) -> Loss:
