@@ -5,9 +5,12 @@ import inspect
 import os
 import platform
 import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from .catalog import catalog, find
 from .core.report import Metrics, Reporter, Verdict
@@ -15,6 +18,9 @@ from .core.slots import Slot
 from .core.trick import Trick
 from .screen import clock, to_json
 from .space.load import LoadedBundle
+
+if TYPE_CHECKING:
+    from .replicate import Replication, Row
 
 NEEDED = {"torch": "2.10", "torchvision": "0.25", "timm": "1.0", "ray": "2.60", "optuna": "5.0", "mlflow": "3.17",
           "pytorch-optimizer": "4.1", "safetensors": "0.5", "pydantic": "2.10", "pyyaml": "6.0", "scikit-learn": "1.5"}
@@ -99,6 +105,37 @@ def trained(result: Any, loaded: LoadedBundle, out: Path, as_json: bool) -> None
     if now is not None and before is not None:
         same = "the same" if now == before else f"it differs by {now - before:+.4f}"
         print(f"{metric} {now:.6f}; the search had measured {before:.6f}: {same}.")
+
+
+def training(as_json: bool) -> Callable[[str, dict[str, Any], int, int], None]:
+    """Return what prints one line for each training of a replication."""
+    def told(name: str, figures: dict[str, Any], done: int, total: int) -> None:
+        if not as_json:
+            print(f"[{done}/{total}] {name}: error {figures['errors'][-1]:.2f} %, best {min(figures['errors']):.2f} %, "
+                  f"{clock(figures['seconds'])}", flush=True)
+    return told
+
+
+def replicated(rows: Sequence[Row], asked: Replication, as_json: bool) -> None:
+    """Print published against obtained test errors, and how well their orders agree."""
+    from scipy.stats import spearmanr
+
+    obtained = [fmean(row.best) for row in rows]
+    rank = float(spearmanr([row.published for row in rows], obtained).statistic) if len(rows) > 1 else float("nan")
+    if as_json:
+        to_json({"setting": asked.setting, "model": asked.model, "rank_correlation": rank,
+                 "rows": [asdict(row) for row in rows]})
+        return
+    print(f"\nTest error in percent, {asked.setting}, {asked.seeds} seed{'s' * (asked.seeds > 1)}; +- is the standard "
+          "deviation over seeds.")
+    print(f"{'bundle':<38} {'published':>9} {'best epoch':>16} {'difference':>10} {'last epoch':>16}  epochs")
+    for row, best in zip(rows, obtained):
+        print(f"{row.name:<38} {row.published:>9.2f} {best:>8.2f} +-{row.spread(row.best):>5.2f} "
+              f"{best - row.published:>+10.2f} {fmean(row.last):>8.2f} +-{row.spread(row.last):>5.2f}  "
+              f"{row.epochs} of {row.published_epochs}")
+    print(f"\nOrder of the rows: rank correlation {rank:.2f} (Spearman).")
+    if asked.model or asked.epochs:
+        print("Not the published setting: compare the order, not the values.")
 
 
 def doctor(as_json: bool) -> bool:

@@ -108,6 +108,32 @@ def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as cham
 
 
 @app.command()
+def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Published bundles.")],
+              data: Annotated[str, typer.Option(help="Data source, such as npz:cifar10.npz.")],
+              setting: Annotated[str, typer.Option(help="Column of the published figures.")] = "cifar10_lt_100",
+              only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="This bundle; may be repeated.")
+                              ] = None,
+              seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 1,
+              epochs: Annotated[int | None, typer.Option(min=1, help="In place of 200; others in proportion.")] = None,
+              model: Annotated[str, typer.Option(help="In place of the published model.")] = "",
+              device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+              parallel: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
+              out: Annotated[Path, typer.Option(help="Figures, line by line; go on by giving it again.")] = Path(
+                  "replicated.jsonl"),
+              as_json: Json = False, trust: Trust = False) -> None:
+    """Train published bundles and print published against obtained."""
+    from . import cards, replicate as use_case
+
+    asked = use_case.Replication(folder, data, setting, tuple(only or ()), seeds, epochs, model or None, device,
+                                 parallel, trust)
+    try:
+        rows = use_case.replicate(asked, out, cards.training(as_json))
+    except KeyboardInterrupt:
+        raise Interrupted(f"Finished trainings are kept in {out}. Go on with the same command.") from None
+    cards.replicated(rows, asked, as_json)
+
+
+@app.command()
 def export(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
            format_: Annotated[str, typer.Option("--format", help="bundle")] = "bundle",
            out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("champion"),

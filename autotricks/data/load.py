@@ -20,6 +20,8 @@ from .sources import Part, read
 from .splits import hold_out, require
 from .statistics import mean_and_std
 
+CUT = ("test", "validation")    # what is cut from the training images, in this order
+
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
@@ -36,7 +38,7 @@ class Loaded:
     facts: dict[str, Any]
 
 
-def load(settings: Settings, trust: bool = False) -> Loaded:
+def load(settings: Settings, trust: bool = False, whole: bool = False) -> Loaded:
     """Load the images and labels that the settings name, split, and with the long tail asked for.
 
     Test is cut first, validation from the rest, and the long tail is made of what remains: neither test nor
@@ -45,6 +47,8 @@ def load(settings: Settings, trust: bool = False) -> Loaded:
     Args:
         settings: The `data:` section of a space file.
         trust: Whether a source of the form `my.module:function` may be imported.
+        whole: Cut no validation from the training images and let test be the validation split: what published tables
+            were made with. Nothing may be chosen by it.
 
     Raises:
         DataError: When the source is missing, empty, damaged or unusable, or does not fit in memory.
@@ -52,7 +56,8 @@ def load(settings: Settings, trust: bool = False) -> Loaded:
     started = time.monotonic()
     raw = read(settings, trust)
     classes, labels = encode({name: part.names for name, part in raw.parts.items()}, raw.classes)
-    splits = divided(raw.parts, labels, classes, settings)
+    parts = {name: part for name, part in raw.parts.items() if not (whole and name == "validation")}
+    splits = divided(parts, labels, classes, settings, ("test",) if whole else CUT)
     mean, std = mean_and_std(splits["train"].images)
     marks = {name: digests(split.images) for name, split in splits.items()}
     dataset = Dataset(splits["train"], splits["validation"], splits["test"], classes, mean, std,
@@ -63,10 +68,13 @@ def load(settings: Settings, trust: bool = False) -> Loaded:
 
 
 def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tuple[str, ...],
-            settings: Settings) -> dict[str, Split]:
-    """Cut what the source does not bring from the training part, then apply the long tail to the rest."""
+            settings: Settings, wanted: tuple[str, ...] = CUT) -> dict[str, Split]:
+    """Cut what is wanted and the source does not bring from the training part, then apply the long tail to the rest.
+
+    Without a validation split of its own, the result's is the test split.
+    """
     fractions = {"test": settings.test, "validation": settings.validation}
-    cuts = [name for name in fractions if name not in parts]
+    cuts = [name for name in wanted if name not in parts]
     if cuts:
         require(labels["train"], classes, cuts)
     splits = {name: Split(part.images, labels[name]) for name, part in parts.items()}
@@ -79,6 +87,7 @@ def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tu
     if settings.imbalance is not None:
         left = left[long_tail.rows(whole.labels[left], settings.imbalance, settings.seed)]
     splits["train"] = _taken(whole, left)
+    splits.setdefault("validation", splits["test"])
     shapes = {name: tuple(split.images.shape[1:]) for name, split in splits.items()}
     if len(set(shapes.values())) > 1:
         raise DataError(f"data.size: the splits have images of different shapes (D, H, W): {shapes}. "

@@ -15,7 +15,7 @@ LEVELS = [
     {"catalog", "trial", "predictor"},
     {"space", "report"},
     {"search"},
-    {"experiment"},
+    {"experiment", "replicate"},
     {"screen", "cards", "cli"},
     {"", "__main__"},
 ]
