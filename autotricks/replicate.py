@@ -37,7 +37,7 @@ class Replication:
         epochs: Length of a bundle published with 200 epochs; others keep their proportion. None: as published.
         model: In place of the published model; None: as published.
         device: Where to train.
-        parallel: Trainings at a time, one thread each.
+        parallel: Trainings at a time; several have a process and one thread each.
         trust: Whether `my.module:function` may be imported.
     """
 
@@ -155,7 +155,8 @@ def _figures(jobs: Iterable[tuple[str, Bundle]], known: dict[str, dict[str, Any]
             yield name, bundle, known[bundle.hash]
         else:
             missing.append((name, bundle))
-    if not missing:
+    if asked.parallel == 1 or not missing:
+        yield from ((name, bundle, _train(bundle, asked)) for name, bundle in missing)
         return
     os.environ.update(dict.fromkeys(THREADS, "1"))  # read when a worker imports torch
     with ProcessPoolExecutor(min(asked.parallel, len(missing)), multiprocessing.get_context("spawn")) as pool:
