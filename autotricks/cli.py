@@ -43,6 +43,10 @@ def search(space: Space = "", set_: Set = None,
     overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
                  *([f"search.trials={trials}"] if trials else [])]
     seconds = _seconds(time)
+    if any(text == "search.engine=local" for text in overrides):
+        from .processes import prepare
+
+        prepare()   # the workers' imports go on beside ours
     from . import experiment, screen
     from .search.folder import find
     from .space import load_space

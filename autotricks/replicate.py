@@ -1,8 +1,6 @@
 """Replicate: train published bundles and hold what comes out against what was published."""
 from __future__ import annotations
 
-import multiprocessing
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -12,16 +10,18 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any
 
+import torch
+
 from .catalog import suggest
 from .core.bundle import Bundle
 from .data import Loaded, Settings, load as load_data
 from .errors import InputError, RunError
+from .processes import prepare
 from .search.ledger import Ledger
 from .space import load_bundle_file
 from .trial import run_trial
 
 SETTING = re.compile(r"[a-z0-9_]+_lt_(\d+)")
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -158,8 +158,7 @@ def _figures(jobs: Iterable[tuple[str, Bundle]], known: dict[str, dict[str, Any]
     if asked.parallel == 1 or not missing:
         yield from ((name, bundle, _train(bundle, asked)) for name, bundle in missing)
         return
-    os.environ.update(dict.fromkeys(THREADS, "1"))  # read when a worker imports torch
-    with ProcessPoolExecutor(min(asked.parallel, len(missing)), multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(asked.parallel, len(missing)), prepare(), torch.set_num_threads, (1,)) as pool:
         waiting = {pool.submit(_train, bundle, asked): (name, bundle) for name, bundle in missing}
         try:
             for future in as_completed(waiting):

@@ -34,6 +34,7 @@ mixup                                   28.55 21.83 60.10 55.25 | 25.94 21.33 59
 manifold_mixup                          27.88 21.68 60.53 56.76 | 24.81 20.42 60.12 54.76
 remix                                   29.50 23.44 59.13 54.62 | 26.57 20.74 58.61 54.30
 deferred_cost_sensitive                 26.66 20.71 59.36 54.77 | 25.18 20.18 58.38 53.20
+deferred_sigmoid_focal                  27.97 22.25 62.41 58.51 | 28.85 20.68 62.47 56.39
 deferred_class_balanced_focal           26.69 20.75 62.19 56.68 | 24.57 18.62 61.94 55.01
 deferred_class_balanced_cross_entropy   26.87 20.94 61.57 57.49 | 25.36 20.65 60.79 56.63
 deferred_ldam                           24.61 20.31 59.08 54.46 | 22.27 18.40 57.53 52.71
@@ -56,18 +57,48 @@ remix_balanced_softmax                  18.94 15.81 51.97 49.10 |
 remix_class_balanced_sampling           23.87 19.80 57.66 52.71 |
 remix_progressive_sampling              23.81 18.49 55.66 51.25 |
 mixup_deferred_balanced_softmax         18.73 15.66 53.30 48.76 |
+mixup_reverse_sampling                  22.38 18.33 57.30 52.16 |
+deferred_influence_balanced             24.04 20.18 58.87 55.76 | 23.34 19.08 59.21 54.54
+deferred_cam_square_root                25.08 20.13 59.76 55.43 | 26.45 20.46 59.33 54.58
+deferred_cam_progressive                25.56 19.96 59.18 54.79 | 27.08 20.76 58.92 53.90
+deferred_cam_balanced                   23.59 18.55 58.38 53.25 | 23.10 19.28 58.05 53.27
+classifier_retraining                   26.12 20.93 58.77 55.97 | 25.01 19.83 59.74 54.64
+learnable_weight_scaling                29.32 22.42 59.06 56.05 | 27.37 21.34 59.84 54.79
+dive                                                            | 21.12 17.56 54.48 49.17
+mixup_deferred_cam_balanced             21.33 16.78 54.09 49.73 |
+bag_of_tricks                           20.24 16.44 52.17 47.98 |
 """
 
 # What the row's words mean as tricks, beside those of the common setting; written out once more, by hand.
 RECIPES = {
-    "square_root_cost_sensitive": {"cost_sensitive": {"exponent": 0.5}},
-    "class_balanced_focal": {"sigmoid_focal": {"gamma": 1.0}, "class_weights": {"beta": 0.9999}},
+    "square_root_cost_sensitive": {"cost_sensitive": {"exponent": 0.5, "normalize": True}},
+    "class_balanced_focal": {"sigmoid_focal": {"gamma": 1.0}, "class_weights": {"beta": 0.9999, "normalize": False}},
+    "deferred_class_balanced_focal": {"sigmoid_focal": {"gamma": 1.0},
+                                      "class_weights": {"beta": 0.9999, "normalize": False, "start": 0.8}},
+    "deferred_sigmoid_focal": {"sigmoid_focal": {"gamma": 2.0},
+                               "cost_sensitive": {"exponent": 1.0, "normalize": False, "start": 0.8}},
     "deferred_ldam": {"ldam": {"max_margin": 0.5}, "cosine_head": {"scale": 30.0},
-                      "class_weights": {"beta": 0.9999, "start": 0.8}},
-    "deferred_progressive": {"progressive": {"start": 0.8}},
+                      "class_weights": {"beta": 0.9999, "normalize": True, "start": 0.8}},
+    "deferred_progressive": {"progressive": {"first": 0.8, "start": 0.8}},
+    "manifold_mixup": {"manifold_mixup": {"alpha": 1.0, "shallowest": 4, "deepest": 4}},
     "deferred_cdt": {"cdt": {"gamma": 0.2, "start": 0.8}},
-    "remix_cost_sensitive": {"remix": {"alpha": 1.0, "kappa": 3.0, "tau": 0.5}, "cost_sensitive": {"exponent": 1.0}},
+    "remix_cost_sensitive": {"remix": {"alpha": 1.0, "kappa": 3.0, "tau": 0.5},
+                             "cost_sensitive": {"exponent": 1.0, "normalize": True}},
+    "deferred_cam_square_root": {
+        "warm_restart": {"at": 0.8333333333, "factor": 0.01}, "square_root": {"start": 0.8333333333},
+        "cam_sampling": {"threshold": 0.75, "mirrors": True, "start": 0.8333333333}},
+    "dive": {"warm_restart": {"at": 0.5, "factor": 1.0}, "balanced_softmax": {},
+             "dive": {"teacher": "", "alpha": 0.5, "temperature": 3.0, "power": 0.5, "restart": True}},
+    "bag_of_tricks": {
+        "warm_restart": {"at": 0.9523809524, "factor": 0.01}, "mixup": {"alpha": 1.0, "stop": 0.9523809524},
+        "cam_sampling": {"threshold": 0.75, "mirrors": True, "start": 0.7619047619},
+        "class_balanced": {"q": 0.0, "start": 0.7619047619}},
     "mixup_deferred_balanced_softmax": {"mixup": {"alpha": 1.0}, "balanced_softmax": {"start": 0.8}}}
+# Epochs of each stage where there are more than one, and the trick that stands at the others' place.
+STAGES = {"deferred_cam_balanced": (200, 40), "deferred_cam_square_root": (200, 40),
+          "deferred_cam_progressive": (200, 40), "classifier_retraining": (200, 30),
+          "learnable_weight_scaling": (200, 30), "dive": (200, 200), "bag_of_tricks": (320, 80, 20)}
+STARTS = {"deferred_influence_balanced": {0.5}, "mixup_deferred_cam_balanced": {0.8}}
 SETTING = {"sgd": {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 2e-4},
            "step": {"first": 0.8, "second": 0.9, "factor": 0.01}, "warmup": {"epochs": 5.0, "first": 1 / 3},
            "crop": {"padding": 4}, "flip": {}}
@@ -90,7 +121,7 @@ ROWS = dict(table())
 def test_every_file_is_in_the_table_and_every_row_has_its_figures():
     assert set(FILES) == set(ROWS)
     assert len(ROWS) == len(FIGURES.strip().splitlines()), "no name stands twice"
-    assert sum(set(COLUMNS) <= set(figures) for figures in ROWS.values()) == len(ROWS) - 1, "all but seql have four"
+    assert sum(set(COLUMNS) <= set(figures) for figures in ROWS.values()) == len(ROWS) - 2, "all but seql and dive have four"
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -106,9 +137,14 @@ def test_a_file_is_called_as_its_bundle_and_can_be_planned(name):
     found = load_bundle_file(FILES[name])
     assert found.document.name == name
     assert not problems(found.bundle.uses)
-    starts = {use.window.start for use in found.bundle.uses}
-    assert [phase.start for phase in plan_of(found.bundle).phases] == sorted(starts)
-    assert starts == ({0.0, 0.8} if "deferred" in name else {0.0})
+    edges = {edge for use in found.bundle.uses for edge in (use.window.start, use.window.stop)}
+    assert [phase.start for phase in plan_of(found.bundle).phases] == sorted(edges - {1.0})
+    stages = STAGES.get(name, (1,))
+    ends = {sum(stages[:place]) / sum(stages) for place in range(1, len(stages))}
+    ends |= STARTS.get(name, {0.8} if "deferred" in name and not ends else set())
+    assert sorted(edges) == pytest.approx(sorted({0.0, 1.0} | ends))
+    restarts = [use.trick.at for use in found.bundle.uses if use.trick.name == "warm_restart"]
+    assert not restarts or restarts[0] == sorted(edges)[-2], "the rate begins again where the last stage does"
 
 
 def test_no_two_files_hold_one_bundle():
@@ -120,14 +156,15 @@ def test_no_two_files_hold_one_bundle():
 def test_a_bundle_that_mixes_trains_twice_as_long(name):
     bundle = load_bundle_file(FILES[name]).bundle
     long = bool(MIXING & set(bundle.names())) or name == "cross_entropy_400_epochs"   # the baseline of those that mix
-    assert bundle.epochs == (400 if long else 200)
+    assert bundle.epochs == (sum(STAGES[name]) if name in STAGES else 400 if long else 200)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_setting_is_the_same_for_all(name):
     document = load_bundle_file(FILES[name]).bundle.document()
     assert document["model"] == {"name": "resnet32"} and document["training"]["batch_size"] == 128
-    assert {trick: document["tricks"][trick] for trick in SETTING} == SETTING
+    earlier = {"step": {"first": 0.5, "second": 0.8, "factor": 0.01}} if name == "deferred_influence_balanced" else {}
+    assert {trick: document["tricks"][trick] for trick in SETTING} == {**SETTING, **earlier}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -141,4 +178,5 @@ def test_a_file_opens_with_what_it_is_and_its_setting(name):
     opening = FILES[name].read_text().split("name:")[0].splitlines()
     epochs = load_bundle_file(FILES[name]).bundle.epochs
     assert len(opening) == 2 and opening[1].startswith("# Setting: CIFAR-10")
-    assert opening[1].endswith(f"as published, {epochs} epochs.")
+    said = opening[1].partition("as published, ")[2].removesuffix(" epochs.")
+    assert [int(part) for part in said.split("+")] == list(STAGES.get(name, (epochs,)))

@@ -1,4 +1,4 @@
-"""Where things are inside a model: its classifier and its last feature maps."""
+"""Where things are inside a model: its classifier, what goes into it, and the last feature maps."""
 from __future__ import annotations
 
 from torch import Tensor, nn
@@ -30,6 +30,21 @@ def classifier(model: nn.Module, classes: int) -> str:
 def _rows(module: nn.Module) -> int:
     weight = getattr(module, "weight", None)
     return len(weight) if isinstance(weight, Tensor) and weight.ndim == 2 else 0
+
+
+def features(model: nn.Module, head: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the model's logits, [B, C], and the features that went into its classifier `head`, [B, F].
+
+    Shapes:
+        images: [B, D, H, W], normalized.
+    """
+    given: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
+    try:
+        logits = model(images)
+    finally:
+        hook.remove()
+    return logits, given[-1]
 
 
 def feature_maps(model: nn.Module, images: Tensor) -> Tensor:

@@ -69,6 +69,50 @@ def rows_by_class(labels: Tensor, counts: Tensor, probabilities: Tensor, count: 
     return grouped[first[drawn] + place]
 
 
+def shuffled_by_class(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Return all rows sorted by class, in random order inside each class.
+
+    Shapes:
+        labels: [N], int64.
+        returns: [N], int64.
+    """
+    shuffled = torch.randperm(len(labels), generator=generator, device=labels.device)
+    return shuffled[labels[shuffled].argsort(stable=True)]
+
+
+def filled_places(counts: Tensor, least: int) -> Tensor:
+    """Return, for rows sorted by class, the places that give each class max(n, least) rows.
+
+    A class is gone through again and again, so that its rows differ by at most one in how often they occur.
+
+    Args:
+        counts: Rows of each class n; a class without rows stays out.
+        least: Rows that each class is to have at least.
+
+    Shapes:
+        counts: [C].
+        returns: [sum of max(n, least)], int64.
+    """
+    sizes = counts[counts > 0].long()
+    wanted = sizes.clamp(min=least)
+    last, first = wanted.cumsum(0), sizes.cumsum(0) - sizes
+    of_class = torch.repeat_interleave(wanted)
+    turns = torch.arange(len(of_class), device=counts.device) - (last - wanted)[of_class]
+    return first[of_class] + turns % sizes[of_class]
+
+
+def filled_order(labels: Tensor, places: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the rows at `places` of the rows sorted by class, in random order; a class's rows are shuffled before.
+
+    Shapes:
+        labels: [N], int64.
+        places: [M], int64, in [0, N).
+        returns: [M], int64.
+    """
+    grouped = shuffled_by_class(labels, generator)
+    return grouped[places[torch.randperm(len(places), generator=generator, device=labels.device)]]
+
+
 def spans(centers: Tensor, lengths: Tensor | int, size: int) -> Tensor:
     """Return which of `size` places lie in the `lengths` places around each center, clipped at the border.
 

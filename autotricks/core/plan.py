@@ -13,7 +13,10 @@ from .trick import Trick
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training, `[start, stop)`, during which the same uses are active."""
+    """A stretch of training, `[start, stop)`, during which the same uses are active, ordered by their first slot.
+
+    Where several windows open together, what reads the model so enters before what changes it.
+    """
 
     start: float
     stop: float
@@ -27,6 +30,11 @@ class Plan:
     bundle: Bundle
     phases: tuple[Phase, ...]
     once: tuple[Use, ...]
+
+    @property
+    def active(self) -> tuple[Use, ...]:
+        """The uses whose window is not empty."""
+        return tuple(use for use in self.bundle.uses if not use.window.empty)
 
 
 def seated(uses: Iterable[Use], slot: Slot) -> list[Use]:
@@ -54,8 +62,13 @@ def plan(bundle: Bundle, defaults: Iterable[Trick] = ()) -> Plan:
     phases = []
     for start, stop in pairwise(edges):
         uses = tuple(use for use in active if use.window.start <= start and stop <= use.window.stop)
-        phases.append(Phase(start, stop, _filled(uses, fillers, phased=True)))
+        phases.append(Phase(start, stop, _in_slot_order(_filled(uses, fillers, phased=True))))
     return Plan(bundle, tuple(phases), _filled(tuple(active), fillers, phased=False))
+
+
+def _in_slot_order(uses: Iterable[Use]) -> tuple[Use, ...]:
+    places = {slot: place for place, slot in enumerate(Slot)}
+    return tuple(sorted(uses, key=lambda use: (min(places[slot] for slot in use.trick.seats), use.trick.name)))
 
 
 def _filled(uses: tuple[Use, ...], fillers: tuple[Use, ...], phased: bool) -> tuple[Use, ...]:

@@ -31,6 +31,7 @@ class Trait(Enum):
     MIXES_HIDDEN = auto()    # mixes between layers: what the model sees is not what the batch holds
     SETS_RATE = auto()       # the learning rate is found or fixed, whatever the optimizer says
     CYCLES_RATE = auto()     # the schedule brings its own warm-up
+    ALTERS_FEATURES = auto()  # the classifier is not given plain averages of the last feature maps
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,9 @@ class Trick:
     def values(self) -> dict[str, Value]:
         """Return the value of each parameter."""
         return {name: getattr(self, name) for name in self.declared()}
+
+    def check(self, run: Run) -> None:
+        """Refuse, before the first step, a model that the trick cannot work with when its window opens."""
 
     def enter(self, run: Run) -> None:
         """Act when the trick's window opens."""

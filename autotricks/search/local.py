@@ -13,11 +13,11 @@ from typing import Any
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.report import End
+from ..processes import prepare
 from .climb import Climb, Course, Outcome, arrays, from_arrays, warm_up
 from .search import Search, Trial
 
 RETRIES = 2
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass
@@ -61,16 +61,10 @@ def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> 
 
 
 def _hire(shared: dict[str, Any], course: Course, threads: int) -> Worker:
-    context = multiprocessing.get_context("spawn")
+    context = prepare(threads)
     here, there = context.Pipe()
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, str(threads)))  # read when the child imports torch
-    try:
-        process = context.Process(target=_work, args=(there, shared, course, threads), daemon=True)
-        process.start()
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    process = context.Process(target=_work, args=(there, shared, course, threads), daemon=True)  # type: ignore
+    process.start()
     there.close()
     return Worker(process, here)
 

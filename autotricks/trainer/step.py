@@ -7,13 +7,13 @@ from operator import add
 
 from torch import Tensor, nn
 
-from ..core.anatomy import classifier
+from ..core.anatomy import classifier, features
 from ..core.batch import Batch
 from ..core.run import Run
 from ..core.slots import Gradients, Loss
 
 
-def backward(loss: Loss, run: Run, features: bool = False) -> Gradients:
+def backward(loss: Loss, run: Run, reads_features: bool = False) -> Gradients:
     """Return what leaves the gradient of the batch's mean loss in `.grad`, over micro-batches where memory asks.
 
     The loss of every micro-batch is divided by the length of the whole batch, so the sum of gradients does not
@@ -22,10 +22,10 @@ def backward(loss: Loss, run: Run, features: bool = False) -> Gradients:
     Args:
         loss: Loss of each sample.
         run: Holds the model.
-        features: Whether the loss reads `batch.features`.
+        reads_features: Whether the loss reads `batch.features`.
     """
     model, parameters = run.model, list(run.model.parameters())
-    head = model.get_submodule(classifier(model, run.classes)) if features else None
+    head = model.get_submodule(classifier(model, run.classes)) if reads_features else None
 
     def gradients(batch: Batch) -> Tensor:
         for parameter in parameters:
@@ -45,10 +45,5 @@ def _forward(model: nn.Module, head: nn.Module | None, batch: Batch) -> tuple[Te
     """Return logits, and the batch with what went into `head` if there is one."""
     if head is None:
         return model(batch.images), batch
-    given: list[Tensor] = []
-    hook = head.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
-    try:
-        logits = model(batch.images)
-    finally:
-        hook.remove()
-    return logits, replace(batch, features=given[-1])
+    logits, given = features(model, head, batch.images)
+    return logits, replace(batch, features=given)

@@ -45,8 +45,7 @@ class Trainer:
                  runtime: Runtime = PLAIN, supply: Supply = NOTHING):
         self.plan, self.dataset = plan, dataset.to(device)
         self.end: End | None = None
-        self.epoch, self.extra_steps = 0, 0
-        self.history: list[Metrics] = []
+        self.epoch, self.extra_steps, self.history = 0, 0, list[Metrics]()
         self._phase: Phase | None = None
         self._pipeline: Pipeline
         self._unread = torch.empty(0, dtype=torch.int64, device=device)
@@ -55,6 +54,8 @@ class Trainer:
         self.run.fresh = (lambda build=supply.fresh: self._tricked(build())) if supply.fresh else None
         self.run.runtime = fold(plan.once, Slot.RUNTIME, runtime, self.run)
         self.run.model = self._tricked(model)
+        for use in plan.active:
+            use.trick.check(self.run)
         self._edges = [round(phase.stop * self.run.steps) for phase in plan.phases]
         groups = [{"params": list(self.run.model.parameters())}]
         self.optimizer: Optimizer = optimizer(plan.once, groups, self.run)
@@ -191,8 +192,7 @@ class Trainer:
         return loss
 
     def _batch(self, rows: Tensor) -> Batch:
-        images = self._pipeline.augment(self._pipeline.load(rows))
-        images = (images - self.run.mean) / self.run.std
+        images = (self._pipeline.augment(self._pipeline.load(rows)) - self.run.mean) / self.run.std
         if self.run.runtime.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         return self._pipeline.mix(Batch.plain(images, self.run.labels[rows], rows))

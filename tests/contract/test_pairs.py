@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from autotricks.catalog import catalog, plan_of
-from autotricks.core.bundle import Bundle, Use
+from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.plan import problems
 from autotricks.core.run import Supply
+from autotricks.models.resnet import Block
 from autotricks.trainer import Trainer
 from tests.conftest import make_dataset
 
@@ -21,12 +22,13 @@ class Tiny(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(1, 4, 3, 2, 1)
         self.bn = nn.BatchNorm2d(4)
+        self.layers = nn.Sequential(Block(4, 8, 2))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.neck = nn.Identity()
-        self.head = nn.Linear(4, 3)
+        self.head = nn.Linear(8, 3)
 
     def forward_features(self, images):
-        return torch.relu(self.bn(self.stem(images)))
+        return self.layers(torch.relu(self.bn(self.stem(images))))
 
     def forward_head(self, features):
         return self.head(self.neck(self.pool(features).flatten(1)))
@@ -46,7 +48,8 @@ def uses(names):
     needed = {trait for trick in tricks for trait in trick.needs}
     missing = sorted(needed - {trait for trick in tricks for trait in trick.brings}, key=lambda trait: trait.name)
     tricks += [next(other for other in catalog().values() if trait in other.brings) for trait in missing]
-    return tuple(Use(trick()) for trick in tricks)
+    # the whole window where one is allowed: a trick that opens late would not be there for the one step
+    return tuple(Use(trick(), Window()) for trick in tricks)
 
 
 def pairs():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from autotricks.core.anatomy import classifier, feature_maps
+from autotricks.core.anatomy import classifier, feature_maps, features
 from autotricks.errors import ModelError
 from autotricks.models import build
 from autotricks.models.resnet import ResNet
@@ -53,3 +53,20 @@ def test_asking_for_maps_leaves_no_hook_behind():
 def test_a_model_without_maps_is_one_clear_line():
     with pytest.raises(ModelError, match="Sequential has no feature maps that are averaged"):
         feature_maps(make_run().model, torch.randn(2, 2, 4, 4))
+
+
+@pytest.mark.parametrize("name", ["resnet8", "timm:test_resnet", "torchvision:mobilenet_v2"])
+def test_the_classifier_makes_the_logits_of_the_features(name):
+    model, images = build(name, 5, 3).eval(), torch.randn(2, 3, 64, 64)
+    head = model.get_submodule(classifier(model, 5))
+    logits, given = features(model, head, images)
+    assert given.shape == (2, head.in_features) and given.requires_grad
+    assert torch.equal(logits, model(images)) and torch.equal(head(given), logits)
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_pass_that_fails_leaves_no_hook_behind():
+    model = make_run().model
+    with pytest.raises(RuntimeError):
+        features(model, model[1], torch.randn(2, 9, 9, 9))
+    assert not model[1]._forward_pre_hooks

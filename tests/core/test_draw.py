@@ -2,7 +2,15 @@ import pytest
 import torch
 from scipy import stats
 
-from autotricks.core.draw import beta, class_probabilities, rows_by_class, spans
+from autotricks.core.draw import (
+    beta,
+    class_probabilities,
+    filled_order,
+    filled_places,
+    rows_by_class,
+    shuffled_by_class,
+    spans,
+)
 
 C10_LT_100 = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)  # CIFAR-10-LT, imbalance factor 100
 
@@ -77,3 +85,32 @@ def test_spans_are_clipped():
     assert spans(centers, 2, 5).int().tolist() == [[1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 1]]
     assert spans(centers, 3, 5).int().tolist() == [[1, 1, 0, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 1, 1]]
     assert spans(centers, torch.tensor([0, 1, 5]), 5).sum(1).tolist() == [0, 1, 3]
+
+
+def test_shuffled_inside_each_class():
+    labels = torch.tensor([2, 0, 2, 1, 0, 2])
+    drawn = torch.stack([shuffled_by_class(labels, generator(seed)) for seed in range(1200)])
+    assert torch.equal(labels[drawn], torch.tensor([0, 0, 1, 2, 2, 2]).expand(1200, 6))
+    firsts = torch.bincount(drawn[:, 3], minlength=6)[[0, 2, 5]]
+    assert int(firsts.sum()) == 1200 and stats.chisquare(firsts).pvalue > 1e-3
+    assert drawn[0].sort().values.tolist() == list(range(6))
+
+
+@pytest.mark.parametrize(("counts", "least", "expected"), [
+    # classes begin at places 0, 3, 4 and 4
+    ([3., 1., 0., 2.], 3, [0, 1, 2, 3, 3, 3, 4, 5, 4]),
+    # classes begin at places 0, 6, 7 and 7
+    ([6., 1., 0., 2.], 3, [0, 1, 2, 3, 4, 5, 6, 6, 6, 7, 8, 7]),
+    ([2., 1.], 0, [0, 1, 2])])
+def test_filled_places_by_hand(counts, least, expected):
+    assert filled_places(torch.tensor(counts), least).tolist() == expected
+
+
+def test_a_filled_order_holds_each_place_in_random_order():
+    labels = torch.tensor([1, 0, 1, 0, 0])
+    places = torch.tensor([0, 1, 2, 3, 3, 4])
+    drawn = torch.stack([filled_order(labels, places, generator(seed)) for seed in range(900)])
+    often = torch.stack([torch.bincount(rows, minlength=5) for rows in drawn])
+    assert (often[:, [1, 3, 4]] == 1).all() and (often[:, [0, 2]].sort(1).values == torch.tensor([1, 2])).all()
+    assert stats.chisquare(often[:, [0, 2]].sum(0)).pvalue > 1e-3
+    assert stats.chisquare(torch.bincount(labels[drawn[:, 0]])).pvalue > 1e-3

@@ -17,7 +17,7 @@ class Finished:
     result: experiment.SearchResult | None = None
     shipped: list = field(default_factory=list)   # what the engine took from the data set for its workers
     crowned: dict = field(default_factory=dict)   # weights of every champion on the way, by trial
-    left: bool = True                             # whether a process was left behind
+    left: bool = True                             # whether a process was left behind, beside what forks workers
 
     @property
     def folder(self) -> Path:
@@ -40,5 +40,5 @@ def finished(tmp_path_factory) -> Finished:
         patch.setattr(local, "arrays", shipping)
         patch.setattr(experiment, "_keep", keeping)
         found.result = real.search(tmp_path_factory.mktemp("runs"))
-    found.left = not real.gone(lambda: real.below(os.getpid()), 3)
+    found.left = not real.gone(lambda: real.below(os.getpid(), real.SERVER), 3)
     return found

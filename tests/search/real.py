@@ -72,14 +72,17 @@ def processes() -> dict[int, tuple[int, int, str]]:
     return found
 
 
-def below(root: int) -> dict[int, str]:
-    """Return the commands of the processes below one, without the helper that Python starts beside its children."""
+SERVER = "multiprocessing.forkserver"    # forks workers; ends with the process that started it
+
+
+def below(root: int, but: str = "resource_tracker") -> dict[int, str]:
+    """Return the commands of the processes below one, without the helpers that Python starts beside its children."""
     known, result = processes(), {}
     inside = {root}
     while new := {number for number, (parent, _, _) in known.items() if parent in inside} - inside:
         inside |= new
         result.update({number: known[number][2] for number in new})
-    return {number: words for number, words in result.items() if "resource_tracker" not in words}
+    return {number: words for number, words in result.items() if "resource_tracker" not in words and but not in words}
 
 
 def of_session(session: int) -> dict[int, str]:

@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -181,3 +182,14 @@ def test_prefix_comes_to_the_same_last_rung(finished, tmp_path):
             assert trial.rungs[0]["metrics"] != other[trial.number].rungs[0]["metrics"]
             assert trial.epochs == 4 and other[trial.number].epochs == 7
     assert same >= 2
+
+
+def test_workers_are_forked_where_torch_is(dataset):
+    """What a worker needs has been imported when it starts: it answers within a fraction of torch's import."""
+    local._hire(arrays(dataset), Course((1,)), 1).process.kill()    # the server is up from here on
+    started = time.monotonic()
+    worker = local._hire(arrays(dataset), Course((1,)), 1)
+    worker.pipe.send((Bundle(epochs=1, batch_size=16), 0))
+    answer = worker.pipe.recv()
+    worker.process.kill()
+    assert answer.end == "finished" and time.monotonic() - started < 2

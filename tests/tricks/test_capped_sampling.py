@@ -6,7 +6,7 @@ from autotricks.core.bundle import Bundle, Use
 from autotricks.core.trick import Trait
 from autotricks.errors import BundleError
 from autotricks.trial import prepare
-from autotricks.tricks.sampler.capped_sampling import CappedSampling, places_capped
+from autotricks.tricks.sampler.capped_sampling import CappedSampling, least_rows
 from tests.conftest import make_run
 
 C10_LT_100 = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)
@@ -20,11 +20,6 @@ def counted(counts, fraction):
     often = torch.bincount(rows, minlength=len(run.labels))
     return torch.bincount(run.labels[rows], minlength=len(counts)).tolist(), [
         sorted(often[run.labels == label].tolist()) for label in range(len(counts))]
-
-
-def test_places_by_hand():
-    # classes of 6, 1, 0 and 2 rows begin at places 0, 6, 7 and 7; half of the largest is 3
-    assert places_capped(torch.tensor([6., 1., 0., 2.]), 0.5).tolist() == [0, 1, 2, 3, 4, 5, 6, 6, 6, 7, 8, 7]
 
 
 @pytest.mark.parametrize(("fraction", "expected"), [
@@ -43,9 +38,9 @@ def test_images_of_a_class_come_equally_often():
 
 
 @pytest.mark.parametrize(("fraction", "largest", "least"), [
-    (0.07, 100, 7), (0.29, 100, 29), (1 / 3, 3, 1), (0.34, 3, 2)])
+    (0.07, 100, 7), (0.29, 100, 29), (1 / 3, 3, 1), (0.34, 3, 2), (0.5, 6, 3), (0.0, 9, 0)])
 def test_a_fraction_is_rounded_up_but_not_for_its_last_binary_digit(fraction, largest, least):
-    assert len(places_capped(torch.tensor([float(largest), 1.0]), fraction)) == largest + least
+    assert least_rows(largest, fraction) == least
 
 
 def test_which_images_come_once_more_is_chance_and_so_is_the_order():

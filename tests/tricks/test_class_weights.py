@@ -13,6 +13,7 @@ from autotricks.tricks.loss.balanced_softmax import BalancedSoftmax
 from autotricks.tricks.loss.class_weights import ClassWeights, class_weights
 from autotricks.tricks.loss.cross_entropy import CrossEntropy
 from autotricks.tricks.loss.label_smoothing import LabelSmoothing
+from autotricks.tricks.loss.sigmoid_focal import SigmoidFocal
 from autotricks.tricks.sampler.class_balanced import ClassBalanced
 from tests.conftest import make_batch, make_run
 
@@ -65,11 +66,32 @@ def test_a_mixture_divides_by_the_weight_of_its_shares(run):
     assert float(loss(logits, batch).mean()) == pytest.approx(float(above) / below, rel=1e-6)
 
 
+def test_unnormalized_the_sum_is_divided_by_the_images(run):
+    logits, labels = torch.randn(7, 3, generator=torch.Generator().manual_seed(2)), torch.tensor([0, 0, 0, 1, 1, 2, 0])
+    weights, batch = class_weights(run.counts, 0.9), make_batch(labels)
+    loss = ClassWeights(beta=0.9, normalize=False).loss(CrossEntropy().loss(None, run), run)
+    expected = F.cross_entropy(logits, labels, weight=weights, reduction="none")
+    assert torch.allclose(loss(logits, batch), expected)
+    assert torch.allclose(loss(logits[:4], batch.split(2)[0]), expected[:4])  # the rest of the batch does not matter
+
+
+def test_class_balanced_focal_as_published(run):
+    """Binary cross-entropy times (1 - p)^gamma, summed over classes, weighed, summed and divided by the images."""
+    logits, labels = torch.randn(7, 3, generator=torch.Generator().manual_seed(5)), torch.tensor([0, 0, 0, 1, 1, 2, 0])
+    loss = ClassWeights(beta=0.9, normalize=False).loss(SigmoidFocal(1.0).loss(None, run), run)
+    answers = F.one_hot(labels, 3).float()
+    wrong = (logits.sigmoid() - answers).abs()
+    each = (wrong * F.binary_cross_entropy_with_logits(logits, answers, reduction="none")).sum(1)
+    expected = (each * class_weights(run.counts, 0.9)[labels]).sum() / 7
+    assert float(loss(logits, make_batch(labels)).mean()) == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("parts", [2, 3, 6])
-def test_micro_batches_give_the_gradient_of_the_whole_batch(parts):
+def test_micro_batches_give_the_gradient_of_the_whole_batch(parts, normalize):
     run = make_run()
     batch = mixed_batch([0, 0, 0, 0, 1, 2], [0, 1, 0, 2, 0, 1])
-    weighted = ClassWeights(beta=0.9).loss(CrossEntropy().loss(None, run), run)
+    weighted = ClassWeights(beta=0.9, normalize=normalize).loss(CrossEntropy().loss(None, run), run)
     loss = LabelSmoothing(0.1).loss(weighted, run)
 
     def gradient(pieces):

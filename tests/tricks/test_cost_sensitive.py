@@ -50,6 +50,13 @@ def test_a_mixture_divides_by_the_weight_of_its_shares(run):
     assert float(loss(logits, batch).mean()) == pytest.approx(float(above) / below, rel=1e-6)
 
 
+def test_unnormalized_the_rarest_class_keeps_its_loss(run):
+    logits, labels = torch.randn(4, 3, generator=torch.Generator().manual_seed(2)), torch.tensor([0, 1, 2, 0])
+    found = CostSensitive(normalize=False).loss(CrossEntropy().loss(None, run), run)(logits, make_batch(labels))
+    expected = torch.tensor([1 / 6, 1 / 3, 1, 1 / 6]) * F.cross_entropy(logits, labels, reduction="none")
+    assert torch.allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("parts", [2, 6])
 def test_micro_batches_give_the_gradient_of_the_whole_batch(parts):
     run, batch = make_run(), make_batch([0, 0, 0, 0, 1, 2])

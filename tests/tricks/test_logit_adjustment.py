@@ -1,5 +1,4 @@
 import math
-from functools import cache
 
 import pytest
 import torch
@@ -16,6 +15,7 @@ from autotricks.tricks.loss.cross_entropy import CrossEntropy
 from autotricks.tricks.loss.logit_adjustment import LogitAdjustment, logit_adjusted
 from autotricks.tricks.sampler.class_balanced import ClassBalanced
 from tests.conftest import make_batch, make_run
+from tests.tricks.clouds import LOG_PRIOR, accuracy, fitted
 
 LABELS = torch.tensor([0, 1, 2, 0, 1])
 LOGITS = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
@@ -50,52 +50,12 @@ def test_a_mixture_is_the_sum_of_its_parts(run):
     assert torch.allclose(loss(LOGITS[:2], mixed), torch.tensor([.7, .4]) * first + torch.tensor([.3, .6]) * second)
 
 
-COUNTS = tuple(int(400 * 0.01 ** (label / 9)) for label in range(10))
-
-
-@cache
-def points(each=200):
-    """Ten Gaussian clouds in 8 dimensions, 400 to 4 points to learn from and `each` to be tested on."""
-    generator = torch.Generator().manual_seed(2)
-    centers = 3 * F.normalize(torch.randn(10, 8, generator=generator), dim=1)
-
-    def drawn(counts):
-        labels = torch.repeat_interleave(torch.arange(10), torch.tensor(counts))
-        found = centers[labels] + torch.randn(len(labels), 8, generator=generator)
-        return torch.cat([found, torch.ones(len(labels), 1)], 1).double(), labels
-    return drawn(COUNTS), drawn((each,) * 10)
-
-
-@cache
-def fitted(*tricks):
-    """Fit softmax regression; return its logits on the balanced points."""
-    (inputs, labels), (shown, _) = points()
-    run, batch, loss = make_run(counts=COUNTS), make_batch(labels, 10, (1, 1, 1)), None
-    for trick in tricks:
-        loss = trick.loss(loss, run)
-    weight = torch.zeros(9, 10, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight], max_iter=150, tolerance_change=1e-10, line_search_fn="strong_wolfe")
-
-    def closure():
-        optimizer.zero_grad()
-        value = loss(inputs @ weight, batch).mean() + 1e-3 * weight[:8].square().sum()
-        value.backward()
-        return value
-    optimizer.step(closure)
-    return shown @ weight.detach()
-
-
-def accuracy(logits):
-    return float((logits.argmax(1) == points()[1][1]).double().mean())
-
-
 def test_balances_and_leaving_the_prior_in_gives_back_plain_training():
-    log_prior = (torch.tensor(COUNTS) / sum(COUNTS)).double().log()
     plain, adjusted = fitted(CrossEntropy()), fitted(LogitAdjustment())
     assert accuracy(adjusted) > accuracy(plain) + 0.05
-    assert accuracy(adjusted + log_prior) == pytest.approx(accuracy(plain), abs=0.002)
+    assert accuracy(adjusted + LOG_PRIOR) == pytest.approx(accuracy(plain), abs=0.002)
     # the bias of the regression is free, so here the loss and the post-hoc form are one
-    assert accuracy(plain - log_prior) == pytest.approx(accuracy(adjusted), abs=0.002)
+    assert accuracy(plain - LOG_PRIOR) == pytest.approx(accuracy(adjusted), abs=0.002)
     assert (fitted(BalancedSoftmax()).argmax(1) == adjusted.argmax(1)).double().mean() > 0.998
 
 

@@ -102,6 +102,32 @@ def test_mixes_at_one_layer_as_spelled_out():
     assert sum(seen) > 550 and stats.chisquare(seen).pvalue > 1e-3
 
 
+@pytest.mark.parametrize(("shallowest", "deepest", "layer"), [(1, 1, 1), (3, 3, 3), (5, 2, 2), (4, 5, 3), (0, 0, 0)])
+def test_one_layer_alone_is_mixed(shallowest, deepest, layer):
+    model, batch = Staged(bend=True), make_batch([0, 1, 2, 0])
+    run, mix = ready(model, shallowest=shallowest, deepest=deepest)
+    parts = copy.deepcopy(model).eval().parts()
+    with torch.no_grad():
+        for _ in range(20):
+            mixed = mix(batch)
+            keep, hidden = float(mixed.shares[0, 0]), batch.images
+            for place, part in enumerate(parts):
+                hidden = part(keep * hidden + (1 - keep) * hidden.flip(0) if place == layer else hidden)
+            assert torch.allclose(run.model(mixed.images), hidden, atol=1e-6)
+
+
+def test_the_layer_is_drawn_from_the_shallowest_on():
+    model, batch = Staged(bend=True), make_batch([0, 1, 2, 0])
+    _, mix = ready(model, shallowest=2, deepest=3)
+    with torch.no_grad():
+        before, seen = model.layer1(batch.images), set()
+        for _ in range(40):
+            mixed = mix(batch)
+            assert torch.equal(mixed.images, batch.images) and torch.equal(model.layer1(mixed.images), before)
+            seen.add(torch.equal(model.layer2(before), Staged(bend=True).layer2(before)))
+    assert seen == {True, False}
+
+
 def test_a_second_pass_mixes_alike_and_evaluation_does_not():
     run, mix = ready(Staged(bend=True), deepest=3)
     batch, plain = make_batch([0, 1, 2, 0]), Staged(bend=True)
@@ -192,6 +218,7 @@ def test_cannot_be_followed_by_fine_tuning_and_is_not_advised_beside_weights():
 
 @pytest.mark.parametrize(("settings", "said"), [
     ({"alpha": 0}, r"manifold_mixup\.alpha: 0 is not allowed; alpha must be > 0"),
+    ({"shallowest": 6}, r"manifold_mixup\.shallowest: 6 is not allowed; shallowest must be >= 0 and <= 5"),
     ({"deepest": 1.5}, r"manifold_mixup\.deepest: 1\.5 is not a whole number")])
 def test_refuses_what_makes_no_sense(settings, said):
     with pytest.raises(BundleError, match=said):

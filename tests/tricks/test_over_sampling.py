@@ -7,13 +7,8 @@ from autotricks.core.bundle import Bundle, Use
 from autotricks.core.trick import Trait
 from autotricks.errors import BundleError
 from autotricks.trial import prepare
-from autotricks.tricks.sampler.over_sampling import OverSampling, places_up
+from autotricks.tricks.sampler.over_sampling import OverSampling
 from tests.conftest import make_run
-
-
-def test_places_by_hand():
-    # classes of 3, 1, 0 and 2 rows begin at places 0, 3, 4 and 4
-    assert places_up(torch.tensor([3., 1., 0., 2.])).tolist() == [0, 1, 2, 3, 3, 3, 4, 5, 4]
 
 
 def test_every_class_comes_up_to_the_largest_and_its_images_equally_often():

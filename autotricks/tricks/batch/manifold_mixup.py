@@ -1,4 +1,4 @@
-"""Manifold mixup: mix the hidden states of a random layer, and the labels with them."""
+"""Manifold mixup: mix the hidden states of a layer, and the labels with them."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -43,22 +43,20 @@ def stages(model: nn.Module) -> list[nn.Module]:
 
 
 class _Mixing(nn.Module):
-    """What is to be mixed in the next forward passes; without weights and buffers, so no state dict shows it."""
+    """What hooks are to mix in the next forward passes; without weights and buffers, so no state dict shows it."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.keep: tuple[Tensor, ...] = ()
-        self.sizes: set[int] = set()
-        self.attached = False
+    keep: tuple[Tensor, ...] = ()
+    sizes: frozenset[int] = frozenset()
+    attached = False
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Return what comes in; the work is done by hooks."""
+        """Return what comes in: the model may be a sequence, which goes through all that it holds."""
         return hidden
 
-    def attach(self, modules: list[nn.Module]) -> None:
-        """Mix what these modules return, once and for all."""
+    def attach(self, modules: list[nn.Module], first: int) -> None:
+        """Mix what these modules return, from number `first` on, once and for all; the first module is number 1."""
         for place, module in enumerate(modules, start=1):
-            if not self.attached:
+            if place >= first and not self.attached:
                 module.register_forward_hook(partial(self._mixed, place))
         self.attached = True
 
@@ -72,11 +70,12 @@ class _Mixing(nn.Module):
 
 
 class ManifoldMixup(Trick):
-    """Mix the output of a random layer of the network, the input among them, and the targets in the same proportion.
+    """Mix the output of a layer of the network, by default a random one, and the targets in the same proportion.
 
-    The layer is drawn for each batch from 0, the input, where this is mixup, to `deepest`: 1 and 2 are the first stages
-    of a ResNet; a model with fewer stages has its pooling for the last. It covers the whole training: to fine-tune
-    without it was found to hurt, Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT.
+    The layer is drawn for each batch from `shallowest` to `deepest`: 0 is the input, where this is mixup, 1 and 2 are
+    the first stages of a ResNet; a model with fewer stages has its pooling for the last. Where `shallowest` is no less
+    than `deepest`, that layer alone is mixed: Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT, mix
+    the pooled features of a ResNet-32, layer 4. To fine-tune without it hurt them, so it covers the whole training.
 
     Paper: Verma et al. 2019, https://arxiv.org/abs/1806.05236, section 2.
     Cost: one pass over the hidden states of each layer that may be mixed; twice the labels.
@@ -85,11 +84,12 @@ class ManifoldMixup(Trick):
     """
 
     seats = {Slot.MODEL: "block", Slot.BATCH: "mix"}
-    brings = frozenset({Trait.MIXES_LABELS})
+    brings = frozenset({Trait.MIXES_LABELS, Trait.MIXES_HIDDEN})
     advice = (Advice(
         Trait.REWEIGHTS, "with cost-sensitive cross-entropy the error on CIFAR-100-LT of factor 100 was 68.2 %",
         "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT"),)
     alpha: float = tunable(2.0, search=Float(0.1, 2.0), legal=Above(0), unit="Beta concentration")
+    shallowest: int = tunable(0, search=Choice(0), legal=Between(0, 5), unit="number of the first layer mixed")
     deepest: int = tunable(2, search=Choice(1, 2, 3), legal=Between(0, 5), unit="number of the last layer mixed")
 
     def model(self, inner: Model, run: Run) -> Model:
@@ -101,7 +101,8 @@ class ManifoldMixup(Trick):
         """Return what mixes targets, and images or, in the forward passes to come, hidden states."""
         mixing = next(module for module in run.model.modules() if isinstance(module, _Mixing))
         known = stages(run.model)[:self.deepest]
-        mixing.attach(known)  # only here: other tricks of the model may have put their own modules in place
+        first = min(self.shallowest, len(known))
+        mixing.attach(known, first)  # only here: other tricks may have put their own modules in place
 
         def mixed(batch: Batch) -> Batch:
             batch = inner(batch)
@@ -109,10 +110,10 @@ class ManifoldMixup(Trick):
                 min(run.runtime.micro_batches, len(batch)))
             partner = torch.cat([piece.flip(0) for piece in pieces])
             keep = beta(self.alpha, self.alpha, 1, run.generator)
-            layer = torch.randint(len(known) + 1, (1,), generator=run.generator, device=run.device)
-            mixing.sizes = {len(piece) for piece in pieces}
+            layer = torch.randint(first, len(known) + 1, (1,), generator=run.generator, device=run.device)
+            mixing.sizes = frozenset(map(len, pieces))
             mixing.keep = tuple(torch.where(layer == place, keep, 1.0) for place in range(len(known) + 1))
-            images = batch.images.lerp(batch.images[partner], 1 - mixing.keep[0])
+            images = batch.images if first else batch.images.lerp(batch.images[partner], 1 - mixing.keep[0])
             labels = torch.cat([batch.labels, batch.labels[partner]], 1)
             shares = torch.cat([batch.shares * keep, batch.shares[partner] * (1 - keep)], 1)
             return replace(batch, images=images, labels=labels, shares=shares)

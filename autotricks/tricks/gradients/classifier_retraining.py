@@ -31,6 +31,10 @@ class ClassifierRetraining(Trick):
     opens = 0.85
     norms: str = tunable("fixed", search=Choice("fixed"), legal=Choice("fixed", "moving"))
 
+    def check(self, run: Run) -> None:
+        """Refuse a model without a classifier."""
+        classifier(run.model, run.classes)
+
     def enter(self, run: Run) -> None:
         """Draw the classifier anew and freeze the rest."""
         name = classifier(run.model, run.classes)

@@ -44,6 +44,10 @@ class LearnableWeightScaling(Trick):
     refuses = frozenset({Trait.COSINE_HEAD})
     opens = 0.85
 
+    def check(self, run: Run) -> None:
+        """Refuse a model without a classifier."""
+        classifier(run.model, run.classes)
+
     def enter(self, run: Run) -> None:
         """Note the directions, forget the momentum that points elsewhere, and freeze the rest."""
         name = f"{classifier(run.model, run.classes)}.weight"

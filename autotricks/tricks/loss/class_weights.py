@@ -28,7 +28,9 @@ class ClassWeights(Trick):
 
     The weight falls with the effective number of images: beta = 0 weighs all classes alike, beta -> 1 by 1 / n. Over
     hard labels the mean is that of `torch.nn.functional.cross_entropy(weight=)`; over mixtures each label has its
-    share of the weight. From the first epoch on it may hurt where classes are many (CIFAR-100-LT); with `start: 0.8` it
+    share of the weight. Without `normalize` the batch's sum is divided by its number of images, as Zhang et al. 2021
+    do for class-balanced focal loss: the weights sum to C, so where the tail is long the loss is smaller, as under a
+    lower learning rate. From the first epoch on it may hurt where classes are many (CIFAR-100-LT); with `start: 0.8` it
     is deferred re-weighting (DRW), Cao et al. 2019, https://arxiv.org/abs/1906.07413, algorithm 1.
 
     Paper: Cui et al. 2019, https://arxiv.org/abs/1901.05555, section 4.
@@ -45,7 +47,8 @@ class ClassWeights(Trick):
                "https://arxiv.org/abs/2007.10740"))
     beta: float = tunable(0.9999, search=Choice(0.9, 0.99, 0.999, 0.9999), legal=Between(0, 1, without=(1,)),
                           unit="1 - 1 / (distinct images that a class could have)")
+    normalize: bool = tunable(True, search=Choice(True), legal=Choice(True, False))
 
     def loss(self, inner: Loss, run: Run) -> Loss:
-        """Return the weighted loss; its mean over the whole batch is the weighted mean of the labels' losses."""
-        return weighted_by_class(inner, class_weights(run.counts, self.beta))
+        """Return the weighted loss; unless told, its mean over the whole batch is the labels' weighted mean."""
+        return weighted_by_class(inner, class_weights(run.counts, self.beta), self.normalize)

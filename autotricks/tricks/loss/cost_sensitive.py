@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...core.domain import Float, at_least, tunable
+from ...core.domain import Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.trick import Advice, Trait, Trick
@@ -25,10 +25,12 @@ def cost_weights(counts: Tensor, exponent: float) -> Tensor:
 class CostSensitive(Trick):
     """Weigh the loss of each label by (n_min / n)^exponent of its class and divide by the batch's total weight.
 
-    An exponent of 1 makes all classes weigh alike together, 1/2 is the square-root form, 0 is no weighting. Only the
-    ratios matter. Over hard labels the mean is that of `torch.nn.functional.cross_entropy(weight=)`; over mixtures each
-    label has its share of the weight. From the first epoch on it hurt where classes are many: CIFAR-100-LT error 67.7%
-    against 61.7% (Zhang et al. 2021); with `start: 0.8` it is deferred re-weighting (DRW).
+    An exponent of 1 makes all classes weigh alike together, 1/2 is the square-root form, 0 is no weighting. Over hard
+    labels the mean is that of `torch.nn.functional.cross_entropy(weight=)`; over mixtures each label has its share of
+    the weight. Only the ratios of the weights matter then. Without `normalize` the batch's sum is divided by its number
+    of images: the rarest class keeps its loss and the others' shrink, as in the deferred focal loss of Zhang et al.
+    2021. From the first epoch on it hurt where classes are many: CIFAR-100-LT error 67.7% against 61.7% (Zhang et al.
+    2021); with `start: 0.8` it is deferred re-weighting (DRW).
 
     Paper: Japkowicz and Stephen 2002, https://doi.org/10.3233/IDA-2002-6504, for weighing by class; as CS_CE in
         Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT.
@@ -44,7 +46,8 @@ class CostSensitive(Trick):
                "from .772 to .671", "measured with weights of 1/n; cf. Ren et al. 2020, "
                "https://arxiv.org/abs/2007.10740"))
     exponent: float = tunable(1.0, search=Float(0.0, 1.0), legal=at_least(0), unit="exponent of n_min / n")
+    normalize: bool = tunable(True, search=Choice(True), legal=Choice(True, False))
 
     def loss(self, inner: Loss, run: Run) -> Loss:
-        """Return the weighted loss; its mean over the whole batch is the weighted mean of the labels' losses."""
-        return weighted_by_class(inner, cost_weights(run.counts, self.exponent))
+        """Return the weighted loss; unless told, its mean over the whole batch is the labels' weighted mean."""
+        return weighted_by_class(inner, cost_weights(run.counts, self.exponent), self.normalize)

@@ -28,6 +28,7 @@ class LogitAdjustment(Trick):
 
     With tau = 1 it is balanced softmax; with tau = 0 it is cross-entropy. More than 1 favors rare classes beyond
     balance. The adjustment is no part of the model: left in when predicting, it gives back plain training.
+    Written into the model it is `prior_bias`, which goes with every base loss; after training alone, `prior_removal`.
 
     Paper: Menon et al. 2021, https://arxiv.org/abs/2007.07314, equation 10.
     Cost: one addition to the logits.

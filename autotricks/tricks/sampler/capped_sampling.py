@@ -3,31 +3,18 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from ...core.domain import Between, Float, tunable
+from ...core.draw import filled_order, filled_places
 from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.trick import Trait, Trick
 
 
-def places_capped(counts: Tensor, fraction: float) -> Tensor:
-    """Return, for rows sorted by class, the places that give each class max(n, fraction * max n) rows, rounded up.
-
-    A class is gone through again and again, so that its images differ by at most one in how often they occur.
-
-    Shapes:
-        counts: [C], rows of each class n; a class without rows stays out.
-        returns: [sum of the classes' rows], int64.
-    """
-    sizes = counts[counts > 0].long()
-    least = math.ceil(round(fraction * int(sizes.max()), 6))  # 0.07 * 100 is a hair above 7
-    wanted = sizes.clamp(min=least)
-    last, first = wanted.cumsum(0), sizes.cumsum(0) - sizes
-    of_class = torch.repeat_interleave(wanted)
-    turns = torch.arange(len(of_class), device=counts.device) - (last - wanted)[of_class]
-    return first[of_class] + turns % sizes[of_class]
+def least_rows(largest: int, fraction: float) -> int:
+    """Return fraction * largest, rounded up."""
+    return math.ceil(round(fraction * largest, 6))  # 0.07 * 100 is a hair above 7
 
 
 class CappedSampling(Trick):
@@ -49,11 +36,8 @@ class CappedSampling(Trick):
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return at least N rows in random order, drawn anew each time."""
-        places = places_capped(run.counts, self.fraction)
+        places = filled_places(run.counts, least_rows(int(run.counts.max()), self.fraction))
 
         def filled(progress: float) -> Tensor:
-            shuffled, mixed = (torch.randperm(count, generator=run.generator, device=run.device)
-                               for count in (len(run.labels), len(places)))
-            grouped = shuffled[run.labels[shuffled].argsort(stable=True)]
-            return grouped[places[mixed]]
+            return filled_order(run.labels, places, run.generator)
         return filled

@@ -1,26 +1,12 @@
 """Over-sampling: repeat the images of every class until it is as large as the largest."""
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from ...core.draw import filled_order, filled_places
 from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.trick import Trait, Trick
-
-
-def places_up(counts: Tensor) -> Tensor:
-    """Return, for rows sorted by class, the places that give each class as many rows as the largest has.
-
-    A class is gone through again and again, so that its images differ by at most one in how often they occur.
-
-    Shapes:
-        counts: [C], rows of each class n; a class without rows stays out.
-        returns: [C * max n], int64.
-    """
-    sizes = counts[counts > 0].long()
-    turns = torch.arange(int(sizes.max()), device=counts.device)
-    return ((sizes.cumsum(0) - sizes).unsqueeze(1) + turns % sizes.unsqueeze(1)).flatten()
 
 
 class OverSampling(Trick):
@@ -39,11 +25,8 @@ class OverSampling(Trick):
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return C * max n rows in random order, drawn anew each time."""
-        places = places_up(run.counts)
+        places = filled_places(run.counts, int(run.counts.max()))
 
         def repeated(progress: float) -> Tensor:
-            shuffled, mixed = (torch.randperm(count, generator=run.generator, device=run.device)
-                               for count in (len(run.labels), len(places)))
-            grouped = shuffled[run.labels[shuffled].argsort(stable=True)]
-            return grouped[places[mixed]]
+            return filled_order(run.labels, places, run.generator)
         return repeated

@@ -3,14 +3,15 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ...core.domain import Between, Choice, tunable
 from ...core.draw import class_probabilities, rows_by_class
 from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.trick import Trait, Trick
 
 
-def progressive_probabilities(counts: Tensor, progress: float) -> Tensor:
-    """Return the probability of each class: (1 - progress) * n / N + progress / C.
+def progressive_probabilities(counts: Tensor, progress: float, first: float = 0.0) -> Tensor:
+    """Return the probability of each class: (1 - t) * n / N + t / C, with t going from `first` to 1 in `progress`.
 
     Shapes:
         counts: [C], images of each class n.
@@ -18,11 +19,16 @@ def progressive_probabilities(counts: Tensor, progress: float) -> Tensor:
     """
     # A window's edges are rounded to whole steps, so progress may lie a step outside of it.
     progress = min(max(progress, 0.0), 1.0)
-    return class_probabilities(counts, 1.0).lerp(class_probabilities(counts, 0.0), progress)
+    balanced = first + (1 - first) * progress
+    return class_probabilities(counts, 1.0).lerp(class_probabilities(counts, 0.0), balanced)
 
 
 class Progressive(Trick):
     """Draw classes as they occur at first and alike at last, changing evenly from epoch to epoch of the window.
+
+    `first` is the share that is drawn alike when the window opens. With `start: 0.8` and `first: 0.8` the share is the
+    fraction of training done, as in the deferred runs of Zhang et al. 2021,
+    https://github.com/zhangyongshun/BagofTricks-LT.
 
     Paper: Kang et al. 2020, https://arxiv.org/abs/1910.09217, equation 2.
     Cost: a sort of the labels each epoch.
@@ -30,10 +36,11 @@ class Progressive(Trick):
 
     seats = {Slot.SAMPLER: "draw"}
     brings = frozenset({Trait.RESAMPLES})
+    first: float = tunable(0.0, search=Choice(0.0), legal=Between(0, 1), unit="share of balanced drawing")
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return N rows, drawn anew each epoch with that epoch's probabilities."""
         def shifting(progress: float) -> Tensor:
-            probabilities = progressive_probabilities(run.counts, progress)
+            probabilities = progressive_probabilities(run.counts, progress, self.first)
             return rows_by_class(run.labels, run.counts, probabilities, len(run.labels), run.generator)
         return shifting

@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...core.draw import shuffled_by_class
 from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.trick import Trait, Trick
@@ -47,8 +48,7 @@ class UnderSampling(Trick):
         places = places_down(run.counts, len(run.labels))
 
         def thinned(progress: float) -> Tensor:
-            shuffled = torch.randperm(len(run.labels), generator=run.generator, device=run.device)
-            grouped = shuffled[run.labels[shuffled].argsort(stable=True)]
+            grouped = shuffled_by_class(run.labels, run.generator)
             mixed = torch.rand(places.shape, generator=run.generator, device=run.device).argsort(1)
             return grouped[places.gather(1, mixed)].flatten()
         return thinned

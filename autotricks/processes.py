@@ -1,0 +1,32 @@
+"""Worker processes, forked from one server that imports torch while the rest of the program starts."""
+from __future__ import annotations
+
+import multiprocessing
+import os
+from multiprocessing.context import BaseContext
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_PRELOAD = ["autotricks.search.warm"]
+
+
+def prepare(threads: int = 1) -> BaseContext:
+    """Return a context to start processes in; start their server, which begins to import, if it is not up.
+
+    A forked process has torch at once, and shares its memory with the others. The server must not have worker threads:
+    the libraries' thread counts are fixed in its environment, and a process may raise its own with
+    `torch.set_num_threads`. Where there is no fork, each process imports for itself.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOAD)
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, str(threads)))
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    return context
