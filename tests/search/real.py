@@ -72,17 +72,17 @@ def processes() -> dict[int, tuple[int, int, str]]:
     return found
 
 
-SERVER = "multiprocessing.forkserver"    # forks workers; ends with the process that started it
+HELPERS = ("resource_tracker", "multiprocessing.forkserver")     # end with the process that started them
 
 
-def below(root: int, but: str = "resource_tracker") -> dict[int, str]:
+def below(root: int) -> dict[int, str]:
     """Return the commands of the processes below one, without the helpers that Python starts beside its children."""
     known, result = processes(), {}
     inside = {root}
     while new := {number for number, (parent, _, _) in known.items() if parent in inside} - inside:
         inside |= new
         result.update({number: known[number][2] for number in new})
-    return {number: words for number, words in result.items() if "resource_tracker" not in words and but not in words}
+    return {number: words for number, words in result.items() if not any(helper in words for helper in HELPERS)}
 
 
 def of_session(session: int) -> dict[int, str]:
