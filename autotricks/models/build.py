@@ -12,6 +12,8 @@ from ..errors import ModelError
 from .resnet import ResNet
 
 OWN = ("resnet8", "resnet20", "resnet32", "resnet44", "resnet56")
+AUXILIARY = ("googlenet", "inception_v3")     # of torchvision, with classifiers of their own on earlier layers
+NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -42,6 +44,9 @@ def check(name: str, trust: bool = False) -> None:
 def build(name: str, classes: int, channels: int, trust: bool = False) -> nn.Module:
     """Build a model with fresh weights.
 
+    What timm and torchvision do on their own to train better is off: zero-gamma, dropout, stochastic depth and
+    auxiliary classifiers are for tricks to bring. Weights are drawn as the library draws them.
+
     Args:
         name: `resnet8` to `resnet56`, `timm:NAME`, `torchvision:NAME`, or `my.module:function`, which is called
             with `classes` and `channels` and returns a module.
@@ -68,11 +73,7 @@ def _timm(name: str, classes: int, channels: int) -> nn.Module:
 
     if not timm.is_model(name):
         raise ModelError(_unknown("timm", name, timm.list_models()))
-    model: nn.Module = timm.create_model(name, num_classes=classes, in_chans=channels, pretrained=False)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.affine and not module.weight.any():
-            nn.init.ones_(module.weight)  # a baseline has no zero-gamma
-    return model
+    return _plain(timm.create_model(name, num_classes=classes, in_chans=channels, pretrained=False))
 
 
 def _torchvision(name: str, classes: int, channels: int) -> nn.Module:
@@ -83,7 +84,19 @@ def _torchvision(name: str, classes: int, channels: int) -> nn.Module:
     if channels != 3:
         raise ModelError(f"model.name: torchvision:{name} takes images of 3 channels, these have {channels}. "
                          "Set data.channels: 3, or take the model from timm.")
-    model: nn.Module = zoo.get_model(name, weights=None, num_classes=classes)
+    options = {"aux_logits": False} if name in AUXILIARY else {}
+    return _plain(zoo.get_model(name, weights=None, num_classes=classes, **options))
+
+
+def _plain(model: nn.Module) -> nn.Module:
+    """Switch off, in place, what a library's model does to train better."""
+    for module in model.modules():
+        if isinstance(module, NORMS) and module.weight is not None and not module.weight.any():
+            nn.init.ones_(module.weight)
+        drops = "Drop" in type(module).__name__ or "Stochastic" in type(module).__name__
+        for rate in [word for word in vars(module) if "drop" in word or (drops and word == "p")]:
+            if isinstance(getattr(module, rate), float):
+                setattr(module, rate, 0.0)
     return model
 
 

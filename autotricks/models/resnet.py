@@ -8,8 +8,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class Shortcut(nn.Module):
+    """An identity without weights where the shape changes: every other pixel, and channels of zeros on both sides."""
+
+    def __init__(self, stride: int, added: int):
+        super().__init__()
+        self.stride, self.added = stride, added
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map [B, D, H, W] to [B, D + 2 added, H / stride, W / stride]."""
+        return F.pad(images[:, :, ::self.stride, ::self.stride], (0, 0, 0, 0, self.added, self.added))
+
+
 class Block(nn.Module):
-    """Two 3x3 convolutions beside an identity; where the shape changes, every other pixel and zero channels."""
+    """Two 3x3 convolutions beside a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
@@ -17,14 +29,12 @@ class Block(nn.Module):
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
-        self.stride, self.widened = stride, (outputs - inputs) // 2
+        self.shortcut = nn.Identity() if inputs == outputs else Shortcut(stride, (outputs - inputs) // 2)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map [B, inputs, H, W] to [B, outputs, H / stride, W / stride]."""
         residual = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(images)), inplace=True)))
-        if self.widened:
-            images = F.pad(images[:, :, ::self.stride, ::self.stride], (0, 0, 0, 0, self.widened, self.widened))
-        return F.relu(residual + images, inplace=True)
+        return F.relu(residual + self.shortcut(images), inplace=True)
 
 
 class ResNet(nn.Module):

@@ -92,3 +92,89 @@ def test_other_families_of_timm_have_no_zero_gamma(name):
 
 def test_a_timm_model_without_that_option_builds():
     assert build("timm:legacy_seresnet18", 7, 3) is not None
+
+
+def state(model):
+    return list(model.state_dict().items())
+
+
+def equal(left, right):
+    left, right = state(left), state(right)
+    assert [name for name, _ in left] == [name for name, _ in right]
+    return [name for (name, one), (_, other) in zip(left, right, strict=True) if not torch.equal(one, other)] == []
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("test_resnet", {"zero_init_last": False}), ("resnet18", {"zero_init_last": False}),
+    ("resnet50_gn", {"zero_init_last": False}), ("regnetx_002", {"zero_init_last": False}),
+    ("resnest14d", {"zero_init_last": False}), ("convnextv2_atto", {"drop_path_rate": 0.0, "drop_rate": 0.0}),
+    ("ghostnet_050", {"drop_rate": 0.0}), ("fasternet_t1", {"drop_path_rate": 0.0})])
+def test_a_timm_model_is_a_plain_build_parameter_by_parameter(name, options):
+    import timm
+
+    torch.manual_seed(3)
+    plain = timm.create_model(name, num_classes=7, in_chans=3, **options)
+    torch.manual_seed(3)
+    ours = build(f"timm:{name}", 7, 3)
+    assert equal(ours, plain)
+    if "zero_init_last" in options:     # and not what timm builds unasked
+        torch.manual_seed(3)
+        assert not equal(ours, timm.create_model(name, num_classes=7, in_chans=3))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0", "googlenet"])
+def test_a_torchvision_model_is_a_plain_build_parameter_by_parameter(name):
+    import torchvision.models as zoo
+
+    options = {"aux_logits": False} if name == "googlenet" else {}
+    torch.manual_seed(3)
+    plain = zoo.get_model(name, weights=None, num_classes=7, **options)
+    torch.manual_seed(3)
+    assert equal(build(f"torchvision:{name}", 7, 3), plain)
+
+
+def settled(model, images):
+    """Whether a model in training mode says the same twice."""
+    with torch.no_grad():
+        first, second = model.train()(images), model(images)
+    return torch.equal(first, second)
+
+
+@pytest.mark.parametrize("name", [
+    "timm:ghostnet_050", "timm:legacy_seresnet18", "timm:fasternet_t2", "timm:rexnet_100",
+    "torchvision:mobilenet_v3_small", "torchvision:efficientnet_b0", "torchvision:squeezenet1_1"])
+def test_nothing_is_dropped_at_random(name):
+    import timm
+    import torchvision.models as zoo
+
+    images, short = torch.randn(16, 3, 64, 64), name.partition(":")[2]
+    unasked = timm.create_model(short) if name.startswith("timm") else zoo.get_model(short, weights=None)
+    torch.manual_seed(0)
+    assert not settled(unasked, images) and settled(build(name, 7, 3), images)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_a_torchvision_model_returns_logits_alone_while_it_trains(name):
+    assert build(f"torchvision:{name}", 7, 3).train()(torch.randn(2, 3, 80, 80)).shape == (2, 7)
+
+
+def test_what_is_zero_by_design_stays():
+    # the gain of global response norm, which adds to an identity, is no zero-gamma
+    model = build("timm:convnextv2_atto", 7, 3)
+    gains = [module.weight for module in model.modules() if type(module).__name__ == "GlobalResponseNorm"]
+    assert gains and not any(bool(gain.any()) for gain in gains)
+
+
+def test_a_baseline_run_starts_from_a_plain_build_and_decays_every_weight_alike():
+    import timm
+
+    from autotricks.core.bundle import Bundle
+    from autotricks.trial import prepare
+    from tests.conftest import make_dataset
+
+    trainer = prepare(Bundle(model="timm:test_resnet", seed=5), make_dataset(channels=3))
+    torch.manual_seed(5)
+    assert equal(trainer.evaluated, timm.create_model("test_resnet", num_classes=4, in_chans=3, zero_init_last=False))
+    every = list(trainer.run.model.parameters())
+    assert [len(group["params"]) for group in trainer.optimizer.param_groups] == [len(every)]
+    assert type(trainer.optimizer) is torch.optim.SGD and trainer.average is None and trainer.factor(0.5) == 1

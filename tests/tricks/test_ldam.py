@@ -7,12 +7,13 @@ from torch import nn
 
 from autotricks.core.batch import Batch
 from autotricks.core.bundle import Bundle, Use, Window
+from autotricks.core.margin import log_sum_of_others
 from autotricks.core.plan import problems
 from autotricks.errors import BundleError, ModelError
 from autotricks.trial import prepare
 from autotricks.tricks.loss.class_weights import ClassWeights
 from autotricks.tricks.loss.label_smoothing import LabelSmoothing
-from autotricks.tricks.loss.ldam import Ldam, ldam, log_sum_of_others, margins
+from autotricks.tricks.loss.ldam import Ldam, ldam, margins
 from autotricks.tricks.model.cosine_head import CosineHead
 from tests.conftest import make_batch, make_dataset, make_run
 

@@ -1,0 +1,44 @@
+"""Residual blocks inside a model, and where they take their strides."""
+from __future__ import annotations
+
+from torch import nn
+
+from ..errors import ModelError
+
+SHORTCUTS = ("downsample", "shortcut")    # as torchvision and timm call it, and as our ResNets do
+
+
+def residual_blocks(model: nn.Module, trick: str) -> list[nn.Module]:
+    """Return the residual blocks, first to last: what has conv1, bn1, conv2, bn2 and a shortcut, be it None.
+
+    Raises:
+        ModelError: When there is none; it names the trick that looked for them.
+    """
+    found = [module for module in model.modules() if shortcut(module) is not None
+             and all(isinstance(getattr(module, name, None), nn.Module) for name in ("conv1", "bn1", "conv2", "bn2"))]
+    if not found:
+        raise ModelError(f"{trick}: {type(model).__name__} has no residual blocks that it knows: modules with conv1, "
+                         f"bn1, conv2, bn2 and downsample or shortcut. Take a ResNet or drop {trick}.")
+    return found
+
+
+def shortcut(block: nn.Module) -> str | None:
+    """Return the name of a block's shortcut; None when it has none, not even one that is None."""
+    return next((name for name in SHORTCUTS if hasattr(block, name)), None)
+
+
+def pads_channels(layer: nn.Module) -> bool:
+    """Return whether a layer is a shortcut without weights as our ResNets have it, with `stride` and `added`."""
+    return isinstance(getattr(layer, "stride", None), int) and hasattr(layer, "added")
+
+
+def main_path(block: nn.Module) -> list[nn.Conv2d]:
+    """Return the convolutions of a block beside its shortcut, first to last."""
+    return [module for name, module in block.named_modules()
+            if isinstance(module, nn.Conv2d) and name.split(".")[0] not in SHORTCUTS]
+
+
+def strided(block: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers of a block that have a stride other than 1, by name."""
+    return {name: module for name, module in block.named_modules()
+            if not any(module.children()) and getattr(module, "stride", 1) not in (1, (1, 1))}

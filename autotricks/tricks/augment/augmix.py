@@ -1,0 +1,35 @@
+"""AugMix: mix each image with chains of operations on itself."""
+from __future__ import annotations
+
+from torch import Tensor
+
+from ...core.augmix import mixed, operations
+from ...core.domain import Between, Choice, Int, tunable
+from ...core.run import Run
+from ...core.slots import Augment, Slot
+from ...core.trick import Trick
+
+
+class Augmix(Trick):
+    """Replace each image by (1 - m) * image + m * a weighted mean of `width` chains of 1 to 3 operations on it.
+
+    Operations are shear, translation and rotation, posterize, solarize, autocontrast and equalize, each as likely; m is
+    uniform over [0, 1], the weights of the chains over all that sum to 1. Labels stay. This is the augmentation alone;
+    `augmix_consistency` has the loss that belongs to it in the paper, at three times the cost.
+
+    Paper: Hendrycks et al. 2020, https://arxiv.org/abs/1912.02781, section 3; numbers as in the authors' code for
+        CIFAR, https://github.com/google-research/augmix, which takes severity 1 for ImageNet.
+    Cost: six passes over `width` times the images.
+    """
+
+    seats = {Slot.AUGMENT: "policy"}
+    severity: int = tunable(3, search=Int(1, 5), legal=Between(1, 10), unit="tenths of the greatest strength")
+    width: int = tunable(3, search=Choice(3), legal=Between(1, 10), unit="chains an image")
+
+    def augment(self, inner: Augment, run: Run) -> Augment:
+        """Return what mixes each image of a batch with chains of its own."""
+        range_ = operations(*run.image_shape[1:], run.device)
+
+        def blended(images: Tensor) -> Tensor:
+            return mixed(inner(images), range_, self.severity, self.width, run.generator)
+        return blended

@@ -1,0 +1,48 @@
+"""TrivialAugment: one random operation of random strength for each image."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...core.operations import Operation
+from ...core.policy import Range, standard, uniform
+from ...core.run import Run
+from ...core.slots import Augment, Slot
+from ...core.trick import Trick
+
+LEVELS = 31
+
+
+def wide(height: int, width: int) -> dict[Operation, float]:
+    """Return the operations of the wide space with their greatest magnitudes."""
+    return standard(height, width) | {
+        Operation.SHEAR_X: 0.99, Operation.SHEAR_Y: 0.99, Operation.TRANSLATE_X: float(min(32, width)),
+        Operation.TRANSLATE_Y: float(min(32, height)), Operation.ROTATE: 135.0, Operation.BRIGHTNESS: 0.99,
+        Operation.COLOR: 0.99, Operation.CONTRAST: 0.99, Operation.SHARPNESS: 0.99, Operation.POSTERIZE: 2.0}
+
+
+class TrivialAugment(Trick):
+    """Apply one of 14 operations to each image, each as likely, at one of 31 strengths, each as likely.
+
+    Operations are those of the wide space: nothing, shear, translation and rotation, brightness, color, contrast,
+    sharpness, posterize, solarize, autocontrast and equalize. It has nothing to tune, which is its point. Crop and flip
+    belong beside it. To images of one channel, color does nothing. Rotations reach 135 degrees: where up and down mean
+    something, such as 6 and 9, take `rand_augment`.
+
+    Paper: Müller and Hutter 2021, https://arxiv.org/abs/2103.10158, algorithm 1 and the wide space.
+    Cost: three passes over the images, whatever the operations.
+    Deviates: Translations, up to 32 pixels in the paper, are no longer than the image's side. Strengths of the blends
+        are mirrored, 1 - s or 1 + s, as in PyTorch's library; the paper's space has 0.01 to 2.
+    """
+
+    seats = {Slot.AUGMENT: "policy"}
+
+    def augment(self, inner: Augment, run: Run) -> Augment:
+        """Return what changes each image of a batch by an operation of its own."""
+        range_, black = Range.of(wide(*run.image_shape[1:]), run.device), torch.zeros_like(run.mean)
+
+        def changed(images: Tensor) -> Tensor:
+            images = inner(images)
+            levels = torch.randint(LEVELS, (len(images),), generator=run.generator, device=run.device) / (LEVELS - 1)
+            return uniform(images, range_, levels, black, run.generator)
+        return changed

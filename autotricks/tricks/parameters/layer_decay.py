@@ -1,0 +1,92 @@
+"""Layer decay: the deeper below the classifier, the smaller the learning rate."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ...core.anatomy import classifier
+from ...core.domain import Between, Float, tunable
+from ...core.run import Run
+from ...core.slots import Build, Groups, Slot
+from ...core.trick import Trick
+
+
+def parts(model: nn.Module, prefix: str = "") -> Iterator[str]:
+    """Yield the names of a model's parts in the order in which they were made; a sequence counts as its parts."""
+    for name, child in model.named_children():
+        if isinstance(child, (nn.Sequential, nn.ModuleList)):
+            yield from parts(child, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def levels(model: nn.Module, head: str) -> dict[str, int]:
+    """Return for each weight by name how many layers lie below it: 0 for the stem.
+
+    A layer is a group of timm's `group_matcher` where the model has one, else a part of the model; a norm belongs to
+    what comes before it. What comes after the classifier belongs to it.
+
+    Args:
+        model: The model.
+        head: Name of its classifier.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    matcher = getattr(model, "group_matcher", None)
+    if matcher:
+        from timm.models import group_parameters
+
+        found = dict(group_parameters(model, matcher(coarse=False), reverse=True))
+    else:
+        found, level = dict.fromkeys(names, 0), -1
+        for part in parts(model):
+            inside = dict(model.get_submodule(part).named_parameters(part))
+            if any(weight.ndim > 1 for weight in inside.values()):
+                level += 1
+            found.update({name: max(level, 0) for name in inside if name in found})
+    top = found[f"{head}.weight"]
+    return {name: min(found[name], top) for name in names}
+
+
+class LayerDecay(Trick):
+    """Multiply the learning rate of each layer by `decay` to the power of the layers between it and the classifier.
+
+    The classifier learns at the optimizer's rate, the stem slowest: for weights that were trained before. Weight decay
+    that goes with the rate, as AdamW's, shrinks alike. Which layer is how deep a timm model says itself; of other
+    models, the order in which their parts were made is taken for it, and a block counts as one layer.
+
+    Paper: Clark et al. 2020, https://arxiv.org/abs/2003.10555, its fine-tuning; after Howard and Ruder 2018,
+        https://arxiv.org/abs/1801.06146, section 3.2, discriminative fine-tuning.
+    Cost: none, but for a parameter group for each layer.
+
+    Raises:
+        ModelError: When the model has no classifier.
+    """
+
+    seats = {Slot.PARAMETERS: "rate", Slot.OPTIMIZER: "wrap"}
+    decay: float = tunable(0.75, search=Float(0.65, 1.0), legal=Between(0, 1, without=(0,)), unit="factor a layer")
+
+    def parameters(self, inner: Groups, run: Run) -> Groups:
+        """Return each group cut by layer, the classifier's first."""
+        level = _levels(run)
+        return [{**group, "params": [weight for weight in group["params"] if level[weight] == here]}
+                for here in sorted(set(level.values()), reverse=True) for group in inner
+                if any(level[weight] == here for weight in group["params"])]
+
+    def optimizer(self, inner: Build, run: Run) -> Build:
+        """Return a builder whose optimizer has the rate of each layer lowered."""
+        level = _levels(run)
+        top = max(level.values())
+
+        def lowered(groups: Groups) -> Optimizer:
+            optimizer = inner(groups)
+            for group in optimizer.param_groups:
+                group["lr"] *= self.decay ** (top - level[group["params"][0]])
+            return optimizer
+        return lowered
+
+
+def _levels(run: Run) -> dict[Tensor, int]:
+    by_name = levels(run.model, classifier(run.model, run.classes))
+    return {weight: by_name[name] for name, weight in run.model.named_parameters()}

@@ -1,0 +1,45 @@
+"""What every trick that changes the model before training owes: exported weights fit again, and a step is quick."""
+import pytest
+import torch
+
+from autotricks.catalog import catalog
+from autotricks.core.bundle import Bundle, Use
+from autotricks.core.run import Run
+from autotricks.core.slots import Slot
+from autotricks.models import build
+from autotricks.trainer.pipeline import fold
+from autotricks.trial import prepare
+from tests.conftest import make_dataset
+from tests.contract.waiting import Waiting
+
+CHANGES = ["acnet", "batch_renorm", "cross_iteration_bn", "group_norm", "kaiming", "unit_stride", "no_bias_before_bn",
+           "resnet_variant", "sync_bn", "xavier", "zero_gamma"]
+BUNDLES = [(name,) for name in CHANGES] + [
+    ("kaiming", "zero_gamma", "resnet_variant", "unit_stride", "no_bias_before_bn", norm, "ema", "cosine_head")
+    for norm in ("acnet", "batch_renorm", "cross_iteration_bn", "group_norm")]
+
+
+@pytest.mark.parametrize("model", ["resnet8", "timm:resnet18", "torchvision:resnet18"])
+@pytest.mark.parametrize("names", BUNDLES)
+def test_weights_find_their_places_in_a_model_built_anew(names, model):
+    bundle = Bundle(tuple(Use(catalog()[name]()) for name in names), model=model, epochs=1, batch_size=16)
+    trainer = prepare(bundle, make_dataset(counts=(12, 6), size=32, channels=3))
+    next(trainer.epochs())
+    fresh, nothing = build(model, 2, 3), torch.zeros(2)
+    run = Run(fresh, torch.empty(0, 3, 32, 32, dtype=torch.uint8), nothing.long()[:0], nothing, torch.zeros(3, 1, 1),
+              torch.ones(3, 1, 1), (3, 32, 32), 16, 1, 1, torch.device("cpu"), torch.Generator())
+    again = fold(trainer.plan.once, Slot.MODEL, fresh, run)
+    again.load_state_dict(trainer.evaluated.state_dict())
+    images = torch.randn(3, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.allclose(again.eval()(images), trainer.evaluated.eval()(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_step_never_waits_for_the_device(name):
+    trainer = prepare(Bundle((Use(catalog()[name]()),), epochs=1, batch_size=16), make_dataset())
+    trainer._enter(trainer.plan.phases[0])
+    rows = next(trainer._rows(1, 0))
+    with Waiting() as waiting:
+        trainer._gradients(trainer._batch(rows))
+    assert waiting.calls == []
