@@ -202,6 +202,11 @@ def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
                       + ("" if str(found.folder.parent) == "runs" else f" --root {found.folder.parent}"))
 
 
+def combinations(count: int, counted: bool) -> str:
+    """Return a number of combinations in words; an estimate as a power of ten."""
+    return f"{count:,} combinations" if counted else f"about 10^{math.log10(count):.0f} combinations"
+
+
 def check(loaded: LoadedSpace, as_json: bool) -> None:
     """Print what a space contains, its quarrels, the advice on it, and what a search costs."""
     from .search.rungs import budgets
@@ -219,12 +224,12 @@ def check(loaded: LoadedSpace, as_json: bool) -> None:
         seats.setdefault(f"{slot.value}.{seat}", []).append(line)
     cost = sum(count * epochs for _, count, epochs in plan)
     if as_json:
-        to_json({"name": document.name, "choices": space.size(), "seats": seats, "quarrels": space.quarrels(),
+        to_json({"name": document.name, "choices": space.size()[0], "seats": seats, "quarrels": space.quarrels(),
                  "advice": space.warnings(),
                  "rungs": [{"budget": budget, "trials": round(count, 1)} for budget, count, _ in plan],
                  "epochs": round(cost), "start": {name: str(bundle) for name, bundle in loaded.start.items()}})
         return
-    print(f"{document.name}: {len(space.entries)} tricks, {space.size():,} combinations of choices, "
+    print(f"{document.name}: {len(space.entries)} tricks, {combinations(*space.size())} of choices, "
           f"{sum(len(entry.domains) for entry in space.entries)} searched parameters\n")
     for place, lines in seats.items():
         for line in lines:
