@@ -36,8 +36,10 @@ def search(space: Space = "", set_: Set = None,
            resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run's folder.")] = "",
            tracking: Annotated[str, typer.Option(envvar="MLFLOW_TRACKING_URI",
                                                  help="MLflow's address, or 'off'; SQLite in --root without it.")] = "",
+           no_confirm: Annotated[bool, typer.Option("--no-confirm", help="Do not train the best again with fresh seeds."
+                                                    )] = False,
            root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
-    """Search a space for the best bundle of tricks."""
+    """Search a space for the best bundle of tricks, and confirm it with fresh seeds."""
     if bool(space) == bool(resume):
         raise InputError("search: give either --space FILE or --resume RUN.")
     overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
@@ -54,17 +56,34 @@ def search(space: Space = "", set_: Set = None,
     folder = find(resume, root) if resume else None
     loaded = experiment.resume(folder, overrides, trust) if folder else load_space(space, overrides, trust)
     options = experiment.Options(folder.parent if folder else root, folder, address or None, seconds, tracking or None,
-                                 trust)
+                                 trust, not no_confirm)
     view = screen.view(loaded, as_json)
     try:
         with view:
-            result = experiment.search(loaded, options, [view], view.began)
+            result = experiment.search(loaded, options, [view], view.began, view.confirming)
     except KeyboardInterrupt:
         raise Interrupted(f"Finished trials are kept. Go on with: autotricks search --resume {view.folder or 'latest'}"
                           ) from None
     screen.result(result, loaded, as_json)
     if result.champion is None:
         raise RunError(f"{result.folder}: no trial was trained to the end; trials.csv says why each one ended.")
+
+
+@app.command()
+def confirm(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
+            seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 10,
+            top: Annotated[int, typer.Option(min=1, help="Bundles to train again beside the baseline.")] = 3,
+            root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+    """Train a search's best bundles again with fresh seeds and judge the best on test."""
+    from . import experiment, judgment
+    from .search.folder import find
+
+    folder = find(run, root)
+    try:
+        found = experiment.confirm_again(folder, top, seeds, trust, judgment.counting(as_json))
+    except KeyboardInterrupt:
+        raise Interrupted("Finished trainings are kept. Go on with the same command.") from None
+    judgment.confirmed(found, folder, as_json)
 
 
 @app.command()

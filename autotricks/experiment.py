@@ -3,21 +3,22 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import export as bundles
-from .core.bundle import Bundle
+from .champion import bundle_document, keep
+from .confirm import Confirmation, Trainings, Unconfirmed, confirm
 from .core.dataset import Dataset
 from .core.report import Reporter
 from .data import Loaded, load as load_data
-from .errors import InputError, ResourceError, RunError
+from .errors import InputError, RunError
+from .resources import check_resources, cores
 from .search import folder as folders
-from .search.ledger import Ledger, TrialRecord, records
+from .search.ledger import Ledger, TrialRecord, read, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
@@ -40,6 +41,7 @@ class Options:
         resume: Folder of the run to continue.
         address: A Ray cluster; None starts Ray on this machine.
         seconds: Time after which no further trial begins.
+        confirm: Whether the best are trained again with fresh seeds when the last trial has ended.
         tracking: MLflow's address; None is SQLite in `root`, `off` tracks nothing.
         trust: Whether `my.module:function` may be imported.
     """
@@ -50,6 +52,7 @@ class Options:
     seconds: float = math.inf
     tracking: str | None = None
     trust: bool = False
+    confirm: bool = True
 
 
 DEFAULT = Options()
@@ -61,7 +64,8 @@ class SearchResult:
 
     Args:
         folder: Where everything lies.
-        champion: The best trial trained to the end; None if there is none.
+        champion: The best trial: as fresh seeds say, else as the search scored; None if none was trained to the end.
+        confirmation: What fresh seeds said; None without confirmation.
         trials: Every trial, from the ledger.
         baseline: The baseline's score; None if it diverged.
         seconds: Wall time of this sitting.
@@ -81,6 +85,7 @@ class SearchResult:
     slots: int
     epochs: int
     notices: tuple[str, ...] = ()
+    confirmation: Confirmation | None = None
 
     @property
     def spent(self) -> float:
@@ -117,45 +122,9 @@ class _Clock:
         self.last = time.monotonic()
 
 
-def cores() -> int:
-    """Return the cores that this process may use, by affinity and the container's limit."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(count, int(int(quota) / int(period)))) if quota != "max" else count
-    except (OSError, ValueError):
-        return count
-
-
-def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
-    """Return how many trials run at a time on this machine, before anything heavy starts.
-
-    Raises:
-        ResourceError: When one trial asks for more than there is.
-    """
-    wanted, settings = loaded.document.resources, loaded.document.search
-    if address and settings.engine == "ray":
-        return settings.parallel or 1
-    found, here = [], cores()
-    if wanted.cpus > here:
-        found.append(loaded.tree.problem(("resources", "cpus"), f"{wanted.cpus:g} cores a trial, but this machine "
-                                         f"offers {here}. Lower it, or name a cluster with --address."))
-    slots = max(1, int(here / wanted.cpus + 1e-9))
-    if wanted.gpus:
-        import torch
-
-        gpus = torch.cuda.device_count()
-        if wanted.gpus > gpus:
-            found.append(loaded.tree.problem(("resources", "gpus"), f"{wanted.gpus:g} GPUs a trial, but this machine "
-                                             f"has {gpus}. Set resources.gpus: 0, or name a cluster with --address."))
-        slots = min(slots, max(1, int(gpus / wanted.gpus + 1e-9)))
-    if found:
-        raise ResourceError(found)
-    return min(slots, settings.parallel or slots, settings.trials)
-
-
 def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[Listener] = (),
-           began: Callable[[Path, dict[str, Any]], None] = lambda folder, facts: None) -> SearchResult:
+           began: Callable[[Path, dict[str, Any]], None] = lambda folder, facts: None,
+           told: Callable[[int, int], None] = lambda done, total: None) -> SearchResult:
     """Search a space and leave everything in a run folder: ledger, champion, table, tracking.
 
     Raises:
@@ -164,7 +133,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     """
     started = time.monotonic()
     slots = check_resources(loaded, options.address)
-    data = _data(loaded, options)
+    data = _data(loaded, options)     # with test, which nothing but confirmation reads
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
         _settle(folder, loaded, data)
@@ -175,9 +144,17 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         relay = Relay(tracker, loaded, data.facts, folder.name, records(ledger.lines))
         deadline = started + options.seconds
         hunt = Search(loaded, ledger, [clock, relay, *listeners], deadline,
-                      lambda champion: _keep(folder, loaded, data, champion))
+                      lambda champion: keep(folder, loaded, data, champion))
+        champion, confirmation = None, None
         try:
-            slots = _run(hunt, data.dataset, folder, slots, options)
+            slots = _run(hunt, data.dataset.without_test(), folder, slots, options)
+            champion = hunt.champion
+            if options.confirm and champion:
+                try:
+                    confirmation, champion = confirm(folder, loaded, data, hunt.records(),
+                                                     Trainings(slots, options.trust, told))
+                except Unconfirmed as error:
+                    notices.append(f"not confirmed: {error}")
         except BaseException:  # Ctrl-C among them: the tracker's runs must not seem to go on
             relay.interrupt()
             tracker.close(FLUSH_INTERRUPTED)
@@ -185,13 +162,32 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         finally:
             write_table(folder / folders.TABLE, hunt.records())
             ledger.close()
-        relay.finish(folder, hunt.champion)
+        relay.finish(folder, champion, confirmation.summary() if confirmation else {})
         notices += [line for line in [tracker.close(FLUSH)] if line]
     baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
-    return SearchResult(folder, hunt.champion, tuple(hunt.records()),
+    return SearchResult(folder, champion, tuple(hunt.records()),
                         baseline.score(loaded.document.objective.metric) if baseline else None,
                         time.monotonic() - started, clock.last - (clock.first or clock.last), clock.training, slots,
-                        loaded.document.training.epochs, tuple(notices))
+                        loaded.document.training.epochs, tuple(notices), confirmation)
+
+
+def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False,
+                  told: Callable[[int, int], None] = lambda done, total: None) -> Confirmation:
+    """Confirm a finished search anew, with other numbers of bundles and seeds; what was trained is kept.
+
+    Raises:
+        RunError: When the folder holds no run, its data changed, or there is nothing to confirm.
+    """
+    loaded = load_space(folder / folders.SPACE, [f"confirm.top={top}", f"confirm.seeds={seeds}"], trust)
+    slots, data = check_resources(loaded), _data(loaded, Options(trust=trust))
+    with folders.locked(folder):
+        _same(folder, data)
+        if loaded.document.search.engine == "ray":
+            from .search import ray_tune
+
+            ray_tune.connect(None, cores())
+        lines, _ = read(folder / folders.LEDGER)
+        return confirm(folder, loaded, data, records(lines), Trainings(slots, trust, told))[0]
 
 
 def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
@@ -230,15 +226,6 @@ def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None, 
     return result
 
 
-def bundle_document(name: str, settings: dict[str, Any], data: Loaded, bundle: Bundle,
-                    result: dict[str, Any]) -> dict[str, Any]:
-    """Return what a bundle file holds: all that production training and prediction need."""
-    facts = data.facts
-    return {"name": name, "data": settings, "classes": facts["classes"],
-            "images": {"shape": facts["image_shape"], "mean": facts["mean"], "std": facts["std"]},
-            **bundle.document(), "result": {"fingerprint": facts["fingerprint"], **result}}
-
-
 def _data(loaded: LoadedSpace, options: Options) -> Loaded:
     """Load the data and see that it has the figure that the search is for."""
     data = load_data(loaded.document.data.settings(), options.trust)
@@ -246,35 +233,27 @@ def _data(loaded: LoadedSpace, options: Options) -> Loaded:
     if metric not in figures:
         raise InputError(loaded.tree.problem(("objective", "metric"), f"{metric} does not exist for this data: no "
                                              f"class has so many or so few images. It has {', '.join(figures)}."))
-    return replace(data, dataset=data.dataset.without_test())
+    return data
 
 
 def _settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> None:
     """Write space and data facts into a new folder, or hold them against those of an old one."""
-    path = folder / folders.DATA
-    if path.exists():
-        before = json.loads(path.read_text("utf-8"))["fingerprint"]
-        if before != data.facts["fingerprint"]:
-            raise RunError(f"{folder}: its data had the fingerprint {before[:12]}, the data now has "
-                           f"{data.facts['fingerprint'][:12]}. Restore the data, or start a new search.")
-    folders.write_json(path, data.facts)
+    if (folder / folders.DATA).exists():
+        _same(folder, data)
+    folders.write_json(folder / folders.DATA, data.facts)
     (folder / folders.SPACE).write_text(bundles.text(loaded.resolved), "utf-8")
+
+
+def _same(folder: Path, data: Loaded) -> None:
+    """Refuse data that are not those of the run."""
+    before = json.loads((folder / folders.DATA).read_text("utf-8"))["fingerprint"]
+    if before != data.facts["fingerprint"]:
+        raise RunError(f"{folder}: its data had the fingerprint {before[:12]}, the data now has "
+                       f"{data.facts['fingerprint'][:12]}. Restore the data, or start a new search.")
 
 
 def _figures(dataset: Dataset) -> list[str]:
     return ["train/loss", *(f"val/{name}" for name in names(dataset.counts.float(), dataset.validation.labels))]
-
-
-def _keep(folder: Path, loaded: LoadedSpace, data: Loaded, champion: Champion) -> None:
-    """Write a new champion into the run's folder."""
-    document = loaded.document
-    settings = document.data.model_dump(mode="json", exclude_none=True)
-    result = {"trial": champion.trial.number, "score": champion.score, "metric": document.objective.metric,
-              "threads": max(1, int(document.resources.cpus)), "metrics": champion.metrics}
-    content = bundle_document(document.name, settings, data, champion.trial.bundle, result)
-    bundles.write(folder, content, champion.weights,
-                  f"The best bundle of {folder.name}: trial {champion.trial.number}.\n"
-                  f"Train it: autotricks train {bundles.BUNDLE}")
 
 
 def _tracker(options: Options) -> Tracker:

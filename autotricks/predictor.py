@@ -27,20 +27,18 @@ class Predictor:
     """Maps images to class probabilities, preprocessing included.
 
     Args:
-        folder: Holds `champion.yaml` and `champion.safetensors`.
+        document: What `champion.yaml` holds.
+        weights: The model's weights and buffers, by name.
         trust: Whether a model of the form `my.module:function` may be imported.
         device: Where to predict.
-
-    Raises:
-        RunError: When a file is missing or damaged.
 
     Attributes:
         classes: Names, in the order of the probabilities.
         shape: (D, H, W) of an image.
     """
 
-    def __init__(self, folder: Path, trust: bool = False, device: torch.device | str = "cpu"):
-        document = _read(folder / BUNDLE)
+    def __init__(self, document: Mapping[str, Any], weights: Mapping[str, Tensor], trust: bool = False,
+                 device: torch.device | str = "cpu"):
         images = document["images"]
         self.classes, self.shape = list(document["classes"]), tuple(images["shape"])
         self._mean, self._std = (torch.tensor(images[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
@@ -51,9 +49,19 @@ class Predictor:
                   self._std, self.shape, plan.bundle.batch_size, plan.bundle.epochs, 1, torch.device(device),
                   torch.Generator(device))
         self._model = run.model = fold(plan.once, Slot.MODEL, model, run)
-        self._model.load_state_dict(read_weights(folder / WEIGHTS, document["result"].get("weights", "")))
+        self._model.load_state_dict(weights)
         self._model.eval()
         self._logits = fold(plan.once, Slot.PREDICT, self._model, run)
+
+    @classmethod
+    def load(cls, folder: Path, trust: bool = False, device: torch.device | str = "cpu") -> Predictor:
+        """Return the predictor of a folder that holds `champion.yaml` and `champion.safetensors`.
+
+        Raises:
+            RunError: When a file is missing or damaged.
+        """
+        document = _read(folder / BUNDLE)
+        return cls(document, read_weights(folder / WEIGHTS, document["result"].get("weights", "")), trust, device)
 
     def predict(self, images: NDArray[np.uint8] | Mapping[str, NDArray[np.uint8]],
                 params: Any = None) -> NDArray[np.float32]:
@@ -120,9 +128,9 @@ def _found(address: str, trust: bool, device: str) -> Predictor:
     if address.startswith("models:/"):
         from .tracking.registry import fetch
 
-        return Predictor(fetch(address), trust, device)
+        return Predictor.load(fetch(address), trust, device)
     path = Path(address).expanduser()
-    return Predictor(path.parent if path.suffix in (".yaml", ".yml") else path, trust, device)
+    return Predictor.load(path.parent if path.suffix in (".yaml", ".yml") else path, trust, device)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -139,4 +147,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _load_pyfunc(path: str) -> Predictor:
     """Load the model that MLflow registered: the folder of a bundle."""
-    return Predictor(Path(path))
+    return Predictor.load(Path(path))

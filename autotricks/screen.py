@@ -16,12 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from .core.report import End
+from .judgment import verdict
 from .space.load import LoadedSpace
 
 if TYPE_CHECKING:
     from .search.climb import Outcome
     from .search.search import Trial
 
+UNCONFIRMED = ("This is the best of many scores on validation data that the search has seen: expect less on new "
+               "images.")
 SHOWN = 12     # trials in the live table
 
 
@@ -67,6 +70,11 @@ class Lines:
         best = "-" if self.best is None else f"{self.best:.4f}"
         self._say(f"{self.done:4d}/{self._total}  trial {trial.number:3d}  {end.value:<13} {shown}  best {best}  "
                   f"{trial.label or trial.bundle}")
+
+    def confirming(self, done: int, total: int) -> None:
+        """Say how many trainings with fresh seeds are done."""
+        if done in (0, total):
+            self._say(f"fresh seeds: {done}/{total} trainings")
 
     def _count(self, end: End, score: float | None) -> None:
         self.done += 1
@@ -177,6 +185,7 @@ def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
                  "bundle": champion.trial.bundle.document() if champion else None, "epochs_spent": found.spent,
                  "share_of_full_training": found.share, "seconds": found.seconds, "searching_seconds": found.searching,
                  "training_seconds": found.training, "slots": found.slots, "efficiency": found.efficiency,
+                 "confirmation": found.confirmation.document() if found.confirmation else None,
                  "notices": list(found.notices)})
         return
     console = Console(highlight=False, soft_wrap=True)
@@ -186,20 +195,26 @@ def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
     console.print(f"{found.spent:.0f} epochs spent, {found.share:.0%} of training every trial in full; "
                   f"{found.slots} trials at a time, {found.efficiency:.0%} of their time spent training")
     if champion:
-        before = ("" if found.baseline is None else
+        before = ("" if found.baseline is None or found.confirmation else
                   f"   (baseline {found.baseline:.4f}, {champion.score - found.baseline:+.4f})")
-        console.print(f"\n[bold]Best {metric} {champion.score:.4f}[/bold]{before}, trial {champion.trial.number}:")
+        what = "The best bundle" if found.confirmation else f"Best {metric} {champion.score:.4f}"
+        console.print(f"\n[bold]{what}[/bold]{before}, trial {champion.trial.number}:")
         for use in champion.trial.bundle.uses:
             values = ", ".join(f"{name} {_short(value)}" for name, value in use.document().items())
             console.print(f"  {use.trick.name:<18} [dim]{values}[/dim]")
-        console.print("This is the best of many scores on validation data that the search has seen: expect less on new "
-                      "images.")
+        for line in verdict(found.confirmation) if found.confirmation else [UNCONFIRMED]:
+            console.print(line)
     for notice in found.notices:
         console.print(f"[yellow]Note:[/yellow] {notice}")
     console.print(f"\nAll of it: {found.folder}")
     if champion:
         console.print(f"Next:      autotricks train {found.folder}/champion.yaml\n           autotricks ui"
                       + ("" if str(found.folder.parent) == "runs" else f" --root {found.folder.parent}"))
+
+
+def combinations(count: int, counted: bool) -> str:
+    """Return a number of combinations in words; an estimate as a power of ten."""
+    return f"{count:,} combinations" if counted else f"about 10^{math.log10(count):.0f} combinations"
 
 
 def check(loaded: LoadedSpace, as_json: bool) -> None:
@@ -219,12 +234,12 @@ def check(loaded: LoadedSpace, as_json: bool) -> None:
         seats.setdefault(f"{slot.value}.{seat}", []).append(line)
     cost = sum(count * epochs for _, count, epochs in plan)
     if as_json:
-        to_json({"name": document.name, "choices": space.size(), "seats": seats, "quarrels": space.quarrels(),
+        to_json({"name": document.name, "choices": space.size()[0], "seats": seats, "quarrels": space.quarrels(),
                  "advice": space.warnings(),
                  "rungs": [{"budget": budget, "trials": round(count, 1)} for budget, count, _ in plan],
                  "epochs": round(cost), "start": {name: str(bundle) for name, bundle in loaded.start.items()}})
         return
-    print(f"{document.name}: {len(space.entries)} tricks, {space.size():,} combinations of choices, "
+    print(f"{document.name}: {len(space.entries)} tricks, {combinations(*space.size())} of choices, "
           f"{sum(len(entry.domains) for entry in space.entries)} searched parameters\n")
     for place, lines in seats.items():
         for line in lines:

@@ -28,7 +28,7 @@ def pictures(split) -> np.ndarray:
 
 def test_predictions_have_the_figures_of_the_training(trained, dataset):
     folder, result = trained
-    predictor = Predictor(folder)
+    predictor = Predictor.load(folder)
     probabilities = predictor.predict(pictures(dataset.validation))
     labels = dataset.validation.labels.numpy()
     assert predictor.classes == ["a", "b", "c", "d"] and predictor.shape == (1, 8, 8)
@@ -40,7 +40,7 @@ def test_predictions_have_the_figures_of_the_training(trained, dataset):
 
 
 def test_images_may_come_without_channel_or_by_name(trained, dataset):
-    predictor, images = Predictor(trained[0]), pictures(dataset.validation)
+    predictor, images = Predictor.load(trained[0]), pictures(dataset.validation)
     expected = predictor.predict(images)
     np.testing.assert_array_equal(predictor.predict(images[..., 0]), expected)
     np.testing.assert_array_equal(predictor.predict({"images": images}), expected)
@@ -55,7 +55,7 @@ def test_images_may_come_without_channel_or_by_name(trained, dataset):
                                     np.zeros((8, 8), np.uint8), np.zeros((2, 8, 8, 1), np.float32)])
 def test_other_images_are_refused(trained, images):
     with pytest.raises(DataError, match=r"expected uint8 of shape \(N, 8, 8, 1\)"):
-        Predictor(trained[0]).predict(images)
+        Predictor.load(trained[0]).predict(images)
 
 
 @pytest.mark.parametrize(("name", "content", "words"), [
@@ -68,7 +68,7 @@ def test_damaged_folder_is_one_clear_line(trained, tmp_path, name, content, word
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(RunError, match=words) as caught:
-        Predictor(tmp_path)
+        Predictor.load(tmp_path)
     assert "\n" not in str(caught.value) and name in str(caught.value)
 
 
@@ -80,7 +80,7 @@ def test_weights_of_another_training_are_refused(trained, tmp_path):
 
     (tmp_path / export.WEIGHTS).write_bytes(save(weights))
     with pytest.raises(RunError, match="its checksum differs"):
-        Predictor(tmp_path)
+        Predictor.load(tmp_path)
 
 
 def test_averaged_weights_are_the_ones_exported(trained):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import random
 import warnings
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -20,6 +21,7 @@ from ..space import Space
 from .ledger import TrialRecord
 
 Picks = dict[str, Value]
+STRANGERS, PARENTS, CHANGES = 0.25, 3, 2
 
 
 class Chooser:
@@ -41,6 +43,7 @@ class Chooser:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._sampler, self._seed = space, sampler, seed
         self._study = optuna.create_study(direction="maximize" if maximize else "minimize")
+        self._sign = 1 if maximize else -1
         self._open: dict[int, optuna.Trial] = {}
         self._scores: dict[int, dict[int, float]] = {}   # of open trials, by budget
         self._grid = list(islice(space.choices(), trials)) if sampler == "grid" else []
@@ -60,7 +63,34 @@ class Chooser:
             if place >= len(self._grid):
                 return None
             self._study.enqueue_trial(self._grid[place])
+        elif self._sampler == "kin":
+            kept = self._kin(random.Random(f"{self._seed}/{number}"))
+            if kept:
+                self._study.enqueue_trial(kept)
         return self._ask(number)
+
+    def _kin(self, chance: random.Random) -> Picks:
+        """Return what a proposal has in common with one of the best bundles; nothing where it is to be a stranger.
+
+        A choice of tricks is kept but for `CHANGES` on the average, which are made otherwise; of the parameters half
+        is left to TPE, as is whatever the new choices ask for.
+        """
+        done = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state is TrialState.COMPLETE]
+        if not done or chance.random() < STRANGERS:
+            return {}
+        best = sorted(done, key=lambda trial: -self._sign * (trial.value or 0.0))[:PARENTS]
+        parent = chance.choice(best)
+        choices = [name for name, domain in parent.distributions.items() if isinstance(domain, CategoricalDistribution)]
+        changed = {name for name in choices if chance.random() < CHANGES / len(choices)} or {chance.choice(choices)}
+        kept: Picks = {}
+        for name, domain in parent.distributions.items():
+            if isinstance(domain, CategoricalDistribution):
+                others = [option for option in domain.choices if option != parent.params[name]]
+                other = name in changed and others
+                kept[name] = chance.choice(others) if other else parent.params[name]  # type: ignore[assignment]
+            elif chance.random() < 0.5:
+                kept[name] = parent.params[name]
+        return kept
 
     def adopt(self, number: int, bundle: Bundle) -> Picks | None:
         """Take in a bundle that somebody else proposed; return its picks, None where the space does not hold it."""
@@ -111,7 +141,7 @@ class Chooser:
 
     def _seeded(self, number: int) -> BaseSampler:
         seed = int.from_bytes(hashlib.sha256(f"{self._seed}/{number}".encode()).digest()[:4], "big")
-        if self._sampler != "tpe":
+        if self._sampler not in ("tpe", "kin"):
             return RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

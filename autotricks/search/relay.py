@@ -1,7 +1,7 @@
 """Relay: passes what happens in a search on to a tracker."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +75,15 @@ class Relay:
             self._tracker.trial_ended(number, f"{number:03d}  interrupted", {"end": "interrupted"}, {})
         self._tracker.ended({}, {"end": "interrupted"})
 
-    def finish(self, folder: Path, champion: Champion | None) -> None:
-        """Attach the files, register the champion, close the parent run."""
-        for name in (SPACE, DATA, TABLE, BUNDLE, WEIGHTS):
+    def finish(self, folder: Path, champion: Champion | None, confirmed: Mapping[str, float | str] = {}) -> None:
+        """Attach the files, register the champion with what fresh seeds said of it, close the parent run."""
+        for name in (SPACE, DATA, TABLE, BUNDLE, WEIGHTS, "confirm.json"):
             if (folder / name).exists():
                 self._tracker.artifact(folder / name)
         metrics = {"score": champion.score} if champion else {}
-        tags = {"champion": title(champion.trial, champion.score, End.FINISHED) if champion else "none"}
+        metrics.update({name: value for name, value in confirmed.items() if isinstance(value, float)})
+        tags = {"champion": title(champion.trial, champion.score, End.FINISHED) if champion else "none",
+                **{name: value for name, value in confirmed.items() if isinstance(value, str)}}
         if champion:
             self._tracker.register(self._document.name, [folder / BUNDLE, folder / WEIGHTS], self._facts["image_shape"],
                                    len(self._facts["classes"]), {**tags, "metric": self._document.objective.metric,

@@ -86,11 +86,18 @@ class SearchSection(Section):
     """How to search."""
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 24
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    sampler: Literal["kin", "tpe", "random", "grid"] = "tpe"
     seed: Seed = 0
     engine: Literal["ray", "local"] = "ray"
     parallel: Annotated[int, Field(ge=1)] | None = None
     rungs: RungsSection = RungsSection()
+
+
+class ConfirmSection(Section):
+    """What is trained again when the last trial has ended: the `top` bundles and the baseline, `seeds` times each."""
+
+    top: Annotated[int, Field(ge=1, le=100)] = 3
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 5
 
 
 class ResourcesSection(Section):
@@ -122,6 +129,7 @@ class SpaceDocument(Section):
     training: TrainingSection = TrainingSection()
     objective: ObjectiveSection = ObjectiveSection()
     search: SearchSection = SearchSection()
+    confirm: ConfirmSection = ConfirmSection()
     resources: ResourcesSection = ResourcesSection()
     advice: Literal["avoid", "ignore"] = "avoid"
     start: Annotated[list[StartSection], BeforeValidator(_named)] = [StartSection(name="baseline")]

@@ -2,18 +2,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from math import prod
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 from ..catalog import DEFAULTS
 from ..core.bundle import Bundle, Use, Window, window_of
 from ..core.domain import Choice, Domain, Float, Int, Value
 from ..core.plan import advice, problems
 from ..core.slots import Slot
-from ..core.trick import Trick
+from ..core.trick import Trait, Trick
+from .walk import Walk, size
 
 Pick = Callable[[str, Domain], Value]    # a choice's name and domain -> the value chosen
-NONE = "none"
+
+
+class Taken(Choice):
+    """Whether a seat is taken by one of the tricks named in `by`: as often as not, however many they are."""
+
+    def __init__(self, by: tuple[str, ...]):
+        super().__init__(False, True)
+        object.__setattr__(self, "by", by)
+
+    by: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,10 @@ class Entry:
 
     def widest(self) -> Use:
         """Return the trick at its defaults in the widest window that it may get."""
+        return self._widest
+
+    @cached_property
+    def _widest(self) -> Use:
         start = self._edge("start", self.trick.opens, min)
         return Use(self.trick(), Window(start, max(start, self._edge("stop", 1.0, max))))
 
@@ -87,18 +101,21 @@ class Space:
     def draw(self, pick: Pick) -> Bundle:
         """Draw one legal bundle; `pick` is asked for each choice and each parameter.
 
-        A single seat is one choice among its tricks and `none`, a place in a shared seat is true or false. Where
+        A single seat is taken or not, and then by one of its tricks; a place in a shared seat is taken or not. Where
         what was chosen before leaves fewer options, the choice has a name of its own, so that one name always means
-        one set of options.
+        one set of options. A trick that needs another brings it along.
         """
         uses = [entry.draw(pick) for entry in self.entries if entry.always]
+        left = [entry for entry in self.entries if not entry.always]   # those not asked for yet
         for place, candidates in self._seats():
             if candidates[0].single:
-                self._fill(place, candidates, uses, pick)
+                self._fill(place, candidates, uses, left, pick)
                 continue
             for entry in candidates:
-                if self._fits(entry, uses) and pick(entry.name, Choice(False, True)):
-                    uses.append(entry.draw(pick))
+                if entry in left:
+                    left.remove(entry)
+                    if self._fits(entry, uses, left) and pick(entry.name, Choice(False, True)):
+                        self._join(entry, uses, left, pick)
         return replace(self.frame, uses=tuple(uses))
 
     def constants(self) -> list[Use]:
@@ -125,11 +142,13 @@ class Space:
         def follow(name: str, domain: Domain) -> Value:
             if name in values:
                 value: Value = values[name]
+            elif isinstance(domain, Taken):
+                value = any(one in names for one in domain.by)
             elif domain == Choice(False, True):
                 value = name in names
             else:
                 assert isinstance(domain, Choice)
-                value = next((option for option in domain.options if option in names), NONE)
+                value = next((option for option in domain.options if option in names), "")
             if value not in domain:
                 raise LookupError(name)
             picks[name] = value
@@ -142,7 +161,7 @@ class Space:
 
     def choices(self) -> Iterator[dict[str, Value]]:
         """Yield every combination of picks, a range counting as its lower end; the tricks' choices vary fastest."""
-        walk = _Walk()
+        walk = Walk()
         while True:
             walk.picks = {}
             self.draw(walk.pick)
@@ -150,12 +169,12 @@ class Space:
             if not walk.advance():
                 return
 
-    def size(self) -> int:
-        """Return the number of combinations of choices, ranges left out.
+    def size(self) -> tuple[int, bool]:
+        """Return the number of combinations of choices, ranges left out, and whether it was counted or estimated.
 
-        Entries that neither quarrel nor need each other multiply; only those that do are enumerated together.
+        Entries that neither quarrel nor need each other multiply; only those that do are walked together.
         """
-        return prod(sum(1 for _ in replace(self, entries=tuple(part)).choices()) for part in self._parts())
+        return size([replace(self, entries=tuple(part)) for part in self._parts()])
 
     def endless(self) -> dict[str, str]:
         """Return what a grid cannot walk: `trick.parameter` and why, for every range without steps."""
@@ -189,83 +208,82 @@ class Space:
             needs or [line for line in problems(pair) if " needs " not in line] or (self.avoid and advice(pair)))
 
     def _seats(self) -> list[tuple[tuple[Slot, str], list[Entry]]]:
-        """Return the optional entries by main seat, in seat order; seats whose tricks need others come last."""
+        """Return the optional entries by main seat: first where tricks need others, then where most may sit.
+
+        What is asked first quarrels with nothing yet, so that the seats with most tricks should be.
+        """
         order = list(Slot)
         seats: dict[tuple[Slot, str], list[Entry]] = {}
         for entry in self.entries:
             if not entry.always:
                 seats.setdefault(entry.place, []).append(entry)
         return sorted(seats.items(), key=lambda item: (
-            any(entry.trick.needs for entry in item[1]), order.index(item[0][0]), item[0][0].rank(item[0][1])))
+            not any(entry.trick.needs for entry in item[1]), -len(item[1]) if item[1][0].single else 0,
+            order.index(item[0][0]), item[0][0].rank(item[0][1])))
 
-    def _fill(self, place: tuple[Slot, str], candidates: list[Entry], uses: list[Use], pick: Pick) -> None:
+    def _fill(self, place: tuple[Slot, str], candidates: list[Entry], uses: list[Use], left: list[Entry],
+              pick: Pick) -> None:
         """Fill a single seat, again and again as long as windows leave room for one more trick.
 
         The widest window is chosen first, and what was passed over is not offered again: there is one way to draw a
         bundle.
         """
         slot, seat = place
+        candidates = [entry for entry in candidates if entry in left]
+        left[:] = [entry for entry in left if entry not in candidates]
+        if not candidates:
+            return
         name = full = f"{slot.value}.{seat}"
         everyone = [entry.name for entry in candidates]
         listed = slot.seat(seat).required and any(entry.name in DEFAULTS for entry in candidates)
         candidates = sorted(candidates, key=lambda entry: entry.widest().window.start - entry.widest().window.stop)
         while True:
-            open_to = [entry for entry in candidates if self._fits(entry, uses)]
+            open_to = [entry for entry in candidates if self._fits(entry, uses, left)]
             options = [entry.name for entry in open_to]
             if not options:
                 return
             if options != everyone:
                 name = f"{full}({'|'.join(options)})"
             optional = not listed or options != everyone
-            if len(options) + optional == 1:
-                chosen: Value = options[0]
-            else:
-                chosen = pick(name, Choice(*([NONE] if optional else []), *options))
-            if chosen == NONE:
+            if optional and not pick(f"{name} taken", Taken(tuple(options))):
                 return
+            chosen = options[0] if len(options) == 1 else pick(name, Choice(*options))
             entry = next(entry for entry in open_to if entry.name == chosen)
-            uses.append(entry.draw(pick))
+            self._join(entry, uses, left, pick)
             candidates = candidates[candidates.index(entry) + 1:]
 
-    def _fits(self, entry: Entry, uses: list[Use]) -> bool:
-        """Return whether the entry, in its widest window, may join the uses."""
-        together = [*uses, entry.widest()]
-        return not problems(together) and not (self.avoid and set(advice(together)) - set(advice(uses)))
+    def _join(self, entry: Entry, uses: list[Use], left: list[Entry], pick: Pick) -> None:
+        """Draw an entry, and with it what brings the traits that it needs and nobody has brought."""
+        uses.append(entry.draw(pick))
+        for trait in self._missing(entry, uses):
+            able = [other for other in left if trait in other.trick.brings and self._fits(other, uses, left)]
+            names = [other.name for other in able]
+            chosen = names[0] if len(able) == 1 else pick(f"{entry.name} with ({'|'.join(names)})", Choice(*names))
+            other = able[names.index(str(chosen))]
+            left.remove(other)
+            self._join(other, uses, left, pick)
+
+    def _missing(self, entry: Entry, uses: list[Use]) -> list[Trait]:
+        brought = {trait for use in uses if use.trick.name != entry.name for trait in use.trick.brings
+                   if use.window.overlaps(entry.widest().window)}
+        return sorted(entry.trick.needs - brought, key=lambda trait: trait.name)
+
+    def _fits(self, entry: Entry, uses: list[Use], left: list[Entry]) -> bool:
+        """Return whether the entry, in its widest window, may join the uses, with what it needs of those left."""
+        whole = entry.widest()
+        if any(clash(use, whole, self.avoid) for use in uses):
+            return False
+        rest = [other for other in left if other is not entry]
+        return all(any(trait in other.trick.brings and not clash(whole, other.widest(), self.avoid)
+                       and self._fits(other, uses, rest) for other in rest) for trait in self._missing(entry, uses))
 
 
-@dataclass
-class _Walk:
-    """Picks every combination in turn: a trail of domains and which option of each is taken."""
-
-    trail: list[tuple[list[Value], int]] = field(default_factory=list)
-    picks: dict[str, Value] = field(default_factory=dict)
-
-    def pick(self, name: str, domain: Domain) -> Value:
-        """Take the trail's option, or the first of a choice not met before."""
-        if len(self.picks) == len(self.trail):
-            self.trail.append((_options(domain), 0))
-        options, place = self.trail[len(self.picks)]
-        self.picks[name] = options[place]
-        return options[place]
-
-    def advance(self) -> bool:
-        """Move the last choice that has options left; return False where none has."""
-        while self.trail and self.trail[-1][1] + 1 == len(self.trail[-1][0]):
-            self.trail.pop()
-        if self.trail:
-            options, place = self.trail[-1]
-            self.trail[-1] = (options, place + 1)
-        return bool(self.trail)
+def clash(left: Use, right: Use, avoid: bool) -> bool:
+    """Return whether two uses may not meet in one bundle; where `avoid`, what is not advised is a clash too."""
+    return _clash(type(left.trick), left.window, type(right.trick), right.window, avoid)  # type: ignore[arg-type]
 
 
-def _options(domain: Domain) -> list[Value]:
-    """Return the values of a domain that can be counted, or its lower end."""
-    if isinstance(domain, Choice):
-        return list(domain.options)
-    if isinstance(domain, Int):
-        return [domain.low] if domain.log else list(range(domain.low, domain.high + 1))
-    assert isinstance(domain, Float)
-    if domain.step:
-        count = int((domain.high - domain.low) / domain.step + 1e-9) + 1
-        return [min(domain.low + place * domain.step, domain.high) for place in range(count)]
-    return [domain.low]
+@lru_cache(maxsize=100_000)
+def _clash(left: type[Trick], window: Window, right: type[Trick], other: Window, avoid: bool) -> bool:
+    pair = (Use(left(), window), Use(right(), other))
+    return any(" needs " not in line for line in problems(pair)) or (avoid and bool(advice(pair)))

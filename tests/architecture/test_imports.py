@@ -15,8 +15,8 @@ LEVELS = [
     {"catalog", "trial", "predictor"},
     {"space", "report"},
     {"search"},
-    {"experiment", "replicate"},
-    {"screen", "cards", "cli"},
+    {"experiment", "replicate", "confirm", "champion", "resources"},
+    {"screen", "cards", "cli", "judgment"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}

@@ -26,7 +26,7 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Finished:
-    found, arrays, keep = Finished(), local.arrays, experiment._keep
+    found, arrays, keep = Finished(), local.arrays, experiment.keep
 
     def shipping(dataset):
         found.shipped.append((dataset, arrays(dataset)))
@@ -38,7 +38,7 @@ def finished(tmp_path_factory) -> Finished:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "arrays", shipping)
-        patch.setattr(experiment, "_keep", keeping)
+        patch.setattr(experiment, "keep", keeping)
         found.result = real.search(tmp_path_factory.mktemp("runs"))
     found.left = not real.gone(lambda: real.below(os.getpid()), 3)
     return found

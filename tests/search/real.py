@@ -24,7 +24,7 @@ def small(*overrides: str) -> LoadedSpace:
 
 
 def search(root: Path, *overrides: str, loaded: LoadedSpace | None = None, **options) -> experiment.SearchResult:
-    given = experiment.Options(root=root, tracking=options.pop("tracking", "off"), **options)
+    given = experiment.Options(root=root, tracking=options.pop("tracking", "off"), confirm=False, **options)
     return experiment.search(loaded or small(*overrides), given)
 
 

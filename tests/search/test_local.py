@@ -140,7 +140,7 @@ def hurt(tmp_path_factory):
         "name: hurt\ndata: {source: digits, imbalance: {factor: 50}}\ntricks:\n"
         "  sgd: {lr: {choice: [1e6, 0.05]}}\n  label_smoothing: {epsilon: {uniform: [0.0, 0.2]}}\n", "utf-8")
     loaded = load_space(folder / "hurt.yaml", real.SMALL)
-    options = experiment.Options(root=folder / "runs", tracking="off")
+    options = experiment.Options(root=folder / "runs", tracking="off", confirm=False)
     result = experiment.search(loaded, options, [killer])
     return SimpleNamespace(result=result, killed=killer.killed, folder=result.folder)
 

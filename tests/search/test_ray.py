@@ -53,7 +53,7 @@ class Killer:
 @pytest.fixture(scope="module")
 def hurt(cluster, tmp_path_factory):
     killer = Killer()
-    options = experiment.Options(root=tmp_path_factory.mktemp("ray"), tracking="off")
+    options = experiment.Options(root=tmp_path_factory.mktemp("ray"), tracking="off", confirm=False)
     result = experiment.search(real.small("search.engine=ray"), options, [killer])
     return SimpleNamespace(result=result, folder=result.folder, killer=killer)
 
@@ -104,7 +104,8 @@ def test_several_slots_end_every_trial(cluster, tmp_path):
 def test_finished_search_resumed_ends_at_once(cluster, hurt):
     before = (hurt.folder / folders.LEDGER).read_bytes()
     loaded, started = experiment.resume(hurt.folder), time.monotonic()
-    result = experiment.search(loaded, experiment.Options(hurt.folder.parent, hurt.folder, tracking="off"))
+    result = experiment.search(
+        loaded, experiment.Options(hurt.folder.parent, hurt.folder, tracking="off", confirm=False))
     assert time.monotonic() - started < 20
     assert (hurt.folder / folders.LEDGER).read_bytes() == before
     assert result.champion.trial == hurt.result.champion.trial or result.champion.trial.bundle == (

@@ -17,9 +17,14 @@ from autotricks.search import folder as folders
 from . import real
 
 
+def again(root, folder):
+    """Go on with a run, here, and do not confirm it."""
+    return experiment.search(experiment.resume(folder), experiment.Options(root, folder, tracking="off", confirm=False))
+
+
 def arguments(root, *overrides):
     words = [word for text in (*real.SMALL, *overrides) for word in ("--set", text)]
-    return ["search", "--space", "long_tail.yaml", *words, "--tracking", "off", "--root", str(root)]
+    return ["search", "--space", "long_tail.yaml", "--no-confirm", *words, "--tracking", "off", "--root", str(root)]
 
 
 def killed(root, moment, *overrides, seconds=90):
@@ -62,7 +67,7 @@ def test_driver_killed_and_search_resumed(finished, tmp_path):
     print("killed after line", count)
     folder = killed(tmp_path, lambda content: content is not None and content.count(b"\n") >= count)
     before, _ = real.read(folder / folders.LEDGER)
-    result = experiment.search(experiment.resume(folder), experiment.Options(tmp_path, folder, tracking="off"))
+    result = again(tmp_path, folder)
     kept(before, folder)
     assert real.story(folder) == real.story(finished.folder)
     assert result.champion.score == finished.result.champion.score
@@ -120,7 +125,7 @@ def test_finished_search_resumed_ends_at_once(finished, tmp_path):
     names = [folders.SPACE, folders.LEDGER, folders.TABLE, BUNDLE, WEIGHTS]
     before = [(folder / name).read_bytes() for name in names]
     started = time.monotonic()
-    result = experiment.search(experiment.resume(folder), experiment.Options(tmp_path, folder, tracking="off"))
+    result = again(tmp_path, folder)
     assert time.monotonic() - started < 5
     assert result.champion.trial.bundle == finished.result.champion.trial.bundle
     assert result.champion.score == finished.result.champion.score
@@ -133,7 +138,7 @@ def test_torn_ledger_is_resumed_with_a_notice(finished, tmp_path):
     shutil.copytree(finished.folder, folder)
     with (folder / folders.LEDGER).open("ab") as file:
         file.write(b'{"seq":99,"kind":"tri')
-    result = experiment.search(experiment.resume(folder), experiment.Options(tmp_path, folder, tracking="off"))
+    result = again(tmp_path, folder)
     assert result.notices == ("the ledger's last line was torn and has been dropped",)
     assert (folder / folders.LEDGER).read_bytes() == (finished.folder / folders.LEDGER).read_bytes()
 
@@ -144,7 +149,7 @@ def test_damaged_ledger_is_refused(finished, tmp_path):
     content = (folder / folders.LEDGER).read_bytes()
     (folder / folders.LEDGER).write_bytes(content.replace(b'"label":"baseline"', b'"label":"besaline"', 1))
     with pytest.raises(RunError, match=r"trials\.jsonl:1  this line of the ledger is damaged"):
-        experiment.search(experiment.resume(folder), experiment.Options(tmp_path, folder, tracking="off"))
+        again(tmp_path, folder)
 
 
 def test_changed_data_is_refused(tmp_path):
@@ -153,7 +158,7 @@ def test_changed_data_is_refused(tmp_path):
     np.savez(tmp_path / "data.npz", x=images, y=labels)
     overrides = (f"data.source=npz:{tmp_path}/data.npz", "data.imbalance=null")
     folder = real.search(tmp_path / "runs", *overrides, seconds=-1.0).folder     # no trial begins
-    options = experiment.Options(folder.parent, folder, tracking="off", seconds=-1.0)
+    options = experiment.Options(folder.parent, folder, tracking="off", seconds=-1.0, confirm=False)
     experiment.search(experiment.resume(folder), options)
     images[7, 3, 3] += 1
     np.savez(tmp_path / "data.npz", x=images, y=labels)
@@ -177,7 +182,7 @@ def test_more_trials_may_be_asked_for(finished):
 def test_folder_in_use_names_its_owner(finished, tmp_path):
     folder = tmp_path / finished.folder.name
     shutil.copytree(finished.folder, folder)
-    options = experiment.Options(tmp_path, folder, tracking="off")
+    options = experiment.Options(tmp_path, folder, tracking="off", confirm=False)
     with folders.locked(folder):
         started = time.monotonic()
         with pytest.raises(RunError, match=f"in use by process {os.getpid()} on {os.uname().nodename} since 2"):

@@ -11,6 +11,7 @@ from autotricks.core.plan import advice, problems
 from autotricks.core.slots import Slot
 from autotricks.core.trick import Trait, Trick
 from autotricks.space import Entry, Space
+from autotricks.space.space import Taken
 
 from .made import key, loaded, picker
 
@@ -117,7 +118,7 @@ def test_choices_are_all_legal_bundles_and_each_once(entries, avoid):
     made = space(*entries, avoid=avoid)
     expected = sorted(key(bundle) for bundle in brute(made))
     assert sorted(key(bundle) for bundle in drawn(made)) == expected
-    assert made.size() == len(expected)
+    assert made.size()[0] == len(expected)
     for picks, bundle in zip(made.choices(), drawn(made), strict=True):
         assert made.locate(bundle) == picks
 
@@ -138,7 +139,7 @@ def test_choices_of_random_spaces_are_all_legal_bundles():
         made = space(*entries, avoid=draw.random() < 0.5)
         expected = sorted(key(bundle) for bundle in brute(made))
         assert sorted(key(bundle) for bundle in drawn(made)) == expected, entries
-        assert made.size() == len(expected)
+        assert made.size()[0] == len(expected)
         sizes.append(len(expected))
     assert min(sizes) >= 1 and max(sizes) >= 32
 
@@ -160,7 +161,7 @@ def test_two_tricks_share_a_single_seat_in_parted_windows():
 def test_where_both_windows_are_searched_the_widest_decides():
     """Both may never meet then, though some of their windows would; nothing illegal is drawn."""
     made = space(FIXED["one searched"][0], FIXED["the late one searched"][1])
-    assert {key(bundle) for bundle in drawn(made)} < {key(bundle) for bundle in brute(made)} and made.size() == 5
+    assert {key(bundle) for bundle in drawn(made)} < {key(bundle) for bundle in brute(made)} and made.size()[0] == 5
 
 
 def test_size_by_hand(tmp_path):
@@ -182,13 +183,13 @@ def test_size_by_hand(tmp_path):
     optimizers, mixing = 1 + 2, 1 + 3 + 1       # adabound with amsbound or without; no mixing, three stops, cutmix
     unweighted, weighted = 2, 2 * 3 * 2         # cross-entropy or focal, each without weights or with 3 betas, 2 starts
     plain, resampled = unweighted + weighted + 1, (2 + 1) * unweighted  # balanced softmax is for plain samplers alone
-    assert made.size() == optimizers * mixing * 2 * 2 * (plain + resampled) == 1260
+    assert made.size()[0] == optimizers * mixing * 2 * 2 * (plain + resampled) == 1260
 
 
 def test_ranges_count_as_one():
     made = space(entry("sgd", always=True, domains={"lr": Float(0.01, 1.0, log=True), "momentum": Choice(0.8, 0.9)}),
                  entry("crop", domains={"padding": Int(1, 8, log=True)}))
-    assert made.size() == 2 * 2 and len(list(made.choices())) == 4
+    assert made.size()[0] == 2 * 2 and len(list(made.choices())) == 4
     assert {picks["sgd.lr"] for picks in made.choices()} == {0.01}
 
 
@@ -207,7 +208,7 @@ def asked(space, seed=0):
 
 def test_a_required_seat_falls_back_to_its_default():
     made = space(entry("focal"))
-    assert asked(made)["loss.base"] == Choice("none", "focal")
+    assert asked(made)["loss.base taken"] == Taken(("focal",))
     for bundle in drawn(made):
         (phase,) = plan_of(bundle).phases
         losses = [use.trick.name for use in phase.uses if Slot.LOSS in use.trick.seats]
@@ -225,7 +226,7 @@ def test_a_required_seat_whose_default_is_listed_is_never_none():
 def test_a_seat_with_one_possible_trick_is_not_asked_for():
     assert asked(space(entry("sgd"))) == {}
     assert drawn(space(entry("sgd")))[0].names() == ("sgd",)
-    assert asked(space(entry("mixup"))) == {"batch.mix": Choice("none", "mixup")}
+    assert asked(space(entry("mixup"))) == {"batch.mix taken": Taken(("mixup",))}
     assert asked(space(entry("flip"))) == {"flip": Choice(False, True)}
 
 
@@ -256,6 +257,21 @@ def test_needs_are_met_in_either_order_of_the_file():
     for entries in (FIXED["needs"], FIXED["needs"][::-1]):
         found = names(drawn(space(*entries)))
         assert ("made_head", "made_margin") in found and ("made_margin",) not in found
+
+
+def test_what_is_needed_is_brought_along():
+    chosen = {"loss.base taken": True, "loss.base": "made_margin", "made_margin.margin": 0.5}
+    made = space(*FIXED["needs"])
+    bundle = made.draw(lambda name, domain: chosen[name])
+    assert bundle.names() == ("made_head", "made_margin"), "the head is not asked for, nor its seat"
+    assert made.locate(bundle) == chosen
+
+
+def test_a_seat_is_taken_as_often_as_not_however_many_could_take_it():
+    made = space(*(entry(name) for name in ("mixup", "cutmix", "remix", "ricap", "focal")))
+    bundles = [made.draw(picker(seed)) for seed in range(400)]
+    mixing = sum(bool({"mixup", "cutmix", "remix", "ricap"} & set(bundle.names())) for bundle in bundles)
+    assert 160 < mixing < 240 and 160 < sum("focal" in bundle.names() for bundle in bundles) < 240
 
 
 # --- single entries
@@ -293,7 +309,8 @@ def test_values_have_the_types_of_their_parameters():
 def test_what_the_space_does_not_hold_is_not_located(change):
     made = space(entry("mixup", domains={"alpha": Float(0.1, 1.0)}), entry("flip"))
     mixup = catalog()["mixup"]
-    assert made.locate(Bundle((Use(mixup(alpha=0.5)),))) == {"flip": False, "batch.mix": "mixup", "mixup.alpha": 0.5}
+    assert made.locate(Bundle((Use(mixup(alpha=0.5)),))) == {
+        "flip": False, "batch.mix taken": True, "mixup.alpha": 0.5}
     assert made.locate(Bundle((Use(mixup(alpha=0.5)),), **change)) is None
     assert made.locate(Bundle((Use(mixup(alpha=2.0)),))) is None, "outside the range"
     assert made.locate(Bundle((Use(mixup(alpha=0.5), Window(0.0, 0.5)),))) is None, "another window"

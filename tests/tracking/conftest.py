@@ -23,7 +23,7 @@ def search(root, tracking=None, overrides=(), listeners=(), loaded=None, **optio
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "_hire", hire)
         return experiment.search(loaded or load_space("long_tail.yaml", [*SMALL, *overrides]),
-                                 experiment.Options(root=root, tracking=tracking, **options), listeners)
+                                 experiment.Options(root=root, tracking=tracking, confirm=False, **options), listeners)
 
 
 @pytest.fixture(scope="session")

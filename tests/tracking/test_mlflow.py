@@ -138,7 +138,7 @@ def test_registered_model_predicts_as_the_predictor(version, tracked):
     loaded = mlflow.pyfunc.load_model(f"models:/{NAME}/{version.version}")
     probabilities = loaded.predict(images)
     assert probabilities.dtype == np.float32 and probabilities.shape == (len(images), 10)
-    np.testing.assert_array_equal(probabilities, Predictor(tracked.folder).predict(images))
+    np.testing.assert_array_equal(probabilities, Predictor.load(tracked.folder).predict(images))
     np.testing.assert_array_equal(probabilities, loaded.predict({"images": images}))
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
     right = probabilities.argmax(1) == dataset.validation.labels.numpy()

@@ -140,7 +140,7 @@ def test_what_is_exported_predicts_as_in_training(dataset, tmp_path, more):
                 "images": {"shape": list(dataset.image_shape), "mean": list(dataset.mean), "std": list(dataset.std)}}
     export.write(tmp_path, document, export.weights_of(result.model))
     images = dataset.validation.images.permute(0, 2, 3, 1).numpy()
-    found, labels = Predictor(tmp_path).predict(images), dataset.validation.labels.numpy()
+    found, labels = Predictor.load(tmp_path).predict(images), dataset.validation.labels.numpy()
     assert result.metrics["val/accuracy"] == pytest.approx((found.argmax(1) == labels).mean(), abs=1e-6)
     assert result.metrics["val/loss"] == pytest.approx(-np.log(found[np.arange(40), labels]).mean(), rel=1e-6)
     trainer = prepare(bundle, dataset)

@@ -54,6 +54,7 @@ class InfluenceBalanced(Trick):
 
     seats = {Slot.LOSS: "weight"}
     brings = frozenset({Trait.REWEIGHTS})
+    refuses = frozenset({Trait.COSINE_HEAD})    # its factor is that of a linear classifier; beside margins it diverges
     advice = (
         Advice(Trait.RESAMPLES, "rare classes are then both drawn and weighed more; cost-sensitive cross-entropy made "
                "class-balanced re-sampling worse", "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT"),

@@ -1,0 +1,47 @@
+"""What a person sees of a confirmation."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from .confirm import Confirmation
+
+
+def verdict(found: Confirmation) -> list[str]:
+    """Return in a few lines what fresh seeds said."""
+    best, base = found.test[found.champion], found.test[found.baseline]
+    low, high = found.difference.low, found.difference.high
+    lines = [f"\nConfirmed with {len(found.seeds)} fresh seeds, on test: [bold]{found.verdict}[/bold].",
+             f"  {found.metric} {best.mean:.4f} +- {best.deviation:.4f}, baseline {base.mean:.4f} +- "
+             f"{base.deviation:.4f}"]
+    if found.champion != found.baseline:
+        lines.append(f"  difference {found.difference.mean:+.4f}, 95% interval {low:+.4f} to {high:+.4f} "
+                     f"({found.method})")
+    return [*lines, f"  The search's score, {found.searched:.4f}, was {found.optimism:+.4f} too good."]
+
+
+def confirmed(found: Confirmation, folder: Path, as_json: bool) -> None:
+    """Print what fresh seeds said of a finished search."""
+    if as_json:
+        print(json.dumps(found.document(), indent=1))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for number, spread in sorted(found.validation.items(), key=lambda item: -item[1].mean):
+        name = "baseline" if number == found.baseline else f"trial {number}"
+        console.print(f"{name:<12} validation {found.metric} {spread.mean:.4f} +- {spread.deviation:.4f}")
+    for line in verdict(found):
+        console.print(line)
+    console.print(f"\nAll of it: {folder}/confirm.json")
+
+
+def counting(as_json: bool) -> Callable[[int, int], None]:
+    """Return what prints how many trainings with fresh seeds are done."""
+    def told(done: int, total: int) -> None:
+        if not as_json:
+            print(f"fresh seeds: {done}/{total} trainings", flush=True)
+    return told

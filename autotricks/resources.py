@@ -1,0 +1,45 @@
+"""Resources: what this machine offers, and how many trials run on it at a time."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .errors import ResourceError
+from .space.load import LoadedSpace
+
+
+def cores() -> int:
+    """Return the cores that this process may use, by affinity and the container's limit."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(count, int(int(quota) / int(period)))) if quota != "max" else count
+    except (OSError, ValueError):
+        return count
+
+
+def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
+    """Return how many trials run at a time on this machine, before anything heavy starts.
+
+    Raises:
+        ResourceError: When one trial asks for more than there is.
+    """
+    wanted, settings = loaded.document.resources, loaded.document.search
+    if address and settings.engine == "ray":
+        return settings.parallel or 1
+    found, here = [], cores()
+    if wanted.cpus > here:
+        found.append(loaded.tree.problem(("resources", "cpus"), f"{wanted.cpus:g} cores a trial, but this machine "
+                                         f"offers {here}. Lower it, or name a cluster with --address."))
+    slots = max(1, int(here / wanted.cpus + 1e-9))
+    if wanted.gpus:
+        import torch
+
+        gpus = torch.cuda.device_count()
+        if wanted.gpus > gpus:
+            found.append(loaded.tree.problem(("resources", "gpus"), f"{wanted.gpus:g} GPUs a trial, but this machine "
+                                             f"has {gpus}. Set resources.gpus: 0, or name a cluster with --address."))
+        slots = min(slots, max(1, int(gpus / wanted.gpus + 1e-9)))
+    if found:
+        raise ResourceError(found)
+    return min(slots, settings.parallel or slots, settings.trials)

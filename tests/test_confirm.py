@@ -1,0 +1,146 @@
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from autotricks import confirm as use_case, experiment
+from autotricks.catalog import bundle_from
+from autotricks.confirm import Interval, Spread, Trainings, Unconfirmed, chosen, confirm, interval, verdict
+from autotricks.data import load as load_data
+from autotricks.predictor import Predictor
+from autotricks.search.ledger import TrialRecord, read
+from autotricks.search.retrain import retrain
+from autotricks.space import load_bundle_file, load_space
+from autotricks.trial import run_trial
+
+METRIC = "val/balanced_accuracy"
+SMALL = ["search.engine=local", "search.parallel=2", "search.trials=4", "training.epochs=10", "search.rungs.first=2",
+         "confirm.top=2", "confirm.seeds=2"]
+
+
+def record(number, score, label="", end="finished", hash_=None):
+    rungs = [{"metrics": {METRIC: score}, "end": None, "budget": 1, "epochs": 1}]
+    return TrialRecord(number, label, {}, None, hash_ or f"h{number}", rungs, end)
+
+
+def test_interval_by_the_table_of_student():
+    found = interval([0.1, 0.2, 0.3, 0.4, 0.5])    # t(.975, 4) = 2.776, standard error .1581 / sqrt(5)
+    assert found.mean == pytest.approx(0.3)
+    assert (found.low, found.high) == pytest.approx((0.3 - 2.7764 * 0.0707107, 0.3 + 2.7764 * 0.0707107), abs=1e-5)
+    assert interval([0.1]) == Interval(0.1, -math.inf, math.inf)
+
+
+@pytest.mark.parametrize(("difference", "same", "said"), [
+    (Interval(0.1, 0.01, 0.2), False, "better than the baseline"),
+    (Interval(-0.1, -0.2, -0.01), False, "worse than the baseline"),
+    (Interval(0.1, -0.01, 0.2), False, "no evidence of improvement: the interval holds zero"),
+    (Interval(0.1, -math.inf, math.inf), False, "no evidence of improvement"),
+    (Interval(0.0, 0.0, 0.0), True, "no evidence of improvement: the baseline itself was the best on validation")])
+def test_verdicts(difference, same, said):
+    assert verdict(difference, same) == said
+
+
+def test_the_best_beside_the_baseline_are_chosen():
+    trials = [record(0, 0.5, "baseline"), record(1, 0.7), record(2, 0.9, end="stopped"), record(3, 0.8),
+              record(4, 0.6), record(5, 0.5, hash_="h0")]
+    baseline, best = chosen(trials, METRIC, 1, 2)
+    assert baseline.number == 0 and [trial.number for trial in best] == [3, 1]
+    assert [trial.number for trial in chosen(trials, METRIC, -1, 9)[1]] == [4, 1, 3], "where less is better"
+    with pytest.raises(Unconfirmed, match="Put baseline among"):
+        chosen(trials[1:], METRIC, 1, 2)
+
+
+def test_spread():
+    assert Spread.of([1.0, 3.0]) == Spread(2.0, pytest.approx(2 ** 0.5), (1.0, 3.0))
+    assert math.isnan(Spread.of([1.0]).deviation)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """A small search, confirmed; what was read of test."""
+    read_of_test = []
+
+    def noted(predictor, split, dataset, measured=use_case.measured):
+        read_of_test.append(split is dataset.test)
+        return measured(predictor, split, dataset)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(use_case, "measured", noted)
+        loaded = load_space("long_tail.yaml", SMALL)
+        result = experiment.search(loaded, experiment.Options(root=tmp_path_factory.mktemp("runs"), tracking="off"))
+    return loaded, result, read_of_test
+
+
+def test_it_says_what_single_trainings_say(found):
+    """Against trainings in this process, and test figures taken from their models by hand."""
+    loaded, result, _ = found
+    confirmation = result.confirmation
+    data = load_data(loaded.document.data.settings()).dataset
+    for number in {confirmation.champion, confirmation.baseline}:
+        bundle = bundle_from(next(trial for trial in result.trials if trial.number == number).bundle)
+        for place, seed in enumerate(confirmation.seeds):
+            single = run_trial(replace(bundle, seed=seed), data)
+            assert single.metrics[METRIC] == confirmation.validation[number].values[place]
+            on_test = run_trial(replace(bundle, seed=seed), replace(data, validation=data.test))
+            assert on_test.metrics[METRIC] == pytest.approx(confirmation.test[number].values[place], abs=1e-6)
+    pairs = zip(confirmation.test[confirmation.champion].values, confirmation.test[confirmation.baseline].values)
+    assert confirmation.difference == interval([one - other for one, other in pairs])
+    assert confirmation.optimism == pytest.approx(
+        confirmation.searched - confirmation.validation[confirmation.champion].mean)
+
+
+def test_test_is_read_for_champion_and_baseline_alone(found):
+    _, result, read_of_test = found
+    pair = {result.confirmation.champion, result.confirmation.baseline}
+    assert read_of_test == [True] * 2 * len(pair) and set(result.confirmation.test) == pair
+    assert len(result.confirmation.validation) == 3
+
+
+def test_the_champion_is_the_best_on_validation_with_the_weights_of_a_fresh_seed(found):
+    loaded, result, _ = found
+    confirmation = result.confirmation
+    means = {number: spread.mean for number, spread in confirmation.validation.items()}
+    assert means[confirmation.champion] == max(means.values())
+    exported = load_bundle_file(result.folder / "champion.yaml")
+    assert exported.bundle.seed == confirmation.seeds[0] == 1000
+    assert exported.document.result["confirmed"]["verdict"] == confirmation.verdict
+    assert exported.document.result["score"] == confirmation.validation[confirmation.champion].values[0]
+    data = load_data(loaded.document.data.settings()).dataset
+    figures = use_case.measured(Predictor.load(result.folder), data.test, data)
+    assert figures["balanced_accuracy"] == confirmation.test[confirmation.champion].values[0]
+    assert json.loads((result.folder / "confirm.json").read_text()) == confirmation.document()
+
+
+def test_what_was_trained_is_kept(found, monkeypatch):
+    _, result, _ = found
+    before = (result.folder / "confirm.jsonl").read_text()
+    trained = []
+
+    def counted(bundles, *rest):
+        trained.extend(bundles)
+        return retrain(bundles, *rest)
+    monkeypatch.setattr(use_case, "retrain", counted)
+    again = experiment.confirm_again(result.folder, 2, 2)
+    assert trained == [] and again.test == result.confirmation.test
+    more = experiment.confirm_again(result.folder, 2, 3)
+    assert {bundle.seed for bundle in trained} == {1002} and len(trained) == 3
+    assert more.validation[0].values[:2] == result.confirmation.validation[0].values
+    assert (result.folder / "confirm.jsonl").read_text().startswith(before)
+
+
+def test_a_resumed_search_has_its_confirmation_already(found):
+    loaded, result, _ = found
+    lines, _ = read(result.folder / "confirm.jsonl")
+    options = experiment.Options(root=result.folder.parent, resume=result.folder, tracking="off")
+    again = experiment.search(loaded, options)
+    assert read(result.folder / "confirm.jsonl")[0] == lines
+    assert again.confirmation.validation[0].values == result.confirmation.validation[0].values[:2]
+
+
+def test_training_loss_is_not_confirmed(tmp_path):
+    loaded = load_space("long_tail.yaml", [*SMALL, "search.trials=1", "objective={metric: train/loss, mode: min}"])
+    result = experiment.search(loaded, experiment.Options(root=tmp_path, tracking="off"))
+    assert result.confirmation is None and result.champion
+    assert result.notices == ("not confirmed: train/loss is no figure of images that training has not seen.",)
+    with pytest.raises(Unconfirmed):
+        confirm(result.folder, loaded, load_data(loaded.document.data.settings()), result.trials, Trainings())
