@@ -168,7 +168,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path, HEAD + "  sgd: {}\n", "mine.yaml")
     for name, said in [("mine.yml", "mine.yml: no such file. Did you mean mine.yaml?"),
-                       ("long_tial.yaml", "long_tial.yaml: no such file. Did you mean long_tail.yaml or mine.yaml?"),
+                       ("long_tial.yaml", "long_tial.yaml: no such file. Did you mean long_tail.yaml or long_tail_cifar.yaml or mine.yaml?"),
                        ("nowhere/mine.yaml", "nowhere/mine.yaml: no such file."), ("\0", r"\x00: no such file."),
                        (str(tmp_path), "is a folder. Name a space file."),
                        ("x" * 5000, "no such file."), ("x" * 5000 + "/y.yaml", "Those that ship: long_tail.yaml")]:
@@ -217,12 +217,12 @@ tricks:
   mixup: {alhpa: 3, stop: 2}
   cutmix: {alpha: {unifrom: [1, 2]}}
   sgd: {lr: 0}
-""", "confirm.seeds=3")
+""", "confrim.seeds=3")
     assert sorted(re.match(r"(?::(\d+):\d+|--set)  (\S+):", line).groups("--set") for line in found) == sorted([
         ("1", "name"), ("2", "serach"), ("3", "data.size"), ("4", "model.name"), ("5", "training.epochs"),
         ("6", "objective.metric"), ("7", "search.trails"), ("8", "resources.cpus"), ("9", "advice"), ("10", "start.0"),
         ("12", "tricks.mixpu"), ("13", "tricks.mixup.alhpa"), ("13", "tricks.mixup.stop"),
-        ("14", "tricks.cutmix.alpha"), ("15", "tricks.sgd.lr"), ("--set", "confirm")])
+        ("14", "tricks.cutmix.alpha"), ("15", "tricks.sgd.lr"), ("--set", "confrim")])
 
 
 def test_a_section_that_is_wrong_brings_no_other_complaints(tmp_path):
