@@ -21,6 +21,9 @@ from ..space import Space
 from .ledger import TrialRecord
 
 Picks = dict[str, Value]
+
+# Evolution: the share of proposals without a parent; how many of the best are parents; choices that change on the
+# average; tricks of a proposal without a parent.
 STRANGERS, PARENTS, CHANGES, TRICKS = 0.25, 3, 2, 5
 
 
@@ -33,7 +36,7 @@ class Chooser:
 
     Args:
         space: Where to draw from.
-        sampler: `tpe`, `random` or `grid`.
+        sampler: `evolution`, `tpe`, `random` or `grid`.
         seed: Seed of the search.
         maximize: Whether a larger score is better.
         trials: Trials planned; a grid ends earlier where it is smaller.
@@ -63,13 +66,13 @@ class Chooser:
             if place >= len(self._grid):
                 return None
             self._study.enqueue_trial(self._grid[place])
-        elif self._sampler == "kin":
-            kept = self._kin(random.Random(f"{self._seed}/{number}"))
+        elif self._sampler == "evolution":
+            kept = self._offspring(random.Random(f"{self._seed}/{number}"))
             if kept:
                 self._study.enqueue_trial(kept)
         return self._ask(number)
 
-    def _kin(self, chance: random.Random) -> Picks:
+    def _offspring(self, chance: random.Random) -> Picks:
         """Return the tricks of the next proposal: those of one of the best bundles but for a few, or a few strangers.
 
         Half of a parent's parameters are left to TPE, as is whatever the new choices ask for.
@@ -80,7 +83,9 @@ class Chooser:
         best = sorted(done, key=lambda trial: -self._sign * (trial.value or 0.0))[:PARENTS]
         parent = chance.choice(best)
         choices = [name for name, domain in parent.distributions.items() if isinstance(domain, CategoricalDistribution)]
-        changed = {name for name in choices if chance.random() < CHANGES / len(choices)} or {chance.choice(choices)}
+        chance.shuffle(choices)
+        rate = min(CHANGES / max(1, len(choices)), 0.25)
+        changed = {name for name in choices if chance.random() < rate} or {*choices[:1]}
         kept: Picks = {}
         for name, domain in parent.distributions.items():
             if isinstance(domain, CategoricalDistribution):
@@ -159,7 +164,7 @@ class Chooser:
 
     def _seeded(self, number: int) -> BaseSampler:
         seed = int.from_bytes(hashlib.sha256(f"{self._seed}/{number}".encode()).digest()[:4], "big")
-        if self._sampler not in ("tpe", "kin"):
+        if self._sampler not in ("tpe", "evolution"):
             return RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
