@@ -47,6 +47,7 @@ class Chooser:
         self._space, self._sampler, self._seed = space, sampler, seed
         self._study = optuna.create_study(direction="maximize" if maximize else "minimize")
         self._sign = 1 if maximize else -1
+        self._given: set[int] = set()   # Optuna's numbers of the start bundles
         self._open: dict[int, optuna.Trial] = {}
         self._scores: dict[int, dict[int, float]] = {}   # of open trials, by budget
         self._grid = list(islice(space.choices(), trials)) if sampler == "grid" else []
@@ -75,13 +76,17 @@ class Chooser:
     def _offspring(self, chance: random.Random) -> Picks:
         """Return the tricks of the next proposal: those of one of the best bundles but for a few, or a few strangers.
 
+        Start bundles are parents before they have scores: who names them believes in them.
+
         Half of a parent's parameters are left to TPE, as is whatever the new choices ask for.
         """
-        done = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state is TrialState.COMPLETE]
-        if not done or chance.random() < STRANGERS:
-            return self._stranger(chance)
+        trials = self._study.get_trials(deepcopy=False)
+        done = [trial for trial in trials if trial.state is TrialState.COMPLETE]
         best = sorted(done, key=lambda trial: -self._sign * (trial.value or 0.0))[:PARENTS]
-        parent = chance.choice(best)
+        parents = best + [trial for trial in trials if trial.number in self._given and not trial.state.is_finished()]
+        if not parents or chance.random() < STRANGERS:
+            return self._stranger(chance)
+        parent = chance.choice(parents)
         choices = [name for name, domain in parent.distributions.items() if isinstance(domain, CategoricalDistribution)]
         chance.shuffle(choices)
         rate = min(CHANGES / max(1, len(choices)), 0.25)
@@ -115,13 +120,21 @@ class Chooser:
         self._space.draw(few)
         return picks
 
-    def adopt(self, number: int, bundle: Bundle) -> Picks | None:
-        """Take in a bundle that somebody else proposed; return its picks, None where the space does not hold it."""
+    def adopt(self, number: int, bundle: Bundle, start: bool = False) -> Picks | None:
+        """Take in a bundle that somebody else proposed; return its picks, None where the space does not hold it.
+
+        Args:
+            number: Number of the trial.
+            bundle: What is trained.
+            start: Whether it is a start bundle.
+        """
         picks = self._space.locate(bundle)
         if picks is None or not _on_steps(picks, self._distributions(picks)):
             return None
         self._study.enqueue_trial(picks)
         self._ask(number)
+        if start:
+            self._given.add(self._open[number].number)
         return picks
 
     def report(self, number: int, budget: int, score: float) -> None:

@@ -126,7 +126,7 @@ class Search:
         if self._waiting:
             record = self._waiting.pop(0)
             trial = self._trials[record.number]
-            begun = self._begin(trial, self._chooser.adopt(trial.number, trial.bundle))
+            begun = self._begin(trial, self._chooser.adopt(trial.number, trial.bundle, bool(trial.label)))
             for rung, score in self._reached[trial.number].items():
                 if score is not None:
                     self._chooser.report(trial.number, self.budgets[rung], score)
@@ -136,7 +136,7 @@ class Search:
             return None
         if number < len(self._start):
             label, bundle = self._start[number]
-            return self._begin(Trial(number, label, bundle), self._chooser.adopt(number, bundle))
+            return self._begin(Trial(number, label, bundle), self._chooser.adopt(number, bundle, True))
         proposed = self._chooser.propose(number, number - len(self._start))
         return self._begin(Trial(number, "", proposed[0]), proposed[1]) if proposed else None
 

@@ -215,8 +215,18 @@ def test_evolution_keeps_most_of_a_good_bundle_and_strangers_are_few_tricks():
     picks = made.adopt(20, best)
     made.tell(20, 0.9, True)
     chosen = {name for name, value in picks.items() if not isinstance(value, float)}
-    common = []
-    for number in range(21, 61):
-        other = made.propose(number, number)[1]
-        common.append(len([name for name in chosen if other.get(name) == picks[name]]) / len(chosen))
-    assert sum(share > 0.75 for share in common) >= 24, "three in four are kin"
+
+    def alike(made):
+        proposals = [made.propose(number, number)[1] for number in range(21, 61)]
+        return sum(other.get(name) == picks[name] for other in proposals for name in chosen) / 40 / len(chosen)
+    by_chance = alike(chooser(shipped, "random"))
+    assert alike(made) > by_chance + 0.2, f"kin share their parent's choices; chance alone shares {by_chance:.2f}"
+
+
+def test_start_bundles_are_parents_before_they_have_scores():
+    shipped = load_space("long_tail.yaml")
+    made, with_it = chooser(shipped.space, "evolution"), 0
+    made.adopt(0, shipped.start["mixup_balanced_softmax"], start=True)
+    for number in range(1, 21):
+        with_it += {"mixup", "balanced_softmax"} <= set(made.propose(number, number)[0].names())
+    assert with_it >= 8
