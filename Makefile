@@ -15,8 +15,8 @@ install: .venv/.installed  ## make .venv and install autotricks with tested vers
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-test: install  ## the default tests, under five minutes on two cores
-	$(BIN)/pytest
+test: install  ## the default tests on two cores, under five minutes
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-all: install  ## the slow ones too: faults, whole searches
 	$(BIN)/pytest -m ""
