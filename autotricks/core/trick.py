@@ -32,6 +32,10 @@ class Trait(Enum):
     SETS_RATE = auto()       # the learning rate is found or fixed, whatever the optimizer says
     CYCLES_RATE = auto()     # the schedule brings its own warm-up
     ALTERS_FEATURES = auto()  # the classifier is not given plain averages of the last feature maps
+    PRETRAINED = auto()      # weights come from a file
+    NEW_WEIGHTS = auto()     # layers or weights are made that those of a file do not go with
+    COMPILES = auto()        # a compiled model runs in steps: hooks set later are not called
+    RESIZES = auto()         # batches differ in the size of their images
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from ...core.domain import Choice, Int, tunable
 from ...core.normalization import copy_state, replace_norms
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trick
+from ...core.trick import Trait, Trick
 
 
 def groups_of(channels: int, groups: int) -> int:
@@ -30,6 +30,7 @@ class GroupNorm(Trick):
     """
 
     seats = {Slot.MODEL: "norm"}
+    brings = frozenset({Trait.NEW_WEIGHTS})
     groups: int = tunable(32, search=Choice(8, 16, 32), legal=Int(1, 4096), unit="groups of channels a layer")
 
     def model(self, inner: Model, run: Run) -> Model:
