@@ -1,6 +1,6 @@
 """Loss scaling: keep small gradients of a float16 step above zero, without waiting for the device.
 
-Paper: Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740, section 3.2; factors as torch.amp.GradScaler has them.
+Paper: Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740, section 3.2; factors as in torch.amp.GradScaler.
 """
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ class Trait(Enum):
     PRETRAINED = auto()      # weights come from a file
     NEW_WEIGHTS = auto()     # layers or weights are made that those of a file do not go with
     COMPILES = auto()        # a compiled model runs in steps: hooks set later are not called
+    INNER_GRADIENTS = auto()  # the forward pass takes gradients itself
     RESIZES = auto()         # batches differ in the size of their images
 
 

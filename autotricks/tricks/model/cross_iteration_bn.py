@@ -9,7 +9,7 @@ from ...core.fuse import Fusible
 from ...core.normalization import copy_state, plain_pairs, statistics, track
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trick
+from ...core.trick import Trait, Trick
 
 
 def pooled(means: Tensor, squares: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,6 +103,7 @@ class CrossIterationBn(Trick):
     """
 
     seats = {Slot.MODEL: "norm"}
+    brings = frozenset({Trait.INNER_GRADIENTS})
     window: int = tunable(4, search=Choice(2, 4, 8), legal=Int(1, 64), unit="batches, the present one included")
     burn_in: float = tunable(0.1, search=Float(0.0, 0.5), legal=Between(0, 1), unit="fraction of training")
 

@@ -24,7 +24,7 @@ class ActivationCheckpointing(Trick):
     """
 
     seats = {Slot.RUNTIME: "memory"}
-    refuses = frozenset({Trait.COMPILES, Trait.MIXES_HIDDEN})
+    refuses = frozenset({Trait.COMPILES, Trait.MIXES_HIDDEN, Trait.INNER_GRADIENTS})
 
     def check(self, run: Run) -> None:
         """Refuse a model without blocks."""
