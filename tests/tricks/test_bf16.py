@@ -39,8 +39,8 @@ def test_steps_compute_in_it_and_evaluation_in_float32(trick, dtype):
 
 
 # What a layer returns is rounded to half a unit in the last place, 2^-9 of its size in bfloat16 and 2^-12 in float16,
-# and so are its inputs and weights. Over the eight layers of a ResNet-8 the logits z are then off by some 8 * 3 halves of
-# their size at most; the loss moves by 2 max |dz| at most, each class's gradient of the bias by max |dz| / 2.
+# and so are its inputs and weights. Over the eight layers of a ResNet-8 the logits z are then off by some 8 * 3 halves
+# of their size at most; the loss moves by 2 max |dz| at most, each class's gradient of the bias by max |dz| / 2.
 @pytest.mark.parametrize(("trick", "half"), [(Bf16(), 2**-9), (Fp16(), 2**-12)])
 def test_losses_and_gradients_are_close_to_those_of_float32(trick, half):
     plain, cast = trainer(), trainer(trick)
