@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,19 @@ class Runtime:
     Args:
         channels_last: Lay images and weights out as NHWC.
         micro_batches: Pieces into which a batch is cut; gradients add up to those of the whole batch.
+        autocast: What the forward pass of a step computes in; None: as the weights are. Losses, and all evaluation,
+            are float32. float16 scales the loss meanwhile.
+        checkpointing: Recompute the blocks of the model in the backward pass, so as not to keep what is inside them.
+        compile: Compile the model for the forward passes of steps.
+        benchmark: Let cuDNN try its algorithms for each new shape and take the fastest.
     """
 
     channels_last: bool = False
     micro_batches: int = 1
+    autocast: torch.dtype | None = None
+    checkpointing: bool = False
+    compile: bool = False
+    benchmark: bool = False
 
 
 PLAIN = Runtime()
@@ -71,6 +81,7 @@ class Run:
         memory: What tricks note when their window opens and need until training ends; part of every checkpoint, never
             exported. Keys begin with the trick's name and a dot.
         progress: Fraction of training done, in [0, 1]; moves with every step.
+        window: Fractions of training, from and to, in which the trick is active whose slot is being folded.
     """
 
     model: nn.Module
@@ -93,6 +104,17 @@ class Run:
     teacher: Callable[[str], Predict] | None = None
     memory: dict[str, Tensor] = field(default_factory=dict)
     progress: float = 0.0
+    window: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        """The model as steps call it: compiled where the runtime says so."""
+        return self._compiled if self.runtime.compile else self.model
+
+    @cached_property
+    def _compiled(self) -> Callable[[Tensor], Tensor]:
+        compiled: Callable[[Tensor], Tensor] = torch.compile(self.model)
+        return compiled
 
     @property
     def classes(self) -> int:

@@ -33,6 +33,11 @@ class Trait(Enum):
     CYCLES_RATE = auto()     # the schedule brings its own warm-up
     SMALL_BATCHES = auto()   # normalizes well however few images a batch has
     ALTERS_FEATURES = auto()  # the classifier is not given plain averages of the last feature maps
+    PRETRAINED = auto()      # weights come from a file
+    NEW_WEIGHTS = auto()     # layers or weights are made that those of a file do not go with
+    COMPILES = auto()        # a compiled model runs in steps: hooks set later are not called
+    INNER_GRADIENTS = auto()  # the forward pass takes gradients itself
+    RESIZES = auto()         # batches differ in the size of their images
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,18 @@
 """Forward, loss, backward: the innermost `gradients`."""
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import reduce
 from operator import add
 
+import torch
 from torch import Tensor, nn
 
+from ..core import loss_scaling
 from ..core.anatomy import classifier, features
 from ..core.batch import Batch
+from ..core.recompute import recompute_blocks
 from ..core.run import Run
 from ..core.slots import Gradients, Loss
 
@@ -24,7 +28,11 @@ def backward(loss: Loss, run: Run, reads_features: bool = False) -> Gradients:
         run: Holds the model.
         reads_features: Whether the loss reads `batch.features`.
     """
-    model, parameters = run.model, list(run.model.parameters())
+    model, parameters, runtime = run.model, list(run.model.parameters()), run.runtime
+    scaled = runtime.autocast is torch.float16
+    torch.backends.cudnn.benchmark = runtime.benchmark  # of the process: each training run sets it for itself
+    if runtime.checkpointing:
+        recompute_blocks(model)
     head = model.get_submodule(classifier(model, run.classes)) if reads_features else None
 
     def gradients(batch: Batch) -> Tensor:
@@ -32,18 +40,25 @@ def backward(loss: Loss, run: Run, reads_features: bool = False) -> Gradients:
             parameter.grad = None
         values = []
         for piece in batch.split(run.runtime.micro_batches):
-            logits, piece = _forward(model, head, piece)
+            logits, piece = _forward(run, head, piece)
             value = loss(logits, piece).sum() / len(batch)
-            value.backward()
+            (value * loss_scaling.scale(run) if scaled else value).backward()
             values.append(value.detach())
+        if scaled:
+            loss_scaling.unscale(parameters, run)
         return reduce(add, values)
 
     return gradients
 
 
-def _forward(model: nn.Module, head: nn.Module | None, batch: Batch) -> tuple[Tensor, Batch]:
-    """Return logits, and the batch with what went into `head` if there is one."""
-    if head is None:
-        return model(batch.images), batch
-    logits, given = features(model, head, batch.images)
-    return logits, replace(batch, features=given)
+def _forward(run: Run, head: nn.Module | None, batch: Batch) -> tuple[Tensor, Batch]:
+    """Return logits, and the batch with what went into `head` if there is one; both float32 after autocast."""
+    dtype = run.runtime.autocast
+    with torch.autocast(run.device.type, dtype) if dtype else nullcontext():
+        if head is None:
+            logits, given = run.forward(batch.images), None
+        else:
+            logits, given = features(run.model, head, batch.images)
+    if dtype:
+        logits, given = logits.float(), given if given is None else given.float()
+    return logits, batch if given is None else replace(batch, features=given)

@@ -18,7 +18,7 @@ from ...errors import ModelError
 
 def flipped(hidden: Tensor, keep: Tensor) -> Tensor:
     """Return keep * sample + (1 - keep) * partner, where the first is the last one's partner; keep is [1]."""
-    return hidden.lerp(hidden.flip(0), 1 - keep)
+    return hidden.lerp(hidden.flip(0), (1 - keep).to(hidden.dtype))
 
 
 def stages(model: nn.Module) -> list[nn.Module]:

@@ -10,7 +10,7 @@ from ...core.domain import Above, Float, tunable
 from ...core.resampling import require_size, resized, sides
 from ...core.run import Run
 from ...core.slots import Mix, Slot
-from ...core.trick import Trick
+from ...core.trick import Trait, Trick
 
 
 def scales(smallest: float, largest: float) -> list[float]:
@@ -37,6 +37,7 @@ class MultiScale(Trick):
     """
 
     seats = {Slot.BATCH: "resize"}
+    brings = frozenset({Trait.RESIZES})
     smallest: float = tunable(0.75, search=Float(0.5, 1.0, step=0.125), legal=Above(0), unit="times the image's side")
     largest: float = tunable(1.25, search=Float(1.0, 1.5, step=0.125), legal=Above(0), unit="times the image's side")
 

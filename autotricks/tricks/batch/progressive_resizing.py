@@ -8,7 +8,7 @@ from ...core.domain import Between, Choice, Float, tunable
 from ...core.resampling import require_size, resized, sides
 from ...core.run import Run
 from ...core.slots import Mix, Slot
-from ...core.trick import Trick
+from ...core.trick import Trait, Trick
 
 
 def grown(progress: float, first: float, delay: float, full: float) -> float:
@@ -41,6 +41,7 @@ class ProgressiveResizing(Trick):
     """
 
     seats = {Slot.BATCH: "resize"}
+    brings = frozenset({Trait.RESIZES})
     first: float = tunable(0.5, search=Float(0.4, 0.9), legal=Between(0, 1, without=(0,)),
                            unit="times the image's side")
     delay: float = tunable(0.5, search=Choice(0.0, 0.25, 0.5), legal=Between(0, 1), unit="fraction of training")

@@ -12,7 +12,7 @@ from ...core.initialization import draw, fans, kaiming
 from ...core.normalization import plain_pairs, replace_norm
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trick
+from ...core.trick import Trait, Trick
 
 
 def folded(layer: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -84,6 +84,7 @@ class Acnet(Trick):
     """
 
     seats = {Slot.MODEL: "norm"}
+    brings = frozenset({Trait.NEW_WEIGHTS})
     gamma: float = tunable(1.0, search=Float(0.33, 1.0), legal=Above(0), unit="scale at the start")
 
     def model(self, inner: Model, run: Run) -> Model:

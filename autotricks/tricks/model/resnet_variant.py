@@ -10,7 +10,7 @@ from ...core.initialization import draw, fans, kaiming
 from ...core.residual import pads_channels, residual_blocks, shortcut
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trick
+from ...core.trick import Trait, Trick
 from ...errors import ModelError
 
 
@@ -85,6 +85,7 @@ class ResnetVariant(Trick):
     """
 
     seats = {Slot.MODEL: "block"}
+    brings = frozenset({Trait.NEW_WEIGHTS})
     variant: str = tunable("d", search=Choice("a", "b", "c", "d"))
 
     def model(self, inner: Model, run: Run) -> Model:

@@ -6,7 +6,7 @@ from torch import nn
 from ...core.residual import residual_blocks
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trick
+from ...core.trick import Trait, Trick
 
 
 def last_norm(block: nn.Module) -> nn.Module:
@@ -29,6 +29,7 @@ class ZeroGamma(Trick):
     """
 
     seats = {Slot.MODEL: "block"}
+    brings = frozenset({Trait.NEW_WEIGHTS})
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with its residual branches silent."""

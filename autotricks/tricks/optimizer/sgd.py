@@ -27,6 +27,17 @@ class Sgd(Trick):
     def optimizer(self, inner: Build, run: Run) -> Build:
         """Return a builder of SGD; Nesterov without momentum is plain SGD."""
         def sgd(groups: Groups) -> torch.optim.Optimizer:
-            return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay,
-                                   nesterov=self.nesterov and self.momentum > 0, fused=True)
+            optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay,
+                                        nesterov=self.nesterov and self.momentum > 0, fused=True)
+            if self.momentum:
+                optimizer.register_step_pre_hook(_begin)
+            return optimizer
         return sgd
+
+
+def _begin(optimizer: torch.optim.Optimizer, *rest: object) -> None:
+    """Give weights without momentum a momentum of 0: fused SGD fails where some of a group have one and others not."""
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            if weight.grad is not None and "momentum_buffer" not in optimizer.state[weight]:
+                optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)

@@ -1,52 +1,15 @@
 """Layer decay: the deeper below the classifier, the smaller the learning rate."""
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from ...core.anatomy import classifier
 from ...core.domain import Between, Float, tunable
+from ...core.levels import levels
 from ...core.run import Run
 from ...core.slots import Build, Groups, Slot
 from ...core.trick import Trick
-
-
-def parts(model: nn.Module, prefix: str = "") -> Iterator[str]:
-    """Yield the names of a model's parts in the order in which they were made; a sequence counts as its parts."""
-    for name, child in model.named_children():
-        if isinstance(child, (nn.Sequential, nn.ModuleList)):
-            yield from parts(child, f"{prefix}{name}.")
-        else:
-            yield prefix + name
-
-
-def levels(model: nn.Module, head: str) -> dict[str, int]:
-    """Return for each weight by name how many layers lie below it: 0 for the stem.
-
-    A layer is a group of timm's `group_matcher` where the model has one, else a part of the model; a norm belongs to
-    what comes before it. What comes after the classifier belongs to it.
-
-    Args:
-        model: The model.
-        head: Name of its classifier.
-    """
-    names = [name for name, _ in model.named_parameters()]
-    matcher = getattr(model, "group_matcher", None)
-    if matcher:
-        from timm.models import group_parameters
-
-        found = dict(group_parameters(model, matcher(coarse=False), reverse=True))
-    else:
-        found, level = dict.fromkeys(names, 0), -1
-        for part in parts(model):
-            inside = dict(model.get_submodule(part).named_parameters(part))
-            if any(weight.ndim > 1 for weight in inside.values()):
-                level += 1
-            found.update({name: max(level, 0) for name in inside if name in found})
-    top = found[f"{head}.weight"]
-    return {name: min(found[name], top) for name in names}
 
 
 class LayerDecay(Trick):

@@ -1,0 +1,69 @@
+"""Gradual unfreezing: train the classifier, then layer after layer below it too."""
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from ...core.anatomy import classifier
+from ...core.batch import Batch
+from ...core.freeze import freeze, thaw
+from ...core.levels import levels
+from ...core.run import Run
+from ...core.slots import Gradients, Slot
+from ...core.trick import Trait, Trick
+
+
+def lowest(done: float, layers: int) -> int:
+    """Return the number of the lowest layer that is trained, 0 being the stem; one more in each equal part of the time.
+
+    Args:
+        done: Fraction of the window that is over.
+        layers: Layers of the model, its classifier included.
+    """
+    return layers - 1 - min(math.floor(max(done, 0.0) * layers + 1e-9), layers - 1)
+
+
+class GradualUnfreezing(Trick):
+    """Train the classifier alone when the window opens, and one layer more, the next below, in each part of the window.
+
+    The window is cut into as many equal parts as the model has layers; the stem joins in the last. A layer is what
+    `layer_decay`, which goes well with it, takes for one: a block of a ResNet. Batch norm of layers that do not train
+    yet keeps its statistics. With `stop` all is trained afterwards.
+
+    Paper: Howard and Ruder 2018, https://arxiv.org/abs/1801.06146, section 3.3, gradual unfreezing.
+    Cost: cheaper than a step without it: no backward pass below the layers that train.
+    Deviates: the paper unfreezes a layer each epoch; here the window says how long it takes.
+
+    Raises:
+        ModelError: When the model has no classifier.
+    """
+
+    seats = {Slot.GRADIENTS: "freeze"}
+    needs = frozenset({Trait.PRETRAINED})
+
+    def check(self, run: Run) -> None:
+        """Refuse a model without a classifier."""
+        classifier(run.model, run.classes)
+
+    def leave(self, run: Run) -> None:
+        """Train all of the model."""
+        thaw(run.model)
+
+    def gradients(self, inner: Gradients, run: Run) -> Gradients:
+        """Return gradients of the layers that train already."""
+        level = levels(run.model, classifier(run.model, run.classes))
+        layers, (start, stop) = max(level.values()) + 1, run.window
+        norms = [(module, max((level[f"{name}.{word}"] for word, _ in module.named_parameters()), default=layers))
+                 for name, module in run.model.named_modules() if getattr(module, "running_mean", None) is not None]
+        last = [layers]
+
+        def unfrozen(batch: Batch) -> Tensor:
+            now = lowest((run.progress - start) / (stop - start), layers)
+            if now != last[0]:
+                freeze(run.model, {name for name, here in level.items() if here >= now})
+                last[0] = now
+            for norm, here in norms:
+                norm.train(here >= now)
+            return inner(batch)
+        return unfrozen

@@ -1,0 +1,44 @@
+"""Linear probe: train the classifier alone."""
+from __future__ import annotations
+
+from ...core.anatomy import classifier
+from ...core.freeze import freeze, thaw, with_fixed_norms
+from ...core.run import Run
+from ...core.slots import Gradients, Slot
+from ...core.trick import Trait, Trick
+
+
+class LinearProbe(Trick):
+    """Train the classifier alone, on the features of pretrained weights, which stay as they are.
+
+    Over the whole training it is the choice for little data that is like what the weights were trained on; batch norm
+    keeps its statistics. With `stop` it is the first stage of two: after it all is trained, from a classifier that
+    fits the features, which spoils them less. Nothing is drawn anew; `classifier_retraining` does so.
+
+    Paper: Kumar et al. 2022, https://arxiv.org/abs/2202.10054, section 3, linear probing, then fine-tuning.
+    Cost: cheaper than a step without it: one forward pass, no backward pass below the classifier.
+    Deviates: layers that other tricks put before the classifier are not trained either.
+
+    Raises:
+        ModelError: When the model has no classifier.
+    """
+
+    seats = {Slot.GRADIENTS: "freeze"}
+    needs = frozenset({Trait.PRETRAINED})
+
+    def check(self, run: Run) -> None:
+        """Refuse a model without a classifier."""
+        classifier(run.model, run.classes)
+
+    def enter(self, run: Run) -> None:
+        """Freeze all but the classifier."""
+        head = f"{classifier(run.model, run.classes)}."
+        freeze(run.model, {name for name, _ in run.model.named_parameters() if name.startswith(head)})
+
+    def leave(self, run: Run) -> None:
+        """Train all of the model."""
+        thaw(run.model)
+
+    def gradients(self, inner: Gradients, run: Run) -> Gradients:
+        """Return gradients of the classifier."""
+        return with_fixed_norms(inner, run)

@@ -1,0 +1,1 @@
+"""Tricks whose main slot is `gradients`."""

@@ -1,0 +1,101 @@
+import pytest
+import torch
+
+from autotricks.core.bundle import Bundle, Use, Window
+from autotricks.errors import BundleError
+from autotricks.trial import prepare
+from autotricks.tricks.gradients.gradual_unfreezing import GradualUnfreezing, lowest
+from autotricks.tricks.gradients.linear_probe import LinearProbe
+from autotricks.tricks.model.pretrained import Pretrained
+from autotricks.tricks.optimizer.adabound import Adabound
+from autotricks.tricks.optimizer.adam import Adam
+from autotricks.tricks.optimizer.adamw import Adamw
+from autotricks.tricks.optimizer.sgd import Sgd
+from autotricks.tricks.parameters.layer_decay import LayerDecay
+from tests.conftest import make_dataset
+
+DATA = make_dataset()
+PARTS = ["stem", "layers.0", "layers.1", "layers.2", "head"]  # of a ResNet-8; its first norm goes with the stem
+
+
+def trainer(*tricks, freezing=None, window=Window()):
+    uses = (Use(freezing or GradualUnfreezing(), window), Use(Pretrained()), *map(Use, tricks))
+    return prepare(Bundle(uses, model="resnet8", epochs=4, batch_size=16), DATA)
+
+
+def part(name):
+    return "stem" if name.startswith("bn.") else next(word for word in PARTS if name.startswith(word))
+
+
+def moved(made):
+    """After each step: which parts of the weights changed in it, and which parts' statistics."""
+    seen, ordinary = [], made._step
+
+    def step(rows):
+        before = {name: value.clone() for name, value in made.run.model.state_dict().items()}
+        loss = ordinary(rows)
+        after = made.run.model.state_dict()
+        changed = {name for name in after if not torch.equal(after[name], before[name])}
+        statistics = {name for name in changed if "running" in name or "tracked" in name}
+        seen.append(({part(name) for name in changed - statistics}, {part(name) for name in statistics}))
+        return loss
+
+    made._step = step
+    list(made.epochs())
+    return seen
+
+
+@pytest.mark.parametrize(("done", "expected"), [
+    (-0.01, 3), (0.0, 3), (0.24, 3), (0.25, 2), (0.5, 1), (0.74, 1), (0.75, 0), (0.99, 0), (1.0, 0)])
+def test_four_layers_join_in_four_quarters(done, expected):
+    assert lowest(done, 4) == expected
+
+
+def test_each_fifth_of_the_window_trains_one_layer_more():
+    seen = moved(trainer(Sgd(lr=0.05, momentum=0.9)))      # 20 steps: four a layer
+    for number, (weights, statistics) in enumerate(seen):
+        trained = set(PARTS[4 - number // 4:])
+        assert weights == trained, number
+        assert statistics == trained - {"head"}, number
+
+
+def test_the_window_says_how_long_it_takes():
+    seen = moved(trainer(window=Window(0.0, 0.5)))         # ten steps: two a layer; then all
+    assert [len(weights) for weights, _ in seen] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5] + [5] * 10
+    seen = moved(trainer(window=Window(0.5, 1.0)))
+    assert [len(weights) for weights, _ in seen] == [5] * 10 + [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
+@pytest.mark.parametrize("optimizer", [Sgd(), Sgd(momentum=0.0), Adam(), Adamw(), Adabound()])
+def test_each_optimizer_takes_layers_that_join(optimizer):
+    seen = moved(trainer(optimizer, LayerDecay(decay=0.9)))
+    assert [len(weights) for weights, _ in seen][::4] == [1, 2, 3, 4, 5]
+
+
+def test_the_first_momentum_of_a_layer_that_joins_is_its_gradient():
+    """v = 0.9 * 0 + g, as for weights that train from the start."""
+    made = trainer(Sgd(lr=0.05, momentum=0.9, weight_decay=0.0), freezing=LinearProbe(), window=Window(0.0, 0.25))
+    steps = made.epochs()
+    next(steps)
+    made._enter(made.plan.phases[1])
+    made._gradients(made._batch(torch.arange(16)))
+    gradient, weight = made.run.model.stem.weight.grad.clone(), made.run.model.stem.weight
+    made.optimizer.step()
+    assert torch.equal(made.optimizer.state[weight]["momentum_buffer"], gradient)
+
+
+def test_a_probe_trains_the_classifier_alone():
+    assert moved(trainer(freezing=LinearProbe())) == [({"head"}, set())] * 20
+
+
+def test_a_probe_with_an_end_is_followed_by_all():
+    seen = moved(trainer(freezing=LinearProbe(), window=Window(0.0, 0.5)))
+    assert seen == [({"head"}, set())] * 10 + [(set(PARTS), set(PARTS) - {"head"})] * 10
+
+
+def test_they_need_weights_and_take_one_seat():
+    for freezing in (LinearProbe(), GradualUnfreezing()):
+        with pytest.raises(BundleError, match=f"{freezing.name} needs a trick that brings pretrained"):
+            prepare(Bundle((Use(freezing),), model="resnet8", epochs=1, batch_size=16), DATA)
+    with pytest.raises(BundleError, match=r"both take gradients.freeze for 0-100%"):
+        trainer(LinearProbe())
