@@ -22,7 +22,8 @@ from .search.ledger import Ledger, Line
 from .search.retrain import retrain
 from .space import load_bundle_file
 
-RESULT = "ablation.json"
+RESULT, KIND = "ablation.json", "ablate"
+CLOCKED = 2         # trainings that tell the time of a bundle whose others are of another hour
 METHOD = "paired differences over seeds on validation, Student's t, Bonferroni"
 
 
@@ -37,7 +38,7 @@ class Effect:
         mean: In points of the metric.
         low: Of the interval; None is minus infinity where there is a mean.
         high: Of the interval.
-        seconds_with: Median wall time of a training with the trick; those of a busier hour are longer.
+        seconds_with: Median wall time of a training with the trick.
         seconds_without: And without it.
         seconds_ratio: The one by the other.
         seeds: Pairs of trainings, one a seed.
@@ -149,7 +150,7 @@ class Retraining:
         self.sign = 1 if run.loaded.document.objective.mode == "max" else -1
         self._lines: dict[str, Line] = {}
 
-    def train(self, bundles: Iterable[Bundle]) -> None:
+    def train(self, bundles: Sequence[Bundle]) -> None:
         """Train each bundle with each seed, but for what is known."""
         wanted = {each.hash: each for seed in self.seeds for bundle in bundles for each in [_seeded(bundle, seed)]}
         resources = self.run.loaded.document.resources
@@ -157,12 +158,16 @@ class Retraining:
         try:
             self._lines = {line["hash"]: line for line in ledger.lines}
             missing = [bundle for digest, bundle in wanted.items() if digest not in self._lines]
+            clocked = {each.hash: each for bundle in bundles for each in self._clocked(bundle)} if missing else {}
+            missing[len(missing) // 2:len(missing) // 2] = [
+                each for digest, each in clocked.items() if digest not in {bundle.hash for bundle in missing}]
+            wanted |= clocked
             self.how.told(len(wanted) - len(missing), len(wanted))
             for bundle, outcome in retrain(missing, self.run.data.dataset.without_test(),
                                            {"cpu": resources.cpus, "gpu": resources.gpus}, self.run.slots,
                                            self.run.loaded.document.search.engine, self.how.trust):
                 self._lines[bundle.hash] = ledger.append(
-                    "ablate", hash=bundle.hash, seed=bundle.seed, bundle=bundle.document(),
+                    KIND, hash=bundle.hash, seed=bundle.seed, bundle=bundle.document(),
                     metrics=outcome.metrics if outcome.end is End.FINISHED else {}, epochs=outcome.epochs,
                     end=outcome.end.value if outcome.end else None, seconds=round(outcome.seconds, 3))
                 self.how.told(sum(digest in self._lines for digest in wanted), len(wanted))
@@ -171,15 +176,32 @@ class Retraining:
 
     def scores(self, bundle: Bundle) -> list[float]:
         """Return the score of each seed, turned so that more is better; nan where the training broke down."""
-        values = [self._line(bundle, seed)["metrics"].get(self.metric) for seed in self.seeds]
+        values = [self._lines[_seeded(bundle, seed).hash]["metrics"].get(self.metric) for seed in self.seeds]
         return [math.nan if value is None else self.sign * value for value in values]
 
     def seconds(self, bundle: Bundle) -> float:
-        """Return the median time of a training; the first of a process is slower than the rest."""
-        return float(median(self._line(bundle, seed)["seconds"] for seed in self.seeds))
+        """Return the median time of the bundle's trainings, of those beside the other bundles' where there are any."""
+        lines = self._of(bundle)
+        return float(median(line["seconds"] for line in [line for line in lines if line["kind"] == KIND] or lines))
 
-    def _line(self, bundle: Bundle, seed: int) -> Line:
-        return self._lines[_seeded(bundle, seed).hash]
+    def _clocked(self, bundle: Bundle) -> list[Bundle]:
+        """Return what to train for its time alone, with further seeds, where confirmation has trained the rest.
+
+        That was at another time, when the machine may have been busier.
+        """
+        known = self._of(bundle)
+        if len(known) < len(self.seeds) or any(line["kind"] == KIND for line in known):
+            return []
+        return [_seeded(bundle, seed) for seed in self._further]
+
+    @property
+    def _further(self) -> range:
+        return range(FRESH + len(self.seeds), FRESH + len(self.seeds) + CLOCKED)
+
+    def _of(self, bundle: Bundle) -> list[Line]:
+        """Return what the ledger says of a bundle, of any seed that matters here."""
+        digests = [_seeded(bundle, seed).hash for seed in (*self.seeds, *self._further)]
+        return [self._lines[digest] for digest in digests if digest in self._lines]
 
 
 def _seeded(bundle: Bundle, seed: int) -> Bundle:
@@ -231,7 +253,8 @@ def effect(change: Change, scores: Callable[[Bundle], Sequence[float]], seconds:
         note = "; ".join(filter(None, [change.note, _breakdowns(change, scores)]))
         return Effect(change.trick, change.kind, None, None, None, one, other, ratio, len(rows), note)
     found = interval([math.fsum(row) for row in rows], comparisons)
-    return Effect(change.trick, change.kind, found.mean, found.low, found.high, one, other, ratio, len(rows), change.note)
+    return Effect(change.trick, change.kind, found.mean, found.low, found.high, one, other, ratio, len(rows),
+                  change.note)
 
 
 def _breakdowns(change: Change, scores: Callable[[Bundle], Sequence[float]]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TITLES = {"without": "Champion less the champion without it", "alone": "Baseline with it alone less the baseline",
           "pair": "What the one brings beside the other, less what it brings without it"}
-FOREST, TOP = 20, 10
+FOREST, NAME, TOP = 16, 33, 10    # width of a forest and of a name, weights shown
 
 
 def ablated(found: Ablation, folder: Path, as_json: bool) -> None:
@@ -26,17 +26,21 @@ def ablated(found: Ablation, folder: Path, as_json: bool) -> None:
         print(json.dumps(found.document(), indent=1))
         return
     console = Console(highlight=False)
-    console.print(f"\n[bold]{found.metric}[/bold] over {len(found.seeds)} fresh seeds: champion (trial {found.trial}) "
-                  f"{found.champion.mean:.4f} +- {found.champion.deviation:.4f}, baseline {found.baseline.mean:.4f} "
-                  f"+- {found.baseline.deviation:.4f}", soft_wrap=True)
+    console.print(f"\n[bold]{found.metric}[/bold] on validation, {len(found.seeds)} fresh seeds:")
+    for name, spread in ((f"champion, trial {found.trial}", found.champion), ("baseline", found.baseline)):
+        console.print(f"  {name:<22}{spread.mean:.4f} +- {spread.deviation:.4f}")
+    width = min(NAME, max(len(row.trick) for row in found.effects))
     for kind, title in TITLES.items():
         rows = [row for row in found.effects if row.kind == kind]
         if rows:
             console.print(f"\n[bold]{title}[/bold]")
-            console.print(_table(rows))
+            console.print(_table(rows, width))
+        for row in rows:
+            if row.note:
+                console.print(f"  [dim]{row.trick}: {row.note}[/dim]")
     joint = f"{found.comparisons} intervals" + (f", and of {found.pair_comparisons} pairs," if found.pair_comparisons
                                                 else "")
-    console.print(f"\nMore is better. The {joint} hold together with 95%.\nMethod: {found.method}.", soft_wrap=True)
+    console.print(f"\nMore is better. The {joint} hold together with 95%.\nMethod: {found.method}.")
     if found.importance:
         console.print(f"\n[bold]Importance[/bold] by {found.importance.method}: {found.importance.meaning}.")
         console.print(_importance(found))
@@ -84,9 +88,9 @@ def counting(as_json: bool) -> Callable[[int, int], None]:
     return told
 
 
-def _table(rows: Sequence[Effect]) -> Table:
+def _table(rows: Sequence[Effect], width: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("", min_width=24)
+    table.add_column("", width=width)
     for name in ("effect", "95% interval"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True, min_width=FOREST)
@@ -100,8 +104,7 @@ def _table(rows: Sequence[Effect]) -> Table:
         mean = "-" if row.mean is None else f"{row.mean:+.4f}"
         between = "-" if row.low is None or row.high is None else f"{row.low:+.4f} to {row.high:+.4f}"
         ratio = "-" if row.seconds_ratio is None else f"x{row.seconds_ratio:.2f}"
-        name = row.trick + (f"\n  [dim]{row.note}[/dim]" if row.note else "")
-        table.add_row(name, mean, between, forest(row, low, high), ratio, said, style=style)
+        table.add_row(row.trick, mean, between, forest(row, low, high), ratio, said, style=style)
     return table
 
 

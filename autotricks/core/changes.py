@@ -100,9 +100,9 @@ def singles(champion: Bundle, baseline: Bundle) -> list[Change]:
 
 def pairs(champion: Bundle, baseline: Bundle, names: Iterable[str]) -> list[Change]:
     """Return, for each two of some tricks, what one brings beside the other less what it brings without it."""
-    labels, found = changed(champion, baseline), []
+    found = []
     for left, right in combinations(names, 2):
-        label = f"{labels[left]} x {labels[right]}"
+        label = f"{left} x {right}"
         (one, along), (other, beside) = (without(champion, baseline, [name]) for name in (left, right))
         if right in along or left in beside:
             first, second = (right, left) if right in along else (left, right)

@@ -20,8 +20,8 @@ from .ledger import TrialRecord
 FEWEST = 10                    # trials below which nothing is estimated, parameters neither
 SHARE, ENOUGH = 0.1, 5         # of the trials counted as best, and at least how many
 METHOD = "conditional PED-ANOVA"
-MEANING = ("a surrogate's view, no effect measured: what the best {best} of the search's {trials} trials have more often "
-           "than the rest; parameters of tricks that fewer than {fewest} trials took are left out")
+MEANING = ("a surrogate's view, no effect measured: what the best {best} of the search's {trials} trials have more "
+           "often than the rest; parameters of tricks that fewer than {fewest} trials took are left out")
 
 
 @dataclass(frozen=True)
