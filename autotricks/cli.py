@@ -87,6 +87,25 @@ def confirm(run: Annotated[str, typer.Argument(help="A run's folder, its name, o
 
 
 @app.command()
+def ablate(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
+           seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each bundle; as confirmed without it."
+                                                     )] = None,
+           pairs: Annotated[int, typer.Option(min=0, help="Tricks of which each two are looked at together.")] = 0,
+           root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+    """Train a run's champion again without each trick, and the baseline with each alone: what does each bring?"""
+    from . import ablate as use_case, attribution
+    from .confirm import Trainings
+    from .search.folder import find
+
+    folder = find(run, root)
+    try:
+        found = use_case.ablate(folder, seeds, pairs, Trainings(trust=trust, told=attribution.counting(as_json)))
+    except KeyboardInterrupt:
+        raise Interrupted("Finished trainings are kept. Go on with the same command.") from None
+    attribution.ablated(found, folder, as_json)
+
+
+@app.command()
 def check(space: Annotated[str, typer.Argument(help="A space file, or the name of one that ships.")],
           set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
     """Say what a space contains and what a search of it would cost; train nothing."""

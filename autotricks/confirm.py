@@ -155,18 +155,18 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
     return found, champion
 
 
-def interval(differences: Sequence[float]) -> Interval:
+def interval(differences: Sequence[float], comparisons: int = 1) -> Interval:
     """Return the mean of paired differences and its two-sided 95% interval by Student's t with n - 1 degrees.
 
     Args:
         differences: One for each seed.
+        comparisons: Intervals that hold together, by Bonferroni: each may err with 5% over their number.
     """
     from scipy.stats import t
-
     mean, count = fmean(differences), len(differences)
     if count < 2:
         return Interval(mean, -math.inf, math.inf)
-    half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * stdev(differences) / math.sqrt(count)
+    half = float(t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), count - 1)) * stdev(differences) / math.sqrt(count)
     return Interval(mean, mean - half, mean + half)
 
 

@@ -1,7 +1,6 @@
 """The use cases: what the command line and the Python API do."""
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -16,16 +15,16 @@ from .core.dataset import Dataset
 from .core.report import Reporter
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
+from .reopen import data_of, reopened, same
 from .resources import check_resources, cores
 from .search import folder as folders
-from .search.ledger import Ledger, TrialRecord, read, records
+from .search.ledger import Ledger, TrialRecord, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
 from .space.document import DataSection
 from .space.load import LoadedBundle, LoadedSpace, load_space
 from .tracking import NullTracker, Tracker
-from .trainer.evaluate import names
 from .trial import TrialResult, run_trial
 
 ROOT = Path("runs")
@@ -133,7 +132,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     """
     started = time.monotonic()
     slots = check_resources(loaded, options.address)
-    data = _data(loaded, options)     # with test, which nothing but confirmation reads
+    data = data_of(loaded, options.trust)     # with test, which nothing but confirmation reads
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
         _settle(folder, loaded, data)
@@ -178,16 +177,8 @@ def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False,
     Raises:
         RunError: When the folder holds no run, its data changed, or there is nothing to confirm.
     """
-    loaded = load_space(folder / folders.SPACE, [f"confirm.top={top}", f"confirm.seeds={seeds}"], trust)
-    slots, data = check_resources(loaded), _data(loaded, Options(trust=trust))
-    with folders.locked(folder):
-        _same(folder, data)
-        if loaded.document.search.engine == "ray":
-            from .search import ray_tune
-
-            ray_tune.connect(None, cores())
-        lines, _ = read(folder / folders.LEDGER)
-        return confirm(folder, loaded, data, records(lines), Trainings(slots, trust, told))[0]
+    with reopened(folder, [f"confirm.top={top}", f"confirm.seeds={seeds}"], trust) as run:
+        return confirm(folder, run.loaded, run.data, run.trials, Trainings(run.slots, trust, told))[0]
 
 
 def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
@@ -226,34 +217,12 @@ def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None, 
     return result
 
 
-def _data(loaded: LoadedSpace, options: Options) -> Loaded:
-    """Load the data and see that it has the figure that the search is for."""
-    data = load_data(loaded.document.data.settings(), options.trust)
-    figures, metric = _figures(data.dataset), loaded.document.objective.metric
-    if metric not in figures:
-        raise InputError(loaded.tree.problem(("objective", "metric"), f"{metric} does not exist for this data: no "
-                                             f"class has so many or so few images. It has {', '.join(figures)}."))
-    return data
-
-
 def _settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> None:
     """Write space and data facts into a new folder, or hold them against those of an old one."""
     if (folder / folders.DATA).exists():
-        _same(folder, data)
+        same(folder, data)
     folders.write_json(folder / folders.DATA, data.facts)
     (folder / folders.SPACE).write_text(bundles.text(loaded.resolved), "utf-8")
-
-
-def _same(folder: Path, data: Loaded) -> None:
-    """Refuse data that are not those of the run."""
-    before = json.loads((folder / folders.DATA).read_text("utf-8"))["fingerprint"]
-    if before != data.facts["fingerprint"]:
-        raise RunError(f"{folder}: its data had the fingerprint {before[:12]}, the data now has "
-                       f"{data.facts['fingerprint'][:12]}. Restore the data, or start a new search.")
-
-
-def _figures(dataset: Dataset) -> list[str]:
-    return ["train/loss", *(f"val/{name}" for name in names(dataset.counts.float(), dataset.validation.labels))]
 
 
 def _tracker(options: Options) -> Tracker:

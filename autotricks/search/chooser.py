@@ -56,6 +56,11 @@ class Chooser:
             if endless:
                 raise SpaceError(endless)
 
+    @property
+    def study(self) -> optuna.Study:
+        """What Optuna knows."""
+        return self._study
+
     def propose(self, number: int, place: int) -> tuple[Bundle, Picks] | None:
         """Return a bundle and the picks that drew it; None when a grid is exhausted.
 

@@ -15,8 +15,8 @@ LEVELS = [
     {"catalog", "trial", "predictor"},
     {"space", "report"},
     {"search"},
-    {"experiment", "replicate", "confirm", "champion", "resources"},
-    {"screen", "cards", "cli", "judgment"},
+    {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate"},
+    {"screen", "cards", "cli", "judgment", "attribution"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}

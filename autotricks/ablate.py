@@ -1,0 +1,266 @@
+"""Ablation: what each trick brings, from trainings with fresh seeds, with and without it."""
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from .catalog import bundle_from
+from .confirm import CONFIDENCE, FRESH, LEDGER, Spread, Trainings, interval
+from .core.bundle import Bundle
+from .core.changes import Change, changed, pairs as paired, singles
+from .core.report import End
+from .errors import RunError
+from .export import BUNDLE
+from .reopen import Reopened, reopened
+from .search.importance import Importance, importance
+from .search.ledger import Ledger, Line
+from .search.retrain import retrain
+from .space import load_bundle_file
+
+RESULT, KIND = "ablation.json", "ablate"
+CLOCKED = 2         # trainings that tell the time of a bundle whose others are of another hour
+METHOD = "paired differences over seeds on validation, Student's t, Bonferroni"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one comparison found; more is better, whatever the metric. What cannot be told is None.
+
+    Args:
+        trick: Whose effect it is.
+        kind: `without`: the champion less itself without the trick; `alone`: the baseline with it, less the baseline;
+            `pair`: what the one brings beside the other, less what it brings without it.
+        mean: In points of the metric.
+        low: Of the interval; None is minus infinity where there is a mean.
+        high: Of the interval.
+        seconds_with: Median wall time of a training with the trick.
+        seconds_without: And without it.
+        seconds_ratio: The one by the other.
+        seeds: Pairs of trainings, one a seed.
+        note: What else had to change with the trick, or why there is no figure.
+    """
+
+    trick: str
+    kind: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    seconds_with: float | None
+    seconds_without: float | None
+    seconds_ratio: float | None
+    seeds: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What an ablation found.
+
+    Args:
+        metric: The search's figure, `val/...`.
+        trial: Number of the champion.
+        champion: Its scores, one a seed.
+        baseline: The baseline's.
+        seeds: The same for all bundles.
+        comparisons: Intervals that hold together in the table of single tricks.
+        pair_comparisons: And in the table of pairs: all from which those were taken, for the effects chose them.
+        effects: Single tricks, then pairs; largest effect first.
+        importance: What a surrogate makes of the search's trials; None where they are too few.
+    """
+
+    metric: str
+    trial: int
+    champion: Spread
+    baseline: Spread
+    seeds: tuple[int, ...]
+    comparisons: int
+    pair_comparisons: int
+    effects: tuple[Effect, ...]
+    importance: Importance | None
+    method: str = METHOD
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        content = {**asdict(self), "confidence": CONFIDENCE}
+        if self.importance:
+            content["importance"]["meaning"] = self.importance.meaning
+        plain: dict[str, Any] = json.loads(json.dumps(content), parse_constant=lambda word: None)
+        return plain
+
+
+def ablate(folder: Path, seeds: int | None, pairs: int, how: Trainings) -> Ablation:
+    """Train a run's champion without each trick, and its baseline with each alone, and say what each brings.
+
+    The seeds are those of confirmation, and what has been trained with them is not trained again. Test is not read.
+
+    Args:
+        folder: Of the run; takes `ablation.json`, and its `confirm.jsonl` the trainings.
+        seeds: Trainings of each bundle; as the space's `confirm` section says if None.
+        pairs: Tricks, those with the largest effects, of which each two are looked at together.
+        how: To train; its `slots` are the run's.
+
+    Raises:
+        RunError: When there is no champion, or nothing tells it from the baseline.
+        EngineError: When a training's process died again and again.
+    """
+    with reopened(folder, [], how.trust) as run:
+        metric = run.loaded.document.objective.metric
+        if not metric.startswith("val/"):
+            raise RunError(f"{folder}: {metric} is no figure of images that training has not seen; there is nothing "
+                           "to ablate by.")
+        number, champion, baseline = _ends(folder, run, how.trust)
+        fresh = tuple(range(FRESH, FRESH + (seeds or run.loaded.document.confirm.seeds)))
+        trained = Retraining(folder, run, fresh, how)
+        found = _ablation(number, champion, baseline, trained, pairs)
+    (folder / RESULT).write_text(json.dumps(found.document(), indent=1) + "\n", "utf-8")
+    return found
+
+
+def _ends(folder: Path, run: Reopened, trust: bool) -> tuple[int, Bundle, Bundle]:
+    """Return the champion's number, the champion, and the baseline."""
+    if not (folder / BUNDLE).exists():
+        raise RunError(f"{folder}: holds no {BUNDLE}; no trial was trained to the end.")
+    number = int(load_bundle_file(str(folder / BUNDLE), trust).document.result["trial"])
+    champion = next(bundle_from(trial.bundle) for trial in run.trials if trial.number == number)
+    baseline = next((bundle_from(trial.bundle) for trial in run.trials if trial.label == "baseline"),
+                    run.loaded.space.baseline())
+    if not changed(champion, baseline):
+        raise RunError(f"{folder}: its champion is the baseline itself; there is no trick to ablate.")
+    return number, champion, baseline
+
+
+class Retraining:
+    """Trainings of bundles with fresh seeds, kept in the run's `confirm.jsonl` and never repeated.
+
+    Args:
+        folder: Of the run, which is locked.
+        run: What it holds.
+        seeds: Of each bundle.
+        how: To train.
+    """
+
+    def __init__(self, folder: Path, run: Reopened, seeds: tuple[int, ...], how: Trainings):
+        self.folder, self.run, self.seeds, self.how = folder, run, seeds, how
+        self.metric = run.loaded.document.objective.metric
+        self.sign = 1 if run.loaded.document.objective.mode == "max" else -1
+        self._lines: dict[str, Line] = {}
+
+    def train(self, bundles: Sequence[Bundle]) -> None:
+        """Train each bundle with each seed, but for what is known."""
+        wanted = {each.hash: each for seed in self.seeds for bundle in bundles for each in [_seeded(bundle, seed)]}
+        resources = self.run.loaded.document.resources
+        ledger = Ledger(self.folder / LEDGER)
+        try:
+            self._lines = {line["hash"]: line for line in ledger.lines}
+            missing = [bundle for digest, bundle in wanted.items() if digest not in self._lines]
+            clocked = {each.hash: each for bundle in bundles for each in self._clocked(bundle)} if missing else {}
+            missing[len(missing) // 2:len(missing) // 2] = [
+                each for digest, each in clocked.items() if digest not in {bundle.hash for bundle in missing}]
+            wanted |= clocked
+            self.how.told(len(wanted) - len(missing), len(wanted))
+            for bundle, outcome in retrain(missing, self.run.data.dataset.without_test(),
+                                           {"cpu": resources.cpus, "gpu": resources.gpus}, self.run.slots,
+                                           self.run.loaded.document.search.engine, self.how.trust):
+                self._lines[bundle.hash] = ledger.append(
+                    KIND, hash=bundle.hash, seed=bundle.seed, bundle=bundle.document(),
+                    metrics=outcome.metrics if outcome.end is End.FINISHED else {}, epochs=outcome.epochs,
+                    end=outcome.end.value if outcome.end else None, seconds=round(outcome.seconds, 3))
+                self.how.told(sum(digest in self._lines for digest in wanted), len(wanted))
+        finally:
+            ledger.close()
+
+    def scores(self, bundle: Bundle) -> list[float]:
+        """Return the score of each seed, turned so that more is better; nan where the training broke down."""
+        values = [self._lines[_seeded(bundle, seed).hash]["metrics"].get(self.metric) for seed in self.seeds]
+        return [math.nan if value is None else self.sign * value for value in values]
+
+    def seconds(self, bundle: Bundle) -> float:
+        """Return the median time of the bundle's trainings, of those beside the other bundles' where there are any."""
+        lines = self._of(bundle)
+        return float(median(line["seconds"] for line in [line for line in lines if line["kind"] == KIND] or lines))
+
+    def _clocked(self, bundle: Bundle) -> list[Bundle]:
+        """Return what to train for its time alone, with further seeds, where confirmation has trained the rest.
+
+        That was at another time, when the machine may have been busier.
+        """
+        known = self._of(bundle)
+        if len(known) < len(self.seeds) or any(line["kind"] == KIND for line in known):
+            return []
+        return [_seeded(bundle, seed) for seed in self._further]
+
+    @property
+    def _further(self) -> range:
+        return range(FRESH + len(self.seeds), FRESH + len(self.seeds) + CLOCKED)
+
+    def _of(self, bundle: Bundle) -> list[Line]:
+        """Return what the ledger says of a bundle, of any seed that matters here."""
+        digests = [_seeded(bundle, seed).hash for seed in (*self.seeds, *self._further)]
+        return [self._lines[digest] for digest in digests if digest in self._lines]
+
+
+def _seeded(bundle: Bundle, seed: int) -> Bundle:
+    return replace(bundle, seed=seed)
+
+
+def _ablation(number: int, champion: Bundle, baseline: Bundle, trained: Retraining, top: int) -> Ablation:
+    run, single = trained.run, singles(champion, baseline)
+    labels = {label: name for name, label in changed(champion, baseline).items()}
+    trained.train([champion, baseline, *(bundle for change in single for _, bundle in change.terms)])
+    count = sum(bool(change.terms) for change in single)
+    effects = _ranked(effect(change, trained.scores, trained.seconds, count) for change in single)
+    leading = [labels[found.trick] for found in effects if found.kind == "without" and found.mean is not None][:top]
+    double = paired(champion, baseline, leading)
+    chances = math.comb(len(labels), 2) if double else 0
+    if double:
+        trained.train([bundle for change in double for _, bundle in change.terms])
+    together = _ranked(effect(change, trained.scores, trained.seconds, chances) for change in double)
+    document = run.loaded.document
+    ours, theirs = (Spread.of([trained.sign * score for score in trained.scores(bundle)])
+                    for bundle in (champion, baseline))
+    return Ablation(
+        trained.metric, number, ours, theirs, trained.seeds, count, chances, (*effects, *together),
+        importance(run.loaded.space, run.trials, trained.metric, document.objective.mode == "max"))
+
+
+def _ranked(effects: Iterable[Effect]) -> list[Effect]:
+    """Return the largest effect first, those without a figure last."""
+    return sorted(effects, key=lambda found: (found.kind != "without", found.mean is None, -abs(found.mean or 0.0)))
+
+
+def effect(change: Change, scores: Callable[[Bundle], Sequence[float]], seconds: Callable[[Bundle], float],
+           comparisons: int) -> Effect:
+    """Return what the trainings of a comparison say.
+
+    Args:
+        change: The comparison.
+        scores: Of a bundle: one a seed, more is better, nan where a training broke down.
+        seconds: Of a bundle: time of a training.
+        comparisons: How many intervals are to hold together.
+    """
+    if not change.terms:
+        return Effect(change.trick, change.kind, None, None, None, None, None, None, 0, change.note)
+    rows = list(zip(*([sign * score for score in scores(bundle)] for sign, bundle in change.terms), strict=True))
+    one, other = (seconds(bundle) for _, bundle in change.terms) if len(change.terms) == 2 else (None, None)
+    ratio = one / other if one and other else None
+    broken = sum(not all(map(math.isfinite, row)) for row in rows)
+    if broken:
+        note = "; ".join(filter(None, [change.note, _breakdowns(change, scores)]))
+        return Effect(change.trick, change.kind, None, None, None, one, other, ratio, len(rows), note)
+    found = interval([math.fsum(row) for row in rows], comparisons)
+    return Effect(change.trick, change.kind, found.mean, found.low, found.high, one, other, ratio, len(rows),
+                  change.note)
+
+
+def _breakdowns(change: Change, scores: Callable[[Bundle], Sequence[float]]) -> str:
+    """Return in words how many trainings diverged, with the trick and without it."""
+    counts = [sum(not math.isfinite(score) for score in scores(bundle)) for _, bundle in change.terms]
+    total = len(scores(change.terms[0][1]))
+    sides = ("with it", "without it") if len(counts) == 2 else ("with both", "without one", "without the other",
+                                                                "without both")
+    return "broke down: " + ", ".join(f"{count} of {total} {side}" for count, side in zip(counts, sides) if count)
