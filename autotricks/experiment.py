@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import export as bundles
+from . import export as bundles, report, versions
 from .champion import bundle_document, keep
 from .confirm import Confirmation, Trainings, Unconfirmed, confirm
 from .core.dataset import Dataset
@@ -162,6 +162,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         finally:
             write_table(folder / folders.TABLE, hunt.records())
             ledger.close()
+        notices += _reported(folder)
         relay.finish(folder, champion, confirmation.summary() if confirmation else {})
         notices += [line for line in [tracker.close(FLUSH)] if line]
     baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
@@ -187,7 +188,9 @@ def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False,
 
             ray_tune.connect(None, cores())
         lines, _ = read(folder / folders.LEDGER)
-        return confirm(folder, loaded, data, records(lines), Trainings(slots, trust, told))[0]
+        found = confirm(folder, loaded, data, records(lines), Trainings(slots, trust, told))[0]
+        report.write(folder)
+        return found
 
 
 def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
@@ -241,7 +244,17 @@ def _settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> None:
     if (folder / folders.DATA).exists():
         _same(folder, data)
     folders.write_json(folder / folders.DATA, data.facts)
+    versions.note(folder)
     (folder / folders.SPACE).write_text(bundles.text(loaded.resolved), "utf-8")
+
+
+def _reported(folder: Path) -> list[str]:
+    """Write the report; what goes wrong there is a notice, since the search itself is done."""
+    try:
+        report.write(folder)
+    except Exception as error:
+        return [f"no report: {type(error).__name__}: {error}"]
+    return []
 
 
 def _same(folder: Path, data: Loaded) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from autotricks import confirm as use_case, experiment
+from autotricks import confirm as use_case, experiment, tested as on_test
 from autotricks.catalog import bundle_from
 from autotricks.confirm import Interval, Spread, Trainings, Unconfirmed, chosen, confirm, interval, verdict
 from autotricks.data import load as load_data
@@ -61,11 +61,11 @@ def found(tmp_path_factory):
     """A small search, confirmed; what was read of test."""
     read_of_test = []
 
-    def noted(predictor, split, dataset, measured=use_case.measured):
-        read_of_test.append(split is dataset.test)
-        return measured(predictor, split, dataset)
+    def noted(predictor, split, logits_on=on_test.logits_on):
+        read_of_test.append(len(split))
+        return logits_on(predictor, split)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(use_case, "measured", noted)
+        patch.setattr(on_test, "logits_on", noted)
         loaded = load_space("long_tail.yaml", SMALL)
         result = experiment.search(loaded, experiment.Options(root=tmp_path_factory.mktemp("runs"), tracking="off"))
     return loaded, result, read_of_test
@@ -90,9 +90,11 @@ def test_it_says_what_single_trainings_say(found):
 
 
 def test_test_is_read_for_champion_and_baseline_alone(found):
-    _, result, read_of_test = found
+    loaded, result, read_of_test = found
     pair = {result.confirmation.champion, result.confirmation.baseline}
-    assert read_of_test == [True] * 2 * len(pair) and set(result.confirmation.test) == pair
+    data = load_data(loaded.document.data.settings()).dataset
+    assert read_of_test == [len(data.test), len(data.validation)] * 2 * len(pair)
+    assert set(result.confirmation.test) == pair
     assert len(result.confirmation.validation) == 3
 
 
@@ -106,7 +108,7 @@ def test_the_champion_is_the_best_on_validation_with_the_weights_of_a_fresh_seed
     assert exported.document.result["confirmed"]["verdict"] == confirmation.verdict
     assert exported.document.result["score"] == confirmation.validation[confirmation.champion].values[0]
     data = load_data(loaded.document.data.settings()).dataset
-    figures = use_case.measured(Predictor.load(result.folder), data.test, data)
+    figures = on_test.measured(Predictor.load(result.folder), data.test, data)
     assert figures["balanced_accuracy"] == confirmation.test[confirmation.champion].values[0]
     assert json.loads((result.folder / "confirm.json").read_text()) == confirmation.document()
 

@@ -13,9 +13,9 @@ LEVELS = [
     {"core", "models"},
     {"tricks", "trainer", "data", "export", "tracking"},
     {"catalog", "trial", "predictor"},
-    {"space", "report"},
+    {"space"},
     {"search"},
-    {"experiment", "replicate", "confirm", "champion", "resources"},
+    {"experiment", "replicate", "confirm", "champion", "resources", "tested", "report", "versions"},
     {"screen", "cards", "cli", "judgment"},
     {"", "__main__"},
 ]

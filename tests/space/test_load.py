@@ -168,8 +168,8 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path, HEAD + "  sgd: {}\n", "mine.yaml")
     for name, said in [("mine.yml", "mine.yml: no such file. Did you mean mine.yaml?"),
-                       ("long_tial.yaml", "long_tial.yaml: no such file. Did you mean long_tail.yaml or long_tail_cifar.yaml "
-                        "or mine.yaml?"),
+                       ("long_tial.yaml", "long_tial.yaml: no such file. Did you mean long_tail.yaml or "
+                        "long_tail_cifar.yaml or mine.yaml?"),
                        ("nowhere/mine.yaml", "nowhere/mine.yaml: no such file."), ("\0", r"\x00: no such file."),
                        (str(tmp_path), "is a folder. Name a space file."),
                        ("x" * 5000, "no such file."), ("x" * 5000 + "/y.yaml", "Those that ship: long_tail.yaml")]:
