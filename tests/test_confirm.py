@@ -3,6 +3,7 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 
 from autotricks import confirm as use_case, experiment, tested as on_test
 from autotricks.catalog import bundle_from
@@ -13,6 +14,8 @@ from autotricks.search.ledger import TrialRecord, read
 from autotricks.search.retrain import retrain
 from autotricks.space import load_bundle_file, load_space
 from autotricks.trial import run_trial
+
+from .report.made import Page
 
 METRIC = "val/balanced_accuracy"
 SMALL = ["search.engine=local", "search.parallel=2", "search.trials=4", "training.epochs=10", "search.rungs.first=2",
@@ -111,6 +114,30 @@ def test_the_champion_is_the_best_on_validation_with_the_weights_of_a_fresh_seed
     figures = on_test.measured(Predictor.load(result.folder), data.test, data)
     assert figures["balanced_accuracy"] == confirmation.test[confirmation.champion].values[0]
     assert json.loads((result.folder / "confirm.json").read_text()) == confirmation.document()
+
+
+def test_the_report_is_written_and_says_the_same(found):
+    _, result, _ = found
+    confirmation = result.confirmation
+    page = Page((result.folder / "report.html").read_text("utf-8"))
+    assert confirmation.verdict[1:] in page.sections[""]
+    assert {confirmation.difference.mean, confirmation.test[confirmation.champion].mean,
+            confirmation.test[confirmation.baseline].mean, confirmation.searched} <= set(page.values)
+    drawn = sorted(float(dot["data-value"]) for dot in page.marks("circle", "dot"))
+    assert drawn == sorted(line["metrics"][METRIC] for trial in result.trials for line in trial.rungs)
+    assert f"torch{torch.__version__.split('+')[0]}" in page.text.replace("\n", "")
+
+
+def test_classes_are_those_of_the_exported_weights(found):
+    """Of the first seed's model, whose weights are the champion's; the bundle file does not carry them."""
+    loaded, result, _ = found
+    test = load_data(loaded.document.data.settings()).dataset.test
+    taken = Predictor.load(result.folder).predict(test.images.permute(0, 2, 3, 1).numpy()).argmax(1)
+    classes = result.confirmation.classes[result.confirmation.champion]
+    for place, spread in enumerate(classes.recall):
+        assert spread.values[0] == pytest.approx((taken[test.labels == place] == place).mean())
+    assert [sum(row) for row in classes.confusion] == (2 * test.labels.bincount()).tolist(), "two seeds"
+    assert "classes" not in load_bundle_file(result.folder / "champion.yaml").document.result["confirmed"]
 
 
 def test_what_was_trained_is_kept(found, monkeypatch):

@@ -47,7 +47,7 @@ def bad(evidence: Evidence) -> Html:
         return tag("p", None, "None: every file could be read.")
     more = f" The first {FILES} are listed; data.json has all." if len(files) > FILES else ""
     return joined(tag("p", None, f"{len(files)} file{'s' * (len(files) > 1)} left out of every split.{more}"), table(
-        ("File", "Reason"), [(one.get("path", ""), one.get("reason", "")) for one in files[:FILES]]))
+        ("File", "Reason"), [(one.get("path", ""), one.get("reason", "")) for one in files[:FILES]], "files"))
 
 
 def again(evidence: Evidence) -> Html:

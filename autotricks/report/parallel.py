@@ -43,7 +43,7 @@ def coordinates(evidence: Evidence) -> Html:
     marks += [label(STEP * place + 36, _y(at) + 4, text) for place, axis in enumerate(axes) for at, text in axis.ticks]
     return tag("figure", {"class": "wide"}, tag("figcaption", None, "Choices, rung reached and score of every trial"),
                tag("div", {"class": "scroll"}, tag("svg", {
-                   "viewBox": f"0 0 {width} {HEIGHT}", "style": f"min-width:{width * 3 // 4}px", "role": "img",
+                   "viewBox": f"0 0 {width} {HEIGHT}", "style": f"min-width:{width * 9 // 10}px", "role": "img",
                    "aria-label": "Parallel coordinates of the trials; the table below lists the same"}, marks)),
                tag("p", {"class": "note"}, "Shown are the choices that part the first rung's scores most. What goes "
                    "together here need not be the cause: trials differ in many choices at once."))

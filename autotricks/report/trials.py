@@ -103,7 +103,7 @@ def rungs(evidence: Evidence) -> Html:
             tag("data", {"value": len(values)}, str(len(values))), tag("small", None, " best "),
             shown(best, evidence.metric))))
     ends = ", ".join(f"{count} {end}" for end, count in sorted(evidence.ends.items()))
-    return tag("figure", None, tag("figcaption", None, "Trials that were trained at each rung"), chart(lines),
+    return tag("figure", None, tag("figcaption", None, "Trials that were trained at each rung"), chart(lines, "pairs"),
                tag("p", {"class": "note"}, f"How the {len(evidence.trials)} trials ended: {ends}. Start bundles always "
                    "go to the end; of the others, the best at a rung go on."))
 

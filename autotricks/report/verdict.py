@@ -94,7 +94,7 @@ def candidates(evidence: Evidence) -> Html:
             shown(spread["mean"], metric), _deviation(spread, metric)),
             gain(evidence.sign * (score - spread["mean"]) if score is not None else None, metric)))
     lost = [evidence.name(number) for number in found["candidates"] if str(number) not in found["validation"]]
-    return joined(table(("Bundle", "In the search, one seed", f"Fresh seeds, mean of {len(found['seeds'])}",
+    return joined(table(("Bundle", "In the search, one seed", f"Fresh seeds, mean of {len(found['seeds'])} ± deviation",
                          f"Search was too good by ({unit(metric)})"), rows),
                   tag("p", {"class": "note"}, f"Broke down with a fresh seed: {', '.join(lost)}.") if lost else "")
 
@@ -114,9 +114,10 @@ def _doubts(evidence: Evidence) -> Iterator[tuple[str, ...]]:
                "The test images have not been read.",)
     else:
         metric, count = found["metric"], len(found["seeds"])
-        yield ("The search's own score, ", shown(found["searched"], metric), ", was off by ",
-               gain(found["optimism"], metric), f" {unit(metric)} (positive: too good) against the same bundle with "
-               "fresh seeds on the same validation images.")
+        good = "too good" if found["optimism"] > 0 else "not too good"
+        yield ("In the search the champion had ", shown(found["searched"], metric), " on validation; with fresh seeds "
+               "it has ", shown(found["validation"][str(found["champion"])]["mean"], metric), " on the same images. "
+               f"The search's score was {good}: ", gain(found["optimism"], metric), f" {unit(metric)}.")
         yield (f"The interval covers the luck of {count} seed{'s' * (count > 1)} ({found.get('method', '')}), "
                f"not that of the images: it holds for this split with {sum(counts.get('test', [])) or 'its'} test "
                "images. Other images would differ by more.",
