@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from .catalog import bundle_from
-from .confirm import CONFIDENCE, FRESH, LEDGER, Spread, Trainings, interval
+from .confirm import CONFIDENCE, FRESH, LEDGER, Trainings, interval
 from .core.bundle import Bundle
 from .core.changes import Change, changed, pairs as paired, singles
 from .core.report import End
@@ -21,6 +21,7 @@ from .search.importance import Importance, importance
 from .search.ledger import Ledger, Line
 from .search.retrain import retrain
 from .space import load_bundle_file
+from .tested import Spread
 
 RESULT, KIND = "ablation.json", "ablate"
 CLOCKED = 2         # trainings that tell the time of a bundle whose others are of another hour

@@ -106,6 +106,20 @@ def ablate(run: Annotated[str, typer.Argument(help="A run's folder, its name, or
 
 
 @app.command()
+def report(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
+           open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+           root: Root = RUNS) -> None:
+    """Write report.html of a run again: one file that needs no network."""
+    from .report import write
+    from .search.folder import find
+
+    path = write(find(run, root))
+    typer.echo(path)
+    if open_:
+        typer.launch(path.resolve().as_uri())
+
+
+@app.command()
 def check(space: Annotated[str, typer.Argument(help="A space file, or the name of one that ships.")],
           set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
     """Say what a space contains and what a search of it would cost; train nothing."""

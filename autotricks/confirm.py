@@ -9,13 +9,12 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import torch
 from safetensors.torch import load as load_weights
 
 from .catalog import bundle_from
 from .champion import bundle_document, keep
 from .core.bundle import Bundle
-from .core.dataset import Dataset, Split
+from .core.dataset import Dataset
 from .core.report import End
 from .data import Loaded
 from .errors import RunError
@@ -24,26 +23,12 @@ from .search.ledger import Ledger, TrialRecord
 from .search.retrain import retrain
 from .search.search import Champion, Trial
 from .space.load import LoadedSpace
-from .trainer.evaluate import CHUNK, figures, names
+from .tested import ClassResults, OnTest, Spread, tested
 
 LEDGER, RESULT, WEIGHTS = "confirm.jsonl", "confirm.json", "confirm"
 FRESH = 1000            # first of the seeds that no search uses
 CONFIDENCE = 0.95
 METHOD = "paired differences over seeds, Student's t"
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A figure over seeds: mean, standard deviation (nan for one seed) and the values."""
-
-    mean: float
-    deviation: float
-    values: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Return the spread of some values."""
-        return cls(fmean(values), stdev(values) if len(values) > 1 else math.nan, tuple(values))
 
 
 @dataclass(frozen=True)
@@ -72,6 +57,7 @@ class Confirmation:
         optimism: Search score minus confirmed validation score, turned likewise.
         figures: Mean of every figure on test, by trial number.
         verdict: In words.
+        classes: What champion and baseline do class by class on test, by trial number.
     """
 
     metric: str
@@ -87,6 +73,7 @@ class Confirmation:
     figures: dict[int, dict[str, float]]
     verdict: str
     method: str = METHOD
+    classes: dict[int, ClassResults] = field(default_factory=dict)
 
     def summary(self) -> dict[str, float | str]:
         """Return what a tracker shows."""
@@ -102,6 +89,10 @@ class Confirmation:
         """Return it as JSON holds it."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)), parse_constant=lambda word: None)
         return plain
+
+    def brief(self) -> dict[str, Any]:
+        """Return what a bundle file holds of it: all but the classes, which may be many."""
+        return {name: value for name, value in self.document().items() if name != "classes"}
 
 
 class Unconfirmed(RunError):
@@ -151,7 +142,7 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
     metrics = judge.known[bundle.hash]
     champion = Champion(Trial(record.number, record.label, bundle), metrics[document.objective.metric], metrics,
                         judge.weights(bundle))
-    keep(folder, loaded, data, champion, found.document())
+    keep(folder, loaded, data, champion, found.brief())
     return found, champion
 
 
@@ -264,16 +255,18 @@ class Confirmer:
                 validation: dict[int, Spread]) -> Confirmation:
         """Read test and judge; the last of the group is the baseline."""
         word, (*candidates, baseline) = self.metric.removeprefix("val/"), group
-        tested = {number: [self._tested(replace(group[number], seed=seed)) for seed in seeds]
-                  for number in dict.fromkeys((champion, baseline))}
-        test = {number: Spread.of([figure[word] for figure in rows]) for number, rows in tested.items()}
+        rows = {number: [self._tested(replace(group[number], seed=seed)) for seed in seeds]
+                for number in dict.fromkeys((champion, baseline))}
+        figures = {number: [one.figures for one in done] for number, done in rows.items()}
+        test = {number: Spread.of([figure[word] for figure in done]) for number, done in figures.items()}
         pairs = zip(test[champion].values, test[baseline].values, strict=True)
         difference = interval([self.sign * (one - other) for one, other in pairs])
         found = Confirmation(
             word, seeds, tuple(candidates), champion, baseline, searched, validation, test, difference,
             self.sign * (searched - validation[champion].mean),
-            {number: {name: fmean(row[name] for row in rows) for name in rows[0]} for number, rows in tested.items()},
-            verdict(difference, champion == baseline))
+            {number: {name: fmean(row[name] for row in done) for name in done[0]} for number, done in figures.items()},
+            verdict(difference, champion == baseline),
+            classes={number: ClassResults.of(done) for number, done in rows.items()})
         (self.folder / RESULT).write_text(json.dumps(found.document(), indent=1) + "\n", "utf-8")
         return found
 
@@ -284,17 +277,7 @@ class Confirmer:
     def _path(self, digest: str) -> Path:
         return self.folder / WEIGHTS / f"{digest}.safetensors"
 
-    def _tested(self, bundle: Bundle) -> dict[str, float]:
-        """Return the figures of a trained bundle on test."""
-        assert self.dataset.test is not None, "confirmation needs the test split"
+    def _tested(self, bundle: Bundle) -> OnTest:
+        """Return what a trained bundle does on test."""
         predictor = Predictor(self.document(bundle), load_weights(self.weights(bundle)), self.how.trust)
-        return measured(predictor, self.dataset.test, self.dataset)
-
-
-def measured(predictor: Predictor, split: Split, dataset: Dataset) -> dict[str, float]:
-    """Return every figure of a predictor on a split, by name."""
-    counts = dataset.counts.float()
-    with torch.inference_mode():
-        logits = torch.cat([predictor.logits(part.float() / 255) for part in split.images.split(CHUNK)])
-        values = figures(logits.float(), split.labels, counts).tolist()
-    return dict(zip(names(counts, split.labels), values, strict=True))
+        return tested(predictor, self.dataset)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import export as bundles
+from . import export as bundles, report, versions
 from .champion import bundle_document, keep
 from .confirm import Confirmation, Trainings, Unconfirmed, confirm
 from .core.dataset import Dataset
@@ -161,6 +161,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         finally:
             write_table(folder / folders.TABLE, hunt.records())
             ledger.close()
+        notices += _reported(folder)
         relay.finish(folder, champion, confirmation.summary() if confirmation else {})
         notices += [line for line in [tracker.close(FLUSH)] if line]
     baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
@@ -178,7 +179,9 @@ def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False,
         RunError: When the folder holds no run, its data changed, or there is nothing to confirm.
     """
     with reopened(folder, [f"confirm.top={top}", f"confirm.seeds={seeds}"], trust) as run:
-        return confirm(folder, run.loaded, run.data, run.trials, Trainings(run.slots, trust, told))[0]
+        found = confirm(folder, run.loaded, run.data, run.trials, Trainings(run.slots, trust, told))[0]
+        report.write(folder)
+        return found
 
 
 def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
@@ -222,7 +225,17 @@ def _settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> None:
     if (folder / folders.DATA).exists():
         same(folder, data)
     folders.write_json(folder / folders.DATA, data.facts)
+    versions.note(folder)
     (folder / folders.SPACE).write_text(bundles.text(loaded.resolved), "utf-8")
+
+
+def _reported(folder: Path) -> list[str]:
+    """Write the report; what goes wrong there is a notice, since the search itself is done."""
+    try:
+        report.write(folder)
+    except Exception as error:
+        return [f"no report: {type(error).__name__}: {error}"]
+    return []
 
 
 def _tracker(options: Options) -> Tracker:

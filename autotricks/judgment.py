@@ -37,7 +37,7 @@ def confirmed(found: Confirmation, folder: Path, as_json: bool) -> None:
         console.print(f"{name:<12} validation {found.metric} {spread.mean:.4f} +- {spread.deviation:.4f}")
     for line in verdict(found):
         console.print(line)
-    console.print(f"\nAll of it: {folder}/confirm.json")
+    console.print(f"\nAll of it: {folder}/confirm.json\nReport:    {folder}/report.html")
 
 
 def counting(as_json: bool) -> Callable[[int, int], None]:

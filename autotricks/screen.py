@@ -206,7 +206,7 @@ def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
             console.print(line)
     for notice in found.notices:
         console.print(f"[yellow]Note:[/yellow] {notice}")
-    console.print(f"\nAll of it: {found.folder}")
+    console.print(f"\nAll of it: {found.folder}\nReport:    {found.folder}/report.html")
     if champion:
         console.print(f"Next:      autotricks train {found.folder}/champion.yaml\n           autotricks ui"
                       + ("" if str(found.folder.parent) == "runs" else f" --root {found.folder.parent}"))

@@ -3,8 +3,9 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 
-from autotricks import confirm as use_case, experiment
+from autotricks import confirm as use_case, experiment, tested as on_test
 from autotricks.catalog import bundle_from
 from autotricks.confirm import Interval, Spread, Trainings, Unconfirmed, chosen, confirm, interval, verdict
 from autotricks.data import load as load_data
@@ -13,6 +14,8 @@ from autotricks.search.ledger import TrialRecord, read
 from autotricks.search.retrain import retrain
 from autotricks.space import load_bundle_file, load_space
 from autotricks.trial import run_trial
+
+from .report.made import Page
 
 METRIC = "val/balanced_accuracy"
 SMALL = ["search.engine=local", "search.parallel=2", "search.trials=4", "training.epochs=10", "search.rungs.first=2",
@@ -61,11 +64,11 @@ def found(tmp_path_factory):
     """A small search, confirmed; what was read of test."""
     read_of_test = []
 
-    def noted(predictor, split, dataset, measured=use_case.measured):
-        read_of_test.append(split is dataset.test)
-        return measured(predictor, split, dataset)
+    def noted(predictor, split, logits_on=on_test.logits_on):
+        read_of_test.append(len(split))
+        return logits_on(predictor, split)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(use_case, "measured", noted)
+        patch.setattr(on_test, "logits_on", noted)
         loaded = load_space("long_tail.yaml", SMALL)
         result = experiment.search(loaded, experiment.Options(root=tmp_path_factory.mktemp("runs"), tracking="off"))
     return loaded, result, read_of_test
@@ -90,9 +93,11 @@ def test_it_says_what_single_trainings_say(found):
 
 
 def test_test_is_read_for_champion_and_baseline_alone(found):
-    _, result, read_of_test = found
+    loaded, result, read_of_test = found
     pair = {result.confirmation.champion, result.confirmation.baseline}
-    assert read_of_test == [True] * 2 * len(pair) and set(result.confirmation.test) == pair
+    data = load_data(loaded.document.data.settings()).dataset
+    assert read_of_test == [len(data.test), len(data.validation)] * 2 * len(pair)
+    assert set(result.confirmation.test) == pair
     assert len(result.confirmation.validation) == 3
 
 
@@ -106,9 +111,33 @@ def test_the_champion_is_the_best_on_validation_with_the_weights_of_a_fresh_seed
     assert exported.document.result["confirmed"]["verdict"] == confirmation.verdict
     assert exported.document.result["score"] == confirmation.validation[confirmation.champion].values[0]
     data = load_data(loaded.document.data.settings()).dataset
-    figures = use_case.measured(Predictor.load(result.folder), data.test, data)
+    figures = on_test.measured(Predictor.load(result.folder), data.test, data)
     assert figures["balanced_accuracy"] == confirmation.test[confirmation.champion].values[0]
     assert json.loads((result.folder / "confirm.json").read_text()) == confirmation.document()
+
+
+def test_the_report_is_written_and_says_the_same(found):
+    _, result, _ = found
+    confirmation = result.confirmation
+    page = Page((result.folder / "report.html").read_text("utf-8"))
+    assert confirmation.verdict[1:] in page.sections[""]
+    assert {confirmation.difference.mean, confirmation.test[confirmation.champion].mean,
+            confirmation.test[confirmation.baseline].mean, confirmation.searched} <= set(page.values)
+    drawn = sorted(float(dot["data-value"]) for dot in page.marks("circle", "dot"))
+    assert drawn == sorted(line["metrics"][METRIC] for trial in result.trials for line in trial.rungs)
+    assert f"torch{torch.__version__.split('+')[0]}" in page.text.replace("\n", "")
+
+
+def test_classes_are_those_of_the_exported_weights(found):
+    """Of the first seed's model, whose weights are the champion's; the bundle file does not carry them."""
+    loaded, result, _ = found
+    test = load_data(loaded.document.data.settings()).dataset.test
+    taken = Predictor.load(result.folder).predict(test.images.permute(0, 2, 3, 1).numpy()).argmax(1)
+    classes = result.confirmation.classes[result.confirmation.champion]
+    for place, spread in enumerate(classes.recall):
+        assert spread.values[0] == pytest.approx((taken[test.labels == place] == place).mean())
+    assert [sum(row) for row in classes.confusion] == (2 * test.labels.bincount()).tolist(), "two seeds"
+    assert "classes" not in load_bundle_file(result.folder / "champion.yaml").document.result["confirmed"]
 
 
 def test_what_was_trained_is_kept(found, monkeypatch):

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from ..errors import RunError
 
 SPACE, LEDGER, TABLE, DATA = "space.yaml", "trials.jsonl", "trials.csv", "data.json"
+VERSIONS = "versions.json"
 _LOCK, _OWNER = ".lock", ".owner"
 
 

@@ -77,7 +77,7 @@ class Relay:
 
     def finish(self, folder: Path, champion: Champion | None, confirmed: Mapping[str, float | str] = {}) -> None:
         """Attach the files, register the champion with what fresh seeds said of it, close the parent run."""
-        for name in (SPACE, DATA, TABLE, BUNDLE, WEIGHTS, "confirm.json"):
+        for name in (SPACE, DATA, TABLE, BUNDLE, WEIGHTS, "confirm.json", "report.html"):
             if (folder / name).exists():
                 self._tracker.artifact(folder / name)
         metrics = {"score": champion.score} if champion else {}

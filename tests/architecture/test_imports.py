@@ -13,9 +13,9 @@ LEVELS = [
     {"core", "models"},
     {"tricks", "trainer", "data", "export", "tracking"},
     {"catalog", "trial", "predictor"},
-    {"space", "report"},
+    {"space"},
     {"search"},
-    {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate"},
+    {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions"},
     {"screen", "cards", "cli", "judgment", "attribution"},
     {"", "__main__"},
 ]

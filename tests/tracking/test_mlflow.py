@@ -60,7 +60,7 @@ def test_parent_says_what_was_searched(parent, tracked, store):
     assert "balanced_softmax" in parent.data.params["tricks"]
     assert parent.data.metrics["score"] == tracked.champion.score
     assert {item.path for item in store.list_artifacts(parent.info.run_id)} == {
-        "space.yaml", "data.json", "trials.csv", "champion.yaml", "champion.safetensors"}
+        "space.yaml", "data.json", "trials.csv", "champion.yaml", "champion.safetensors", "report.html"}
 
 
 def test_parameters_are_flat(children):

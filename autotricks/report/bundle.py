@@ -1,0 +1,87 @@
+"""The champion: its tricks with what they do and where they come from, and how to train it; and what each brought."""
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+from ..catalog import catalog
+from .evidence import Document, Evidence, is_figure
+from .html import Html, command, gain, joined, table, tag, time, unit, words
+from .rows import Track, chart, row
+
+
+def champion(evidence: Evidence) -> Html:
+    """Return the bundle's table and the command that trains it."""
+    document = evidence.champion or (evidence.best.bundle if evidence.best else None)
+    if not document:
+        return tag("p", None, "There is no champion: no trial was trained to the end.")
+    before = evidence.baseline.bundle["tricks"] if evidence.baseline else {}
+    rows = [(tag("b", None, name), _about(name), _parameters(values), _against(name, values, before))
+            for name, values in document["tricks"].items()]
+    gone = [name for name in before if name not in document["tricks"]]
+    training, result = document.get("training", {}), document.get("result", {})
+    facts = f"{document['model']['name']}, {training.get('epochs')} epochs, batches of {training.get('batch_size')}"
+    seed = f", seed {training.get('seed')}" if evidence.champion else ""
+    return joined(
+        tag("p", None, f"Trial {result['trial']}: " if "trial" in result else "", facts + seed + "."),
+        table(("Trick", "What it does", "Parameters", "Against the baseline"), rows, "tricks"),
+        tag("p", {"class": "note"}, f"In the baseline only: {', '.join(gone)}.") if gone else "",
+        tag("h3", None, "Train it"), command(f"autotricks train {evidence.folder.name}/champion.yaml"),
+        tag("p", {"class": "note"}, "Run where the folder of all runs lies in view; the same seed on the same kind of "
+            "machine repeats the weights in champion.safetensors. Name other data with --data."))
+
+
+def ablation(evidence: Evidence) -> Html:
+    """Return what each trick brought, from trainings without it or with it alone, as a forest plot."""
+    metric, parts = evidence.metric, []
+    for kind, title in (("without", "Champion, minus champion without the trick"),
+                        ("alone", "Baseline with the trick alone, minus baseline")):
+        rows = [line for line in evidence.ablation if line.get("kind", "without") == kind]
+        if rows:
+            parts.append(_forest(sorted(rows, key=lambda line: -line["mean"]), title, metric))
+    return tag("div", {"class": "panels two"}, parts)
+
+
+def _forest(lines: list[Document], title: str, metric: str) -> Html:
+    """Return one row a trick: mean and interval against zero."""
+    ends = [line[key] for line in lines for key in ("low", "mean", "high") if is_figure(line.get(key))]
+    track = Track.over([0.0, *ends], metric)
+    rows = [track.axis(True)]
+    for line in lines:
+        mean, low, high = line["mean"], line.get("low"), line.get("high")
+        known = (float(low), float(high)) if is_figure(low) and is_figure(high) else None
+        tone = "open" if not known or known[0] <= 0 <= known[1] else "good" if mean > 0 else "bad"
+        seconds = line.get("seconds")
+        cost = tag("small", None, f" {time(seconds)}") if is_figure(seconds) else ""
+        value = joined(gain(mean, metric), tag("small", None, " [", gain(low, metric), ", ", gain(high, metric), "]")
+                       if known else "")
+        rows.append(row(joined(line["trick"], cost), [
+            track.rule(0.0), track.span(*known, f"ci {tone}") if known else "",
+            track.dot(mean, tone, f"{line['trick']}: {mean:+.4f}" + (f" [{low:+.4f}, {high:+.4f}]" if known else ""))],
+            value))
+    return tag("figure", None, tag("figcaption", None, f"{title}, {words(metric)}, {unit(metric)}"), chart(rows, "far"))
+
+
+def _about(name: str) -> Html:
+    """Return what a trick does and its paper; nothing of a trick that is not installed here."""
+    kind = catalog().get(name)
+    if kind is None:
+        return joined()
+    text = inspect.getdoc(kind) or ""
+    paper = re.search(r"Paper: (.+?),? (https?://[^\s,]+)", text)
+    cited = [" ", tag("a", {"href": paper[2].rstrip(".")}, paper[1])] if paper else []
+    return joined(text.partition("\n")[0].replace("`", ""), *cited)
+
+
+def _parameters(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+                     for key, value in values.items() if value != "") or "–"
+
+
+def _against(name: str, values: dict[str, Any], before: dict[str, Any]) -> str:
+    """Return how a trick differs from the baseline's."""
+    if name not in before:
+        return "new"
+    other = {key: before[name].get(key) for key in values if before[name].get(key) != values[key]}
+    return f"there with {_parameters(other)}" if other else "the same"

@@ -1,0 +1,107 @@
+"""Class by class: what the champion gains and loses, what it takes for what, and how far it may be believed."""
+from __future__ import annotations
+
+from typing import Any
+
+from .evidence import Document, Evidence
+from .html import Html, joined, shown, table, tag
+from .plot import legend
+from .rows import Track, chart, row
+
+ROWS, MATRIX, MISTAKES = 40, 25, 8
+
+
+def classwise(evidence: Evidence) -> Html:
+    """Return recall of every class, the confusion and the calibration, as far as confirmation kept them."""
+    found = evidence.confirmed or {}
+    results = found.get("classes") or {}
+    champion, baseline = (results.get(str(found.get(role))) for role in ("champion", "baseline"))
+    if not champion or not baseline:
+        return joined(_groups(found), tag("p", {"class": "note"},
+                      "Results of single classes are kept when a search is confirmed; this run has none. "
+                      "autotricks confirm adds them."))
+    names = evidence.data.get("classes") or [str(place) for place in range(len(champion["recall"]))]
+    return joined(_groups(found), _recalls(evidence, names, champion, baseline),
+                  _confusion(names, champion["confusion"], len(found["seeds"])), _calibration(champion, baseline))
+
+
+def _groups(found: Document) -> Html:
+    """Return every figure on test, champion against baseline."""
+    figures = found.get("figures") or {}
+    champion, baseline = (figures.get(str(found.get(role)), {}) for role in ("champion", "baseline"))
+    names = {"many_shot": "accuracy of many-shot classes (over 100 training images)",
+             "medium_shot": "accuracy of medium-shot classes (20 to 100)",
+             "few_shot": "accuracy of few-shot classes (under 20)",
+             "loss": "cross-entropy (less is better)", "calibration_error": "calibration error (less is better)"}
+    return table(("On test, mean over seeds", "Champion", "Baseline"), [
+        (names.get(name, name.replace("_", " ")), shown(value, name), shown(baseline.get(name), name))
+        for name, value in champion.items()]) if champion else joined()
+
+
+def _recalls(evidence: Evidence, names: list[str], champion: Document, baseline: Document) -> Html:
+    """Return one row a class: baseline and champion, joined by a bar."""
+    counts = evidence.data.get("counts", {})
+    train, test = (counts.get(split) or [None] * len(names) for split in ("train", "test"))
+    pairs = [(place, base["mean"], best["mean"], best["values"]) for place, (base, best) in
+             enumerate(zip(baseline["recall"], champion["recall"], strict=True)) if base and best]
+    more = ""
+    if len(pairs) > ROWS:
+        pairs = sorted(pairs, key=lambda pair: pair[2] - pair[1])
+        more = f"The {ROWS // 2} classes that lose most and the {ROWS // 2} that gain most, of {len(pairs)}."
+        pairs = [*pairs[:ROWS // 2], *pairs[-(ROWS // 2):]]
+    track = Track.over([0.0, 1.0], "recall", 0.02)
+    rows = [track.axis()]
+    for place, base, best, values in pairs:
+        name = joined(names[place], tag("small", None, f" {train[place]} train, {test[place]} test"))
+        rows.append(row(name, [
+            track.span(base, best, "gain" if best >= base else "loss"),
+            *(track.dot(value, "faint", f"{names[place]}: champion, one seed {value:.1%}") for value in values),
+            track.dot(base, "baseline", f"{names[place]}: baseline {base:.1%}"),
+            track.dot(best, "champion", f"{names[place]}: champion {best:.1%}")],
+            joined(shown(base, "recall"), " → ", shown(best, "recall"))))
+    return tag("figure", None, tag("figcaption", None, "Recall of each class on test"),
+               legend(("champion", "champion, mean"), ("faint", "champion, single seeds"),
+                      ("baseline", "baseline, mean")),
+               chart(rows, "pairs"), tag("p", {"class": "note"}, more) if more else "")
+
+
+def _confusion(names: list[str], counts: list[list[int]] | None, seeds: int) -> Html:
+    """Return the champion's confusion matrix where it can be read, and its most frequent mistakes."""
+    if not counts:
+        return joined()
+    wrong = sorted(((count, true, taken) for true, line in enumerate(counts) for taken, count in enumerate(line)
+                    if true != taken and count), reverse=True)[:MISTAKES]
+    mistakes = tag("div", None, tag("h3", None, f"Most frequent mistakes, over {seeds} seeds"), table(
+        ("Class", "Taken for", "Times", "Share of the class"),
+        [(names[true], names[taken], str(count), f"{count / sum(counts[true]):.0%}") for count, true, taken in wrong])
+        if wrong else tag("p", None, "None on test."))
+    return tag("div", {"class": "panels two"}, _matrix(names, counts) if len(names) <= MATRIX else "", mistakes)
+
+
+def _matrix(names: list[str], counts: list[list[int]]) -> Html:
+    """Return the matrix as a table whose cells are shaded by their share of the class."""
+    def cell(true: int, taken: int) -> Html:
+        count, share = counts[true][taken], counts[true][taken] / (sum(counts[true]) or 1)
+        style = f"--share:{share:.3f}" if count else None
+        return tag("td", {"class": ("right" if true == taken else "wrong") + (" deep" if share > 0.55 else ""),
+                          "style": style, "data-tip": f"{names[true]} taken for {names[taken]}: {count} ({share:.0%})"},
+                   str(count) if count else "")
+    places: list[Any] = list(range(len(names)))
+    return tag("figure", None, tag("figcaption", None, "Champion: true class (rows) by prediction (columns)"), tag(
+        "div", {"class": "scroll"}, tag("table", {"class": "matrix"}, tag("tr", None, tag("th", None), [
+            tag("th", {"title": names[place]}, names[place][:6]) for place in places]), [
+            tag("tr", None, tag("th", {"title": names[true]}, names[true][:14]), [cell(true, taken)
+                                                                                 for taken in places])
+            for true in places])))
+
+
+def _calibration(champion: Document, baseline: Document) -> Html:
+    """Return how far stated confidence and accuracy are apart, with and without temperature scaling."""
+    error = "calibration_error"
+    return joined(tag("h3", None, "Is its confidence to be believed?"), table(
+        ("Expected calibration error on test", "As it is", "With temperature scaling", "Temperature"),
+        [(name, shown(one[error], error), shown(one["calibrated_error"], error), f"{one['temperature']:.2f}")
+         for name, one in (("Champion", champion), ("Baseline", baseline))]),
+        tag("p", {"class": "note"}, "The temperature is fitted on validation for each seed and divides the logits; it "
+            "changes no prediction. Below 1 the model is too timid, above 1 too sure. ", tag(
+                "a", {"href": "https://arxiv.org/abs/1706.04599"}, "Guo et al. 2017")))

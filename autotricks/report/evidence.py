@@ -1,0 +1,161 @@
+"""What a run's folder holds, read leniently: a file that is missing leaves a gap, not an error."""
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import yaml
+
+from ..errors import RunError
+from ..search.folder import DATA, LEDGER, SPACE, VERSIONS
+from ..search.ledger import TrialRecord, read, records
+
+CHAMPION, CONFIRMED, ABLATION = "champion.yaml", "confirm.json", "ablation.json"
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the report is made from.
+
+    Args:
+        folder: Of the run.
+        trials: From the ledger.
+        space: As resolved.
+        data: Facts of the data; empty where the file is missing.
+        champion: The bundle file; None without a champion.
+        confirmed: What fresh seeds said; None before confirmation.
+        ablation: Rows of trick, kind, mean, low, high.
+        versions: Of each sitting, oldest first.
+        torn: Whether the ledger's last line was torn.
+    """
+
+    folder: Path
+    trials: tuple[TrialRecord, ...]
+    space: Document
+    data: Document
+    champion: Document | None
+    confirmed: Document | None
+    ablation: tuple[Document, ...]
+    versions: tuple[Document, ...]
+    torn: bool
+
+    @property
+    def metric(self) -> str:
+        """The figure that the search is for."""
+        return str(self.space.get("objective", {}).get("metric", "val/balanced_accuracy"))
+
+    @property
+    def sign(self) -> int:
+        """1 if more of it is better, else -1."""
+        return -1 if self.space.get("objective", {}).get("mode") == "min" else 1
+
+    @cached_property
+    def by_number(self) -> dict[int, TrialRecord]:
+        """The trials by number."""
+        return {trial.number: trial for trial in self.trials}
+
+    @cached_property
+    def ranked(self) -> tuple[TrialRecord, ...]:
+        """The trials that were trained to the end, best first."""
+        done = [trial for trial in self.trials if trial.end == "finished" and self.score(trial) is not None]
+        return tuple(sorted(done, key=lambda trial: (-self.sign * (self.score(trial) or 0.0), trial.number)))
+
+    @cached_property
+    def baseline(self) -> TrialRecord | None:
+        """The baseline, if it was trained to the end."""
+        return next((trial for trial in self.trials if trial.label == "baseline" and trial in self.ranked), None)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The trial that the report is about: what `champion.yaml` holds, else the best of the search."""
+        number = (self.champion or {}).get("result", {}).get("trial")
+        return self.by_number.get(number) or (self.ranked[0] if self.ranked else None)
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether the confirmation is older than the search: a trial not confirmed is better, or the champion is."""
+        if not self.confirmed or not self.best:
+            return False
+        known = {*self.confirmed["candidates"], self.confirmed["baseline"]}
+        top = self.ranked[0] if self.ranked else self.best
+        hashes = {self.by_number[number].hash for number in known if number in self.by_number}
+        return self.best.number not in known or top.hash not in hashes
+
+    @cached_property
+    def budgets(self) -> tuple[int, ...]:
+        """The rungs that trials reached, in epochs."""
+        return tuple(sorted({line["budget"] for trial in self.trials for line in trial.rungs}))
+
+    @cached_property
+    def ends(self) -> Counter[str]:
+        """How many trials ended why."""
+        return Counter(trial.end or "unfinished" for trial in self.trials)
+
+    @property
+    def seconds(self) -> float:
+        """Training time of all trials."""
+        return float(sum(line["seconds"] for trial in self.trials for line in trial.rungs))
+
+    def score(self, trial: TrialRecord) -> float | None:
+        """Return a trial's figure at the highest rung that it reached."""
+        return trial.score(self.metric)
+
+    def name(self, number: int) -> str:
+        """Return what a trial is called: its label, or its number."""
+        trial = self.by_number.get(number)
+        return f"{trial.label} (trial {number})" if trial and trial.label else f"trial {number}"
+
+    def role(self, trial: TrialRecord) -> str:
+        """Return how a figure marks a trial: champion, baseline, or why it ended."""
+        if self.best and trial.number == self.best.number:
+            return "champion"
+        return "baseline" if trial is self.baseline else trial.end or "unfinished"
+
+
+def gather(folder: Path) -> Evidence:
+    """Read a run's folder.
+
+    Raises:
+        RunError: When it holds no search, or its space or ledger cannot be read.
+    """
+    space = _document(folder / SPACE)
+    if not isinstance(space, dict):
+        raise RunError(f"{folder}: holds no readable {SPACE}; it is not the folder of a run.")
+    path = folder / LEDGER
+    lines, torn = read(path) if path.exists() else ([], False)
+    champion, data, confirmed = (_document(folder / name) for name in (CHAMPION, DATA, CONFIRMED))
+    versions = (_document(folder / VERSIONS) or {}).get("sittings")
+    return Evidence(folder, tuple(records(lines)), space, data if isinstance(data, dict) else {},
+                    champion if isinstance(champion, dict) else None,
+                    confirmed if isinstance(confirmed, dict) and "champion" in confirmed else None,
+                    _ablation(_document(folder / ABLATION)),
+                    tuple(one for one in versions if isinstance(one, dict)) if isinstance(versions, list) else (),
+                    torn)
+
+
+def _document(path: Path) -> Any:
+    """Return what a JSON or YAML file holds, None where it is missing or damaged."""
+    try:
+        content = path.read_text("utf-8")
+        return yaml.safe_load(content) if path.suffix == ".yaml" else json.loads(content)
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+
+
+def _ablation(found: Any) -> tuple[Document, ...]:
+    """Return the rows that can be drawn, wherever in the document they stand."""
+    rows = found if isinstance(found, list) else next(
+        (value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)), []
+    ) if isinstance(found, dict) else []
+    return tuple(row for row in rows if isinstance(row, dict) and row.get("trick") and is_figure(row.get("mean")))
+
+
+def is_figure(value: Any) -> TypeGuard[float]:
+    """Return whether something is a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

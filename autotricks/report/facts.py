@@ -1,0 +1,80 @@
+"""The data, the files that could not be read, and how to do it all again."""
+from __future__ import annotations
+
+import yaml
+
+from .evidence import Evidence
+from .html import Html, command, joined, table, tag, words
+from .plot import Scale
+from .rows import Track, chart, row
+
+CLASSES, FILES = 60, 200
+SPLITS = ("train", "validation", "test")
+
+
+def data(evidence: Evidence) -> Html:
+    """Return what was learned from, and the images of each class."""
+    facts = evidence.data
+    if not facts:
+        return tag("p", None, "data.json is missing.")
+    counts = facts["counts"]
+    shape = "x".join(map(str, facts.get("image_shape", ())))
+    rows = [("Source", facts.get("source", "")), ("Images", f"{len(facts['classes'])} classes, {shape}"),
+            ("Training images", f"{sum(counts['train']):,} ({max(counts['train'])} to {min(counts['train'])} a class, "
+             f"imbalance {facts.get('imbalance', 0):.3g})"),
+            ("Validation, seen by the search", f"{sum(counts['validation']):,}"),
+            ("Test, set aside", f"{sum(counts['test']):,}"),
+            ("Same image in two splits", ", ".join(f"{name.replace('_', ' and ')} {count}" for name, count in
+                                                   facts.get("duplicates", {}).items()) or "not counted"),
+            ("Fingerprint", tag("code", None, str(facts.get("fingerprint", ""))[:16]))]
+    return joined(table(("", ""), rows, "facts"), _histogram(facts["classes"], counts))
+
+
+def _histogram(names: list[str], counts: dict[str, list[int]]) -> Html:
+    """Return the training images of each class as bars."""
+    order = sorted(range(len(names)), key=lambda place: -counts["train"][place])[:CLASSES]
+    track = Track(Scale(0, max(counts["train"]) or 1, 0, 100), "images")
+    rows = [row(names[place], [track.span(0, counts["train"][place], "bar")],
+                tag("data", {"value": counts["train"][place]}, f"{counts['train'][place]:,}")) for place in order]
+    more = f", the {CLASSES} largest of {len(names)} classes" if len(names) > CLASSES else ""
+    return tag("figure", None, tag("figcaption", None, f"Training images of each class{more}"), chart(rows, "dense"))
+
+
+def bad(evidence: Evidence) -> Html:
+    """Return the files that were left out, with reasons."""
+    files = evidence.data.get("bad", [])
+    if not files:
+        return tag("p", None, "None: every file could be read.")
+    more = f" The first {FILES} are listed; data.json has all." if len(files) > FILES else ""
+    return joined(tag("p", None, f"{len(files)} file{'s' * (len(files) > 1)} left out of every split.{more}"), table(
+        ("File", "Reason"), [(one.get("path", ""), one.get("reason", "")) for one in files[:FILES]], "files"))
+
+
+def again(evidence: Evidence) -> Html:
+    """Return the commands that repeat everything, the versions, and the space as it was searched."""
+    name = evidence.folder.name
+    search = evidence.space.get("search", {})
+    seeds = [f"search seed {search.get('seed', 'unknown')}",
+             f"trials' seeds {', '.join(sorted({str(trial.bundle['training']['seed']) for trial in evidence.trials}))}"]
+    if evidence.confirmed:
+        seeds.append(f"fresh seeds {', '.join(map(str, evidence.confirmed['seeds']))}")
+    commands = [(f"autotricks search --space {name}/space.yaml", "search the same space again"),
+                (f"autotricks confirm {name}", "train the best again with fresh seeds"),
+                (f"autotricks train {name}/champion.yaml", "train the champion"),
+                (f"autotricks report {name}", "make this page again")]
+    return joined(*(joined(command(text), tag("p", {"class": "note"}, why)) for text, why in commands),
+                  tag("p", None, "; ".join(seeds) + ". "
+                      + ("With several trials at a time the order in which they end, and with it what is tried next, "
+                         "may differ." if search.get("parallel") != 1 else "")),
+                  _versions(evidence), tag("details", None, tag("summary", None, "The space as searched"), tag(
+                      "pre", None, yaml.safe_dump(evidence.space, sort_keys=False, allow_unicode=True, width=100))))
+
+
+def _versions(evidence: Evidence) -> Html:
+    if not evidence.versions:
+        return tag("p", {"class": "note"}, "Versions were not recorded by the version that ran this search.")
+    names = dict.fromkeys(name for one in evidence.versions for name in one)
+    sittings = [""] if len(evidence.versions) == 1 else [f"sitting {place + 1}"
+                                                         for place in range(len(evidence.versions))]
+    return tag("details", None, tag("summary", None, "Versions"), table(("", *sittings), [
+        (words(name), *(str(one.get(name, "")) for one in evidence.versions)) for name in names]))

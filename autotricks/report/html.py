@@ -1,0 +1,83 @@
+"""HTML from Python: what is not markup already is escaped, so that no name of a class or file becomes code."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+
+Attributes = Mapping[str, str | float | None]
+VOID = frozenset({"meta", "circle", "line", "polyline"})
+POINTS = ("accuracy", "shot", "recall", "calibration_error")    # figures in [0, 1], which people read as percent
+
+
+class Html(str):
+    """Text that is markup."""
+
+    __slots__ = ()
+
+
+def tag(name: str, attributes: Attributes | None = None, *children: str | Iterable[str]) -> Html:
+    """Return an element; attributes and children that are no `Html` are escaped, attributes of None left out.
+
+    Args:
+        name: Of the element.
+        attributes: By name.
+        children: Texts, elements, or iterables of them.
+    """
+    given = "".join(f' {key}="{escape(_plain(value))}"' for key, value in (attributes or {}).items()
+                    if value is not None)
+    return Html(f"<{name}{given} />" if name in VOID else f"<{name}{given}>{joined(*children)}</{name}>")
+
+
+def joined(*children: str | Iterable[str]) -> Html:
+    """Return children one after the other."""
+    return Html("".join(child if isinstance(child, Html) else escape(child) if isinstance(child, str)
+                        else joined(*child) for child in children))
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> Html:
+    """Return a table that scrolls sideways where the page is narrow."""
+    return tag("div", {"class": "scroll"}, tag("table", {"class": kind}, tag("thead", None, tag("tr", None, [
+        tag("th", {"scope": "col"}, name) for name in head])), tag("tbody", None, [
+            tag("tr", None, [tag("td", None, cell) for cell in row]) for row in rows])))
+
+
+def command(text: str) -> Html:
+    """Return a command line with a button that copies it."""
+    return tag("div", {"class": "command"}, tag("code", None, text),
+               tag("button", {"type": "button", "data-copy": text}, "copy"))
+
+
+def shown(value: float | None, metric: str) -> Html:
+    """Return a figure as a person reads it; the whole number stays in the markup."""
+    if value is None:
+        return Html("–")
+    text = f"{value:.1%}" if metric.endswith(POINTS) else f"{value:.4g}"
+    return tag("data", {"value": value}, text)
+
+
+def gain(value: float | None, metric: str) -> Html:
+    """Return a difference with its sign, in points where the figure is a share."""
+    if value is None:
+        return Html("unknown")
+    text = f"{100 * value:+.1f}" if metric.endswith(POINTS) else f"{value:+.4g}"
+    return tag("data", {"value": value}, text.replace("-", "\N{MINUS SIGN}"))
+
+
+def unit(metric: str) -> str:
+    """Return the unit of a difference of this figure."""
+    return "points" if metric.endswith(POINTS) else f"of {words(metric)}"
+
+
+def words(metric: str) -> str:
+    """Return `val/balanced_accuracy` as `balanced accuracy`."""
+    return metric.rpartition("/")[2].replace("_", " ")
+
+
+def time(seconds: float) -> str:
+    """Return a time such as `42 s`, `7 min` or `3.2 h`."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else (
+        f"{seconds / 3600:.1f} h")
+
+
+def _plain(value: str | float) -> str:
+    return value if isinstance(value, str) else repr(value)

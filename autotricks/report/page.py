@@ -1,0 +1,84 @@
+"""The page: sections in the order in which they are asked for, with style and script inside."""
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+from ..errors import RunError
+from . import bundle, classes, facts, parallel, trials, verdict
+from .evidence import Evidence, gather
+from .html import Html, joined, tag, words
+
+REPORT = "report.html"
+_HERE = Path(__file__).parent
+
+
+def write(folder: Path) -> Path:
+    """Write a run's report into its folder, whole or not at all, and return its path.
+
+    Raises:
+        RunError: When the folder holds no search, or cannot be written.
+    """
+    target = folder / REPORT
+    partial = target.with_name(target.name + ".partial")
+    text = page(gather(folder))
+    try:
+        partial.write_text(text, "utf-8")
+        partial.replace(target)
+    except OSError as error:
+        raise RunError(f"{target}: cannot be written: {error.strerror}.") from None
+    return target
+
+
+def page(evidence: Evidence) -> str:
+    """Return the report as one document that fetches nothing: the browser is told to refuse all that it could."""
+    style, script = ((_HERE / name).read_text("utf-8") for name in ("report.css", "report.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    name = evidence.folder.resolve().name
+    head = tag("head", None, tag("meta", {"charset": "utf-8"}),
+               tag("meta", {"http-equiv": "Content-Security-Policy", "content": policy}),
+               tag("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
+               tag("meta", {"name": "color-scheme", "content": "light dark"}),
+               tag("title", None, f"{name}: report"), tag("style", None, Html(style)))
+    body = tag("body", None, tag("main", None, _opening(evidence, name), *_sections(evidence)),
+               tag("div", {"id": "tip", "role": "status", "hidden": ""}), tag("script", None, Html(script)))
+    return "<!doctype html>\n" + tag("html", {"lang": "en"}, head, body) + "\n"
+
+
+def _opening(evidence: Evidence, name: str) -> Html:
+    about = str(evidence.space.get("about") or "")
+    return tag("header", None, tag("p", {"class": "kicker"}, "autotricks report"), tag("h1", None, name),
+               tag("p", {"class": "note"}, about) if about else "", verdict.headline(evidence),
+               verdict.tiles(evidence))
+
+
+def _sections(evidence: Evidence) -> list[Html]:
+    """Return the sections that have something to say."""
+    metric = words(evidence.metric)
+    where = joined(tag("div", {"class": "panels two"}, trials.progress(evidence), trials.rungs(evidence)),
+                   parallel.plots(evidence))
+    found = [("How sure is this?", "", joined(verdict.seeds(evidence), verdict.doubts(evidence),
+                                              verdict.candidates(evidence))),
+             ("The champion", "", bundle.champion(evidence))]
+    if evidence.ablation:
+        found.append(("What each trick brought", "From real trainings, not from a model of the search. An interval "
+                      "that holds zero, drawn gray, is no evidence of an effect.", bundle.ablation(evidence)))
+    if evidence.confirmed:
+        found.append(("Class by class", "On test, champion and baseline, over fresh seeds.",
+                      classes.classwise(evidence)))
+    if evidence.trials:
+        found += [("Learning curves by rung", f"{metric.capitalize()} on what the search judges by, after each epoch. "
+                   + _fidelity(evidence), trials.curves(evidence)),
+                  ("Where the trials went", "", joined(where, trials.listing(evidence)))]
+    found += [("The data", "", facts.data(evidence)), ("Files left out", "", facts.bad(evidence)),
+              ("Do it again", "", facts.again(evidence))]
+    return [tag("section", None, tag("h2", None, title), tag("p", {"class": "lead"}, lead) if lead else "", content)
+            for title, lead, content in found]
+
+
+def _fidelity(evidence: Evidence) -> str:
+    if evidence.space.get("search", {}).get("rungs", {}).get("fidelity") == "prefix":
+        return "A trial that goes on continues its training."
+    return "At each rung the whole bundle, schedule and all, is trained anew within the rung's epochs."

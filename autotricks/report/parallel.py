@@ -1,0 +1,151 @@
+"""Parallel coordinates: one line a trial, through what it chose, to what came of it."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ..catalog import catalog
+from ..search.ledger import TrialRecord
+from .evidence import Evidence, is_figure
+from .html import Html, joined, tag, words
+from .plot import Scale, figure, label
+from .trials import kind, layered, tip
+
+CHOICES, NUMBERS = 5, 2         # axes of each kind beside the results
+STEP, HEIGHT, TOP, BOTTOM = 128, 340, 44, 20
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One coordinate: where each trial lies, from 0 at the bottom to 1, and what stands beside the axis."""
+
+    name: str
+    places: Mapping[int, float]
+    ticks: Sequence[tuple[float, str]]
+
+
+def coordinates(evidence: Evidence) -> Html:
+    """Return the plot: the choices that part the first rung's scores most, then the rung reached and the score."""
+    axes = [*_chosen(evidence), *_results(evidence)]
+    width = STEP * len(axes) + 10
+    marks: list[str] = []
+    for place, axis in enumerate(axes):
+        x = STEP * place + 30
+        marks += [tag("line", {"class": "pole", "x1": x, "x2": x, "y1": TOP, "y2": HEIGHT - BOTTOM}),
+                  label(x - 6, TOP - 22, axis.name, "start", "axis")]
+    for trial in layered(evidence):
+        points = " ".join(f"{STEP * place + 30},{_y(axis.places[trial.number])}" for place, axis in enumerate(axes)
+                          if trial.number in axis.places)
+        marks.append(tag("polyline", {"class": f"line {kind(evidence, trial)}", "points": points,
+                                      "data-trial": trial.number, "data-tip": tip(evidence, trial)}))
+    marks += [label(STEP * place + 36, _y(at) + 4, text) for place, axis in enumerate(axes) for at, text in axis.ticks]
+    return tag("figure", {"class": "wide"}, tag("figcaption", None, "Choices, rung reached and score of every trial"),
+               tag("div", {"class": "scroll"}, tag("svg", {
+                   "viewBox": f"0 0 {width} {HEIGHT}", "style": f"min-width:{width * 9 // 10}px", "role": "img",
+                   "aria-label": "Parallel coordinates of the trials; the table below lists the same"}, marks)),
+               tag("p", {"class": "note"}, "Shown are the choices that part the first rung's scores most. What goes "
+                   "together here need not be the cause: trials differ in many choices at once."))
+
+
+def _y(share: float) -> float:
+    return round(HEIGHT - BOTTOM - 8 - share * (HEIGHT - TOP - BOTTOM - 16), 1)
+
+
+def _chosen(evidence: Evidence) -> list[Axis]:
+    """Return the axes of the choices that matter most."""
+    first = {trial.number: trial.rungs[0]["metrics"].get(evidence.metric) for trial in evidence.trials if trial.rungs}
+    scores = {number: value for number, value in first.items() if is_figure(value)}
+    seats, values = _seats(evidence.trials), _values(evidence.trials)
+    ranked = sorted(seats, key=lambda name: -_parted(seats[name], scores))
+    numeric = [name for name, known in values.items()
+               if len(known) * 2 >= len(evidence.trials) and len(set(known.values())) > 2]
+    return [*(_category(name, seats[name]) for name in ranked[:CHOICES]),
+            *(_numeric(name, values[name], evidence) for name in numeric[:NUMBERS])]
+
+
+def _seats(trials: Sequence[TrialRecord]) -> dict[str, dict[int, str]]:
+    """Return for each seat that not all trials fill alike which trick each has there."""
+    places: dict[str, dict[int, str]] = {}
+    for trial in trials:
+        for name in trial.bundle.get("tricks", {}):
+            chosen = places.setdefault(_seat(name), {})
+            chosen[trial.number] = f"{chosen[trial.number]} + {name}" if trial.number in chosen else name
+    full = {seat: {trial.number: chosen.get(trial.number, NONE) for trial in trials}
+            for seat, chosen in places.items()}
+    return {seat: chosen for seat, chosen in full.items() if len(set(chosen.values())) > 1}
+
+
+def _seat(trick: str) -> str:
+    """Return the main slot and seat of a trick; a trick that is not installed here is its own."""
+    kind = catalog().get(trick)
+    if kind is None:
+        return trick
+    slot, seat = next(iter(kind.seats.items()))
+    return slot.value if slot.value == seat else f"{slot.value}: {seat}"
+
+
+def _values(trials: Sequence[TrialRecord]) -> dict[str, dict[int, float]]:
+    """Return every number that a trick of a trial has, by `trick.parameter`."""
+    found: dict[str, dict[int, float]] = {}
+    for trial in trials:
+        for name, parameters in trial.bundle.get("tricks", {}).items():
+            for key, value in parameters.items():
+                if is_figure(value):
+                    found.setdefault(f"{name}.{key}", {})[trial.number] = float(value)
+    return found
+
+
+def _parted(chosen: Mapping[int, str], scores: Mapping[int, float]) -> float:
+    """Return which share of the scores' variation lies between groups, less what as many random groups would get."""
+    groups: dict[str, list[float]] = {}
+    for number, value in scores.items():
+        groups.setdefault(chosen[number], []).append(value)
+    if len(scores) - len(groups) < 1:
+        return 0.0
+    mean = fmean(scores.values())
+    total = sum((value - mean) ** 2 for value in scores.values()) or 1.0
+    between = sum(len(group) * (fmean(group) - mean) ** 2 for group in groups.values())
+    return 1 - (1 - between / total) * (len(scores) - 1) / (len(scores) - len(groups))
+
+
+def _category(name: str, chosen: Mapping[int, str]) -> Axis:
+    """Return the axis of a choice, one place for each option."""
+    options = sorted(set(chosen.values()), key=lambda option: (option != NONE, option))
+    at = {option: (place + 0.5) / len(options) for place, option in enumerate(options)}
+    return Axis(name, {number: at[option] for number, option in chosen.items()},
+                [(share, option if len(option) < 22 else option[:20] + "…") for option, share in at.items()])
+
+
+def _numeric(name: str, known: Mapping[int, float], evidence: Evidence) -> Axis:
+    """Return the axis of a number; trials without it lie at the bottom."""
+    from math import log10
+
+    low, high = min(known.values()), max(known.values())
+    wide = low > 0 and high / low > 30
+    scale = Scale(log10(low) if wide else low, log10(high) if wide else high, 0.15, 1)
+    places = {number: scale(log10(value) if wide else value) for number, value in known.items()}
+    ticks = [(scale(log10(value) if wide else value), f"{value:.2g}") for value in (low, high)]
+    without = len(known) < len(evidence.trials)
+    return Axis(name, {**{trial.number: 0.0 for trial in evidence.trials}, **places},
+                [*ticks, *([(0.0, NONE)] if without else [])])
+
+
+def _results(evidence: Evidence) -> list[Axis]:
+    """Return the axes of the rung reached and of the score there."""
+    budgets = list(evidence.budgets) or [0]
+    at = {budget: (place + 0.5) / len(budgets) for place, budget in enumerate(budgets)}
+    scores = {trial.number: value for trial in evidence.trials if (value := evidence.score(trial)) is not None}
+    scale = Scale.over(scores.values(), 0, 1, 0)
+    rungs = Axis("epochs reached", {trial.number: at[trial.rungs[-1]["budget"]] for trial in evidence.trials
+                                    if trial.rungs}, [(share, str(budget)) for budget, share in at.items()])
+    fine = Scale(scale.low, scale.high, 0, 10_000)      # places are rounded to a tenth of a pixel
+    return [rungs, Axis(words(evidence.metric), {number: fine(value) / 10_000 for number, value in scores.items()},
+                        [((tick - scale.low) / (scale.high - scale.low), figure(tick, evidence.metric))
+                         for tick in scale.ticks()])] if scores else [rungs]
+
+
+def plots(evidence: Evidence) -> Html:
+    """Return the plot, or a word where a single trial makes none."""
+    return coordinates(evidence) if len(evidence.trials) > 1 else joined()

@@ -1,0 +1,199 @@
+"""The verdict: what was found, how sure it is, and what was not shown."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .evidence import Document, Evidence, is_figure
+from .html import Html, gain, joined, shown, table, tag, time, unit, words
+from .rows import Track, chart, row
+
+TONES = (("better", "good"), ("worse", "bad"), ("no evidence", "open"))
+
+
+def headline(evidence: Evidence) -> Html:
+    """Return the verdict in one sentence, with what it rests on."""
+    found = evidence.confirmed
+    if found and not evidence.overtaken:
+        tone = next((tone for start, tone in TONES if found["verdict"].startswith(start)), "open")
+        return tag("div", {"class": f"verdict {tone}"}, tag("p", {"class": "said"}, _capital(found["verdict"])),
+                   tag("p", None, *_sentence(found)))
+    if evidence.best is None:
+        ends = ", ".join(f"{count} {end}" for end, count in evidence.ends.items()) or "none has begun"
+        return tag("div", {"class": "verdict bad"}, tag("p", {"class": "said"}, "No trial was trained to the end"),
+                   tag("p", None, f"There is nothing to judge. Trials: {ends}."))
+    score, base = evidence.score(evidence.best), evidence.baseline and evidence.score(evidence.baseline)
+    why = ("The search has gone on since fresh seeds confirmed an earlier result" if found else
+           "No bundle was trained again with fresh seeds")
+    against = [", the baseline ", shown(base, evidence.metric)] if is_figure(base) else [
+        "; no baseline was trained to the end"]
+    return tag("div", {"class": "verdict open"}, tag("p", {"class": "said"}, "Not confirmed"), tag(
+        "p", None, f"{why}. The best search score, {words(evidence.metric)} on validation, is ",
+        shown(score, evidence.metric), *against, f". It is the best of {len(evidence.trials)} trials on images that "
+        "the search has seen, so it is too good. Confirm it: ", tag(
+            "code", None, f"autotricks confirm {evidence.folder.name}")))
+
+
+def tiles(evidence: Evidence) -> Html:
+    """Return the few figures that a reader in a hurry wants."""
+    found, parts = evidence.confirmed, []
+    if found and not evidence.overtaken:
+        metric, champion, base = found["metric"], str(found["champion"]), str(found["baseline"])
+        parts = [("Champion on test", shown(found["test"][champion]["mean"], metric), _spread(found, champion)),
+                 ("Baseline on test", shown(found["test"][base]["mean"], metric), _spread(found, base)),
+                 ("Difference", joined(gain(found["difference"]["mean"], metric), " ", unit(metric)), _interval(found)),
+                 ]
+    elif evidence.best:
+        parts = [("Best search score", shown(evidence.score(evidence.best), evidence.metric), "one seed, validation")]
+        if evidence.baseline:
+            parts.append(("Baseline", shown(evidence.score(evidence.baseline), evidence.metric), "likewise"))
+    spent, full = sum(trial.epochs for trial in evidence.trials), max(evidence.budgets, default=0)
+    share = f", {spent / (full * len(evidence.trials)):.0%} of all in full" if full else ""
+    parts.append(("Cost of the search", tag("data", {"value": spent}, f"{spent:,.0f} epochs"),
+                  f"{len(evidence.trials)} trials{share}; {time(evidence.seconds)} of training"))
+    return tag("div", {"class": "tiles"}, [tag("div", {"class": "tile"}, tag("h3", None, name), tag(
+        "p", {"class": "big"}, value), tag("p", {"class": "note"}, note)) for name, value, note in parts])
+
+
+def seeds(evidence: Evidence) -> Html:
+    """Return champion and baseline on test, seed by seed, and their difference with its interval."""
+    found = evidence.confirmed
+    if not found:
+        return joined()
+    metric, pair = found["metric"], dict.fromkeys((found["champion"], found["baseline"]))
+    values = [value for number in pair for value in found["test"][str(number)]["values"]]
+    track = Track.over(values, metric)
+    rows = [track.axis()]
+    for number in pair:
+        spread, kind = found["test"][str(number)], "baseline" if number == found["baseline"] else "champion"
+        rows.append(row(kind, [track.rule(spread["mean"], f"mean {kind}"), *(
+            track.dot(value, kind, f"{kind}, seed {seed}: {value:.4f}")
+            for seed, value in zip(found["seeds"], spread["values"]))], shown(spread["mean"], metric)))
+    parts = [tag("h3", None, f"{_capital(words(metric))} on test, one dot a seed"), chart(rows)]
+    difference = found["difference"]
+    if is_figure(difference["low"]) and found["champion"] != found["baseline"]:
+        over = Track.over([0.0, *difference.values()], metric)
+        parts += [tag("h3", None, "Difference, with its 95% interval"), chart([
+            over.axis(True), row("champion", [over.rule(0.0), over.span(difference["low"], difference["high"], "ci"),
+                                              over.dot(difference["mean"], "champion", _plain(found))],
+                                 gain(difference["mean"], metric))])]
+    return tag("div", {"class": "panels two"}, [tag("figure", None, *parts[place:place + 2])
+                                                for place in range(0, len(parts), 2)])
+
+
+def candidates(evidence: Evidence) -> Html:
+    """Return what the search said of the bundles trained again and what fresh seeds said, both on validation."""
+    found = evidence.confirmed
+    if not found:
+        return joined()
+    metric, rows = found["metric"], []
+    ranked = sorted(found["validation"].items(), key=lambda item: -evidence.sign * item[1]["mean"])
+    for number, spread in ranked:
+        trial = evidence.by_number.get(int(number))
+        score = evidence.score(trial) if trial else None
+        rows.append((evidence.name(int(number)), shown(score, metric), joined(
+            shown(spread["mean"], metric), _deviation(spread, metric)),
+            gain(evidence.sign * (score - spread["mean"]) if score is not None else None, metric)))
+    lost = [evidence.name(number) for number in found["candidates"] if str(number) not in found["validation"]]
+    return joined(table(("Bundle", "In the search, one seed", f"Fresh seeds, mean of {len(found['seeds'])} ± deviation",
+                         f"Search was too good by ({unit(metric)})"), rows),
+                  tag("p", {"class": "note"}, f"Broke down with a fresh seed: {', '.join(lost)}.") if lost else "")
+
+
+def doubts(evidence: Evidence) -> Html:
+    """Return what a careful reader should know before believing the verdict."""
+    return tag("ul", {"class": "doubts"}, [tag("li", None, *parts) for parts in _doubts(evidence)])
+
+
+def _doubts(evidence: Evidence) -> Iterator[tuple[str, ...]]:
+    found, counts = evidence.confirmed, evidence.data.get("counts", {})
+    if evidence.overtaken:
+        yield (tag("b", None, "The confirmation is older than the search. "), "What it says below concerns "
+               f"{evidence.name((found or {})['champion'])}, not the best trial of today.")
+    if not found:
+        yield ("Nothing was confirmed: every score is of one seed, on the validation images that the search has seen. "
+               "The test images have not been read.",)
+    else:
+        metric, count = found["metric"], len(found["seeds"])
+        good = "too good" if found["optimism"] > 0 else "not too good"
+        yield ("In the search the champion had ", shown(found["searched"], metric), " on validation; with fresh seeds "
+               "it has ", shown(found["validation"][str(found["champion"])]["mean"], metric), " on the same images. "
+               f"The search's score was {good}: ", gain(found["optimism"], metric), f" {unit(metric)}.")
+        yield (f"The interval covers the luck of {count} seed{'s' * (count > 1)} ({found.get('method', '')}), "
+               f"not that of the images: it holds for this split with {sum(counts.get('test', [])) or 'its'} test "
+               "images. Other images would differ by more.",
+               "" if count > 1 else " With one seed there is no interval.")
+        yield (f"Trained again were the baseline and {len(found['candidates'])} of {max(0, len(evidence.ranked) - 1)} "
+               "other trials that reached the end. The rest, and those stopped on the way, stand unconfirmed: their "
+               "scores are of one seed.",)
+        yield ("The champion was chosen on validation; test was read for it and for the baseline only.",)
+        worse = list(_worse(found))
+        if worse:
+            yield ("The champion is not better in everything. Worse than the baseline on test: ",
+                   *[part for place, one in enumerate(worse) for part in ((", " if place else ""), one)], ".")
+    few = [count for count in counts.get("test", []) if 0 < count < 30]
+    if few:
+        yield (f"{len(few)} of {len(counts['test'])} classes have fewer than 30 test images: their single figures are "
+               "rough.",)
+    leaked = {name: count for name, count in evidence.data.get("duplicates", {}).items() if count}
+    if leaked:
+        yield ("The same images lie in two splits: ", ", ".join(f"{count} in {name.replace('_', ' and ')}"
+                                                                for name, count in leaked.items()), ".")
+    if evidence.torn:
+        yield ("The ledger's last line is incomplete (a crash, a full disk, or a search still at work) and is left "
+               "out.",)
+    broken = sum(count for end, count in evidence.ends.items() if end not in ("finished", "stopped"))
+    if broken:
+        yield (f"{broken} of {len(evidence.trials)} trials did not end as planned; the table of trials says how.",)
+
+
+def _worse(found: Document) -> Iterator[Html]:
+    """Yield the figures in which the champion's mean is worse than the baseline's."""
+    figures = found.get("figures", {})
+    champion, baseline = (figures.get(str(found[role]), {}) for role in ("champion", "baseline"))
+    for name, value in champion.items():
+        sign = -1 if name in ("loss", "calibration_error") else 1
+        if sign * value < sign * baseline.get(name, value):
+            yield joined(f"{words(name)} ", shown(value, name), " against ", shown(baseline[name], name))
+
+
+def _sentence(found: Document) -> list[str]:
+    metric, test = found["metric"], found["test"]
+    count = len(found["seeds"])
+    if found["champion"] == found["baseline"]:
+        return ["No bundle did better than the baseline when trained again. The baseline has ",
+                shown(test[str(found["baseline"])]["mean"], metric), f" {words(metric)} on test, over {count} seeds."]
+    return [f"{_capital(words(metric))} on images that the search never saw: ",
+            shown(test[str(found["champion"])]["mean"], metric), " against the baseline's ",
+            shown(test[str(found["baseline"])]["mean"], metric), ", a difference of ",
+            gain(found["difference"]["mean"], metric), f" {unit(metric)} (", _interval(found),
+            f"; {count} fresh seed{'s' * (count > 1)}, {found.get('method', '')})."]
+
+
+def _interval(found: Document) -> str:
+    low, high = found["difference"]["low"], found["difference"]["high"]
+    if found["champion"] == found["baseline"]:
+        return "champion and baseline are one bundle"
+    if not is_figure(low) or not is_figure(high):
+        return "no interval: a single seed"
+    return joined("95% interval ", gain(low, found["metric"]), " to ", gain(high, found["metric"]))
+
+
+def _plain(found: Document) -> str:
+    low, mean, high = (found["difference"][name] for name in ("low", "mean", "high"))
+    return f"{mean:+.4f}, 95% interval {low:+.4f} to {high:+.4f}"
+
+
+def _spread(found: Document, number: str) -> Html:
+    return joined(f"mean of {len(found['seeds'])} fresh seeds", _deviation(found["test"][number], found["metric"]))
+
+
+def _deviation(spread: Document, metric: str) -> Html:
+    """Return the standard deviation as an addition to a mean."""
+    if not is_figure(spread["deviation"]):
+        return joined()
+    size = gain(spread["deviation"], metric)
+    return Html(f" ± {size.replace('>+', '>')}")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

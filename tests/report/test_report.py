@@ -1,0 +1,215 @@
+"""The report says what ledger and confirmation say, whatever of them is there, and fetches nothing."""
+import platform
+import re
+import sys
+
+import pytest
+
+from autotricks import cli, experiment, versions
+from autotricks.errors import RunError
+from autotricks.report import write
+from autotricks.search.ledger import read, records
+
+from .made import EVIL, METRIC, Page, bundle, confirmed, folder, searched
+
+
+def page(path):
+    return Page(write(path).read_text("utf-8"))
+
+
+def champion(trial=1):
+    return {**bundle(sgd={"lr": 0.2}, mixup={"alpha": 0.5}), "result": {"trial": trial}}
+
+
+def test_the_verdict_is_the_confirmations(tmp_path):
+    found = page(searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion()))
+    assert "Better than the baseline" in found.sections[""]
+    assert ("Balanced accuracy on images that the search never saw: 81.2% against the baseline's 56.2%, a difference "
+            "of +25.0 points (95% interval +3.1 to +46.9; 2 fresh seeds, paired differences)") in found.sections[""]
+    assert {0.8125, 0.5625, 0.25, 0.03125, 0.46875, 0.0625, 0.875} <= set(found.values)
+    sure = found.sections["How sure is this?"]
+    assert "In the search the champion had 87.5% on validation; with fresh seeds it has 81.2%" in sure
+    assert "too good: +6.2 points" in sure
+    assert "the baseline and 1 of 1 other trials" in sure and "60 test images" in sure
+    assert "calibration error 9.4% against 1.6%" in sure, "what got worse is said"
+    assert "1 of 2 classes have fewer than 30 test images" in sure and "2 in train and test" in sure
+
+
+@pytest.mark.parametrize(("said", "tone"), [
+    ("better than the baseline", "good"), ("worse than the baseline", "bad"),
+    ("no evidence of improvement: the interval holds zero", "open")])
+def test_the_tone_of_the_verdict(tmp_path, said, tone):
+    found = page(searched(tmp_path, confirm_json=confirmed(verdict=said)))
+    assert len(found.marks("div", "verdict")) == 1 and found.marks("div", tone)
+    assert said[1:] in found.sections[""]
+
+
+def test_each_seed_is_a_dot_with_its_value(tmp_path):
+    found = page(searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion()))
+    dots = {kind: [float(dot["data-value"]) for dot in found.marks("i", kind) if "data-value" in dot]
+            for kind in ("champion", "baseline", "faint")}
+    assert dots["champion"][:2] == [0.6875, 0.9375] and dots["baseline"][:2] == [0.375, 0.75]
+    assert dots["faint"] == [0.5, 1.0, 0.75, 1.0], "recalls of two classes, two seeds"
+    assert dots["champion"][3:] == [0.75, 0.875] and dots["baseline"][2:] == [0.75, 0.375]
+
+
+def test_marks_lie_where_their_value_is(tmp_path):
+    """Recalls stand on a track from 0 to 1 with 2% of margin."""
+    found = page(searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion()))
+    for dot in found.marks("i", "faint"):
+        if "style" in dot:
+            left = float(re.fullmatch(r"left:([\d.]+)%", dot["style"])[1])
+            assert left == pytest.approx((float(dot["data-value"]) + 0.02) / 1.04 * 100, abs=0.051)
+
+
+def test_every_result_at_a_rung_is_drawn(tmp_path):
+    path = searched(tmp_path)
+    found = page(path)
+    scores = [line["metrics"][METRIC] for trial in records(read(path / "trials.jsonl")[0]) for line in trial.rungs]
+    dots = [float(dot["data-value"]) for dot in found.marks("circle", "dot")]
+    assert sorted(dots) == sorted(score for score in scores if score is not None) == [0.25, 0.4, 0.5, 0.625, 0.875]
+    assert found.sections["Where the trials went"].count("diverged") >= 2
+    assert 3 * 4 + 9 * 2 in found.values, "epochs spent"
+    lines = {line["data-trial"] for line in found.marks("polyline", "line") if line.get("data-trial")}
+    assert lines == {"0", "1", "2", "3"}
+
+
+def test_the_best_so_far_climbs_in_the_order_of_the_ledger(tmp_path):
+    """Baseline at 12 of 30 epochs with .625, trial 1 at 24 with .875: a step between them."""
+    best, = page(searched(tmp_path)).marks("polyline", "best")
+    points = [tuple(map(float, pair.split(","))) for pair in best["points"].split()]
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = points
+    assert y0 == y1 > y2 == y3 and x1 == x2
+    assert (x1 - x0) / (x3 - x0) == pytest.approx((24 - 12) / (30 - 12), abs=0.01)
+
+
+def test_without_confirmation_nothing_is_promised(tmp_path):
+    found = page(searched(tmp_path, champion_yaml=champion()))
+    assert "Not confirmed" in found.sections[""] and "87.5%, the baseline 62.5%" in found.sections[""]
+    assert "It is the best of 4 trials on images that the search has seen" in found.sections[""]
+    assert "Class by class" not in found.sections and "better than the baseline" not in found.text.lower()
+
+
+def test_a_confirmation_older_than_the_search_is_no_verdict(tmp_path):
+    path = searched(tmp_path, confirm_json=confirmed(candidates=[2], champion=2, test={
+        "2": confirmed()["test"]["1"], "0": confirmed()["test"]["0"]}, validation={
+        "2": confirmed()["validation"]["1"], "0": confirmed()["validation"]["0"]}), champion_yaml=champion())
+    found = page(path)
+    assert "Not confirmed" in found.sections[""] and "gone on since" in found.sections[""]
+    assert "older than the search" in found.sections["How sure is this?"]
+
+
+def test_one_seed_has_no_interval(tmp_path):
+    single = confirmed(seeds=[1000], difference={"mean": 0.25, "low": None, "high": None},
+                       verdict="no evidence of improvement")
+    found = page(searched(tmp_path, confirm_json=single))
+    assert "no interval: a single seed" in found.sections[""] and "luck of 1 seed (" in found.text
+
+
+def test_a_baseline_that_is_best_is_no_improvement(tmp_path):
+    same = confirmed(champion=0, verdict="no evidence of improvement: the baseline itself was the best on validation",
+                     difference={"mean": 0.0, "low": 0.0, "high": 0.0})
+    found = page(searched(tmp_path, confirm_json=same, champion_yaml=champion(0)))
+    assert "No bundle did better than the baseline" in found.sections[""]
+
+
+def test_a_confirmation_without_classes_is_read(tmp_path):
+    old = confirmed()
+    del old["classes"]
+    assert "autotricks confirm adds them" in page(searched(tmp_path, confirm_json=old)).sections["Class by class"]
+
+
+@pytest.mark.parametrize(("trials", "said"), [
+    ([], "No trial was trained to the end"),
+    ([("baseline", bundle(sgd={"lr": 0.1}), [], None)], "Trials: 1 unfinished"),
+    ([("baseline", bundle(sgd={"lr": 0.1}), [None], "diverged")], "Trials: 1 diverged"),
+    ([("", bundle(), [0.5], "stopped"), ("", bundle(), [0.5], "stopped")], "Trials: 2 stopped"),
+    ([("baseline", bundle(sgd={"lr": 0.1}), [0.5, 0.75], "finished")], "75.0%, the baseline 75.0%"),
+    ([("", bundle(sgd={"lr": 0.1}), [0.5, 0.75], "finished")], "no baseline was trained to the end")])
+def test_few_trials_and_bad_ones(tmp_path, trials, said):
+    found = page(folder(tmp_path, trials))
+    assert said in found.text and "nan" not in found.text.lower().split()
+
+
+def test_less_is_better(tmp_path):
+    path = searched(tmp_path)
+    text = (path / "space.yaml").read_text()
+    (path / "space.yaml").write_text(text.replace("mode: max", "mode: min"))
+    assert "62.5%, the baseline 62.5%" in page(path).sections[""]
+
+
+def test_ablation_is_a_forest_plot(tmp_path):
+    rows = [{"trick": "mixup", "kind": "without", "mean": 0.125, "low": 0.0625, "high": 0.1875, "seconds": 3.0},
+            {"trick": "cutout", "kind": "without", "mean": -0.03125, "low": -0.0625, "high": 0.015625, "seconds": 1.0},
+            {"trick": EVIL, "kind": "alone", "mean": 0.5, "low": None, "high": None}, {"trick": "broken"}, "nonsense"]
+    found = page(searched(tmp_path, ablation_json=rows))
+    dots = {kind: [float(dot["data-value"]) for dot in found.marks("i", kind) if "data-value" in dot]
+            for kind in ("good", "open", "bad")}
+    assert dots == {"good": [0.125], "open": [-0.03125, 0.5], "bad": []}
+    assert {0.0625, 0.1875, -0.0625, 0.015625} <= set(found.values)
+    assert page(searched(tmp_path / "wrapped", ablation_json={"metric": "x", "rows": rows})).text == found.text.replace(
+        tmp_path.name, "wrapped")
+    assert "What each trick brought" not in page(searched(tmp_path / "without")).sections
+
+
+def test_names_are_escaped(tmp_path):
+    path = searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion(),
+                    versions_json={"sittings": [{"python": EVIL}]},
+                    ablation_json=[{"trick": EVIL, "mean": 0.5, "low": 0.25, "high": 0.75}])
+    source = write(path).read_text("utf-8")
+    found = Page(source)
+    assert EVIL not in source and source.count("<script") == 1
+    assert found.text.count(EVIL) >= 8, "class, source, bad file and reason, label, trick, version, about"
+
+
+def test_nothing_is_fetched(tmp_path):
+    path = searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion())
+    source = write(path).read_text("utf-8")
+    found = Page(source)
+    addresses = [(tag, attributes[name]) for tag, attributes in found.elements for name in ("src", "href", "data",
+                 "action", "srcset", "poster") if name in attributes]
+    assert addresses and all(tag == "a" and address.startswith("https://") for tag, address in addresses)
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttp|<link|<img|<iframe", source)
+    policy, = (one["content"] for tag, one in found.elements if one.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; ") and "http" not in policy
+    assert len(source) < 200_000
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    with pytest.raises(RunError, match=r"holds no readable space\.yaml"):
+        write(tmp_path)
+
+
+def test_a_torn_line_is_said(tmp_path):
+    path = searched(tmp_path)
+    with (path / "trials.jsonl").open("a") as file:
+        file.write('{"seq":')
+    assert "last line is incomplete" in page(path).sections["How sure is this?"]
+
+
+def test_the_command_writes_it_again(tmp_path, monkeypatch, capsys):
+    folder(tmp_path / "one", [("baseline", bundle(), [0.5, 0.75], "finished")])
+    opened = []
+    monkeypatch.setattr(cli.typer, "launch", opened.append)
+    monkeypatch.setattr(sys, "argv", ["autotricks", "report", "one", "--open", "--root", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    path = tmp_path / "one" / "report.html"
+    assert stop.value.code == 0 and capsys.readouterr().out == f"{path}\n" and path.exists()
+    assert opened == [path.as_uri()]
+
+
+def test_a_report_that_fails_stops_no_search(tmp_path):
+    assert experiment._reported(searched(tmp_path / "whole")) == []
+    said, = experiment._reported(tmp_path)
+    assert said.startswith("no report: RunError: ") and "space.yaml" in said
+
+
+def test_versions_of_each_sitting_are_kept(tmp_path, monkeypatch):
+    versions.note(tmp_path)
+    versions.note(tmp_path)
+    monkeypatch.setattr(versions, "versions", lambda: {"torch": "next"})
+    versions.note(tmp_path)
+    found = page(searched(tmp_path))
+    assert "sitting 2" in found.text and "sitting 3" not in found.text and "next" in found.text
+    assert f"python{platform.python_version()}" in found.sections["Do it again"]
