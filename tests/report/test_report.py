@@ -1,4 +1,6 @@
 """The report says what ledger and confirmation say, whatever of them is there, and fetches nothing."""
+import base64
+import hashlib
 import platform
 import re
 import sys
@@ -193,6 +195,9 @@ def test_nothing_is_fetched(tmp_path):
     assert not re.search(r"url\(|@import|fetch\(|XMLHttp|<link|<img|<iframe", source)
     policy, = (one["content"] for tag, one in found.elements if one.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'; ") and "http" not in policy
+    script = re.search(r"<script>(.*)</script>", source, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.endswith(f"script-src 'sha256-{digest}'"), "or the browser would refuse our own script"
     assert len(source) < 200_000
 
 
