@@ -27,9 +27,9 @@ def champion(evidence: Evidence) -> Html:
         tag("p", None, f"Trial {result['trial']}: " if "trial" in result else "", facts + seed + "."),
         table(("Trick", "What it does", "Parameters", "Against the baseline"), rows, "tricks"),
         tag("p", {"class": "note"}, f"In the baseline only: {', '.join(gone)}.") if gone else "",
-        tag("h3", None, "Train it"), command(f"autotricks train {evidence.folder.name}/champion.yaml"),
-        tag("p", {"class": "note"}, "Run where the folder of all runs lies in view; the same seed on the same kind of "
-            "machine repeats the weights in champion.safetensors. Name other data with --data."))
+        joined(tag("h3", None, "Train it"), command(f"autotricks train {evidence.place}/champion.yaml"), tag(
+            "p", {"class": "note"}, "The same seed on the same kind of machine repeats the weights in "
+            "champion.safetensors. Name other data with --data.")) if evidence.champion else "")
 
 
 def ablation(evidence: Evidence) -> Html:

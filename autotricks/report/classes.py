@@ -21,7 +21,9 @@ def classwise(evidence: Evidence) -> Html:
                       "Results of single classes are kept when a search is confirmed; this run has none. "
                       "autotricks confirm adds them."))
     names = evidence.data.get("classes") or [str(place) for place in range(len(champion["recall"]))]
-    return joined(_groups(found), _recalls(evidence, names, champion, baseline),
+    older = tag("p", {"class": "note"}, f"Champion here is {evidence.name(found['champion'])}, of the confirmation "
+                "that is older than the search.") if evidence.overtaken else ""
+    return joined(older, _groups(found), _recalls(evidence, names, champion, baseline),
                   _confusion(names, champion["confusion"], len(found["seeds"])), _calibration(champion, baseline))
 
 
@@ -58,7 +60,8 @@ def _recalls(evidence: Evidence, names: list[str], champion: Document, baseline:
             *(track.dot(value, "faint", f"{names[place]}: champion, one seed {value:.1%}") for value in values),
             track.dot(base, "baseline", f"{names[place]}: baseline {base:.1%}"),
             track.dot(best, "champion", f"{names[place]}: champion {best:.1%}")],
-            joined(shown(base, "recall"), " → ", shown(best, "recall"))))
+            joined(shown(base, "recall"), " → ", shown(best, "recall")) if baseline is not champion
+            else shown(best, "recall")))
     return tag("figure", None, tag("figcaption", None, "Recall of each class on test"),
                legend(("champion", "champion, mean"), ("faint", "champion, single seeds"),
                       ("baseline", "baseline, mean")),

@@ -46,6 +46,12 @@ class Evidence:
     torn: bool
 
     @property
+    def place(self) -> str:
+        """The folder as commands name it: below the folder of all runs, such as `runs/long_tail-2026-11-22-001`."""
+        whole = self.folder.resolve()
+        return f"{whole.parent.name}/{whole.name}".lstrip("/")
+
+    @property
     def metric(self) -> str:
         """The figure that the search is for."""
         return str(self.space.get("objective", {}).get("metric", "val/balanced_accuracy"))

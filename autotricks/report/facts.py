@@ -52,7 +52,7 @@ def bad(evidence: Evidence) -> Html:
 
 def again(evidence: Evidence) -> Html:
     """Return the commands that repeat everything, the versions, and the space as it was searched."""
-    name = evidence.folder.name
+    name = evidence.place
     search = evidence.space.get("search", {})
     seeds = [f"search seed {search.get('seed', 'unknown')}",
              f"trials' seeds {', '.join(sorted({str(trial.bundle['training']['seed']) for trial in evidence.trials}))}"]
@@ -62,7 +62,8 @@ def again(evidence: Evidence) -> Html:
                 (f"autotricks confirm {name}", "train the best again with fresh seeds"),
                 (f"autotricks train {name}/champion.yaml", "train the champion"),
                 (f"autotricks report {name}", "make this page again")]
-    return joined(*(joined(command(text), tag("p", {"class": "note"}, why)) for text, why in commands),
+    return joined(tag("p", {"class": "note"}, f"Run these in the folder that holds {name.split('/')[0]}/."),
+                  *(joined(command(text), tag("p", {"class": "note"}, why)) for text, why in commands),
                   tag("p", None, "; ".join(seeds) + ". "
                       + ("With several trials at a time the order in which they end, and with it what is tried next, "
                          "may differ." if search.get("parallel") != 1 else "")),

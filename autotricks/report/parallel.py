@@ -124,9 +124,9 @@ def _numeric(name: str, known: Mapping[int, float], evidence: Evidence) -> Axis:
 
     low, high = min(known.values()), max(known.values())
     wide = low > 0 and high / low > 30
-    scale = Scale(log10(low) if wide else low, log10(high) if wide else high, 0.15, 1)
-    places = {number: scale(log10(value) if wide else value) for number, value in known.items()}
-    ticks = [(scale(log10(value) if wide else value), f"{value:.2g}") for value in (low, high)]
+    scale = Scale(log10(low) if wide else low, log10(high) if wide else high, 0, 1)
+    places = {number: 0.15 + 0.85 * scale.share(log10(value) if wide else value) for number, value in known.items()}
+    ticks = [(0.15, f"{low:.2g}"), (1.0, f"{high:.2g}")]
     without = len(known) < len(evidence.trials)
     return Axis(name, {**{trial.number: 0.0 for trial in evidence.trials}, **places},
                 [*ticks, *([(0.0, NONE)] if without else [])])
@@ -140,10 +140,9 @@ def _results(evidence: Evidence) -> list[Axis]:
     scale = Scale.over(scores.values(), 0, 1, 0)
     rungs = Axis("epochs reached", {trial.number: at[trial.rungs[-1]["budget"]] for trial in evidence.trials
                                     if trial.rungs}, [(share, str(budget)) for budget, share in at.items()])
-    fine = Scale(scale.low, scale.high, 0, 10_000)      # places are rounded to a tenth of a pixel
-    return [rungs, Axis(words(evidence.metric), {number: fine(value) / 10_000 for number, value in scores.items()},
-                        [((tick - scale.low) / (scale.high - scale.low), figure(tick, evidence.metric))
-                         for tick in scale.ticks()])] if scores else [rungs]
+    return [rungs, Axis(words(evidence.metric), {number: scale.share(value) for number, value in scores.items()},
+                        [(scale.share(tick), figure(tick, evidence.metric)) for tick in scale.ticks()])
+            ] if scores else [rungs]
 
 
 def plots(evidence: Evidence) -> Html:

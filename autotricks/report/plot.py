@@ -30,8 +30,12 @@ class Scale:
         return cls(low - extra, high + extra, start, stop)
 
     def __call__(self, value: float) -> float:
-        """Return where a value lies."""
-        return round(self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start), 1)
+        """Return where a value lies, to a tenth of a pixel."""
+        return round(self.start + self.share(value) * (self.stop - self.start), 1)
+
+    def share(self, value: float) -> float:
+        """Return how far along the scale a value lies, from 0 to 1."""
+        return (value - self.low) / (self.high - self.low)
 
     def ticks(self, about: int = 5) -> list[float]:
         """Return round values in the range."""

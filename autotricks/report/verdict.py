@@ -30,7 +30,7 @@ def headline(evidence: Evidence) -> Html:
         "p", None, f"{why}. The best search score, {words(evidence.metric)} on validation, is ",
         shown(score, evidence.metric), *against, f". It is the best of {len(evidence.trials)} trials on images that "
         "the search has seen, so it is too good. Confirm it: ", tag(
-            "code", None, f"autotricks confirm {evidence.folder.name}")))
+            "code", None, f"autotricks confirm {evidence.place}")))
 
 
 def tiles(evidence: Evidence) -> Html:

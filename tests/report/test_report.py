@@ -1,4 +1,6 @@
 """The report says what ledger and confirmation say, whatever of them is there, and fetches nothing."""
+import base64
+import hashlib
 import platform
 import re
 import sys
@@ -8,6 +10,8 @@ import pytest
 from autotricks import cli, experiment, versions
 from autotricks.errors import RunError
 from autotricks.report import write
+from autotricks.report.evidence import gather
+from autotricks.report.parallel import _numeric, _parted
 from autotricks.search.ledger import read, records
 
 from .made import EVIL, METRIC, Page, bundle, confirmed, folder, searched
@@ -83,10 +87,28 @@ def test_the_best_so_far_climbs_in_the_order_of_the_ledger(tmp_path):
     assert (x1 - x0) / (x3 - x0) == pytest.approx((24 - 12) / (30 - 12), abs=0.01)
 
 
+def test_coordinates_of_a_number_lie_in_proportion(tmp_path):
+    """Of .1 to .9 above what has none; of a wide range, by the logarithm."""
+    evidence = gather(searched(tmp_path))
+    axis = _numeric("sgd.lr", {0: 0.1, 1: 0.2, 3: 0.9}, evidence)
+    assert axis.places == pytest.approx({0: 0.15, 1: 0.15 + 0.85 / 8, 2: 0.0, 3: 1.0})
+    wide = _numeric("sgd.lr", {0: 0.001, 1: 0.01, 2: 0.1, 3: 0.1}, evidence).places
+    assert wide == pytest.approx({0: 0.15, 1: 0.575, 2: 1.0, 3: 1.0})
+
+
+def test_choices_that_part_the_scores_stand_first():
+    """Two groups without spread within part everything; groups of equal means less than chance would."""
+    scores = {0: 0.2, 1: 0.2, 2: 0.8, 3: 0.8}
+    assert _parted({0: "a", 1: "a", 2: "b", 3: "b"}, scores) == pytest.approx(1.0)
+    assert _parted({0: "a", 1: "b", 2: "a", 3: "b"}, scores) == pytest.approx(1 - 3 / 2)
+    assert _parted({0: "a", 1: "b", 2: "c", 3: "d"}, scores) == 0.0
+
+
 def test_without_confirmation_nothing_is_promised(tmp_path):
     found = page(searched(tmp_path, champion_yaml=champion()))
     assert "Not confirmed" in found.sections[""] and "87.5%, the baseline 62.5%" in found.sections[""]
     assert "It is the best of 4 trials on images that the search has seen" in found.sections[""]
+    assert f"autotricks confirm {tmp_path.parent.name}/{tmp_path.name}" in found.sections[""]
     assert "Class by class" not in found.sections and "better than the baseline" not in found.text.lower()
 
 
@@ -96,6 +118,7 @@ def test_a_confirmation_older_than_the_search_is_no_verdict(tmp_path):
         "2": confirmed()["validation"]["1"], "0": confirmed()["validation"]["0"]}), champion_yaml=champion())
     found = page(path)
     assert "Not confirmed" in found.sections[""] and "gone on since" in found.sections[""]
+    assert "Champion here is trial 2" not in found.text, "no classes were kept"
     assert "older than the search" in found.sections["How sure is this?"]
 
 
@@ -142,13 +165,13 @@ def test_ablation_is_a_forest_plot(tmp_path):
     rows = [{"trick": "mixup", "kind": "without", "mean": 0.125, "low": 0.0625, "high": 0.1875, "seconds": 3.0},
             {"trick": "cutout", "kind": "without", "mean": -0.03125, "low": -0.0625, "high": 0.015625, "seconds": 1.0},
             {"trick": EVIL, "kind": "alone", "mean": 0.5, "low": None, "high": None}, {"trick": "broken"}, "nonsense"]
-    found = page(searched(tmp_path, ablation_json=rows))
+    found = page(searched(tmp_path / "plain", ablation_json=rows))
     dots = {kind: [float(dot["data-value"]) for dot in found.marks("i", kind) if "data-value" in dot]
             for kind in ("good", "open", "bad")}
     assert dots == {"good": [0.125], "open": [-0.03125, 0.5], "bad": []}
     assert {0.0625, 0.1875, -0.0625, 0.015625} <= set(found.values)
     assert page(searched(tmp_path / "wrapped", ablation_json={"metric": "x", "rows": rows})).text == found.text.replace(
-        tmp_path.name, "wrapped")
+        "plain", "wrapped")
     assert "What each trick brought" not in page(searched(tmp_path / "without")).sections
 
 
@@ -172,6 +195,9 @@ def test_nothing_is_fetched(tmp_path):
     assert not re.search(r"url\(|@import|fetch\(|XMLHttp|<link|<img|<iframe", source)
     policy, = (one["content"] for tag, one in found.elements if one.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'; ") and "http" not in policy
+    script = re.search(r"<script>(.*)</script>", source, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.endswith(f"script-src 'sha256-{digest}'"), "or the browser would refuse our own script"
     assert len(source) < 200_000
 
 

@@ -16,6 +16,7 @@ from autotricks.catalog import bundle_from, make
 from autotricks.core.bundle import Bundle
 from autotricks.data import load as load_data
 from autotricks.export import BUNDLE, WEIGHTS
+from autotricks.report import REPORT
 from autotricks.search import folder as folders, local
 from autotricks.search.climb import Course, arrays
 from autotricks.space.load import load_bundle_file, load_space
@@ -79,7 +80,8 @@ def test_test_split_never_leaves(finished):
 
 def test_folder_holds_what_a_search_leaves(finished):
     assert {path.name for path in finished.folder.iterdir()} == {
-        folders.SPACE, folders.LEDGER, folders.TABLE, folders.DATA, BUNDLE, WEIGHTS, ".lock"}
+        folders.SPACE, folders.LEDGER, folders.TABLE, folders.DATA, BUNDLE, WEIGHTS, ".lock",
+        folders.VERSIONS, REPORT}
     assert finished.result.spent == sum(trial.epochs for trial in real.trials(finished.folder))
 
 
