@@ -54,7 +54,7 @@ def scores(bundle):
 def test_an_effect_is_paired_over_seeds():
     change = Change("ema", "without", ((1, BOTH), (-1, B)), "a note")
     seconds = {BOTH: 6.0, B: 4.0}
-    found = effect(change, scores, lambda *both: tuple(map(seconds.get, both)), 5)      # 6.0, 6.1, 6.2: t(.995, 2) = 9.9248
+    found = effect(change, scores, lambda *both: tuple(map(seconds.get, both)), 5)  # 6, 6.1, 6.2; t(.995, 2) = 9.9248
     assert found.mean == pytest.approx(6.1)
     half = 9.9248 * 0.1 / math.sqrt(3)
     assert (found.low, found.high) == pytest.approx((6.1 - half, 6.1 + half), abs=1e-5)
