@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import count, islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,6 +19,7 @@ from .core.report import End
 from .errors import RunError
 from .export import BUNDLE
 from .reopen import Reopened, reopened
+from .report import write as write_report
 from .search.importance import Importance, importance
 from .search.ledger import Ledger, Line
 from .search.retrain import retrain
@@ -24,7 +27,7 @@ from .space import load_bundle_file
 from .tested import Spread
 
 RESULT, KIND = "ablation.json", "ablate"
-CLOCKED = 2         # trainings that tell the time of a bundle whose others are of another hour
+CLOCKED = 2         # trainings that tell the time of a bundle whose others are of another sitting
 METHOD = "paired differences over seeds on validation, Student's t, Bonferroni"
 
 
@@ -119,6 +122,7 @@ def ablate(folder: Path, seeds: int | None, pairs: int, how: Trainings) -> Ablat
         trained = Retraining(folder, run, fresh, how)
         found = _ablation(number, champion, baseline, trained, pairs)
     (folder / RESULT).write_text(json.dumps(found.document(), indent=1) + "\n", "utf-8")
+    write_report(folder)
     return found
 
 
@@ -149,17 +153,18 @@ class Retraining:
         self.folder, self.run, self.seeds, self.how = folder, run, seeds, how
         self.metric = run.loaded.document.objective.metric
         self.sign = 1 if run.loaded.document.objective.mode == "max" else -1
+        self.sitting = time.strftime("%Y-%m-%d %H:%M:%S")
         self._lines: dict[str, Line] = {}
 
     def train(self, bundles: Sequence[Bundle]) -> None:
-        """Train each bundle with each seed, but for what is known."""
+        """Train each bundle with each seed, but for what is known; the first two are what others are held against."""
         wanted = {each.hash: each for seed in self.seeds for bundle in bundles for each in [_seeded(bundle, seed)]}
         resources = self.run.loaded.document.resources
         ledger = Ledger(self.folder / LEDGER)
         try:
             self._lines = {line["hash"]: line for line in ledger.lines}
             missing = [bundle for digest, bundle in wanted.items() if digest not in self._lines]
-            clocked = {each.hash: each for bundle in bundles for each in self._clocked(bundle)} if missing else {}
+            clocked = {each.hash: each for bundle in bundles[:2] for each in self._clocked(bundle)} if missing else {}
             missing[len(missing) // 2:len(missing) // 2] = [
                 each for digest, each in clocked.items() if digest not in {bundle.hash for bundle in missing}]
             wanted |= clocked
@@ -170,7 +175,8 @@ class Retraining:
                 self._lines[bundle.hash] = ledger.append(
                     KIND, hash=bundle.hash, seed=bundle.seed, bundle=bundle.document(),
                     metrics=outcome.metrics if outcome.end is End.FINISHED else {}, epochs=outcome.epochs,
-                    end=outcome.end.value if outcome.end else None, seconds=round(outcome.seconds, 3))
+                    end=outcome.end.value if outcome.end else None, seconds=round(outcome.seconds, 3),
+                    sitting=self.sitting)
                 self.how.told(sum(digest in self._lines for digest in wanted), len(wanted))
         finally:
             ledger.close()
@@ -180,29 +186,33 @@ class Retraining:
         values = [self._lines[_seeded(bundle, seed).hash]["metrics"].get(self.metric) for seed in self.seeds]
         return [math.nan if value is None else self.sign * value for value in values]
 
-    def seconds(self, bundle: Bundle) -> float:
-        """Return the median time of the bundle's trainings, of those beside the other bundles' where there are any."""
-        lines = self._of(bundle)
-        return float(median(line["seconds"] for line in [line for line in lines if line["kind"] == KIND] or lines))
+    def seconds(self, one: Bundle, other: Bundle) -> tuple[float, float]:
+        """Return the median times of two bundles' trainings, of a sitting that had both wherever there is one.
+
+        Another day the machine may be busier.
+        """
+        lines = self._of(one), self._of(other)
+        sittings = {line.get("sitting") for line in lines[0]} & {line.get("sitting") for line in lines[1]}
+        times = [[line["seconds"] for line in each if not sittings or line.get("sitting") in sittings]
+                 for each in lines]
+        return float(median(times[0])), float(median(times[1]))
 
     def _clocked(self, bundle: Bundle) -> list[Bundle]:
-        """Return what to train for its time alone, with further seeds, where confirmation has trained the rest.
-
-        That was at another time, when the machine may have been busier.
-        """
-        known = self._of(bundle)
-        if len(known) < len(self.seeds) or any(line["kind"] == KIND for line in known):
+        """Return what to train for its time alone, with further seeds, where the rest is known from another sitting."""
+        known = {line["seed"] for line in self._of(bundle)}
+        if not known.issuperset(self.seeds) or any(line.get("sitting") == self.sitting for line in self._of(bundle)):
             return []
-        return [_seeded(bundle, seed) for seed in self._further]
-
-    @property
-    def _further(self) -> range:
-        return range(FRESH + len(self.seeds), FRESH + len(self.seeds) + CLOCKED)
+        further = (seed for seed in count(FRESH + len(self.seeds)) if seed not in known)
+        return [_seeded(bundle, seed) for seed in islice(further, CLOCKED)]
 
     def _of(self, bundle: Bundle) -> list[Line]:
-        """Return what the ledger says of a bundle, of any seed that matters here."""
-        digests = [_seeded(bundle, seed).hash for seed in (*self.seeds, *self._further)]
-        return [self._lines[digest] for digest in digests if digest in self._lines]
+        """Return what the ledger says of a bundle, of any seed."""
+        wanted = _seedless(bundle.document())
+        return [line for line in self._lines.values() if _seedless(line["bundle"]) == wanted]
+
+
+def _seedless(document: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "training": {**document["training"], "seed": None}}
 
 
 def _seeded(bundle: Bundle, seed: int) -> Bundle:
@@ -213,8 +223,8 @@ def _ablation(number: int, champion: Bundle, baseline: Bundle, trained: Retraini
     run, single = trained.run, singles(champion, baseline)
     labels = {label: name for name, label in changed(champion, baseline).items()}
     trained.train([champion, baseline, *(bundle for change in single for _, bundle in change.terms)])
-    count = sum(bool(change.terms) for change in single)
-    effects = _ranked(effect(change, trained.scores, trained.seconds, count) for change in single)
+    comparisons = sum(bool(change.terms) for change in single)
+    effects = _ranked(effect(change, trained.scores, trained.seconds, comparisons) for change in single)
     leading = [labels[found.trick] for found in effects if found.kind == "without" and found.mean is not None][:top]
     double = paired(champion, baseline, leading)
     chances = math.comb(len(labels), 2) if double else 0
@@ -225,7 +235,7 @@ def _ablation(number: int, champion: Bundle, baseline: Bundle, trained: Retraini
     ours, theirs = (Spread.of([trained.sign * score for score in trained.scores(bundle)])
                     for bundle in (champion, baseline))
     return Ablation(
-        trained.metric, number, ours, theirs, trained.seeds, count, chances, (*effects, *together),
+        trained.metric, number, ours, theirs, trained.seeds, comparisons, chances, (*effects, *together),
         importance(run.loaded.space, run.trials, trained.metric, document.objective.mode == "max"))
 
 
@@ -234,20 +244,21 @@ def _ranked(effects: Iterable[Effect]) -> list[Effect]:
     return sorted(effects, key=lambda found: (found.kind != "without", found.mean is None, -abs(found.mean or 0.0)))
 
 
-def effect(change: Change, scores: Callable[[Bundle], Sequence[float]], seconds: Callable[[Bundle], float],
-           comparisons: int) -> Effect:
+def effect(change: Change, scores: Callable[[Bundle], Sequence[float]],
+           seconds: Callable[[Bundle, Bundle], tuple[float, float]], comparisons: int) -> Effect:
     """Return what the trainings of a comparison say.
 
     Args:
         change: The comparison.
         scores: Of a bundle: one a seed, more is better, nan where a training broke down.
-        seconds: Of a bundle: time of a training.
+        seconds: Of two bundles: time of a training of each.
         comparisons: How many intervals are to hold together.
     """
     if not change.terms:
         return Effect(change.trick, change.kind, None, None, None, None, None, None, 0, change.note)
     rows = list(zip(*([sign * score for score in scores(bundle)] for sign, bundle in change.terms), strict=True))
-    one, other = (seconds(bundle) for _, bundle in change.terms) if len(change.terms) == 2 else (None, None)
+    bundles = [bundle for _, bundle in change.terms]
+    one, other = seconds(bundles[0], bundles[1]) if len(bundles) == 2 else (None, None)
     ratio = one / other if one and other else None
     broken = sum(not all(map(math.isfinite, row)) for row in rows)
     if broken:

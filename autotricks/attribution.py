@@ -53,6 +53,8 @@ def verdict(effect: Effect) -> str:
     """Return in a word what the interval says."""
     if effect.low is None or effect.high is None:
         return "unknown"
+    if effect.low == effect.high == 0.0 and effect.seeds > 1:
+        return "nothing"
     return "helps" if effect.low > 0 else "harms" if effect.high < 0 else "unclear"
 
 

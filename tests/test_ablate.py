@@ -5,7 +5,7 @@ from statistics import fmean
 
 import pytest
 
-from autotricks import ablate as use_case, attribution, experiment
+from autotricks import ablate as use_case, attribution, cli, experiment
 from autotricks.ablate import ablate, effect
 from autotricks.catalog import make
 from autotricks.champion import keep
@@ -53,7 +53,8 @@ def scores(bundle):
 
 def test_an_effect_is_paired_over_seeds():
     change = Change("ema", "without", ((1, BOTH), (-1, B)), "a note")
-    found = effect(change, scores, {BOTH: 6.0, B: 4.0}.get, 5)   # 6.0, 6.1, 6.2: t(.995, 2) = 9.9248
+    seconds = {BOTH: 6.0, B: 4.0}
+    found = effect(change, scores, lambda *both: tuple(map(seconds.get, both)), 5)  # 6, 6.1, 6.2; t(.995, 2) = 9.9248
     assert found.mean == pytest.approx(6.1)
     half = 9.9248 * 0.1 / math.sqrt(3)
     assert (found.low, found.high) == pytest.approx((6.1 - half, 6.1 + half), abs=1e-5)
@@ -63,22 +64,23 @@ def test_an_effect_is_paired_over_seeds():
 
 def test_an_interaction_is_the_difference_of_differences():
     change, = pairs(BOTH, NONE, ["ema", "mixup"])
-    found = effect(change, scores, lambda bundle: 1.0, 1)        # 8 - 1 - 2 = 5.0, 5.1, 5.2: t(.975, 2) = 4.3027
+    found = effect(change, scores, lambda *both: (1.0, 1.0), 1)        # 8 - 1 - 2 = 5.0, 5.1, 5.2: t(.975, 2) = 4.3027
     assert found.mean == pytest.approx(5.1) and found.seconds_ratio is None
     assert found.high == pytest.approx(5.1 + 4.3027 * 0.1 / math.sqrt(3), abs=1e-5)
 
 
 def test_a_training_that_broke_down_leaves_no_figure_but_a_word():
     broken = {BOTH: [1.0, 1.0, 1.0], B: [math.nan, 0.5, math.nan]}
-    found = effect(Change("ema", "without", ((1, BOTH), (-1, B)), "x"), broken.get, lambda bundle: 1.0, 1)
+    found = effect(Change("ema", "without", ((1, BOTH), (-1, B)), "x"), broken.get, lambda *both: (1.0, 1.0), 1)
     assert (found.mean, found.low, found.high) == (None, None, None)
     assert found.note == "x; broke down: 2 of 3 without it"
-    found = effect(Change("ema", "without", (), "cannot be"), broken.get, lambda bundle: 1.0, 1)
+    found = effect(Change("ema", "without", (), "cannot be"), broken.get, lambda *both: (1.0, 1.0), 1)
     assert (found.mean, found.seeds, found.note) == (None, 0, "cannot be")
 
 
 def test_a_single_seed_says_nothing_sure():
-    found = effect(Change("ema", "alone", ((1, A), (-1, NONE))), lambda bundle: [PLANTED[bundle][0]], lambda _: 1.0, 1)
+    change = Change("ema", "alone", ((1, A), (-1, NONE)))
+    found = effect(change, lambda bundle: PLANTED[bundle][:1], lambda *both: (1.0, 1.0), 1)
     assert (found.mean, found.low, found.high) == (1.0, -math.inf, math.inf)
     assert attribution.verdict(found) == "unclear" and attribution.forest(found, 0.0, 1.0) == "|" + "-" * 14 + "o"
 
@@ -134,7 +136,7 @@ def test_what_does_nothing_has_an_effect_of_nothing(found):
     for kind in ("without", "alone"):
         row = rows(found[1])["label_smoothing", kind]
         assert (row.mean, row.low, row.high) == (0.0, 0.0, 0.0)
-        assert attribution.verdict(row) == "unclear"
+        assert attribution.verdict(row) == "nothing"
 
 
 def test_what_harms_is_found_out(found):
@@ -204,9 +206,17 @@ def test_what_is_kept_and_printed(found, capsys, monkeypatch):
     assert max(map(len, said.splitlines()[:20])) <= 100
 
 
+def test_the_command_prints_one_document_for_machines(found, capsys, monkeypatch):
+    folder, result, _, _ = found
+    monkeypatch.setattr("sys.argv", ["autotricks", "ablate", str(folder), "--seeds", "3", "--pairs", "2", "--json"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0 and json.loads(capsys.readouterr().out) == result.document()
+
+
 def test_the_scale_of_a_forest():
     change = Change("x", "alone", ((1, A), (-1, NONE)))
-    row = replace(effect(change, scores, lambda bundle: 1.0, 1), mean=0.5, low=0.0, high=1.0)
+    row = replace(effect(change, scores, lambda *both: (1.0, 1.0), 1), mean=0.5, low=0.0, high=1.0)
     assert attribution.forest(row, -1.0, 1.0) == " " * 8 + "|--o----"
 
 
