@@ -22,7 +22,8 @@ def verdict(found: Confirmation) -> list[str]:
     if found.champion != found.baseline:
         lines.append(f"  difference {found.difference.mean:+.4f}, 95% interval {low:+.4f} to {high:+.4f} "
                      f"({found.method})")
-    return [*lines, f"  The search's score, {found.searched:.4f}, was {found.optimism:+.4f} too good."]
+    return [*lines, f"  The search's score, {found.searched:.4f}, was {abs(found.optimism):.4f} too "
+            f"{'good' if found.optimism >= 0 else 'modest'} (validation, over the same seeds)."]
 
 
 def confirmed(found: Confirmation, folder: Path, as_json: bool) -> None:

@@ -45,7 +45,7 @@ def here(capsys, monkeypatch):
     (["tricks", "shwo"], "Did you mean 'show'?"),
     (["tricks", "show", "mixpu"], "mixpu: no such trick. Did you mean mixup?"),
     (["check"], "Missing argument"),
-    (["check", "long_tial.yaml"], "long_tial.yaml: no such file. Did you mean long_tail.yaml?"),
+    (["check", "long_tial.yaml"], "long_tial.yaml: no such file. Did you mean long_tail.yaml or long_tail_cifar.yaml?"),
     (["train", "nope.yaml"], "nope.yaml: no such file."),
     (["search"], "search: give either --space FILE or --resume RUN."),
     (["search", "--space", "x.yaml", "--time", "soon"], "--time soon: expected a time such as 90s, 30m or 2h."),

@@ -18,8 +18,9 @@ def classifier(model: nn.Module, classes: int) -> str:
     """
     ask = getattr(model, "get_classifier", None)
     said = ask() if ask else None
+    inside = set(said.modules()) if isinstance(said, nn.Module) else set()
     found = [name for name, module in model.named_modules()
-             if name and (module is said or ask is None) and _rows(module) == classes]
+             if name and (module in inside or ask is None) and _rows(module) == classes]
     if not found:
         raise ModelError(f"{type(model).__name__} has no layer inside it that maps features to one logit for each of "
                          f"{classes} classes" + (f"; it says that its classifier is {said}." if ask else ".")

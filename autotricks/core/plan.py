@@ -8,7 +8,9 @@ from itertools import combinations, pairwise
 from ..errors import BundleError
 from .bundle import Bundle, Use
 from .slots import Slot
-from .trick import Trick
+from .trick import Trait, Trick
+
+SMALL_BATCH = 16    # images below which batch norm is known to suffer
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,15 @@ def advice(uses: Iterable[Use]) -> list[str]:
                 lines.append(f"{use.trick.name} beside {', '.join(others)} is not advised: {word.reason} "
                              f"({word.source})")
     return lines
+
+
+def warnings(bundle: Bundle) -> list[str]:
+    """Return what is likely to go wrong whatever the literature says of the tricks: a batch too small for its norms."""
+    if bundle.batch_size >= SMALL_BATCH or any(Trait.SMALL_BATCHES in use.trick.brings for use in bundle.uses):
+        return []
+    return [f"training.batch_size: {bundle.batch_size} images are few for batch norm, whose statistics become noise; "
+            f"raise it to {SMALL_BATCH} or more, or add group_norm, batch_renorm or cross_iteration_bn "
+            "(Wu and He 2018, https://arxiv.org/abs/1803.08494, figure 1)"]
 
 
 def _window_problems(uses: list[Use]) -> Iterator[str]:

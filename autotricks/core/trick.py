@@ -31,6 +31,7 @@ class Trait(Enum):
     MIXES_HIDDEN = auto()    # mixes between layers: what the model sees is not what the batch holds
     SETS_RATE = auto()       # the learning rate is found or fixed, whatever the optimizer says
     CYCLES_RATE = auto()     # the schedule brings its own warm-up
+    SMALL_BATCHES = auto()   # normalizes well however few images a batch has
     ALTERS_FEATURES = auto()  # the classifier is not given plain averages of the last feature maps
     PRETRAINED = auto()      # weights come from a file
     NEW_WEIGHTS = auto()     # layers or weights are made that those of a file do not go with

@@ -21,7 +21,10 @@ from ..space import Space
 from .ledger import TrialRecord
 
 Picks = dict[str, Value]
-STRANGERS, PARENTS, CHANGES = 0.25, 3, 2
+
+# Evolution: the share of proposals without a parent; how many of the best are parents; choices that change on the
+# average; tricks of a proposal without a parent.
+STRANGERS, PARENTS, CHANGES, TRICKS = 0.25, 3, 2, 5
 
 
 class Chooser:
@@ -33,7 +36,7 @@ class Chooser:
 
     Args:
         space: Where to draw from.
-        sampler: `tpe`, `random` or `grid`.
+        sampler: `evolution`, `tpe`, `random` or `grid`.
         seed: Seed of the search.
         maximize: Whether a larger score is better.
         trials: Trials planned; a grid ends earlier where it is smaller.
@@ -63,25 +66,26 @@ class Chooser:
             if place >= len(self._grid):
                 return None
             self._study.enqueue_trial(self._grid[place])
-        elif self._sampler == "kin":
-            kept = self._kin(random.Random(f"{self._seed}/{number}"))
+        elif self._sampler == "evolution":
+            kept = self._offspring(random.Random(f"{self._seed}/{number}"))
             if kept:
                 self._study.enqueue_trial(kept)
         return self._ask(number)
 
-    def _kin(self, chance: random.Random) -> Picks:
-        """Return what a proposal has in common with one of the best bundles; nothing where it is to be a stranger.
+    def _offspring(self, chance: random.Random) -> Picks:
+        """Return the tricks of the next proposal: those of one of the best bundles but for a few, or a few strangers.
 
-        A choice of tricks is kept but for `CHANGES` on the average, which are made otherwise; of the parameters half
-        is left to TPE, as is whatever the new choices ask for.
+        Half of a parent's parameters are left to TPE, as is whatever the new choices ask for.
         """
         done = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state is TrialState.COMPLETE]
         if not done or chance.random() < STRANGERS:
-            return {}
+            return self._stranger(chance)
         best = sorted(done, key=lambda trial: -self._sign * (trial.value or 0.0))[:PARENTS]
         parent = chance.choice(best)
         choices = [name for name, domain in parent.distributions.items() if isinstance(domain, CategoricalDistribution)]
-        changed = {name for name in choices if chance.random() < CHANGES / len(choices)} or {chance.choice(choices)}
+        chance.shuffle(choices)
+        rate = min(CHANGES / max(1, len(choices)), 0.25)
+        changed = {name for name in choices if chance.random() < rate} or {*choices[:1]}
         kept: Picks = {}
         for name, domain in parent.distributions.items():
             if isinstance(domain, CategoricalDistribution):
@@ -91,6 +95,25 @@ class Chooser:
             elif chance.random() < 0.5:
                 kept[name] = parent.params[name]
         return kept
+
+    def _stranger(self, chance: random.Random) -> Picks:
+        """Return choices at random, with about `TRICKS` tricks: with every second of forty one would spoil the rest."""
+        places = 0
+
+        def counted(name: str, domain: Domain) -> Value:
+            nonlocal places
+            places += _yes_or_no(domain)
+            return _any(domain, chance)
+        self._space.draw(counted)
+        share, picks = min(0.5, TRICKS / max(1, places)), {}
+
+        def few(name: str, domain: Domain) -> Value:
+            value = chance.random() < share if _yes_or_no(domain) else _any(domain, chance)
+            if isinstance(domain, Choice):
+                picks[name] = value
+            return value
+        self._space.draw(few)
+        return picks
 
     def adopt(self, number: int, bundle: Bundle) -> Picks | None:
         """Take in a bundle that somebody else proposed; return its picks, None where the space does not hold it."""
@@ -141,7 +164,7 @@ class Chooser:
 
     def _seeded(self, number: int) -> BaseSampler:
         seed = int.from_bytes(hashlib.sha256(f"{self._seed}/{number}".encode()).digest()[:4], "big")
-        if self._sampler not in ("tpe", "kin"):
+        if self._sampler not in ("tpe", "evolution"):
             return RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -166,6 +189,20 @@ def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
         return trial.suggest_int(name, domain.low, domain.high, log=domain.log)
     assert isinstance(domain, Float)
     return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
+
+
+def _yes_or_no(domain: Domain) -> bool:
+    return isinstance(domain, Choice) and domain.options == (False, True)
+
+
+def _any(domain: Domain, chance: random.Random) -> Value:
+    """Return any value of a domain."""
+    if isinstance(domain, Choice):
+        return chance.choice(domain.options)
+    if isinstance(domain, Int):
+        return chance.randint(domain.low, domain.high)
+    assert isinstance(domain, Float)
+    return chance.uniform(domain.low, domain.high)
 
 
 def _distribution(domain: Domain) -> BaseDistribution:

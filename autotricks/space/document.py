@@ -86,7 +86,7 @@ class SearchSection(Section):
     """How to search."""
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 24
-    sampler: Literal["kin", "tpe", "random", "grid"] = "tpe"
+    sampler: Literal["evolution", "tpe", "random", "grid"] = "evolution"
     seed: Seed = 0
     engine: Literal["ray", "local"] = "ray"
     parallel: Annotated[int, Field(ge=1)] | None = None

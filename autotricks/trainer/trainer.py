@@ -17,8 +17,9 @@ from ..core.plan import Phase, Plan, seated
 from ..core.report import End, Metrics
 from ..core.run import NOTHING, PLAIN, Run, Runtime, Supply
 from ..core.slots import Predict, Schedule, Slot
+from .chance import rng_state, set_rng_state
 from .evaluate import evaluate, names
-from .pipeline import Pipeline, fold, optimizer, pipeline
+from .pipeline import fold, optimizer, pipeline
 
 EXPLODED = 100  # times the loss of guessing, log C
 
@@ -47,7 +48,6 @@ class Trainer:
         self.end: End | None = None
         self.epoch, self.extra_steps, self.history = 0, 0, list[Metrics]()
         self._phase: Phase | None = None
-        self._pipeline: Pipeline
         self._unread = torch.empty(0, dtype=torch.int64, device=device)
         self.run = _run(plan, model, self.dataset, torch.device(device), runtime)
         self.run.teacher, self.run.probe = supply.teacher, self._probe
@@ -93,7 +93,7 @@ class Trainer:
                 "model": self.run.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                 "average": self.average.state_dict() if self.average is not None else None,
                 "memory": dict(self.run.memory),
-                "generator": self.run.generator.get_state(), "torch": torch.get_rng_state()}
+                "generator": self.run.generator.get_state(), "torch": rng_state(self.run.device)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, bit for bit on a CPU."""
@@ -109,7 +109,7 @@ class Trainer:
             self.average.load_state_dict(state["average"])
         self.run.memory = {name: value.to(self.run.device) for name, value in state["memory"].items()}
         self.run.generator.set_state(state["generator"])
-        torch.set_rng_state(state["torch"])
+        set_rng_state(state["torch"], self.run.device)
         last = self.epoch * self.run.steps_per_epoch - 1
         if last >= 0:
             self._phase = self.plan.phases[self._place(last)]
@@ -214,7 +214,7 @@ class Trainer:
         """Train one step at each rate, from here and with the tricks of the first phase; then undo it all."""
         self._enter(self.plan.phases[0])
         model, steps = copy.deepcopy(self.run.model.state_dict()), copy.deepcopy(optimizer.state_dict())
-        generator, chance = self.run.generator.get_state(), torch.get_rng_state()
+        generator, chance = self.run.generator.get_state(), rng_state(self.run.device)
         largest = max(group["lr"] for group in optimizer.param_groups)
         shares = [group["lr"] / largest for group in optimizer.param_groups]
         losses = []
@@ -229,7 +229,7 @@ class Trainer:
         self.run.model.load_state_dict(model)
         optimizer.load_state_dict(steps)
         self.run.generator.set_state(generator)
-        torch.set_rng_state(chance)
+        set_rng_state(chance, self.run.device)
         self._unread = self._unread[:0]
         return torch.stack(losses).tolist()
 

@@ -85,7 +85,7 @@ def test_replayed_history_looks_as_it_did_live(space):
         assert before.value == after.value or before.state is TrialState.PRUNED
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", ["evolution", "tpe", "random"])
 def test_same_history_same_proposal(space, sampler):
     """Sixteen trials live; then, from the ledger alone, each proposal again. TPE models from the ninth on."""
     made, past, proposals = chooser(space, sampler), [], []
@@ -104,15 +104,15 @@ def test_same_history_same_proposal(space, sampler):
 
 
 def proposals_with_mixup(space, sampler: str, better: bool) -> int:
-    """Return how many of 24 proposals hold mixup after twelve trials in which it was better, or worse."""
-    made, past = chooser(space, sampler), []
-    for number in range(12):
+    """Return how many of 24 proposals hold mixup after 24 random trials in which it was better, or worse."""
+    made, past = chooser(space, "random"), []
+    for number in range(24):
         bundle, picks = made.propose(number, number)
         score = float(("mixup" in bundle.names()) == better)
         past.append(TrialRecord(number, "", bundle.document(), picks, bundle.hash,
                                 [{"budget": 9, "metrics": {METRIC: score}}], "finished"))
     found = 0
-    for number in range(12, 36):
+    for number in range(24, 48):
         again = chooser(space, sampler)
         again.replay(past, METRIC)
         found += "mixup" in again.propose(number, number)[0].names()
@@ -121,10 +121,11 @@ def proposals_with_mixup(space, sampler: str, better: bool) -> int:
 
 def test_tpe_learns_from_history_and_random_does_not(space):
     assert proposals_with_mixup(space, "tpe", True) > proposals_with_mixup(space, "tpe", False) + 6
+    assert proposals_with_mixup(space, "evolution", True) > proposals_with_mixup(space, "evolution", False) + 6
     assert proposals_with_mixup(space, "random", True) == proposals_with_mixup(space, "random", False)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", ["evolution", "tpe", "random"])
 @pytest.mark.parametrize("shipped", [False, True])
 def test_only_legal_bundles_are_proposed(space, sampler, shipped):
     space = load_space("long_tail.yaml").space if shipped else space
@@ -138,7 +139,8 @@ def test_only_legal_bundles_are_proposed(space, sampler, shipped):
         assert space.locate(bundle) == picks
         met.update(bundle.names())
         made.tell(number, score_of(bundle, 9), True)
-    assert met == {entry.name for entry in space.entries}
+    if sampler != "evolution":     # stays near what was good
+        assert met == {entry.name for entry in space.entries}
 
 
 def test_bundle_of_the_space_is_adopted(space):
@@ -201,3 +203,20 @@ def test_grid_over_a_range_without_steps_is_refused(space):
         "tricks.sgd.lr", "tricks.adamw.lr", "tricks.label_smoothing.epsilon", "tricks.mixup.alpha",
         "tricks.cutmix.alpha"]
     assert "quniform" in lines[0]
+
+
+def test_evolution_keeps_most_of_a_good_bundle_and_strangers_are_few_tricks():
+    shipped = load_space("long_tail.yaml").space
+    made, sizes = chooser(shipped, "evolution"), []
+    for number in range(20):                      # nothing is known to be good yet: strangers
+        sizes.append(len(made.propose(number, number)[0].uses))
+    assert 3 <= sum(sizes) / 20 <= 10, "about five beside what is always there and what the seats' defaults are"
+    best = load_space("long_tail.yaml").start["mixup_balanced_softmax"]
+    picks = made.adopt(20, best)
+    made.tell(20, 0.9, True)
+    chosen = {name for name, value in picks.items() if not isinstance(value, float)}
+    common = []
+    for number in range(21, 61):
+        other = made.propose(number, number)[1]
+        common.append(len([name for name in chosen if other.get(name) == picks[name]]) / len(chosen))
+    assert sum(share > 0.75 for share in common) >= 24, "three in four are kin"

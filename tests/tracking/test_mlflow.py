@@ -156,7 +156,7 @@ def test_production_training_repeats_the_score(tracked, tmp_path):
 
 def test_resumed_search_goes_on_in_its_run(tracked, store):
     root = tracked.folder.parent
-    options = experiment.Options(root, tracked.folder)
+    options = experiment.Options(root, tracked.folder, confirm=False)
     experiment.search(experiment.resume(tracked.folder), options)
     found = store.search_runs([store.get_experiment_by_name(NAME).experiment_id], max_results=100)
     assert len([run for run in found if "mlflow.parentRunId" not in run.data.tags]) == 1

@@ -39,6 +39,8 @@ class CamSampling(Trick):
 
     seats = {Slot.LOAD: "synthesis"}
     advice = (Advice(
+        Trait.ALTERS_FEATURES, "its activation maps are those of plain averages of feature maps, so they are no longer "
+        "exact", "Zhou et al. 2016, https://arxiv.org/abs/1512.04150, section 2"), Advice(
         Trait.REWEIGHTS, "rare classes are then both synthesized and weighed more; cost-sensitive cross-entropy made "
         "CAM-based sampling worse", "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT"),)
     opens = 0.8

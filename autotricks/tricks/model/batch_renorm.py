@@ -10,7 +10,7 @@ from ...core.fuse import Fusible
 from ...core.normalization import copy_state, replace_norms, statistics, track
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trick
+from ...core.trick import Trait, Trick
 
 HOLD, REACHED = 1 / 8, 5 / 8    # of the ramp: the paper's 5,000 steps of batch norm and 25,000 until d_max, of 40,000
 
@@ -83,6 +83,7 @@ class BatchRenorm(Trick):
     """
 
     seats = {Slot.MODEL: "norm"}
+    brings = frozenset({Trait.SMALL_BATCHES})
     r_max: float = tunable(3.0, search=Float(1.0, 3.0), legal=at_least(1), unit="ratio of standard deviations")
     d_max: float = tunable(5.0, search=Float(0.0, 5.0), legal=at_least(0), unit="running standard deviations")
     ramp: float = tunable(0.3, search=Float(0.05, 0.5), legal=Above(0), unit="fraction of training until r_max")
