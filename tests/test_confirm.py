@@ -18,7 +18,7 @@ from autotricks.trial import run_trial
 from .report.made import Page
 
 METRIC = "val/balanced_accuracy"
-SMALL = ["search.engine=local", "search.parallel=2", "search.trials=4", "training.epochs=10", "search.rungs.first=2",
+SMALL = ["search.engine=local", "search.parallel=2", "search.trials=4", "training.epochs=10", "search.rungs.first=10",
          "confirm.top=2", "confirm.seeds=2"]
 
 

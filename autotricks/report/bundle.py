@@ -52,7 +52,7 @@ def _forest(lines: list[Document], title: str, metric: str) -> Html:
         mean, low, high = line["mean"], line.get("low"), line.get("high")
         known = (float(low), float(high)) if is_figure(low) and is_figure(high) else None
         tone = "open" if not known or known[0] <= 0 <= known[1] else "good" if mean > 0 else "bad"
-        seconds = line.get("seconds")
+        seconds = line.get("seconds_with")
         cost = tag("small", None, f" {time(seconds)}") if is_figure(seconds) else ""
         value = joined(gain(mean, metric), tag("small", None, " [", gain(low, metric), ", ", gain(high, metric), "]")
                        if known else "")
