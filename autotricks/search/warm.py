@@ -1,8 +1,12 @@
 """What a process imports once so that the trials in it need not wait; imported by the server of worker processes."""
 from __future__ import annotations
 
-from ..catalog import catalog
-from . import climb
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)    # Ctrl-C is the search's to hear, also while the server still imports
+
+from ..catalog import catalog  # noqa: E402
+from . import climb  # noqa: E402
 
 catalog()
 climb.warm_up(1)

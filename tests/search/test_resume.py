@@ -90,7 +90,8 @@ def test_driver_killed_at_random_and_resumed(finished, tmp_path, engine, seed):
 
     folder = killed(tmp_path, moment, f"search.engine={engine}")
     before, _ = real.read(folder / folders.LEDGER)
-    done = real.run("search", "--resume", folder.name, "--root", str(tmp_path), "--tracking", "off", timeout=150)
+    done = real.run("search", "--no-confirm", "--resume", folder.name, "--root", str(tmp_path), "--tracking", "off",
+                    timeout=150)
     assert done.returncode == 0, done.stderr
     kept(before, folder)
     assert real.story(folder) == real.story(finished.folder)
