@@ -45,15 +45,17 @@ def search(space: Space = "", set_: Set = None,
     overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
                  *([f"search.trials={trials}"] if trials else [])]
     seconds = _seconds(time)
-    if any(text == "search.engine=local" for text in overrides):
+    from .search.folder import SPACE, find
+    from .space.files import engine
+
+    folder = find(resume, root) if resume else None
+    if engine(str(folder / SPACE) if folder else space, overrides) == "local":
         from .processes import prepare
 
         prepare()   # the workers' imports go on beside ours
     from . import experiment, screen
-    from .search.folder import find
     from .space import load_space
 
-    folder = find(resume, root) if resume else None
     loaded = experiment.resume(folder, overrides, trust) if folder else load_space(space, overrides, trust)
     options = experiment.Options(folder.parent if folder else root, folder, address or None, seconds, tracking or None,
                                  trust, not no_confirm)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from .core.dataset import Dataset
 from .core.report import Reporter
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
+from .processes import prepare
 from .reopen import data_of, reopened, same
 from .resources import check_resources, cores
 from .search import folder as folders
@@ -55,6 +57,7 @@ class Options:
 
 
 DEFAULT = Options()
+Engine = Callable[[Search, Dataset, Path, int], int]    # runs a search and says how many trials ran at a time
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     """
     started = time.monotonic()
     slots = check_resources(loaded, options.address)
-    data = data_of(loaded, options.trust)     # with test, which nothing but confirmation reads
+    data, run = _ready(loaded, options)     # with test, which nothing but confirmation reads
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
         _settle(folder, loaded, data)
@@ -146,7 +149,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
                       lambda champion: keep(folder, loaded, data, champion))
         champion, confirmation = None, None
         try:
-            slots = _run(hunt, data.dataset.without_test(), folder, slots, options)
+            slots = run(hunt, data.dataset.without_test(), folder, slots)
             champion = hunt.champion
             if options.confirm and champion:
                 try:
@@ -247,13 +250,30 @@ def _tracker(options: Options) -> Tracker:
     return MlflowTracker(options.tracking or default_uri(options.root), options.root / "artifacts")
 
 
-def _run(hunt: Search, dataset: Dataset, folder: Path, slots: int, options: Options) -> int:
-    """Run the search on the engine that the space names; return how many trials ran at a time."""
-    if hunt.settings.engine == "local":
+def _ready(loaded: LoadedSpace, options: Options) -> tuple[Loaded, Engine]:
+    """Load the data, and beside it start the engine that the space names."""
+    with ThreadPoolExecutor(2, "beside") as beside:
+        data = beside.submit(data_of, loaded, options.trust)
+        engine = _engine(loaded, options, beside)
+        return data.result(), engine
+
+
+def _engine(loaded: LoadedSpace, options: Options, beside: ThreadPoolExecutor) -> Engine:
+    """Start the engine that the space names, which waits more than it works, and return what runs a search on it."""
+    if loaded.document.search.engine == "local":
         from .search import local
 
-        return local.run(hunt, dataset, slots, options.trust)
-    from .search import ray_tune
+        prepare(max(1, int(loaded.document.resources.cpus)))
+        return lambda hunt, dataset, folder, slots: local.run(hunt, dataset, slots, options.trust)
+    from .search.cluster import connect
 
-    ray_tune.connect(options.address, cores())
-    return ray_tune.run(hunt, dataset, folder, options.trust)
+    imported = beside.submit(_ray_tune)
+    connect(options.address, cores())
+    run = imported.result()
+    return lambda hunt, dataset, folder, slots: run(hunt, dataset, folder, options.trust)
+
+
+def _ray_tune() -> Callable[[Search, Dataset, Path, bool], int]:
+    from .search.ray_tune import run
+
+    return run

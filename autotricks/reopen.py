@@ -39,9 +39,9 @@ def reopened(folder: Path, overrides: Sequence[str], trust: bool) -> Iterator[Re
     with folders.locked(folder):
         same(folder, data)
         if loaded.document.search.engine == "ray":
-            from .search import ray_tune
+            from .search.cluster import connect
 
-            ray_tune.connect(None, cores())
+            connect(None, cores())
         lines, _ = read(folder / folders.LEDGER)
         yield Reopened(loaded, data, records(lines), slots)
 
