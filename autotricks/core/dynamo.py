@@ -42,9 +42,9 @@ class _StandIn(ModuleType):
             del sys.modules[NAME]
             for function in self._let_be:
                 function.__dict__.pop("__dynamo_disable", None)
-        import torch._dynamo as compiler
+        import torch._dynamo
 
-        return compiler
+        return sys.modules[NAME]    # while it is being imported, the attribute of torch is still the stand-in
 
 
 def postpone() -> None:
