@@ -42,7 +42,7 @@ class _StandIn(ModuleType):
             del sys.modules[NAME]
             for function in self._let_be:
                 function.__dict__.pop("__dynamo_disable", None)
-        import torch._dynamo
+        import torch._dynamo  # noqa: F401
 
         return sys.modules[NAME]    # while it is being imported, the attribute of torch is still the stand-in
 
