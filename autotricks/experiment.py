@@ -15,7 +15,7 @@ from .core.dataset import Dataset
 from .core.report import Reporter
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
-from .reopen import data_of, reopened, same
+from .reopen import reopened, same, with_data
 from .resources import check_resources, cores
 from .search import folder as folders
 from .search.ledger import Ledger, TrialRecord, records
@@ -132,7 +132,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     """
     started = time.monotonic()
     slots = check_resources(loaded, options.address)
-    data = data_of(loaded, options.trust)     # with test, which nothing but confirmation reads
+    loaded, data = with_data(loaded, options.trust)     # with test, which nothing but confirmation reads
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
         _settle(folder, loaded, data)

@@ -144,7 +144,7 @@ def test_tricks_are_listed(here):
 def test_a_trick_is_shown(here, name):
     trick, (code, out, _) = catalog()[name], here("tricks", "show", name)
     assert code == 0 and out.startswith(f"{name}\n\n") and out.endswith(f"In a space:  {name}: {{}}\n")
-    assert "Paper: " in out and out.count("Not advised beside") == len(trick.advice)
+    assert "Paper: " in out and out.count("Not advised ") == len(trick.advice)
     assert {line.index("default") for line in out.splitlines() if line.startswith("  ") and "legal" in line} <= {
         max([14, *map(len, trick.declared())]) + 3}, "in one column"
     for parameter, about in trick.declared().items():

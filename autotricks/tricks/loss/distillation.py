@@ -28,6 +28,7 @@ class Distillation(Trick):
     """
 
     seats = {Slot.LOSS: "teacher"}
+    brings = frozenset({Trait.DISTILLS})
     refuses = frozenset({Trait.MIXES_HIDDEN})
     advice = (Advice(
         Trait.SMOOTHS_LABELS, "a teacher trained with smoothed labels tells less of how alike classes are; a low "

@@ -27,6 +27,7 @@ class Dive(Trick):
     """
 
     seats = {Slot.LOSS: "teacher"}
+    brings = frozenset({Trait.DISTILLS})
     refuses = frozenset({Trait.MIXES_HIDDEN})
     opens = 0.5
     teacher: str = tunable("", search=Choice(""), legal=Text(
