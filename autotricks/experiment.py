@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import export as bundles, report, versions
+from . import export as bundles, report, teachers, versions
 from .champion import bundle_document, keep
 from .confirm import Confirmation, Trainings, Unconfirmed, confirm
 from .core.dataset import Dataset
@@ -25,6 +25,7 @@ from .search.table import write as write_table
 from .space.document import DataSection
 from .space.load import LoadedBundle, LoadedSpace, load_space
 from .tracking import NullTracker, Tracker
+from .tracking.store import default_uri
 from .trial import TrialResult, run_trial
 
 ROOT = Path("runs")
@@ -133,8 +134,10 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     started = time.monotonic()
     slots = check_resources(loaded, options.address)
     loaded, data = with_data(loaded, options.trust)     # with test, which nothing but confirmation reads
+    fetched = teachers.found(loaded, data.dataset, _store(options), options.trust)
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
+        loaded = teachers.kept(loaded, fetched, folder)
         _settle(folder, loaded, data)
         tracker = _tracker(options)
         began(folder, data.facts)
@@ -241,10 +244,15 @@ def _reported(folder: Path) -> list[str]:
 def _tracker(options: Options) -> Tracker:
     if options.tracking == "off":
         return NullTracker()
-    from .tracking.mlflow import MlflowTracker, default_uri
+    from .tracking.mlflow import MlflowTracker
 
     options.root.mkdir(parents=True, exist_ok=True)
-    return MlflowTracker(options.tracking or default_uri(options.root), options.root / "artifacts")
+    return MlflowTracker(_store(options), options.root / "artifacts")
+
+
+def _store(options: Options) -> str:
+    """Return the address of MLflow's store, where registered teachers are too."""
+    return options.tracking if options.tracking not in (None, "off") else default_uri(options.root)
 
 
 def _run(hunt: Search, dataset: Dataset, folder: Path, slots: int, options: Options) -> int:
