@@ -1,11 +1,9 @@
 """Cited advice as the command line tells it, and as a search follows it."""
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from autotricks import cli
 from autotricks.core.domain import Choice, Float
 from autotricks.core.plan import advice
 from autotricks.core.trick import MANY_CLASSES, Trait
@@ -25,15 +23,6 @@ tricks:
 """
 
 
-def command(capsys, monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["autotricks", *words])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    said = capsys.readouterr()
-    assert stop.value.code == 0, said.err
-    return said.out
-
-
 @pytest.fixture
 def space(tmp_path, monkeypatch):
     """Write a space with these tricks to the working directory."""
@@ -47,14 +36,14 @@ def space(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("other", ["label_smoothing", "label_aware_smoothing", "mixup", "cutmix", "remix", "ricap",
                                    "manifold_mixup", "distillation", "dive"])
-def test_flooding_is_left_out_beside_soft_labels(space, other, capsys, monkeypatch):
+def test_flooding_is_left_out_beside_soft_labels(space, other, here):
     """With k variants of the other there are 2 (2 + 2k) bundles with flip or not; 2k have both."""
     file = space(f"  flooding: {{level: 0.05}}\n  {other}: {{}}\n")
-    out = command(capsys, monkeypatch, "check", file)
+    out = here("check", file)[1]
     said = " ".join(out.split())
     assert f"Advised against (left out): flooding beside {other} is not advised: " in said
     assert "Ishida et al. 2020, https://arxiv.org/abs/2002.08709" in said
-    plain, free = (json.loads(command(capsys, monkeypatch, "check", file, "--json", *words))["choices"]
+    plain, free = (json.loads(here("check", file, "--json", *words)[1])["choices"]
                    for words in ([], ["--set", "advice=ignore"]))
     k = free // 4 - 1
     assert k >= 1 and (free, plain) == (4 + 4 * k, 4 + 2 * k)
@@ -65,24 +54,24 @@ def test_flooding_after_mixing_is_not_advised_against(space):
 
 
 @pytest.mark.parametrize("name", ["class_weights", "cost_sensitive", "influence_balanced"])
-def test_check_says_that_re_weighting_from_the_start_is_for_few_classes(space, name, capsys, monkeypatch):
+def test_check_says_that_re_weighting_from_the_start_is_for_few_classes(space, name, here):
     file = space(f"  {name}: {{start: {{choice: [0.0, 0.8]}}}}\n")
-    said = " ".join(command(capsys, monkeypatch, "check", file).split())
+    said = " ".join(here("check", file)[1].split())
     assert f"{name} from the start beside data of {MANY_CLASSES} or more classes is not advised: " in said
     assert "from 61.7% to 67.7%" in said and "https://github.com/zhangyongshun/BagofTricks-LT" in said
-    assert "Advised against" not in command(capsys, monkeypatch, "check", space(f"  {name}: {{start: 0.8}}\n"))
-    card = command(capsys, monkeypatch, "tricks", "show", name)
+    assert "Advised against" not in here("check", space(f"  {name}: {{start: 0.8}}\n"))[1]
+    card = here("tricks", "show", name)[1]
     assert f"Not advised from the start beside data of {MANY_CLASSES} or more classes: cost-sensitive" in card
 
 
 @pytest.mark.parametrize(("classes", "word", "starts"), [
     (MANY_CLASSES, "avoid", {0.8}), (MANY_CLASSES, "ignore", {0.0, 0.8}), (MANY_CLASSES - 1, "avoid", {0.0, 0.8})])
-def test_a_search_follows_it_by_the_number_of_classes(space, classes, word, starts, tmp_path, capsys, monkeypatch):
+def test_a_search_follows_it_by_the_number_of_classes(space, classes, word, starts, tmp_path, here):
     images = np.random.default_rng(0).integers(0, 256, (4 * classes, 8, 8), np.uint8)
     np.savez("many.npz", x=images, y=np.arange(4 * classes) % classes)
     file = space("  class_weights: {beta: 0.9, start: {choice: [0.0, 0.8]}}\n")
-    command(capsys, monkeypatch, "search", "--space", file, "--tracking", "off", "--no-confirm", "--set",
-            f"advice={word}", "--set", "search.trials=14")
+    assert here("search", "--space", file, "--tracking", "off", "--no-confirm", "--set", f"advice={word}",
+                "--set", "search.trials=14")[0] == 0
     bundles = [trial.bundle for trial in records(read(next(tmp_path.glob("runs/*/trials.jsonl")))[0])]
     weighed = [bundle["tricks"]["class_weights"] for bundle in bundles if "class_weights" in bundle["tricks"]]
     assert len(bundles) == 14 and {values.get("start", 0.0) for values in weighed} == starts

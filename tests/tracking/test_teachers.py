@@ -1,11 +1,10 @@
 """Teachers and files that a space names: found from any folder, taken from a real registry, or refused in one line."""
-import sys
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from autotricks import cli, experiment
+from autotricks import experiment
 from autotricks.data import load as load_data
 from autotricks.models import build
 from autotricks.predictor import Predictor
@@ -29,7 +28,7 @@ tricks:
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def spaced(tmp_path, monkeypatch):
     """A working directory, and a way to write a space with some more tricks there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -38,19 +37,6 @@ def here(tmp_path, monkeypatch):
         (tmp_path / "taught.yaml").write_text(SPACE + tricks)
         return tmp_path
     return written
-
-
-@pytest.fixture
-def command(capsys, monkeypatch):
-    """Run the command; return exit code and lines of complaint."""
-    def ran(*words):
-        monkeypatch.setattr(sys, "argv", ["autotricks", *words])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.out + said.err
-        return stop.value.code, said.err.splitlines()
-    return ran
 
 
 SEARCH = ("search", "--space", "taught.yaml", "--no-confirm")
@@ -68,10 +54,10 @@ def student(trick, place):
     return f"  {trick}: {{always: true, teacher: '{place}', alpha: 1.0, start: 0.0}}\n"
 
 
-def test_a_registered_bundle_teaches(here, command, store, tracked, monkeypatch):
+def test_a_registered_bundle_teaches(spaced, here, store, tracked, monkeypatch):
     monkeypatch.setattr(local, "_hire", hire)
-    folder = here(student("distillation", CHAMPION))
-    assert command(*SEARCH, "--tracking", store) == (0, [])
+    folder = spaced(student("distillation", CHAMPION))
+    assert here(*SEARCH, "--tracking", store)[0] == 0
     run, = folder.glob("runs/taught-*")
     own = run / "teachers" / f"{NAME}@champion"
     for name in ("champion.yaml", "champion.safetensors"):
@@ -82,10 +68,10 @@ def test_a_registered_bundle_teaches(here, command, store, tracked, monkeypatch)
     assert str(own) in (run / "space.yaml").read_text(), "a resumed search learns from the same copy"
 
 
-def test_a_bundle_file_may_name_a_registered_teacher(here, store, tracked, monkeypatch):
+def test_a_bundle_file_may_name_a_registered_teacher(spaced, store, tracked, monkeypatch):
     """Trained by itself, at the address in MLFLOW_TRACKING_URI: the teacher gives the champion's logits."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
-    folder = here("")
+    folder = spaced("")
     (folder / "one.yaml").write_text(
         "name: one\ntraining: {epochs: 1}\ntricks:\n" + student("dive", CHAMPION).replace("always: true, ", ""))
     data = load_data(load_space("taught.yaml").document.data.settings()).dataset
@@ -101,37 +87,36 @@ def test_a_bundle_file_may_name_a_registered_teacher(here, store, tracked, monke
     (f"models:/{NAME}@nobody", "alias nobody not found. Name another"),
     ("models:/nothing@champion", "name=nothing not found. Name another"),
     ("runs/nowhere", "runs/nowhere/champion.yaml: cannot be read: No such file or directory.")])
-def test_a_teacher_that_is_not_there_is_one_line_before_anything_trains(here, command, store, place, said):
-    folder = here(student("distillation", place))
-    code, lines = command(*SEARCH, "--tracking", store)
-    assert code == 2 and len(lines) == 1 and not list(folder.glob("runs/*"))
-    assert lines[0].startswith("taught.yaml:8:32  tricks.distillation.teacher: ") and said in lines[0]
+def test_a_teacher_that_is_not_there_is_one_line_before_anything_trains(spaced, here, store, place, said):
+    folder = spaced(student("distillation", place))
+    code, _, line = here(*SEARCH, "--tracking", store)
+    assert code == 2 and line.count("\n") == 1 and not list(folder.glob("runs/*"))
+    assert line.startswith("taught.yaml:8:32  tricks.distillation.teacher: ") and said in line
 
 
-def test_a_store_that_is_not_there_is_one_line_and_is_not_made(here, command):
-    folder = here(student("distillation", CHAMPION))
-    code, lines = command(*SEARCH, "--tracking", "off")
-    assert code == 2 and len(lines) == 1 and "mlflow.db does not exist. Name another with --tracking" in lines[0]
+def test_a_store_that_is_not_there_is_one_line_and_is_not_made(spaced, here):
+    folder = spaced(student("distillation", CHAMPION))
+    code, _, line = here(*SEARCH, "--tracking", "off")
+    assert code == 2 and line.count("\n") == 1 and "mlflow.db does not exist. Name another with --tracking" in line
     assert not list(folder.rglob("mlflow.db"))
 
 
 @pytest.mark.parametrize("trick", ["  pretrained: {always: true, weights: lost.pt}\n",
                                    "  group_head: {always: true, hierarchy: lost.pt}\n",
                                    "  pretrained: {weights: {choice: ['', lost.pt]}}\n"])
-def test_a_file_that_is_not_there_is_one_line_before_anything_trains(here, command, trick):
-    folder = here(trick)
-    code, lines = command(*SEARCH, "--tracking", "off")
-    assert code == 2 and len(lines) == 1 and not list(folder.glob("runs/*"))
-    assert f"{folder}/lost.pt: no such file. Paths are taken from the folder in which the command runs." in lines[0]
+def test_a_file_that_is_not_there_is_one_line_before_anything_trains(spaced, here, trick):
+    folder = spaced(trick)
+    code, _, line = here(*SEARCH, "--tracking", "off")
+    assert code == 2 and line.count("\n") == 1 and not list(folder.glob("runs/*"))
+    assert f"{folder}/lost.pt: no such file. Paths are taken from the folder in which the command runs." in line
 
 
-def test_a_teacher_of_a_bundle_is_looked_for_before_the_first_step(here, command):
-    folder = here("")
+def test_a_teacher_of_a_bundle_is_looked_for_before_the_first_step(spaced, here):
+    folder = spaced("")
     (folder / "one.yaml").write_text("name: one\ndata: {source: digits}\ntraining: {epochs: 90}\ntricks:\n"
                                      "  distillation: {teacher: runs/nowhere}\n")
-    code, lines = command("train", "one.yaml")
-    assert code == 2 and lines == [
-        f"{folder}/runs/nowhere/champion.yaml: cannot be read: No such file or directory."]
+    assert here("train", "one.yaml") == (
+        2, "", f"{folder}/runs/nowhere/champion.yaml: cannot be read: No such file or directory.\n")
 
 
 PLACES = """  distillation: {always: true, teacher: old/bundle, alpha: 0.5, start: 0.0}
@@ -140,9 +125,9 @@ PLACES = """  distillation: {always: true, teacher: old/bundle, alpha: 0.5, star
 """
 
 
-def placed(here, tracked):
+def placed(spaced, tracked):
     """Write a space whose three places are relative, and what they name."""
-    folder = here(PLACES)
+    folder = spaced(PLACES)
     (folder / "old").mkdir()
     (folder / "old" / "bundle").symlink_to(tracked.folder)
     save_file(build("resnet8", 10, 1).state_dict(), folder / "old" / "weights.safetensors")
@@ -151,9 +136,9 @@ def placed(here, tracked):
     return folder
 
 
-def test_local_workers_in_another_folder_find_them(here, tracked, tmp_path_factory, monkeypatch):
+def test_local_workers_in_another_folder_find_them(spaced, tracked, tmp_path_factory, monkeypatch):
     """A worker process starts where the program then is; the paths are those of where the space was read."""
-    placed(here, tracked)
+    placed(spaced, tracked)
     space = load_space("taught.yaml")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     result = experiment.search(space, experiment.Options(tracking="off", confirm=False))
@@ -161,9 +146,9 @@ def test_local_workers_in_another_folder_find_them(here, tracked, tmp_path_facto
 
 
 @pytest.mark.slow
-def test_ray_workers_find_them(here, command, tracked):
+def test_ray_workers_find_them(spaced, here, tracked):
     """Ray's workers each have a folder of their own."""
-    folder = placed(here, tracked)
-    assert command(*SEARCH, "--tracking", "off", "--set", "search.engine=ray", "--set", "search.trials=1")[0] == 0
+    folder = placed(spaced, tracked)
+    assert here(*SEARCH, "--tracking", "off", "--set", "search.engine=ray", "--set", "search.trials=1")[0] == 0
     run, = folder.glob("runs/taught-*")
     assert [trial.end for trial in records(read(run / "trials.jsonl")[0])] == ["finished"]
