@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from .catalog import catalog, find
+from .core.plan import OF_DATA
 from .core.report import Metrics, Reporter, Verdict
 from .core.slots import Slot
 from .core.trick import Trick
@@ -62,8 +63,9 @@ def trick(name: str, as_json: bool) -> None:
         if traits:
             print(f"{word}: {', '.join(sorted(trait.name.lower().replace('_', ' ') for trait in traits))}.")
     for advice in kind.advice:
-        what = advice.trait.name.lower().replace("_", " ")
-        print(f"Not advised beside what {what}: {advice.reason} ({advice.source}).")
+        what = OF_DATA.get(advice.trait, f"what {advice.trait.name.lower().replace('_', ' ')}")
+        early = " from the start" if advice.early else ""
+        print(f"Not advised{early} beside {what}: {advice.reason} ({advice.source}).")
     print(f"\nIn a space:  {kind.name}: {{}}")
 
 
@@ -75,7 +77,8 @@ def card(kind: type[Trick]) -> dict[str, Any]:
                                   "legal": str(about.legal), "unit": about.unit}
                            for name, about in kind.declared().items()},
             **{word: sorted(trait.name for trait in getattr(kind, word)) for word in ("needs", "brings", "refuses")},
-            "advice": [{"beside": advice.trait.name, "reason": advice.reason, "source": advice.source}
+            "advice": [{"beside": advice.trait.name, "reason": advice.reason, "source": advice.source,
+                        "early": advice.early}
                        for advice in kind.advice]}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import export as bundles, report, versions
+from . import export as bundles, report, teachers, versions
 from .champion import bundle_document, keep
 from .confirm import Confirmation, Trainings, Unconfirmed, confirm
 from .core.dataset import Dataset
@@ -17,7 +17,7 @@ from .core.report import Reporter
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
 from .processes import prepare
-from .reopen import data_of, reopened, same
+from .reopen import reopened, same, with_data
 from .resources import check_resources, cores
 from .search import folder as folders
 from .search.ledger import Ledger, TrialRecord, records
@@ -27,6 +27,7 @@ from .search.table import write as write_table
 from .space.document import DataSection
 from .space.load import LoadedBundle, LoadedSpace, load_space
 from .tracking import NullTracker, Tracker
+from .tracking.store import default_uri
 from .trial import TrialResult, run_trial
 
 ROOT = Path("runs")
@@ -135,9 +136,11 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     """
     started = time.monotonic()
     slots = check_resources(loaded, options.address)
-    data, run = _ready(loaded, options)     # with test, which nothing but confirmation reads
+    (loaded, data), run = _ready(loaded, options)     # with test, which nothing but confirmation reads
+    fetched = teachers.found(loaded, data.dataset, _store(options), options.trust)
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
+        loaded = teachers.kept(loaded, fetched, folder)
         _settle(folder, loaded, data)
         tracker = _tracker(options)
         began(folder, data.facts)
@@ -244,16 +247,21 @@ def _reported(folder: Path) -> list[str]:
 def _tracker(options: Options) -> Tracker:
     if options.tracking == "off":
         return NullTracker()
-    from .tracking.mlflow import MlflowTracker, default_uri
+    from .tracking.mlflow import MlflowTracker
 
     options.root.mkdir(parents=True, exist_ok=True)
-    return MlflowTracker(options.tracking or default_uri(options.root), options.root / "artifacts")
+    return MlflowTracker(_store(options), options.root / "artifacts")
 
 
-def _ready(loaded: LoadedSpace, options: Options) -> tuple[Loaded, Engine]:
+def _store(options: Options) -> str:
+    """Return the address of MLflow's store, where registered teachers are too."""
+    return options.tracking if options.tracking not in (None, "off") else default_uri(options.root)
+
+
+def _ready(loaded: LoadedSpace, options: Options) -> tuple[tuple[LoadedSpace, Loaded], Engine]:
     """Load the data, and beside it start the engine that the space names."""
     with ThreadPoolExecutor(2, "beside") as beside:
-        data = beside.submit(data_of, loaded, options.trust)
+        data = beside.submit(with_data, loaded, options.trust)
         engine = _engine(loaded, options, beside)
         return data.result(), engine
 

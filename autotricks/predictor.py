@@ -1,6 +1,7 @@
 """Predictor: an exported bundle and its weights, as something that names what is on a picture."""
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -99,7 +100,7 @@ def teacher(address: str, dataset: Dataset, device: torch.device | str = "cpu", 
 
     Args:
         address: A folder that holds a bundle and its weights, that bundle file, or `models:/NAME@ALIAS` of MLflow's
-            registry at MLFLOW_TRACKING_URI.
+            registry at MLFLOW_TRACKING_URI, or that of the searches in `runs`.
         dataset: What the student learns: classes and image shape must be the teacher's.
         device: Where to predict.
         trust: Whether a model of the form `my.module:function` may be imported.
@@ -127,8 +128,10 @@ def _found(address: str, trust: bool, device: str) -> Predictor:
     """Load a teacher once for all trials of a process."""
     if address.startswith("models:/"):
         from .tracking.registry import fetch
+        from .tracking.store import default_uri
 
-        return Predictor.load(fetch(address), trust, device)
+        store = os.environ.get("MLFLOW_TRACKING_URI") or default_uri(Path("runs"))
+        return Predictor.load(fetch(address, store), trust, device)
     path = Path(address).expanduser()
     return Predictor.load(path.parent if path.suffix in (".yaml", ".yml") else path, trust, device)
 

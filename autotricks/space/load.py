@@ -14,6 +14,7 @@ from ..core.plan import problems
 from ..data import check as check_source
 from ..errors import DataError, ModelError, SpaceError
 from ..models import check as check_model
+from . import places
 from .document import BundleDocument, SpaceDocument, StartSection, read
 from .domains import entries
 from .files import find_file, read_tree, shipped
@@ -40,6 +41,14 @@ class LoadedSpace:
     start: dict[str, Bundle]
     tree: Tree
 
+    def moved(self, change: places.Change) -> LoadedSpace:
+        """Return it with every place that a trick names changed."""
+        document = self.document.model_copy(update={"tricks": places.changed(self.document.tricks, change)})
+        listed = tuple(places.moved_entry(entry, change) for entry in self.space.entries)
+        start = {name: replace(bundle, uses=tuple(places.moved(use, change) for use in bundle.uses))
+                 for name, bundle in self.start.items()}
+        return replace(self, document=document, space=replace(self.space, entries=listed), start=start)
+
     @cached_property
     def resolved(self) -> dict[str, Any]:
         """The space with every default filled in and every override applied, as plain data."""
@@ -59,6 +68,8 @@ class LoadedBundle:
 def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
     """Load a space file.
 
+    Paths that tricks name are taken from the working directory.
+
     Args:
         name: Path of the file, or the name of one that ships.
         overrides: `key.key=value`, each replacing or adding one value.
@@ -73,6 +84,7 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     found += lines
     if document is None:
         raise SpaceError(found)
+    document = document.model_copy(update={"tricks": places.changed(document.tricks, places.absolute)})
     listed, lines = entries(document.tricks, tree)
     found += lines
     if tree.value.get("tricks") == {}:
@@ -100,6 +112,7 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
     document, found = read(BundleDocument, tree)
     if document is None:
         raise SpaceError(found)
+    document = document.model_copy(update={"tricks": places.changed(document.tricks, places.absolute)})
     listed, lines = entries(document.tricks, tree, searched=False)
     found += lines + _refused(check_model, document.model.name, ("model", "name"), tree, trust)
     if found:
