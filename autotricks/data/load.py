@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -38,7 +38,7 @@ class Loaded:
     facts: dict[str, Any]
 
 
-def load(settings: Settings, trust: bool = False, whole: bool = False) -> Loaded:
+def load(settings: Settings, trust: bool = False, whole: bool = False, joined: bool = False) -> Loaded:
     """Load the images and labels that the settings name, split, and with the long tail asked for.
 
     Test is cut first, validation from the rest, and the long tail is made of what remains: neither test nor
@@ -49,12 +49,15 @@ def load(settings: Settings, trust: bool = False, whole: bool = False) -> Loaded
         trust: Whether a source of the form `my.module:function` may be imported.
         whole: Cut no validation from the training images and let test be the validation split: what published tables
             were made with. Nothing may be chosen by it.
+        joined: Train on validation images too, those that the source brings among them, and let test be the validation
+            split: for production, once everything has been chosen.
 
     Raises:
         DataError: When the source is missing, empty, damaged or unusable, or does not fit in memory.
     """
     started = time.monotonic()
     raw = read(settings, trust)
+    raw, whole = (replace(raw, parts=_joined(raw.parts)), True) if joined else (raw, whole)
     classes, labels = encode({name: part.names for name, part in raw.parts.items()}, raw.classes)
     parts = {name: part for name, part in raw.parts.items() if not (whole and name == "validation")}
     splits = divided(parts, labels, classes, settings, ("test",) if whole else CUT)
@@ -65,6 +68,18 @@ def load(settings: Settings, trust: bool = False, whole: bool = False) -> Loaded
     duplicates = {f"train_{name}": shared(marks["train"], marks[name]) for name in ("test", "validation")}
     return Loaded(dataset, {**_facts(dataset, splits), "duplicates": duplicates, **_bad(raw.bad),
                             "seconds": round(time.monotonic() - started, 3)})
+
+
+def _joined(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Return the parts with the validation images among those of training."""
+    train, more = parts["train"], parts.get("validation")
+    if more is None:
+        return dict(parts)
+    if train.images.shape[1:] != more.images.shape[1:]:
+        raise DataError(f"data.size: train has images of shape {tuple(train.images.shape[1:])} (D, H, W), validation "
+                        f"{tuple(more.images.shape[1:])}. Set data.size and data.channels.")
+    both = Part(torch.cat([train.images, more.images]), [*train.names, *more.names])
+    return {"train": both, **{name: part for name, part in parts.items() if name == "test"}}
 
 
 def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tuple[str, ...],
