@@ -1,12 +1,12 @@
 """Production training: a bundle on all images that may be trained on."""
 import json
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import yaml
 
+from autotricks import cli
 from autotricks.data import Settings, load
 from autotricks.predictor import Predictor
 
@@ -15,16 +15,22 @@ BUNDLE = {"name": "made", "data": {"source": "digits", "size": 8}, "tricks": {"s
           "result": {"metric": "val/accuracy", "score": 0.25, "threads": 1}}
 
 
-def train(folder, *words):
-    (folder / "made.yaml").write_text(yaml.safe_dump(BUNDLE))
-    return subprocess.run([sys.executable, "-m", "autotricks", "train", "made.yaml", *words], cwd=folder, timeout=120,
-                          capture_output=True, text=True)
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys):
+    """Run `autotricks train` on the bundle; return what it prints."""
+    def ran(*words):
+        (tmp_path / "made.yaml").write_text(yaml.safe_dump(BUNDLE))
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["autotricks", "train", "made.yaml", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert stop.value.code == 0
+        return capsys.readouterr().out
+    return ran
 
 
-def test_all_data_trains_on_validation_too_and_measures_on_test(tmp_path):
-    ran = train(tmp_path, "--all-data", "--json")
-    assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
+def test_all_data_trains_on_validation_too_and_measures_on_test(train, tmp_path):
+    told = json.loads(train("--all-data", "--json"))
     assert told["trained_on"] == "train and validation" and told["metric"] is None and not told["searched"]
     assert all(name.startswith(("train/", "test/")) for name in told["metrics"])
     document = yaml.safe_load((tmp_path / "trained" / "champion.yaml").read_text())
@@ -39,6 +45,6 @@ def test_all_data_trains_on_validation_too_and_measures_on_test(tmp_path):
     assert len(pixels) == 1346
 
 
-def test_other_figures_are_held_against_those_of_the_search(tmp_path):
-    lines = train(tmp_path).stdout.splitlines()
+def test_other_figures_are_held_against_those_of_the_search(train):
+    lines = train().splitlines()
     assert lines[-1].startswith("On validation: loss ") and "the search had measured 0.250000" in lines[-2]
