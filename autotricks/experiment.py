@@ -206,22 +206,46 @@ def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> 
     return load_space(folder / folders.SPACE, overrides, trust)
 
 
-def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None, device: str = "cpu",
-          source: str = "", trust: bool = False) -> TrialResult:
+@dataclass(frozen=True)
+class Production:
+    """How a bundle is trained for production.
+
+    Args:
+        device: Where to train.
+        source: Data source, in place of the bundle's.
+        all_data: Train on validation images too; the figures are then those of test.
+        trust: Whether `my.module:function` may be imported.
+    """
+
+    device: str = "cpu"
+    source: str = ""
+    all_data: bool = False
+    trust: bool = False
+
+    def measured(self, result: TrialResult) -> dict[str, Any]:
+        """Return what a bundle file holds of a training: its figures, and on what they were measured."""
+        if not self.all_data:
+            return {"metrics": result.metrics}
+        figures = {name.replace("val/", "test/"): value for name, value in result.metrics.items()}
+        return {"trained_on": "train and validation", "metrics": figures}
+
+
+def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
+          how: Production = Production()) -> TrialResult:
     """Train an exported bundle on the data that it names and write bundle and weights to a folder.
 
     Raises:
         InputError: When the bundle names no data, or the data, model or device cannot be used.
     """
-    if loaded.document.data is None and not source:
+    if loaded.document.data is None and not how.source:
         raise InputError(f"{loaded.document.name}: names no data. Add a data section, or give --data SOURCE.")
     section = loaded.document.data or DataSection()
-    section = section.model_copy(update={"source": source}) if source else section
-    data = load_data(section.settings(), trust)
-    result = run_trial(loaded.bundle, data.dataset, reporter, device, trust)
+    section = section.model_copy(update={"source": how.source}) if how.source else section
+    data = load_data(section.settings(), how.trust, joined=how.all_data)
+    result = run_trial(loaded.bundle, data.dataset, reporter, how.device, how.trust)
     target.mkdir(parents=True, exist_ok=True)
     settings = section.model_dump(mode="json", exclude_none=True)
-    document = bundle_document(loaded.document.name, settings, data, loaded.bundle, {"metrics": result.metrics})
+    document = bundle_document(loaded.document.name, settings, data, loaded.bundle, how.measured(result))
     bundles.write(target, document, bundles.weights_of(result.model))
     return result
 

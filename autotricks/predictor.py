@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from torch import Tensor, nn
 
 from .catalog import bundle_from, plan_of
 from .core.dataset import Dataset
+from .core.fuse import fuse
 from .core.run import Run
 from .core.slots import Predict, Slot
 from .errors import BundleError, DataError, RunError
 from .export import BUNDLE, WEIGHTS, read_weights
+from .export.pixels import Pixels
 from .models import build
 from .trainer.evaluate import CHUNK
 from .trainer.pipeline import fold
@@ -36,12 +39,14 @@ class Predictor:
     Attributes:
         classes: Names, in the order of the probabilities.
         shape: (D, H, W) of an image.
+        statistics: Mean and standard deviation of each channel in [0, 1].
     """
 
     def __init__(self, document: Mapping[str, Any], weights: Mapping[str, Tensor], trust: bool = False,
                  device: torch.device | str = "cpu"):
         images = document["images"]
         self.classes, self.shape = list(document["classes"]), tuple(images["shape"])
+        self.statistics = tuple(images["mean"]), tuple(images["std"])
         self._mean, self._std = (torch.tensor(images[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
         plan = plan_of(bundle_from(document))
         model: nn.Module = build(document["model"]["name"], len(self.classes), self.shape[0], trust).to(device)
@@ -52,6 +57,7 @@ class Predictor:
         self._model = run.model = fold(plan.once, Slot.MODEL, model, run)
         self._model.load_state_dict(weights)
         self._model.eval()
+        self._plan, self._run = plan, run
         self._logits = fold(plan.once, Slot.PREDICT, self._model, run)
 
     @classmethod
@@ -93,6 +99,13 @@ class Predictor:
         """Return logits, [N, C], of images in [0, 1], [N, D, H, W], on the device."""
         logits: Tensor = self._logits((images - self._mean) / self._std)
         return logits
+
+
+    def pixels(self) -> Pixels:
+        """Return all of it as one module, from uint8 images [N, D, H, W] to probabilities, fused for production."""
+        plain = fuse(self._model).requires_grad_(False)
+        logits = fold(self._plan.once, Slot.PREDICT, plain, replace(self._run, model=plain))
+        return Pixels(plain, logits, self._mean, self._std)
 
 
 def teacher(address: str, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False) -> Predict:

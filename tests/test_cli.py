@@ -37,7 +37,7 @@ def run(*words, cwd=None):
     (["search"], "search: give either --space FILE or --resume RUN."),
     (["search", "--space", "x.yaml", "--time", "soon"], "--time soon: expected a time such as 90s, 30m or 2h."),
     (["search", "--space", "x.yaml", "--resume", "latest"], "give either --space FILE or --resume RUN."),
-    (["export", "latest", "--format", "onxx"], "--format onxx: not offered; formats: bundle."),
+    (["export", "latest", "--format", "onxx"], "--format onxx: not offered; formats: bundle, script, onnx, pt2."),
     (["ui"], "runs: holds no mlflow.db. Run a search first")])
 def test_what_is_typed_wrong(here, words, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

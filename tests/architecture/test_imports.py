@@ -16,7 +16,7 @@ LEVELS = [
     {"space"},
     {"search"},
     {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions",
-     "teachers"},
+     "teachers", "handover"},
     {"screen", "cards", "cli", "judgment", "attribution"},
     {"", "__main__"},
 ]
