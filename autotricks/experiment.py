@@ -12,14 +12,13 @@ from typing import Any
 from . import export as bundles, report, teachers, versions
 from .champion import bundle_document, keep
 from .confirm import Confirmation, Trainings, Unconfirmed, confirm
-from .core.dataset import Dataset
 from .core.report import Reporter
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
-from .processes import prepare
 from .reopen import reopened, same, with_data
-from .resources import check_resources, cores
+from .resources import check_resources
 from .search import folder as folders
+from .search.engines import Engine, started
 from .search.ledger import Ledger, TrialRecord, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
@@ -58,7 +57,6 @@ class Options:
 
 
 DEFAULT = Options()
-Engine = Callable[[Search, Dataset, Path, int], int]    # runs a search and says how many trials ran at a time
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         InputError: When space, data, resources or folder cannot be used; nothing has been trained then.
         EngineError: When the engine gives up; the ledger holds what had finished.
     """
-    started = time.monotonic()
+    began_at = time.monotonic()
     slots = check_resources(loaded, options.address)
     (loaded, data), run = _ready(loaded, options)     # with test, which nothing but confirmation reads
     fetched = teachers.found(loaded, data.dataset, _store(options), options.trust)
@@ -147,7 +145,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         ledger = Ledger(folder / folders.LEDGER)
         clock, notices = _Clock(), ["the ledger's last line was torn and has been dropped"] if ledger.torn else []
         relay = Relay(tracker, loaded, data.facts, folder.name, records(ledger.lines))
-        deadline = started + options.seconds
+        deadline = began_at + options.seconds
         hunt = Search(loaded, ledger, [clock, relay, *listeners], deadline,
                       lambda champion: keep(folder, loaded, data, champion))
         champion, confirmation = None, None
@@ -173,7 +171,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
     return SearchResult(folder, champion, tuple(hunt.records()),
                         baseline.score(loaded.document.objective.metric) if baseline else None,
-                        time.monotonic() - started, clock.last - (clock.first or clock.last), clock.training, slots,
+                        time.monotonic() - began_at, clock.last - (clock.first or clock.last), clock.training, slots,
                         loaded.document.training.epochs, tuple(notices), confirmation)
 
 
@@ -283,29 +281,8 @@ def _store(options: Options) -> str:
 
 
 def _ready(loaded: LoadedSpace, options: Options) -> tuple[tuple[LoadedSpace, Loaded], Engine]:
-    """Load the data, and beside it start the engine that the space names."""
+    """Load the data, and beside it start the engine, which waits more than it works."""
     with ThreadPoolExecutor(2, "beside") as beside:
         data = beside.submit(with_data, loaded, options.trust)
-        engine = _engine(loaded, options, beside)
+        engine = started(loaded.document, options.address, beside, options.trust)
         return data.result(), engine
-
-
-def _engine(loaded: LoadedSpace, options: Options, beside: ThreadPoolExecutor) -> Engine:
-    """Start the engine that the space names, which waits more than it works, and return what runs a search on it."""
-    if loaded.document.search.engine == "local":
-        from .search import local
-
-        prepare(max(1, int(loaded.document.resources.cpus)))
-        return lambda hunt, dataset, folder, slots: local.run(hunt, dataset, slots, options.trust)
-    from .search.cluster import connect
-
-    imported = beside.submit(_ray_tune)
-    connect(options.address, cores())
-    run = imported.result()
-    return lambda hunt, dataset, folder, slots: run(hunt, dataset, folder, options.trust)
-
-
-def _ray_tune() -> Callable[[Search, Dataset, Path, bool], int]:
-    from .search.ray_tune import run
-
-    return run

@@ -10,7 +10,7 @@ from pathlib import Path
 from .core.dataset import Dataset
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
-from .resources import check_resources, cores
+from .resources import check_resources
 from .search import folder as folders
 from .search.ledger import TrialRecord, read, records
 from .space.fitting import fitted
@@ -43,7 +43,7 @@ def reopened(folder: Path, overrides: Sequence[str], trust: bool) -> Iterator[Re
         if loaded.document.search.engine == "ray":
             from .search.cluster import connect
 
-            connect(None, cores())
+            connect()
         lines, _ = read(folder / folders.LEDGER)
         yield Reopened(loaded, data, records(lines), slots)
 
