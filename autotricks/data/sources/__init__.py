@@ -9,11 +9,13 @@ from pathlib import Path
 from ...errors import DataError
 from ..settings import Settings
 from . import csv_table, digits, image_folder, npz, own_code, torchvision_sets
+from .files import Listing
 from .raw import Part, Raw
 
 Reader = Callable[[str, Settings], Raw]
 READERS: dict[str, Reader] = {"digits": digits.read, "image_folder": image_folder.read, "csv": csv_table.read,
                               "npz": npz.read, "torchvision": torchvision_sets.read}
+LISTINGS: dict[str, Callable[[str], Listing]] = {"image_folder": image_folder.listing, "csv": csv_table.listing}
 FORMS = "digits, image_folder:PATH, csv:PATH, npz:PATH, torchvision:NAME or my.module:function"
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -27,6 +29,16 @@ def read(settings: Settings, trust: bool = False) -> Raw:
     check(settings.source, trust)
     word, _, place = settings.source.partition(":")
     return READERS[word](place, settings) if word in READERS else own_code.read(settings.source, settings)
+
+
+def listing(source: str) -> Listing | None:
+    """Return the files of a source that is made of files; None for any other.
+
+    Raises:
+        DataError: When they cannot be listed.
+    """
+    word, _, place = source.partition(":")
+    return LISTINGS[word](place) if word in LISTINGS else None
 
 
 def check(source: str, trust: bool = False) -> None:
@@ -61,4 +73,4 @@ def _near(source: str, word: str, place: str) -> str:
     return f" Did you mean {near[0]}{':' + place if place and near[0] != 'digits' else ''}?" if near else ""
 
 
-__all__ = ["Part", "Raw", "check", "read"]
+__all__ = ["Listing", "Part", "Raw", "check", "listing", "read"]

@@ -6,16 +6,25 @@ from pathlib import Path
 
 from ...errors import DataError
 from ..settings import Settings
-from .files import Entry, existing, images_of
+from .files import Entry, Listing, existing, images_of
 from .raw import SPLIT_WORDS, Raw, clean
 
 SHOWN = 5
 
 
 def read(place: str, settings: Settings) -> Raw:
-    """Read a UTF-8 table with the columns path, label and, if the splits are given, split.
+    """Decode the images of a UTF-8 table with the columns path, label and, if the splits are given, split.
 
     Paths are relative to the file. Split is train, val (valid, validation) or test.
+
+    Raises:
+        DataError: When a column or value is missing, with the number of the line.
+    """
+    return images_of(listing(place), settings)
+
+
+def listing(place: str) -> Listing:
+    """List the files of a table.
 
     Raises:
         DataError: When a column or value is missing, with the number of the line.
@@ -34,7 +43,7 @@ def read(place: str, settings: Settings) -> Raw:
                         f"{','.join(header)[:80]!r}. Columns are path,label or path,label,split.")
     if not lines:
         raise DataError(f"data.source: {path} lists no images.")
-    return images_of(_entries(path, header, lines), settings)
+    return Listing(_entries(path, header, lines))
 
 
 def _entries(path: Path, header: list[str], lines: list[tuple[int, list[str]]]) -> list[Entry]:
