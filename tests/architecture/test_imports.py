@@ -15,8 +15,9 @@ LEVELS = [
     {"catalog", "trial", "predictor"},
     {"space"},
     {"search"},
-    {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions"},
-    {"screen", "cards", "cli", "judgment", "attribution"},
+    {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions",
+     "advice"},
+    {"screen", "cards", "cli", "judgment", "attribution", "inspection"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}

@@ -10,7 +10,7 @@ from ...errors import DataError
 from ..settings import Settings
 from . import csv_table, digits, image_folder, npz, own_code, torchvision_sets
 from .files import Listing
-from .raw import Part, Raw
+from .raw import Part, Raw, refuse_many
 
 Reader = Callable[[str, Settings], Raw]
 READERS: dict[str, Reader] = {"digits": digits.read, "image_folder": image_folder.read, "csv": csv_table.read,
@@ -73,4 +73,4 @@ def _near(source: str, word: str, place: str) -> str:
     return f" Did you mean {near[0]}{':' + place if place and near[0] != 'digits' else ''}?" if near else ""
 
 
-__all__ = ["Listing", "Part", "Raw", "check", "listing", "read"]
+__all__ = ["Listing", "Part", "Raw", "check", "listing", "read", "refuse_many"]
