@@ -55,7 +55,7 @@ def judged(section: FitsSection, values: Mapping[str, float]) -> tuple[bool, tup
         if bound != Bound():
             inside = (bound.min is None or values[name] >= bound.min) and (bound.max is None
                                                                           or values[name] <= bound.max)
-            held[inside].append(f"{words} {values[name]:,.4g}, made for {_range(bound)}")
+            held[inside].append(f"{words} {_figure(values[name])}, made for {_range(bound)}")
     return not held[False], tuple(held[not held[False]])
 
 
@@ -67,6 +67,9 @@ def command(facts: Mapping[str, Any], advice: Advice) -> str:
 
 
 def _range(bound: Bound) -> str:
-    if bound.max is None:
-        return f"{bound.min:,.4g} and more"
-    return f"up to {bound.max:,.4g}" if bound.min is None else f"{bound.min:,.4g} to {bound.max:,.4g}"
+    least, most = ("" if value is None else _figure(value) for value in (bound.min, bound.max))
+    return f"{least} to {most}" if least and most else f"{least} and more" if least else f"up to {most}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"

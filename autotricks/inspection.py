@@ -121,8 +121,8 @@ def _across(counts: Mapping[str, int], what: str) -> Iterator[str]:
 
 def _examples(groups: Sequence[Sequence[Sequence[str]]], sign: str) -> Iterator[str]:
     for group in groups[:EXAMPLES]:
-        labels = {label for _, label in group}
-        yield "  e.g. " + f" {sign} ".join(name + (f" ({label})" if len(labels) > 1 else "") for name, label in group[:4])
+        named = len({label for _, label in group}) > 1
+        yield "  e.g. " + f" {sign} ".join(f"{name} ({label})" if named else name for name, label in group[:4])
 
 
 def _advice(facts: Facts, advice: Sequence[Advice]) -> Iterator[str]:

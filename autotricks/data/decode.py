@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -27,6 +27,7 @@ TURNS = dict(enumerate((Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_
                         Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
                         Image.Transpose.ROTATE_90), start=2))
 THREADS = 8
+TAIL = 64        # zeros in a row that no encoder writes at the end
 Result = TypeVar("Result")
 
 
@@ -70,10 +71,36 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
         raise Unusable("not a regular file")
     if not status.st_size:
         raise Unusable("empty file")
-    with Image.open(path, formats=FORMATS) as image:
+    # Not by its name: Pillow 13 maps raw TIFF files of a name into memory and scrambles those that are to be turned.
+    with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
+        if _unwritten(file, image.format, status.st_size):
+            raise Unusable("damaged: the file ends in zeros, which were never overwritten")
         yield image
+
+
+def _unwritten(file: BinaryIO, kind: str | None, size: int) -> bool:
+    """Return whether a compressed file has its full length and zeros for an end, as broken downloads leave it.
+
+    Decoders paint such an end black or gray and raise nothing.
+    """
+    if kind not in ("JPEG", "PNG", "WEBP"):
+        return False
+    place = file.tell()
+    file.seek(-min(TAIL, size), os.SEEK_END)
+    content = b"" if any(file.read()) else _stripped(file)
+    file.seek(place)
+    if not content:
+        return False
+    if kind == "JPEG":  # zeros after the end marker are padding; a thumbnail has a marker before the last scan
+        return content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+    return b"IEND" not in content if kind == "PNG" else int.from_bytes(content[4:8], "little") > len(content) + TAIL
+
+
+def _stripped(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read().rstrip(b"\0")
 
 
 def pixels(image: Image.Image, size: int | None = None, channels: int | None = None) -> np.ndarray:
