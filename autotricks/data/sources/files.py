@@ -121,7 +121,8 @@ def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
             if place in home.parents or entered.intersection([place, *place.parents]):
                 folders.remove(link.name)
                 skipped.append(Bad(printable(link), "link to a folder that is in the data already"))
-            entered.add(place)
+            else:
+                entered.add(place)
         found += [Path(base, name) for name in files if not hidden(name)]
     return sorted(found), skipped
 
