@@ -91,12 +91,12 @@ def _equal(found: Facts) -> Iterator[str]:
     if not found["groups"]:
         yield "\nEqual images: none"
         return
-    yield f"\nEqual images: {found['copies']:,} copies in {found['groups']:,} groups"
+    yield f"\nEqual images: copies {found['copies']:,}, groups {found['groups']:,}"
     yield from _across(found["across"], "equal images")
     if found["across"]:
         yield "  --set data.duplicates=drop takes them out of the split that is read first"
     if found["two_labels"]:
-        yield f"  {found['two_labels']:,} images bear two labels: at most one of them is right"
+        yield f"  images that bear two labels: {found['two_labels']:,}; at most one of the two is right"
     yield from _examples(found["examples"], "=")
 
 
@@ -104,19 +104,19 @@ def _alike(found: Facts | None) -> Iterator[str]:
     if found is None:
         yield "Look-alikes:  not looked for in images as small as these"
         return
-    part = "" if found["complete"] else ", at least"
-    yield f"Look-alikes:  {found['pairs']:,} pairs among {found['looked']:,} images{part}" if found["pairs"] else (
+    part = "" if found["complete"] else " at least"
+    yield f"Look-alikes:  pairs{part} {found['pairs']:,}, among {found['looked']:,} images" if found["pairs"] else (
         "Look-alikes:  none")
     yield from _across(found["across"], "look-alikes")
     if found["two_labels"]:
-        yield f"  {found['two_labels']:,} pairs bear two labels"
+        yield f"  pairs that bear two labels: {found['two_labels']:,}"
     yield from _examples(found["examples"], "~")
 
 
 def _across(counts: Mapping[str, int], what: str) -> Iterator[str]:
     for pair, count in counts.items():
         first, second = pair.split("_")
-        yield f"  {count:,} of the {second} images have {what} in {first}: figures on {second} flatter"
+        yield f"  {second} images with {what} in {first}: {count:,}; figures on {second} flatter"
 
 
 def _examples(groups: Sequence[Sequence[Sequence[str]]], sign: str) -> Iterator[str]:
@@ -130,14 +130,10 @@ def _advice(facts: Facts, advice: Sequence[Advice]) -> Iterator[str]:
         yield "\nTraining refuses these data:"
         yield from (f"  {line}" for line in facts["problems"])
         return
-    if not advice or not advice[0].fits:
-        yield "\nNo space that ships is made for such data; the nearest first:"
-    else:
-        yield "\nSpaces that fit:"
-    for one in advice:
-        if one.fits or not advice[0].fits:
-            yield f"  {one.space}: {'; '.join(one.why)}"
-    yield f"Next: {_next(facts, advice)}"
+    fitting = [one for one in advice if one.fits]
+    yield "\nSpaces that fit:" if fitting else "\nNo space that ships is made for such data; the nearest first:"
+    yield from (f"  {one.space}: {'; '.join(one.why)}" for one in fitting or advice)
+    yield f"Next: {_next(facts, advice) or 'autotricks check SPACE'}"
 
 
 def _next(facts: Facts, advice: Sequence[Advice]) -> str | None:

@@ -77,7 +77,7 @@ def test_a_usable_folder(tmp_path, ran):
     assert code == 0
     assert "2 classes, 40 images: train 33, test 7" in out and "Sizes:   20x20\n" in out
     assert f"  many      30 {'#' * 50}\n  few        3 {'#' * 5}\n" in out
-    assert "Equal images: 1 copies in 1 groups\n  1 of the test images have equal images in train" in out
+    assert "Equal images: copies 1, groups 1\n  test images with equal images in train: 1;" in out
     assert "Look-alikes:  none" in out and "\nSpaces that fit:\n" in out
     assert out.endswith(f"Next: autotricks search --space long_tail.yaml --data image_folder:{tmp_path} "
                         "--set data.imbalance=null\n")

@@ -15,7 +15,8 @@ from ..errors import DataError
 from .fingerprint import digests
 
 GRID, SIDE = 8, 16          # comparisons a row of the hash; side of the thumbnail
-BITS, ALIKE = 26, 0.95      # of 128 bits that may differ; correlation of thumbnails from which images look alike
+BITS = 26                   # of 128 that may differ
+ALIKE, SLOPES = 0.95, 0.7   # correlation of thumbnails, and of their slopes, from which images look alike
 MOST = 100_000              # images of which each two are compared: 20 seconds on a core
 BLOCK, CANDIDATES = 512, 100_000
 
@@ -68,8 +69,8 @@ class Alike:
 def alike(marks: Sequence[bytes], hashes: Sequence[bytes], thumbnails: Sequence[bytes]) -> Alike:
     """Find images of which the hashes differ in at most 26 of 128 bits and the thumbnails correlate by 0.95 or more.
 
-    The hash finds candidates, the correlation, which does not heed brightness and contrast, confirms them. Images of
-    one single gray value look like nothing.
+    The hash finds candidates, the correlation, which does not heed brightness and contrast, confirms them; that of the
+    slopes, 0.7 or more, keeps one sunset from looking like another. Images of one gray value look like nothing.
 
     Args:
         marks: `digest` of each image; equal ones are no pair.
@@ -88,11 +89,20 @@ def alike(marks: Sequence[bytes], hashes: Sequence[bytes], thumbnails: Sequence[
         left, right = np.nonzero(np.triu(apart <= BITS, 1))
         complete &= len(left) <= CANDIDATES
         left, right = left[:CANDIDATES] + first, right[:CANDIDATES] + first
-        close = _correlation(small[left], small[right]) >= ALIKE
+        one, two = small[left], small[right]
+        close = (_correlation(one, two) >= ALIKE) & (_correlation(_slopes(one), _slopes(two)) >= SLOPES)
         found.append(np.stack([left[close], right[close]], 1))
     pairs = rows[np.concatenate(found)]
     different = [marks[one] != marks[two] for one, two in pairs.tolist()]
     return Alike(pairs[np.array(different, bool)], len(rows), complete)
+
+
+def _slopes(thumbnails: np.ndarray) -> np.ndarray:
+    """Return the differences between neighbors, across and down; [N, 256] to [N, 480]."""
+    values = thumbnails.reshape(-1, SIDE, SIDE).astype(np.int16)
+    across, down = np.diff(values, axis=2), np.diff(values, axis=1)
+    count = SIDE * (SIDE - 1)
+    return np.concatenate([across.reshape(-1, count), down.reshape(-1, count)], 1)
 
 
 def _correlation(one: np.ndarray, two: np.ndarray) -> np.ndarray:

@@ -56,6 +56,18 @@ def test_what_looks_alike_is_found_among_what_does_not(tmp_path):
     assert alike(images) == {(3, 40), (4, 41), (5, 42), (6, 43), (7, 44)}
 
 
+def test_one_sky_does_not_look_like_another():
+    """Two ramps with other clouds: their values correlate by 0.99, their slopes hardly."""
+    ramp = np.linspace(60, 200, 64)[:, None]
+    skies = [ramp + np.asarray(photo(seed).convert("L"), float) / 20 for seed in (1, 2)]
+    assert np.corrcoef(skies[0].ravel(), skies[1].ravel())[0, 1] > 0.99
+    images = [Image.fromarray(sky.astype(np.uint8)) for sky in skies]
+    images.append(Image.fromarray((skies[0] * 0.8).astype(np.uint8)))
+    names, hashes, small = marks(images)
+    found = duplicates.alike(names, [hashes[0]] * 3, small)     # as if the hash could not tell them apart
+    assert found.pairs.tolist() == [[0, 2]]
+
+
 def test_flat_images_look_like_nothing():
     assert alike([Image.new("L", (20, 20), value) for value in (0, 128, 255)]) == set()
 
