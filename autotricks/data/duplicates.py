@@ -98,11 +98,10 @@ def alike(marks: Sequence[bytes], hashes: Sequence[bytes], thumbnails: Sequence[
 
 
 def _slopes(thumbnails: np.ndarray) -> np.ndarray:
-    """Return the differences between neighbors, across and down; [N, 256] to [N, 480]."""
-    values = thumbnails.reshape(-1, SIDE, SIDE).astype(np.int16)
-    across, down = np.diff(values, axis=2), np.diff(values, axis=1)
-    count = SIDE * (SIDE - 1)
-    return np.concatenate([across.reshape(-1, count), down.reshape(-1, count)], 1)
+    """Return differences of neighbors, across and down, each less its mean, a ramp over all the image; [N, 480]."""
+    values = thumbnails.reshape(-1, SIDE, SIDE).astype(np.float32)
+    both = [np.diff(values, axis=axis).reshape(-1, SIDE * (SIDE - 1)) for axis in (2, 1)]
+    return np.concatenate([slopes - slopes.mean(1, keepdims=True) for slopes in both], 1)
 
 
 def _correlation(one: np.ndarray, two: np.ndarray) -> np.ndarray:
