@@ -12,12 +12,11 @@ from torch import Tensor
 from ..core.dataset import Dataset, Split
 from ..errors import DataError
 from . import long_tail
-from .decode import Bad
 from .duplicates import apart, contradictions
 from .fingerprint import digests, fingerprint, shared
 from .labels import encode
 from .settings import Settings
-from .sources import Part, read
+from .sources import Part, Raw, read
 from .splits import hold_out, require
 from .statistics import mean_and_std
 
@@ -34,7 +33,7 @@ class Loaded:
             class / smallest class of the training split), image_shape (D, H, W), mean, std, duplicates (images
             of validation and test that are in train too), dropped (images that `data.duplicates: drop` took out, by
             split), two_labels (images that bear, pixel for pixel, more than one label), bad (path and reason of each
-            file left out), seconds.
+            file left out), skipped (of what belongs to no class), seconds.
     """
 
     dataset: Dataset
@@ -69,7 +68,7 @@ def load(settings: Settings, trust: bool = False, whole: bool = False) -> Loaded
     every = [(mark, label) for name, split in splits.items() if not (whole and name == "validation")
              for mark, label in zip(marks[name], split.labels.tolist())]
     return Loaded(dataset, {**_facts(dataset, splits), "duplicates": duplicates, "dropped": dropped,
-                            "two_labels": contradictions(*zip(*every)), **_bad(raw.bad),
+                            "two_labels": contradictions(*zip(*every)), **_bad(raw),
                             "seconds": round(time.monotonic() - started, 3)})
 
 
@@ -134,5 +133,5 @@ def _facts(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, Any]:
             "image_shape": list(dataset.train.images.shape[1:]), "mean": list(dataset.mean), "std": list(dataset.std)}
 
 
-def _bad(files: tuple[Bad, ...]) -> dict[str, Any]:
-    return {"bad": [asdict(file) for file in files]}
+def _bad(raw: Raw) -> dict[str, Any]:
+    return {"bad": [asdict(file) for file in raw.bad], "skipped": [asdict(file) for file in raw.skipped]}

@@ -52,7 +52,7 @@ def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
     Returns:
         JSON-able facts: source, usable (whether training takes it), problems (why not), classes, counts (by split,
         images of each class), imbalance, per_class, images, bad and skipped (path and reason), sizes, side, size (what
-        to set `data.size` to, None where the images have one size), modes, formats, frames, dim, duplicates, alike,
+        to set `data.size` to, None where the images have one size that is not large), modes, formats, frames, dim, duplicates, alike,
         seconds.
 
     Raises:
@@ -128,9 +128,13 @@ def _forms(looks: Sequence[Look]) -> dict[str, Any]:
     side = int(np.median(short))
     return {"sizes": {"smallest": sizes[short.argmin()].tolist(), "median": np.median(sizes, 0).astype(int).tolist(),
                       "largest": sizes[short.argmax()].tolist(), "distinct": len(distinct)},
-            "side": side, "size": next((size for size in SIZES if size <= side), side) if len(distinct) > 1 else None,
+            "side": side, "size": _offered(side) if len(distinct) > 1 or side > SIZES[0] else None,
             "modes": _tally(one.mode for one in looks), "formats": _tally(one.kind for one in looks),
             "frames": sum(one.frames for one in looks), "dim": sum(one.dim for one in looks)}
+
+
+def _offered(side: int) -> int:
+    return next((size for size in SIZES if size <= side), side)
 
 
 def _tally(words: Iterable[str]) -> dict[str, int]:

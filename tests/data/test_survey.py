@@ -45,6 +45,7 @@ def test_one_size_needs_no_resizing_and_others_the_largest_that_half_have(tmp_pa
     root = folder(tmp_path / "two", {"a": 3, "b": 3}, (100, 120, 3))
     save(root / "a" / "small.png", noise(0, 20, 20, 3))
     assert looked(root)["size"] == 96
+    assert looked(folder(tmp_path / "large", {"a": 3, "b": 3}, (300, 400)))["size"] == 224
 
 
 @pytest.mark.parametrize("share", [1, 2])
@@ -89,6 +90,7 @@ def test_what_lies_about_is_skipped_and_said(tmp_path):
     found = looked(root)
     assert found["images"] == 6 and found["bad"] == [] and found["classes"] == ["a", "b"]
     assert names(found["skipped"]) == dict.fromkeys(["labels.csv", "loose.png"], "lies in no folder of a class")
+    assert load(Settings(f"image_folder:{root}")).facts["skipped"] == found["skipped"]
 
 
 def test_links_are_followed_once_and_not_back_into_the_data(tmp_path):

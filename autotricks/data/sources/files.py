@@ -96,7 +96,7 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
             arrays[row] = None  # so that stacking frees each image as it goes
         parts[split] = Part(stacked(chosen, depth), [entries[row].name for row in rows])
     classes = ordered(entry.name for entry in entries if entry.split == "train")
-    return Raw(parts, classes, tuple(bad))
+    return Raw(parts, classes, tuple(bad), listing.skipped)
 
 
 def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:

@@ -35,11 +35,13 @@ class Raw:
         parts: By split: `train`, and `validation` and `test` where the source has them.
         classes: Names in the order of their numbers; None: sorted by name.
         bad: Files that were left out.
+        skipped: What lies there and belongs to no class.
     """
 
     parts: Mapping[str, Part]
     classes: tuple[str, ...] | None = None
     bad: tuple[Bad, ...] = ()
+    skipped: tuple[Bad, ...] = ()
 
 
 def clean(name: object) -> str:
