@@ -52,8 +52,8 @@ def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
     Returns:
         JSON-able facts: source, usable (whether training takes it), problems (why not), classes, counts (by split,
         images of each class), imbalance, per_class, images, bad and skipped (path and reason), sizes, side, size (what
-        to set `data.size` to, None where the images have one size that is not large), modes, formats, frames, dim, duplicates, alike,
-        seconds.
+        to set `data.size` to, None where the images have one size that is not large), modes, formats, frames, dim,
+        duplicates, alike, seconds.
 
     Raises:
         DataError: When the source is none, or is missing.
