@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .advice import Advice, advise, command
 from .data import Settings, survey
 from .screen import to_json
+from .suited import Suited, command, compare
 
 BAR, NAME, CLASSES, FILES, REASONS, EXAMPLES = 50, 24, 40, 10, 5, 3
 Facts = Mapping[str, Any]
@@ -21,11 +21,11 @@ def check(source: str, trust: bool, as_json: bool) -> bool:
         DataError: When the source is none, or is missing.
     """
     facts = survey(Settings(source), trust)
-    advice = advise(facts)
+    spaces = compare(facts)
     if as_json:
-        to_json({**facts, "spaces": [asdict(one) for one in advice], "next": _next(facts, advice)})
+        to_json({**facts, "spaces": [asdict(one) for one in spaces], "next": _next(facts, spaces)})
     else:
-        print("\n".join([*_told(facts), *_advice(facts, advice)]))
+        print("\n".join([*_told(facts), *_spaces(facts, spaces)]))
     return bool(facts["usable"])
 
 
@@ -125,16 +125,16 @@ def _examples(groups: Sequence[Sequence[Sequence[str]]], sign: str) -> Iterator[
         yield "  e.g. " + f" {sign} ".join(f"{name} ({label})" if named else name for name, label in group[:4])
 
 
-def _advice(facts: Facts, advice: Sequence[Advice]) -> Iterator[str]:
+def _spaces(facts: Facts, spaces: Sequence[Suited]) -> Iterator[str]:
     if facts["problems"]:
         yield "\nTraining refuses these data:"
         yield from (f"  {line}" for line in facts["problems"])
         return
-    fitting = [one for one in advice if one.fits]
+    fitting = [one for one in spaces if one.fits]
     yield "\nSpaces that fit:" if fitting else "\nNo space that ships is made for such data; the nearest first:"
-    yield from (f"  {one.space}: {'; '.join(one.why)}" for one in fitting or advice)
-    yield f"Next: {_next(facts, advice) or 'autotricks check SPACE'}"
+    yield from (f"  {one.space}: {'; '.join(one.why)}" for one in fitting or spaces)
+    yield f"Next: {_next(facts, spaces) or 'autotricks check SPACE'}"
 
 
-def _next(facts: Facts, advice: Sequence[Advice]) -> str | None:
-    return command(facts, advice[0]) if facts["usable"] and advice else None
+def _next(facts: Facts, spaces: Sequence[Suited]) -> str | None:
+    return command(facts, spaces[0]) if facts["usable"] and spaces else None

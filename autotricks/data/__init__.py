@@ -10,8 +10,8 @@ Sources::
     my.module:function          your code; returns (images, labels) or (images, labels, classes); needs trust
 """
 from .load import Loaded, load
-from .settings import Settings
+from .settings import Group, Settings
 from .sources import check
 from .survey import survey
 
-__all__ = ["Loaded", "Settings", "check", "load", "survey"]
+__all__ = ["Group", "Loaded", "Settings", "check", "load", "survey"]

@@ -69,7 +69,7 @@ def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
 
 
 def _files(settings: Settings) -> Seen | None:
-    listing = sources.listing(settings.source)
+    listing = sources.listing(settings)
     if listing is None:
         return None
     rows: list[Row] = []

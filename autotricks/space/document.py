@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from ..catalog import suggest
-from ..data import Settings
+from ..data import Group, Settings
 from ..errors import DataError
 from .tree import Path, Tree
 
@@ -31,6 +31,13 @@ class ImbalanceSection(Section):
     factor: float
 
 
+class GroupSection(Section):
+    """Which images stay together: a column of the table, or what a pattern with one group finds in their paths."""
+
+    column: str | None = None
+    pattern: str | None = None
+
+
 class DataSection(Section):
     """Which images; see `autotricks.data.Settings`."""
 
@@ -43,6 +50,7 @@ class DataSection(Section):
     seed: int = 0
     max_bad: float = 0.01
     duplicates: str = "keep"
+    group: GroupSection | None = None
 
     def settings(self) -> Settings:
         """Return what the data package loads.
@@ -51,7 +59,8 @@ class DataSection(Section):
             DataError: With one line for each value that is not allowed.
         """
         return Settings(self.source, self.size, self.channels, self.imbalance.factor if self.imbalance else None,
-                        self.validation, self.test, self.seed, self.max_bad, self.duplicates)
+                        self.validation, self.test, self.seed, self.max_bad, self.duplicates,
+                        Group(self.group.column, self.group.pattern) if self.group else None)
 
 
 class Bound(Section):
@@ -206,7 +215,7 @@ def _meaning(document: Any, tree: Tree, wrong: set[str]) -> Iterable[str]:
     except DataError as error:
         for line in error.problems:
             key, _, text = line.removeprefix("data.").partition(": ")
-            yield tree.problem(("data", key), text)
+            yield tree.problem(("data", *key.split(".")), text)
     if isinstance(document, SpaceDocument):
         metric = document.objective.metric
         if metric not in METRICS:

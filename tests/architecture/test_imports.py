@@ -16,7 +16,7 @@ LEVELS = [
     {"space"},
     {"search"},
     {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions",
-     "advice"},
+     "teachers", "handover", "suited"},
     {"screen", "cards", "cli", "judgment", "attribution", "inspection"},
     {"", "__main__"},
 ]

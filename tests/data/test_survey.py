@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_listed_is_no_empty_one(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(DataError, match=f"{closed}: Permission denied"):
-        listing(f"image_folder:{tmp_path}")
+        listing(Settings(f"image_folder:{tmp_path}"))
 
 
 AWKWARD = [b"caf\xe9", b"caf\xe8", "Tür".encode(), "日本 語".encode(), b"two\nlines", b"\x1b[31mred", b" lead", b"-rf",

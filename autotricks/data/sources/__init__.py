@@ -15,7 +15,8 @@ from .raw import Part, Raw, refuse_many
 Reader = Callable[[str, Settings], Raw]
 READERS: dict[str, Reader] = {"digits": digits.read, "image_folder": image_folder.read, "csv": csv_table.read,
                               "npz": npz.read, "torchvision": torchvision_sets.read}
-LISTINGS: dict[str, Callable[[str], Listing]] = {"image_folder": image_folder.listing, "csv": csv_table.listing}
+LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {"image_folder": image_folder.listing,
+                                                           "csv": csv_table.listing}
 FORMS = "digits, image_folder:PATH, csv:PATH, npz:PATH, torchvision:NAME or my.module:function"
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -28,17 +29,20 @@ def read(settings: Settings, trust: bool = False) -> Raw:
     """
     check(settings.source, trust)
     word, _, place = settings.source.partition(":")
+    if settings.group and word not in ("image_folder", "csv"):
+        raise DataError(f"data.group: {settings.source} has neither paths nor columns. Leave it out, or bring the "
+                        "images as image_folder or csv.")
     return READERS[word](place, settings) if word in READERS else own_code.read(settings.source, settings)
 
 
-def listing(source: str) -> Listing | None:
+def listing(settings: Settings) -> Listing | None:
     """Return the files of a source that is made of files; None for any other.
 
     Raises:
         DataError: When they cannot be listed.
     """
-    word, _, place = source.partition(":")
-    return LISTINGS[word](place) if word in LISTINGS else None
+    word, _, place = settings.source.partition(":")
+    return LISTINGS[word](place, settings) if word in LISTINGS else None
 
 
 def check(source: str, trust: bool = False) -> None:

@@ -21,11 +21,12 @@ CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$re
 
 @dataclass(frozen=True)
 class Entry:
-    """One image file, the name of its label, and its split."""
+    """One image file, the name of its label, its split, and its group if it has one."""
 
     path: Path
     name: str
     split: str
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
         chosen = [array for row in rows if (array := arrays[row]) is not None]
         for row in rows:
             arrays[row] = None  # so that stacking frees each image as it goes
-        parts[split] = Part(stacked(chosen, depth), [entries[row].name for row in rows])
+        parts[split] = Part(stacked(chosen, depth), [entries[row].name for row in rows],
+                            [entries[row].group for row in rows] if settings.group else None)
     classes = ordered(entry.name for entry in entries if entry.split == "train")
     return Raw(parts, classes, tuple(bad), listing.skipped)
 

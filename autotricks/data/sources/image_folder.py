@@ -8,6 +8,7 @@ from ...errors import DataError
 from ..decode import Bad, printable
 from ..settings import Settings
 from .files import Entry, Listing, existing, files_under, images_of, visible
+from .grouping import by_pattern
 from .raw import SPLIT_WORDS, Raw, clean
 
 
@@ -17,10 +18,10 @@ def read(place: str, settings: Settings) -> Raw:
     Raises:
         DataError: When there is no such folder, a class is empty, or the splits are not clear.
     """
-    return images_of(listing(place), settings)
+    return images_of(listing(place, settings), settings)
 
 
-def listing(place: str) -> Listing:
+def listing(place: str, settings: Settings) -> Listing:
     """List the files of every class and split.
 
     Raises:
@@ -40,6 +41,11 @@ def listing(place: str) -> Listing:
                 problems.append(f"data.source: the class folder {printable(path)} is empty. Add images or remove it.")
             entries += [Entry(file, clean(path.name), split) for file in files]
             skipped += left
+    if settings.group and settings.group.pattern is not None:
+        entries = by_pattern(entries, [entry.path.relative_to(root).as_posix() for entry in entries],
+                             settings.group.pattern)
+    elif settings.group:
+        raise DataError("data.group.column: image_folder has no columns. Give data.group.pattern.")
     return Listing(entries, tuple(skipped + _loose(root, splits)), tuple(problems))
 
 

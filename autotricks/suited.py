@@ -14,7 +14,7 @@ MEASURES = {"imbalance": "imbalance", "images": "training images", "per_class": 
 
 
 @dataclass(frozen=True)
-class Advice:
+class Suited:
     """A space that ships and whether it is made for the data.
 
     Args:
@@ -30,7 +30,7 @@ class Advice:
     long_tail: bool
 
 
-def advise(facts: Mapping[str, Any]) -> list[Advice]:
+def compare(facts: Mapping[str, Any]) -> list[Suited]:
     """Return the spaces that say what they are made for: those that fit first, the most particular of them first.
 
     Args:
@@ -43,7 +43,7 @@ def advise(facts: Mapping[str, Any]) -> list[Advice]:
         document = load_space(path).document
         if document.fits is not None and None not in values.values():
             fits, why = judged(document.fits, values)
-            found.append(Advice(path.name, fits, why, document.data.imbalance is not None))
+            found.append(Suited(path.name, fits, why, document.data.imbalance is not None))
     return sorted(found, key=lambda one: (not one.fits, -len(one.why) if one.fits else len(one.why)))
 
 
@@ -59,11 +59,11 @@ def judged(section: FitsSection, values: Mapping[str, float]) -> tuple[bool, tup
     return not held[False], tuple(held[not held[False]])
 
 
-def command(facts: Mapping[str, Any], advice: Advice) -> str:
+def command(facts: Mapping[str, Any], space: Suited) -> str:
     """Return what to type to search a space on the data."""
     size = [] if facts["size"] is None else ["--set", f"data.size={facts['size']}"]
-    tail = ["--set", "data.imbalance=null"] if advice.long_tail else []
-    return shlex.join(["autotricks", "search", "--space", advice.space, "--data", facts["source"], *size, *tail])
+    tail = ["--set", "data.imbalance=null"] if space.long_tail else []
+    return shlex.join(["autotricks", "search", "--space", space.space, "--data", facts["source"], *size, *tail])
 
 
 def _range(bound: Bound) -> str:
