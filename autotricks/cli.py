@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .errors import AutotricksError, InputError, RunError
+from .errors import AutotricksError, InputError, Interrupted, RunError
 
 app = typer.Typer(name="autotricks", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   pretty_exceptions_enable=False,
@@ -18,6 +17,8 @@ app = typer.Typer(name="autotricks", no_args_is_help=True, add_completion=False,
                   epilog="Begin with: autotricks search --space long_tail.yaml")
 tricks_app = typer.Typer(no_args_is_help=True, help="The tricks that a space may list.")
 app.add_typer(tricks_app, name="tricks")
+data_app = typer.Typer(no_args_is_help=True, help="The images to train on.")
+app.add_typer(data_app, name="data")
 
 Space = Annotated[str, typer.Option("--space", help="A space file, or the name of one that ships.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the file.")]
@@ -147,6 +148,16 @@ def tricks_show(name: str, as_json: Json = False) -> None:
     cards.trick(name, as_json)
 
 
+@data_app.command("check")
+def data_check(source: Annotated[str, typer.Argument(help="A data source, such as image_folder:photos.")],
+               as_json: Json = False, trust: Trust = False) -> None:
+    """Say what a data source holds, what is wrong with it, and which space fits; train nothing."""
+    from . import inspection
+
+    if not inspection.check(source, trust, as_json):
+        raise typer.Exit(1)
+
+
 @app.command()
 def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as champion.yaml.")],
           data: Annotated[str, typer.Option(help="Data source, in place of the file's.")] = "",
@@ -159,10 +170,11 @@ def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as cham
           as_json: Json = False, trust: Trust = False) -> None:
     """Train a bundle: production training of a search's champion, or a published recipe."""
     from . import cards, experiment
+    from .resources import set_threads
     from .space import load_bundle_file
 
     loaded = load_bundle_file(bundle, trust)
-    _set_threads(threads or int(loaded.document.result.get("threads", 0)))
+    set_threads(threads or int(loaded.document.result.get("threads", 0)))
     how = experiment.Production(device, data, all_data, trust)
     cards.trained(experiment.train(loaded, out, cards.epochs(loaded, as_json), how), loaded, out, how, as_json)
 
@@ -230,12 +242,6 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-class Interrupted(AutotricksError):
-    """Ctrl-C: results are kept."""
-
-    exit_code = 130
-
-
 def _seconds(text: str) -> float:
     """Return what `90s`, `30m` or `2h` means in seconds."""
     if not text:
@@ -244,15 +250,6 @@ def _seconds(text: str) -> float:
     if not match or not float(match[1]):
         raise InputError(f"--time {text}: expected a time such as 90s, 30m or 2h.")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def _set_threads(count: int) -> None:
-    """Fix the number of CPU threads; sums over another number of threads round differently."""
-    if count > 0:
-        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(count)))
-        import torch
-
-        torch.set_num_threads(count)
 
 
 def _fail(error: BaseException, code: int) -> int:

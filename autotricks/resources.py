@@ -31,3 +31,12 @@ def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
     if found:
         raise ResourceError(found)
     return min(slots, settings.parallel or slots, settings.trials)
+
+
+def set_threads(count: int) -> None:
+    """Fix the number of CPU threads; sums over another number of threads round differently. 0 leaves it as it is."""
+    if count > 0:
+        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(count)))
+        import torch
+
+        torch.set_num_threads(count)

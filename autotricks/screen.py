@@ -54,7 +54,8 @@ class Lines:
     def began(self, folder: Path, facts: dict[str, Any]) -> None:
         """Say what is searched and where it is kept."""
         self.folder = folder
-        self._say(describe(facts))
+        for line in [describe(facts), *leaks(facts)]:
+            self._say(line)
         self._say(f"{folder}: {self._total} trials")
 
     def started(self, trial: Trial) -> None:
@@ -175,6 +176,16 @@ def describe(facts: dict[str, Any]) -> str:
     return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {sum(counts['train'])} "
             f"({max(counts['train'])} to {min(counts['train'])} a class), validation {sum(counts['validation'])}, "
             f"test {sum(counts['test'])} (set aside){bad}")
+
+
+def leaks(facts: dict[str, Any]) -> list[str]:
+    """Return one line when images of validation or test are in train too."""
+    copies = {name: count for name, count in facts["duplicates"].items() if count}
+    if not copies:
+        return []
+    words = " and ".join(f"{count} {name.split('_')[1]}" for name, count in copies.items())
+    return [f"{words} images are, pixel for pixel, in train too, so that figures on them flatter; "
+            "--set data.duplicates=drop takes them out of train"]
 
 
 def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:

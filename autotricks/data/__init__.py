@@ -12,5 +12,6 @@ Sources::
 from .load import Loaded, load
 from .settings import Group, Settings
 from .sources import check
+from .survey import survey
 
-__all__ = ["Group", "Loaded", "Settings", "check", "load"]
+__all__ = ["Group", "Loaded", "Settings", "check", "load", "survey"]

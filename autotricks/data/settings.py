@@ -55,6 +55,7 @@ LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "test": (lambda value: _real(value, 0, 1) and 0 < value < 1, "a fraction > 0 and < 1"),
     "seed": (lambda value: _whole(value, 0, 2**32 - 1), "a whole number from 0 to 4294967295"),
     "max_bad": (lambda value: _real(value, 0, 1), "a share from 0 to 1"),
+    "duplicates": (lambda value: value in ("keep", "drop"), "keep or drop"),
 }
 
 
@@ -71,6 +72,9 @@ class Settings:
         test: Fraction of the training images held out, before validation, where the source has no test split.
         seed: Seed of splits and long tail.
         max_bad: Share of unreadable files above which loading refuses.
+        duplicates: What becomes of training images that are, pixel for pixel, in validation or test too, and of
+            validation images that are in test: `drop` takes them out; `keep` counts them and leaves them, so that
+            published splits stay comparable and images that are rightly equal, such as small scans, are not lost.
         group: Which images belong together and are never parted by a split. None: each stands for itself.
 
     Raises:
@@ -85,6 +89,7 @@ class Settings:
     test: float = 0.25
     seed: int = 0
     max_bad: float = 0.01
+    duplicates: str = "keep"
     group: Group | None = None
 
     def __post_init__(self) -> None:

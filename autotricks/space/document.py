@@ -49,6 +49,7 @@ class DataSection(Section):
     test: float = 0.25
     seed: int = 0
     max_bad: float = 0.01
+    duplicates: str = "keep"
     group: GroupSection | None = None
 
     def settings(self) -> Settings:
@@ -58,8 +59,31 @@ class DataSection(Section):
             DataError: With one line for each value that is not allowed.
         """
         return Settings(self.source, self.size, self.channels, self.imbalance.factor if self.imbalance else None,
-                        self.validation, self.test, self.seed, self.max_bad,
+                        self.validation, self.test, self.seed, self.max_bad, self.duplicates,
                         Group(self.group.column, self.group.pattern) if self.group else None)
+
+
+class Bound(Section):
+    """The least and the greatest value that suit."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class FitsSection(Section):
+    """The data that a space is made for; `autotricks data check` compares.
+
+    Args:
+        imbalance: Largest class / smallest class of the training images.
+        images: Training images.
+        per_class: Training images of a class, in the mean.
+        side: Shorter side of an image, in pixels; the median.
+    """
+
+    imbalance: Bound = Bound()
+    images: Bound = Bound()
+    per_class: Bound = Bound()
+    side: Bound = Bound()
 
 
 class ModelSection(Section):
@@ -133,6 +157,7 @@ class SpaceDocument(Section):
 
     name: str
     about: str = ""
+    fits: FitsSection | None = None
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()
     training: TrainingSection = TrainingSection()

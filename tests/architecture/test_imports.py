@@ -16,8 +16,8 @@ LEVELS = [
     {"space"},
     {"search"},
     {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions",
-     "teachers", "handover"},
-    {"screen", "cards", "cli", "judgment", "attribution"},
+     "teachers", "handover", "suited"},
+    {"screen", "cards", "cli", "judgment", "attribution", "inspection"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}

@@ -9,11 +9,14 @@ from pathlib import Path
 from ...errors import DataError
 from ..settings import Settings
 from . import csv_table, digits, image_folder, npz, own_code, torchvision_sets
-from .raw import Part, Raw
+from .files import Listing
+from .raw import Part, Raw, refuse_many
 
 Reader = Callable[[str, Settings], Raw]
 READERS: dict[str, Reader] = {"digits": digits.read, "image_folder": image_folder.read, "csv": csv_table.read,
                               "npz": npz.read, "torchvision": torchvision_sets.read}
+LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {"image_folder": image_folder.listing,
+                                                           "csv": csv_table.listing}
 FORMS = "digits, image_folder:PATH, csv:PATH, npz:PATH, torchvision:NAME or my.module:function"
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -30,6 +33,16 @@ def read(settings: Settings, trust: bool = False) -> Raw:
         raise DataError(f"data.group: {settings.source} has neither paths nor columns. Leave it out, or bring the "
                         "images as image_folder or csv.")
     return READERS[word](place, settings) if word in READERS else own_code.read(settings.source, settings)
+
+
+def listing(settings: Settings) -> Listing | None:
+    """Return the files of a source that is made of files; None for any other.
+
+    Raises:
+        DataError: When they cannot be listed.
+    """
+    word, _, place = settings.source.partition(":")
+    return LISTINGS[word](place, settings) if word in LISTINGS else None
 
 
 def check(source: str, trust: bool = False) -> None:
@@ -64,4 +77,4 @@ def _near(source: str, word: str, place: str) -> str:
     return f" Did you mean {near[0]}{':' + place if place and near[0] != 'digits' else ''}?" if near else ""
 
 
-__all__ = ["Part", "Raw", "check", "read"]
+__all__ = ["Listing", "Part", "Raw", "check", "listing", "read", "refuse_many"]

@@ -6,14 +6,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from ...errors import DataError
 from .. import decode
+from ..decode import Bad, printable
 from ..labels import ordered
 from ..settings import Settings
 from .raw import Part, Raw, refuse_many, stacked
 
-CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin",
+                     "system volume information", "@eadir"})
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,21 @@ class Entry:
     name: str
     split: str
     group: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a source, before any is opened.
+
+    Args:
+        entries: Every file that is taken for an image.
+        skipped: What is there and belongs to no class, with the reason.
+        problems: Why training refuses it.
+    """
+
+    entries: Sequence[Entry]
+    skipped: tuple[Bad, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 def existing(place: str) -> Path:
@@ -54,15 +72,18 @@ def visible(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not hidden(path.name))
     except OSError as error:
-        raise DataError(f"data.source: {folder}: {error.strerror or error}.") from error
+        _closed(error)
 
 
-def images_of(entries: Sequence[Entry], settings: Settings) -> Raw:
+def images_of(listing: Listing, settings: Settings) -> Raw:
     """Decode image files.
 
     Raises:
-        DataError: When too many are bad, their sizes differ, or memory does not hold them.
+        DataError: When classes are empty, too many files are bad, their sizes differ, or memory does not hold them.
     """
+    if listing.problems:
+        raise DataError(listing.problems)
+    entries = listing.entries
     arrays, bad = decode.read([entry.path for entry in entries], settings.size, settings.channels)
     refuse_many(bad, len(entries), settings.max_bad)
     depth = max((array.shape[0] for array in arrays if array is not None), default=1)
@@ -77,16 +98,39 @@ def images_of(entries: Sequence[Entry], settings: Settings) -> Raw:
         parts[split] = Part(stacked(chosen, depth), [entries[row].name for row in rows],
                             [entries[row].group for row in rows] if settings.group else None)
     classes = ordered(entry.name for entry in entries if entry.split == "train")
-    return Raw(parts, classes, tuple(bad))
+    return Raw(parts, classes, tuple(bad), listing.skipped)
 
 
-def files_under(folder: Path) -> list[Path]:
-    """Return every file under a folder, at any depth, sorted, without hidden files and folders."""
-    found = []
-    for base, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not hidden(name)]
+def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
+    """Return every file under a folder, at any depth, sorted, and the links that are not followed; neither if hidden.
+
+    A folder that is linked to is entered once, and not at all if that leads back into the data or around it.
+
+    Args:
+        folder: Where to look.
+        root: Of all the data.
+
+    Raises:
+        DataError: When a folder cannot be listed.
+    """
+    found: list[Path] = []
+    skipped: list[Bad] = []
+    home, entered = root.resolve(), {root.resolve(), folder.resolve()}
+    for base, folders, files in os.walk(folder, onerror=_closed, followlinks=True):
+        folders[:] = sorted(name for name in folders if not hidden(name))
+        for link in [Path(base, name) for name in folders if Path(base, name).is_symlink()]:
+            place = link.resolve()
+            if place in home.parents or entered.intersection([place, *place.parents]):
+                folders.remove(link.name)
+                skipped.append(Bad(printable(link), "link to a folder that is in the data already"))
+            else:
+                entered.add(place)
         found += [Path(base, name) for name in files if not hidden(name)]
-    return sorted(found)
+    return sorted(found), skipped
+
+
+def _closed(error: OSError) -> NoReturn:
+    raise DataError(f"data.source: {printable(str(error.filename))}: {error.strerror or error}.") from error
 
 
 def _near(place: str) -> str:

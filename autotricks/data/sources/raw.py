@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...errors import DataError
-from ..decode import Bad, reshaped
+from ..decode import Bad, printable, reshaped
 from ..memory import require_images
 from ..settings import Settings
 
@@ -36,16 +36,18 @@ class Raw:
         parts: By split: `train`, and `validation` and `test` where the source has them.
         classes: Names in the order of their numbers; None: sorted by name.
         bad: Files that were left out.
+        skipped: What lies there and belongs to no class.
     """
 
     parts: Mapping[str, Part]
     classes: tuple[str, ...] | None = None
     bad: tuple[Bad, ...] = ()
+    skipped: tuple[Bad, ...] = ()
 
 
 def clean(name: object) -> str:
-    """Return a label's name without spaces around it, composed: file systems differ in how they store accents."""
-    return unicodedata.normalize("NFC", str(name).strip())
+    """Return a label's name without spaces around it, printable, composed: file systems store accents in two ways."""
+    return printable(unicodedata.normalize("NFC", str(name).strip()))
 
 
 def from_arrays(split: str, images: np.ndarray, settings: Settings) -> Tensor:
