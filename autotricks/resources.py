@@ -1,6 +1,8 @@
 """Resources: what this machine offers, and how many trials run on it at a time."""
 from __future__ import annotations
 
+import os
+
 from .errors import ResourceError
 from .processes import cores
 from .space.load import LoadedSpace
