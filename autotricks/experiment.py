@@ -24,7 +24,7 @@ from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
 from .space.document import DataSection
 from .space.load import LoadedBundle, LoadedSpace, load_space
-from .tracking import NullTracker, Tracker
+from .sync import put, tracker as make_tracker
 from .trial import TrialResult, run_trial
 
 ROOT = Path("runs")
@@ -72,6 +72,7 @@ class SearchResult:
         training: Time spent training, summed over trials of this sitting.
         slots: Trials at a time.
         notices: What went wrong without stopping the search.
+        standing: Which alias the registry gave the champion, and why; empty if it took none.
     """
 
     folder: Path
@@ -85,6 +86,7 @@ class SearchResult:
     epochs: int
     notices: tuple[str, ...] = ()
     confirmation: Confirmation | None = None
+    standing: str = ""
 
     @property
     def spent(self) -> float:
@@ -136,7 +138,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
         _settle(folder, loaded, data)
-        tracker = _tracker(options)
+        tracker = make_tracker(options.tracking, options.root)
         began(folder, data.facts)
         ledger = Ledger(folder / folders.LEDGER)
         clock, notices = _Clock(), ["the ledger's last line was torn and has been dropped"] if ledger.torn else []
@@ -162,13 +164,13 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
             write_table(folder / folders.TABLE, hunt.records())
             ledger.close()
         notices += _reported(folder)
-        relay.finish(folder, champion, confirmation.summary() if confirmation else {})
+        put(folder, loaded, tracker)
         notices += [line for line in [tracker.close(FLUSH)] if line]
     baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
     return SearchResult(folder, champion, tuple(hunt.records()),
                         baseline.score(loaded.document.objective.metric) if baseline else None,
                         time.monotonic() - started, clock.last - (clock.first or clock.last), clock.training, slots,
-                        loaded.document.training.epochs, tuple(notices), confirmation)
+                        loaded.document.training.epochs, tuple(notices), confirmation, tracker.standing)
 
 
 def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False,
@@ -236,15 +238,6 @@ def _reported(folder: Path) -> list[str]:
     except Exception as error:
         return [f"no report: {type(error).__name__}: {error}"]
     return []
-
-
-def _tracker(options: Options) -> Tracker:
-    if options.tracking == "off":
-        return NullTracker()
-    from .tracking.mlflow import MlflowTracker, default_uri
-
-    options.root.mkdir(parents=True, exist_ok=True)
-    return MlflowTracker(options.tracking or default_uri(options.root), options.root / "artifacts")
 
 
 def _run(hunt: Search, dataset: Dataset, folder: Path, slots: int, options: Options) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,8 @@ class Bad:
     reason: str
 
 
-def decode(path: str | Path, size: int | None = None, channels: int | None = None) -> np.ndarray:
-    """Return an image file as uint8 [D, H, W]; of an animation, the first frame.
+def decode(source: str | Path | bytes, size: int | None = None, channels: int | None = None) -> np.ndarray:
+    """Return an image file, or the bytes of one, as uint8 [D, H, W]; of an animation, the first frame.
 
     The orientation that EXIF asks for is applied, transparency is laid on white, and 16-bit and float values are
     scaled to 0..255. D is 1 for a gray file and 3 for any other, unless `channels` says otherwise.
@@ -46,9 +47,9 @@ def decode(path: str | Path, size: int | None = None, channels: int | None = Non
     Raises:
         Exception: Whatever the decoder raises; `reason` puts it into words.
     """
-    if not os.stat(path).st_size:
+    if not (len(source) if isinstance(source, bytes) else os.stat(source).st_size):
         raise Unusable("empty file")
-    with Image.open(path, formats=FORMATS) as image:
+    with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
         if size:
