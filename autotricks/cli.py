@@ -190,13 +190,15 @@ def export(run: Run,
            format_: Annotated[str, typer.Option("--format", help="bundle")] = "bundle",
            out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("champion"),
            root: Root = RUNS) -> None:
-    """Copy a run's champion, bundle file and weights, to a folder."""
+    """Copy a run's champion, bundle file and weights, to a folder, with its model card."""
     if format_ != "bundle":
         raise InputError(f"--format {format_}: not offered; formats: bundle.")
     from .export import copy
+    from .report.card import write
     from .search.folder import find
 
-    for path in copy(find(run, root), out):
+    folder = find(run, root)
+    for path in (*copy(folder, out), write(folder, out)):
         typer.echo(path)
     typer.echo(f"Next: autotricks train {out / 'champion.yaml'}")
 

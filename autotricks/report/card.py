@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from html import escape
 from pathlib import Path
 
 from ..errors import RunError
@@ -10,6 +11,7 @@ from .evidence import CHAMPION, Document, Evidence, gather, is_figure
 from .html import joined, plain, words
 from .verdict import reservations
 
+CARD = "MODEL_CARD.md"
 CLASSES, FILES = 50, 10    # rows of the table of classes; bad files named
 UNTESTED = ("Images of another origin than these (another camera, place, season or way of labeling), damaged or "
             "deliberately misleading ones, and images of none of the classes: the model always names one of its "
@@ -29,7 +31,18 @@ def card(folder: Path) -> str:
         raise RunError(f"{folder}: holds no {CHAMPION}; no trial of this search was trained to the end.")
     champion, parts = evidence.champion, (_model, _figures, _data, _limits, _again, _tricks)
     text = "\n\n".join("\n".join(part(evidence, champion)) for part in parts)
-    return f"# Model card: {champion['name']}, {folder.resolve().name}\n\n{text}\n"
+    return f"# Model card: {_safe(champion['name'])}, {_safe(folder.resolve().name)}\n\n{text}\n"
+
+
+def write(folder: Path, target: Path) -> Path:
+    """Write the model card of a run's champion into a folder and return its path.
+
+    Raises:
+        RunError: When the folder holds no run, or the run no champion.
+    """
+    path = target / CARD
+    path.write_text(card(folder), "utf-8")
+    return path
 
 
 def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
@@ -64,6 +77,10 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
         (f"**{metric}**", _spread(tests[ours]), _spread(tests[theirs])),
         *((words(name), f"{value:.4f}", f"{figures[theirs][name]:.4f}") for name, value in figures[ours].items()
           if name != found["metric"])])
+    if champion["training"]["seed"] in found["seeds"]:
+        place = found["seeds"].index(champion["training"]["seed"])
+        yield (f"\nThe weights beside this card are those of seed {found['seeds'][place]}: {metric} "
+               f"{tests[ours]['values'][place]:.4f}.")
     if ours != theirs:
         span = (f"95% interval {difference['low']:+.4f} to {difference['high']:+.4f}" if is_figure(difference["low"])
                 and is_figure(difference["high"]) else "no interval from a single seed")
@@ -74,15 +91,16 @@ def _data(evidence: Evidence, champion: Document) -> Iterator[str]:
     facts = evidence.data
     counts, bad = facts["counts"], facts.get("bad", [])
     yield "## Data\n"
-    yield f"- Source: `{facts['source']}`, fingerprint `{facts['fingerprint']}`"
+    yield f"- Source: {_safe(facts['source'])}, fingerprint `{facts['fingerprint']}`"
     yield (f"- Training {sum(counts['train']):,} images, imbalance {facts['imbalance']:.3g}; validation "
            f"{sum(counts['validation']):,}; test {sum(counts['test']):,}")
     leaked = ", ".join(f"{count} in {name.replace('_', ' and ')}" for name, count in facts["duplicates"].items())
     yield f"- The same image in two splits: {leaked}"
-    named = ", ".join(f"`{one['path']}` ({one['reason']})" for one in bad[:FILES]) + (", ..." if bad[FILES:] else "")
+    named = ", ".join([*(f"{_safe(one['path'])} ({_safe(one['reason'])})" for one in bad[:FILES]),
+                       *(["..."] if bad[FILES:] else [])])
     yield f"- Files left out: {f'{len(bad)}: {named}' if bad else 'none'}\n"
     recall = _recall(evidence)
-    rows = [(name.replace("|", "\\|"), *(f"{counts[split][place]:,}" for split in ("train", "validation", "test")),
+    rows = [(_safe(name), *(f"{counts[split][place]:,}" for split in ("train", "validation", "test")),
              recall[place] if recall else "") for place, name in enumerate(facts["classes"][:CLASSES])]
     yield from _table(("Class", "Train", "Validation", "Test", "Recall on test"), rows)
     if facts["classes"][CLASSES:]:
@@ -99,7 +117,7 @@ def _recall(evidence: Evidence) -> list[str]:
 def _limits(evidence: Evidence, champion: Document) -> Iterator[str]:
     yield "## Limits\n"
     for parts in reservations(evidence):
-        yield f"- {plain(joined(*parts))}"
+        yield f"- {_safe(plain(joined(*parts)))}"
     yield "\nNot tested:\n"
     yield from (f"- {line}" for line in UNTESTED)
 
@@ -118,6 +136,11 @@ def _tricks(evidence: Evidence, champion: Document) -> Iterator[str]:
         what, paper, address = about(name)
         cited = f" [{paper}]({address})" if paper else ""
         yield f"- **{name}** ({values_of(values)}). {what}{cited}"
+
+
+def _safe(text: str) -> str:
+    """Return text that is neither markup nor the end of a table's cell."""
+    return escape(text, quote=False).replace("|", "\\|")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
