@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from . import ablate, confirm
+from . import confirm
 from .catalog import bundle_from
 from .core.bundle import Bundle
 from .core.changes import singles
@@ -19,6 +19,7 @@ from .errors import RunError
 from .export import BUNDLE, WEIGHTS
 from .report import REPORT
 from .report.card import card
+from .report.evidence import ABLATION as ABLATED
 from .search import folder as folders
 from .search.ledger import Line, TrialRecord, read, records
 from .search.relay import Relay, key, parameters, title
@@ -27,8 +28,9 @@ from .space.load import LoadedSpace, load_space
 from .tracking import NullTracker, Tracker
 from .tracking.registry import Entry
 
-ARTIFACTS = (folders.SPACE, folders.DATA, folders.TABLE, BUNDLE, WEIGHTS, confirm.RESULT, ablate.RESULT, REPORT)
+ARTIFACTS = (folders.SPACE, folders.DATA, folders.TABLE, BUNDLE, WEIGHTS, confirm.RESULT, ABLATED, REPORT)
 ABLATION = "ablation"
+FRESH = "fresh_score"     # not `score`: a list of runs by score is one of trials
 FLUSH = 600.0     # seconds that a sync waits for the tracking server
 
 
@@ -189,7 +191,7 @@ class _Trainings:
         """Tell of every training, those of `confirmed` with what they did on test."""
         path = self._folder / confirm.LEDGER
         lines = {line["hash"]: line for line in read(path)[0]} if path.exists() else {}
-        ablated = (self._folder / ablate.RESULT).exists()
+        ablated = (self._folder / ABLATED).exists()
         if ablated:
             self._tracker.opened(ABLATION, ABLATION, {}, {})
         labels = self._labels() if ablated else {}
@@ -214,12 +216,14 @@ class _Trainings:
                            bundle.epochs - len(curve) + 1 if metrics else 1)
         last = {"epochs_spent": line["epochs"], "seconds": line["seconds"], **test}
         self._tracker.closed(name, shown, {"end": line["end"] or "failed"},
-                             {**last, "score": score} if score is not None else last)
+                             {**last, FRESH: score} if score is not None else last)
 
     def _labels(self) -> dict[str, str]:
         """Return what an ablation's bundles are called."""
+        from .ablate import ends  # which imports much that a search does not need
+
         try:
-            _, champion, baseline = ablate.ends(self._folder, self._loaded, self._trials)
+            _, champion, baseline = ends(self._folder, self._loaded, self._trials)
         except RunError:    # the champion has changed since, and there is nothing to name them by
             return {}
         return {_seedless(bundle): f"{change.kind} {change.trick}" for change in singles(champion, baseline)
@@ -227,7 +231,7 @@ class _Trainings:
 
     def _effects(self) -> dict[str, float]:
         """Return an ablation's figures: `without/mixup` and the ends of its interval."""
-        document = json.loads((self._folder / ablate.RESULT).read_text("utf-8"))
+        document = json.loads((self._folder / ABLATED).read_text("utf-8"))
         return dict(_effect_figures(document["effects"]))
 
 

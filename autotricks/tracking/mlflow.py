@@ -28,8 +28,8 @@ CHUNK = 900      # figures in one request; MLflow takes 1,000
 SEARCH = ""     # key of the search's own run
 STATUS = {"failed": "FAILED", "interrupted": "KILLED"}
 VIEW = "autotricks"
-COLUMNS = {"attributes.`Run Name`": 330, "metrics.`score`": 90, "tags.`end`": 90, "metrics.`rung`": 70,
-           "metrics.`epochs_spent`": 100, "params.`bundle`": 480}   # widths in pixels
+COLUMNS = {"attributes.`Run Name`": 330, "metrics.`score`": 90, "metrics.`fresh_score`": 90, "tags.`end`": 90,
+           "metrics.`rung`": 70, "metrics.`epochs_spent`": 100, "params.`bundle`": 480}   # widths in pixels
 # What MLflow's page of runs shows when its address names this view; by default it shows no figure at all.
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",

@@ -75,7 +75,7 @@ def test_fresh_seeds_hang_below_their_trials(confirmed, judged, store):
         assert run.data.tags["seed"] == str(line["seed"]) == run.data.params["training.seed"]
         assert {name: value for name, value in run.data.params.items() if name not in ("training.seed", "bundle")} == {
             name: value for name, value in trial.data.params.items() if name not in ("training.seed", "bundle")}
-        assert run.data.metrics["score"] == line["metrics"][METRIC]
+        assert run.data.metrics["fresh_score"] == line["metrics"][METRIC] and "score" not in run.data.metrics
         assert history(store, run)[METRIC] == [(place, row[METRIC]) for place, row in enumerate(line["curve"], 1)]
         assert len(line["curve"]) == 4
         values = judged["test"].get(number, {}).get("values")

@@ -1,8 +1,9 @@
-"""The registered champion behind a really started `mlflow models serve`, and three searches that compete."""
+"""Slow: the champion behind a really started `mlflow models serve`, searches that compete, an ablation."""
 import base64
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,10 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from autotricks import cli
 from autotricks.data import load as load_data
 from autotricks.data.decode import decode
 from autotricks.predictor import Predictor
+from autotricks.search.ledger import read
 from autotricks.space.load import load_space
+from autotricks.sync import sync
 from autotricks.tracking.mlflow import client, default_uri
 
 from .conftest import NAME, search
@@ -142,3 +146,33 @@ def test_three_searches_compete(stocked):
     store = client(default_uri(root))
     assert {name: str(number) for name, number in store.get_registered_model(NAME).aliases.items()} == {
         "champion": "2", "challenger": "4"}
+
+
+@pytest.mark.timeout(400)
+def test_ablation_joins_its_search(confirmed, stocked, monkeypatch, capsys):
+    """Through the command line; its trainings hang below a run of their own, and a sync then adds nothing."""
+    root = stocked("ablated")
+    folder = root / confirmed.folder.name
+    shutil.copytree(confirmed.folder, folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)    # MLflow sets it in whatever process it was used in
+    monkeypatch.setattr("sys.argv", ["autotricks", "ablate", folder.name, "--root", str(root), "--seeds", "2"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0 and f"{NAME}/1 is the champion" in capsys.readouterr().err
+    store = client(default_uri(root))
+    runs = store.search_runs([store.get_experiment_by_name(NAME).experiment_id], max_results=1000)
+    parent, = (run for run in runs if "key" not in run.data.tags)
+    assert {item.path for item in store.list_artifacts(parent.info.run_id)} >= {"ablation.json", "report.html"}
+    ablation, = (run for run in runs if run.data.tags.get("key") == "ablation")
+    assert ablation.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    effects = [effect for effect in json.loads((folder / "ablation.json").read_text())["effects"]
+               if effect["mean"] is not None]
+    assert effects and all(ablation.data.metrics[f"{effect['kind']}/{effect['trick']}".replace(": ", "_")]
+                           == effect["mean"] for effect in effects)
+    below = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == ablation.info.run_id]
+    names = {run.info.run_name.partition("  ")[0] for run in below}
+    assert names == {f"{effect['kind']} {effect['trick']}" for effect in effects}
+    lines = {line["hash"] for line in read(folder / "confirm.jsonl")[0]}
+    assert {run.data.tags["hash"] for run in runs if "seed" in run.data.tags} == lines
+    again = sync(folder)
+    assert (again.runs, again.figures, again.files, again.problem) == (0, 0, 0, "")
