@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from safetensors.torch import load as load_weights
@@ -15,29 +15,20 @@ from .catalog import bundle_from
 from .champion import bundle_document, keep
 from .core.bundle import Bundle
 from .core.dataset import Dataset
+from .core.interval import Interval, interval
 from .core.report import End
 from .data import Loaded
 from .errors import RunError
 from .predictor import Predictor
 from .search.ledger import Ledger, TrialRecord
-from .search.retrain import retrain
+from .search.retrain import recorded, retrain
 from .search.search import Champion, Trial
 from .space.load import LoadedSpace
 from .tested import ClassResults, OnTest, Spread, tested
 
 LEDGER, RESULT, WEIGHTS = "confirm.jsonl", "confirm.json", "confirm"
 FRESH = 1000            # first of the seeds that no search uses
-CONFIDENCE = 0.95
 METHOD = "paired differences over seeds, Student's t"
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean difference and its 95% interval; infinite for a single pair."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -74,18 +65,6 @@ class Confirmation:
     verdict: str
     method: str = METHOD
     classes: dict[int, ClassResults] = field(default_factory=dict)
-
-    def summary(self) -> dict[str, float | str]:
-        """Return what a tracker shows."""
-        figures: dict[str, float | str] = {
-            f"test/{self.metric}": self.test[self.champion].mean,
-            f"test/baseline_{self.metric}": self.test[self.baseline].mean, "test/difference": self.difference.mean,
-            "test/difference_low": self.difference.low, "test/difference_high": self.difference.high,
-            "optimism": self.optimism, **{f"test/{name}": value for name, value in self.figures[self.champion].items()}}
-        if self.champion in self.classes:
-            figures["test/calibrated_error"] = self.classes[self.champion].calibrated_error
-        return {**{name: value for name, value in figures.items() if math.isfinite(float(value))},
-                "verdict": self.verdict}
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -146,21 +125,6 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
                         judge.weights(bundle))
     keep(folder, loaded, data, champion, found.brief())
     return found, champion
-
-
-def interval(differences: Sequence[float], comparisons: int = 1) -> Interval:
-    """Return the mean of paired differences and its two-sided 95% interval by Student's t with n - 1 degrees.
-
-    Args:
-        differences: One for each seed.
-        comparisons: Intervals that hold together, by Bonferroni: each may err with 5% over their number.
-    """
-    from scipy.stats import t
-    mean, count = fmean(differences), len(differences)
-    if count < 2:
-        return Interval(mean, -math.inf, math.inf)
-    half = float(t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), count - 1)) * stdev(differences) / math.sqrt(count)
-    return Interval(mean, mean - half, mean + half)
 
 
 def verdict(difference: Interval, same: bool) -> str:
@@ -244,9 +208,7 @@ class Confirmer:
             for bundle, outcome in retrain(missing, self.dataset.without_test(), self.needs, self.how.slots,
                                            self.engine, self.how.trust):
                 self._path(bundle.hash).write_bytes(outcome.weights or b"")
-                ledger.append("confirm", hash=bundle.hash, seed=bundle.seed, bundle=bundle.document(),
-                              metrics=outcome.metrics if outcome.end is End.FINISHED else {}, epochs=outcome.epochs,
-                              end=outcome.end.value if outcome.end else None, seconds=round(outcome.seconds, 3))
+                ledger.append("confirm", **recorded(bundle, outcome))
                 known[bundle.hash] = ledger.lines[-1]["metrics"]
                 self.how.told(sum(bundle.hash in known for bundle in bundles), len(bundles))
         finally:

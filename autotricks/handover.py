@@ -14,7 +14,8 @@ from .export import BUNDLE, copy
 from .export.bundle import put
 from .export.script import SCRIPT, script
 from .predictor import Predictor
-from .search.folder import find
+from .report import card
+from .search.folder import LEDGER, find
 from .space.load import LoadedBundle, load_bundle_file
 
 PREPROCESSING = "preprocessing.json"
@@ -45,7 +46,8 @@ def export(name: str, root: Path, format_: str, out: Path, trust: bool = False) 
 
 
 def _bundle(folder: Path, out: Path, trust: bool) -> list[str]:
-    return [*map(str, copy(folder, out)), f"Next: autotricks train {out / BUNDLE}"]
+    files = [*copy(folder, out), *([card.write(folder, out)] if (folder / LEDGER).exists() else [])]
+    return [*map(str, files), f"Next: autotricks train {out / BUNDLE}"]
 
 
 def _script(folder: Path, out: Path, trust: bool) -> list[str]:

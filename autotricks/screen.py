@@ -198,7 +198,7 @@ def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
                  "share_of_full_training": found.share, "seconds": found.seconds, "searching_seconds": found.searching,
                  "training_seconds": found.training, "slots": found.slots, "efficiency": found.efficiency,
                  "confirmation": found.confirmation.document() if found.confirmation else None,
-                 "notices": list(found.notices)})
+                 "registered": found.standing, "notices": list(found.notices)})
         return
     console = Console(highlight=False, soft_wrap=True)
     ends = {end.value: sum(trial.end == end.value for trial in found.trials) for end in End}
@@ -216,6 +216,8 @@ def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
             console.print(f"  {use.trick.name:<18} [dim]{values}[/dim]")
         for line in verdict(found.confirmation) if found.confirmation else [UNCONFIRMED]:
             console.print(line)
+    if found.standing:
+        console.print(f"Registered: {found.standing}", markup=False)
     for notice in found.notices:
         console.print(f"[yellow]Note:[/yellow] {notice}")
     console.print(f"\nAll of it: {found.folder}\nReport:    {found.folder}/report.html")

@@ -7,7 +7,8 @@ import torch
 
 from autotricks import confirm as use_case, experiment, tested as on_test
 from autotricks.catalog import bundle_from
-from autotricks.confirm import Interval, Spread, Trainings, Unconfirmed, chosen, confirm, interval, verdict
+from autotricks.confirm import Spread, Trainings, Unconfirmed, chosen, confirm, verdict
+from autotricks.core.interval import Interval, interval, unpaired
 from autotricks.data import load as load_data
 from autotricks.predictor import Predictor
 from autotricks.search.ledger import TrialRecord, read
@@ -32,6 +33,15 @@ def test_interval_by_the_table_of_student():
     assert found.mean == pytest.approx(0.3)
     assert (found.low, found.high) == pytest.approx((0.3 - 2.7764 * 0.0707107, 0.3 + 2.7764 * 0.0707107), abs=1e-5)
     assert interval([0.1]) == Interval(0.1, -math.inf, math.inf)
+
+
+def test_interval_of_two_groups_by_welch():
+    """By hand: variances 1 and 4 over 3 each, so 5/3; degrees (5/3)^2 / ((1/9 + 16/9) / 2) = 50/17."""
+    found = unpaired([5.0, 6.0, 7.0], [1.0, 3.0, 5.0])
+    half = 3.2186 * (5 / 3) ** 0.5              # t(.975, 2.941)
+    assert (found.mean, found.low, found.high) == pytest.approx((3.0, 3.0 - half, 3.0 + half), abs=2e-3)
+    assert unpaired([1.0], [2.0, 3.0]) == Interval(-1.5, -math.inf, math.inf)
+    assert unpaired([2.0, 2.0], [1.0, 1.0]) == Interval(1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(("difference", "same", "said"), [

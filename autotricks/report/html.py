@@ -1,8 +1,9 @@
 """HTML from Python: what is not markup already is escaped, so that no name of a class or file becomes code."""
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from html import escape
+from html import escape, unescape
 
 Attributes = Mapping[str, str | float | None]
 VOID = frozenset({"meta", "circle", "line", "polyline"})
@@ -39,6 +40,11 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") ->
     return tag("div", {"class": "scroll"}, tag("table", {"class": kind}, tag("thead", None, tag("tr", None, [
         tag("th", {"scope": "col"}, name) for name in head])), tag("tbody", None, [
             tag("tr", None, [tag("td", None, cell) for cell in row]) for row in rows])))
+
+
+def plain(text: str) -> str:
+    """Return HTML as the text that a person reads."""
+    return unescape(re.sub(r"<[^>]+>", "", text))
 
 
 def command(text: str) -> Html:

@@ -101,10 +101,11 @@ def candidates(evidence: Evidence) -> Html:
 
 def doubts(evidence: Evidence) -> Html:
     """Return what a careful reader should know before believing the verdict."""
-    return tag("ul", {"class": "doubts"}, [tag("li", None, *parts) for parts in _doubts(evidence)])
+    return tag("ul", {"class": "doubts"}, [tag("li", None, *parts) for parts in reservations(evidence)])
 
 
-def _doubts(evidence: Evidence) -> Iterator[tuple[str, ...]]:
+def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
+    """Yield each of them as the parts of its text."""
     found, counts = evidence.confirmed, evidence.data.get("counts", {})
     if evidence.overtaken:
         yield (tag("b", None, "The confirmation is older than the search. "), "What it says below concerns "
