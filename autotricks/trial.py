@@ -28,6 +28,7 @@ class TrialResult:
         bundle: What was trained.
         end: Why training ended.
         history: Metrics of each epoch.
+        metrics: The figures of the last epoch, with the images a second of training; empty before the first.
         epochs: Epochs' worth of optimizer steps spent.
         seconds: Wall time of training, set-up included.
         micro_batches: Pieces into which memory forced each batch.
@@ -37,15 +38,11 @@ class TrialResult:
     bundle: Bundle
     end: End
     history: tuple[Metrics, ...]
+    metrics: dict[str, float]
     epochs: float
     seconds: float
     micro_batches: int
     model: nn.Module = field(repr=False, compare=False)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The figures of the last epoch."""
-        return dict(self.history[-1].values) if self.history else {}
 
 
 def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False) -> Trainer:
@@ -92,5 +89,5 @@ def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None
                 break
     except torch.OutOfMemoryError:
         end = End.OUT_OF_MEMORY
-    return TrialResult(bundle, trainer.end or end or End.FINISHED, tuple(trainer.history), trainer.spent,
-                       time.monotonic() - started, trainer.run.runtime.micro_batches, trainer.evaluated)
+    return TrialResult(bundle, trainer.end or end or End.FINISHED, tuple(trainer.history), trainer.figures,
+                       trainer.spent, time.monotonic() - started, trainer.run.runtime.micro_batches, trainer.evaluated)
