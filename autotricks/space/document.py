@@ -2,10 +2,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WrapValidator,
+)
 from pydantic_core import ErrorDetails
 
 from ..catalog import suggest
@@ -16,6 +24,7 @@ from .tree import Path, Tree
 
 METRICS = ("train/loss", SPEED, "val/loss", "val/accuracy", "val/balanced_accuracy", "val/calibration_error",
            "val/many_shot", "val/medium_shot", "val/few_shot")
+MAX = "max"
 NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(\.|$))[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")   # names folders
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
@@ -66,6 +75,17 @@ class TrainingSection(Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 27
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
     seed: Seed | None = None
+
+
+def _or_max(value: Any, inner: Callable[[Any], int]) -> Any:
+    return value if value == MAX else inner(value)
+
+
+class SpaceTrainingSection(TrainingSection):
+    """How long and how large; `batch_size: max` is the largest that fits, found before the search."""
+
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000), WrapValidator(_or_max), PlainSerializer(lambda size: size)
+                          ] = 64
 
 
 class KeepSection(Section):
@@ -139,7 +159,7 @@ class SpaceDocument(Section):
     about: str = ""
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()
-    training: TrainingSection = TrainingSection()
+    training: SpaceTrainingSection = SpaceTrainingSection()
     objective: ObjectiveSection = ObjectiveSection()
     search: SearchSection = SearchSection()
     confirm: ConfirmSection = ConfirmSection()
@@ -197,8 +217,6 @@ def _meaning(document: Any, tree: Tree, wrong: set[str]) -> Iterable[str]:
             yield tree.problem(("data", key), text)
     if isinstance(document, SpaceDocument):
         yield from _objective(document.objective, tree)
-        if document.objective.keep and all(start.name != "baseline" for start in document.start):
-            yield tree.problem(("objective", "keep"), "is measured against the baseline; put baseline among start.")
         if not wrong & {"search", "training"} and document.search.rungs.first > document.training.epochs:
             yield tree.problem(("search", "rungs", "first"), f"{document.search.rungs.first} epochs are more than "
                                f"training.epochs, {document.training.epochs}. Lower it.")

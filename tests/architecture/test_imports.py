@@ -15,8 +15,8 @@ LEVELS = [
     {"catalog", "trial", "predictor"},
     {"space"},
     {"search"},
-    {"experiment", "replicate", "confirm", "comparison", "champion", "resources", "reopen", "ablate", "tested", "report",
-     "versions"},
+    {"experiment", "replicate", "confirm", "comparison", "champion", "resources", "reopen", "ablate", "tested",
+     "report", "versions", "largest_batch"},
     {"screen", "cards", "cli", "judgment", "attribution"},
     {"", "__main__"},
 ]
