@@ -45,7 +45,8 @@ class TrialResult:
     model: nn.Module = field(repr=False, compare=False)
 
 
-def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False) -> Trainer:
+def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False,
+            kind: type[Trainer] = Trainer) -> Trainer:
     """Seed everything, build the bundle's model and return a trainer that has not started.
 
     Raises:
@@ -61,7 +62,7 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
 
         return find(address, dataset, device, trust)
     runtime = Runtime(channels_last=min(dataset.image_shape[1:]) >= NHWC_FROM)
-    return Trainer(plan, make(), dataset, device, runtime, Supply(make, teacher))
+    return kind(plan, make(), dataset, device, runtime, Supply(make, teacher))
 
 
 def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None,

@@ -16,7 +16,7 @@ LEVELS = [
     {"space"},
     {"search"},
     {"experiment", "replicate", "confirm", "comparison", "champion", "resources", "reopen", "ablate", "tested",
-     "report", "versions", "largest_batch"},
+     "report", "versions", "largest_batch", "bottleneck"},
     {"screen", "cards", "cli", "judgment", "attribution"},
     {"", "__main__"},
 ]
