@@ -13,8 +13,8 @@ from .data import load as load_data
 from .space import load_bundle_file, load_space
 from .space.document import DataSection
 from .trainer.profile import Profile, ProfiledTrainer
-from .tricks.runtime.torch_compile import missing
 from .trial import prepare
+from .tricks.runtime.torch_compile import missing
 
 STEPS = 20              # that are timed, after as many to get warm
 EVALUATED = 1024        # validation images
