@@ -52,7 +52,8 @@ def load(settings: Settings, trust: bool = False, whole: bool = False) -> Loaded
             were made with. Nothing may be chosen by it.
 
     Raises:
-        DataError: When the source is missing, empty, damaged or unusable, or what is no list of files does not fit in memory.
+        DataError: When the source is missing, empty, damaged or unusable, or images that are no files do not fit in
+            memory.
     """
     started = time.monotonic()
     raw = read(settings, trust)
