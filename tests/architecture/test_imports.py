@@ -16,7 +16,7 @@ LEVELS = [
     {"space"},
     {"search"},
     {"experiment", "replicate", "confirm", "comparison", "champion", "resources", "reopen", "ablate", "tested",
-     "report", "versions", "largest_batch", "bottleneck"},
+     "report", "versions", "largest_batch", "bottleneck", "teachers", "handover"},
     {"screen", "cards", "cli", "judgment", "attribution"},
     {"", "__main__"},
 ]
