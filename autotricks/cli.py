@@ -11,7 +11,7 @@ import typer
 
 from . import tracking_commands
 from .errors import AutotricksError, InputError, Interrupted, RunError
-from .options import RUNS, Json, Root, Run, Set, Space, Tracking, Trust
+from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Tracking, Trust
 
 app = typer.Typer(name="autotricks", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   pretty_exceptions_enable=False,
@@ -25,7 +25,7 @@ app.add_typer(data_app, name="data")
 
 @app.command()
 def search(space: Space = "", set_: Set = None,
-           data: Annotated[str, typer.Option(help="Data source, in place of the file's.")] = "",
+           data: Data = "",
            trials: Annotated[int | None, typer.Option(min=1, help="Number of trials.")] = None,
            time: Annotated[str, typer.Option(metavar="30m", help="Begin no trial after this time.")] = "",
            address: Annotated[str, typer.Option(help="A Ray cluster; Ray is started here without it.")] = "",
@@ -156,11 +156,10 @@ def data_check(source: Annotated[str, typer.Argument(help="A data source, such a
 
 @app.command()
 def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as champion.yaml.")],
-          data: Annotated[str, typer.Option(help="Data source, in place of the file's.")] = "",
+          data: Data = "",
           out: Annotated[Path, typer.Option(help="Folder for bundle and weights.")] = Path("trained"),
-          device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-          threads: Annotated[int, typer.Option(help="CPU threads; 0: as the search used, which repeats its figures."
-                                               )] = 0,
+          device: Device = "cpu",
+          threads: Annotated[int, typer.Option(help="CPU threads; 0: as in the search.")] = 0,
           all_data: Annotated[bool, typer.Option("--all-data", help="Train on validation images too; figures are of "
                                                  "test.")] = False,
           as_json: Json = False, trust: Trust = False) -> None:
@@ -184,7 +183,7 @@ def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Publis
               seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 1,
               epochs: Annotated[int | None, typer.Option(min=1, help="In place of 200; others in proportion.")] = None,
               model: Annotated[str, typer.Option(help="In place of the published model.")] = "",
-              device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+              device: Device = "cpu",
               parallel: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
               out: Annotated[Path, typer.Option(help="Figures, line by line; go on by giving it again.")] = Path(
                   "replicated.jsonl"),
@@ -214,11 +213,18 @@ def export(run: Annotated[str, typer.Argument(help="A run's folder, its name, or
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Show versions, devices and memory, and what is missing."""
+def doctor(bundle: Annotated[str, typer.Argument(help="With --profile: a bundle file, in place of a space.")] = "",
+           profile: Annotated[bool, typer.Option("--profile", help="Time the parts of a step.")] = False,
+           space: Space = "", data: Data = "", device: Device = "cpu", as_json: Json = False,
+           trust: Trust = False) -> None:
+    """Show versions, devices and memory, and what is missing; or whether data or compute is the bottleneck."""
     from . import cards
 
-    if not cards.doctor(as_json):
+    if profile:
+        from .bottleneck import examine
+
+        cards.profiled(examine(bundle, space, data, device, trust), as_json)
+    elif not cards.doctor(as_json):
         raise typer.Exit(1)
 
 

@@ -15,6 +15,7 @@ from .confirm import Confirmation, Trainings, Unconfirmed, confirm
 from .core.report import Reporter
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
+from .largest_batch import with_largest_batch
 from .reopen import reopened, same, with_data
 from .resources import check_resources
 from .search import folder as folders
@@ -137,6 +138,10 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     began_at = time.monotonic()
     slots = check_resources(loaded, options.address)
     (loaded, data), run = _ready(loaded, options)     # with test, which nothing but confirmation reads
+    found = []
+    if loaded.fits:
+        loaded = with_largest_batch(loaded, data.dataset, slots, options.trust)
+        found.append(f"training.batch_size: max is {loaded.space.frame.batch_size} on this machine")
     fetched = teachers.found(loaded, data.dataset, store.address(options.tracking, options.root), options.trust)
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
@@ -145,7 +150,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         tracker = make_tracker(options.tracking, options.root)
         began(folder, data.facts)
         ledger = Ledger(folder / folders.LEDGER)
-        clock, notices = _Clock(), ["the ledger's last line was torn and has been dropped"] if ledger.torn else []
+        clock, notices = _Clock(), [*found, *["the ledger's last line was torn and has been dropped"] * ledger.torn]
         relay = Relay(tracker, loaded, data.facts, folder.name, records(ledger.lines))
         deadline = began_at + options.seconds
         hunt = Search(loaded, ledger, [clock, relay, *listeners], deadline,

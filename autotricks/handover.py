@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from .data import load as load_data
 from .errors import AutotricksError, InputError, RunError
@@ -75,7 +76,7 @@ def _graph(folder: Path, path: Path, trust: bool) -> list[str]:
     loaded, data = _named(folder, trust)
     assert loaded.document.data is not None
     images = load_data(loaded.document.data.settings(), trust).dataset.validation.images
-    pixels = images[:: max(1, len(images) // COMPARED)][:COMPARED].numpy()
+    pixels = images[torch.arange(0, len(images), max(1, len(images) // COMPARED))[:COMPARED]].numpy()
     expected = predictor.predict(pixels.transpose(0, 2, 3, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     program = graph.captured(predictor.pixels(), predictor.shape)

@@ -161,16 +161,24 @@ def _with_classes(folder: Path, confirmed: Mapping[str, Any]) -> Mapping[str, An
     return whole if same else confirmed
 
 
+def on_test(metric: str) -> str:
+    """Return what MLflow calls a confirmed figure; the speed of training stands beside those of test."""
+    return f"test/{metric.rpartition('/')[2]}"
+
+
 def figures(confirmed: Mapping[str, Any]) -> dict[str, float]:
     """Return the figures of a confirmation that the search's run shows."""
     if not confirmed:
         return {}
-    metric, difference = confirmed["metric"], confirmed["difference"]
-    figures = {f"test/{metric}": _of(confirmed["test"], confirmed["champion"])["mean"],
-               f"test/baseline_{metric}": _of(confirmed["test"], confirmed["baseline"])["mean"],
+    name, difference, kept = on_test(confirmed["metric"]), confirmed["difference"], confirmed.get("kept")
+    figures = {name: _of(confirmed["test"], confirmed["champion"])["mean"],
+               name.replace("test/", "test/baseline_"): _of(confirmed["test"], confirmed["baseline"])["mean"],
                "test/difference": difference["mean"], "test/difference_low": difference["low"],
                "test/difference_high": difference["high"], "optimism": confirmed["optimism"],
                **{f"test/{name}": value for name, value in _of(confirmed["figures"], confirmed["champion"]).items()}}
+    if kept:
+        figures |= {f"test/{kept['metric']}_{part}": kept["difference"][end] for part, end in (
+            ("difference", "mean"), ("difference_low", "low"), ("difference_high", "high"))}
     if confirmed.get("classes"):
         figures["test/calibrated_error"] = _of(confirmed["classes"], confirmed["champion"])["calibrated_error"]
     return {name: value for name, value in figures.items() if value is not None and math.isfinite(value)}
@@ -258,4 +266,4 @@ def _on_test(confirmed: Mapping[str, Any], number: int, seed: int) -> dict[str, 
     """Return what a training of a confirmation did on test, if test was read for it."""
     if not confirmed or number not in (confirmed["champion"], confirmed["baseline"]) or seed not in confirmed["seeds"]:
         return {}
-    return {f"test/{confirmed['metric']}": _of(confirmed["test"], number)["values"][confirmed["seeds"].index(seed)]}
+    return {on_test(confirmed["metric"]): _of(confirmed["test"], number)["values"][confirmed["seeds"].index(seed)]}

@@ -33,6 +33,11 @@ def interval(differences: Sequence[float], comparisons: int = 1) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def paired(sign: int, ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+    """Return `ours` minus `theirs`, seed by seed, turned by `sign` so that more is better."""
+    return interval([sign * (one - other) for one, other in zip(ours, theirs, strict=True)])
+
+
 def unpaired(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
     """Return the difference of two means and its two-sided 95% interval by Welch's t; variances may differ."""
     from scipy.stats import ttest_ind

@@ -219,6 +219,17 @@ def each(look: Callable[[Path], Result], paths: Sequence[Path]) -> Iterator[Resu
         pool.shutdown(cancel_futures=True)
 
 
+def same_size(first: tuple[str, tuple[int, ...]], other: tuple[str, tuple[int, ...]]) -> None:
+    """Refuse two images, each a name with its shape (D, H, W), of different height or width.
+
+    Raises:
+        DataError: When they are.
+    """
+    if other[1][1:] != first[1][1:]:
+        raise DataError(f"data.size: images have different sizes ({_sized(*first)}, {_sized(*other)}). "
+                        "Set data.size to resize them.")
+
+
 def gather(results: Iterable[np.ndarray | Bad], names: Sequence[str]) -> tuple[list[np.ndarray | None], list[Bad]]:
     """Part arrays from bad files, and stop at the first image of another size than the first.
 
@@ -231,18 +242,16 @@ def gather(results: Iterable[np.ndarray | Bad], names: Sequence[str]) -> tuple[l
     """
     arrays: list[np.ndarray | None] = []
     bad: list[Bad] = []
-    first: tuple[str, np.ndarray] | None = None
+    first: tuple[str, tuple[int, ...]] | None = None
     for name, result in zip(names, results):
         if isinstance(result, Bad):
             bad.append(result)
             arrays.append(None)
             continue
         if first is None:
-            first = name, result
+            first = name, result.shape
             require_images(len(names), result.shape)
-        elif result.shape[1:] != first[1].shape[1:]:
-            raise DataError(f"data.size: images have different sizes ({_sized(*first)}, {_sized(name, result)}). "
-                            "Set data.size to resize them.")
+        same_size(first, (name, result.shape))
         arrays.append(result)
     return arrays, bad
 
@@ -260,5 +269,5 @@ def _attempt(look: Callable[[Path], Result], path: Path) -> Result | Bad:
         return Bad(printable(path), reason(error))
 
 
-def _sized(name: str, image: np.ndarray) -> str:
-    return f"{Path(name).name} {image.shape[2]} x {image.shape[1]}"
+def _sized(name: str, shape: tuple[int, ...]) -> str:
+    return f"{Path(name).name} {shape[2]} x {shape[1]}"

@@ -9,7 +9,7 @@ from ..errors import RunError
 from .bundle import about, values_of
 from .evidence import CHAMPION, Document, Evidence, gather, is_figure
 from .html import joined, plain, words
-from .verdict import reservations
+from .verdict import ON_TEST, keeping, reservations, where
 
 CARD = "MODEL_CARD.md"
 CLASSES, FILES = 50, 10    # rows of the table of classes; bad files named
@@ -73,8 +73,9 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
     tests, figures = ({str(number): value for number, value in found[name].items()} for name in ("test", "figures"))
     yield (f"Verdict: **{found['verdict']}**. On {sum(evidence.data['counts']['test']):,} test images, which were read "
            f"once, after everything was chosen; mean of {seeds} fresh seed{'s' * (seeds > 1)}.\n")
+    place = "" if where(found["metric"]) == ON_TEST else f" {where(found['metric'])}"
     yield from _table(("", "Champion", "Baseline"), [
-        (f"**{metric}**", _spread(tests[ours]), _spread(tests[theirs])),
+        (f"**{metric}**{place}", _spread(tests[ours]), _spread(tests[theirs])),
         *((words(name), f"{value:.4f}", f"{figures[theirs][name]:.4f}") for name, value in figures[ours].items()
           if name != found["metric"])])
     if champion["training"]["seed"] in found["seeds"]:
@@ -85,6 +86,8 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
         span = (f"95% interval {difference['low']:+.4f} to {difference['high']:+.4f}" if is_figure(difference["low"])
                 and is_figure(difference["high"]) else "no interval from a single seed")
         yield f"\nDifference in {metric}, more is better: {difference['mean']:+.4f}, {span} ({found['method']})."
+    if found.get("kept"):
+        yield f"\n{plain(joined(*keeping(found))).strip()}"
 
 
 def _data(evidence: Evidence, champion: Document) -> Iterator[str]:

@@ -14,7 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..core.interval import interval, unpaired
+from ..core.interval import paired, unpaired
+from ..core.objective import SPEED
 from ..errors import RunError
 from .store import FILE, client, redacted
 
@@ -130,11 +131,13 @@ def compared(ours: Mapping[str, str], theirs: Mapping[str, str], champion: str) 
         if name not in theirs or (name in ("metric", "mode") and ours[name] != theirs[name]):
             return False, (f"the champion {champion} has {name} {theirs.get(name, 'unknown')}, this one has "
                            f"{ours[name]}; they do not compare.")
+    if ours["metric"] == SPEED:
+        return False, f"speeds do not compare with those of the champion {champion}: another machine, or another load."
     one, other = (json.loads(tags["test"]) for tags in (ours, theirs))
-    paired, sign = ours["seeds"] == theirs["seeds"], -1 if ours["mode"] == "min" else 1
-    found = interval([sign * (a - b) for a, b in zip(one, other, strict=True)]) if paired else unpaired(
+    same, sign = ours["seeds"] == theirs["seeds"], -1 if ours["mode"] == "min" else 1
+    found = paired(sign, one, other) if same else unpaired(
         [sign * value for value in one], [sign * value for value in other])
-    seeds = f"paired, {len(one)} seeds" if paired else f"unpaired, {len(one)} and {len(other)} seeds"
+    seeds = f"paired, {len(one)} seeds" if same else f"unpaired, {len(one)} and {len(other)} seeds"
     span = (f"95% interval {found.low:+.4f} to {found.high:+.4f}" if math.isfinite(found.low)
             else "no interval from a single seed")
     return found.low > 0, (f"{'better' if found.low > 0 else 'not shown to be better'} than the champion {champion} on "

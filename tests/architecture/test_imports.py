@@ -15,9 +15,9 @@ LEVELS = [
     {"catalog", "trial", "predictor", "serving"},
     {"space"},
     {"search"},
-    {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions",
-     "teachers", "handover", "suited", "sync"},
-    {"screen", "cards", "cli", "judgment", "attribution", "inspection", "options", "tracking_commands"},
+    {"ablate", "bottleneck", "champion", "comparison", "confirm", "experiment", "handover", "largest_batch",
+     "reopen", "replicate", "report", "resources", "suited", "sync", "teachers", "tested", "versions"},
+    {"attribution", "cards", "cli", "inspection", "judgment", "options", "screen", "tracking_commands"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
