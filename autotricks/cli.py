@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from . import tracking_commands
 from .errors import AutotricksError, InputError, Interrupted, RunError
+from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Tracking, Trust
 
 app = typer.Typer(name="autotricks", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   pretty_exceptions_enable=False,
@@ -20,23 +22,15 @@ app.add_typer(tricks_app, name="tricks")
 data_app = typer.Typer(no_args_is_help=True, help="The images to train on.")
 app.add_typer(data_app, name="data")
 
-Space = Annotated[str, typer.Option("--space", help="A space file, or the name of one that ships.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Trust = Annotated[bool, typer.Option("--trust", help="Allow my.module:function, which runs your code.")]
-Root = Annotated[Path, typer.Option("--root", help="Folder of all runs.")]
-RUNS = Path("runs")
-
 
 @app.command()
 def search(space: Space = "", set_: Set = None,
-           data: Annotated[str, typer.Option(help="Data source, in place of the file's.")] = "",
+           data: Data = "",
            trials: Annotated[int | None, typer.Option(min=1, help="Number of trials.")] = None,
            time: Annotated[str, typer.Option(metavar="30m", help="Begin no trial after this time.")] = "",
            address: Annotated[str, typer.Option(help="A Ray cluster; Ray is started here without it.")] = "",
            resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run's folder.")] = "",
-           tracking: Annotated[str, typer.Option(envvar="MLFLOW_TRACKING_URI",
-                                                 help="MLflow's address, or 'off'; SQLite in --root without it.")] = "",
+           tracking: Tracking = "",
            no_confirm: Annotated[bool, typer.Option("--no-confirm", help="Do not train the best again with fresh seeds."
                                                     )] = False,
            root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
@@ -73,10 +67,10 @@ def search(space: Space = "", set_: Set = None,
 
 
 @app.command()
-def confirm(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
+def confirm(run: Run,
             seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 10,
             top: Annotated[int, typer.Option(min=1, help="Bundles to train again beside the baseline.")] = 3,
-            root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+            tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
     """Train a search's best bundles again with fresh seeds and judge the best on test."""
     from . import experiment, judgment
     from .search.folder import find
@@ -87,14 +81,15 @@ def confirm(run: Annotated[str, typer.Argument(help="A run's folder, its name, o
     except KeyboardInterrupt:
         raise Interrupted("Finished trainings are kept. Go on with the same command.") from None
     judgment.confirmed(found, folder, as_json)
+    tracking_commands.track(folder, tracking, trust)
 
 
 @app.command()
-def ablate(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
+def ablate(run: Run,
            seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each bundle; as confirmed without it."
                                                      )] = None,
            pairs: Annotated[int, typer.Option(min=0, help="Tricks of which each two are looked at together.")] = 0,
-           root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+           tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
     """Train a run's champion again without each trick, and the baseline with each alone: what does each bring?"""
     from . import ablate as use_case, attribution
     from .confirm import Trainings
@@ -106,10 +101,11 @@ def ablate(run: Annotated[str, typer.Argument(help="A run's folder, its name, or
     except KeyboardInterrupt:
         raise Interrupted("Finished trainings are kept. Go on with the same command.") from None
     attribution.ablated(found, folder, as_json)
+    tracking_commands.track(folder, tracking, trust)
 
 
 @app.command()
-def report(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
+def report(run: Run,
            open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
            root: Root = RUNS) -> None:
     """Write report.html of a run again: one file that needs no network."""
@@ -160,11 +156,10 @@ def data_check(source: Annotated[str, typer.Argument(help="A data source, such a
 
 @app.command()
 def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as champion.yaml.")],
-          data: Annotated[str, typer.Option(help="Data source, in place of the file's.")] = "",
+          data: Data = "",
           out: Annotated[Path, typer.Option(help="Folder for bundle and weights.")] = Path("trained"),
-          device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-          threads: Annotated[int, typer.Option(help="CPU threads; 0: as the search used, which repeats its figures."
-                                               )] = 0,
+          device: Device = "cpu",
+          threads: Annotated[int, typer.Option(help="CPU threads; 0: as in the search.")] = 0,
           all_data: Annotated[bool, typer.Option("--all-data", help="Train on validation images too; figures are of "
                                                  "test.")] = False,
           as_json: Json = False, trust: Trust = False) -> None:
@@ -188,7 +183,7 @@ def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Publis
               seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 1,
               epochs: Annotated[int | None, typer.Option(min=1, help="In place of 200; others in proportion.")] = None,
               model: Annotated[str, typer.Option(help="In place of the published model.")] = "",
-              device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+              device: Device = "cpu",
               parallel: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
               out: Annotated[Path, typer.Option(help="Figures, line by line; go on by giving it again.")] = Path(
                   "replicated.jsonl"),
@@ -210,7 +205,7 @@ def export(run: Annotated[str, typer.Argument(help="A run's folder, its name, or
            format_: Annotated[str, typer.Option("--format", help="bundle, script, onnx or pt2.")] = "bundle",
            out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("champion"),
            root: Root = RUNS, trust: Trust = False) -> None:
-    """Hand a champion over: bundle file and weights, a training script, or a graph from pixels to probabilities."""
+    """Hand a champion over: bundle, weights and card, a training script, or a graph from pixels to probabilities."""
     from . import handover
 
     for line in handover.export(run, root, format_, out, trust):
@@ -218,28 +213,23 @@ def export(run: Annotated[str, typer.Argument(help="A run's folder, its name, or
 
 
 @app.command()
-def ui(root: Root = RUNS, port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
-       host: Annotated[str, typer.Option(help="Who may connect; this machine alone unless you say so.")] = "127.0.0.1",
-       print_only: Annotated[bool, typer.Option("--print", help="Print addresses; start nothing.")] = False) -> None:
-    """Open MLflow on this folder's runs, sorted by score with the columns that matter."""
-    from .tracking import ui as mlflow_ui
-
-    if not (root / "mlflow.db").exists():
-        raise RunError(f"{root}: holds no mlflow.db. Run a search first, or name the folder with --root.")
-    for name, address in mlflow_ui.addresses(root, host, port).items():
-        typer.echo(f"{name}: {address}")
-    if not print_only:
-        sys.stdout.flush()
-        raise typer.Exit(mlflow_ui.serve(root, host, port))
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Show versions, devices and memory, and what is missing."""
+def doctor(bundle: Annotated[str, typer.Argument(help="With --profile: a bundle file, in place of a space.")] = "",
+           profile: Annotated[bool, typer.Option("--profile", help="Time the parts of a step.")] = False,
+           space: Space = "", data: Data = "", device: Device = "cpu", as_json: Json = False,
+           trust: Trust = False) -> None:
+    """Show versions, devices and memory, and what is missing; or whether data or compute is the bottleneck."""
     from . import cards
 
-    if not cards.doctor(as_json):
+    if profile:
+        from .bottleneck import examine
+
+        cards.profiled(examine(bundle, space, data, device, trust), as_json)
+    elif not cards.doctor(as_json):
         raise typer.Exit(1)
+
+
+for added in (tracking_commands.sync, tracking_commands.promote, tracking_commands.ui):
+    app.command()(added)
 
 
 def _seconds(text: str) -> float:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -44,8 +45,8 @@ class Bad:
     reason: str
 
 
-def decode(path: str | Path, size: int | None = None, channels: int | None = None) -> np.ndarray:
-    """Return an image file as uint8 [D, H, W]; of an animation, the first frame.
+def decode(source: str | Path | bytes, size: int | None = None, channels: int | None = None) -> np.ndarray:
+    """Return an image file, or the bytes of one, as uint8 [D, H, W]; of an animation, the first frame.
 
     The orientation that EXIF asks for is applied, transparency is laid on white, and 16-bit and float values are
     scaled to 0..255. D is 1 for a gray file and 3 for any other, unless `channels` says otherwise.
@@ -53,7 +54,7 @@ def decode(path: str | Path, size: int | None = None, channels: int | None = Non
     Raises:
         Exception: Whatever the decoder raises; `reason` puts it into words.
     """
-    with opened(path) as image:
+    with opened(source) as image:
         if size:
             image.draft(None, (2 * size, 2 * size))  # JPEG alone: decode fewer pixels, still twice as many as needed
         image.load()
@@ -61,22 +62,23 @@ def decode(path: str | Path, size: int | None = None, channels: int | None = Non
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Image.Image]:
-    """Open an image file whose pixels are not decoded yet, after every check that needs none of them.
+def opened(source: str | Path | bytes) -> Iterator[Image.Image]:
+    """Open an image file, or the bytes of one: every check that needs no pixels is done, and none is decoded yet.
 
     Raises:
         Exception: Whatever the decoder raises; `reason` puts it into words.
     """
-    status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):  # opening a pipe waits for ever
+    if not isinstance(source, bytes) and not stat.S_ISREG(os.stat(source).st_mode):  # opening a pipe waits for ever
         raise Unusable("not a regular file")
-    if not status.st_size:
+    size = len(source) if isinstance(source, bytes) else os.stat(source).st_size
+    if not size:
         raise Unusable("empty file")
     # Not by its name: Pillow 13 maps raw TIFF files of a name into memory and scrambles those that are to be turned.
-    with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+    with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file, (
+            Image.open(file, formats=FORMATS)) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
-        if _unwritten(file, image.format, status.st_size):
+        if _unwritten(file, image.format, size):
             raise Unusable("damaged: the file ends in zeros, which were never overwritten")
         yield image
 
@@ -217,6 +219,17 @@ def each(look: Callable[[Path], Result], paths: Sequence[Path]) -> Iterator[Resu
         pool.shutdown(cancel_futures=True)
 
 
+def same_size(first: tuple[str, tuple[int, ...]], other: tuple[str, tuple[int, ...]]) -> None:
+    """Refuse two images, each a name with its shape (D, H, W), of different height or width.
+
+    Raises:
+        DataError: When they are.
+    """
+    if other[1][1:] != first[1][1:]:
+        raise DataError(f"data.size: images have different sizes ({_sized(*first)}, {_sized(*other)}). "
+                        "Set data.size to resize them.")
+
+
 def gather(results: Iterable[np.ndarray | Bad], names: Sequence[str]) -> tuple[list[np.ndarray | None], list[Bad]]:
     """Part arrays from bad files, and stop at the first image of another size than the first.
 
@@ -229,18 +242,16 @@ def gather(results: Iterable[np.ndarray | Bad], names: Sequence[str]) -> tuple[l
     """
     arrays: list[np.ndarray | None] = []
     bad: list[Bad] = []
-    first: tuple[str, np.ndarray] | None = None
+    first: tuple[str, tuple[int, ...]] | None = None
     for name, result in zip(names, results):
         if isinstance(result, Bad):
             bad.append(result)
             arrays.append(None)
             continue
         if first is None:
-            first = name, result
+            first = name, result.shape
             require_images(len(names), result.shape)
-        elif result.shape[1:] != first[1].shape[1:]:
-            raise DataError(f"data.size: images have different sizes ({_sized(*first)}, {_sized(name, result)}). "
-                            "Set data.size to resize them.")
+        same_size(first, (name, result.shape))
         arrays.append(result)
     return arrays, bad
 
@@ -258,5 +269,5 @@ def _attempt(look: Callable[[Path], Result], path: Path) -> Result | Bad:
         return Bad(printable(path), reason(error))
 
 
-def _sized(name: str, image: np.ndarray) -> str:
-    return f"{Path(name).name} {image.shape[2]} x {image.shape[1]}"
+def _sized(name: str, shape: tuple[int, ...]) -> str:
+    return f"{Path(name).name} {shape[2]} x {shape[1]}"

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..core.images import Images
 from ..errors import DataError
 from .fingerprint import digests
 
@@ -117,12 +118,12 @@ def contradictions(marks: Sequence[bytes], labels: Sequence[object]) -> int:
     return sum(len(group) for group in equal(marks) if len({labels[row] for row in group}) > 1)
 
 
-def apart(split: str, images: Tensor, labels: Tensor, others: Iterable[Tensor]) -> Tensor:
+def apart(split: str, images: Images, labels: Tensor, others: Iterable[Images]) -> Tensor:
     """Return the rows of the images that are, pixel for pixel, in none of the others.
 
     Args:
         split: For messages.
-        images: uint8 [N, D, H, W].
+        images: uint8 [N, D, H, W], in memory or streamed.
         labels: [N].
         others: Images of the splits that are read later.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.dataset import Dataset, Split
+from ..core.images import joined as chained
 from ..errors import DataError
 from . import groups, long_tail
 from .duplicates import apart, contradictions
@@ -28,13 +29,13 @@ class Loaded:
     """A data set and what is worth telling about it.
 
     Args:
-        dataset: The splits, in memory.
+        dataset: The splits, in memory or streamed.
         facts: JSON-able: source, fingerprint, classes, counts (by split, images of each class), imbalance (largest
-            class / smallest class of the training split), image_shape (D, H, W), mean, std, duplicates (images
-            of validation and test that are in train too), dropped (images that `data.duplicates: drop` took out, by
-            split), two_labels (images that bear, pixel for pixel, more than one label), bad (path and reason of each
-            file left out), skipped (of what belongs to no class), groups (how many, where images are
-            grouped), seconds.
+            class / smallest class of the training split), image_shape (D, H, W), mean, std, streamed (whether images
+            stay in their files), duplicates (images of validation and test that are in train too), dropped (images
+            that `data.duplicates: drop` took out, by split), two_labels (images that bear, pixel for pixel, more than
+            one label), bad (path and reason of each file left out), skipped (of what belongs to no class), groups
+            (how many, where images are grouped), seconds.
     """
 
     dataset: Dataset
@@ -56,7 +57,8 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
             split: for production, once everything has been chosen.
 
     Raises:
-        DataError: When the source is missing, empty, damaged or unusable, or does not fit in memory.
+        DataError: When the source is missing, empty, damaged or unusable, or images that are no files do not fit in
+            memory.
     """
     started = time.monotonic()
     raw = read(settings, trust)
@@ -86,7 +88,7 @@ def _joined(parts: Mapping[str, Part]) -> dict[str, Part]:
         raise DataError(f"data.size: train has images of shape {tuple(train.images.shape[1:])} (D, H, W), validation "
                         f"{tuple(more.images.shape[1:])}. Set data.size and data.channels.")
     together = None if train.groups is None or more.groups is None else [*train.groups, *more.groups]
-    both = Part(torch.cat([train.images, more.images]), [*train.names, *more.names], together)
+    both = Part(chained(train.images, more.images), [*train.names, *more.names], together)
     return {"train": both, **{name: part for name, part in parts.items() if name == "test"}}
 
 
@@ -151,7 +153,7 @@ def _cut(labels: Tensor, fractions: Mapping[str, float], seed: int) -> dict[str,
 
 
 def _taken(split: Split, rows: Tensor) -> Split:
-    return split if len(rows) == len(split) else Split(split.images[rows], split.labels[rows])
+    return split if len(rows) == len(split) else split.take(rows)
 
 
 def _facts(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, Any]:
@@ -159,7 +161,8 @@ def _facts(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, Any]:
               for name in ("train", "validation", "test")}
     return {"source": dataset.source, "fingerprint": dataset.fingerprint, "classes": list(dataset.classes),
             "counts": counts, "imbalance": max(counts["train"]) / min(counts["train"]),
-            "image_shape": list(dataset.train.images.shape[1:]), "mean": list(dataset.mean), "std": list(dataset.std)}
+            "image_shape": list(dataset.image_shape), "mean": list(dataset.mean), "std": list(dataset.std),
+            "streamed": not isinstance(dataset.train.images, Tensor)}
 
 
 def _groups(raw: Raw) -> dict[str, int]:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ SPLITS = ("train", "validation", "test")
 SIZES = (224, 192, 160, 128, 96, 64, 48, 32, 28)    # offered for `data.size`: the largest that half the images have
 NAMED = 20                                          # groups and pairs that are listed by name
 TINY = 12                                           # pixels; below, images that differ look alike
+CHUNK = 512
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,9 @@ def _files(settings: Settings) -> Seen | None:
 
 def _arrays(settings: Settings, trust: bool) -> Seen:
     raw = sources.read(replace(settings, max_bad=1.0), trust)
-    rows = tuple(Row(f"{split}[{place}]", part.names[place], split, look.at_pixels(image))
-                 for split, part in raw.parts.items() for place, image in enumerate(part.images.numpy()))
+    rows = tuple(Row(f"{split}[{place}]", part.names[place], split, look.at_pixels(image.numpy()))
+                 for split, part in raw.parts.items()
+                 for place, image in enumerate(chain.from_iterable(part.images.split(CHUNK))))
     classes = raw.classes or ordered(row.label for row in rows if row.split == "train")
     return Seen(rows, classes, raw.bad)
 

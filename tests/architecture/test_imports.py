@@ -12,17 +12,18 @@ LEVELS = [
     {"errors", "processes"},
     {"core", "models"},
     {"tricks", "trainer", "data", "export", "tracking"},
-    {"catalog", "trial", "predictor"},
+    {"catalog", "trial", "predictor", "serving"},
     {"space"},
     {"search"},
-    {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions",
-     "teachers", "handover", "suited"},
-    {"screen", "cards", "cli", "judgment", "attribution", "inspection"},
+    {"ablate", "bottleneck", "champion", "comparison", "confirm", "experiment", "handover", "largest_batch",
+     "reopen", "replicate", "report", "resources", "suited", "sync", "teachers", "tested", "versions"},
+    {"attribution", "cards", "cli", "inspection", "judgment", "options", "screen", "tracking_commands"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 APART = 3                      # on the levels below, neighbors do not know each other
-HOMES = {"ray": {"search"}, "optuna": {"search"}, "mlflow": {"tracking"}, "typer": {"cli"}}
+HOMES = {"ray": {"search"}, "optuna": {"search"}, "mlflow": {"tracking"},
+         "typer": {"cli", "options", "tracking_commands"}}
 PURE = {"core", "tricks", "trainer", "trial"}
 NOT_PURE = {"ray", "optuna", "mlflow", "yaml", "typer", "click", "rich"}
 

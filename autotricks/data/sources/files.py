@@ -5,14 +5,19 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
+
+import torch
 
 from ...errors import DataError
 from .. import decode
 from ..decode import Bad, printable
 from ..labels import ordered
+from ..memory import COPIES, available
 from ..settings import Settings
+from ..stream import PREFETCH, WORKERS, Files, Reading, Seen, Streamed, survey
 from .raw import Part, Raw, refuse_many, stacked
 
 CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin",
@@ -76,14 +81,16 @@ def visible(folder: Path) -> list[Path]:
 
 
 def images_of(listing: Listing, settings: Settings) -> Raw:
-    """Decode image files.
+    """Decode image files, or, where memory does not hold the images, look at each file and leave the images there.
 
     Raises:
-        DataError: When classes are empty, too many files are bad, their sizes differ, or memory does not hold them.
+        DataError: When classes are empty, too many files are bad, or their sizes differ.
     """
     if listing.problems:
         raise DataError(listing.problems)
     entries = listing.entries
+    if _too_many(entries, settings):
+        return _streamed(listing, settings)
     arrays, bad = decode.read([entry.path for entry in entries], settings.size, settings.channels)
     refuse_many(bad, len(entries), settings.max_bad)
     depth = max((array.shape[0] for array in arrays if array is not None), default=1)
@@ -91,7 +98,7 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
     for split in dict.fromkeys(entry.split for entry in entries):
         rows = [row for row, entry in enumerate(entries) if entry.split == split and arrays[row] is not None]
         if not rows:
-            raise DataError(f"data.source: none of the {split} images can be read.")
+            raise _none(split)
         chosen = [array for row in rows if (array := arrays[row]) is not None]
         for row in rows:
             arrays[row] = None  # so that stacking frees each image as it goes
@@ -99,6 +106,40 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
                             [entries[row].group for row in rows] if settings.group else None)
     classes = ordered(entry.name for entry in entries if entry.split == "train")
     return Raw(parts, classes, tuple(bad), listing.skipped)
+
+
+def _too_many(entries: Sequence[Entry], settings: Settings) -> bool:
+    """Return whether the images would take more memory than they may, going by the first that can be read."""
+    for entry in entries:
+        seen, = decode.each(partial(decode.decode, size=settings.size, channels=settings.channels), [entry.path])
+        if not isinstance(seen, Bad):   # what is wrong with others is told when all have been looked at
+            return COPIES * len(entries) * seen.size > settings.room(available())
+    return False
+
+
+def _streamed(listing: Listing, settings: Settings) -> Raw:
+    entries = listing.entries
+    found = survey([entry.path for entry in entries], settings.size, settings.channels)
+    bad = tuple(one for one in found if isinstance(one, Bad))
+    refuse_many(bad, len(entries), settings.max_bad)
+    good = [(entry, one) for entry, one in zip(entries, found, strict=True) if isinstance(one, Seen)]
+    seen = [one for _, one in good]
+    shape = (max(one.shape[0] for one in seen), *seen[0].shape[1:]) if seen else (1, 1, 1)
+    files = Files([entry.path for entry, _ in good], (shape[0], shape[1], shape[2]), settings.size, settings.channels)
+    reading = Reading(WORKERS if settings.workers is None else settings.workers, settings.prefetch or PREFETCH)
+    parts = {}
+    for split in dict.fromkeys(entry.split for entry in entries):
+        rows = [row for row, (entry, _) in enumerate(good) if entry.split == split]
+        if not rows:
+            raise _none(split)
+        parts[split] = Part(Streamed(files, seen, torch.tensor(rows), reading), [good[row][0].name for row in rows],
+                            [good[row][0].group for row in rows] if settings.group else None)
+    return Raw(parts, ordered(entry.name for entry in entries if entry.split == "train"), bad,
+               listing.skipped)
+
+
+def _none(split: str) -> DataError:
+    return DataError(f"data.source: none of the {split} images can be read.")
 
 
 def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
