@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..catalog import suggest
+from ..core.spelling import nearest
 from ..data import Settings
 from ..errors import DataError
 from .tree import Path, Tree
@@ -160,19 +161,57 @@ def read(shape: type[BaseModel], tree: Tree) -> tuple[Any, list[str]]:
     if not isinstance(tree.value, dict):
         what = "is empty" if tree.value is None else f"is a {'list' if isinstance(tree.value, list) else 'word'}"
         return None, [tree.problem((), f"the file {what}; expected a mapping with keys such as name, data and tricks.")]
-    try:
-        document, lines, wrong = shape.model_validate(tree.value), {}, set()
-    except ValidationError as error:
-        lines = dict.fromkeys(_line(tree, shape, details) for details in error.errors())
-        wrong = {str(details["loc"][0]) for details in error.errors()}
-        right = {key: value for key, value in tree.value.items() if key not in wrong}
-        document = shape.model_validate({"name": "unknown", "tricks": {}, **right})
-    return document, [*lines, *_meaning(document, tree, wrong)]
+    value, lines, wrong = tree.value, dict[str, None](), set[Path]()
+    while True:
+        try:
+            document = shape.model_validate(value)
+            return document, [*lines, *_meaning(document, _Wrong(tree, wrong))]
+        except ValidationError as error:
+            found = error.errors()
+            lines.update((_line(tree, shape, details), None) for details in found if not _renamed(details, found))
+            places = {tuple(details["loc"]) for details in found}
+            wrong |= places if places - wrong else {place[:1] for place in places}
+            value = {"name": "unknown", "tricks": {}, **_without(value, wrong)}
 
 
-def _meaning(document: Any, tree: Tree, wrong: set[str]) -> Iterable[str]:
-    """Yield what the types cannot say of the sections that are not `wrong`."""
-    if not NAME.fullmatch(document.name):
+def _renamed(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+    """Return whether a key is missing only because it is misspelled, which is said already."""
+    *section, key = details["loc"]
+    return details["type"] == "missing" and any(
+        other["type"] == "extra_forbidden" and [*other["loc"][:-1]] == section
+        and nearest(str(other["loc"][-1]), [str(key)]) for other in found)
+
+
+def _without(value: Any, wrong: set[Path], path: Path = ()) -> Any:
+    """Return plain values without what stands at the `wrong` paths."""
+    if any(len(other) > len(path) and other[:len(path)] == path for other in wrong):
+        if isinstance(value, dict):
+            return {key: _without(inner, wrong, (*path, key)) for key, inner in value.items()
+                    if (*path, key) not in wrong}
+        if isinstance(value, list):
+            return [_without(inner, wrong, (*path, place)) for place, inner in enumerate(value)
+                    if not any(other[:len(path) + 1] == (*path, place) for other in wrong)]
+    return value
+
+
+@dataclass(frozen=True)
+class _Wrong:
+    """The places of a tree that are wrong already, about which nothing more is to be said."""
+
+    tree: Tree
+    paths: set[Path]
+
+    def hides(self, *path: str) -> bool:
+        """Return whether the value at a path is not what the file means: wrong, or left out under a wrong key."""
+        parts = [path[:length] for length in range(1, len(path) + 1)]
+        return any(part in self.paths or (part not in self.tree.marks and any(
+            len(other) == len(part) and other[:-1] == part[:-1] for other in self.paths)) for part in parts)
+
+
+def _meaning(document: Any, wrong: _Wrong) -> Iterable[str]:
+    """Yield what the types cannot say of the values that are not `wrong`."""
+    tree = wrong.tree
+    if not wrong.hides("name") and not NAME.fullmatch(document.name):
         yield tree.problem(("name",), f"{document.name!r} is not allowed; use letters, digits, '_', '-' and '.', "
                                       "at most 64, not starting with a dot, and no name that Windows reserves.")
     try:
@@ -183,18 +222,27 @@ def _meaning(document: Any, tree: Tree, wrong: set[str]) -> Iterable[str]:
             key, _, text = line.removeprefix("data.").partition(": ")
             yield tree.problem(("data", key), text)
     if isinstance(document, SpaceDocument):
-        metric = document.objective.metric
+        yield from _searching(document, wrong)
+
+
+def _searching(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
+    """Yield what is wrong with the objective, the rungs and the number of trials, each by itself in order."""
+    tree, search, metric = wrong.tree, document.search, document.objective.metric
+    if not wrong.hides("objective", "metric"):
         if metric not in METRICS:
             yield tree.problem(("objective", "metric"),
-                               f"no such metric: {metric}.{suggest(metric, METRICS)} Metrics: {', '.join(METRICS)}.")
-        worse_is_more = metric.endswith(("loss", "error"))
-        if metric in METRICS and (document.objective.mode == "max") == worse_is_more:
+                               f"no such metric: {metric}.{tree.hint(metric, METRICS)} Metrics: {', '.join(METRICS)}.")
+        worse_is_more, known = metric.endswith(("loss", "error")), metric in METRICS
+        if known and (document.objective.mode == "max") == worse_is_more and not wrong.hides("objective", "mode"):
             yield tree.problem(("objective", "mode"), f"{metric} is better when it is "
                                f"{'smaller' if worse_is_more else 'larger'}; mode must be "
                                f"{'min' if worse_is_more else 'max'}.")
-        if not wrong & {"search", "training"} and document.search.rungs.first > document.training.epochs:
-            yield tree.problem(("search", "rungs", "first"), f"{document.search.rungs.first} epochs are more than "
-                               f"training.epochs, {document.training.epochs}. Lower it.")
+    rungs, parallel = ("search", "rungs", "first"), ("search", "parallel")
+    if search.rungs.first > document.training.epochs and not wrong.hides(*rungs) | wrong.hides("training", "epochs"):
+        yield tree.problem(rungs, f"{search.rungs.first} epochs are more than training.epochs, "
+                                  f"{document.training.epochs}. Lower it.")
+    if (search.parallel or 1) > search.trials and not wrong.hides(*parallel) | wrong.hides("search", "trials"):
+        yield tree.problem(parallel, f"{search.parallel} are more than search.trials, {search.trials}. Lower it.")
 
 
 def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:
@@ -202,7 +250,7 @@ def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:
     kind, given, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
         known = keys(shape, path[:-1])
-        return tree.problem(path, f"no such key.{suggest(str(path[-1]), known)} "
+        return tree.problem(path, f"no such key.{tree.hint(str(path[-1]), tree.likely(path[:-1], known))} "
                                   f"{'.'.join(map(str, path[:-1])) or 'A file'} has {', '.join(known)}.")
     if kind == "missing":
         return tree.problem(path[:-1], f"the key {path[-1]} is missing.")
@@ -212,8 +260,9 @@ def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:
     if kind in wanted:
         return tree.problem(path, f"{'is empty,' if given is None else f'{given!r} is'} not {wanted[kind]}.")
     if kind == "literal_error":
+        words = re.findall("'(.+?)'", str(context["expected"]))
         return tree.problem(path, f"{given!r} is not allowed; {path[-1]} must be {context['expected']}."
-                                  f"{suggest(str(given), re.findall(r'[a-z]+', str(context['expected'])))}")
+                                  f"{tree.hint(str(given), words)}")
     allowed = details["msg"].replace("Input should", f"{path[-1]} must", 1)
     return tree.problem(path, f"{given!r} is not allowed; {allowed}.")
 

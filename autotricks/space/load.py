@@ -11,9 +11,8 @@ from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Any
 
-from ..catalog import suggest
 from ..core.bundle import Bundle
-from ..core.plan import problems
+from ..core.plan import advice, problems
 from ..data import check as check_source
 from ..errors import DataError, ModelError, SpaceError
 from ..models import check as check_model
@@ -93,14 +92,17 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     Raises:
         SpaceError: With `file:line:column` for every problem.
     """
-    tree = _read_tree(find_file(os.fspath(name)))
-    found = _override(tree, overrides)
+    tree, found = _read_tree(find_file(os.fspath(name)))
+    found += _override(tree, overrides)
     document, lines = read(SpaceDocument, tree)
     found += lines
     if document is None:
         raise SpaceError(found)
     listed, lines = entries(document.tricks, tree)
     found += lines
+    if document.advice == "avoid":
+        found += [tree.problem(("tricks",), f"{line}. Both are always there: drop one, or set advice: ignore.")
+                  for line in advice(entry.widest() for entry in listed if entry.always)]
     if tree.value.get("tricks") == {}:
         found.append(tree.problem(("tricks",), "lists no tricks; a space needs at least one."))
     found += _refused(check_model, document.model.name, ("model", "name"), tree, trust)
@@ -122,8 +124,9 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
     Raises:
         SpaceError: With `file:line:column` for every problem.
     """
-    tree = _read_tree(find_file(os.fspath(name), kind))
-    document, found = read(BundleDocument, tree)
+    tree, found = _read_tree(find_file(os.fspath(name), kind))
+    document, lines = read(BundleDocument, tree)
+    found += lines
     if document is None:
         raise SpaceError(found)
     listed, lines = entries(document.tricks, tree, searched=False)
@@ -135,11 +138,13 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
                                          training.epochs, training.batch_size, training.seed or 0))
 
 
-def _read_tree(path: FilePath) -> Tree:
+def _read_tree(path: FilePath) -> tuple[Tree, list[str]]:
+    """Return the values of a file, and what is refused although the rest can be read."""
+    found: list[str] = []
     ships = any(path.is_relative_to(folder) for folder in SHIPPED)
     try:
         with path.open("rb") as file:
-            return parse(file.read(MAX_BYTES + 1), path.name if ships else str(path))
+            return parse(file.read(MAX_BYTES + 1), path.name if ships else str(path), found), found
     except OSError as error:
         what = "is a folder" if error.errno == errno.EISDIR else f"cannot be read: {error.strerror}"
         raise SpaceError(f"{path}: {what}. Name a space file.") from None
@@ -190,11 +195,11 @@ def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
         except SpaceError as error:
             known = [BASELINE, *(path.stem for path in shipped("published"))]
             found += [tree.problem(("start", place), line if "no such file" not in line else
-                                   f"no such bundle.{suggest(name, known)}") for line in error.problems]
+                                   f"no such bundle.{tree.hint(name, known)}") for line in error.problems]
             continue
         absent = [trick for trick in without if trick not in bundle.names()]
         found += [tree.problem(("start", place, "without"), f"{name} does not use {trick}."
-                               f"{suggest(trick, bundle.names())}") for trick in absent]
+                               f"{tree.hint(trick, bundle.names())}") for trick in absent]
         kept = tuple(use for use in bundle.squeezed(space.frame.epochs).uses if use.trick.name not in without)
         found += [tree.problem(("start", place), line) for line in problems(kept)]
         names = [use.trick.name for use in kept]
