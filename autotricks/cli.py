@@ -125,8 +125,10 @@ def check(space: Annotated[str, typer.Argument(help="A space file, or the name o
     """Say what a space contains and what a search of it would cost; train nothing."""
     from . import screen
     from .space import load_space
+    from .suits import require_suited
 
-    screen.check(load_space(space, set_ or [], trust), as_json)
+    loaded = load_space(space, set_ or [], trust)
+    screen.check(loaded, as_json, require_suited(loaded, trust))
 
 
 @tricks_app.command("list")

@@ -217,8 +217,8 @@ def combinations(count: int, counted: bool) -> str:
     return f"{count:,} combinations" if counted else f"about 10^{math.log10(count):.0f} combinations"
 
 
-def check(loaded: LoadedSpace, as_json: bool) -> None:
-    """Print what a space contains, its quarrels, the advice on it, and what a search costs."""
+def check(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> None:
+    """Print what a space contains, its quarrels, the advice on it, what a search costs, and what is not known yet."""
     from .search.rungs import budgets
 
     space, document = loaded.space, loaded.document
@@ -235,7 +235,7 @@ def check(loaded: LoadedSpace, as_json: bool) -> None:
     cost = sum(count * epochs for _, count, epochs in plan)
     if as_json:
         to_json({"name": document.name, "choices": space.size()[0], "seats": seats, "quarrels": space.quarrels(),
-                 "advice": space.warnings(),
+                 "advice": space.warnings(), "unchecked": unchecked,
                  "rungs": [{"budget": budget, "trials": round(count, 1)} for budget, count, _ in plan],
                  "epochs": round(cost), "start": {name: str(bundle) for name, bundle in loaded.start.items()}})
         return
@@ -248,6 +248,7 @@ def check(loaded: LoadedSpace, as_json: bool) -> None:
     _section("Never together", space.quarrels())
     _section(f"Advised against ({'left out' if space.avoid else 'searched all the same'})", space.warnings())
     _section("Rungs", [f"{budget:>5} epochs: about {count:.0f} trials" for budget, count, _ in plan])
+    _section("Not checked", [unchecked] if unchecked else [])
     full = document.search.trials * rungs[-1]
     print(f"\nCost: about {cost:.0f} epochs, {cost / full:.0%} of training {document.search.trials} trials in full "
           f"({full}).\nNext: autotricks search --space {loaded.tree.file}")

@@ -11,6 +11,6 @@ Sources::
 """
 from .load import Loaded, load
 from .settings import Settings
-from .sources import check
+from .sources import check, shape_of
 
-__all__ = ["Loaded", "Settings", "check", "load"]
+__all__ = ["Loaded", "Settings", "check", "load", "shape_of"]
