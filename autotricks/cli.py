@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import sys
 from pathlib import Path
@@ -131,6 +130,15 @@ def check(space: Annotated[str, typer.Argument(help="A space file, or the name o
     screen.check(loaded, as_json, require_suited(loaded, trust))
 
 
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a space file, for editors and other programs."""
+    from . import screen
+    from .space.schema import schema as made
+
+    screen.to_json(made())
+
+
 @tricks_app.command("list")
 def tricks_list(as_json: Json = False) -> None:
     """List every trick by its main slot and seat."""
@@ -157,10 +165,11 @@ def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as cham
           as_json: Json = False, trust: Trust = False) -> None:
     """Train a bundle: production training of a search's champion, or a published recipe."""
     from . import cards, experiment
+    from .resources import set_threads
     from .space import load_bundle_file
 
     loaded = load_bundle_file(bundle, trust)
-    _set_threads(threads or int(loaded.document.result.get("threads", 0)))
+    set_threads(threads or int(loaded.document.result.get("threads", 0)))
     cards.trained(experiment.train(loaded, out, cards.epochs(loaded, as_json), device, data, trust), loaded, out,
                    as_json)
 
@@ -246,15 +255,6 @@ def _seconds(text: str) -> float:
     if not match or not float(match[1]):
         raise InputError(f"--time {text}: expected a time such as 90s, 30m or 2h.")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def _set_threads(count: int) -> None:
-    """Fix the number of CPU threads; sums over another number of threads round differently."""
-    if count > 0:
-        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(count)))
-        import torch
-
-        torch.set_num_threads(count)
 
 
 def _fail(error: BaseException, code: int) -> int:

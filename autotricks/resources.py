@@ -18,6 +18,15 @@ def cores() -> int:
         return count
 
 
+def set_threads(count: int) -> None:
+    """Fix the number of CPU threads; sums over another number of threads round differently."""
+    if count > 0:
+        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(count)))
+        import torch
+
+        torch.set_num_threads(count)
+
+
 def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
     """Return how many trials run at a time on this machine, before anything heavy starts.
 

@@ -37,7 +37,7 @@ def require_suited(loaded: LoadedSpace, trust: bool = False) -> str | None:
         return (f"whether the tricks suit model and images: how large the images of {settings.source} are is known "
                 "when they are loaded. Set data.size and data.channels to check it now")
     data, found = stand_in(shape, settings), dict[str, None]()
-    bundles = [(("tricks", entry.name), bundle) for entry in loaded.space.entries
+    bundles: list[tuple[tuple[str, ...], Bundle]] = [(("tricks", entry.name), bundle) for entry in loaded.space.entries
                for bundle in alone(loaded.space, entry)]
     places = {item.name: place for place, item in enumerate(loaded.document.start)}
     bundles += [(("start", str(places[name])) if name in places else ("start",), bundle)

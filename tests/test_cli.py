@@ -34,6 +34,11 @@ def here(capsys, monkeypatch):
     return ran
 
 
+def test_the_schema_is_json(here):
+    code, out, err = here("schema")
+    assert (code, err) == (0, "") and json.loads(out)["properties"]["tricks"]["properties"].keys() == catalog().keys()
+
+
 # --- what is refused
 
 @pytest.mark.parametrize(("words", "said"), [

@@ -50,9 +50,9 @@ def blamed(loaded):
 def test_what_is_blamed_is_what_fails_when_it_is_trained(tmp_path, linear):
     """Every trick of the catalog on a model with neither convolutions nor norms nor features, against real training."""
     names = [name for name in catalog() if name not in NEEDS_FILES]
-    path = write(tmp_path, f"name: all\\nadvice: ignore\\nmodel: {{name: {linear}}}\\ntraining: {{epochs: 1, batch_size: 8}}"
-                           "\\nsearch: {rungs: {first: 1}}\\ntricks:\\n".replace("\\n", "\n")
-                 + "".join(f"  {name}: {{}}\n" for name in names))
+    head = (f"name: all\nadvice: ignore\nmodel: {{name: {linear}}}\ntraining: {{epochs: 1, batch_size: 8}}\n"
+            "search: {rungs: {first: 1}}\ntricks:\n")
+    path = write(tmp_path, head + "".join(f"  {name}: {{}}\n" for name in names))
     loaded, data, failed = load_space(path, trust=True), make_dataset(counts=(8, 8, 4)), set()
     for entry in loaded.space.entries:
         for bundle in suits.alone(loaded.space, entry):
@@ -66,7 +66,8 @@ def test_what_is_blamed_is_what_fails_when_it_is_trained(tmp_path, linear):
 
 def test_the_command_refuses_them_with_their_places(tmp_path, linear, monkeypatch, capsys):
     from autotricks import cli
-    path = write(tmp_path, f"name: demo\nmodel: {{name: {linear}}}\ntricks:\n  sgd: {{}}\n  group_norm: {{}}\n  gem: {{}}\n")
+    tricks = "tricks:\n  sgd: {}\n  group_norm: {}\n  gem: {}\n"
+    path = write(tmp_path, f"name: demo\nmodel: {{name: {linear}}}\n{tricks}")
     monkeypatch.setattr(sys, "argv", ["autotricks", "check", str(path), "--trust"])
     with pytest.raises(SystemExit) as stop:
         cli.main()
@@ -78,7 +79,7 @@ def test_the_command_refuses_them_with_their_places(tmp_path, linear, monkeypatc
 
 
 @pytest.mark.parametrize(("choice", "said"), [
-    ("b, d", None), ("b, d, c", "has no first convolution of 7x7"), ("d, a", "has no bottleneck of three convolutions")])
+    ("b, d", None), ("b, d, c", "has no first convolution of 7x7"), ("d, a", "has no bottleneck of three convolut")])
 def test_a_choice_is_tried_value_by_value(tmp_path, choice, said):
     path = write(tmp_path, f"name: demo\ntricks:\n  sgd: {{}}\n  resnet_variant: {{variant: {{choice: [{choice}]}}}}\n")
     if said is None:

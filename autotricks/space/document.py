@@ -12,12 +12,21 @@ from pydantic_core import ErrorDetails
 from ..core.spelling import nearest
 from ..data import Settings
 from ..errors import DataError
+from ..models import OWN
 from .tree import Path, Tree
 
 METRICS = ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy", "val/calibration_error",
            "val/many_shot", "val/medium_shot", "val/few_shot")
 NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(\.|$))[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")   # names folders
+WINDOWS = "^([cC][oO][nN]|[pP][rR][nN]|[aA][uU][xX]|[nN][uU][lL]|[cC][oO][mM][0-9]|[lL][pP][tT][0-9])(\\.|$)"
+MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
+SOURCES = "^(digits|(image_folder|csv|npz|torchvision):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+
+
+def _legal(**words: Any) -> Any:
+    """Say in the JSON Schema what is checked elsewhere, in words of its own."""
+    return Field(json_schema_extra=words)
 
 
 class Section(BaseModel):
@@ -29,20 +38,20 @@ class Section(BaseModel):
 class ImbalanceSection(Section):
     """The long tail made of a balanced training split."""
 
-    factor: float
+    factor: Annotated[float, _legal(minimum=1)]
 
 
 class DataSection(Section):
     """Which images; see `autotricks.data.Settings`."""
 
-    source: str = "digits"
-    size: int | None = None
-    channels: int | None = None
+    source: Annotated[str, _legal(pattern=SOURCES)] = "digits"
+    size: Annotated[int | None, _legal(minimum=1)] = None
+    channels: Annotated[int | None, _legal(enum=[1, 3, None])] = None
     imbalance: ImbalanceSection | None = None
-    validation: float = 0.25
-    test: float = 0.25
-    seed: int = 0
-    max_bad: float = 0.01
+    validation: Annotated[float, _legal(exclusiveMinimum=0, exclusiveMaximum=1)] = 0.25
+    test: Annotated[float, _legal(exclusiveMinimum=0, exclusiveMaximum=1)] = 0.25
+    seed: Annotated[int, _legal(minimum=0, maximum=2**32 - 1)] = 0
+    max_bad: Annotated[float, _legal(minimum=0, maximum=1)] = 0.01
 
     def settings(self) -> Settings:
         """Return what the data package loads.
@@ -57,7 +66,7 @@ class DataSection(Section):
 class ModelSection(Section):
     """Which model."""
 
-    name: str = "resnet8"
+    name: Annotated[str, _legal(pattern=MODELS)] = "resnet8"
 
 
 class TrainingSection(Section):
@@ -71,7 +80,12 @@ class TrainingSection(Section):
 class ObjectiveSection(Section):
     """What is to be best, as measured on the validation split in the last epoch."""
 
-    metric: str = "val/balanced_accuracy"
+    model_config = ConfigDict(json_schema_extra={
+        "if": {"properties": {"metric": {"pattern": "(loss|error)$"}}, "required": ["metric"]},
+        "then": {"properties": {"mode": {"const": "min"}}, "required": ["mode"]},
+        "else": {"properties": {"mode": {"const": "max"}}}})
+
+    metric: Annotated[str, _legal(enum=METRICS)] = "val/balanced_accuracy"
     mode: Literal["max", "min"] = "max"
 
 
@@ -123,7 +137,7 @@ def _named(items: Any) -> Any:
 class SpaceDocument(Section):
     """A space file."""
 
-    name: str
+    name: Annotated[str, _legal(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", **{"not": {"pattern": WINDOWS}})]
     about: str = ""
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()
@@ -133,7 +147,8 @@ class SpaceDocument(Section):
     confirm: ConfirmSection = ConfirmSection()
     resources: ResourcesSection = ResourcesSection()
     advice: Literal["avoid", "ignore"] = "avoid"
-    start: Annotated[list[StartSection], BeforeValidator(_named)] = [StartSection(name="baseline")]
+    start: Annotated[list[StartSection], BeforeValidator(_named, list[str | StartSection])] = [
+        StartSection(name="baseline")]
     tricks: dict[str, Any]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..catalog import catalog
 from ..core.bundle import Use, Window
-from ..core.domain import Between, Choice, Domain, Float, Int, Legal, Value, tunable
+from ..core.domain import Between, Choice, Domain, Float, Int, Legal, Parameter, Value, tunable
 from ..core.plan import problems
 from ..core.trick import Trick
 from .space import Entry
@@ -24,6 +24,11 @@ class _Edge(Trick):
     seats = {}
     begin: float = tunable(0.0, search=Float(0, 1), legal=Between(0, 1), unit="fraction of training")
     end: float = tunable(1.0, search=Float(0, 1), legal=Between(0, 1), unit="fraction of training")
+
+
+def edges() -> dict[str, Parameter]:
+    """Return the edges of a window as parameters, by the names that they have in a file."""
+    return dict(zip(("start", "stop"), _Edge.declared().values(), strict=True))
 
 
 def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tuple[list[Entry], list[str]]:
