@@ -25,6 +25,7 @@ from .search.table import write as write_table
 from .space.document import DataSection
 from .space.load import LoadedBundle, LoadedSpace, load_space
 from .tracking import NullTracker, Tracker
+from .tracking.address import check as check_address
 from .trial import TrialResult, run_trial
 
 ROOT = Path("runs")
@@ -131,6 +132,8 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         EngineError: When the engine gives up; the ledger holds what had finished.
     """
     started = time.monotonic()
+    if options.tracking not in (None, "off"):
+        check_address(str(options.tracking))
     slots = check_resources(loaded, options.address)
     data = data_of(loaded, options.trust)     # with test, which nothing but confirmation reads
     folder = options.resume or folders.create(options.root, loaded.document.name)

@@ -5,13 +5,13 @@ import json
 import logging
 import os
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .address import redacted
 from .registry import register
 from .tracker import Row, Tracker
 
@@ -46,11 +46,6 @@ def client(uri: str) -> Any:
         logging.getLogger(name).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(uri)
     return mlflow.MlflowClient(uri)
-
-
-def _redacted(text: str) -> str:
-    """Return text without the name and password of an address."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 class MlflowTracker(Tracker):
@@ -113,7 +108,7 @@ class MlflowTracker(Tracker):
         self._queue.put(None)
         self._thread.join(seconds)
         if self._thread.is_alive():
-            return _redacted(f"MLflow at {self.uri} did not take everything within {seconds:g} s; "
+            return redacted(f"MLflow at {self.uri} did not take everything within {seconds:g} s; "
                              "the ledger has it all.")
         return self._problem or None
 
@@ -129,7 +124,7 @@ class MlflowTracker(Tracker):
             except Exception as error:  # whatever a server or database may answer must not end a search
                 first = str(error).splitlines()[0] if str(error) else type(error).__name__
                 self._failures = PATIENCE if self.parent_id is None else self._failures + 1
-                self._problem = _redacted(f"MLflow at {self.uri} did not take everything: {first[:200]} "
+                self._problem = redacted(f"MLflow at {self.uri} did not take everything: {first[:200]} "
                                           "The ledger has it all.")
 
     def _open(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:

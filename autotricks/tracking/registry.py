@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
+from .address import redacted
 
 LOADER = "autotricks.predictor"
 
@@ -60,5 +61,6 @@ def fetch(uri: str) -> Path:
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)) / "data" / "bundle"
     except (mlflow.MlflowException, OSError) as error:
-        raise RunError(f"{uri}: the registry at {mlflow.get_registry_uri()} does not give it: "
-                       f"{str(error).splitlines()[0]} Set MLFLOW_TRACKING_URI to the registry's address.") from None
+        why, where = redacted(str(error).splitlines()[0]), redacted(mlflow.get_registry_uri())
+        raise RunError(f"{uri}: the registry at {where} does not give it: {why} Set MLFLOW_TRACKING_URI to the "
+                       "registry's address.") from None

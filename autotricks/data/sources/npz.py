@@ -29,8 +29,7 @@ def read(place: str, settings: Settings) -> Raw:
     try:
         _measure(path)
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files
-                      if name.partition("_")[0] in ("x", "y") or name == "classes"}
+            arrays = {name: archive[name] for name in archive.files if _wanted(name)}
     except DataError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
@@ -87,14 +86,18 @@ def label_names(split: str, labels: np.ndarray, count: int, classes: Sequence[st
 
 
 def _measure(path: Path) -> None:
-    """Refuse, from the headers alone, pickled arrays and images that memory does not hold."""
+    """Refuse, from the headers alone, pickled arrays and those that memory does not hold."""
     total = 0
     for name, (shape, dtype) in headers(path).items():
         if dtype.hasobject:
             raise DataError(f"data.source: {path}: {name} is a pickled array, which can run code when it is read. Save "
                             "it as numbers or text.")
-        total += int(np.prod(shape, dtype=object)) * dtype.itemsize if name.startswith("x") else 0
-    require(total, f"the images in {path}")
+        total += int(np.prod(shape, dtype=object)) * dtype.itemsize if _wanted(name) else 0
+    require(total, f"the arrays in {path}")
+
+
+def _wanted(name: str) -> bool:
+    return name.partition("_")[0] in ("x", "y") or name == "classes"
 
 
 def shape(place: str) -> tuple[int, int, int] | None:
