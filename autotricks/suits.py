@@ -1,6 +1,7 @@
 """Whether the tricks of a space suit its model and the shape of its images: found out by building, without training."""
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from .core.domain import Choice, Domain, Int, Value
 from .core.slots import Slot
 from .data import Settings, shape_of
 from .errors import InputError, ModelError
-from .space import Entry, Space
+from .space import Entry, Pick, Space
 from .space.load import LoadedSpace
 from .space.space import Taken
 from .trainer.pipeline import fold
@@ -20,10 +21,11 @@ from .trial import prepare
 
 CLASSES, EACH = 10, 2      # of the stand-in, and its images of each class
 MOST = 12                  # values of one parameter that are tried
+DRAWS = 10                 # bundles drawn at random, for what does not suit together
 
 
 def require_suited(loaded: LoadedSpace, trust: bool = False) -> str | None:
-    """Build every trick of a space, at each value of its choices, on a stand-in of the data's shape.
+    """Build every trick of a space, at each value of its choices, and some bundles on a stand-in of the data's shape.
 
     Returns:
         Why nothing could be built where the shape of the images is not known; None otherwise.
@@ -42,6 +44,7 @@ def require_suited(loaded: LoadedSpace, trust: bool = False) -> str | None:
     places = {item.name: place for place, item in enumerate(loaded.document.start)}
     bundles += [(("start", str(places[name])) if name in places else ("start",), bundle)
                 for name, bundle in loaded.start.items()]
+    bundles += [(("tricks",), loaded.space.draw(_dice(seed))) for seed in range(DRAWS)]
     blamed = set[str]()
     for path, bundle in bundles:
         for line in misfits(bundle, data, trust):
@@ -82,6 +85,12 @@ def alone(space: Space, entry: Entry) -> Iterator[Bundle]:
         bundle = space.draw(pick)
         if entry.name in bundle.names():
             yield bundle
+
+
+def _dice(seed: int) -> Pick:
+    """Return what picks a value of each domain at random."""
+    chance = random.Random(seed)
+    return lambda name, domain: chance.choice(_values(domain))
 
 
 def stand_in(shape: tuple[int, int, int], settings: Settings) -> Dataset:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from autotricks import suits
 from autotricks.catalog import catalog
@@ -96,6 +97,21 @@ def test_the_shape_of_an_archive_is_read_from_its_header(tmp_path, sides, shape)
     settings = load_space("long_tail.yaml", [f"data.source=npz:{tmp_path}/x.npz"]).document.data.settings()
     assert suits.shape_of(settings) == shape
     assert suits.shape_of(replace(settings, size=4, channels=1)) == (1, 4, 4)
+
+
+def test_what_does_not_suit_together_is_found_too(tmp_path, linear, monkeypatch):
+    """Two tricks that each suit, the one before the other not: the first takes away what the second looks for."""
+    from autotricks.tricks.gradients.gradient_clipping import GradientClipping
+
+    def check(self, run):
+        if any(group_norm for group_norm in run.model.modules() if isinstance(group_norm, torch.nn.GroupNorm)):
+            raise ModelError("gradient_clipping: cannot clip group norms.")
+    text = "name: demo\ntricks:\n  sgd: {}\n  group_norm: {}\n  gradient_clipping: {}\n"
+    path = write(tmp_path, text)
+    assert suits.require_suited(load_space(path)) is None
+    monkeypatch.setattr(GradientClipping, "check", check)
+    with pytest.raises(ModelError, match=r"space.yaml:2:1  tricks: gradient_clipping: cannot clip"):
+        suits.require_suited(load_space(path))
 
 
 def test_where_the_shape_is_not_known_it_says_so():
