@@ -78,9 +78,9 @@ def alone(space: Space, entry: Entry) -> Iterator[Bundle]:
             if isinstance(domain, Taken):
                 return entry.name in domain.by
             if domain == Choice(False, True) and "." not in name:
-                return name == entry.name
+                return bool(name == entry.name)
             if isinstance(domain, Choice) and entry.name in domain.options:
-                return entry.name
+                return str(entry.name)
             return variant.get(name, _values(domain)[0])
         bundle = space.draw(pick)
         if entry.name in bundle.names():

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError
+from ..processes import cores
 from .memory import require_images
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # no format whose decoder starts another program
@@ -138,7 +139,7 @@ def read(paths: Sequence[Path], size: int | None, channels: int | None) -> tuple
         DataError: When the images are of different sizes or more than memory holds.
     """
     Image.init()
-    pool = ThreadPoolExecutor(min(THREADS, _cores()))
+    pool = ThreadPoolExecutor(min(THREADS, cores()))
     try:
         with warnings.catch_warnings():  # set for all threads at once: warning filters are shared
             warnings.simplefilter("ignore", UserWarning)
@@ -181,10 +182,6 @@ def reshaped(images: np.ndarray, size: int | None, channels: int | None) -> Iter
     """Yield each of the images, uint8 [N, H, W, D] with D 1 or 3, as uint8 [D, H, W] of the size asked for."""
     for image in images:
         yield pixels(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), size, channels)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _attempt(path: Path, size: int | None, channels: int | None) -> np.ndarray | Bad:

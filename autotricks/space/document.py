@@ -10,10 +10,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from ..core.spelling import nearest
-from ..data import Settings
+from ..data import Group, Settings
 from ..errors import DataError
 from ..models import OWN
-from .tree import Path, Tree
+from .tree import Path, Tree, without
 
 METRICS = ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy", "val/calibration_error",
            "val/many_shot", "val/medium_shot", "val/few_shot")
@@ -41,6 +41,13 @@ class ImbalanceSection(Section):
     factor: Annotated[float, _legal(minimum=1)]
 
 
+class GroupSection(Section):
+    """Which images stay together: a column of the table, or what a pattern with one group finds in their paths."""
+
+    column: str | None = None
+    pattern: str | None = None
+
+
 class DataSection(Section):
     """Which images; see `autotricks.data.Settings`."""
 
@@ -52,6 +59,7 @@ class DataSection(Section):
     test: Annotated[float, _legal(exclusiveMinimum=0, exclusiveMaximum=1)] = 0.25
     seed: Annotated[int, _legal(minimum=0, maximum=2**32 - 1)] = 0
     max_bad: Annotated[float, _legal(minimum=0, maximum=1)] = 0.01
+    group: GroupSection | None = None
 
     def settings(self) -> Settings:
         """Return what the data package loads.
@@ -60,7 +68,8 @@ class DataSection(Section):
             DataError: With one line for each value that is not allowed.
         """
         return Settings(self.source, self.size, self.channels, self.imbalance.factor if self.imbalance else None,
-                        self.validation, self.test, self.seed, self.max_bad)
+                        self.validation, self.test, self.seed, self.max_bad,
+                        Group(self.group.column, self.group.pattern) if self.group else None)
 
 
 class ModelSection(Section):
@@ -186,7 +195,7 @@ def read(shape: type[BaseModel], tree: Tree) -> tuple[Any, list[str]]:
             lines.update((_line(tree, shape, details), None) for details in found if not _renamed(details, found))
             places = {tuple(details["loc"]) for details in found}
             wrong |= places if places - wrong else {place[:1] for place in places}
-            value = {"name": "unknown", "tricks": {}, **_without(value, wrong)}
+            value = {"name": "unknown", "tricks": {}, **without(value, wrong)}
 
 
 def _renamed(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
@@ -195,18 +204,6 @@ def _renamed(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
     return details["type"] == "missing" and any(
         other["type"] == "extra_forbidden" and [*other["loc"][:-1]] == section
         and nearest(str(other["loc"][-1]), [str(key)]) for other in found)
-
-
-def _without(value: Any, wrong: set[Path], path: Path = ()) -> Any:
-    """Return plain values without what stands at the `wrong` paths."""
-    if any(len(other) > len(path) and other[:len(path)] == path for other in wrong):
-        if isinstance(value, dict):
-            return {key: _without(inner, wrong, (*path, key)) for key, inner in value.items()
-                    if (*path, key) not in wrong}
-        if isinstance(value, list):
-            return [_without(inner, wrong, (*path, place)) for place, inner in enumerate(value)
-                    if not any(other[:len(path) + 1] == (*path, place) for other in wrong)]
-    return value
 
 
 @dataclass(frozen=True)
@@ -235,7 +232,7 @@ def _meaning(document: Any, wrong: _Wrong) -> Iterable[str]:
     except DataError as error:
         for line in error.problems:
             key, _, text = line.removeprefix("data.").partition(": ")
-            yield tree.problem(("data", key), text)
+            yield tree.problem(("data", *key.split(".")), text)
     if isinstance(document, SpaceDocument):
         yield from _searching(document, wrong)
 

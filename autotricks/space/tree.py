@@ -71,6 +71,18 @@ class Tree:
             self.marks.setdefault(path[:length], (0, 0))
 
 
+def without(value: Any, wrong: set[Path], path: Path = ()) -> Any:
+    """Return plain values without what stands at the `wrong` paths."""
+    if any(len(other) > len(path) and other[:len(path)] == path for other in wrong):
+        if isinstance(value, dict):
+            return {key: without(inner, wrong, (*path, key)) for key, inner in value.items()
+                    if (*path, key) not in wrong}
+        if isinstance(value, list):
+            return [without(inner, wrong, (*path, place)) for place, inner in enumerate(value)
+                    if not any(other[:len(path) + 1] == (*path, place) for other in wrong)]
+    return value
+
+
 def one_line(text: str) -> str:
     """Return text with whatever cannot be printed escaped, and its middle left out where it is too long."""
     line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

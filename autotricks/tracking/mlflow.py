@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import queue
 import threading
 import time
@@ -13,10 +11,9 @@ from typing import Any
 
 from .address import redacted
 from .registry import register
+from .store import client
 from .tracker import Row, Tracker
 
-SWIFT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "GIT_PYTHON_REFRESH": "quiet",
-         "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ASYNC_LOGGING": "false"}
 PATIENCE = 3     # failures in a row after which the server is taken to be down
 CHUNK = 900      # figures in one request; MLflow takes 1,000
 VIEW = "autotricks"
@@ -28,24 +25,6 @@ EXPERIMENT_TAGS = {
     f"mlflow.sharedViewState.{VIEW}": json.dumps({
         "orderByKey": "metrics.`score`", "orderByAsc": False, "selectedColumns": list(COLUMNS)[1:],
         "columnOrder": list(COLUMNS), "columnWidths": COLUMNS})}
-
-
-def default_uri(root: Path) -> str:
-    """Return the address of the SQLite store in a folder of runs."""
-    return f"sqlite:///{(root / 'mlflow.db').resolve()}"
-
-
-def client(uri: str) -> Any:
-    """Return an MLflow client for a store; importing MLflow takes seconds."""
-    for name, value in SWIFT.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    import mlflow
-
-    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    mlflow.set_tracking_uri(uri)
-    return mlflow.MlflowClient(uri)
 
 
 class MlflowTracker(Tracker):

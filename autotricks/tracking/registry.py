@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import RunError
 from .address import redacted
+from .store import FILE, client
 
 LOADER = "autotricks.predictor"
 
@@ -50,17 +51,25 @@ def register(client: Any, run_id: str | None, name: str, files: Sequence[Path], 
     return str(model.version)
 
 
-def fetch(uri: str) -> Path:
+def fetch(uri: str, store: str) -> Path:
     """Return a folder with the bundle file and weights of a registered model, `models:/NAME@ALIAS`.
+
+    Args:
+        uri: The model.
+        store: Address of the registry.
 
     Raises:
         RunError: When the registry has no such model or cannot be reached.
     """
+    where = f"{uri}: the registry at {redacted(store)}"
+    name_it = "Name another with --tracking or MLFLOW_TRACKING_URI."
+    if store.startswith(FILE) and not Path(store.removeprefix(FILE)).exists():
+        raise RunError(f"{where} does not exist. {name_it}")    # MLflow would make an empty one
+    client(store)
     import mlflow
 
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)) / "data" / "bundle"
     except (mlflow.MlflowException, OSError) as error:
-        why, where = redacted(str(error).splitlines()[0]), redacted(mlflow.get_registry_uri())
-        raise RunError(f"{uri}: the registry at {where} does not give it: {why} Set MLFLOW_TRACKING_URI to the "
-                       "registry's address.") from None
+        why = redacted(str(error).splitlines()[0]).rstrip(".")
+        raise RunError(f"{where} does not give it: {why}. {name_it}") from None

@@ -16,7 +16,7 @@ LEVELS = [
     {"space"},
     {"search"},
     {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions",
-     "suits"},
+     "teachers", "handover", "suits"},
     {"screen", "cards", "cli", "judgment", "attribution"},
     {"", "__main__"},
 ]

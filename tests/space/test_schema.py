@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from autotricks.catalog import catalog
 from autotricks.core.domain import Choice
 from autotricks.errors import SpaceError
-from autotricks.space.load import SHIPPED, shipped
+from autotricks.space.files import SHIPPED, shipped
 from autotricks.space.schema import schema
 from autotricks.space.tree import parse
 

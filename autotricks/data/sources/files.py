@@ -18,11 +18,12 @@ CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 @dataclass(frozen=True)
 class Entry:
-    """One image file, the name of its label, and its split."""
+    """One image file, the name of its label, its split, and its group if it has one."""
 
     path: Path
     name: str
     split: str
+    group: str = ""
 
 
 def existing(place: str) -> Path:
@@ -73,7 +74,8 @@ def images_of(entries: Sequence[Entry], settings: Settings) -> Raw:
         chosen = [array for row in rows if (array := arrays[row]) is not None]
         for row in rows:
             arrays[row] = None  # so that stacking frees each image as it goes
-        parts[split] = Part(stacked(chosen, depth), [entries[row].name for row in rows])
+        parts[split] = Part(stacked(chosen, depth), [entries[row].name for row in rows],
+                            [entries[row].group for row in rows] if settings.group else None)
     classes = ordered(entry.name for entry in entries if entry.split == "train")
     return Raw(parts, classes, tuple(bad))
 
