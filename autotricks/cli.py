@@ -122,10 +122,21 @@ def report(run: Run,
 def check(space: Annotated[str, typer.Argument(help="A space file, or the name of one that ships.")],
           set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
     """Say what a space contains and what a search of it would cost; train nothing."""
-    from . import screen
+    from . import outline
     from .space import load_space
+    from .suits import require_suited
 
-    screen.check(load_space(space, set_ or [], trust), as_json)
+    loaded = load_space(space, set_ or [], trust)
+    outline.show(loaded, as_json, require_suited(loaded, trust))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a space file, for editors and other programs."""
+    from . import screen
+    from .space.schema import schema as made
+
+    screen.to_json(made())
 
 
 @tricks_app.command("list")

@@ -24,8 +24,8 @@ from .search.ledger import Ledger, TrialRecord, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
-from .space.document import DataSection
 from .space.load import LoadedBundle, LoadedSpace, load_space
+from .space.sections import DataSection
 from .sync import put, tracker as make_tracker
 from .tracking import store
 from .trial import TrialResult, run_trial
@@ -136,13 +136,14 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         EngineError: When the engine gives up; the ledger holds what had finished.
     """
     began_at = time.monotonic()
+    where = store.address(options.tracking, options.root)
     slots = check_resources(loaded, options.address)
     (loaded, data), run = _ready(loaded, options)     # with test, which nothing but confirmation reads
     found = []
     if loaded.fits:
         loaded = with_largest_batch(loaded, data.dataset, slots, options.trust)
         found.append(f"training.batch_size: max is {loaded.space.frame.batch_size} on this machine")
-    fetched = teachers.found(loaded, data.dataset, store.address(options.tracking, options.root), options.trust)
+    fetched = teachers.found(loaded, data.dataset, where, options.trust)
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
         loaded = teachers.kept(loaded, fetched, folder)
