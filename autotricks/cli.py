@@ -130,11 +130,12 @@ def check(space: Annotated[str, typer.Argument(help="A space file, or the name o
 
 
 @tricks_app.command("list")
-def tricks_list(as_json: Json = False) -> None:
+def tricks_list(as_json: Json = False, markdown: Annotated[bool, typer.Option(
+        "--markdown", help="Print techniques against tricks, tests and papers.")] = False) -> None:
     """List every trick by its main slot and seat."""
-    from . import cards
+    from . import cards, techniques
 
-    cards.tricks(as_json)
+    typer.echo(techniques.markdown(), nl=False) if markdown else cards.tricks(as_json)
 
 
 @tricks_app.command("show")

@@ -16,7 +16,7 @@ LEVELS = [
     {"space"},
     {"search"},
     {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions"},
-    {"screen", "cards", "cli", "judgment", "attribution"},
+    {"screen", "cards", "cli", "judgment", "attribution", "techniques"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
