@@ -121,12 +121,15 @@ def report(run: Annotated[str, typer.Argument(help="A run's folder, its name, or
 
 @app.command()
 def check(space: Annotated[str, typer.Argument(help="A space file, or the name of one that ships.")],
+          probe: Annotated[bool, typer.Option("--probe", help="Say instead how to use the pretrained weights that it "
+                                              "names; trains classifiers for an epoch.")] = False,
           set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
     """Say what a space contains and what a search of it would cost; train nothing."""
-    from . import screen
+    from . import cards, screen
     from .space import load_space
 
-    screen.check(load_space(space, set_ or [], trust), as_json)
+    loaded = load_space(space, set_ or [], trust)
+    cards.transfer(loaded, as_json, trust) if probe else screen.check(loaded, as_json)
 
 
 @tricks_app.command("list")

@@ -15,7 +15,8 @@ LEVELS = [
     {"catalog", "trial", "predictor"},
     {"space"},
     {"search"},
-    {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions"},
+    {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions",
+     "transfer"},
     {"screen", "cards", "cli", "judgment", "attribution", "techniques"},
     {"", "__main__"},
 ]
