@@ -12,7 +12,8 @@ from statistics import median
 from typing import Any
 
 from .catalog import bundle_from
-from .confirm import CONFIDENCE, FRESH, LEDGER, Trainings, interval
+from .comparison import CONFIDENCE, interval
+from .confirm import FRESH, LEDGER, Trainings
 from .core.bundle import Bundle
 from .core.changes import Change, changed, pairs as paired, singles
 from .core.report import End

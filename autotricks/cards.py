@@ -20,6 +20,7 @@ from .screen import clock, to_json
 from .space.load import LoadedBundle, LoadedSpace
 
 if TYPE_CHECKING:
+    from .bottleneck import Finding
     from .replicate import Replication, Row
 
 NEEDED = {"torch": "2.10", "torchvision": "0.25", "timm": "1.0", "ray": "2.60", "optuna": "5.0", "mlflow": "3.17",
@@ -175,6 +176,18 @@ def doctor(as_json: bool) -> bool:
     if old:
         print(f"\nInstall: pip install {' '.join(repr(f'{name}>={NEEDED[name]}') for name in old)}")
     return not old
+
+
+def profiled(found: Finding, as_json: bool) -> None:
+    """Print what the parts of a training step cost, and the advice."""
+    parts, step = found.profile.parts, found.profile.step
+    if as_json:
+        to_json({"seconds": parts, "step": step, "steps": found.profile.steps, "advice": found.advice,
+                 "images_per_second": found.images_per_second, "bottleneck": found.bottleneck})
+        return
+    for name, value in [*parts.items(), ("step", step)]:
+        print(f"{name:<13} {1000 * value:9.2f} ms {value / step:6.1%}")
+    print(f"\n{found.images_per_second:,.0f} images a second; the bottleneck is {found.bottleneck}.\n{found.advice}")
 
 
 def _version(name: str) -> str | None:

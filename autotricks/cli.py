@@ -24,20 +24,20 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", hel
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Allow my.module:function, which runs your code.")]
 Root = Annotated[Path, typer.Option("--root", help="Folder of all runs.")]
+Data = Annotated[str, typer.Option("--data", help="Data source, in place of the file's.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 RUNS = Path("runs")
 
 
 @app.command()
-def search(space: Space = "", set_: Set = None,
-           data: Annotated[str, typer.Option(help="Data source, in place of the file's.")] = "",
+def search(space: Space = "", set_: Set = None, data: Data = "",
            trials: Annotated[int | None, typer.Option(min=1, help="Number of trials.")] = None,
            time: Annotated[str, typer.Option(metavar="30m", help="Begin no trial after this time.")] = "",
            address: Annotated[str, typer.Option(help="A Ray cluster; Ray is started here without it.")] = "",
            resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run's folder.")] = "",
            tracking: Annotated[str, typer.Option(envvar="MLFLOW_TRACKING_URI",
                                                  help="MLflow's address, or 'off'; SQLite in --root without it.")] = "",
-           no_confirm: Annotated[bool, typer.Option("--no-confirm", help="Do not train the best again with fresh seeds."
-                                                    )] = False,
+           no_confirm: Annotated[bool, typer.Option("--no-confirm", help="Train nothing again.")] = False,
            root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
     """Search a space for the best bundle of tricks, and confirm it with fresh seeds."""
     if bool(space) == bool(resume):
@@ -88,8 +88,7 @@ def confirm(run: Annotated[str, typer.Argument(help="A run's folder, its name, o
 
 @app.command()
 def ablate(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
-           seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each bundle; as confirmed without it."
-                                                     )] = None,
+           seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each; as confirmed.")] = None,
            pairs: Annotated[int, typer.Option(min=0, help="Tricks of which each two are looked at together.")] = 0,
            root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
     """Train a run's champion again without each trick, and the baseline with each alone: what does each bring?"""
@@ -121,9 +120,8 @@ def report(run: Annotated[str, typer.Argument(help="A run's folder, its name, or
 
 @app.command()
 def check(space: Annotated[str, typer.Argument(help="A space file, or the name of one that ships.")],
-          probe: Annotated[bool, typer.Option("--probe", help="Say instead how to use the pretrained weights that it "
-                                              "names; trains classifiers for an epoch.")] = False,
-          set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
+          set_: Set = None, as_json: Json = False, trust: Trust = False,
+          probe: Annotated[bool, typer.Option("--probe", help="Train probes: how to use weights?")] = False) -> None:
     """Say what a space contains and what a search of it would cost; train nothing."""
     from . import cards, screen
     from .space import load_space
@@ -151,11 +149,9 @@ def tricks_show(name: str, as_json: Json = False) -> None:
 
 @app.command()
 def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as champion.yaml.")],
-          data: Annotated[str, typer.Option(help="Data source, in place of the file's.")] = "",
+          data: Data = "", device: Device = "cpu",
           out: Annotated[Path, typer.Option(help="Folder for bundle and weights.")] = Path("trained"),
-          device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-          threads: Annotated[int, typer.Option(help="CPU threads; 0: as the search used, which repeats its figures."
-                                               )] = 0,
+          threads: Annotated[int, typer.Option(help="CPU threads; 0: as in the search.")] = 0,
           as_json: Json = False, trust: Trust = False) -> None:
     """Train a bundle: production training of a search's champion, or a published recipe."""
     from . import cards, experiment
@@ -176,10 +172,9 @@ def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Publis
               seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 1,
               epochs: Annotated[int | None, typer.Option(min=1, help="In place of 200; others in proportion.")] = None,
               model: Annotated[str, typer.Option(help="In place of the published model.")] = "",
-              device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+              device: Device = "cpu",
               parallel: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
-              out: Annotated[Path, typer.Option(help="Figures, line by line; go on by giving it again.")] = Path(
-                  "replicated.jsonl"),
+              out: Annotated[Path, typer.Option(help="Figures; go on by giving it again.")] = Path("replicated.jsonl"),
               as_json: Json = False, trust: Trust = False) -> None:
     """Train published bundles and print published against obtained."""
     from . import cards, replicate as use_case
@@ -226,11 +221,18 @@ def ui(root: Root = RUNS, port: Annotated[int, typer.Option(min=1, max=65535)] =
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Show versions, devices and memory, and what is missing."""
+def doctor(bundle: Annotated[str, typer.Argument(help="With --profile: a bundle file, in place of a space.")] = "",
+           profile: Annotated[bool, typer.Option("--profile", help="Time the parts of a step.")] = False,
+           space: Space = "", data: Data = "", device: Device = "cpu", as_json: Json = False,
+           trust: Trust = False) -> None:
+    """Show versions, devices and memory, and what is missing; or whether data or compute is the bottleneck."""
     from . import cards
 
-    if not cards.doctor(as_json):
+    if profile:
+        from .bottleneck import examine
+
+        cards.profiled(examine(bundle, space, data, device, trust), as_json)
+    elif not cards.doctor(as_json):
         raise typer.Exit(1)
 
 

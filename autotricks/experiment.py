@@ -15,6 +15,7 @@ from .core.dataset import Dataset
 from .core.report import Reporter
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
+from .largest_batch import with_largest_batch
 from .reopen import data_of, reopened, same
 from .resources import check_resources, cores
 from .search import folder as folders
@@ -133,13 +134,17 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     started = time.monotonic()
     slots = check_resources(loaded, options.address)
     data = data_of(loaded, options.trust)     # with test, which nothing but confirmation reads
+    found = []
+    if loaded.fits:
+        loaded = with_largest_batch(loaded, data.dataset, slots, options.trust)
+        found.append(f"training.batch_size: max is {loaded.space.frame.batch_size} on this machine")
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
         _settle(folder, loaded, data)
         tracker = _tracker(options)
         began(folder, data.facts)
         ledger = Ledger(folder / folders.LEDGER)
-        clock, notices = _Clock(), ["the ledger's last line was torn and has been dropped"] if ledger.torn else []
+        clock, notices = _Clock(), [*found, *["the ledger's last line was torn and has been dropped"] * ledger.torn]
         relay = Relay(tracker, loaded, data.facts, folder.name, records(ledger.lines))
         deadline = started + options.seconds
         hunt = Search(loaded, ledger, [clock, relay, *listeners], deadline,

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from .core.report import End
 from .judgment import verdict
-from .space.load import LoadedSpace
+from .space.load import BASELINE, LoadedSpace
 
 if TYPE_CHECKING:
     from .search.climb import Outcome
@@ -40,7 +40,9 @@ class Lines:
         self.folder: Path | None = None
         self.started_at = time.monotonic()
         self._total = loaded.document.search.trials
-        self._sign = 1 if loaded.document.objective.mode == "max" else -1
+        self._objective = loaded.document.objective.objective()
+        self._sign = self._objective.sign
+        self._figures: dict[str, dict[str, float]] = {}     # of trials trained to the end
         self.best: float | None = None
         self.done = 0
 
@@ -62,10 +64,11 @@ class Lines:
 
     def reached(self, trial: Trial, outcome: Outcome, budget: int, score: float | None) -> None:
         """Say nothing before the trial ends."""
+        self._hear(trial, outcome)
 
     def ended(self, trial: Trial, end: End, score: float | None) -> None:
         """Print the trial's line."""
-        self._count(end, score)
+        self._count(trial, end, score)
         shown = "      -" if score is None else f"{score:7.4f}"
         best = "-" if self.best is None else f"{self.best:.4f}"
         self._say(f"{self.done:4d}/{self._total}  trial {trial.number:3d}  {end.value:<13} {shown}  best {best}  "
@@ -76,9 +79,15 @@ class Lines:
         if done in (0, total):
             self._say(f"fresh seeds: {done}/{total} trainings")
 
-    def _count(self, end: End, score: float | None) -> None:
+    def _hear(self, trial: Trial, outcome: Outcome) -> None:
+        if outcome.end is End.FINISHED:
+            self._figures[trial.label or str(trial.number)] = outcome.metrics
+
+    def _count(self, trial: Trial, end: End, score: float | None) -> None:
         self.done += 1
-        if end is End.FINISHED and score is not None:
+        figures = self._figures.get(trial.label or str(trial.number), {})
+        if end is End.FINISHED and score is not None and not self._objective.lost(
+                figures, self._figures.get(BASELINE)):
             self.best = score if self.best is None else self._sign * max(self._sign * self.best, self._sign * score)
 
     def _say(self, text: str) -> None:
@@ -115,11 +124,12 @@ class LiveTable(Lines):
 
     def reached(self, trial: Trial, outcome: Outcome, budget: int, score: float | None) -> None:
         """Show how far it came."""
+        self._hear(trial, outcome)
         self._rows[trial.number] = (trial.label or str(trial.bundle), budget, score, "running")
 
     def ended(self, trial: Trial, end: End, score: float | None) -> None:
         """Show why it ended."""
-        self._count(end, score)
+        self._count(trial, end, score)
         self._rows[trial.number] = (*self._rows[trial.number][:2], score, end.value)
 
     def _say(self, text: str) -> None:
@@ -137,7 +147,8 @@ class LiveTable(Lines):
         others = [number for number in reversed(self._rows) if number not in running and number not in ranked]
         for number in [*ranked[:4], *running, *others][:SHOWN]:
             name, budget, score, state = self._rows[number]
-            style = "bold green" if ranked[:1] == [number] else "" if state in ("running", "finished") else "dim"
+            best = state == "finished" and score == self.best
+            style = "bold green" if best else "" if state in ("running", "finished") else "dim"
             shown = "" if score is None else f"{score:.4f}"
             table.add_row(str(number), str(budget or ""), shown, state, name, style=style)
         return Group(table, Text(self._footer(), style="dim"))

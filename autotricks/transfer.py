@@ -17,6 +17,7 @@ MUCH = 1000     # training images a class: as many as ImageNet has, from which m
 ALIKE = 0.5     # share of a random network's errors that the weights' features avoid
 SEEDS = 3       # random networks; on digits one reaches 81 %, another 90 %
 STEPS = 100     # optimizer steps of a probe at least, where one epoch has fewer
+BATCH = 64      # images a step where the space says max
 TRICK = "pretrained"
 
 
@@ -81,8 +82,9 @@ def advise(loaded: LoadedSpace, trust: bool = False) -> list[Advice]:
         raise InputError(f"{loaded.document.name}: names no weights to probe. Set tricks.{TRICK}.weights to a file, "
                          "or to a choice of several.")
     data = data_of(loaded, trust).dataset
-    epochs = math.ceil(STEPS / max(1, len(data.train) // loaded.space.frame.batch_size))
-    frame = replace(loaded.space.frame, epochs=epochs)
+    size = BATCH if loaded.fits else loaded.space.frame.batch_size
+    epochs = math.ceil(STEPS / max(1, len(data.train) // size))
+    frame = replace(loaded.space.frame, epochs=epochs, batch_size=size)
     found = [_probe(frame, data, file, trust) for file in files]
     random = max(_probe(replace(frame, seed=seed), data, "", trust) for seed in range(SEEDS))
     per_class = len(data.train) / len(data.classes)

@@ -22,6 +22,13 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def sample(self, count: int) -> Split:
+        """Return `count` rows evenly spaced, all of them where there are fewer."""
+        if count >= len(self):
+            return self
+        rows = torch.arange(count) * len(self) // count
+        return Split(self.images[rows], self.labels[rows])
+
     def to(self, device: torch.device | str) -> Split:
         """Return the split on a device."""
         return Split(self.images.to(device), self.labels.to(device))

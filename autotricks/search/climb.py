@@ -87,7 +87,8 @@ class Climb:
         end = end or (End.DIVERGED if trainer.end is End.DIVERGED else End.FINISHED if last else None)
         curve = [{"epoch": metrics.epoch, **metrics.values} for metrics in trainer.history[first:]]
         weights = weights_of(trainer.evaluated) if end is End.FINISHED else None
-        metrics = dict(trainer.history[-1].values) if curve else {}
+        metrics = trainer.figures if curve else {}
+        curve[-1:] = [{**row, **metrics} for row in curve[-1:]]     # with the speed, which is known at the end
         return Outcome(rung, end, metrics, curve, trainer.spent - before, time.monotonic() - started, weights)
 
     def _prepared(self, budget: int) -> tuple[Trainer, float]:

@@ -2,19 +2,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WrapValidator,
+)
 from pydantic_core import ErrorDetails
 
 from ..catalog import suggest
+from ..core.objective import SPEED, Objective, less_is_better
 from ..data import Settings
 from ..errors import DataError
 from .tree import Path, Tree
 
-METRICS = ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy", "val/calibration_error",
+METRICS = ("train/loss", SPEED, "val/loss", "val/accuracy", "val/balanced_accuracy", "val/calibration_error",
            "val/many_shot", "val/medium_shot", "val/few_shot")
+MAX = "max"
 NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(\.|$))[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")   # names folders
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
@@ -67,11 +77,34 @@ class TrainingSection(Section):
     seed: Seed | None = None
 
 
+def _or_max(value: Any, inner: Callable[[Any], int]) -> Any:
+    return value if value == MAX else inner(value)
+
+
+class SpaceTrainingSection(TrainingSection):
+    """How long and how large; `batch_size: max` is the largest that fits, found before the search."""
+
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000), WrapValidator(_or_max), PlainSerializer(lambda size: size)
+                          ] = 64
+
+
+class KeepSection(Section):
+    """A figure that may be worse than the baseline's by `within` at most."""
+
+    metric: str
+    within: Annotated[float, Field(ge=0)] = 0.01
+
+
 class ObjectiveSection(Section):
-    """What is to be best, as measured on the validation split in the last epoch."""
+    """What is to be best, as measured on the validation split in the last epoch, and what must be kept meanwhile."""
 
     metric: str = "val/balanced_accuracy"
     mode: Literal["max", "min"] = "max"
+    keep: KeepSection | None = None
+
+    def objective(self) -> Objective:
+        """Return what ranks trials."""
+        return Objective.of(self.model_dump())
 
 
 class RungsSection(Section):
@@ -126,7 +159,7 @@ class SpaceDocument(Section):
     about: str = ""
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()
-    training: TrainingSection = TrainingSection()
+    training: SpaceTrainingSection = SpaceTrainingSection()
     objective: ObjectiveSection = ObjectiveSection()
     search: SearchSection = SearchSection()
     confirm: ConfirmSection = ConfirmSection()
@@ -183,18 +216,24 @@ def _meaning(document: Any, tree: Tree, wrong: set[str]) -> Iterable[str]:
             key, _, text = line.removeprefix("data.").partition(": ")
             yield tree.problem(("data", key), text)
     if isinstance(document, SpaceDocument):
-        metric = document.objective.metric
-        if metric not in METRICS:
-            yield tree.problem(("objective", "metric"),
-                               f"no such metric: {metric}.{suggest(metric, METRICS)} Metrics: {', '.join(METRICS)}.")
-        worse_is_more = metric.endswith(("loss", "error"))
-        if metric in METRICS and (document.objective.mode == "max") == worse_is_more:
-            yield tree.problem(("objective", "mode"), f"{metric} is better when it is "
-                               f"{'smaller' if worse_is_more else 'larger'}; mode must be "
-                               f"{'min' if worse_is_more else 'max'}.")
+        yield from _objective(document.objective, tree)
         if not wrong & {"search", "training"} and document.search.rungs.first > document.training.epochs:
             yield tree.problem(("search", "rungs", "first"), f"{document.search.rungs.first} epochs are more than "
                                f"training.epochs, {document.training.epochs}. Lower it.")
+
+
+def _objective(section: ObjectiveSection, tree: Tree) -> Iterable[str]:
+    kept = [name for name in METRICS if name.startswith("val/")]
+    for place, metric, known in [(("objective", "metric"), section.metric, METRICS),
+                                 *([(("objective", "keep", "metric"), section.keep.metric, kept)] if section.keep else
+                                   [])]:
+        if metric not in known:
+            yield tree.problem(place, f"no such metric: {metric}.{suggest(metric, known)} Metrics: {', '.join(known)}.")
+    worse_is_more = less_is_better(section.metric)
+    if section.metric in METRICS and (section.mode == "max") == worse_is_more:
+        yield tree.problem(("objective", "mode"), f"{section.metric} is better when it is "
+                           f"{'smaller' if worse_is_more else 'larger'}; mode must be "
+                           f"{'min' if worse_is_more else 'max'}.")
 
 
 def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:

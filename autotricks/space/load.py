@@ -17,7 +17,7 @@ from ..core.plan import problems
 from ..data import check as check_source
 from ..errors import DataError, ModelError, SpaceError
 from ..models import check as check_model
-from .document import BundleDocument, SpaceDocument, StartSection, read
+from .document import MAX, BundleDocument, SpaceDocument, StartSection, read
 from .domains import entries
 from .space import Space
 from .tree import MAX_BYTES, Path, Tree, one_line, parse, scalar
@@ -49,6 +49,18 @@ class LoadedSpace:
         whole = self.document.model_dump(mode="json")
         return {**whole, "start": [item if item["without"] else item["name"] for item in whole["start"]],
                 "tricks": {name: values or {} for name, values in whole["tricks"].items()}}
+
+    @property
+    def fits(self) -> bool:
+        """Whether the batch size is still to be found: the largest that fits."""
+        return str(self.document.training.batch_size) == MAX
+
+    def with_batch_size(self, size: int) -> LoadedSpace:
+        """Return the space with another batch size for every trial."""
+        training = self.document.training.model_copy(update={"batch_size": size})
+        return LoadedSpace(self.document.model_copy(update={"training": training}),
+                           replace(self.space, frame=replace(self.space.frame, batch_size=size)),
+                           {name: replace(bundle, batch_size=size) for name, bundle in self.start.items()}, self.tree)
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,8 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
         found.append(tree.problem(("tricks",), "lists no tricks; a space needs at least one."))
     found += _refused(check_model, document.model.name, ("model", "name"), tree, trust)
     found += _refused(check_source, document.data.source, ("data", "source"), tree, trust)
-    frame = Bundle((), document.model.name, document.training.epochs, document.training.batch_size,
+    size = document.training.batch_size
+    frame = Bundle((), document.model.name, document.training.epochs, 1 if size == MAX else size,
                    document.search.seed if document.training.seed is None else document.training.seed)
     space = Space(tuple(listed), frame, document.advice == "avoid")
     if document.search.sampler == "grid":

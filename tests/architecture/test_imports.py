@@ -15,8 +15,8 @@ LEVELS = [
     {"catalog", "trial", "predictor"},
     {"space"},
     {"search"},
-    {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions",
-     "transfer"},
+    {"experiment", "replicate", "confirm", "comparison", "champion", "resources", "reopen", "ablate", "tested",
+     "report", "versions", "largest_batch", "bottleneck", "transfer"},
     {"screen", "cards", "cli", "judgment", "attribution", "techniques"},
     {"", "__main__"},
 ]
