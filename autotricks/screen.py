@@ -184,7 +184,7 @@ def describe(facts: dict[str, Any]) -> str:
     bad = f", {len(facts['bad'])} bad files left out" if facts["bad"] else ""
     return (f"{facts['source']}: {len(facts['classes'])} classes, {shape}, train {sum(counts['train'])} "
             f"({max(counts['train'])} to {min(counts['train'])} a class), validation {sum(counts['validation'])}, "
-            f"test {sum(counts['test'])} (set aside){bad}")
+            f"test {sum(counts['test'])} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
 
 
 def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -23,6 +23,7 @@ TURNS = dict(enumerate((Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_
                         Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
                         Image.Transpose.ROTATE_90), start=2))
 THREADS = 8
+Found = TypeVar("Found")
 
 
 class Unusable(ValueError):
@@ -137,16 +138,32 @@ def read(paths: Sequence[Path], size: int | None, channels: int | None) -> tuple
     Raises:
         DataError: When the images are of different sizes or more than memory holds.
     """
+    return gather(in_threads(_attempt, paths, size, channels), [str(path) for path in paths])
+
+
+def in_threads(look: Callable[[Path, int | None, int | None], Found], paths: Sequence[Path], size: int | None,
+               channels: int | None) -> Iterator[Found]:
+    """Yield what `look` finds in each file, in order, some files ahead."""
     Image.init()
     pool = ThreadPoolExecutor(min(THREADS, _cores()))
     try:
         with warnings.catch_warnings():  # set for all threads at once: warning filters are shared
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `decode` refuses these itself
-            results = pool.map(partial(_attempt, size=size, channels=channels), paths)
-            return gather(results, [str(path) for path in paths])
+            yield from pool.map(lambda path: look(path, size, channels), paths)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def same_size(first: tuple[str, tuple[int, ...]], other: tuple[str, tuple[int, ...]]) -> None:
+    """Refuse two images, each a name with its shape (D, H, W), of different height or width.
+
+    Raises:
+        DataError: When they are.
+    """
+    if other[1][1:] != first[1][1:]:
+        raise DataError(f"data.size: images have different sizes ({_sized(*first)}, {_sized(*other)}). "
+                        "Set data.size to resize them.")
 
 
 def gather(results: Iterable[np.ndarray | Bad], names: Sequence[str]) -> tuple[list[np.ndarray | None], list[Bad]]:
@@ -161,18 +178,16 @@ def gather(results: Iterable[np.ndarray | Bad], names: Sequence[str]) -> tuple[l
     """
     arrays: list[np.ndarray | None] = []
     bad: list[Bad] = []
-    first: tuple[str, np.ndarray] | None = None
+    first: tuple[str, tuple[int, ...]] | None = None
     for name, result in zip(names, results):
         if isinstance(result, Bad):
             bad.append(result)
             arrays.append(None)
             continue
         if first is None:
-            first = name, result
+            first = name, result.shape
             require_images(len(names), result.shape)
-        elif result.shape[1:] != first[1].shape[1:]:
-            raise DataError(f"data.size: images have different sizes ({_sized(*first)}, {_sized(name, result)}). "
-                            "Set data.size to resize them.")
+        same_size(first, (name, result.shape))
         arrays.append(result)
     return arrays, bad
 
@@ -194,5 +209,5 @@ def _attempt(path: Path, size: int | None, channels: int | None) -> np.ndarray |
         return Bad(str(path), reason(error))
 
 
-def _sized(name: str, image: np.ndarray) -> str:
-    return f"{Path(name).name} {image.shape[2]} x {image.shape[1]}"
+def _sized(name: str, shape: tuple[int, ...]) -> str:
+    return f"{Path(name).name} {shape[2]} x {shape[1]}"

@@ -30,7 +30,8 @@ class Loaded:
     Args:
         dataset: The splits, in memory.
         facts: JSON-able: source, fingerprint, classes, counts (by split, images of each class), imbalance (largest
-            class / smallest class of the training split), image_shape (D, H, W), mean, std, duplicates (images
+            class / smallest class of the training split), image_shape (D, H, W), mean, std,
+            streamed (whether images stay in their files), duplicates (images
             of validation and test that are in train too), bad (path and reason of each file left out), seconds.
     """
 
@@ -96,7 +97,7 @@ def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tu
 
 
 def _taken(split: Split, rows: Tensor) -> Split:
-    return split if len(rows) == len(split) else Split(split.images[rows], split.labels[rows])
+    return split if len(rows) == len(split) else split.take(rows)
 
 
 def _facts(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, Any]:
@@ -104,7 +105,8 @@ def _facts(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, Any]:
               for name in ("train", "validation", "test")}
     return {"source": dataset.source, "fingerprint": dataset.fingerprint, "classes": list(dataset.classes),
             "counts": counts, "imbalance": max(counts["train"]) / min(counts["train"]),
-            "image_shape": list(dataset.train.images.shape[1:]), "mean": list(dataset.mean), "std": list(dataset.std)}
+            "image_shape": list(dataset.image_shape), "mean": list(dataset.mean), "std": list(dataset.std),
+            "streamed": not isinstance(dataset.train.images, Tensor)}
 
 
 def _bad(files: tuple[Bad, ...]) -> dict[str, Any]:

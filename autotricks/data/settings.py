@@ -27,6 +27,9 @@ LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "test": (lambda value: _real(value, 0, 1) and 0 < value < 1, "a fraction > 0 and < 1"),
     "seed": (lambda value: _whole(value, 0, 2**32 - 1), "a whole number from 0 to 4294967295"),
     "max_bad": (lambda value: _real(value, 0, 1), "a share from 0 to 1"),
+    "memory": (lambda value: value is None or _real(value, 0), "GiB >= 0, or left out"),
+    "workers": (lambda value: value is None or _whole(value, 0, 256), "a whole number from 0 to 256, or left out"),
+    "prefetch": (lambda value: value is None or _whole(value, 1, 1024), "a whole number from 1 to 1024, or left out"),
 }
 
 
@@ -43,6 +46,9 @@ class Settings:
         test: Fraction of the training images held out, before validation, where the source has no test split.
         seed: Seed of splits and long tail.
         max_bad: Share of unreadable files above which loading refuses.
+        memory: GiB that image files may take when decoded; those that take more are streamed. None: what is free.
+        workers: Processes that decode what is streamed, beside each training. None: 2.
+        prefetch: Batches that each of them holds ready. None: 2.
 
     Raises:
         DataError: With one line for each value that is not allowed.
@@ -56,6 +62,13 @@ class Settings:
     test: float = 0.25
     seed: int = 0
     max_bad: float = 0.01
+    memory: float | None = None
+    workers: int | None = None
+    prefetch: int | None = None
+
+    def room(self, free: int) -> float:
+        """Return the bytes that images in memory may take, of those that are free."""
+        return free if self.memory is None else min(free, self.memory * 2**30)
 
     def __post_init__(self) -> None:
         found = [f"data.{name}: {getattr(self, name)!r} is not allowed; {name} must be {words}."

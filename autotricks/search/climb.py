@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..core.bundle import Bundle
@@ -103,12 +104,14 @@ class Climb:
 
 def arrays(dataset: Dataset) -> dict[str, Any]:
     """Return a data set as NumPy arrays and plain values: what travels between processes without a copy."""
-    return {"train": (dataset.train.images.numpy(), dataset.train.labels.numpy()),
-            "validation": (dataset.validation.images.numpy(), dataset.validation.labels.numpy()),
+    def parts(split: Split) -> tuple[Any, Any]:
+        return split.images.numpy() if isinstance(split.images, torch.Tensor) else split.images, split.labels.numpy()
+    return {"train": parts(dataset.train), "validation": parts(dataset.validation),
             "rest": (dataset.classes, dataset.mean, dataset.std, dataset.fingerprint, dataset.source)}
 
 
 def from_arrays(parts: dict[str, Any]) -> Dataset:
     """Return the data set that `arrays` took apart, without its test split."""
-    train, validation = (Split(*(torch.from_numpy(array) for array in parts[name])) for name in ("train", "validation"))
-    return Dataset(train, validation, None, *parts["rest"])
+    def split(images: Any, labels: Any) -> Split:
+        return Split(torch.from_numpy(images) if isinstance(images, np.ndarray) else images, torch.from_numpy(labels))
+    return Dataset(split(*parts["train"]), split(*parts["validation"]), None, *parts["rest"])

@@ -52,6 +52,9 @@ class DataSection(Section):
     test: float = 0.25
     seed: int = 0
     max_bad: float = 0.01
+    memory: float | None = None
+    workers: int | None = None
+    prefetch: int | None = None
 
     def settings(self) -> Settings:
         """Return what the data package loads.
@@ -60,7 +63,7 @@ class DataSection(Section):
             DataError: With one line for each value that is not allowed.
         """
         return Settings(self.source, self.size, self.channels, self.imbalance.factor if self.imbalance else None,
-                        self.validation, self.test, self.seed, self.max_bad)
+                        self.validation, self.test, self.seed, self.max_bad, self.memory, self.workers, self.prefetch)
 
 
 class ModelSection(Section):

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from ..core.batch import Batch
 from ..core.dataset import Dataset
+from ..core.images import ahead
 from ..core.objective import SPEED
 from ..core.plan import Phase, Plan, seated
 from ..core.report import End, Metrics
@@ -188,7 +189,7 @@ class Trainer:
         while len(self._unread) < steps * size:
             self._unread = torch.cat([self._unread, self._pipeline.order(first / self.run.steps)])
         rows, self._unread = self._unread[:steps * size], self._unread[steps * size:]
-        return iter(rows.split(size))
+        return iter(ahead(self.run.images, rows.split(size)))
 
     def _set_rate(self, step: int) -> None:
         self.run.progress = step / self.run.steps

@@ -100,7 +100,7 @@ def test_facts_can_be_written_as_json_and_list_what_was_left_out(tmp_path):
     assert facts["bad"][0]["reason"].startswith("damaged: ")
     assert facts["classes"] == ["a", "b c"] and facts["seconds"] > 0
     assert set(facts) == {"source", "fingerprint", "classes", "counts", "imbalance", "image_shape", "mean", "std",
-                          "duplicates", "bad", "seconds"}
+                          "duplicates", "bad", "seconds", "streamed"}
 
 
 @pytest.mark.parametrize(("arrays", "settings", "message"), [

@@ -2,15 +2,21 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from ...errors import DataError
 from .. import decode
+from ..decode import Bad
 from ..labels import ordered
+from ..memory import COPIES, available
 from ..settings import Settings
+from ..stream import PREFETCH, WORKERS, Files, Reading, Seen, Streamed, survey
 from .raw import Part, Raw, refuse_many, stacked
 
 CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
@@ -57,11 +63,13 @@ def visible(folder: Path) -> list[Path]:
 
 
 def images_of(entries: Sequence[Entry], settings: Settings) -> Raw:
-    """Decode image files.
+    """Decode image files, or, where memory does not hold the images, look at each file and leave the images there.
 
     Raises:
-        DataError: When too many are bad, their sizes differ, or memory does not hold them.
+        DataError: When too many are bad, or their sizes differ.
     """
+    if _too_many(entries, settings):
+        return _streamed(entries, settings)
     arrays, bad = decode.read([entry.path for entry in entries], settings.size, settings.channels)
     refuse_many(bad, len(entries), settings.max_bad)
     depth = max((array.shape[0] for array in arrays if array is not None), default=1)
@@ -69,13 +77,46 @@ def images_of(entries: Sequence[Entry], settings: Settings) -> Raw:
     for split in dict.fromkeys(entry.split for entry in entries):
         rows = [row for row, entry in enumerate(entries) if entry.split == split and arrays[row] is not None]
         if not rows:
-            raise DataError(f"data.source: none of the {split} images can be read.")
+            raise _none(split)
         chosen = [array for row in rows if (array := arrays[row]) is not None]
         for row in rows:
             arrays[row] = None  # so that stacking frees each image as it goes
         parts[split] = Part(stacked(chosen, depth), [entries[row].name for row in rows])
     classes = ordered(entry.name for entry in entries if entry.split == "train")
     return Raw(parts, classes, tuple(bad))
+
+
+def _too_many(entries: Sequence[Entry], settings: Settings) -> bool:
+    """Return whether the images would take more memory than they may, going by the first that can be read."""
+    for entry in entries:
+        try:
+            shape = decode.decode(entry.path, settings.size, settings.channels).shape
+        except Exception:   # what is wrong with it is told when all have been looked at
+            continue
+        return COPIES * len(entries) * math.prod(shape) > settings.room(available())
+    return False
+
+
+def _streamed(entries: Sequence[Entry], settings: Settings) -> Raw:
+    found = survey([entry.path for entry in entries], settings.size, settings.channels)
+    bad = tuple(one for one in found if isinstance(one, Bad))
+    refuse_many(bad, len(entries), settings.max_bad)
+    good = [(entry, one) for entry, one in zip(entries, found, strict=True) if isinstance(one, Seen)]
+    seen = [one for _, one in good]
+    shape = (max(one.shape[0] for one in seen), *seen[0].shape[1:]) if seen else (1, 1, 1)
+    files = Files([entry.path for entry, _ in good], (shape[0], shape[1], shape[2]), settings.size, settings.channels)
+    reading = Reading(WORKERS if settings.workers is None else settings.workers, settings.prefetch or PREFETCH)
+    parts = {}
+    for split in dict.fromkeys(entry.split for entry in entries):
+        rows = [row for row, (entry, _) in enumerate(good) if entry.split == split]
+        if not rows:
+            raise _none(split)
+        parts[split] = Part(Streamed(files, seen, torch.tensor(rows), reading), [good[row][0].name for row in rows])
+    return Raw(parts, ordered(entry.name for entry in entries if entry.split == "train"), bad)
+
+
+def _none(split: str) -> DataError:
+    return DataError(f"data.source: none of the {split} images can be read.")
 
 
 def files_under(folder: Path) -> list[Path]:

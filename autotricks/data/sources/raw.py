@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.images import Images
 from ...errors import DataError
 from ..decode import Bad, reshaped
 from ..memory import require_images
@@ -23,7 +24,7 @@ SHOWN = 3
 class Part:
     """The images of one split and the name of each one's label; images are uint8 [N, D, H, W]."""
 
-    images: Tensor
+    images: Images
     names: Sequence[str]
 
 
