@@ -71,7 +71,7 @@ def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None
 
     Args:
         bundle: Tricks, model, epochs, batch size and seed.
-        dataset: Splits in memory; test is not read.
+        dataset: Train and validation; test is not read.
         reporter: Hears the metrics of each epoch and may stop the trial.
         device: Where to train.
         trust: Whether a model of the form `my.module:function` may be imported.

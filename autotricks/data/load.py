@@ -28,7 +28,7 @@ class Loaded:
     """A data set and what is worth telling about it.
 
     Args:
-        dataset: The splits, in memory.
+        dataset: The splits, in memory or streamed.
         facts: JSON-able: source, fingerprint, classes, counts (by split, images of each class), imbalance (largest
             class / smallest class of the training split), image_shape (D, H, W), mean, std,
             streamed (whether images stay in their files), duplicates (images
@@ -52,7 +52,8 @@ def load(settings: Settings, trust: bool = False, whole: bool = False) -> Loaded
             were made with. Nothing may be chosen by it.
 
     Raises:
-        DataError: When the source is missing, empty, damaged or unusable, or does not fit in memory.
+        DataError: When the source is missing, empty, damaged or unusable, or images that are no files do not fit in
+            memory.
     """
     started = time.monotonic()
     raw = read(settings, trust)

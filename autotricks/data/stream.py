@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -162,8 +163,11 @@ class Streamed:
         rows = self._rows[torch.cat(list(batches)).cpu()] if batches else self._rows[:0]    # one wait for the device
         self._order[:] = [part.tolist() for part in rows.split(sizes)]
         self._asked = deque(batches)
+        first = self._loader is None
         self._loader = self._loader or self._new_loader()
         self._batches = iter(self._loader)
+        if first:   # so that workers outlive a cycle that this is in: collected with it, they would not hear of the end
+            weakref.finalize(self, list.clear, [self._batches])
 
     def marks(self) -> list[bytes]:
         """Return the SHA-256 of the pixels of each image."""

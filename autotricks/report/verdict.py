@@ -120,13 +120,17 @@ def _doubts(evidence: Evidence) -> Iterator[tuple[str, ...]]:
     else:
         metric, count = found["metric"], len(found["seeds"])
         good = "too good" if found["optimism"] > 0 else "not too good"
-        yield ("In the search the champion had ", shown(found["searched"], metric), " on validation; with fresh seeds "
-               "it has ", shown(found["validation"][str(found["champion"])]["mean"], metric), " on the same images. "
-               f"The search's score was {good}: ", gain(found["optimism"], metric), f" {unit(metric)}.")
-        yield (f"The interval covers the luck of {count} seed{'s' * (count > 1)} ({found.get('method', '')}), "
-               f"not that of the images: it holds for this split with {sum(counts.get('test', [])) or 'its'} test "
-               "images. Other images would differ by more.",
-               "" if count > 1 else " With one seed there is no interval.")
+        speed = where(metric) != ON_TEST
+        place, again = ("", ". ") if speed else (" on validation", " on the same images. ")
+        beyond = "how busy the machine was: it holds for this machine. Others would differ by more." if speed else (
+            f"that of the images: it holds for this split with {sum(counts.get('test', [])) or 'its'} test images. "
+            "Other images would differ by more.")
+        yield ("In the search the champion had ", shown(found["searched"], metric), f"{place}; with fresh seeds it "
+               "has ",
+               shown(found["validation"][str(found["champion"])]["mean"], metric),
+               f"{again}The search's score was {good}: ", gain(found["optimism"], metric), f" {unit(metric)}.")
+        yield (f"The interval covers the luck of {count} seed{'s' * (count > 1)} ({found.get('method', '')}), not "
+               f"{beyond}", "" if count > 1 else " With one seed there is no interval.")
         yield (f"Trained again were the baseline and {len(found['candidates'])} of {max(0, len(evidence.ranked) - 1)} "
                "other trials that reached the end. The rest, and those stopped on the way, stand unconfirmed: their "
                "scores are of one seed.",)
@@ -187,7 +191,8 @@ def _kept(found: Document) -> list[str]:
     kept = found.get("kept")
     return [f" {_capital(words(kept['metric']))} on test differs by ", gain(kept["difference"]["mean"], kept["metric"]),
             f" {unit(kept['metric'])} (", _range(kept["difference"], kept["metric"]), "); ",
-            shown(kept["within"], kept["metric"]), " may be lost."] if kept else []
+            Html(gain(kept["within"], kept["metric"]).replace(">+", ">")), f" {unit(kept['metric'])} may be lost."
+            ] if kept else []
 
 
 def where(metric: str) -> str:
