@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from .catalog import catalog, find
+from .core.plan import OF_DATA
 from .core.report import Metrics, Reporter, Verdict
 from .core.slots import Slot
 from .core.trick import Trick
@@ -21,7 +22,9 @@ from .space.load import LoadedBundle, LoadedSpace
 
 if TYPE_CHECKING:
     from .bottleneck import Finding
+    from .experiment import Production
     from .replicate import Replication, Row
+    from .trial import TrialResult
 
 NEEDED = {"torch": "2.10", "torchvision": "0.25", "timm": "1.0", "ray": "2.60", "optuna": "5.0", "mlflow": "3.17",
           "pytorch-optimizer": "4.1", "safetensors": "0.5", "pydantic": "2.10", "pyyaml": "6.0", "scikit-learn": "1.5"}
@@ -63,8 +66,9 @@ def trick(name: str, as_json: bool) -> None:
         if traits:
             print(f"{word}: {', '.join(sorted(trait.name.lower().replace('_', ' ') for trait in traits))}.")
     for advice in kind.advice:
-        what = advice.trait.name.lower().replace("_", " ")
-        print(f"Not advised beside what {what}: {advice.reason} ({advice.source}).")
+        what = OF_DATA.get(advice.trait, f"what {advice.trait.name.lower().replace('_', ' ')}")
+        early = " from the start" if advice.early else ""
+        print(f"Not advised{early} beside {what}: {advice.reason} ({advice.source}).")
     print(f"\nIn a space:  {kind.name}: {{}}")
 
 
@@ -76,7 +80,8 @@ def card(kind: type[Trick]) -> dict[str, Any]:
                                   "legal": str(about.legal), "unit": about.unit}
                            for name, about in kind.declared().items()},
             **{word: sorted(trait.name for trait in getattr(kind, word)) for word in ("needs", "brings", "refuses")},
-            "advice": [{"beside": advice.trait.name, "reason": advice.reason, "source": advice.source}
+            "advice": [{"beside": advice.trait.name, "reason": advice.reason, "source": advice.source,
+                        "early": advice.early}
                        for advice in kind.advice]}
 
 
@@ -110,19 +115,22 @@ def epochs(loaded: LoadedBundle, as_json: bool) -> Reporter:
     return printed
 
 
-def trained(result: Any, loaded: LoadedBundle, out: Path, as_json: bool) -> None:
-    """Print what a training run reached, against what the search had measured."""
+def trained(result: TrialResult, loaded: LoadedBundle, out: Path, how: Production, as_json: bool) -> None:
+    """Print what a training run reached, against what the search had measured where that is the same figure."""
     recorded = loaded.document.result
-    metric, before = recorded.get("metric"), recorded.get("score")
+    metric, before = (None, None) if how.all_data else (recorded.get("metric"), recorded.get("score"))
     now = result.metrics.get(metric) if metric else None
     if as_json:
-        to_json({"end": result.end.value, "metrics": result.metrics, "seconds": result.seconds, "out": str(out),
+        to_json({"end": result.end.value, **how.measured(result), "seconds": result.seconds, "out": str(out),
                  "metric": metric, "searched": before, "trained": now, "repeated": now == before})
         return
     print(f"\n{result.end.value} after {clock(result.seconds)}; bundle and weights are in {out}")
     if now is not None and before is not None:
         same = "the same" if now == before else f"it differs by {now - before:+.4f}"
         print(f"{metric} {now:.6f}; the search had measured {before:.6f}: {same}.")
+    print(f"On {'test' if how.all_data else 'validation'}: " + ", ".join(
+        f"{name.removeprefix('val/').replace('_', ' ')} {value:.4f}" for name, value in result.metrics.items()
+        if name.startswith("val/")))
 
 
 def training(as_json: bool) -> Callable[[str, dict[str, Any], int, int], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -25,13 +25,20 @@ def catalog() -> Mapping[str, type[Trick]]:
     """Return every trick class by name, sorted; third parties register a class under `autotricks.tricks`."""
     for module in pkgutil.walk_packages(_tricks.__path__, _tricks.__name__ + "."):
         importlib.import_module(module.name)
-    found = {trick.name: trick for trick in Trick.__subclasses__() if trick.__module__.startswith(_tricks.__name__)}
+    found = {trick.name: trick for trick in _derived(Trick) if trick.__module__.startswith(_tricks.__name__)}
     for entry in entry_points(group=ENTRY_POINTS):
         trick = entry.load()
         if trick.name in found:
             raise BundleError(f"{entry.value}: a trick called {trick.name} is already there. Rename the class.")
         found[trick.name] = trick
     return dict(sorted(found.items()))
+
+
+def _derived(kind: type[Trick]) -> Iterator[type[Trick]]:
+    """Yield what is derived from a class, through the classes in between that tricks share."""
+    for derived in kind.__subclasses__():
+        yield derived
+        yield from _derived(derived)
 
 
 def find(name: str) -> type[Trick]:

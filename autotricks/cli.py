@@ -45,15 +45,17 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
     overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
                  *([f"search.trials={trials}"] if trials else [])]
     seconds = _seconds(time)
-    if any(text == "search.engine=local" for text in overrides):
+    from .search.folder import SPACE, find
+    from .space.files import engine
+
+    folder = find(resume, root) if resume else None
+    if engine(str(folder / SPACE) if folder else space, overrides) == "local":
         from .processes import prepare
 
         prepare()   # the workers' imports go on beside ours
     from . import experiment, screen
-    from .search.folder import find
     from .space import load_space
 
-    folder = find(resume, root) if resume else None
     loaded = experiment.resume(folder, overrides, trust) if folder else load_space(space, overrides, trust)
     options = experiment.Options(folder.parent if folder else root, folder, address or None, seconds, tracking or None,
                                  trust, not no_confirm)
@@ -152,6 +154,8 @@ def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as cham
           data: Data = "", device: Device = "cpu",
           out: Annotated[Path, typer.Option(help="Folder for bundle and weights.")] = Path("trained"),
           threads: Annotated[int, typer.Option(help="CPU threads; 0: as in the search.")] = 0,
+          all_data: Annotated[bool, typer.Option("--all-data", help="Train on validation images too; figures are of "
+                                                 "test.")] = False,
           as_json: Json = False, trust: Trust = False) -> None:
     """Train a bundle: production training of a search's champion, or a published recipe."""
     from . import cards, experiment
@@ -159,8 +163,8 @@ def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as cham
 
     loaded = load_bundle_file(bundle, trust)
     _set_threads(threads or int(loaded.document.result.get("threads", 0)))
-    cards.trained(experiment.train(loaded, out, cards.epochs(loaded, as_json), device, data, trust), loaded, out,
-                   as_json)
+    how = experiment.Production(device, data, all_data, trust)
+    cards.trained(experiment.train(loaded, out, cards.epochs(loaded, as_json), how), loaded, out, how, as_json)
 
 
 @app.command()
@@ -189,19 +193,15 @@ def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Publis
 
 
 @app.command()
-def export(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
-           format_: Annotated[str, typer.Option("--format", help="bundle")] = "bundle",
+def export(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'; or what train wrote.")],
+           format_: Annotated[str, typer.Option("--format", help="bundle, script, onnx or pt2.")] = "bundle",
            out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("champion"),
-           root: Root = RUNS) -> None:
-    """Copy a run's champion, bundle file and weights, to a folder."""
-    if format_ != "bundle":
-        raise InputError(f"--format {format_}: not offered; formats: bundle.")
-    from .export import copy
-    from .search.folder import find
+           root: Root = RUNS, trust: Trust = False) -> None:
+    """Hand a champion over: bundle file and weights, a training script, or a graph from pixels to probabilities."""
+    from . import handover
 
-    for path in copy(find(run, root), out):
-        typer.echo(path)
-    typer.echo(f"Next: autotricks train {out / 'champion.yaml'}")
+    for line in handover.export(run, root, format_, out, trust):
+        typer.echo(line)
 
 
 @app.command()

@@ -75,9 +75,11 @@ class Confirmation:
             f"test/{name}": self.test[self.champion].mean, f"test/baseline_{name}": self.test[self.baseline].mean,
             "test/difference": self.difference.mean,
             "test/difference_low": self.difference.low, "test/difference_high": self.difference.high,
-            "optimism": self.optimism}
+            "optimism": self.optimism, **{f"test/{name}": value for name, value in self.figures[self.champion].items()}}
         if self.kept:
             figures[f"test/{self.kept.metric}_difference"] = self.kept.difference.mean
+        if self.champion in self.classes:
+            figures["test/calibrated_error"] = self.classes[self.champion].calibrated_error
         return {**{name: value for name, value in figures.items() if math.isfinite(float(value))},
                 "verdict": self.verdict}
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import export as bundles, report, versions
+from . import export as bundles, report, teachers, versions
 from .champion import bundle_document, keep
 from .confirm import Confirmation, Trainings, Unconfirmed, confirm
-from .core.dataset import Dataset
 from .core.report import Reporter
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
 from .largest_batch import with_largest_batch
-from .reopen import data_of, reopened, same
-from .resources import check_resources, cores
+from .reopen import reopened, same, with_data
+from .resources import check_resources
 from .search import folder as folders
+from .search.engines import Engine, started
 from .search.ledger import Ledger, TrialRecord, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
@@ -26,6 +27,7 @@ from .search.table import write as write_table
 from .space.document import DataSection
 from .space.load import LoadedBundle, LoadedSpace, load_space
 from .tracking import NullTracker, Tracker
+from .tracking.store import default_uri
 from .trial import TrialResult, run_trial
 
 ROOT = Path("runs")
@@ -131,27 +133,29 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         InputError: When space, data, resources or folder cannot be used; nothing has been trained then.
         EngineError: When the engine gives up; the ledger holds what had finished.
     """
-    started = time.monotonic()
+    began_at = time.monotonic()
     slots = check_resources(loaded, options.address)
-    data = data_of(loaded, options.trust)     # with test, which nothing but confirmation reads
+    (loaded, data), run = _ready(loaded, options)     # with test, which nothing but confirmation reads
     found = []
     if loaded.fits:
         loaded = with_largest_batch(loaded, data.dataset, slots, options.trust)
         found.append(f"training.batch_size: max is {loaded.space.frame.batch_size} on this machine")
+    fetched = teachers.found(loaded, data.dataset, _store(options), options.trust)
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
+        loaded = teachers.kept(loaded, fetched, folder)
         _settle(folder, loaded, data)
         tracker = _tracker(options)
         began(folder, data.facts)
         ledger = Ledger(folder / folders.LEDGER)
         clock, notices = _Clock(), [*found, *["the ledger's last line was torn and has been dropped"] * ledger.torn]
         relay = Relay(tracker, loaded, data.facts, folder.name, records(ledger.lines))
-        deadline = started + options.seconds
+        deadline = began_at + options.seconds
         hunt = Search(loaded, ledger, [clock, relay, *listeners], deadline,
                       lambda champion: keep(folder, loaded, data, champion))
         champion, confirmation = None, None
         try:
-            slots = _run(hunt, data.dataset.without_test(), folder, slots, options)
+            slots = run(hunt, data.dataset.without_test(), folder, slots)
             champion = hunt.champion
             if options.confirm and champion:
                 try:
@@ -172,7 +176,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
     return SearchResult(folder, champion, tuple(hunt.records()),
                         baseline.score(loaded.document.objective.metric) if baseline else None,
-                        time.monotonic() - started, clock.last - (clock.first or clock.last), clock.training, slots,
+                        time.monotonic() - began_at, clock.last - (clock.first or clock.last), clock.training, slots,
                         loaded.document.training.epochs, tuple(notices), confirmation)
 
 
@@ -205,22 +209,46 @@ def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> 
     return load_space(folder / folders.SPACE, overrides, trust)
 
 
-def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None, device: str = "cpu",
-          source: str = "", trust: bool = False) -> TrialResult:
+@dataclass(frozen=True)
+class Production:
+    """How a bundle is trained for production.
+
+    Args:
+        device: Where to train.
+        source: Data source, in place of the bundle's.
+        all_data: Train on validation images too; the figures are then those of test.
+        trust: Whether `my.module:function` may be imported.
+    """
+
+    device: str = "cpu"
+    source: str = ""
+    all_data: bool = False
+    trust: bool = False
+
+    def measured(self, result: TrialResult) -> dict[str, Any]:
+        """Return what a bundle file holds of a training: its figures, and on what they were measured."""
+        if not self.all_data:
+            return {"metrics": result.metrics}
+        figures = {name.replace("val/", "test/"): value for name, value in result.metrics.items()}
+        return {"trained_on": "train and validation", "metrics": figures}
+
+
+def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
+          how: Production = Production()) -> TrialResult:
     """Train an exported bundle on the data that it names and write bundle and weights to a folder.
 
     Raises:
         InputError: When the bundle names no data, or the data, model or device cannot be used.
     """
-    if loaded.document.data is None and not source:
+    if loaded.document.data is None and not how.source:
         raise InputError(f"{loaded.document.name}: names no data. Add a data section, or give --data SOURCE.")
     section = loaded.document.data or DataSection()
-    section = section.model_copy(update={"source": source}) if source else section
-    data = load_data(section.settings(), trust)
-    result = run_trial(loaded.bundle, data.dataset, reporter, device, trust)
+    section = section.model_copy(update={"source": how.source}) if how.source else section
+    data = load_data(section.settings(), how.trust, joined=how.all_data)
+    result = run_trial(loaded.bundle, data.dataset, reporter, how.device, how.trust)
     target.mkdir(parents=True, exist_ok=True)
     settings = section.model_dump(mode="json", exclude_none=True)
-    document = bundle_document(loaded.document.name, settings, data, loaded.bundle, {"metrics": result.metrics})
+    document = bundle_document(loaded.document.name, settings, data, loaded.bundle, how.measured(result))
     bundles.write(target, document, bundles.weights_of(result.model))
     return result
 
@@ -246,19 +274,20 @@ def _reported(folder: Path) -> list[str]:
 def _tracker(options: Options) -> Tracker:
     if options.tracking == "off":
         return NullTracker()
-    from .tracking.mlflow import MlflowTracker, default_uri
+    from .tracking.mlflow import MlflowTracker
 
     options.root.mkdir(parents=True, exist_ok=True)
-    return MlflowTracker(options.tracking or default_uri(options.root), options.root / "artifacts")
+    return MlflowTracker(_store(options), options.root / "artifacts")
 
 
-def _run(hunt: Search, dataset: Dataset, folder: Path, slots: int, options: Options) -> int:
-    """Run the search on the engine that the space names; return how many trials ran at a time."""
-    if hunt.settings.engine == "local":
-        from .search import local
+def _store(options: Options) -> str:
+    """Return the address of MLflow's store, where registered teachers are too."""
+    return options.tracking if options.tracking not in (None, "off") else default_uri(options.root)
 
-        return local.run(hunt, dataset, slots, options.trust)
-    from .search import ray_tune
 
-    ray_tune.connect(options.address, cores())
-    return ray_tune.run(hunt, dataset, folder, options.trust)
+def _ready(loaded: LoadedSpace, options: Options) -> tuple[tuple[LoadedSpace, Loaded], Engine]:
+    """Load the data, and beside it start the engine, which waits more than it works."""
+    with ThreadPoolExecutor(2, "beside") as beside:
+        data = beside.submit(with_data, loaded, options.trust)
+        engine = started(loaded.document, options.address, beside, options.trust)
+        return data.result(), engine

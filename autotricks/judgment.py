@@ -2,15 +2,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
+
+from .search.folder import DATA
 
 if TYPE_CHECKING:
     from .confirm import Confirmation
 
+LISTED = 30         # classes
 
 def verdict(found: Confirmation) -> list[str]:
     """Return in a few lines what fresh seeds said."""
@@ -26,8 +30,36 @@ def verdict(found: Confirmation) -> list[str]:
     if kept and found.champion != found.baseline:
         lines.append(f"  {kept.metric} on test {kept.difference.mean:+.4f}, 95% interval {kept.difference.low:+.4f} to "
                      f"{kept.difference.high:+.4f}; {kept.within:g} may be lost")
-    return [*lines, f"  The search's score, {found.searched:.4f}, was {abs(found.optimism):.4f} too "
+    return [*lines, *further(found), f"  The search's score, {found.searched:.4f}, was {abs(found.optimism):.4f} too "
             f"{'good' if found.optimism >= 0 else 'modest'} (validation, over the same seeds)."]
+
+
+def further(found: Confirmation) -> list[str]:
+    """Return what confirmation measured beside the search's figure: by class frequency, and how far to believe it."""
+    best, base = found.figures[found.champion], found.figures[found.baseline]
+    groups = [f"{name.replace('_', '-')} {best[name]:.4f} (baseline {base[name]:.4f})"
+              for name in ("many_shot", "medium_shot", "few_shot") if name in best]
+    lines = [f"  {', '.join(groups)}"] if groups else []
+    one, other = (found.classes.get(number) for number in (found.champion, found.baseline))
+    if one and other:
+        lines.append(f"  calibration error {one.calibration_error:.4f} (baseline {other.calibration_error:.4f}), with "
+                     f"temperature scaling {one.calibrated_error:.4f} ({other.calibrated_error:.4f})")
+    return lines
+
+
+def classes(found: Confirmation, names: Sequence[str]) -> list[str]:
+    """Return one line a class, champion against baseline; where there are too many, those that change most."""
+    one, other = (found.classes.get(number) for number in (found.champion, found.baseline))
+    if not one or not other:
+        return []
+    rows = [(name, best, base) for name, best, base in zip(names, one.recall, other.recall, strict=True)
+            if best and base]
+    most = sorted(rows, key=lambda row: -abs(row[1].mean - row[2].mean))[:LISTED]
+    width = max(len(name) for name, _, _ in most)
+    more = f", the {LISTED} of {len(rows)} that change most; the report has all" if len(rows) > LISTED else ""
+    return [f"\nRecall of each class on test{more}:", f"  {'':<{width}}  champion            baseline"] + [
+        f"  {name:<{width}}  {best.mean:.4f} +- {best.deviation:.4f}    {base.mean:.4f} +- {base.deviation:.4f}"
+        for name, best, base in rows if (name, best, base) in most]
 
 
 def confirmed(found: Confirmation, folder: Path, as_json: bool) -> None:
@@ -39,7 +71,8 @@ def confirmed(found: Confirmation, folder: Path, as_json: bool) -> None:
     for number, spread in sorted(found.validation.items(), key=lambda item: -item[1].mean):
         name = "baseline" if number == found.baseline else f"trial {number}"
         console.print(f"{name:<12} validation {found.metric} {spread.mean:.4f} +- {spread.deviation:.4f}")
-    for line in verdict(found):
+    names = json.loads((folder / DATA).read_text("utf-8"))["classes"]
+    for line in [*verdict(found), *map(escape, classes(found, names))]:
         console.print(line)
     kept = found.kept
     if kept and kept.lost:

@@ -1,7 +1,9 @@
 """Predictor: an exported bundle and its weights, as something that names what is on a picture."""
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ from torch import Tensor, nn
 
 from .catalog import bundle_from, plan_of
 from .core.dataset import Dataset
+from .core.fuse import fuse
 from .core.run import Run
 from .core.slots import Predict, Slot
 from .errors import BundleError, DataError, RunError
 from .export import BUNDLE, WEIGHTS, read_weights
+from .export.pixels import Pixels
 from .models import build
 from .trainer.evaluate import CHUNK
 from .trainer.pipeline import fold
@@ -35,12 +39,14 @@ class Predictor:
     Attributes:
         classes: Names, in the order of the probabilities.
         shape: (D, H, W) of an image.
+        statistics: Mean and standard deviation of each channel in [0, 1].
     """
 
     def __init__(self, document: Mapping[str, Any], weights: Mapping[str, Tensor], trust: bool = False,
                  device: torch.device | str = "cpu"):
         images = document["images"]
         self.classes, self.shape = list(document["classes"]), tuple(images["shape"])
+        self.statistics = tuple(images["mean"]), tuple(images["std"])
         self._mean, self._std = (torch.tensor(images[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
         plan = plan_of(bundle_from(document))
         model: nn.Module = build(document["model"]["name"], len(self.classes), self.shape[0], trust).to(device)
@@ -51,6 +57,7 @@ class Predictor:
         self._model = run.model = fold(plan.once, Slot.MODEL, model, run)
         self._model.load_state_dict(weights)
         self._model.eval()
+        self._plan, self._run = plan, run
         self._logits = fold(plan.once, Slot.PREDICT, self._model, run)
 
     @classmethod
@@ -94,12 +101,19 @@ class Predictor:
         return logits
 
 
+    def pixels(self) -> Pixels:
+        """Return all of it as one module, from uint8 images [N, D, H, W] to probabilities, fused for production."""
+        plain = fuse(self._model).requires_grad_(False)
+        logits = fold(self._plan.once, Slot.PREDICT, plain, replace(self._run, model=plain))
+        return Pixels(plain, logits, self._mean, self._std)
+
+
 def teacher(address: str, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False) -> Predict:
     """Return a trained model that maps images, normalized as `dataset` says, to logits; nothing is learned through it.
 
     Args:
         address: A folder that holds a bundle and its weights, that bundle file, or `models:/NAME@ALIAS` of MLflow's
-            registry at MLFLOW_TRACKING_URI.
+            registry at MLFLOW_TRACKING_URI, or that of the searches in `runs`.
         dataset: What the student learns: classes and image shape must be the teacher's.
         device: Where to predict.
         trust: Whether a model of the form `my.module:function` may be imported.
@@ -127,8 +141,10 @@ def _found(address: str, trust: bool, device: str) -> Predictor:
     """Load a teacher once for all trials of a process."""
     if address.startswith("models:/"):
         from .tracking.registry import fetch
+        from .tracking.store import default_uri
 
-        return Predictor.load(fetch(address), trust, device)
+        store = os.environ.get("MLFLOW_TRACKING_URI") or default_uri(Path("runs"))
+        return Predictor.load(fetch(address, store), trust, device)
     path = Path(address).expanduser()
     return Predictor.load(path.parent if path.suffix in (".yaml", ".yml") else path, trust, device)
 

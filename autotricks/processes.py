@@ -4,9 +4,20 @@ from __future__ import annotations
 import multiprocessing
 import os
 from multiprocessing.context import BaseContext
+from pathlib import Path
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _PRELOAD = ["autotricks.search.warm"]
+
+
+def cores() -> int:
+    """Return the cores that this process may use, by affinity and the container's limit."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(count, int(int(quota) / int(period)))) if quota != "max" else count
+    except (OSError, ValueError):
+        return count
 
 
 def prepare(threads: int = 1) -> BaseContext:

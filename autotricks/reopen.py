@@ -4,16 +4,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .core.dataset import Dataset
 from .core.objective import SPEED
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
-from .resources import check_resources, cores
+from .resources import check_resources
 from .search import folder as folders
 from .search.ledger import TrialRecord, read, records
+from .space.fitting import fitted
 from .space.load import LoadedSpace, load_space
 from .trainer.evaluate import names
 
@@ -36,25 +37,26 @@ def reopened(folder: Path, overrides: Sequence[str], trust: bool) -> Iterator[Re
         RunError: When the folder holds no run, or its data changed.
     """
     loaded = load_space(folder / folders.SPACE, overrides, trust)
-    slots, data = check_resources(loaded), data_of(loaded, trust)
+    slots = check_resources(loaded)
+    loaded, data = with_data(loaded, trust)
     with folders.locked(folder):
         same(folder, data)
         if loaded.document.search.engine == "ray":
-            from .search import ray_tune
+            from .search.cluster import connect
 
-            ray_tune.connect(None, cores())
+            connect()
         lines, _ = read(folder / folders.LEDGER)
         yield Reopened(loaded, data, records(lines), slots)
 
 
-def data_of(loaded: LoadedSpace, trust: bool) -> Loaded:
-    """Load a space's data and see that it has the figure that the search is for."""
+def with_data(loaded: LoadedSpace, trust: bool) -> tuple[LoadedSpace, Loaded]:
+    """Load a space's data, see that they have the figure that the search is for, and fit the space to them."""
     data = load_data(loaded.document.data.settings(), trust)
     figures, metric = _figures(data.dataset), loaded.document.objective.metric
     if metric not in figures:
         raise InputError(loaded.tree.problem(("objective", "metric"), f"{metric} does not exist for this data: no "
                                              f"class has so many or so few images. It has {', '.join(figures)}."))
-    return data
+    return replace(loaded, space=fitted(loaded.space, data.dataset.traits)), data
 
 
 def same(folder: Path, data: Loaded) -> None:

@@ -1,21 +1,9 @@
 """Resources: what this machine offers, and how many trials run on it at a time."""
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from .errors import ResourceError
+from .processes import cores
 from .space.load import LoadedSpace
-
-
-def cores() -> int:
-    """Return the cores that this process may use, by affinity and the container's limit."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(count, int(int(quota) / int(period)))) if quota != "max" else count
-    except (OSError, ValueError):
-        return count
 
 
 def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:

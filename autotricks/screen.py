@@ -182,7 +182,8 @@ def describe(facts: dict[str, Any]) -> str:
     counts = facts["counts"]
     shape = "x".join(str(side) for side in facts["image_shape"])
     bad = f", {len(facts['bad'])} bad files left out" if facts["bad"] else ""
-    return (f"{facts['source']}: {len(facts['classes'])} classes, {shape}, train {sum(counts['train'])} "
+    groups = f"{facts['groups']} groups, " if facts.get("groups") else ""
+    return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {sum(counts['train'])} "
             f"({max(counts['train'])} to {min(counts['train'])} a class), validation {sum(counts['validation'])}, "
             f"test {sum(counts['test'])} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
 

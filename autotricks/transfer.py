@@ -8,8 +8,8 @@ from .catalog import make
 from .core.bundle import Bundle
 from .core.dataset import Dataset
 from .core.domain import Choice
+from .data import load
 from .errors import InputError
-from .reopen import data_of
 from .space.load import LoadedSpace
 from .trial import run_trial
 
@@ -81,7 +81,7 @@ def advise(loaded: LoadedSpace, trust: bool = False) -> list[Advice]:
     if not files:
         raise InputError(f"{loaded.document.name}: names no weights to probe. Set tricks.{TRICK}.weights to a file, "
                          "or to a choice of several.")
-    data = data_of(loaded, trust).dataset
+    data = load(loaded.document.data.settings(), trust).dataset
     size = BATCH if loaded.fits else loaded.space.frame.batch_size
     epochs = math.ceil(STEPS / max(1, len(data.train) // size))
     frame = replace(loaded.space.frame, epochs=epochs, batch_size=size)

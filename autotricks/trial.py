@@ -11,6 +11,7 @@ from torch import nn
 from .catalog import plan_of
 from .core.bundle import Bundle
 from .core.dataset import Dataset
+from .core.dynamo import postpone
 from .core.report import End, ListReporter, Metrics, Reporter, Verdict
 from .core.run import Runtime, Supply
 from .core.slots import Predict
@@ -53,6 +54,7 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
         BundleError: When the bundle's tricks conflict.
         ModelError: When there is no such model.
     """
+    postpone()
     plan = plan_of(bundle)
     torch.manual_seed(bundle.seed)
     make = partial(build, bundle.model, len(dataset.classes), dataset.image_shape[0], trust)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from .resources import cores
+from .processes import cores
 from .search.folder import VERSIONS, write_json
 
 LIBRARIES = ("autotricks", "torch", "torchvision", "timm", "ray", "optuna", "mlflow", "numpy", "scikit-learn", "pillow")

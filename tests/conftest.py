@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 
@@ -62,3 +64,18 @@ def make_dataset(counts=(48, 24, 12, 6), size=8, channels=1, seed=0) -> Dataset:
     pixels = train.images.float() / 255
     return Dataset(train, validation, test, tuple("abcdefghij"[:len(counts)]), tuple(pixels.mean((0, 2, 3)).tolist()),
                    tuple(pixels.std((0, 2, 3)).tolist()), "made-on-the-spot", "stripes")
+
+
+@pytest.fixture
+def here(capsys, monkeypatch):
+    """Run the command in this process, where importing torch is paid for; return exit code, output and errors."""
+    from autotricks import cli
+
+    def ran(*words):
+        monkeypatch.setattr(sys, "argv", ["autotricks", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return stop.value.code, said.out, said.err
+    return ran

@@ -101,7 +101,8 @@ def planted(root, tricks, space=SPACE):
     for number, bundle in enumerate((loaded.space.baseline(), champion)):
         ledger.append("trial", trial=number, label="" if number else "baseline", bundle=bundle.document(),
                       picks=loaded.space.locate(bundle), hash=bundle.hash)
-        ledger.append("rung", trial=number, budget=3, metrics={METRIC: number / 2}, epochs=3, end="finished")
+        ledger.append("rung", trial=number, budget=3, metrics={METRIC: number / 2}, epochs=3, seconds=1.0,
+                      end="finished")
         ledger.append("end", trial=number, reason="finished")
     ledger.close()
     keep(folder, loaded, data, Champion(Trial(1, "", champion), 0.5, {METRIC: 0.5}, b""))

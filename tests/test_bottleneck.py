@@ -85,12 +85,18 @@ def test_the_parts_add_up_to_the_wall_time(monkeypatch):
     assert sum(found.share(name) for name in PARTS) == pytest.approx(1)
 
 
-def test_evaluation_is_spread_over_the_steps_of_an_epoch():
-    """90 training images in batches of 1: 90 steps, of which 20 are trained."""
+def test_evaluation_is_spread_over_the_steps_of_an_epoch(monkeypatch):
+    """90 training images in batches of 1: 90 steps, of which 20 are trained; evaluation takes a little over 0.2 s."""
+    from autotricks.trainer import trainer
+
+    def slow(*given, evaluate=trainer.evaluate):
+        time.sleep(0.2)
+        return evaluate(*given)
+    monkeypatch.setattr(trainer, "evaluate", slow)
     found = bottleneck(Bundle((), "resnet8", batch_size=1), DATASET).profile
     whole = bottleneck(Bundle((), "resnet8", batch_size=90), DATASET).profile
     assert found.steps == 20 and whole.steps == 1
-    assert found.parts["evaluation"] * 90 == pytest.approx(whole.parts["evaluation"], rel=0.8)
+    assert 0.2 <= found.parts["evaluation"] * 90 < 0.35 and 0.2 <= whole.parts["evaluation"] < 0.35
 
 
 def made(**seconds):

@@ -5,9 +5,9 @@ from safetensors.torch import save_file
 
 from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
+from autotricks.data import load
 from autotricks.errors import InputError, ModelError
 from autotricks.models import build
-from autotricks.reopen import data_of
 from autotricks.space import load_space
 from autotricks.transfer import Advice, advise
 from autotricks.trial import run_trial
@@ -34,7 +34,8 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     loaded = load_space("optimizers.yaml")
     bundle = Bundle((make("sgd", {"lr": 0.2}), make("cosine", {})), epochs=4, batch_size=64)
-    save_file(run_trial(bundle, data_of(loaded, False).dataset).model.state_dict(), folder / "digits.safetensors")
+    data = load(loaded.document.data.settings()).dataset
+    save_file(run_trial(bundle, data).model.state_dict(), folder / "digits.safetensors")
     torch.manual_seed(99)
     save_file(build("resnet8", 10, 1).state_dict(), folder / "random.safetensors")
     return folder

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .images import Images, subset
+from .trick import MANY_CLASSES, Trait
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,11 @@ class Dataset:
         """Shape (D, H, W) of an image."""
         depth, height, width = self.train.images.shape[1:]
         return depth, height, width
+
+    @property
+    def traits(self) -> frozenset[Trait]:
+        """What tricks may refer to."""
+        return frozenset({Trait.HAS_MANY_CLASSES} if len(self.classes) >= MANY_CLASSES else ())
 
     def without_test(self) -> Dataset:
         """Return what a search may see."""

@@ -105,9 +105,16 @@ class Between:
 
 @dataclass(frozen=True)
 class Text:
-    """Any words; `what` says what they name."""
+    """Any words; `what` says what they name.
+
+    Args:
+        what: In words.
+        place: Whether they name a `file`, or a trained `bundle`: a path, which is made absolute where a file of tricks
+            is read, or `models:/...`; empty for neither.
+    """
 
     what: str
+    place: str = ""
 
     def __contains__(self, value: object) -> bool:
         return isinstance(value, str)

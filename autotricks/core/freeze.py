@@ -1,35 +1,40 @@
-"""Training the classifier alone: what tricks that retrain it share."""
+"""Training a part of the model: what tricks share that freeze the rest."""
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Set
 
-from torch import Tensor, nn
-
-from .batch import Batch
+from .anatomy import classifier
 from .run import Run
-from .slots import Gradients
+from .trick import Trick
 
 
-def freeze(model: nn.Module, trained: Container[str]) -> None:
-    """Let only the weights named in `trained` have gradients."""
-    for name, weight in model.named_parameters():
-        weight.requires_grad_(name in trained)
+class Freezing(Trick):
+    """What tricks have in common that freeze all but the classifier, or layers near it: what they need and leave."""
+
+    seats = {}
+
+    def check(self, run: Run) -> None:
+        """Refuse a model without a classifier."""
+        classifier(run.model, run.classes)
+
+    def leave(self, run: Run) -> None:
+        """Train all of the model again."""
+        run.model.requires_grad_(True)
+        run.still = frozenset()
+        run.train()
 
 
-def thaw(model: nn.Module) -> None:
-    """Let all weights have gradients."""
-    model.requires_grad_(True)
+def freeze(run: Run, trained: Set[str], norms: str = "fixed") -> None:
+    """Let only the weights named in `trained` have gradients.
 
-
-def with_fixed_norms(inner: Gradients, run: Run) -> Gradients:
-    """Return gradients taken with the statistics of batch norm as they are: they neither move nor depend on the batch.
-
-    Training is switched on anew each epoch, so it is switched off for these layers in each step.
+    Where `norms` are `fixed`, batch norms that are not trained keep their statistics and do not depend on the batch;
+    one without weights does so until all of the model is trained. Where they are `moving`, statistics go on moving.
     """
-    norms = [module for module in run.model.modules() if getattr(module, "running_mean", None) is not None]
-
-    def steady(batch: Batch) -> Tensor:
-        for norm in norms:
-            norm.eval()
-        return inner(batch)
-    return steady
+    weights = dict(run.model.named_parameters())
+    for name, weight in weights.items():
+        weight.requires_grad_(name in trained)
+    run.still = frozenset(
+        name for name, module in run.model.named_modules()
+        if norms == "fixed" and getattr(module, "running_mean", None) is not None
+        and not ({f"{name}.{word}" for word, _ in module.named_parameters()} or weights.keys()) <= trained)
+    run.train()

@@ -39,6 +39,9 @@ class Streaming(Protocol):
     def subset(self, rows: Tensor) -> Self:
         """Return some of the images, read as late as these are."""
 
+    def joined(self, other: Self) -> Self:
+        """Return these images and then others of the same source."""
+
     def announce(self, batches: Sequence[Tensor]) -> None:
         """Begin to read what will be asked for next, in this order, by these very tensors of rows."""
 
@@ -51,6 +54,14 @@ def ahead(images: Images, batches: Sequence[Tensor]) -> Sequence[Tensor]:
     if not isinstance(images, Tensor):
         images.announce(batches)
     return batches
+
+
+def joined(images: Images, other: Images) -> Images:
+    """Return images and then others of the same source, as they are kept."""
+    if isinstance(images, Tensor) or isinstance(other, Tensor):
+        assert isinstance(images, Tensor) and isinstance(other, Tensor)
+        return torch.cat([images, other])
+    return images.joined(other)
 
 
 def subset(images: Images, rows: Tensor) -> Images:

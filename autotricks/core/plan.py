@@ -1,16 +1,17 @@
 """Plan: a bundle checked for conflicts and cut into phases at the window edges. Pure; no tensors."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 from ..errors import BundleError
 from .bundle import Bundle, Use
 from .slots import Slot
-from .trick import Trait, Trick
+from .trick import MANY_CLASSES, Trait, Trick
 
 SMALL_BATCH = 16    # images below which batch norm is known to suffer
+OF_DATA = {Trait.HAS_MANY_CLASSES: f"data of {MANY_CLASSES} or more classes"}   # traits that data may bring
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,24 @@ def problems(uses: Iterable[Use]) -> list[str]:
     return [*_window_problems(active), *_seat_problems(active), *_trait_problems(active)]
 
 
-def advice(uses: Iterable[Use]) -> list[str]:
-    """Return one cited line for each advice of the literature that the uses go against, naming all whom it concerns."""
+def advice(uses: Iterable[Use], of_data: Container[Trait] = ()) -> list[str]:
+    """Return one cited line for each advice of the literature that the uses go against, naming all whom it concerns.
+
+    Args:
+        uses: Of one bundle.
+        of_data: Traits that the data bring.
+    """
     active, lines = [use for use in uses if not use.window.empty], []
     for use in active:
         for word in use.trick.advice:
+            if word.early and use.window.start > 0:
+                continue
             others = [other.trick.name for other in active if other is not use and word.trait in other.trick.brings
                       and use.window.overlaps(other.window)]
+            others += [OF_DATA[word.trait]] if word.trait in of_data else []
             if others:
-                lines.append(f"{use.trick.name} beside {', '.join(others)} is not advised: {word.reason} "
-                             f"({word.source})")
+                lines.append(f"{use.trick.name}{' from the start' if word.early else ''} beside {', '.join(others)} is "
+                             f"not advised: {word.reason} ({word.source})")
     return lines
 
 

@@ -81,6 +81,7 @@ class Run:
         teacher: Find a trained model by its address; it maps images as this run normalizes them to logits.
         memory: What tricks note when their window opens and need until training ends; part of every checkpoint, never
             exported. Keys begin with the trick's name and a dot.
+        still: Names of modules that stay in evaluation mode while the model trains; part of every checkpoint.
         progress: Fraction of training done, in [0, 1]; moves with every step.
         window: Fractions of training, from and to, in which the trick is active whose slot is being folded.
     """
@@ -104,6 +105,7 @@ class Run:
     fresh: Callable[[], nn.Module] | None = None
     teacher: Callable[[str], Predict] | None = None
     memory: dict[str, Tensor] = field(default_factory=dict)
+    still: frozenset[str] = frozenset()
     progress: float = 0.0
     window: tuple[float, float] = (0.0, 1.0)
 
@@ -130,6 +132,12 @@ class Run:
     def normalize(self, images: Tensor) -> Tensor:
         """Return uint8 images as normalized float32."""
         return (images.float() / 255 - self.mean) / self.std
+
+    def train(self) -> None:
+        """Put the model into training mode, but for the modules that are to keep still."""
+        self.model.train()
+        for name in self.still:
+            self.model.get_submodule(name).eval()
 
     @torch.no_grad()
     def renew(self, state: Mapping[str, Tensor]) -> None:

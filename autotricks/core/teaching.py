@@ -8,10 +8,41 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .batch import Batch
+from .domain import Above, Between, Choice, Float, Text, tunable
 from .run import Run
 from .slots import Loss, Predict
+from .trick import Trait, Trick
 
 PREFIX = "teacher."
+
+
+class Student(Trick):
+    """What tricks have in common that learn from a teacher: whom, how much, and what happens at the window's edges."""
+
+    seats = {}
+    brings = frozenset({Trait.DISTILLS})
+    refuses = frozenset({Trait.MIXES_HIDDEN})
+    opens = 0.5
+    teacher: str = tunable("", search=Choice(""), legal=Text(
+        "a folder with a trained bundle, its champion.yaml, or models:/NAME@ALIAS; empty: the model itself", "bundle"))
+    alpha: float = tunable(0.5, search=Float(0.1, 0.9), legal=Between(0, 1), unit="weight of the teacher")
+    temperature: float = tunable(4.0, search=Float(1.0, 20.0, log=True), legal=Above(0), unit="divisor of the logits")
+    restart: bool = tunable(True, search=Choice(True, False))
+
+    def check(self, run: Run) -> None:
+        """Refuse a teacher that is not there, before the first step."""
+        if self.teacher:
+            teacher(run, self.teacher)
+
+    def enter(self, run: Run) -> None:
+        """Make the model its own teacher where no other is named."""
+        if not self.teacher:
+            begin(run, self.restart)
+
+    def leave(self, run: Run) -> None:
+        """Forget a self-made teacher."""
+        for name in [name for name in run.memory if name.startswith(PREFIX)]:
+            del run.memory[name]
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float, power: float = 1.0) -> Tensor:
@@ -42,12 +73,6 @@ def begin(run: Run, restart: bool) -> None:
         with torch.random.fork_rng([]):
             torch.manual_seed(int(torch.randint(2**62, (1,), generator=run.generator, device=run.device)))
             run.renew(run.fresh().state_dict())
-
-
-def end(run: Run) -> None:
-    """Forget the teacher."""
-    for name in [name for name in run.memory if name.startswith(PREFIX)]:
-        del run.memory[name]
 
 
 def teacher(run: Run, address: str) -> Predict:

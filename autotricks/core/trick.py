@@ -38,15 +38,28 @@ class Trait(Enum):
     COMPILES = auto()        # a compiled model runs in steps: hooks set later are not called
     INNER_GRADIENTS = auto()  # the forward pass takes gradients itself
     RESIZES = auto()         # batches differ in the size of their images
+    DISTILLS = auto()        # the loss has soft labels of a teacher in it
+    HAS_MANY_CLASSES = auto()  # no trick brings it, data of MANY_CLASSES do
+
+
+MANY_CLASSES = 50   # between the 10 classes where re-weighting did no harm and the 100 where it did
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What the literature found harmful, not impossible: this trick beside one that brings `trait`."""
+    """What the literature found harmful, not impossible: this trick beside one, or beside data, that brings `trait`.
+
+    Args:
+        trait: Of the other trick, or of the data.
+        reason: What happens then.
+        source: Who found it.
+        early: Whether it holds only for a window that opens with training.
+    """
 
     trait: Trait
     reason: str
     source: str
+    early: bool = False
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(tunable,))

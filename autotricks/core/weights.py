@@ -5,6 +5,16 @@ from torch import Tensor
 
 from .batch import Batch
 from .slots import Loss
+from .trick import Advice, Trait
+
+ADVICE = (
+    Advice(Trait.RESAMPLES, "rare classes are then both drawn and weighed more; cost-sensitive cross-entropy made "
+           "class-balanced re-sampling worse", "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT"),
+    Advice(Trait.REMOVES_PRIOR, "class frequencies are corrected twice; on a softmax-regression toy accuracy fell "
+           "from .772 to .671", "measured with weights of 1/n; cf. Ren et al. 2020, https://arxiv.org/abs/2007.10740"),
+    Advice(Trait.HAS_MANY_CLASSES, "cost-sensitive cross-entropy raised the error on CIFAR-100-LT from 61.7% to 67.7%, "
+           "and deferred, with start: 0.8, it lowered it to 58.4%",
+           "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT", early=True))
 
 
 def weighted_by_class(inner: Loss, weights: Tensor, normalize: bool = True) -> Loss:

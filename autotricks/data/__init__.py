@@ -10,7 +10,7 @@ Sources::
     my.module:function          your code; returns (images, labels) or (images, labels, classes); needs trust
 """
 from .load import Loaded, load
-from .settings import Settings
+from .settings import Group, Settings
 from .sources import check
 
-__all__ = ["Loaded", "Settings", "check", "load"]
+__all__ = ["Group", "Loaded", "Settings", "check", "load"]

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError
+from ..processes import cores
 from .memory import require_images
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # no format whose decoder starts another program
@@ -145,7 +146,7 @@ def in_threads(look: Callable[[Path, int | None, int | None], Found], paths: Seq
                channels: int | None) -> Iterator[Found]:
     """Yield what `look` finds in each file, in order, some files ahead."""
     Image.init()
-    pool = ThreadPoolExecutor(min(THREADS, _cores()))
+    pool = ThreadPoolExecutor(min(THREADS, cores()))
     try:
         with warnings.catch_warnings():  # set for all threads at once: warning filters are shared
             warnings.simplefilter("ignore", UserWarning)
@@ -196,10 +197,6 @@ def reshaped(images: np.ndarray, size: int | None, channels: int | None) -> Iter
     """Yield each of the images, uint8 [N, H, W, D] with D 1 or 3, as uint8 [D, H, W] of the size asked for."""
     for image in images:
         yield pixels(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), size, channels)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _attempt(path: Path, size: int | None, channels: int | None) -> np.ndarray | Bad:

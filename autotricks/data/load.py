@@ -3,20 +3,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..core.dataset import Dataset, Split
+from ..core.images import joined as chained
 from ..errors import DataError
-from . import long_tail
+from . import groups, long_tail
 from .decode import Bad
 from .fingerprint import digests, fingerprint, shared
 from .labels import encode
 from .settings import Settings
-from .sources import Part, read
+from .sources import Part, Raw, read
 from .splits import hold_out, require
 from .statistics import mean_and_std
 
@@ -30,16 +31,16 @@ class Loaded:
     Args:
         dataset: The splits, in memory or streamed.
         facts: JSON-able: source, fingerprint, classes, counts (by split, images of each class), imbalance (largest
-            class / smallest class of the training split), image_shape (D, H, W), mean, std,
-            streamed (whether images stay in their files), duplicates (images
-            of validation and test that are in train too), bad (path and reason of each file left out), seconds.
+            class / smallest class of the training split), image_shape (D, H, W), mean, std, streamed (whether images
+            stay in their files), duplicates (images of validation and test that are in train too), groups (how many,
+            where images are grouped), bad (path and reason of each file left out), seconds.
     """
 
     dataset: Dataset
     facts: dict[str, Any]
 
 
-def load(settings: Settings, trust: bool = False, whole: bool = False) -> Loaded:
+def load(settings: Settings, trust: bool = False, whole: bool = False, joined: bool = False) -> Loaded:
     """Load the images and labels that the settings name, split, and with the long tail asked for.
 
     Test is cut first, validation from the rest, and the long tail is made of what remains: neither test nor
@@ -50,6 +51,8 @@ def load(settings: Settings, trust: bool = False, whole: bool = False) -> Loaded
         trust: Whether a source of the form `my.module:function` may be imported.
         whole: Cut no validation from the training images and let test be the validation split: what published tables
             were made with. Nothing may be chosen by it.
+        joined: Train on validation images too, those that the source brings among them, and let test be the validation
+            split: for production, once everything has been chosen.
 
     Raises:
         DataError: When the source is missing, empty, damaged or unusable, or images that are no files do not fit in
@@ -57,7 +60,9 @@ def load(settings: Settings, trust: bool = False, whole: bool = False) -> Loaded
     """
     started = time.monotonic()
     raw = read(settings, trust)
+    raw, whole = (replace(raw, parts=_joined(raw.parts)), True) if joined else (raw, whole)
     classes, labels = encode({name: part.names for name, part in raw.parts.items()}, raw.classes)
+    groups.require_apart({name: part.groups for name, part in raw.parts.items() if part.groups is not None})
     parts = {name: part for name, part in raw.parts.items() if not (whole and name == "validation")}
     splits = divided(parts, labels, classes, settings, ("test",) if whole else CUT)
     mean, std = mean_and_std(splits["train"].images)
@@ -65,8 +70,21 @@ def load(settings: Settings, trust: bool = False, whole: bool = False) -> Loaded
     dataset = Dataset(splits["train"], splits["validation"], splits["test"], classes, mean, std,
                       fingerprint(splits, marks, classes), settings.source)
     duplicates = {f"train_{name}": shared(marks["train"], marks[name]) for name in ("test", "validation")}
-    return Loaded(dataset, {**_facts(dataset, splits), "duplicates": duplicates, **_bad(raw.bad),
+    return Loaded(dataset, {**_facts(dataset, splits), "duplicates": duplicates, **_bad(raw.bad), **_groups(raw),
                             "seconds": round(time.monotonic() - started, 3)})
+
+
+def _joined(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Return the parts with the validation images among those of training."""
+    train, more = parts["train"], parts.get("validation")
+    if more is None:
+        return dict(parts)
+    if train.images.shape[1:] != more.images.shape[1:]:
+        raise DataError(f"data.size: train has images of shape {tuple(train.images.shape[1:])} (D, H, W), validation "
+                        f"{tuple(more.images.shape[1:])}. Set data.size and data.channels.")
+    together = None if train.groups is None or more.groups is None else [*train.groups, *more.groups]
+    both = Part(chained(train.images, more.images), [*train.names, *more.names], together)
+    return {"train": both, **{name: part for name, part in parts.items() if name == "test"}}
 
 
 def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tuple[str, ...],
@@ -76,16 +94,18 @@ def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tu
     Without a validation split of its own, the result's is the test split.
     """
     fractions = {"test": settings.test, "validation": settings.validation}
-    cuts = [name for name in wanted if name not in parts]
-    if cuts:
-        require(labels["train"], classes, cuts)
+    cuts = {name: fractions[name] for name in wanted if name not in parts}
     splits = {name: Split(part.images, labels[name]) for name, part in parts.items()}
-    whole = splits["train"]
-    left = torch.arange(len(whole))
-    for name in cuts:
-        stay, out = hold_out(whole.labels[left], fractions[name], settings.seed)
-        splits[name] = _taken(whole, left[out])
-        left = left[stay]
+    whole, together = splits["train"], parts["train"].groups
+    if cuts:
+        require(whole.labels, classes, list(cuts))
+    if cuts and together is not None:
+        groups.require(whole.labels, together, classes, list(cuts))
+        rows = groups.cut(whole.labels, together, cuts, settings.seed)
+    else:
+        rows = _cut(whole.labels, cuts, settings.seed)
+    splits |= {name: _taken(whole, rows[name]) for name in cuts}
+    left = rows["train"]
     if settings.imbalance is not None:
         left = left[long_tail.rows(whole.labels[left], settings.imbalance, settings.seed)]
     splits["train"] = _taken(whole, left)
@@ -95,6 +115,15 @@ def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tu
         raise DataError(f"data.size: the splits have images of different shapes (D, H, W): {shapes}. "
                         "Set data.size and data.channels.")
     return splits
+
+
+def _cut(labels: Tensor, fractions: Mapping[str, float], seed: int) -> dict[str, Tensor]:
+    """Cut images off the training split, one split after the other, and return the rows of each."""
+    found, left = {}, torch.arange(len(labels))
+    for name, fraction in fractions.items():
+        stay, out = hold_out(labels[left], fraction, seed)
+        found[name], left = left[out], left[stay]
+    return {**found, "train": left}
 
 
 def _taken(split: Split, rows: Tensor) -> Split:
@@ -108,6 +137,12 @@ def _facts(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, Any]:
             "counts": counts, "imbalance": max(counts["train"]) / min(counts["train"]),
             "image_shape": list(dataset.image_shape), "mean": list(dataset.mean), "std": list(dataset.std),
             "streamed": not isinstance(dataset.train.images, Tensor)}
+
+
+def _groups(raw: Raw) -> dict[str, int]:
+    """Return how many groups there are, nothing where images are not grouped."""
+    together = [part.groups for part in raw.parts.values() if part.groups is not None]
+    return {"groups": len({name for names in together for name in names})} if together else {}
 
 
 def _bad(files: tuple[Bad, ...]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,33 @@ def _whole(value: Any, low: int, high: float = math.inf) -> bool:
 
 def _real(value: Any, low: float, high: float = math.inf) -> bool:
     return type(value) in (int, float) and math.isfinite(value) and low <= value <= high
+
+
+@dataclass(frozen=True)
+class Group:
+    """Which images belong together, so that no two splits share an object; one of the two is given.
+
+    Args:
+        column: Of a csv source, whose words name the groups.
+        pattern: A regular expression with one group, searched in the path of an image relative to its source.
+    """
+
+    column: str | None = None
+    pattern: str | None = None
+
+    def problems(self) -> list[str]:
+        """Return one line for each thing that cannot be."""
+        if (self.column is None) == (self.pattern is None):
+            return ["data.group: give either column or pattern."]
+        if self.column is not None and self.column.strip().lower() in ("", "path", "label", "split"):
+            return [f"data.group.column: {self.column!r} is not allowed; take one beside path, label and split."]
+        try:
+            count = re.compile(self.pattern or "()").groups
+        except re.error as error:
+            return [f"data.group.pattern: {self.pattern!r} is no regular expression: {error}."]
+        return [] if count == 1 else [
+            f"data.group.pattern: {self.pattern!r} has {count} groups in parentheses; it must have one, which finds "
+            "the object's name. (?:...) groups without counting."]
 
 
 LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -46,6 +74,7 @@ class Settings:
         test: Fraction of the training images held out, before validation, where the source has no test split.
         seed: Seed of splits and long tail.
         max_bad: Share of unreadable files above which loading refuses.
+        group: Which images belong together and are never parted by a split. None: each stands for itself.
         memory: GiB that image files may take when decoded; those that take more are streamed. None: what is free.
         workers: Processes that decode what is streamed, beside each training. None: 2.
         prefetch: Batches that each of them holds ready. None: 2.
@@ -62,6 +91,7 @@ class Settings:
     test: float = 0.25
     seed: int = 0
     max_bad: float = 0.01
+    group: Group | None = None
     memory: float | None = None
     workers: int | None = None
     prefetch: int | None = None
@@ -73,5 +103,6 @@ class Settings:
     def __post_init__(self) -> None:
         found = [f"data.{name}: {getattr(self, name)!r} is not allowed; {name} must be {words}."
                  for name, (legal, words) in LEGAL.items() if not legal(getattr(self, name))]
+        found += self.group.problems() if self.group else []
         if found:
             raise DataError(found)

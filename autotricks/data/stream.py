@@ -157,6 +157,10 @@ class Streamed:
         """Return some of the images."""
         return type(self)(self._files, self._seen, self._rows[rows.cpu()], self._reading, self.device)
 
+    def joined(self, other: Self) -> Self:
+        """Return these images and then others of the same files."""
+        return type(self)(self._files, self._seen, torch.cat([self._rows, other._rows]), self._reading, self.device)
+
     def announce(self, batches: Sequence[Tensor]) -> None:
         """Let the workers read batches, in this order, that will be asked for by these very tensors."""
         sizes = [len(rows) for rows in batches]

@@ -39,8 +39,8 @@ def text(document: Mapping[str, Any], header: str = "") -> str:
 def write(folder: Path, document: Mapping[str, Any], weights: bytes, header: str = "") -> None:
     """Write the weights, then the bundle file with their SHA-256 among its results."""
     result = {**document.get("result", {}), "weights": hashlib.sha256(weights).hexdigest()}
-    _write(folder / WEIGHTS, weights)
-    _write(folder / BUNDLE, text({**document, "result": result}, header).encode())
+    put(folder / WEIGHTS, weights)
+    put(folder / BUNDLE, text({**document, "result": result}, header).encode())
 
 
 def copy(run: Path, target: Path) -> list[Path]:
@@ -79,7 +79,8 @@ def read_weights(path: Path, sha256: str = "") -> dict[str, Tensor]:
     return weights
 
 
-def _write(path: Path, content: bytes) -> None:
+def put(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
         file.write(content)

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .evidence import Document, Evidence
-from .html import Html, joined, shown, table, tag
+from .evidence import Document, Evidence, is_figure
+from .html import Html, gain, joined, shown, table, tag
 from .plot import legend
 from .rows import Track, chart, row
 
@@ -24,6 +24,7 @@ def classwise(evidence: Evidence) -> Html:
     older = tag("p", {"class": "note"}, f"Champion here is {evidence.name(found['champion'])}, of the confirmation "
                 "that is older than the search.") if evidence.overtaken else ""
     return joined(older, _groups(found), _recalls(evidence, names, champion, baseline),
+                  _every(evidence, names, champion, baseline),
                   _confusion(names, champion["confusion"], len(found["seeds"])), _calibration(champion, baseline))
 
 
@@ -66,6 +67,34 @@ def _recalls(evidence: Evidence, names: list[str], champion: Document, baseline:
                legend(("champion", "champion, mean"), ("faint", "champion, single seeds"),
                       ("baseline", "baseline, mean")),
                chart(rows, "pairs"), tag("p", {"class": "note"}, more) if more else "")
+
+
+def _every(evidence: Evidence, names: list[str], champion: Document, baseline: Document) -> Html:
+    """Return the table of all classes, however many."""
+    counts, taken = evidence.data.get("counts", {}), champion["confusion"]
+    train, test = (counts.get(split) or ["–"] * len(names) for split in ("train", "test"))
+    rows = [(names[place], str(train[place]), str(test[place]), _spread(best), _spread(base),
+             gain(best["mean"] - base["mean"], "recall") if best and base else "–",
+             shown(_precision(taken, place), "recall") if taken else "–")
+            for place, (base, best) in enumerate(zip(baseline["recall"], champion["recall"], strict=True))]
+    return tag("details", None, tag("summary", None, f"All {len(rows)} classes in figures"), table(
+        ("Class", "Training images", "Test images", "Champion's recall", "Baseline's recall", "Points gained",
+         "Champion's precision"), rows))
+
+
+def _spread(recall: Document | None) -> Html:
+    """Return mean and, where there are several seeds, standard deviation."""
+    if not recall:
+        return joined("–")
+    deviation = recall.get("deviation")
+    return joined(shown(recall["mean"], "recall"), tag("small", None, f" ± {deviation:.1%}")
+                  if is_figure(deviation) else "")
+
+
+def _precision(counts: list[list[int]], place: int) -> float | None:
+    """Return how often a class that was named was right; None where it was never named."""
+    named = sum(line[place] for line in counts)
+    return counts[place][place] / named if named else None
 
 
 def _confusion(names: list[str], counts: list[list[int]] | None, seeds: int) -> Html:

@@ -120,7 +120,7 @@ class Evidence:
     @property
     def seconds(self) -> float:
         """Training time of all trials."""
-        return float(sum(line.get("seconds", 0.0) for trial in self.trials for line in trial.rungs))
+        return float(sum(line["seconds"] for trial in self.trials for line in trial.rungs))
 
     def score(self, trial: TrialRecord) -> float | None:
         """Return a trial's figure at the highest rung that it reached."""

@@ -24,6 +24,7 @@ def data(evidence: Evidence) -> Html:
              f"imbalance {facts.get('imbalance', 0):.3g})"),
             ("Validation, seen by the search", f"{sum(counts['validation']):,}"),
             ("Test, set aside", f"{sum(counts['test']):,}"),
+            *([("Groups, each in one split", f"{facts['groups']:,}")] if facts.get("groups") else []),
             ("Same image in two splits", ", ".join(f"{name.replace('_', ' and ')} {count}" for name, count in
                                                    facts.get("duplicates", {}).items()) or "not counted"),
             ("Fingerprint", tag("code", None, str(facts.get("fingerprint", ""))[:16]))]

@@ -119,7 +119,7 @@ def listing(evidence: Evidence) -> Html:
     rows = [(str(trial.number), joined(tag("b", None, f"{trial.label}: ") if trial.label else "", tricks(trial)),
              trial.end or "unfinished", str(trial.rungs[-1]["budget"] if trial.rungs else 0),
              shown(evidence.score(trial), evidence.metric), f"{trial.epochs:g}",
-             time(sum(line.get("seconds", 0.0) for line in trial.rungs)))
+             time(sum(line["seconds"] for line in trial.rungs)))
             for trial in sorted(evidence.trials, key=order)]
     more = f" The first {MOST} of {len(rows)}; trials.csv has all." if len(rows) > MOST else ""
     return tag("details", None, tag("summary", None, f"All {len(rows)} trials"),

@@ -17,7 +17,7 @@ from ..core.bundle import Bundle
 from ..core.domain import Choice, Domain, Float, Int, Value
 from ..core.report import End
 from ..errors import SpaceError
-from ..space import Space
+from ..space.space import Space
 from .ledger import TrialRecord
 
 Picks = dict[str, Value]

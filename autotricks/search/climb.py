@@ -11,6 +11,7 @@ import torch
 
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset, Split
+from ..core.dynamo import postpone
 from ..core.report import End
 from ..export import weights_of
 from ..trainer import Trainer
@@ -59,10 +60,10 @@ class Outcome:
 
 
 def warm_up(threads: int) -> None:
-    """Make a fresh process ready to train: its threads, and what torch imports when the first optimizer is built."""
+    """Make a fresh process ready to train."""
     torch.set_num_threads(threads)
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    postpone()
 
 
 class Climb:

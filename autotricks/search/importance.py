@@ -13,7 +13,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
 from ..core.domain import Value
-from ..space import Space
+from ..space.space import Space
 from .chooser import Chooser
 from .ledger import TrialRecord
 

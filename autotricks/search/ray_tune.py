@@ -1,7 +1,6 @@
 """The Ray engine: Ray Tune schedules the trials over one machine or a cluster."""
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import Any, cast
@@ -21,10 +20,6 @@ from .search import Search, Trial
 RETRIES = 2
 TIME = "rung_time"
 NOBODY: Any = None  # ASHA asks nothing of the controller
-QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_AIR_NEW_OUTPUT": "0",
-         "TUNE_GLOBAL_CHECKPOINT_S": "86400", "TUNE_DISABLE_SIGINT_HANDLER": "1",
-         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 class Chooser(Searcher):
@@ -119,16 +114,6 @@ class _Past:
         self.trial_id = trial_id
 
 
-def connect(address: str | None, cpus: int) -> None:
-    """Start Ray on this machine, or join a cluster."""
-    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    if not ray.is_initialized():
-        options: dict[str, Any] = {"address": address} if address else {
-            "address": "local", "num_cpus": cpus, "include_dashboard": False}
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options)
-
-
 def slots(needs: dict[str, float], parallel: int | None) -> int:
     """Return how many trials the connected Ray holds at a time.
 
@@ -145,7 +130,7 @@ def slots(needs: dict[str, float], parallel: int | None) -> int:
 
 
 def run(search: Search, dataset: Dataset, folder: Path, trust: bool = False) -> int:
-    """Run a search to its end on the Ray that `connect` reached; return how many trials ran at a time.
+    """Run a search to its end on the Ray that is connected; return how many trials ran at a time.
 
     As many trials are handed out as there is room for and no more, so that each is chosen knowing all that ended.
 

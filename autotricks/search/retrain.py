@@ -66,8 +66,7 @@ def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, 
         _hold(parts, max(1, int(needs["cpu"])))
         return _train(bundle, _device(needs), trust)
 
-    task = ray.remote(trained).options(num_cpus=needs["cpu"], num_gpus=needs["gpu"], max_retries=RETRIES,
-                                       runtime_env={"env_vars": {"OMP_NUM_THREADS": str(max(1, int(needs["cpu"])))}})
+    task = ray.remote(trained).options(num_cpus=needs["cpu"], num_gpus=needs["gpu"], max_retries=RETRIES)
     waiting = {task.remote(data, bundle): bundle for bundle in bundles}
     while waiting:
         for future in ray.wait(list(waiting))[0]:

@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from ..catalog import suggest
 from ..core.objective import SPEED, Objective, less_is_better
-from ..data import Settings
+from ..data import Group, Settings
 from ..errors import DataError
 from .tree import Path, Tree
 
@@ -41,6 +41,13 @@ class ImbalanceSection(Section):
     factor: float
 
 
+class GroupSection(Section):
+    """Which images stay together: a column of the table, or what a pattern with one group finds in their paths."""
+
+    column: str | None = None
+    pattern: str | None = None
+
+
 class DataSection(Section):
     """Which images; see `autotricks.data.Settings`."""
 
@@ -52,6 +59,7 @@ class DataSection(Section):
     test: float = 0.25
     seed: int = 0
     max_bad: float = 0.01
+    group: GroupSection | None = None
     memory: float | None = None
     workers: int | None = None
     prefetch: int | None = None
@@ -63,7 +71,9 @@ class DataSection(Section):
             DataError: With one line for each value that is not allowed.
         """
         return Settings(self.source, self.size, self.channels, self.imbalance.factor if self.imbalance else None,
-                        self.validation, self.test, self.seed, self.max_bad, self.memory, self.workers, self.prefetch)
+                        self.validation, self.test, self.seed, self.max_bad,
+                        Group(self.group.column, self.group.pattern) if self.group else None,
+                        self.memory, self.workers, self.prefetch)
 
 
 class ModelSection(Section):
@@ -217,7 +227,7 @@ def _meaning(document: Any, tree: Tree, wrong: set[str]) -> Iterable[str]:
     except DataError as error:
         for line in error.problems:
             key, _, text = line.removeprefix("data.").partition(": ")
-            yield tree.problem(("data", key), text)
+            yield tree.problem(("data", *key.split(".")), text)
     if isinstance(document, SpaceDocument):
         yield from _objective(document.objective, tree)
         if not wrong & {"search", "training"} and document.search.rungs.first > document.training.epochs:

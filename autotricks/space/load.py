@@ -1,14 +1,11 @@
 """Load spaces and bundles: files to checked objects, with every problem of a file at once."""
 from __future__ import annotations
 
-import difflib
-import errno
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path as FilePath
 from typing import Any
 
 from ..catalog import suggest
@@ -17,12 +14,13 @@ from ..core.plan import problems
 from ..data import check as check_source
 from ..errors import DataError, ModelError, SpaceError
 from ..models import check as check_model
+from . import places
 from .document import MAX, BundleDocument, SpaceDocument, StartSection, read
 from .domains import entries
+from .files import find_file, read_tree, shipped
 from .space import Space
-from .tree import MAX_BYTES, Path, Tree, one_line, parse, scalar
+from .tree import Path, Tree, one_line, parse, scalar
 
-SHIPPED = (FilePath(__file__).parents[1] / "search_spaces", FilePath(__file__).parents[2] / "search_spaces")
 BASELINE = "baseline"
 _OVERRIDE = re.compile(r"([A-Za-z_][\w.]*)=(.+)", re.DOTALL)
 
@@ -42,6 +40,14 @@ class LoadedSpace:
     space: Space
     start: dict[str, Bundle]
     tree: Tree
+
+    def moved(self, change: places.Change) -> LoadedSpace:
+        """Return it with every place that a trick names changed."""
+        document = self.document.model_copy(update={"tricks": places.changed(self.document.tricks, change)})
+        listed = tuple(places.moved_entry(entry, change) for entry in self.space.entries)
+        start = {name: replace(bundle, uses=tuple(places.moved(use, change) for use in bundle.uses))
+                 for name, bundle in self.start.items()}
+        return replace(self, document=document, space=replace(self.space, entries=listed), start=start)
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
@@ -71,32 +77,10 @@ class LoadedBundle:
     bundle: Bundle
 
 
-def shipped(kind: str = "") -> list[FilePath]:
-    """Return the space files that ship with autotricks; `kind` is a folder below, such as `published`."""
-    folder = next((folder / kind for folder in SHIPPED if folder.is_dir()), None)
-    return sorted(folder.glob("*.yaml")) if folder and folder.is_dir() else []
-
-
-def find_file(name: str, kind: str = "") -> FilePath:
-    """Return the file at a path, or the one of that name that ships with autotricks.
-
-    Raises:
-        SpaceError: When there is neither; the nearest names are given.
-    """
-    known = {path.name: path for path in shipped(kind)}
-    for path in (FilePath(name), known.get(name), known.get(name + ".yaml")):
-        if path and os.path.exists(path):  # which a path too long or in a closed folder does not raise from
-            return path
-    folder = FilePath(name).parent
-    here = [path.name for path in folder.glob("*.yaml")] if os.path.isdir(folder) else []
-    stems = {FilePath(file).stem: file for file in [*known, *here]}
-    near = [stems[stem] for stem in difflib.get_close_matches(FilePath(name).stem, stems, 3, 0.5)]
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise SpaceError(one_line(f"{name}: no such file.{hint} Those that ship: {', '.join(known) or 'none'}."))
-
-
 def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
     """Load a space file.
+
+    Paths that tricks name are taken from the working directory.
 
     Args:
         name: Path of the file, or the name of one that ships.
@@ -106,12 +90,13 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     Raises:
         SpaceError: With `file:line:column` for every problem.
     """
-    tree = _read_tree(find_file(os.fspath(name)))
+    tree = read_tree(find_file(os.fspath(name)))
     found = _override(tree, overrides)
     document, lines = read(SpaceDocument, tree)
     found += lines
     if document is None:
         raise SpaceError(found)
+    document = document.model_copy(update={"tricks": places.changed(document.tricks, places.absolute)})
     listed, lines = entries(document.tricks, tree)
     found += lines
     if tree.value.get("tricks") == {}:
@@ -136,10 +121,11 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
     Raises:
         SpaceError: With `file:line:column` for every problem.
     """
-    tree = _read_tree(find_file(os.fspath(name), kind))
+    tree = read_tree(find_file(os.fspath(name), kind))
     document, found = read(BundleDocument, tree)
     if document is None:
         raise SpaceError(found)
+    document = document.model_copy(update={"tricks": places.changed(document.tricks, places.absolute)})
     listed, lines = entries(document.tricks, tree, searched=False)
     found += lines + _refused(check_model, document.model.name, ("model", "name"), tree, trust)
     if found:
@@ -147,16 +133,6 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
     training = document.training
     return LoadedBundle(document, Bundle(tuple(entry.default() for entry in listed), document.model.name,
                                          training.epochs, training.batch_size, training.seed or 0))
-
-
-def _read_tree(path: FilePath) -> Tree:
-    ships = any(path.is_relative_to(folder) for folder in SHIPPED)
-    try:
-        with path.open("rb") as file:
-            return parse(file.read(MAX_BYTES + 1), path.name if ships else str(path))
-    except OSError as error:
-        what = "is a folder" if error.errno == errno.EISDIR else f"cannot be read: {error.strerror}"
-        raise SpaceError(f"{path}: {what}. Name a space file.") from None
 
 
 def _override(tree: Tree, overrides: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from ..catalog import DEFAULTS
 from ..core.bundle import Bundle, Use, Window, window_of
 from ..core.domain import Choice, Domain, Float, Int, Value
-from ..core.plan import advice, problems, warnings
+from ..core.plan import OF_DATA, advice, problems, warnings
 from ..core.slots import Slot
 from ..core.trick import Trait, Trick
 from .walk import Walk, size
@@ -189,9 +189,9 @@ class Space:
         return list(dict.fromkeys(line for pair in pairs for line in problems(pair) if " needs " not in line))
 
     def warnings(self) -> list[str]:
-        """Return what the literature advises against among the listed tricks."""
+        """Return what the literature advises against among the listed tricks, whatever the data are."""
         uses = [entry.widest() for entry in self.entries]
-        return list(dict.fromkeys([*warnings(replace(self.frame, uses=tuple(uses))), *advice(uses)]))
+        return list(dict.fromkeys([*warnings(replace(self.frame, uses=tuple(uses))), *advice(uses, OF_DATA)]))
 
     def _parts(self) -> list[list[Entry]]:
         """Return the entries in groups, such that what is chosen in one never matters in another."""

@@ -2,10 +2,7 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .registry import register
+from .store import client, redacted
 from .tracker import Row, Tracker
 
-SWIFT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "GIT_PYTHON_REFRESH": "quiet",
-         "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ASYNC_LOGGING": "false"}
 PATIENCE = 3     # failures in a row after which the server is taken to be down
 CHUNK = 900      # figures in one request; MLflow takes 1,000
 VIEW = "autotricks"
@@ -28,29 +24,6 @@ EXPERIMENT_TAGS = {
     f"mlflow.sharedViewState.{VIEW}": json.dumps({
         "orderByKey": "metrics.`score`", "orderByAsc": False, "selectedColumns": list(COLUMNS)[1:],
         "columnOrder": list(COLUMNS), "columnWidths": COLUMNS})}
-
-
-def default_uri(root: Path) -> str:
-    """Return the address of the SQLite store in a folder of runs."""
-    return f"sqlite:///{(root / 'mlflow.db').resolve()}"
-
-
-def client(uri: str) -> Any:
-    """Return an MLflow client for a store; importing MLflow takes seconds."""
-    for name, value in SWIFT.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    import mlflow
-
-    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    mlflow.set_tracking_uri(uri)
-    return mlflow.MlflowClient(uri)
-
-
-def _redacted(text: str) -> str:
-    """Return text without the name and password of an address."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 class MlflowTracker(Tracker):
@@ -113,7 +86,7 @@ class MlflowTracker(Tracker):
         self._queue.put(None)
         self._thread.join(seconds)
         if self._thread.is_alive():
-            return _redacted(f"MLflow at {self.uri} did not take everything within {seconds:g} s; "
+            return redacted(f"MLflow at {self.uri} did not take everything within {seconds:g} s; "
                              "the ledger has it all.")
         return self._problem or None
 
@@ -129,7 +102,7 @@ class MlflowTracker(Tracker):
             except Exception as error:  # whatever a server or database may answer must not end a search
                 first = str(error).splitlines()[0] if str(error) else type(error).__name__
                 self._failures = PATIENCE if self.parent_id is None else self._failures + 1
-                self._problem = _redacted(f"MLflow at {self.uri} did not take everything: {first[:200]} "
+                self._problem = redacted(f"MLflow at {self.uri} did not take everything: {first[:200]} "
                                           "The ledger has it all.")
 
     def _open(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
+from .store import FILE, client, redacted
 
 LOADER = "autotricks.predictor"
 
@@ -49,16 +50,24 @@ def register(client: Any, run_id: str | None, name: str, files: Sequence[Path], 
     return str(model.version)
 
 
-def fetch(uri: str) -> Path:
+def fetch(uri: str, store: str) -> Path:
     """Return a folder with the bundle file and weights of a registered model, `models:/NAME@ALIAS`.
+
+    Args:
+        uri: The model.
+        store: Address of the registry.
 
     Raises:
         RunError: When the registry has no such model or cannot be reached.
     """
+    where = f"{uri}: the registry at {redacted(store)}"
+    name_it = "Name another with --tracking or MLFLOW_TRACKING_URI."
+    if store.startswith(FILE) and not Path(store.removeprefix(FILE)).exists():
+        raise RunError(f"{where} does not exist. {name_it}")    # MLflow would make an empty one
+    client(store)
     import mlflow
 
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)) / "data" / "bundle"
     except (mlflow.MlflowException, OSError) as error:
-        raise RunError(f"{uri}: the registry at {mlflow.get_registry_uri()} does not give it: "
-                       f"{str(error).splitlines()[0]} Set MLFLOW_TRACKING_URI to the registry's address.") from None
+        raise RunError(f"{where} does not give it: {str(error).splitlines()[0].rstrip('.')}. {name_it}") from None

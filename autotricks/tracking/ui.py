@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .mlflow import SWIFT, VIEW, client, default_uri
+from .mlflow import VIEW
+from .store import SWIFT, client, default_uri
 
 
 def addresses(root: Path, host: str, port: int) -> dict[str, str]:

@@ -97,13 +97,12 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next epoch depends on."""
         return {"epoch": self.epoch, "extra_steps": self.extra_steps, "rates": self._rates,
-                "micro_batches": self.run.runtime.micro_batches,
-                "end": self.end.value if self.end else None,
+                "micro_batches": self.run.runtime.micro_batches, "end": self.end.value if self.end else None,
                 "history": [(metrics.epoch, metrics.values) for metrics in self.history],
                 "frozen": [name for name, weight in self.run.model.named_parameters() if not weight.requires_grad],
                 "model": self.run.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                 "average": self.average.state_dict() if self.average is not None else None,
-                "memory": dict(self.run.memory),
+                "memory": dict(self.run.memory), "still": sorted(self.run.still),
                 "generator": self.run.generator.get_state(), "torch": rng_state(self.run.device)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -119,6 +118,7 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.run.memory = {name: value.to(self.run.device) for name, value in state["memory"].items()}
+        self.run.still = frozenset(state["still"])
         self.run.generator.set_state(state["generator"])
         set_rng_state(state["torch"], self.run.device)
         last = self.epoch * self.run.steps_per_epoch - 1
@@ -131,7 +131,7 @@ class Trainer:
         predict: Predict = fold(self.plan.once, Slot.PREDICT, self.evaluated, self.run)
         self.evaluated.eval()
         values = evaluate(predict, self.dataset.validation, self.run).tolist()
-        self.run.model.train()
+        self.run.train()
         known = names(self.run.counts, self.dataset.validation.labels)
         return {f"val/{name}": value for name, value in zip(known, values, strict=True)}
 
@@ -142,7 +142,7 @@ class Trainer:
 
     def _train_epoch(self) -> Metrics:
         """Train one epoch and read its figures: the only time the device is waited for."""
-        self.run.model.train()
+        self.run.train()
         started, first = time.perf_counter(), self.epoch * self.run.steps_per_epoch
         total, step, stop = torch.zeros((), device=self.run.device), first, first + self.run.steps_per_epoch
         self._unread = self._unread[:0]
@@ -230,7 +230,7 @@ class Trainer:
         largest = max(group["lr"] for group in optimizer.param_groups)
         shares = [group["lr"] / largest for group in optimizer.param_groups]
         losses = []
-        self.run.model.train()
+        self.run.train()
         for rate, rows in zip(rates, self._rows(len(rates), 0), strict=True):
             for group, share in zip(optimizer.param_groups, shares, strict=True):
                 group["lr"] = rate * share

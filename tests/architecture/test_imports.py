@@ -16,7 +16,7 @@ LEVELS = [
     {"space"},
     {"search"},
     {"experiment", "replicate", "confirm", "comparison", "champion", "resources", "reopen", "ablate", "tested",
-     "report", "versions", "largest_batch", "bottleneck", "transfer"},
+     "report", "versions", "largest_batch", "bottleneck", "teachers", "handover", "transfer"},
     {"screen", "cards", "cli", "judgment", "attribution", "techniques"},
     {"", "__main__"},
 ]

@@ -35,10 +35,10 @@ def test_the_package_runs_nothing_it_is_given():
 
 
 def test_importing_by_name_is_for_the_users_own_code_alone():
-    """`importlib.import_module` stands where trust was asked for, where tricks are found, and in the lazy package."""
+    """`importlib.import_module` stands where trust was asked for, where tricks are found, and in the lazy packages."""
     homes = {name for name, path in modules().items() for node in ast.walk(tree(path))
              if "import_module" in (getattr(node, "attr", ""), getattr(node, "id", ""))}
-    assert homes == {"", "catalog", "models.build", "data.sources.own_code"}
+    assert homes == {"", "space", "catalog", "models.build", "data.sources.own_code"}
 
 
 @pytest.mark.parametrize("line", [

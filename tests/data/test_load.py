@@ -124,3 +124,30 @@ def test_a_class_of_which_no_file_can_be_read(tmp_path):
     (tmp_path / "c" / "000.png").write_text("no picture")
     with pytest.raises(DataError, match="no training images that can be read in class 'c'"):
         load(Settings(f"image_folder:{tmp_path}", max_bad=0.2))
+
+
+def test_joined_trains_on_validation_too_and_leaves_test_as_it_was(archive):
+    apart, joined = load(Settings(archive)).dataset, load(Settings(archive), joined=True).dataset
+    assert rows(joined.train) == rows(apart.train) | rows(apart.validation) and len(joined.train) == 90
+    assert torch.equal(joined.test.images, apart.test.images)
+    assert torch.equal(joined.validation.images, apart.test.images)
+    assert joined.fingerprint != apart.fingerprint
+
+
+def test_joined_takes_the_validation_images_that_the_source_brings(tmp_path):
+    x = noise(0, 60, 4, 4)
+    y = np.tile([0, 1], 30)
+    np.savez(tmp_path / "x.npz", x_train=x[:30], y_train=y[:30], x_val=x[30:40], y_val=y[30:40], x_test=x[40:],
+             y_test=y[40:])
+    joined = load(Settings(f"npz:{tmp_path}/x.npz"), joined=True).dataset
+    assert np.array_equal(joined.train.images[:, 0].numpy(), x[:40]) and joined.train.labels.tolist() == y[:40].tolist()
+    assert np.array_equal(joined.validation.images[:, 0].numpy(), x[40:])
+    whole = load(Settings(f"npz:{tmp_path}/x.npz"), whole=True).dataset
+    assert len(whole.train) == 30       # published tables are made without
+
+
+def test_joined_parts_of_different_shapes_are_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", x_train=noise(0, 8, 4, 4), y_train=[0, 1] * 4, x_val=noise(0, 4, 5, 5),
+             y_val=[0, 1] * 2)
+    with pytest.raises(DataError, match=r"data\.size: train has images of shape \(1, 4, 4\) .* validation \(1, 5, 5\)"):
+        load(Settings(f"npz:{tmp_path}/x.npz"), joined=True)

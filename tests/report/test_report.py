@@ -57,6 +57,15 @@ def test_each_seed_is_a_dot_with_its_value(tmp_path):
     assert dots["champion"][3:] == [0.75, 0.875] and dots["baseline"][2:] == [0.75, 0.375]
 
 
+def test_every_class_is_in_the_table_with_recall_and_precision(tmp_path):
+    """Of 60 + 20 and 5 + 35 test images: named cat 65 times, 60 of them rightly."""
+    found = page(searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion()))
+    text = found.sections["Class by class"]
+    assert "All 2 classes in figures" in text
+    assert "cat504075.0% ± 6.2%75.0% ± 6.2%+0.092.3%" in text and "102087.5% ± 6.2%37.5% ± 6.2%+50.063.6%" in text
+    assert {60 / 65, 35 / 55, 0.5, 0.0} <= set(found.values)
+
+
 def test_marks_lie_where_their_value_is(tmp_path):
     """Recalls stand on a track from 0 to 1 with 2% of margin."""
     found = page(searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion()))

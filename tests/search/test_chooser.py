@@ -130,7 +130,8 @@ def test_tpe_learns_from_history_and_random_does_not(space):
 def test_only_legal_bundles_are_proposed(space, sampler, shipped):
     space = load_space("long_tail.yaml").space if shipped else space
     made, met = chooser(space, sampler, trials=60), set()
-    for number in range(60):
+    everything = {entry.name for entry in space.entries}
+    for number in range(150):      # evolution stays near what was good: it meets the last of long_tail.yaml at 104
         bundle, picks = made.propose(number, number)
         plan_of(bundle)                          # raises where tricks conflict
         assert advice(bundle.uses) == []
@@ -139,8 +140,9 @@ def test_only_legal_bundles_are_proposed(space, sampler, shipped):
         assert space.locate(bundle) == picks
         met.update(bundle.names())
         made.tell(number, score_of(bundle, 9), True)
-    if sampler != "evolution":     # stays near what was good
-        assert met == {entry.name for entry in space.entries}
+        if number >= 59 and met == everything:
+            break
+    assert met == everything
 
 
 def test_bundle_of_the_space_is_adopted(space):

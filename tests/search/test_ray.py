@@ -10,14 +10,15 @@ import pytest
 import ray
 
 from autotricks import experiment
-from autotricks.search import folder as folders, ray_tune
+from autotricks.search import folder as folders
+from autotricks.search.cluster import connect
 
 from . import real
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    ray_tune.connect(None, 2)
+    connect(None, 2)
     yield
     ray.shutdown()
     assert real.gone(lambda: real.below(os.getpid()), 20)

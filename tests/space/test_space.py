@@ -238,7 +238,7 @@ def test_what_is_always_there_is_never_asked_for():
 
 
 def test_advice_is_followed_or_ignored(tmp_path):
-    tricks = "  class_weights: {}\n  class_balanced: {}\n"
+    tricks = "  class_weights: {start: 0.8}\n  class_balanced: {}\n"
     for word in ("avoid", "ignore"):
         found = loaded(tmp_path, tricks + "  sgd: {}\n", f"advice={word}").space
         assert any(len(found.draw(picker(seed)).names()) == 3 for seed in range(60)) == (word == "ignore")

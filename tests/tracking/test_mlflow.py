@@ -13,7 +13,7 @@ from autotricks.predictor import Predictor
 from autotricks.search.folder import LEDGER
 from autotricks.search.ledger import read, records
 from autotricks.space.load import load_bundle_file, load_space
-from autotricks.tracking.mlflow import client, default_uri
+from autotricks.tracking.store import client, default_uri
 from tests.conftest import timeless
 
 from .conftest import METRIC, NAME, search

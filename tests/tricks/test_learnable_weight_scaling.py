@@ -41,7 +41,7 @@ def test_it_is_sgd_on_a_factor_for_each_class():
         optimizer.zero_grad()
         F.cross_entropy(F.linear(features, factor.unsqueeze(1) * weight, bias), made.run.labels[rows]).backward()
         optimizer.step()
-        model.train()
+        made.run.train()
         made._gradients(batch)
         made.optimizer.step()
     assert float((factor.detach() - 1).abs().max()) > 0.01

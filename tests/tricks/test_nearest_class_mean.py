@@ -15,6 +15,7 @@ from autotricks.tricks.model.cosine_head import CosineHead
 from autotricks.tricks.predict.nearest_class_mean import NearestClassMean, class_means, first_rows
 from autotricks.tricks.predict.tau_normalization import TauNormalization
 from tests.conftest import make_dataset, make_run
+from tests.tricks.compared import without_and_with
 
 
 def unit(rows):
@@ -113,11 +114,7 @@ def test_without_training_images_what_was_noted_counts():
 @pytest.mark.parametrize("other", [(), (Ema(),), (CosineHead(),)])
 def test_trains_as_without_it_and_is_evaluated_with_it(other):
     data = make_dataset()
-
-    def trained(*tricks):
-        trainer = prepare(Bundle(tuple(map(Use, tricks + other)), epochs=2, batch_size=16), data)
-        return trainer, list(trainer.epochs())[-1].values
-    (plain, before), (ours, after) = trained(), trained(NearestClassMean())
+    (plain, before), (ours, after) = without_and_with(NearestClassMean(), other, data)
     state = ours.evaluated.state_dict()
     assert all(torch.equal(state[name], value) for name, value in plain.evaluated.state_dict().items())
     assert before["train/loss"] == after["train/loss"]

@@ -1,30 +1,15 @@
 import pytest
-import torch
 
 from autotricks.core.trick import Trait
 from autotricks.errors import BundleError
 from autotricks.tricks.schedule.one_cycle import OneCycle
-from tests.conftest import make_run
-
-
-def factors(trick, steps):
-    schedule = trick.schedule(lambda progress: 1.0, make_run(counts=(6,), batch_size=6, epochs=steps))
-    return [schedule(place / steps) for place in range(steps)]
+from tests.tricks.cycles import factors, one_cycle_lr
 
 
 @pytest.mark.parametrize("steps", [7, 100, 1001])
 @pytest.mark.parametrize(("pct_start", "div_factor", "final_div_factor"), [(0.3, 25.0, 1e4), (0.45, 10.0, 100.0)])
 def test_equals_torch_step_by_step(steps, pct_start, div_factor, final_div_factor):
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=1.0, total_steps=steps, pct_start=pct_start, div_factor=div_factor,
-        final_div_factor=final_div_factor, cycle_momentum=False)
-    expected = []
-    for place in range(steps):
-        expected.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        if place < steps - 1:
-            scheduler.step()
+    expected = one_cycle_lr(steps, pct_start=pct_start, div_factor=div_factor, final_div_factor=final_div_factor)
     assert factors(OneCycle(pct_start, div_factor, final_div_factor), steps) == pytest.approx(expected, rel=1e-9)
 
 

@@ -2,10 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from autotricks.core.bundle import Bundle, Use
+from autotricks.core.bundle import Use
 from autotricks.core.plan import advice
 from autotricks.errors import BundleError
-from autotricks.trial import prepare
 from autotricks.tricks.average.ema import Ema
 from autotricks.tricks.loss.balanced_softmax import BalancedSoftmax
 from autotricks.tricks.loss.class_weights import ClassWeights
@@ -13,6 +12,7 @@ from autotricks.tricks.model.cosine_head import CosineHead
 from autotricks.tricks.predict.prior_removal import PriorRemoval, held_prior, without_prior
 from autotricks.tricks.sampler.class_balanced import ClassBalanced
 from tests.conftest import make_dataset, make_run
+from tests.tricks.compared import without_and_with
 
 # p(class | value) = n * p(value | class) / sum, of 90 and 10 images with three values
 LIKELIHOOD = torch.tensor([[.6, .2], [.3, .2], [.1, .6]])
@@ -63,11 +63,7 @@ def test_found_inside_what_is_put_around_the_model():
 @pytest.mark.parametrize("other", [(), (Ema(),), (CosineHead(),)])
 def test_trains_as_without_it_and_is_evaluated_with_it(other):
     data = make_dataset()
-
-    def trained(*tricks):
-        trainer = prepare(Bundle(tuple(map(Use, tricks + other)), epochs=2, batch_size=16), data)
-        return trainer, list(trainer.epochs())[-1].values
-    (plain, before), (ours, after) = trained(), trained(PriorRemoval())
+    (plain, before), (ours, after) = without_and_with(PriorRemoval(), other, data)
     weights = dict(plain.evaluated.named_parameters())
     assert all(torch.equal(weights[name], weight) for name, weight in ours.evaluated.named_parameters())
     assert before["train/loss"] == after["train/loss"] and before["val/loss"] != after["val/loss"]

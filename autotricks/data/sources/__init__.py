@@ -26,6 +26,9 @@ def read(settings: Settings, trust: bool = False) -> Raw:
     """
     check(settings.source, trust)
     word, _, place = settings.source.partition(":")
+    if settings.group and word not in ("image_folder", "csv"):
+        raise DataError(f"data.group: {settings.source} has neither paths nor columns. Leave it out, or bring the "
+                        "images as image_folder or csv.")
     return READERS[word](place, settings) if word in READERS else own_code.read(settings.source, settings)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from ...errors import DataError
 from ..settings import Settings
 from .files import Entry, existing, images_of
+from .grouping import by_pattern
 from .raw import SPLIT_WORDS, Raw, clean
 
 SHOWN = 5
@@ -28,16 +29,21 @@ def read(place: str, settings: Settings) -> Raw:
             lines = [(rows.line_num, row) for row in rows if any(row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"data.source: {path} is not a table in UTF-8: {error}.") from error
-    missing = [word for word in ("path", "label") if word not in header]
+    column = settings.group.column if settings.group else None
+    missing = [word for word in ("path", "label", *([column.strip().lower()] if column else [])) if word not in header]
     if missing:
         raise DataError(f"data.source: {path} has no column {' and no column '.join(missing)}; its first line says "
                         f"{','.join(header)[:80]!r}. Columns are path,label or path,label,split.")
     if not lines:
         raise DataError(f"data.source: {path} lists no images.")
-    return images_of(_entries(path, header, lines), settings)
+    entries = _entries(path, header, lines, column.strip().lower() if column else "")
+    if settings.group and settings.group.pattern is not None:
+        paths = [Path(row[header.index("path")].strip()).as_posix() for _, row in lines]
+        entries = by_pattern(entries, paths, settings.group.pattern)
+    return images_of(entries, settings)
 
 
-def _entries(path: Path, header: list[str], lines: list[tuple[int, list[str]]]) -> list[Entry]:
+def _entries(path: Path, header: list[str], lines: list[tuple[int, list[str]]], group: str) -> list[Entry]:
     entries, found = [], []
     for number, row in lines:
         cells = dict(zip(header, (cell.strip() for cell in row)))
@@ -47,8 +53,10 @@ def _entries(path: Path, header: list[str], lines: list[tuple[int, list[str]]]) 
         elif split is None:
             found.append(f"data.source: {path}:{number}: split {cells.get('split', '')!r} is not allowed; "
                          f"split must be {', '.join(SPLIT_WORDS)}.")
+        elif group and not cells.get(group):
+            found.append(f"data.group.column: {path}:{number}: {group} is empty.")
         else:
-            entries.append(Entry(path.parent / cells["path"], clean(cells["label"]), split))
+            entries.append(Entry(path.parent / cells["path"], clean(cells["label"]), split, cells.get(group, "")))
     if found:
         more = [f"data.source: {path}: and {len(found) - SHOWN} more lines."] if len(found) > SHOWN else []
         raise DataError(found[:SHOWN] + more)

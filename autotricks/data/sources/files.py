@@ -24,11 +24,12 @@ CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 @dataclass(frozen=True)
 class Entry:
-    """One image file, the name of its label, and its split."""
+    """One image file, the name of its label, its split, and its group if it has one."""
 
     path: Path
     name: str
     split: str
+    group: str = ""
 
 
 def existing(place: str) -> Path:
@@ -81,7 +82,8 @@ def images_of(entries: Sequence[Entry], settings: Settings) -> Raw:
         chosen = [array for row in rows if (array := arrays[row]) is not None]
         for row in rows:
             arrays[row] = None  # so that stacking frees each image as it goes
-        parts[split] = Part(stacked(chosen, depth), [entries[row].name for row in rows])
+        parts[split] = Part(stacked(chosen, depth), [entries[row].name for row in rows],
+                            [entries[row].group for row in rows] if settings.group else None)
     classes = ordered(entry.name for entry in entries if entry.split == "train")
     return Raw(parts, classes, tuple(bad))
 
@@ -111,7 +113,8 @@ def _streamed(entries: Sequence[Entry], settings: Settings) -> Raw:
         rows = [row for row, (entry, _) in enumerate(good) if entry.split == split]
         if not rows:
             raise _none(split)
-        parts[split] = Part(Streamed(files, seen, torch.tensor(rows), reading), [good[row][0].name for row in rows])
+        parts[split] = Part(Streamed(files, seen, torch.tensor(rows), reading), [good[row][0].name for row in rows],
+                            [good[row][0].group for row in rows] if settings.group else None)
     return Raw(parts, ordered(entry.name for entry in entries if entry.split == "train"), bad)
 
 

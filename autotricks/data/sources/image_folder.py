@@ -7,6 +7,7 @@ from pathlib import Path
 from ...errors import DataError
 from ..settings import Settings
 from .files import Entry, existing, files_under, images_of, visible
+from .grouping import by_pattern
 from .raw import SPLIT_WORDS, Raw, clean
 
 
@@ -20,6 +21,11 @@ def read(place: str, settings: Settings) -> Raw:
     if not root.is_dir():
         raise DataError(f"data.source: {root} is a file; image_folder needs a folder with a folder for each class.")
     entries = [entry for split, folder in _splits(root).items() for entry in _entries(folder, split)]
+    if settings.group and settings.group.pattern is not None:
+        entries = by_pattern(entries, [entry.path.relative_to(root).as_posix() for entry in entries],
+                             settings.group.pattern)
+    elif settings.group:
+        raise DataError("data.group.column: image_folder has no columns. Give data.group.pattern.")
     return images_of(entries, settings)
 
 

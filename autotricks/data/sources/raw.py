@@ -22,10 +22,11 @@ SHOWN = 3
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The images of one split and the name of each one's label; images are uint8 [N, D, H, W]."""
+    """The images of one split, uint8 [N, D, H, W], the name of each one's label, and its group where there are some."""
 
     images: Images
     names: Sequence[str]
+    groups: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, eq=False)

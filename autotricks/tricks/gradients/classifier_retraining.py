@@ -5,13 +5,12 @@ import torch
 
 from ...core.anatomy import classifier
 from ...core.domain import Choice, tunable
-from ...core.freeze import freeze, thaw, with_fixed_norms
+from ...core.freeze import Freezing, freeze
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
-from ...core.trick import Trick
 
 
-class ClassifierRetraining(Trick):
+class ClassifierRetraining(Freezing):
     """Re-initialize the classifier when the window opens and train it alone; the rest of the model is frozen (cRT).
 
     The paper draws classes alike in this stage: `class_balanced` in the same window. The learning rate must be of use
@@ -31,10 +30,6 @@ class ClassifierRetraining(Trick):
     opens = 0.85
     norms: str = tunable("fixed", search=Choice("fixed"), legal=Choice("fixed", "moving"))
 
-    def check(self, run: Run) -> None:
-        """Refuse a model without a classifier."""
-        classifier(run.model, run.classes)
-
     def enter(self, run: Run) -> None:
         """Draw the classifier anew and freeze the rest."""
         name = classifier(run.model, run.classes)
@@ -42,12 +37,8 @@ class ClassifierRetraining(Trick):
         bound = 1 / head[f"{name}.weight"].shape[1] ** 0.5
         run.renew({word: torch.empty_like(value).uniform_(-bound, bound, generator=run.generator)
                    for word, value in head.items()})
-        freeze(run.model, head)
-
-    def leave(self, run: Run) -> None:
-        """Train all of the model again."""
-        thaw(run.model)
+        freeze(run, head.keys(), self.norms)
 
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
-        """Return gradients of the classifier."""
-        return with_fixed_norms(inner, run) if self.norms == "fixed" else inner
+        """Return the gradients, which only the classifier has."""
+        return inner

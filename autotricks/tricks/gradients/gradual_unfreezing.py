@@ -7,11 +7,11 @@ from torch import Tensor
 
 from ...core.anatomy import classifier
 from ...core.batch import Batch
-from ...core.freeze import freeze, thaw
+from ...core.freeze import Freezing, freeze
 from ...core.levels import levels
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
-from ...core.trick import Trait, Trick
+from ...core.trick import Trait
 
 
 def lowest(done: float, layers: int) -> int:
@@ -24,7 +24,7 @@ def lowest(done: float, layers: int) -> int:
     return layers - 1 - min(math.floor(max(done, 0.0) * layers + 1e-9), layers - 1)
 
 
-class GradualUnfreezing(Trick):
+class GradualUnfreezing(Freezing):
     """Train the classifier alone when the window opens, and one layer more, the next below, in each part of the window.
 
     The window is cut into as many equal parts as the model has layers; the stem joins in the last. A layer is what
@@ -42,28 +42,16 @@ class GradualUnfreezing(Trick):
     seats = {Slot.GRADIENTS: "freeze"}
     needs = frozenset({Trait.PRETRAINED})
 
-    def check(self, run: Run) -> None:
-        """Refuse a model without a classifier."""
-        classifier(run.model, run.classes)
-
-    def leave(self, run: Run) -> None:
-        """Train all of the model."""
-        thaw(run.model)
-
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
         """Return gradients of the layers that train already."""
         level = levels(run.model, classifier(run.model, run.classes))
         layers, (start, stop) = max(level.values()) + 1, run.window
-        norms = [(module, max((level[f"{name}.{word}"] for word, _ in module.named_parameters()), default=layers))
-                 for name, module in run.model.named_modules() if getattr(module, "running_mean", None) is not None]
         last = [layers]
 
         def unfrozen(batch: Batch) -> Tensor:
             now = lowest((run.progress - start) / (stop - start), layers)
             if now != last[0]:
-                freeze(run.model, {name for name, here in level.items() if here >= now})
+                freeze(run, {name for name, here in level.items() if here >= now})
                 last[0] = now
-            for norm, here in norms:
-                norm.train(here >= now)
             return inner(batch)
         return unfrozen

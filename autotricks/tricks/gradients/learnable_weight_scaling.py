@@ -5,10 +5,10 @@ from torch import Tensor
 
 from ...core.anatomy import classifier
 from ...core.batch import Batch
-from ...core.freeze import freeze, thaw, with_fixed_norms
+from ...core.freeze import Freezing, freeze
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
-from ...core.trick import Trait, Trick
+from ...core.trick import Trait
 
 KEY = "learnable_weight_scaling.directions"
 
@@ -24,7 +24,7 @@ def along(gradient: Tensor, directions: Tensor) -> Tensor:
     return (gradient * directions).sum(1, keepdim=True) * directions
 
 
-class LearnableWeightScaling(Trick):
+class LearnableWeightScaling(Freezing):
     """Train a factor f for each class, with f * w in place of its weights w when the window opened; freeze the rest.
 
     Each class's weight vector keeps its direction; its length is learned. It needs no new weights: SGD on f moves f * w
@@ -44,30 +44,26 @@ class LearnableWeightScaling(Trick):
     refuses = frozenset({Trait.COSINE_HEAD})
     opens = 0.85
 
-    def check(self, run: Run) -> None:
-        """Refuse a model without a classifier."""
-        classifier(run.model, run.classes)
-
     def enter(self, run: Run) -> None:
         """Note the directions, forget the momentum that points elsewhere, and freeze the rest."""
         name = f"{classifier(run.model, run.classes)}.weight"
         directions = run.model.get_parameter(name).detach().clone()
         run.memory[KEY] = directions
         run.renew({name: directions})
-        freeze(run.model, {name})
+        freeze(run, {name})
 
     def leave(self, run: Run) -> None:
         """Train all of the model again."""
         run.memory.pop(KEY, None)
-        thaw(run.model)
+        super().leave(run)
 
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
         """Return gradients along the directions."""
         weight = run.model.get_parameter(f"{classifier(run.model, run.classes)}.weight")
-        directions, steady = run.memory[KEY], with_fixed_norms(inner, run)
+        directions = run.memory[KEY]
 
         def scaling(batch: Batch) -> Tensor:
-            loss = steady(batch)
+            loss = inner(batch)
             assert weight.grad is not None
             weight.grad = along(weight.grad, directions)
             return loss

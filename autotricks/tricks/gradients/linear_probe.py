@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 from ...core.anatomy import classifier
-from ...core.freeze import freeze, thaw, with_fixed_norms
+from ...core.freeze import Freezing, freeze
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
-from ...core.trick import Trait, Trick
+from ...core.trick import Trait
 
 
-class LinearProbe(Trick):
+class LinearProbe(Freezing):
     """Train the classifier alone, on the features of pretrained weights, which stay as they are.
 
     Over the whole training it is the choice for little data that is like what the weights were trained on; batch norm
@@ -27,19 +27,11 @@ class LinearProbe(Trick):
     seats = {Slot.GRADIENTS: "freeze"}
     needs = frozenset({Trait.PRETRAINED})
 
-    def check(self, run: Run) -> None:
-        """Refuse a model without a classifier."""
-        classifier(run.model, run.classes)
-
     def enter(self, run: Run) -> None:
         """Freeze all but the classifier."""
         head = f"{classifier(run.model, run.classes)}."
-        freeze(run.model, {name for name, _ in run.model.named_parameters() if name.startswith(head)})
-
-    def leave(self, run: Run) -> None:
-        """Train all of the model."""
-        thaw(run.model)
+        freeze(run, {name for name, _ in run.model.named_parameters() if name.startswith(head)})
 
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
-        """Return gradients of the classifier."""
-        return with_fixed_norms(inner, run)
+        """Return the gradients, which only the classifier has."""
+        return inner

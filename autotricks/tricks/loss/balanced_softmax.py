@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from ...core.batch import Batch
+from ...core.prior import OVER_BALANCE
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Advice, Trait, Trick
+from ...core.trick import Trait, Trick
 
 
 def balanced_softmax(logits: Tensor, labels: Tensor, log_counts: Tensor) -> Tensor:
@@ -35,11 +36,7 @@ class BalancedSoftmax(Trick):
 
     seats = {Slot.LOSS: "base"}
     brings = frozenset({Trait.REMOVES_PRIOR})
-    advice = (Advice(
-        Trait.RESAMPLES,
-        "its class frequencies are those of the data, not of what is drawn, so rare classes are favored twice; on a "
-        "softmax-regression toy with the like weights of 1/n accuracy fell from .772 to .671",
-        "Ren et al. 2020 on over-balance, https://arxiv.org/abs/2007.10740"),)
+    advice = (OVER_BALANCE,)
 
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the balanced cross-entropy of each sample's mixture of labels."""

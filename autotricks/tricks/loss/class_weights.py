@@ -7,8 +7,8 @@ from torch import Tensor
 from ...core.domain import Between, Choice, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Advice, Trait, Trick
-from ...core.weights import weighted_by_class
+from ...core.trick import Trait, Trick
+from ...core.weights import ADVICE, weighted_by_class
 
 
 def class_weights(counts: Tensor, beta: float) -> Tensor:
@@ -30,8 +30,8 @@ class ClassWeights(Trick):
     hard labels the mean is that of `torch.nn.functional.cross_entropy(weight=)`; over mixtures each label has its
     share of the weight. Without `normalize` the batch's sum is divided by its number of images, as Zhang et al. 2021
     do for class-balanced focal loss: the weights sum to C, so where the tail is long the loss is smaller, as under a
-    lower learning rate. From the first epoch on it may hurt where classes are many (CIFAR-100-LT); with `start: 0.8` it
-    is deferred re-weighting (DRW), Cao et al. 2019, https://arxiv.org/abs/1906.07413, algorithm 1.
+    lower learning rate. With `start: 0.8` it is deferred re-weighting (DRW), Cao et al. 2019,
+    https://arxiv.org/abs/1906.07413, algorithm 1.
 
     Paper: Cui et al. 2019, https://arxiv.org/abs/1901.05555, section 4.
     Cost: one look-up for each label.
@@ -39,12 +39,7 @@ class ClassWeights(Trick):
 
     seats = {Slot.LOSS: "weight"}
     brings = frozenset({Trait.REWEIGHTS})
-    advice = (
-        Advice(Trait.RESAMPLES, "rare classes are then both drawn and weighed more; cost-sensitive cross-entropy made "
-               "class-balanced re-sampling worse", "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT"),
-        Advice(Trait.REMOVES_PRIOR, "class frequencies are corrected twice; on a softmax-regression toy accuracy fell "
-               "from .772 to .671", "measured with weights of 1/n; cf. Ren et al. 2020, "
-               "https://arxiv.org/abs/2007.10740"))
+    advice = ADVICE
     beta: float = tunable(0.9999, search=Choice(0.9, 0.99, 0.999, 0.9999), legal=Between(0, 1, without=(1,)),
                           unit="1 - 1 / (distinct images that a class could have)")
     normalize: bool = tunable(True, search=Choice(True), legal=Choice(True, False))

@@ -7,8 +7,8 @@ from torch import Tensor
 from ...core.domain import Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Advice, Trait, Trick
-from ...core.weights import weighted_by_class
+from ...core.trick import Trait, Trick
+from ...core.weights import ADVICE, weighted_by_class
 
 
 def cost_weights(counts: Tensor, exponent: float) -> Tensor:
@@ -29,8 +29,7 @@ class CostSensitive(Trick):
     labels the mean is that of `torch.nn.functional.cross_entropy(weight=)`; over mixtures each label has its share of
     the weight. Only the ratios of the weights matter then. Without `normalize` the batch's sum is divided by its number
     of images: the rarest class keeps its loss and the others' shrink, as in the deferred focal loss of Zhang et al.
-    2021. From the first epoch on it hurt where classes are many: CIFAR-100-LT error 67.7% against 61.7% (Zhang et al.
-    2021); with `start: 0.8` it is deferred re-weighting (DRW).
+    2021. With `start: 0.8` it is deferred re-weighting (DRW).
 
     Paper: Japkowicz and Stephen 2002, https://doi.org/10.3233/IDA-2002-6504, for weighing by class; as CS_CE in
         Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT.
@@ -39,12 +38,7 @@ class CostSensitive(Trick):
 
     seats = {Slot.LOSS: "weight"}
     brings = frozenset({Trait.REWEIGHTS})
-    advice = (
-        Advice(Trait.RESAMPLES, "rare classes are then both drawn and weighed more; cost-sensitive cross-entropy made "
-               "class-balanced re-sampling worse", "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT"),
-        Advice(Trait.REMOVES_PRIOR, "class frequencies are corrected twice; on a softmax-regression toy accuracy fell "
-               "from .772 to .671", "measured with weights of 1/n; cf. Ren et al. 2020, "
-               "https://arxiv.org/abs/2007.10740"))
+    advice = ADVICE
     exponent: float = tunable(1.0, search=Float(0.0, 1.0), legal=at_least(0), unit="exponent of n_min / n")
     normalize: bool = tunable(True, search=Choice(True), legal=Choice(True, False))
 

@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 from ...core import teaching
-from ...core.domain import Above, Between, Choice, Float, Text, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Advice, Trait, Trick
+from ...core.trick import Advice, Trait
 
 
-class Distillation(Trick):
+class Distillation(teaching.Student):
     """Minimize (1 - alpha) * loss + alpha * T^2 * KL(teacher || student), both at temperature T.
 
     The teacher is what `teacher` names: an exported bundle, or a model of the registry. Without a name it is made by
@@ -28,26 +27,10 @@ class Distillation(Trick):
     """
 
     seats = {Slot.LOSS: "teacher"}
-    refuses = frozenset({Trait.MIXES_HIDDEN})
     advice = (Advice(
         Trait.SMOOTHS_LABELS, "a teacher trained with smoothed labels tells less of how alike classes are; a low "
         "temperature mends it", "Müller et al. 2019, https://arxiv.org/abs/1906.02629, section 4; disputed by Shen et "
         "al. 2021; Chandrasegaran et al. 2022, https://arxiv.org/abs/2206.14532"),)
-    opens = 0.5
-    teacher: str = tunable("", search=Choice(""), legal=Text(
-        "a folder with a trained bundle, its champion.yaml, or models:/NAME@ALIAS; empty: the model itself"))
-    alpha: float = tunable(0.5, search=Float(0.1, 0.9), legal=Between(0, 1), unit="weight of the teacher")
-    temperature: float = tunable(4.0, search=Float(1.0, 20.0, log=True), legal=Above(0), unit="divisor of the logits")
-    restart: bool = tunable(True, search=Choice(True, False))
-
-    def enter(self, run: Run) -> None:
-        """Make the model its own teacher where no other is named."""
-        if not self.teacher:
-            teaching.begin(run, self.restart)
-
-    def leave(self, run: Run) -> None:
-        """Forget a self-made teacher."""
-        teaching.end(run)
 
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the loss, in part that of the teacher."""

@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 from ...core import teaching
-from ...core.domain import Above, Between, Choice, Float, Text, tunable
+from ...core.domain import Above, Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Trait, Trick
 
 
-class Dive(Trick):
+class Dive(teaching.Student):
     """Minimize (1 - alpha) * loss + alpha * T^2 * KL(flattened teacher || student), for long-tailed data.
 
     The teacher's soft labels, taken to a power below 1 and normalized again, are read as virtual examples of all
@@ -27,23 +26,8 @@ class Dive(Trick):
     """
 
     seats = {Slot.LOSS: "teacher"}
-    refuses = frozenset({Trait.MIXES_HIDDEN})
-    opens = 0.5
-    teacher: str = tunable("", search=Choice(""), legal=Text(
-        "a folder with a trained bundle, its champion.yaml, or models:/NAME@ALIAS; empty: the model itself"))
-    alpha: float = tunable(0.5, search=Float(0.1, 0.9), legal=Between(0, 1), unit="weight of the teacher")
     temperature: float = tunable(3.0, search=Float(1.0, 6.0), legal=Above(0), unit="divisor of the logits")
     power: float = tunable(0.5, search=Choice(0.5, 1.0), legal=Between(0, 1), unit="exponent of the soft labels")
-    restart: bool = tunable(True, search=Choice(True, False))
-
-    def enter(self, run: Run) -> None:
-        """Make the model its own teacher where no other is named."""
-        if not self.teacher:
-            teaching.begin(run, self.restart)
-
-    def leave(self, run: Run) -> None:
-        """Forget a self-made teacher."""
-        teaching.end(run)
 
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the loss, in part that of the flattened teacher."""

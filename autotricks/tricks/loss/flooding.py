@@ -7,7 +7,9 @@ from ...core.batch import Batch
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Trick
+from ...core.trick import Advice, Trait, Trick
+
+SOURCE = "Ishida et al. 2020, https://arxiv.org/abs/2002.08709, section 3, floods losses that go to zero"
 
 
 def flooded(losses: Tensor, level: float) -> Tensor:
@@ -25,8 +27,7 @@ def flooded(losses: Tensor, level: float) -> Tensor:
 class Flooding(Trick):
     """Climb instead of descending while the mean loss of the batch is below `level`.
 
-    It does nothing unless the loss gets that low: keep `level` below what smoothing, mixing and distillation leave as
-    the least possible loss. It floods the loss as it is minimized, class weights included.
+    It does nothing unless the loss gets that low. It floods the loss as it is minimized, class weights included.
 
     Paper: Ishida et al. 2020, https://arxiv.org/abs/2002.08709, section 3.
     Cost: none.
@@ -34,6 +35,13 @@ class Flooding(Trick):
     """
 
     seats = {Slot.LOSS: "floor"}
+    advice = (
+        Advice(Trait.SMOOTHS_LABELS, "the loss of a smoothed label never falls below its entropy, 0.50 for a tenth "
+               "spread over ten classes, and a level below that does nothing", SOURCE),
+        Advice(Trait.MIXES_LABELS, "the loss of mixed labels never falls below their entropy, 0.50 on the average of "
+               "mixup with alpha = 1, and a level below that does nothing", SOURCE),
+        Advice(Trait.DISTILLS, "the loss cannot fit labels and teacher both, so it stays above zero, and a level below "
+               "where it ends does nothing", SOURCE))
     level: float = tunable(0.05, search=Float(0.01, 0.2, log=True), legal=at_least(0), unit="loss of a sample")
 
     def loss(self, inner: Loss, run: Run) -> Loss:

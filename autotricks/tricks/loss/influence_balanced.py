@@ -8,7 +8,8 @@ from ...core.batch import Batch
 from ...core.domain import Above, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Advice, Trait, Trick
+from ...core.trick import Trait, Trick
+from ...core.weights import ADVICE
 
 
 def influence(logits: Tensor, labels: Tensor, features: Tensor) -> Tensor:
@@ -55,12 +56,7 @@ class InfluenceBalanced(Trick):
     seats = {Slot.LOSS: "weight"}
     brings = frozenset({Trait.REWEIGHTS})
     refuses = frozenset({Trait.COSINE_HEAD})    # its factor is that of a linear classifier; beside margins it diverges
-    advice = (
-        Advice(Trait.RESAMPLES, "rare classes are then both drawn and weighed more; cost-sensitive cross-entropy made "
-               "class-balanced re-sampling worse", "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT"),
-        Advice(Trait.REMOVES_PRIOR, "class frequencies are corrected twice; on a softmax-regression toy accuracy fell "
-               "from .772 to .671", "measured with weights of 1/n; cf. Ren et al. 2020, "
-               "https://arxiv.org/abs/2007.10740"))
+    advice = ADVICE
     opens = 0.5
     reads_features = True
     alpha: float = tunable(1000.0, search=Float(1.0, 1000.0, log=True), legal=Above(0), unit="features in L1")

@@ -6,9 +6,10 @@ from torch import Tensor
 
 from ...core.batch import Batch
 from ...core.domain import Float, at_least, tunable
+from ...core.prior import OVER_BALANCE, log_prior
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Advice, Trait, Trick
+from ...core.trick import Trait, Trick
 
 
 def logit_adjusted(logits: Tensor, labels: Tensor, log_prior: Tensor, tau: float) -> Tensor:
@@ -37,18 +38,13 @@ class LogitAdjustment(Trick):
 
     seats = {Slot.LOSS: "base"}
     brings = frozenset({Trait.REMOVES_PRIOR})
-    advice = (Advice(
-        Trait.RESAMPLES,
-        "its class frequencies are those of the data, not of what is drawn, so rare classes are favored twice; on a "
-        "softmax-regression toy with the like weights of 1/n accuracy fell from .772 to .671",
-        "Ren et al. 2020 on over-balance, https://arxiv.org/abs/2007.10740"),)
+    advice = (OVER_BALANCE,)
     tau: float = tunable(1.0, search=Float(0.5, 2.5), legal=at_least(0), unit="times the log of the class shares")
 
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the adjusted cross-entropy of each sample's mixture of labels."""
-        counts = run.counts.clamp(min=1)
-        log_prior = (counts / counts.sum()).log()
+        prior = log_prior(run.counts)
 
         def mixed(logits: Tensor, batch: Batch) -> Tensor:
-            return batch.mix(logit_adjusted(logits, batch.labels, log_prior, self.tau))
+            return batch.mix(logit_adjusted(logits, batch.labels, prior, self.tau))
         return mixed

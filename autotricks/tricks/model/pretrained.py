@@ -38,7 +38,8 @@ class Pretrained(Trick):
     brings = frozenset({Trait.PRETRAINED})
     refuses = frozenset({Trait.NEW_WEIGHTS})
     weights: str = tunable("", search=Choice(""), legal=Text(
-        "the path of a .safetensors file or of a state dict that torch.save wrote; empty: the model's own weights"))
+        "the path of a .safetensors file or of a state dict that torch.save wrote; empty: the model's own weights",
+        "file"))
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with these weights."""

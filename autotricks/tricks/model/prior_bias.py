@@ -6,6 +6,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from ...core.domain import Float, at_least, tunable
+from ...core.prior import OVER_BALANCE, log_prior
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Advice, Trait, Trick
@@ -41,12 +42,10 @@ class PriorBias(Trick):
     advice = (
         Advice(Trait.REMOVES_PRIOR, "class frequencies are taken out of the logits twice",
                "Menon et al. 2021, https://arxiv.org/abs/2007.07314: one or the other"),
-        Advice(Trait.RESAMPLES, "its class frequencies are those of the data, not of what is drawn, so rare classes "
-               "are favored twice", "Ren et al. 2020 on over-balance, https://arxiv.org/abs/2007.10740"))
+        OVER_BALANCE)
     tau: float = tunable(1.0, search=Float(0.5, 2.5), legal=at_least(0), unit="times the log of the class shares")
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model, which now adds the bias in training mode."""
-        counts = run.counts.clamp(min=1)
-        inner.register_forward_hook(partial(biased, self.tau * (counts / counts.sum()).log()))
+        inner.register_forward_hook(partial(biased, self.tau * log_prior(run.counts)))
         return inner

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ...core import prior
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Model, Predict, Slot
@@ -49,8 +50,7 @@ class PriorRemoval(Trick):
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model, which now holds the log of the class shares."""
-        counts = run.counts.clamp(min=1)
-        inner.register_buffer(BUFFER, (counts / counts.sum()).log())
+        inner.register_buffer(BUFFER, prior.log_prior(run.counts))
         return inner
 
     def predict(self, inner: Predict, run: Run) -> Predict:

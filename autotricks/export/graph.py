@@ -1,0 +1,92 @@
+"""Graphs for production: what a trained model computes from pixels to probabilities, as PT2 and as ONNX."""
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.export import Dim, ExportedProgram
+
+from ..errors import InputError
+from .bundle import put
+
+EXAMPLES = 2                # images to trace with; one would be taken for a constant
+NEEDED = ("onnx", "onnxscript", "onnxruntime")
+INPUT, OUTPUT = "images", "probabilities"
+Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def captured(pixels: nn.Module, shape: tuple[int, ...]) -> ExportedProgram:
+    """Return the graph of a module for batches of any size, without anything of this machine in it.
+
+    Args:
+        pixels: Maps uint8 images to probabilities.
+        shape: (D, H, W) of an image.
+    """
+    images = torch.zeros(EXAMPLES, *shape, dtype=torch.uint8)
+    with _quiet(), torch.no_grad():
+        program = torch.export.export(pixels.eval(), (images,), dynamic_shapes=({0: Dim("batch")},))
+    program.example_inputs = None               # they would be pickled
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)      # lines of code with the paths of this machine
+    return program
+
+
+def write_pt2(program: ExportedProgram, path: Path) -> Runner:
+    """Write a graph for `torch.export.load` and return what runs the file."""
+    buffer = io.BytesIO()
+    with _quiet():
+        torch.export.save(program, buffer)
+    put(path, buffer.getvalue())
+    module = torch.export.load(path).module()
+
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            found: NDArray[np.float32] = module(torch.from_numpy(images)).numpy()
+        return found
+    return run
+
+
+def write_onnx(program: ExportedProgram, path: Path) -> Runner:
+    """Write a graph as ONNX, weights inside, and return what runs the file.
+
+    Raises:
+        InputError: When onnx, onnxscript or onnxruntime is not installed.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise InputError(f"--format onnx needs {', '.join(missing)}. Install: pip install 'autotricks[export]'")
+    import onnxruntime
+
+    with _quiet():
+        made = torch.onnx.export(program, dynamo=True, input_names=[INPUT], output_names=[OUTPUT], verbose=False,
+                                 dynamic_shapes=({0: "batch"},))
+    assert made is not None
+    put(path, made.model_proto.SerializeToString())
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = session.run([OUTPUT], {INPUT: images})[0]
+        return found
+    return run
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' notes to themselves: what goes wrong is raised."""
+    loud = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(loud)

@@ -1,0 +1,31 @@
+"""Cluster: the Ray that a search runs on."""
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from ..processes import cores
+
+QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_AIR_NEW_OUTPUT": "0",
+         "TUNE_GLOBAL_CHECKPOINT_S": "86400", "TUNE_DISABLE_SIGINT_HANDLER": "1",
+         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+AT_ONCE = {"RAY_preload_python_modules": "autotricks.search.climber"}   # what Ray's idle workers import meanwhile
+
+
+def connect(address: str | None = None, cpus: int = 0) -> None:
+    """Start Ray on this machine, or join a cluster. Ray's processes die with the thread that calls this.
+
+    Args:
+        address: A cluster's; None starts Ray here.
+        cpus: Cores to start it with; 0 takes those that this process may use.
+    """
+    import ray
+
+    os.environ.update({name: value for name, value in (QUIET | AT_ONCE).items() if name not in os.environ})
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    if not ray.is_initialized():
+        options: dict[str, Any] = {"address": address} if address else {
+            "address": "local", "num_cpus": cpus or cores(), "include_dashboard": False}
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options)

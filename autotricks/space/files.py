@@ -1,0 +1,63 @@
+"""Files: where a space or bundle lies, and what it says before anything heavy is imported to check it."""
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+
+from ..errors import SpaceError
+from .tree import MAX_BYTES, Tree, one_line, parse
+
+SHIPPED = (FilePath(__file__).parents[1] / "search_spaces", FilePath(__file__).parents[2] / "search_spaces")
+
+
+def shipped(kind: str = "") -> list[FilePath]:
+    """Return the space files that ship with autotricks; `kind` is a folder below, such as `published`."""
+    folder = next((folder / kind for folder in SHIPPED if folder.is_dir()), None)
+    return sorted(folder.glob("*.yaml")) if folder and folder.is_dir() else []
+
+
+def find_file(name: str, kind: str = "") -> FilePath:
+    """Return the file at a path, or the one of that name that ships with autotricks.
+
+    Raises:
+        SpaceError: When there is neither; the nearest names are given.
+    """
+    known = {path.name: path for path in shipped(kind)}
+    for path in (FilePath(name), known.get(name), known.get(name + ".yaml")):
+        if path and os.path.exists(path):  # which a path too long or in a closed folder does not raise from
+            return path
+    folder = FilePath(name).parent
+    here = [path.name for path in folder.glob("*.yaml")] if os.path.isdir(folder) else []
+    stems = {FilePath(file).stem: file for file in [*known, *here]}
+    near = [stems[stem] for stem in difflib.get_close_matches(FilePath(name).stem, stems, 3, 0.5)]
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise SpaceError(one_line(f"{name}: no such file.{hint} Those that ship: {', '.join(known) or 'none'}."))
+
+
+def read_tree(path: FilePath) -> Tree:
+    """Read a file, not yet checked.
+
+    Raises:
+        SpaceError: When it cannot be read, with the place.
+    """
+    ships = any(path.is_relative_to(folder) for folder in SHIPPED)
+    try:
+        with path.open("rb") as file:
+            return parse(file.read(MAX_BYTES + 1), path.name if ships else str(path))
+    except OSError as error:
+        what = "is a folder" if error.errno == errno.EISDIR else f"cannot be read: {error.strerror}"
+        raise SpaceError(f"{path}: {what}. Name a space file.") from None
+
+
+def engine(name: str, overrides: Sequence[str] = ()) -> str:
+    """Return the engine that a space asks for; empty where it does not say, or cannot be read."""
+    said = [text.partition("=")[2] for text in overrides if text.startswith("search.engine=")]
+    if said:
+        return said[-1]
+    try:
+        return str(read_tree(find_file(name)).value["search"]["engine"])
+    except (SpaceError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,47 @@
+import subprocess
+import sys
+
+HEAVY = "torch._dynamo.symbolic_convert"
+
+TRAIN = """
+import sys
+import torch
+from autotricks.core.dynamo import postpone
+
+def trained(steps):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2)
+    for make in (torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop):
+        optimizer = make(model.parameters(), lr=0.1)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            model(torch.ones(4, 3)).square().sum().backward()
+            optimizer.step()
+    return model
+"""
+
+
+def ran(program: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", TRAIN + program], capture_output=True, text=True, timeout=120,
+                          check=True)
+    return done.stdout.split()
+
+
+def test_training_alone_never_imports_the_compiler():
+    assert ran(f"postpone(); trained(2); print('{HEAVY}' in sys.modules)") == ["False"]
+    assert ran(f"trained(1); print('{HEAVY}' in sys.modules)") == ["True"]      # which is why there is a stand-in
+
+
+def test_training_and_compiling_afterwards_give_what_they_give_without_the_stand_in():
+    program = f"""
+model = trained(3)
+compiled = torch.compile(model, backend="aot_eager")
+print('{HEAVY}' in sys.modules, *compiled(torch.arange(6.0).view(2, 3)).flatten().tolist())
+print(torch._dynamo.is_compiling(), sys.modules["torch._dynamo"] is torch._dynamo)
+trained(1)
+from torch.optim.optimizer import Optimizer
+print(Optimizer.zero_grad.__wrapped__.__dict__["__dynamo_disable"] is Optimizer.zero_grad.__wrapped__)
+"""
+    plain, postponed = ran(program), ran("postpone()" + program)
+    assert postponed == plain
+    assert postponed[0] == "True" and postponed[-1] == "False"  # the real compiler took the answers back

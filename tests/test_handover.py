@@ -1,0 +1,182 @@
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import yaml
+
+from autotricks import experiment, export, handover
+from autotricks.catalog import catalog, make
+from autotricks.core.bundle import Bundle
+from autotricks.core.fuse import Fusible
+from autotricks.core.slots import Slot
+from autotricks.errors import AutotricksError, InputError, RunError
+from autotricks.export.script import script
+from autotricks.space.load import load_bundle_file
+
+from .conftest import make_dataset
+
+ALONE = """
+import sys, numpy
+images = numpy.load("images.npy")
+if sys.argv[1].endswith("onnx"):
+    import onnxruntime
+    found = onnxruntime.InferenceSession(sys.argv[1]).run(None, {"images": images})[0]
+else:
+    import torch
+    found = torch.export.load(sys.argv[1]).module()(torch.from_numpy(images)).numpy()
+numpy.save("found.npy", found)
+print([name for name in sys.modules if name.startswith(("autotricks", "timm", "torchvision"))])
+"""
+# of ours with a prediction of its own and branches to fuse, of timm and of torchvision
+GENTLE = {"sgd": {"lr": 0.005}}
+MODELS = [("resnet8", {**GENTLE, "acnet": {}, "prior_removal": {"tau": 0.7}, "ema": {"decay": 0.5}}, 1),
+          *(pytest.param(*each, marks=pytest.mark.slow) for each in (
+              ("timm:resnet10t", {**GENTLE, "tau_normalization": {"tau": 0.5}}, 3),
+              ("torchvision:shufflenet_v2_x0_5", GENTLE, 3)))]
+
+
+@pytest.fixture
+def npz(tmp_path):
+    """A data set in a file, gray or in color."""
+    def made(channels):
+        splits, arrays = make_dataset((24, 12, 6, 3), 16, channels), {}
+        for name, split in (("train", splits.train), ("val", splits.validation), ("test", splits.test)):
+            arrays |= {f"x_{name}": split.images.permute(0, 2, 3, 1).numpy(), f"y_{name}": split.labels.numpy()}
+        np.savez(tmp_path / "data.npz", **arrays)
+        return f"npz:{tmp_path / 'data.npz'}"
+    return made
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Train a bundle as `autotricks train` does; return its folder and what the training reported."""
+    def made(source, tricks, model="resnet8", epochs=2):
+        document = {"name": "made", "data": {"source": source}, "model": {"name": model}, "tricks": tricks,
+                    "training": {"epochs": epochs, "batch_size": 16, "seed": 5}}
+        (tmp_path / "made.yaml").write_text(yaml.safe_dump(document))
+        loaded = load_bundle_file(str(tmp_path / "made.yaml"))
+        return tmp_path / "kept", experiment.train(loaded, tmp_path / "kept")
+    return made
+
+
+def test_script_repeats_the_training_bit_for_bit(trained, npz, tmp_path):
+    tricks = {"sgd": {"lr": 0.05, "momentum": 0.85}, "mixup": {"alpha": 0.3, "stop": 0.5}, "cosine": {"final": 0.01},
+              "class_balanced": {"start": 0.5}, "dropout": {"p": 0.2}, "distillation": {"start": 0.5}}
+    folder, result = trained(npz(1), tricks)
+    told = handover.export(str(folder), tmp_path, "script", tmp_path / "out")
+    assert told == [str(tmp_path / "out" / "train.py"), f"Next: python {tmp_path / 'out' / 'train.py'}"]
+    content = (tmp_path / "out" / "train.py").read_text()
+    assert "Use(Mixup(alpha=0.3), Window(0.0, 0.5))," in content and "lr=0.05, momentum=0.85" in content
+    imports = [line.split()[1] for line in content.splitlines() if line.startswith(("import ", "from "))]
+    assert {name.split(".")[0] for name in imports} == {"pathlib", "torch", "autotricks"}
+    ran = subprocess.run([sys.executable, "out/train.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    repeated = yaml.safe_load((tmp_path / "trained" / export.BUNDLE).read_text())
+    assert repeated == yaml.safe_load((folder / export.BUNDLE).read_text())
+    assert repeated["result"]["metrics"]["val/loss"] == result.metrics["val/loss"]
+    assert (tmp_path / "trained" / export.WEIGHTS).read_bytes() == (folder / export.WEIGHTS).read_bytes()
+
+
+def test_script_states_each_window_that_is_not_the_tricks_own():
+    """Distillation opens at half unless told: the whole training must be written out, its own window need not be."""
+    def line(values):
+        content = script("x", Bundle((make("distillation", values),)), {"source": "digits"}, 1, False)
+        return next(line.strip() for line in content.splitlines() if "Use(Distillation(" in line)
+    assert catalog()["distillation"].opens == 0.5
+    assert line({}).endswith(")),") and line({"start": 0.5}) == line({})
+    assert line({"start": 0.0}).endswith("), Window(0.0, 1.0)),")
+
+
+@pytest.mark.parametrize(("model", "tricks", "channels"), MODELS)
+@pytest.mark.parametrize("format_", ["onnx", "pt2"])
+def test_graph_has_the_figures_of_the_training(trained, npz, tmp_path, format_, model, tricks, channels):
+    """The file alone, without this package, predicts validation from its pixels as well as training said."""
+    source = npz(channels)
+    folder, result = trained(source, tricks, model)
+    told = handover.export(str(folder), tmp_path, format_, tmp_path / "out")
+    path = tmp_path / "out" / f"model.{format_}"
+    assert told[0] == str(path) and float(told[2].split(": ")[1]) < 1e-5
+    with np.load(source.removeprefix("npz:")) as archive:
+        images, labels = archive["x_val"].transpose(0, 3, 1, 2), archive["y_val"]
+    np.save(tmp_path / "images.npy", images)
+    ran = subprocess.run([sys.executable, "-c", ALONE, str(path)], cwd=tmp_path, capture_output=True, text=True,
+                         timeout=120, env={"PATH": "", "OMP_NUM_THREADS": "1"})
+    assert ran.returncode == 0 and ran.stdout.strip() == "[]", ran.stderr
+    found = np.load(tmp_path / "found.npy")
+    assert found.shape == (40, 4) and found.dtype == np.float32
+    loss = -np.log(found[np.arange(40), labels]).mean()
+    assert loss == pytest.approx(result.metrics["val/loss"], rel=1e-4)
+    assert (found.argmax(1) == labels).mean() == pytest.approx(result.metrics["val/accuracy"])
+    written = json.loads((tmp_path / "out" / handover.PREPROCESSING).read_text())
+    assert written["input"] == {"name": "images", "dtype": "uint8", "shape": ["N", channels, 16, 16],
+                                "channels": "gray" if channels == 1 else "red, green, blue"}
+    assert written["output"]["classes"] == ["0", "1", "2", "3"]
+    assert written["inside the graph"]["mean"] == yaml.safe_load((folder / export.BUNDLE).read_text())["images"]["mean"]
+    content = path.read_bytes()
+    assert b"site-packages" not in content and str(tmp_path).encode() not in content and b"/autotricks/" not in content
+
+
+def test_graph_holds_no_pickle(trained, npz, tmp_path):
+    folder, _ = trained(npz(1), {"prior_removal": {}}, epochs=1)
+    handover.export(str(folder), tmp_path, "pt2", tmp_path)
+    with zipfile.ZipFile(tmp_path / "model.pt2") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    assert len(members) > 20
+    for name, content in members.items():
+        tensor = "/weights/weight_" in name or "/constants/tensor_" in name
+        assert tensor or name.endswith(".json") or len(content) < 50, name
+        assert not content.startswith((b"PK", b"\x80\x02", b"\x80\x04")), name
+
+
+def test_branches_are_fused_in_what_is_handed_over(trained, npz):
+    from autotricks.predictor import Predictor
+
+    folder, _ = trained(npz(1), {"acnet": {}}, epochs=1)
+    predictor = Predictor.load(folder)
+    assert any(isinstance(module, Fusible) for module in predictor._model.modules())
+    assert not any(isinstance(module, Fusible) for module in predictor.pixels().modules())
+
+
+def test_graph_that_computes_something_else_is_removed(trained, npz, tmp_path, monkeypatch):
+    from autotricks.predictor import Predictor
+
+    folder, _ = trained(npz(1), {}, epochs=1)
+    predict = Predictor.predict
+    monkeypatch.setattr(Predictor, "predict", lambda self, images: predict(self, 255 - images))
+    with pytest.raises(AutotricksError, match=r"model\.pt2: its probabilities differ by .* at most 1e-04 is allowed"):
+        handover.export(str(folder), tmp_path, "pt2", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_missing_library_is_one_line_that_mends_it(trained, npz, tmp_path, monkeypatch):
+    from autotricks.export import graph
+
+    folder, _ = trained(npz(1), {}, epochs=1)
+    monkeypatch.setattr(graph, "find_spec", lambda name: None if name == "onnxruntime" else name)
+    with pytest.raises(InputError, match=r"^--format onnx needs onnxruntime\. Install: pip .* 'autotricks\[export\]'$"):
+        handover.export(str(folder), tmp_path, "onnx", tmp_path / "out")
+
+
+@pytest.mark.parametrize("format_", handover.FORMATS)
+def test_folder_without_a_champion_is_refused(tmp_path, format_):
+    (tmp_path / "space.yaml").touch()
+    with pytest.raises(RunError, match=r"holds no champion\.yaml"):
+        handover.export(str(tmp_path), tmp_path, format_, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+TRICKS = [name for name, kind in catalog().items() if kind.seats.keys() & {Slot.MODEL, Slot.PREDICT}
+          and name != "pretrained"]     # which needs a file, and whose weights are those of any other
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRICKS)
+def test_every_trick_of_models_and_prediction_can_be_handed_over(trained, npz, tmp_path, name):
+    needs = {"learnable_weight_scaling": {}} if name == "learnable_weight_scaling" else {}
+    folder, _ = trained(npz(1), {name: {}, **needs}, epochs=1)
+    for format_ in ("pt2", "onnx"):
+        told = handover.export(str(folder), tmp_path, format_, tmp_path / "out")
+        assert float(told[2].split(": ")[1]) < 1e-5

@@ -1,0 +1,58 @@
+"""What is printed of a confirmation: the figures that it holds, each in its place."""
+import json
+from dataclasses import replace
+
+import pytest
+
+from autotricks import judgment
+from autotricks.confirm import Confirmation, Interval
+from autotricks.tested import ClassResults, Spread
+
+
+def results(recalls, error, calibrated):
+    return ClassResults(tuple(value and Spread.of(value) for value in recalls), None, 1.5, error, calibrated)
+
+
+def made(best, base):
+    return Confirmation(
+        "balanced_accuracy", (1000, 1001), (4,), 4, 0, 0.9, {4: Spread.of([0.8, 0.8])},
+        {4: Spread.of([0.75, 0.85]), 0: Spread.of([0.5, 0.5])}, Interval(0.3, 0.2, 0.4), 0.1,
+        {4: {"many_shot": 0.91, "few_shot": 0.72, "loss": 1.0}, 0: {"many_shot": 0.93, "few_shot": 0.11, "loss": 2.0}},
+        "better than the baseline", classes={4: results(best, 0.25, 0.0625), 0: results(base, 0.5, 0.125)})
+
+
+FOUND = made([(0.5, 1.0), None, (0.25, 0.25)], [(0.5, 0.5), None, (1.0, 1.0)])
+
+
+def test_groups_and_calibration_are_said_before_and_after():
+    assert judgment.further(FOUND) == [
+        "  many-shot 0.9100 (baseline 0.9300), few-shot 0.7200 (baseline 0.1100)",
+        "  calibration error 0.2500 (baseline 0.5000), with temperature scaling 0.0625 (0.1250)"]
+
+
+def test_every_class_that_test_has_is_listed(tmp_path, capsys):
+    (tmp_path / "data.json").write_text(json.dumps({"classes": ["cat", "eel", "[b]ox"]}))
+    judgment.confirmed(FOUND, tmp_path, False)
+    lines = capsys.readouterr().out.splitlines()
+    place = lines.index("Recall of each class on test:")
+    assert lines[place + 2:place + 5] == ["  cat    0.7500 +- 0.3536    0.5000 +- 0.0000",
+                                          "  [b]ox  0.2500 +- 0.0000    1.0000 +- 0.0000", ""]
+
+
+def test_of_many_classes_those_that_change_most_are_listed_in_their_order():
+    base = [(0.5, 0.5)] * 40
+    best = [((40 - place) / 100 + 0.5,) * 2 for place in range(40)]
+    lines = judgment.classes(made(best, base), [f"c{place}" for place in range(40)])
+    assert "the 30 of 40 that change most" in lines[0]
+    assert [line.split()[0] for line in lines[2:]] == [f"c{place}" for place in range(30)]
+
+
+def test_a_tracker_hears_of_groups_and_calibration():
+    summary = FOUND.summary()
+    assert summary["test/few_shot"] == 0.72 and summary["test/calibrated_error"] == 0.0625
+    assert summary["test/balanced_accuracy"] == pytest.approx(0.8)
+
+
+def test_an_old_confirmation_without_classes_is_printed():
+    old = replace(FOUND, classes={})
+    assert len(judgment.further(old)) == 1 and judgment.classes(old, ["cat", "eel", "ox"]) == []
