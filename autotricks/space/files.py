@@ -31,7 +31,8 @@ def find_file(name: str, kind: str = "") -> FilePath:
             return path
     folder = FilePath(name).parent
     here = [path.name for path in folder.glob("*.yaml")] if os.path.isdir(folder) else []
-    near = difflib.get_close_matches(FilePath(name).name, [*known, *here], 3, 0.5)
+    stems = {FilePath(file).stem: file for file in [*known, *here]}
+    near = [stems[stem] for stem in difflib.get_close_matches(FilePath(name).stem, stems, 3, 0.5)]
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     raise SpaceError(one_line(f"{name}: no such file.{hint} Those that ship: {', '.join(known) or 'none'}."))
 
