@@ -11,7 +11,7 @@ from .core.run import Runtime
 from .core.slots import Slot
 from .data import load as load_data
 from .space import load_bundle_file, load_space
-from .space.document import DataSection
+from .space.sections import DataSection
 from .trainer.profile import Profile, ProfiledTrainer
 from .trial import prepare
 from .tricks.runtime.torch_compile import missing

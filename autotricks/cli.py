@@ -24,8 +24,7 @@ app.add_typer(data_app, name="data")
 
 
 @app.command()
-def search(space: Space = "", set_: Set = None,
-           data: Data = "",
+def search(space: Space = "", set_: Set = None, data: Data = "",
            trials: Annotated[int | None, typer.Option(min=1, help="Number of trials.")] = None,
            time: Annotated[str, typer.Option(metavar="30m", help="Begin no trial after this time.")] = "",
            address: Annotated[str, typer.Option(help="A Ray cluster; Ray is started here without it.")] = "",
@@ -120,20 +119,36 @@ def report(run: Run,
 
 @app.command()
 def check(space: Annotated[str, typer.Argument(help="A space file, or the name of one that ships.")],
-          set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
+          set_: Set = None, as_json: Json = False, trust: Trust = False,
+          probe: Annotated[bool, typer.Option("--probe", help="Train probes: how to use weights?")] = False) -> None:
     """Say what a space contains and what a search of it would cost; train nothing."""
-    from . import screen
+    from . import cards, outline
     from .space import load_space
+    from .suits import require_suited
 
-    screen.check(load_space(space, set_ or [], trust), as_json)
+    loaded = load_space(space, set_ or [], trust)
+    if probe:
+        cards.transfer(loaded, as_json, trust)
+    else:
+        outline.show(loaded, as_json, require_suited(loaded, trust))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a space file, for editors and other programs."""
+    from . import screen
+    from .space.schema import schema as made
+
+    screen.to_json(made())
 
 
 @tricks_app.command("list")
-def tricks_list(as_json: Json = False) -> None:
+def tricks_list(as_json: Json = False, markdown: Annotated[bool, typer.Option(
+        "--markdown", help="Print techniques against tricks, tests and papers.")] = False) -> None:
     """List every trick by its main slot and seat."""
-    from . import cards
+    from . import cards, techniques
 
-    cards.tricks(as_json)
+    typer.echo(techniques.markdown(), nl=False) if markdown else cards.tricks(as_json)
 
 
 @tricks_app.command("show")
@@ -156,9 +171,8 @@ def data_check(source: Annotated[str, typer.Argument(help="A data source, such a
 
 @app.command()
 def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as champion.yaml.")],
-          data: Data = "",
+          data: Data = "", device: Device = "cpu",
           out: Annotated[Path, typer.Option(help="Folder for bundle and weights.")] = Path("trained"),
-          device: Device = "cpu",
           threads: Annotated[int, typer.Option(help="CPU threads; 0: as in the search.")] = 0,
           all_data: Annotated[bool, typer.Option("--all-data", help="Train on validation images too; figures are of "
                                                  "test.")] = False,
@@ -185,8 +199,7 @@ def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Publis
               model: Annotated[str, typer.Option(help="In place of the published model.")] = "",
               device: Device = "cpu",
               parallel: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
-              out: Annotated[Path, typer.Option(help="Figures, line by line; go on by giving it again.")] = Path(
-                  "replicated.jsonl"),
+              out: Annotated[Path, typer.Option(help="Figures; go on by giving it again.")] = Path("replicated.jsonl"),
               as_json: Json = False, trust: Trust = False) -> None:
     """Train published bundles and print published against obtained."""
     from . import cards, replicate as use_case

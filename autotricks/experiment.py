@@ -25,8 +25,8 @@ from .search.ledger import Ledger, TrialRecord, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
-from .space.document import DataSection
 from .space.load import LoadedBundle, LoadedSpace, load_space
+from .space.sections import DataSection
 from .sync import put, tracker as make_tracker
 from .tracking import store
 from .trial import TrialResult, run_trial
@@ -137,6 +137,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         EngineError: When the engine gives up; the ledger holds what had finished.
     """
     began_at = time.monotonic()
+    where = store.address(options.tracking, options.root)
     slots = check_resources(loaded, options.address)
     (loaded, data), run = _ready(loaded, options)     # with test, which nothing but confirmation reads
     found = []
@@ -146,7 +147,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     if loaded.document.training.precision == "auto" and not options.resume:
         loaded, probed = with_precision(loaded, data.dataset, options.trust, placed(loaded.document, options.address))
         found += [str(probed)] if probed.unusual else []
-    fetched = teachers.found(loaded, data.dataset, store.address(options.tracking, options.root), options.trust)
+    fetched = teachers.found(loaded, data.dataset, where, options.trust)
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
         loaded = teachers.kept(loaded, fetched, folder)

@@ -26,6 +26,8 @@ from .models import build
 from .trainer.evaluate import CHUNK
 from .trainer.pipeline import fold
 
+LARGEST = 10_000_000   # bytes of a bundle file
+
 
 class Predictor:
     """Maps images to class probabilities, preprocessing included.
@@ -150,8 +152,9 @@ def _found(address: str, trust: bool, device: str) -> Predictor:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError) as error:
+        with path.open("rb") as file:
+            document = yaml.safe_load(file.read(LARGEST))   # what is cut off there is no YAML, or lacks keys
+    except (OSError, yaml.YAMLError, RecursionError) as error:
         why = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise RunError(f"{path}: cannot be read: {why}.") from None
     wanted = ("model", "tricks", "training", "classes", "images", "result")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .space.document import Bound, FitsSection
 from .space.load import load_space, shipped
+from .space.sections import Bound, FitsSection
 
 MEASURES = {"imbalance": "imbalance", "images": "training images", "per_class": "training images a class",
             "side": "pixels on the shorter side"}

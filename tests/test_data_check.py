@@ -11,8 +11,8 @@ from autotricks import cli
 from autotricks.data import Settings, load
 from autotricks.screen import leaks
 from autotricks.space import load_space
-from autotricks.space.document import Bound, FitsSection
 from autotricks.space.load import shipped
+from autotricks.space.sections import Bound, FitsSection
 from autotricks.suited import command, compare, judged
 
 from .data.pictures import folder, noise, save

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..catalog import suggest
 from ..core.bundle import Bundle
-from ..core.plan import problems
+from ..core.plan import advice, problems
 from ..data import check as check_source
 from ..errors import DataError, ModelError, SpaceError
 from ..models import check as check_model
 from . import places
-from .document import MAX, BundleDocument, SpaceDocument, StartSection, read
+from .document import BundleDocument, SpaceDocument, read
 from .domains import entries
 from .files import find_file, read_tree, shipped
 from .runtime import in_bundle, quarrels, settled
+from .sections import MAX, StartSection
 from .space import Space
 from .tree import Path, Tree, one_line, parse, scalar
 
@@ -99,8 +99,8 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     Raises:
         SpaceError: With `file:line:column` for every problem.
     """
-    tree = read_tree(find_file(os.fspath(name)))
-    found = _override(tree, overrides)
+    tree, found = read_tree(find_file(os.fspath(name)))
+    found += _override(tree, overrides)
     document, lines = read(SpaceDocument, tree)
     found += lines
     if document is None:
@@ -108,6 +108,9 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     document = document.model_copy(update={"tricks": places.changed(document.tricks, places.absolute)})
     listed, lines = entries(document.tricks, tree)
     found += lines
+    if document.advice == "avoid":
+        found += [tree.problem(("tricks",), f"{line}. Both are always there: drop one, or set advice: ignore.")
+                  for line in advice(entry.widest() for entry in listed if entry.always)]
     if tree.value.get("tricks") == {}:
         found.append(tree.problem(("tricks",), "lists no tricks; a space needs at least one."))
     found += _refused(check_model, document.model.name, ("model", "name"), tree, trust)
@@ -133,8 +136,9 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
     Raises:
         SpaceError: With `file:line:column` for every problem.
     """
-    tree = read_tree(find_file(os.fspath(name), kind))
-    document, found = read(BundleDocument, tree)
+    tree, found = read_tree(find_file(os.fspath(name), kind))
+    document, lines = read(BundleDocument, tree)
+    found += lines
     if document is None:
         raise SpaceError(found)
     document = document.model_copy(update={"tricks": places.changed(document.tricks, places.absolute)})
@@ -192,11 +196,11 @@ def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
         except SpaceError as error:
             known = [BASELINE, *(path.stem for path in shipped("published"))]
             found += [tree.problem(("start", place), line if "no such file" not in line else
-                                   f"no such bundle.{suggest(name, known)}") for line in error.problems]
+                                   f"no such bundle.{tree.hint(name, known)}") for line in error.problems]
             continue
         absent = [trick for trick in without if trick not in bundle.names()]
         found += [tree.problem(("start", place, "without"), f"{name} does not use {trick}."
-                               f"{suggest(trick, bundle.names())}") for trick in absent]
+                               f"{tree.hint(trick, bundle.names())}") for trick in absent]
         kept = tuple(use for use in bundle.squeezed(space.frame.epochs).uses if use.trick.name not in without)
         found += [tree.problem(("start", place), line) for line in problems(kept)]
         names = [use.trick.name for use in kept]

@@ -17,7 +17,8 @@ from typing import Any
 from ..core.interval import paired, unpaired
 from ..core.objective import SPEED
 from ..errors import RunError
-from .store import FILE, client, redacted
+from .address import redacted
+from .store import FILE, client
 
 LOADER = "autotricks.serving"
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -197,4 +198,5 @@ def fetch(uri: str, store: str) -> Path:
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)) / "data" / "bundle"
     except (mlflow.MlflowException, OSError) as error:
-        raise RunError(f"{where} does not give it: {str(error).splitlines()[0].rstrip('.')}. {name_it}") from None
+        why = redacted(str(error).splitlines()[0]).rstrip(".")
+        raise RunError(f"{where} does not give it: {why}. {name_it}") from None

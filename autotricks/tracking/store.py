@@ -3,13 +3,13 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
+from .address import check, redacted
 
 SWIFT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "GIT_PYTHON_REFRESH": "quiet",
          "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ASYNC_LOGGING": "false"}
@@ -22,8 +22,15 @@ def default_uri(root: Path) -> str:
 
 
 def address(tracking: str | None, root: Path) -> str:
-    """Return the address of the store that is meant: None, and `off` too, is SQLite in the folder of all runs."""
-    return tracking if tracking not in (None, "off") else default_uri(root)
+    """Return the address of the store that is meant: None, and `off` too, is SQLite in the folder of all runs.
+
+    Raises:
+        InputError: When it is no address, or holds a secret.
+    """
+    if tracking in (None, "off"):
+        return default_uri(root)
+    check(str(tracking))
+    return str(tracking)
 
 
 def client(uri: str) -> Any:
@@ -37,11 +44,6 @@ def client(uri: str) -> Any:
         logging.getLogger(name).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(uri)
     return mlflow.MlflowClient(uri)
-
-
-def redacted(text: str) -> str:
-    """Return text without the name and password of an address."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 @contextmanager

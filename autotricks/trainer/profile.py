@@ -76,9 +76,10 @@ class ProfiledTrainer(Trainer):
         self._wait()
         return super()._train_epoch()
 
-    def _enter(self, phase: Phase) -> None:
+    def enter(self, phase: Phase) -> None:
+        """Enter a phase, and time what it is made of."""
         before = self._phase
-        super()._enter(phase)
+        super().enter(phase)
         if phase is not before:
             parts = self._pipeline
             self._pipeline = replace(

@@ -148,7 +148,7 @@ class Trainer:
         self._unread = self._unread[:0]
         while step < stop:
             place, self.run.progress = self._place(step), step / self.run.steps
-            self._enter(self.plan.phases[place])
+            self.enter(self.plan.phases[place])
             for rows in self._rows(min(stop, self._edges[place]) - step, step):
                 self._set_rate(step)
                 total += self._step(rows)
@@ -168,7 +168,7 @@ class Trainer:
         """Return the number of the phase that a step lies in; window edges are rounded to whole steps."""
         return next(place for place, edge in enumerate(self._edges) if step < edge)
 
-    def _enter(self, phase: Phase) -> None:
+    def enter(self, phase: Phase) -> None:
         """Close and open windows where `phase` is not the one before."""
         if phase is self._phase:
             return
@@ -224,7 +224,7 @@ class Trainer:
 
     def _probe(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
         """Train one step at each rate, from here and with the tricks of the first phase; then undo it all."""
-        self._enter(self.plan.phases[0])
+        self.enter(self.plan.phases[0])
         model, steps = copy.deepcopy(self.run.model.state_dict()), copy.deepcopy(optimizer.state_dict())
         generator, chance = self.run.generator.get_state(), rng_state(self.run.device)
         largest = max(group["lr"] for group in optimizer.param_groups)

@@ -16,8 +16,10 @@ LEVELS = [
     {"space"},
     {"search"},
     {"ablate", "bottleneck", "champion", "comparison", "confirm", "experiment", "handover", "largest_batch",
-     "reopen", "replicate", "report", "resources", "suited", "sync", "teachers", "tested", "versions"},
-    {"attribution", "cards", "cli", "inspection", "judgment", "options", "screen", "tracking_commands"},
+     "reopen", "replicate", "report", "resources", "suited", "suits", "sync", "teachers", "tested",
+     "transfer", "versions"},
+    {"attribution", "cards", "cli", "inspection", "judgment", "options", "outline", "screen",
+     "techniques", "tracking_commands"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}

@@ -12,7 +12,7 @@ from PIL import Image
 
 from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
-from autotricks.data import Settings, load
+from autotricks.data import Group, Settings, load
 from autotricks.data.stream import Reading, Streamed
 from autotricks.errors import DataError
 from autotricks.search.climb import arrays, from_arrays
@@ -149,6 +149,42 @@ def test_bad_files_are_left_out_as_in_memory(folder, tmp_path):
     assert ours.dataset.fingerprint == theirs.dataset.fingerprint
     with pytest.raises(DataError, match="1 of 72 files cannot be read"):
         load(Settings(f"image_folder:{tmp_path}", memory=0.0))
+
+
+def test_rules_for_files_groups_and_duplicates_hold_for_streams_too(folder, tmp_path):
+    """Unwritten ends, pipes, links, a turned TIFF, names of any bytes, whole groups, and copies across splits."""
+    for label in range(CLASSES):
+        for picture in (folder / f"class{label}").iterdir():
+            path = tmp_path / "photos" / f"class{label}" / f"group{int(picture.stem) // 3}_{picture.name}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture.read_bytes())
+    place = tmp_path / "photos" / "class1"
+    whole = (place / "group0_00.png").read_bytes()
+    (place / "group0_00.png").write_bytes(whole[:60] + bytes(len(whole) - 60))
+    os.mkfifo(place / "group0_pipe.png")
+    (place / os.fsdecode(b"group1_\xff\x1b.png")).write_bytes(whole)
+    turned = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(place / "group2_turned.tif", exif=exif)
+    for group in range(8):
+        (place / f"group{group}_copy.png").write_bytes((place / "group5_15.png").read_bytes())
+    (place / "loop").symlink_to(tmp_path / "photos")
+    chosen = Settings(f"image_folder:{tmp_path / 'photos'}", max_bad=0.1, duplicates="drop",
+                      group=Group(pattern=r"(group\d)_"))
+    ours, theirs = (load(replace(chosen, memory=memory)) for memory in (0.0, None))
+    assert ours.facts.pop("streamed") and not theirs.facts.pop("streamed")
+    assert {**ours.facts, "seconds": 0} == {**theirs.facts, "seconds": 0}
+    assert [bad["reason"].split(":")[0] for bad in ours.facts["bad"]] == ["damaged", "not a regular file"]
+    assert ours.facts["groups"] == 8 and ours.facts["dropped"]["train"] > 0 and len(ours.facts["skipped"]) == 1
+    for name in ("train", "validation", "test"):
+        one, other = getattr(ours.dataset, name), getattr(theirs.dataset, name)
+        assert torch.equal(torch.cat(list(one.images.split(16))), other.images)
+    lost = next(tmp_path.glob("photos/class0/*.png"))
+    lost.rename(lost.with_suffix(".gone"))
+    with pytest.raises(DataError, match="could be read before and cannot now: no such file"):
+        for split in (ours.dataset.train, ours.dataset.validation, ours.dataset.test):
+            list(split.images.split(16))
 
 
 def test_reading_ahead_is_as_set(streamed):

@@ -9,7 +9,6 @@ import pytest
 from autotricks.search.folder import LEDGER
 from autotricks.search.ledger import read, records
 from autotricks.sync import sync
-from autotricks.tracking import mlflow
 
 from .conftest import METRIC, search
 
@@ -95,12 +94,3 @@ def test_server_that_never_answers(tmp_path):
     print("late by", late)
     whole(result)
     assert len(result.notices) == 1 and late < 60
-
-
-def test_password_is_not_shown(tmp_path, monkeypatch):
-    def refused(uri):
-        raise ConnectionError("refused")
-
-    monkeypatch.setattr(mlflow, "client", refused)
-    notice, = search(tmp_path, "http://me:secret@127.0.0.1:9", seconds=-1.0).notices
-    assert "secret" not in notice and "127.0.0.1:9" in notice

@@ -43,6 +43,14 @@ def listing(settings: Settings) -> Listing | None:
     """
     word, _, place = settings.source.partition(":")
     return LISTINGS[word](place, settings) if word in LISTINGS else None
+def shape_of(settings: Settings) -> tuple[int, int, int] | None:
+    """Return the shape (D, H, W) of the images where it is known before they are read."""
+    word, _, place = settings.source.partition(":")
+    shape = (1, 8, 8) if word == "digits" else npz.shape(place) if word == "npz" else None
+    if shape is None and not (settings.size and settings.channels):
+        return None
+    depth, height, width = shape or (0, 0, 0)
+    return settings.channels or depth, settings.size or height, settings.size or width
 
 
 def check(source: str, trust: bool = False) -> None:
@@ -77,4 +85,4 @@ def _near(source: str, word: str, place: str) -> str:
     return f" Did you mean {near[0]}{':' + place if place and near[0] != 'digits' else ''}?" if near else ""
 
 
-__all__ = ["Listing", "Part", "Raw", "check", "listing", "read", "refuse_many"]
+__all__ = ["Listing", "Part", "Raw", "check", "listing", "read", "refuse_many", "shape_of"]
