@@ -5,6 +5,7 @@ import math
 import re
 import sys
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from . import tracking_commands
 from .errors import AutotricksError, InputError, Interrupted, RunError
 from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Tracking, Trust
 
+BEGAN = monotonic()
 app = typer.Typer(name="autotricks", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   pretty_exceptions_enable=False,
                   help="Find the bundle of training tricks that is best for your images, and train with it.",
@@ -52,7 +54,7 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
 
     loaded = experiment.resume(folder, overrides, trust) if folder else load_space(space, overrides, trust)
     options = experiment.Options(folder.parent if folder else root, folder, address or None, seconds, tracking or None,
-                                 trust, not no_confirm)
+                                 trust, not no_confirm, BEGAN)
     view = screen.view(loaded, as_json)
     try:
         with view:

@@ -45,6 +45,7 @@ class Options:
         address: A Ray cluster; None starts Ray on this machine.
         seconds: Time after which no further trial begins.
         confirm: Whether the best are trained again with fresh seeds when the last trial has ended.
+        began: When the command was given, on the monotonic clock; None is when the search is called.
         tracking: MLflow's address; None is SQLite in `root`, `off` tracks nothing.
         trust: Whether `my.module:function` may be imported.
     """
@@ -56,6 +57,7 @@ class Options:
     tracking: str | None = None
     trust: bool = False
     confirm: bool = True
+    began: float | None = None
 
 
 DEFAULT = Options()
@@ -72,8 +74,9 @@ class SearchResult:
         trials: Every trial, from the ledger.
         baseline: The baseline's score; None if it diverged.
         seconds: Wall time of this sitting.
-        searching: Wall time from the first training step to the end of the last trial.
-        training: Time spent training, summed over trials of this sitting.
+        searching: Wall time to the end of the last trial, start-up included.
+        warming: Wall time to the first training step.
+        training: CPU time spent training, summed over trials of this sitting.
         slots: Trials at a time.
         notices: What went wrong without stopping the search.
         standing: Which alias the registry gave the champion, and why; empty if it took none.
@@ -85,6 +88,7 @@ class SearchResult:
     baseline: float | None
     seconds: float
     searching: float
+    warming: float
     training: float
     slots: int
     epochs: int
@@ -104,7 +108,7 @@ class SearchResult:
 
     @property
     def efficiency(self) -> float:
-        """Training time over slots times wall time of the searching."""
+        """CPU time of training over slots times wall time, start-up included, fresh seeds left out."""
         return self.training / (self.slots * self.searching) if self.searching else 0.0
 
 
@@ -121,7 +125,7 @@ class _Clock:
 
     def reached(self, trial: Any, outcome: Any, budget: int, score: float | None) -> None:
         self.first = self.first or time.monotonic() - outcome.seconds
-        self.training += outcome.seconds
+        self.training += outcome.cpu
 
     def ended(self, trial: Any, end: Any, score: float | None) -> None:
         self.last = time.monotonic()
@@ -183,7 +187,8 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
     return SearchResult(folder, champion, tuple(hunt.records()),
                         baseline.score(loaded.document.objective.metric) if baseline else None,
-                        time.monotonic() - began_at, clock.last - (clock.first or clock.last), clock.training, slots,
+                        time.monotonic() - began_at, max(0.0, clock.last - began_at),
+                        max(0.0, (clock.first or began_at) - began_at), clock.training, slots,
                         loaded.document.training.epochs, tuple(notices), confirmation, tracker.standing)
 
 

@@ -52,6 +52,7 @@ class Outcome:
         epochs: Epochs' worth of steps spent for this rung.
         seconds: Wall time of training it.
         weights: The trained model as safetensors, at the last rung alone.
+        cpu: Seconds that its process computed meanwhile.
     """
 
     rung: int
@@ -61,6 +62,7 @@ class Outcome:
     epochs: float
     seconds: float
     weights: Any = field(default=None, repr=False)
+    cpu: float = 0.0
 
 
 def warm_up(threads: int) -> None:
@@ -79,7 +81,7 @@ class Climb:
 
     def reach(self, rung: int) -> Outcome:
         """Train up to a rung and return what was reached."""
-        started, budget = time.monotonic(), self.course.budgets[rung]
+        started, computed, budget = time.monotonic(), time.process_time(), self.course.budgets[rung]
         trainer, before = self._prepared(budget)
         first = self.course.budgets[rung - 1] if rung and not self.course.compressed else 0
         end = None
@@ -95,7 +97,8 @@ class Climb:
         weights = weights_of(trainer.evaluated) if end is End.FINISHED else None
         metrics = trainer.figures if curve else {}
         curve[-1:] = [{**row, **metrics} for row in curve[-1:]]     # with the speed, which is known at the end
-        return Outcome(rung, end, metrics, curve, trainer.spent - before, time.monotonic() - started, weights)
+        return Outcome(rung, end, metrics, curve, trainer.spent - before, time.monotonic() - started, weights,
+                       time.process_time() - computed)
 
     def _prepared(self, budget: int) -> tuple[Trainer, float]:
         """Return a trainer for the next rung and the epochs it has spent already."""

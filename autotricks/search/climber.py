@@ -33,7 +33,7 @@ class Climber(Trainable):
         outcome = self._climb.reach(self._rung)
         self._rung += 1
         weights = ray.put(outcome.weights) if outcome.weights is not None else None
-        fields = {name: getattr(outcome, name) for name in ("rung", "metrics", "curve", "epochs", "seconds")}
+        fields = {name: getattr(outcome, name) for name in ("rung", "metrics", "curve", "epochs", "seconds", "cpu")}
         return {OUTCOME: [{**fields, "end": outcome.end.value if outcome.end else None, "weights": weights}]}
 
     def _begin(self, config: dict[str, Any]) -> None:

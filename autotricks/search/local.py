@@ -63,7 +63,7 @@ def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> 
 def _hire(shared: dict[str, Any], course: Course, threads: int) -> Worker:
     context = prepare(threads)
     here, there = context.Pipe()
-    process = context.Process(target=_work, args=(there, shared, course, threads), daemon=True)  # type: ignore
+    process = context.Process(target=_work, args=(there, shared, course, threads))  # type: ignore[attr-defined]
     process.start()
     there.close()
     return Worker(process, here)
