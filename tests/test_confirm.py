@@ -14,6 +14,7 @@ from autotricks.core.objective import SPEED, Keep, Objective
 from autotricks.data import load as load_data
 from autotricks.predictor import Predictor
 from autotricks.report import write
+from autotricks.report.card import card
 from autotricks.search.ledger import TrialRecord, read
 from autotricks.search.retrain import retrain
 from autotricks.space import load_bundle_file, load_space
@@ -224,7 +225,10 @@ def test_the_fastest_that_keeps_accuracy(tmp_path, monkeypatch):
     assert found.figures[2]["accuracy"] - found.figures[0]["accuracy"] == pytest.approx(found.kept.difference.mean)
     assert figures["accuracy"] <= 1 and {100.0, 200.5, found.kept.difference.mean} <= set(page.values)
     assert "cannot be champion: mixup_balanced_softmax (trial 1)" in page.text.replace("\n", " ")
-    assert "test/images_per_second" in sync.figures(found.document())
+    told, text = sync.figures(found.document()), card(result.folder)
+    assert told["test/images_per_second"] == 200.5 and told["test/baseline_images_per_second"] == 100.5
+    assert told["test/accuracy_difference"] == found.kept.difference.mean
+    assert "**images per second** in training" in text and "may be lost." in text
 
 
 def test_training_loss_is_not_confirmed(tmp_path):

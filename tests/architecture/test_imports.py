@@ -18,14 +18,13 @@ LEVELS = [
     {"ablate", "bottleneck", "champion", "comparison", "confirm", "experiment", "handover", "largest_batch",
      "precision", "reopen", "replicate", "report", "resources", "suited", "suits", "sync", "teachers", "tested",
      "transfer", "versions"},
-    {"attribution", "cards", "cli", "inspection", "judgment", "options", "outline", "screen",
-     "techniques", "tracking_commands"},
+    {"attribution", "cards", "cli", "commands", "inspection", "judgment", "outline", "screen", "techniques"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 APART = 3                      # on the levels below, neighbors do not know each other
 HOMES = {"ray": {"search"}, "optuna": {"search"}, "mlflow": {"tracking"},
-         "typer": {"cli", "options", "tracking_commands"}}
+         "typer": {"cli", "commands"}}
 PURE = {"core", "tricks", "trainer", "trial"}
 NOT_PURE = {"ray", "optuna", "mlflow", "yaml", "typer", "click", "rich"}
 
