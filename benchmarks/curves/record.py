@@ -132,8 +132,8 @@ def dataset_of(loaded: LoadedSpace, recipe: Recipe) -> Dataset:
         len(dataset.classes))]).sort().values
     train = dataset.train.take(rows)
     train = train.take(long_tail.rows(train.labels, 100, 0))
-    assert dataset.test is not None
-    return replace(dataset, train=train, validation=dataset.validation.sample(recipe.validation),  # evenly: it is sorted
+    assert dataset.test is not None     # both are sorted by class: rows evenly spaced
+    return replace(dataset, train=train, validation=dataset.validation.sample(recipe.validation),
                    test=dataset.test.sample(recipe.test))
 
 
