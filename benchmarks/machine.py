@@ -225,6 +225,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def conclude(parts: Mapping[str, Measure], given: argparse.Namespace) -> int:
     """Measure parts one after another, show the table, write the JSON; return the exit code."""
     anyway = given.anyway or given.quick
+    one_thread()
     with Watch() as watch:
         time.sleep(0 if given.quick else FIRST_LOOK)
     if not watch.quiet and not anyway:
@@ -255,7 +256,7 @@ def _document(row: Row) -> dict[str, Any]:
 def _heading(here: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in here["versions"].items())
     load = ", ".join(f"{one:.1f}" for one in here["load_average"] or ())
-    return (f"{here['processor']}, {here['usable_cores']} of {here['cores']} cores, {here['threads']} thread, "
+    return (f"{here['processor']}, {here['usable_cores']} of {here['cores']} cores, {here['threads']} thread(s), "
             f"load {load}{', ' + here['gpu'] if here['gpu'] else ''}\nPython {here['python']}, {versions}\n\n"
             f"{'part':13} {'setting':12} {'figure':42} {'median':>8}  {'95% interval':18} {'n':>4}  {'target':9}")
 
