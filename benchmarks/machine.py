@@ -98,8 +98,6 @@ def one_thread() -> None:
 
     os.environ.update(dict.fromkeys(THREADS, "1"))
     torch.set_num_threads(1)
-    if torch.get_num_interop_threads() != 1:
-        torch.set_num_interop_threads(1)
 
 
 def spread(figures: Iterable[float]) -> Spread:

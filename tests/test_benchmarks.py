@@ -2,9 +2,13 @@ import json
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import augmentation
+import machine
 import pytest
+import torch
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,3 +34,61 @@ def test_the_trainers_benchmark_runs_and_writes_what_it_found(tmp_path):
         assert math.isclose(figure["median"], sum(ratios) / 2) and (figure["low"], figure["high"]) == tuple(ratios)
         least = (row["target"] or {}).get("least")
         assert row["verdict"] == ("" if least is None else "reached" if figure["median"] >= least else "missed")
+
+
+def test_crop_and_flip_draw_every_offset_and_side_alike_as_torchvision_does():
+    """222.2 is the value of chi-square with 161 degrees of freedom at p = 0.001; the seeds are fixed."""
+    ours, theirs = augmentation.drawn_by_us(100_000, seed=1), augmentation.drawn_by_v2(10_000, seed=1)
+    assert len(ours) == len(theirs) == 162 and ours.sum() == 100_000 and theirs.sum() == 10_000
+    expected = 100_000 / 162
+    assert float(((ours - expected) ** 2 / expected).sum()) < 222.2
+    pooled = (ours + theirs) / 110_000
+    parted = sum(((seen - pooled * seen.sum()) ** 2 / (pooled * seen.sum())).sum() for seen in (ours, theirs))
+    assert float(parted) < 222.2
+    found = augmentation.p_values(ours, theirs)
+    assert min(found.values()) > 0.001
+    assert augmentation.p_values(ours + 30 * torch.arange(162).eq(80), theirs)["ours ~ uniform"] > 0.001
+    assert augmentation.p_values(ours + 300 * torch.arange(162).eq(80), theirs)["ours ~ uniform"] < 1e-9
+
+
+def test_cells_tell_offset_and_side():
+    image = augmentation.atlas(1)[0].float()
+    padded = torch.nn.functional.pad(image, (4,) * 4)
+    seen = [padded[:, 0:16, 8:24], padded[:, 0:16, 8:24].flip(2), padded[:, 4:20, 4:20], padded[:, 8:24, 0:16]]
+    assert augmentation.cells(torch.stack(seen)).tolist() == [16, 17, (4 * 9 + 4) * 2, 8 * 9 * 2]
+
+
+def test_spread_is_order_statistics():
+    """For 9 repeats the interval runs from the 2nd to the 8th: binomial, 1 - 2 * (1 + 9) / 2^9 = 0.961."""
+    found = machine.spread([9.0, 1.0, 8.0, 2.0, 7.0, 3.0, 6.0, 4.0, 5.0])
+    assert (found.median, found.lower_quartile, found.upper_quartile, found.low, found.high) == (5, 3, 7, 2, 8)
+    assert machine.spread([3.0]) == machine.Spread(3, 3, 3, 3, 3, 1)
+
+
+@pytest.mark.parametrize(("target", "figure", "verdict"), [
+    (machine.Target(least=0.95), 0.95, "reached"), (machine.Target(least=0.95), 0.949, "missed"),
+    (machine.Target(most=20), 20.1, "missed"), (machine.Target(most=20), 3.0, "reached"),
+    (machine.Target(most=20), math.nan, "missed"), (None, 1.0, "")])
+def test_a_row_says_reached_or_missed(target, figure, verdict):
+    assert machine.Row("any", "one / other", machine.spread([figure]), target=target).verdict == verdict
+
+
+def test_a_busy_machine_concludes_nothing(tmp_path, capsys, monkeypatch):
+    """A real process burns a core meanwhile; then none does, but for the others whose machine this is."""
+    given = machine.parser("Any.").parse_args(["--json", str(tmp_path / "bench.json")])
+    burning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        with machine.Watch() as watch:
+            time.sleep(0.5)
+        assert not watch.quiet and watch.others > machine.QUIET
+        assert machine.conclude({"part": lambda quick: pytest.fail("it was measured")}, given) == 3
+    finally:
+        burning.kill()
+        burning.wait()
+    assert "no conclusion: other processes use" in capsys.readouterr().out and not given.json.exists()
+    monkeypatch.setattr(machine, "QUIET", 10**6)
+    monkeypatch.setattr(machine, "FIRST_LOOK", 0.0)
+    for figure, code in ((2.0, 0), (0.5, 1)):
+        row = machine.Row("any", "one / other", machine.spread([figure]), target=machine.Target(least=1.0))
+        assert machine.conclude({"part": lambda quick, row=row: [row]}, given) == code
+        assert json.loads(given.json.read_text())["parts"]["part"]["rows"][0]["figure"]["median"] == figure
