@@ -21,13 +21,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from machine import Arm, Row, Seconds, Target, conclude, parser, ratio_row, take_turns
+from machine import Arm, Row, Seconds, Target, compared, conclude, parser, ratio_row, take_turns
 from peers import SGD, fused_sgd, peers
 from torch import nn
 
 from autotricks.catalog import make, plan_of
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
+from autotricks.core.run import PLAIN, Runtime
 from autotricks.models import build
 from autotricks.trainer import Trainer
 
@@ -87,10 +88,10 @@ def fresh_model(setting: Setting) -> nn.Module:
     return build(setting.model, CLASSES, setting.image_shape[0])
 
 
-def trainer_arm(setting: Setting, dataset: Dataset, tricks: dict[str, dict[str, Any]]) -> Arm:
+def trainer_arm(setting: Setting, dataset: Dataset, tricks: dict[str, dict[str, Any]], runtime: Runtime = PLAIN) -> Arm:
     uses = tuple(make(name, values) for name, values in {"sgd": SGD, **tricks}.items())
     bundle = Bundle(uses, setting.model, epochs=10**6, batch_size=setting.batch_size)
-    epochs = Unevaluated(plan_of(bundle), fresh_model(setting), dataset).epochs()
+    epochs = Unevaluated(plan_of(bundle), fresh_model(setting), dataset, runtime=runtime).epochs()
     return lambda: next(epochs)
 
 
@@ -119,10 +120,18 @@ def arms_of(setting: Setting) -> dict[str, Arm | None]:
 
 
 def rows_of(setting: Setting, seconds: dict[str, list[Seconds]]) -> list[Row]:
-    """Return a row for each pair; one line where an arm is missing."""
-    return [ratio_row(setting.name, seconds, pair, targets.get(setting.name), setting.images)
-            if pair[1] in seconds else Row(setting.name, " / ".join(pair), None, note="not installed")
-            for pair, targets in TARGETS.items()]
+    """Return a row for each pair, with what the step alone would leave; one line where an arm is missing."""
+    rows = []
+    for pair, targets in TARGETS.items():
+        if pair[1] not in seconds:
+            rows.append(Row(setting.name, " / ".join(pair), None, note="not installed"))
+            continue
+        row = ratio_row(setting.name, seconds, pair, targets.get(setting.name), setting.images)
+        if pair[0] == MOVED:
+            most = compared(seconds, "bare step", pair[1]).median
+            row = replace(row, note=f"{row.note}; the bare step: {most:.2f}x", details={**row.details, "bare": most})
+        rows.append(row)
+    return rows
 
 
 def measure(quick: bool, wanted: tuple[Setting, ...] = SETTINGS) -> list[Row]:
