@@ -62,12 +62,13 @@ def measure(quick: bool) -> list[Row]:
 
 
 def subset(path: Path, quick: bool) -> Dataset:
-    """Return the first images of a file, as many as five seeds take minutes for."""
-    whole = load(Settings(f"npz:{path}")).dataset
-    share = 20 if quick else 1
-    train, validation = (Split(split.images[:count // share], split.labels[:count // share])
-                         for split, count in ((whole.train, TRAIN), (whole.validation, VALIDATION)))
-    return replace(whole, train=train, validation=validation, test=None)
+    """Return some images of a file, always the same, as many as five seeds take minutes for."""
+    whole, share = load(Settings(f"npz:{path}")).dataset, 20 if quick else 1
+
+    def some(split: Split, count: int) -> Split:
+        rows = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:count // share]
+        return Split(split.images[rows], split.labels[rows])
+    return replace(whole, train=some(whole.train, TRAIN), validation=some(whole.validation, VALIDATION), test=None)
 
 
 def accuracies(dataset: Dataset, tricks: tuple[str, ...], quick: bool) -> list[float]:
