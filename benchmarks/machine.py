@@ -134,14 +134,14 @@ def compared(seconds: Mapping[str, list[Seconds]], arm: str, against: str, clock
 
 
 def ratio_row(setting: str, seconds: Mapping[str, list[Seconds]], pair: tuple[str, str], target: Target | None,
-              work: float) -> Row:
-    """Return the row of two arms that took turns, each doing `work` a turn, such as images."""
+              work: float, clock: int = 0) -> Row:
+    """Return the row of two arms that took turns, each doing `work` a turn, such as images; by CPU time or by wall."""
     arm, against = pair
-    speeds = {name: work / statistics.median(one[0] for one in seconds[name]) for name in pair}
-    return Row(setting, f"{arm} / {against}", compared(seconds, arm, against), "x", target,
-               f"{speeds[arm]:,.0f} and {speeds[against]:,.0f} a CPU-s",
-               {"wall": asdict(compared(seconds, arm, against, 1)), "per_cpu_second": speeds, "seconds": {
-                   name: seconds[name] for name in pair}})
+    speeds = {name: work / statistics.median(one[clock] for one in seconds[name]) for name in pair}
+    other = {("wall", "cpu")[clock]: asdict(compared(seconds, arm, against, 1 - clock))}
+    return Row(setting, f"{arm} / {against}", compared(seconds, arm, against, clock), "x", target,
+               f"{speeds[arm]:,.0f} and {speeds[against]:,.0f} a {('CPU-s', 's')[clock]}",
+               {**other, "per_second": speeds, "seconds": {name: seconds[name] for name in pair}})
 
 
 def busy_seconds() -> float:

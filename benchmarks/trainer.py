@@ -88,10 +88,11 @@ def fresh_model(setting: Setting) -> nn.Module:
     return build(setting.model, CLASSES, setting.image_shape[0])
 
 
-def trainer_arm(setting: Setting, dataset: Dataset, tricks: dict[str, dict[str, Any]], runtime: Runtime = PLAIN) -> Arm:
+def trainer_arm(setting: Setting, dataset: Dataset, tricks: dict[str, dict[str, Any]], runtime: Runtime = PLAIN,
+                device: str = "cpu") -> Arm:
     uses = tuple(make(name, values) for name, values in {"sgd": SGD, **tricks}.items())
     bundle = Bundle(uses, setting.model, epochs=10**6, batch_size=setting.batch_size)
-    epochs = Unevaluated(plan_of(bundle), fresh_model(setting), dataset, runtime=runtime).epochs()
+    epochs = Unevaluated(plan_of(bundle), fresh_model(setting), dataset, device, runtime).epochs()
     return lambda: next(epochs)
 
 

@@ -9,6 +9,7 @@ import augmentation
 import machine
 import pytest
 import torch
+import waits
 
 ROOT = Path(__file__).parent.parent
 
@@ -92,3 +93,29 @@ def test_a_busy_machine_concludes_nothing(tmp_path, capsys, monkeypatch):
         row = machine.Row("any", "one / other", machine.spread([figure]), target=machine.Target(least=1.0))
         assert machine.conclude({"part": lambda quick, row=row: [row]}, given) == code
         assert json.loads(given.json.read_text())["parts"]["part"]["rows"][0]["figure"]["median"] == figure
+
+
+@pytest.mark.parametrize(("act", "names"), [
+    (lambda x: x.sum().item(), ["_local_scalar_dense"]), (lambda x: bool(x[0] > 0), ["_local_scalar_dense"]),
+    (lambda x: x[x > 0], ["index"]), (lambda x: x.nonzero(), ["nonzero"]),
+    (lambda x: x[torch.tensor([0, 1])] + x.mean(), [])])
+def test_what_would_wait_for_a_device_is_counted(act, names):
+    with waits.Reads() as reads:
+        act(torch.tensor([1.0, -2.0, 3.0]))
+    assert reads.names == names
+
+
+@pytest.mark.parametrize("names", [(), ("crop", "flip", "mixup", "label_smoothing", "class_balanced")])
+def test_no_step_waits(names):
+    assert waits.waits(names, "cpu") == ()
+
+
+def test_a_step_that_waits_is_found(monkeypatch):
+    plain = waits.Unevaluated._step
+
+    def reading(trainer, rows):
+        loss = plain(trainer, rows)
+        float(loss)
+        return loss
+    monkeypatch.setattr(waits.Unevaluated, "_step", reading)
+    assert waits.waits((), "cpu") == ("_local_scalar_dense",) * 8
