@@ -25,8 +25,8 @@ lint: install  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: install  ## the benchmarks that the performance claims rest on
-	$(BIN)/python benchmarks/trainer.py
+bench: install  ## every figure of the speed claims, as a table and bench.json; on an idle machine
+	$(BIN)/python benchmarks/run.py
 
 ui: install  ## MLflow on this folder's runs
 	$(BIN)/autotricks ui
