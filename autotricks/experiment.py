@@ -16,10 +16,11 @@ from .core.report import Reporter
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
 from .largest_batch import with_largest_batch
+from .precision import with_precision
 from .reopen import reopened, same, with_data
 from .resources import check_resources
 from .search import folder as folders
-from .search.engines import Engine, started
+from .search.engines import Engine, placed, started
 from .search.ledger import Ledger, TrialRecord, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
@@ -143,6 +144,9 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     if loaded.fits:
         loaded = with_largest_batch(loaded, data.dataset, slots, options.trust)
         found.append(f"training.batch_size: max is {loaded.space.frame.batch_size} on this machine")
+    if loaded.document.training.precision == "auto" and not options.resume:
+        loaded, probed = with_precision(loaded, data.dataset, options.trust, placed(loaded.document, options.address))
+        found += [str(probed)] if probed.unusual else []
     fetched = teachers.found(loaded, data.dataset, where, options.trust)
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):

@@ -35,6 +35,10 @@ class Course:
     device: str = "cpu"
     trust: bool = False
 
+    def climb(self, bundle: Bundle, dataset: Dataset) -> Climb:
+        """Return what trains a bundle rung by rung."""
+        return Climb(bundle, self, dataset)
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -17,6 +17,7 @@ from . import places
 from .document import BundleDocument, SpaceDocument, read
 from .domains import entries
 from .files import find_file, read_tree, shipped
+from .runtime import in_bundle, quarrels, settled
 from .sections import MAX, StartSection
 from .space import Space
 from .tree import Path, Tree, one_line, parse, scalar
@@ -69,6 +70,14 @@ class LoadedSpace:
                            {name: replace(bundle, batch_size=size) for name, bundle in self.start.items()}, self.tree)
 
 
+    def with_runtime(self, precision: str, layout: str) -> LoadedSpace:
+        """Return the space with every trial in this precision and layout."""
+        training = self.document.training.model_copy(update={"precision": precision, "layout": layout})
+        return replace(self, document=self.document.model_copy(update={"training": training}),
+                       space=settled(self.space, precision, layout),
+                       start={name: in_bundle(bundle, precision, layout) for name, bundle in self.start.items()})
+
+
 @dataclass(frozen=True)
 class LoadedBundle:
     """A bundle file, checked."""
@@ -113,9 +122,12 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     if document.search.sampler == "grid":
         found += [tree.problem(tuple(path.split(".")), text) for path, text in space.endless().items()]
     start = _start(document.start, space, tree, trust, found)
+    training = document.training
+    found += [tree.problem(("training", key), text) for key, text in quarrels(
+        space, training.precision, training.layout).items()]
     if found:
         raise SpaceError(found)
-    return LoadedSpace(document, space, start, tree)
+    return LoadedSpace(document, space, start, tree).with_runtime(training.precision, training.layout)
 
 
 def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: str = "published") -> LoadedBundle:

@@ -114,11 +114,13 @@ def _or_max(value: Any, inner: Callable[[Any], int]) -> Any:
 
 
 class SpaceTrainingSection(TrainingSection):
-    """How long and how large; `batch_size: max` is the largest that fits, found before the search."""
+    """How long, how large, how precise; `max`, the largest that fits, and `auto`, the fastest, are found by trying."""
 
     batch_size: Annotated[int, Field(ge=1, le=LARGEST), WrapValidator(_or_max), PlainSerializer(lambda size: size),
                           WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": LARGEST},
                                                     {"const": MAX}]})] = 64
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    layout: Literal["auto", "nchw", "nhwc"] = "auto"
 
 
 class KeepSection(Section):

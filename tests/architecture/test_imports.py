@@ -16,7 +16,7 @@ LEVELS = [
     {"space"},
     {"search"},
     {"ablate", "bottleneck", "champion", "comparison", "confirm", "experiment", "handover", "largest_batch",
-     "reopen", "replicate", "report", "resources", "suited", "suits", "sync", "teachers", "tested",
+     "precision", "reopen", "replicate", "report", "resources", "suited", "suits", "sync", "teachers", "tested",
      "transfer", "versions"},
     {"attribution", "cards", "cli", "commands", "inspection", "judgment", "outline", "screen", "techniques"},
     {"", "__main__"},
