@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors.torch import load as load_weights
 
@@ -29,6 +29,7 @@ LEDGER, RESULT, WEIGHTS = "confirm.jsonl", "confirm.json", "confirm"
 FRESH = 1000            # first of the seeds that no search uses
 CONFIDENCE = 0.95
 METHOD = "paired differences over seeds, Student's t"
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,11 @@ def chosen(trials: Iterable[TrialRecord], metric: str, sign: int, top: int) -> t
     return baseline, others[:top]
 
 
+def best(validation: Mapping[Key, Spread], baseline: Key, sign: int) -> Key:
+    """Return which bundle has the best mean on validation; in a tie, not the baseline."""
+    return max(validation, key=lambda key: (sign * validation[key].mean, key != baseline))
+
+
 @dataclass
 class Confirmer:
     """Trains candidates with fresh seeds and judges them.
@@ -219,8 +225,8 @@ class Confirmer:
 
     def confirm(self, trials: Sequence[TrialRecord], top: int, seeds: int) -> Confirmation:
         """Return what fresh seeds say of the best trials; what has been trained already is not trained again."""
-        baseline, best = chosen(trials, self.metric, self.sign, top)
-        group = {trial.number: bundle_from(trial.bundle) for trial in [*best, baseline]}
+        baseline, others = chosen(trials, self.metric, self.sign, top)
+        group = {trial.number: bundle_from(trial.bundle) for trial in [*others, baseline]}
         fresh = tuple(range(FRESH, FRESH + seeds))
         known = self.known = self._train([replace(bundle, seed=seed) for bundle in group.values() for seed in fresh])
         scores = {number: [known[replace(bundle, seed=seed).hash].get(self.metric, math.nan) for seed in fresh]
@@ -228,7 +234,7 @@ class Confirmer:
         sound = {number: Spread.of(values) for number, values in scores.items() if all(map(math.isfinite, values))}
         if baseline.number not in sound:
             raise Unconfirmed("the baseline diverged with a fresh seed; there is nothing to compare with.")
-        champion = max(sound, key=lambda number: (self.sign * sound[number].mean, number != baseline.number))
+        champion = best(sound, baseline.number, self.sign)
         searched = next(trial for trial in trials if trial.number == champion).score(self.metric) or math.nan
         return self._judged(champion, searched, group, fresh, sound)
 
