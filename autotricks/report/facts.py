@@ -61,6 +61,7 @@ def again(evidence: Evidence) -> Html:
         seeds.append(f"fresh seeds {', '.join(map(str, evidence.confirmed['seeds']))}")
     commands = [(f"autotricks search --space {name}/space.yaml", "search the same space again"),
                 (f"autotricks confirm {name}", "train the best again with fresh seeds"),
+                (f"autotricks ablate {name}", "train the champion without each of its tricks"),
                 (f"autotricks train {name}/champion.yaml", "train the champion"),
                 (f"autotricks report {name}", "make this page again")]
     return joined(tag("p", {"class": "note"}, f"Run these in the folder that holds {name.split('/')[0]}/."),

@@ -14,7 +14,8 @@ from .trials import kind, layered, tip
 
 CHOICES, NUMBERS = 5, 2         # axes of each kind beside the results
 STEP, HEIGHT, TOP, BOTTOM = 128, 340, 44, 20
-NONE = "–"
+LABEL = 19                      # letters that fit between two axes
+NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Axis:
 def coordinates(evidence: Evidence) -> Html:
     """Return the plot: the choices that part the first rung's scores most, then the rung reached and the score."""
     axes = [*_chosen(evidence), *_results(evidence)]
-    width = STEP * len(axes) + 10
+    width = STEP * len(axes) + 30
     marks: list[str] = []
     for place, axis in enumerate(axes):
         x = STEP * place + 30
@@ -41,7 +42,7 @@ def coordinates(evidence: Evidence) -> Html:
         marks.append(tag("polyline", {"class": f"line {kind(evidence, trial)}", "points": points,
                                       "data-trial": trial.number, "data-tip": tip(evidence, trial)}))
     marks += [label(STEP * place + 36, _y(at) + 4, text) for place, axis in enumerate(axes) for at, text in axis.ticks]
-    return tag("figure", {"class": "wide"}, tag("figcaption", None, "Choices, rung reached and score of every trial"),
+    return tag("figure", {"class": "wide"}, tag("figcaption", None, "Choices, rung reached and score of the trials"),
                tag("div", {"class": "scroll"}, tag("svg", {
                    "viewBox": f"0 0 {width} {HEIGHT}", "style": f"min-width:{width * 9 // 10}px", "role": "img",
                    "aria-label": "Parallel coordinates of the trials; the table below lists the same"}, marks)),
@@ -115,7 +116,7 @@ def _category(name: str, chosen: Mapping[int, str]) -> Axis:
     options = sorted(set(chosen.values()), key=lambda option: (option != NONE, option))
     at = {option: (place + 0.5) / len(options) for place, option in enumerate(options)}
     return Axis(name, {number: at[option] for number, option in chosen.items()},
-                [(share, option if len(option) < 22 else option[:20] + "…") for option, share in at.items()])
+                [(share, option if len(option) < LABEL else option[:LABEL - 2] + "…") for option, share in at.items()])
 
 
 def _numeric(name: str, known: Mapping[int, float], evidence: Evidence) -> Axis:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..search.ledger import TrialRecord
-from .evidence import Evidence, is_figure
+from .evidence import LEADING, Evidence, is_figure
 from .html import Html, joined, shown, table, tag, time, words
 from .plot import Panel, Scale, figure, legend
 from .rows import Track, chart, row
@@ -24,7 +24,7 @@ def kind(evidence: Evidence, trial: TrialRecord) -> str:
 
 def layered(evidence: Evidence) -> list[TrialRecord]:
     """Return the trials in the order in which they are drawn."""
-    return sorted(evidence.trials, key=lambda trial: (
+    return sorted(evidence.drawn, key=lambda trial: (
         LAYERS.index(kind(evidence, trial)) if kind(evidence, trial) in LAYERS else 0))
 
 
@@ -53,26 +53,35 @@ def curves(evidence: Evidence) -> Html:
         if lines:
             panel = Panel.over([x for _, points in lines for x, _ in points],
                                [y for _, points in lines for _, y in points], "epoch", evidence.metric)
-            count = len({trial.number for trial, _ in lines})
+            count = sum(any(line["budget"] == budget for line in trial.rungs) for trial in evidence.trials)
             panels.append(panel.drawn(
                 f"Rung of {budget} epochs: {count} trial{'s' * (count > 1)}",
                 [panel.line(points, kind(evidence, trial), trial.number, tip(evidence, trial, points[-1][1]))
                  if len(points) > 1 else panel.dot(points[0], kind(evidence, trial), trial.number,
                                                    tip(evidence, trial, points[0][1])) for trial, points in lines]))
-    return joined(_legend(evidence), tag("div", {"class": "panels"}, panels))
+    return joined(_legend(evidence), thinned(evidence), tag("div", {"class": "panels"}, panels))
+
+
+def thinned(evidence: Evidence) -> Html:
+    """Return a word on which trials the figures show, where those are not all."""
+    drawn, there = len(evidence.drawn), len(evidence.trials)
+    return tag("p", {"class": "note"}, f"Drawn are {drawn} of {there:,} trials: the {LEADING} best, those with a name, "
+               "and of the others every one at an even distance. Figures in words are of all.") if drawn < there else (
+                   joined())
 
 
 def progress(evidence: Evidence) -> Html:
     """Return the best so far against epochs spent, with every result at a rung."""
     spent, best, full = 0.0, None, max(evidence.budgets, default=0)
-    dots, steps = [], []
+    dots, steps, drawn = [], [], {trial.number for trial in evidence.drawn}
     for trial, line in _in_order(evidence):
         spent += line["epochs"]
         value = line["metrics"].get(evidence.metric)
         if not is_figure(value):
             continue
-        dots.append((trial, line, spent, value))
-        if line["budget"] == full and trial in evidence.ranked:
+        if trial.number in drawn:
+            dots.append((trial, line, spent, value))
+        if line["budget"] == full and trial.number in evidence.complete:
             better = best is None or evidence.sign * value > evidence.sign * best
             steps += [(spent, best), (spent, value)] if better and best is not None else [(spent, value)] * better
             best = value if better else best
@@ -103,8 +112,9 @@ def rungs(evidence: Evidence) -> Html:
             tag("data", {"value": len(values)}, str(len(values))), tag("small", None, " best "),
             shown(best, evidence.metric))))
     ends = ", ".join(f"{count} {end}" for end, count in sorted(evidence.ends.items()))
-    return tag("figure", None, tag("figcaption", None, "Trials that were trained at each rung"), chart(lines, "pairs"),
-               tag("p", {"class": "note"}, f"How the {len(evidence.trials)} trials ended: {ends}. Start bundles always "
+    return tag("figure", None, tag("figcaption", None, "Trials that were trained at each rung"),
+               chart(lines, "short wide-value"),
+               tag("p", {"class": "note"}, f"How the {len(evidence.trials):,} trials ended: {ends}. Start bundles always "
                    "go to the end; of the others, the best at a rung go on."))
 
 
@@ -112,7 +122,7 @@ def listing(evidence: Evidence) -> Html:
     """Return the table of trials, best first, then those that came farthest."""
     def order(trial: TrialRecord) -> tuple[float, ...]:
         value = evidence.score(trial)
-        return (trial not in evidence.ranked, -(trial.rungs[-1]["budget"] if trial.rungs else 0),
+        return (trial.number not in evidence.complete, -(trial.rungs[-1]["budget"] if trial.rungs else 0),
                 -evidence.sign * value if value is not None else float("inf"), trial.number)
     rows = [(str(trial.number), joined(tag("b", None, f"{trial.label}: ") if trial.label else "", tricks(trial)),
              trial.end or "unfinished", str(trial.rungs[-1]["budget"] if trial.rungs else 0),
