@@ -65,9 +65,10 @@ def _line(line: Document, track: Track) -> Html:
 
 def _notes(evidence: Evidence) -> Html:
     """Return what had to change along with a trick, and which comparisons could not be made."""
-    said = dict.fromkeys((str(line["trick"]), str(line["note"])) for line in evidence.ablation if line.get("note"))
-    return tag("ul", {"class": "note"}, [tag("li", None, tag("b", None, trick), f": {note}.") for trick, note in said]
-               ) if said else joined()
+    words_of = {"without": "taken out", "alone": "alone", "pair": "together"}
+    said = [tag("li", None, tag("b", None, line["trick"]), f", {words_of.get(line.get('kind', ''), 'compared')}: "
+                f"{line['note']}.") for line in evidence.ablation if line.get("note")]
+    return tag("ul", {"class": "note"}, said) if said else joined()
 
 
 def _importance(evidence: Evidence) -> Html:

@@ -57,7 +57,8 @@ def _opening(evidence: Evidence, name: str) -> Html:
 def _sections(evidence: Evidence) -> list[Html]:
     """Return the sections that have something to say."""
     metric = words(evidence.metric)
-    pair = tag("div", {"class": "panels two"}, trials.progress(evidence), trials.rungs(evidence))
+    pair = tag("div", {"class": "panels two" + trials.MANY * (len(evidence.drawn) > trials.CROWD)},
+               trials.progress(evidence), trials.rungs(evidence))
     where = joined(trials.thinned(evidence), pair, parallel.plots(evidence))
     found = [("How sure is this?", "", joined(verdict.seeds(evidence), verdict.doubts(evidence),
                                               verdict.candidates(evidence))),

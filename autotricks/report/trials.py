@@ -11,6 +11,7 @@ from .plot import Panel, Scale, figure, legend
 from .rows import Track, chart, row
 
 MOST = 200      # rows of the table; trials.csv has all
+CROWD, MANY = 100, " many"      # trials above which lines are drawn faint, and the class that says so
 LAYERS = ("stopped", "finished", "baseline", "champion")    # drawn in this order, what matters last
 LEGEND = (("champion", "champion"), ("baseline", "baseline"), ("finished", "trained to the end"),
           ("stopped", "stopped at a rung"), ("broken", "diverged or failed"))
@@ -55,11 +56,12 @@ def curves(evidence: Evidence) -> Html:
                                [y for _, points in lines for _, y in points], "epoch", evidence.metric)
             count = sum(any(line["budget"] == budget for line in trial.rungs) for trial in evidence.trials)
             panels.append(panel.drawn(
-                f"Rung of {budget} epochs: {count} trial{'s' * (count > 1)}",
+                f"Rung of {budget} epochs: {count:,} trial{'s' * (count > 1)}",
                 [panel.line(points, kind(evidence, trial), trial.number, tip(evidence, trial, points[-1][1]))
                  if len(points) > 1 else panel.dot(points[0], kind(evidence, trial), trial.number,
                                                    tip(evidence, trial, points[0][1])) for trial, points in lines]))
-    return joined(_legend(evidence), thinned(evidence), tag("div", {"class": "panels"}, panels))
+    crowd = MANY * (len(evidence.drawn) > CROWD)
+    return joined(_legend(evidence), thinned(evidence), tag("div", {"class": "panels" + crowd}, panels))
 
 
 def thinned(evidence: Evidence) -> Html:
@@ -109,13 +111,13 @@ def rungs(evidence: Evidence) -> Html:
         known = [value for value in values if is_figure(value)]
         best = max(known, key=lambda value: evidence.sign * value) if known else None
         lines.append(row(f"{budget} epochs", [track.span(0, len(values), "bar")], joined(
-            tag("data", {"value": len(values)}, str(len(values))), tag("small", None, " best "),
+            tag("data", {"value": len(values)}, f"{len(values):,}"), tag("small", None, " best "),
             shown(best, evidence.metric))))
-    ends = ", ".join(f"{count} {end}" for end, count in sorted(evidence.ends.items()))
+    ends = ", ".join(f"{count:,} {end}" for end, count in sorted(evidence.ends.items()))
     return tag("figure", None, tag("figcaption", None, "Trials that were trained at each rung"),
                chart(lines, "short wide-value"),
-               tag("p", {"class": "note"}, f"How the {len(evidence.trials):,} trials ended: {ends}. Start bundles always "
-                   "go to the end; of the others, the best at a rung go on."))
+               tag("p", {"class": "note"}, f"How the {len(evidence.trials):,} trials ended: {ends}. Start bundles "
+                   "always go to the end; of the others, the best at a rung go on."))
 
 
 def listing(evidence: Evidence) -> Html:
@@ -129,8 +131,8 @@ def listing(evidence: Evidence) -> Html:
              shown(evidence.score(trial), evidence.metric), f"{trial.epochs:g}",
              time(sum(line["seconds"] for line in trial.rungs)))
             for trial in sorted(evidence.trials, key=order)]
-    more = f" The first {MOST} of {len(rows)}; trials.csv has all." if len(rows) > MOST else ""
-    return tag("details", None, tag("summary", None, f"All {len(rows)} trials"),
+    more = f" The first {MOST} of {len(rows):,}; trials.csv has all." if len(rows) > MOST else ""
+    return tag("details", None, tag("summary", None, f"All {len(rows):,} trials"),
                tag("p", {"class": "note"}, "Scores of different rungs are not comparable: a trial stopped at an early "
                    "rung was trained for fewer epochs." + more),
                table(("Trial", "Tricks", "End", "Rung", words(evidence.metric), "Epochs spent", "Time"), rows[:MOST],
