@@ -13,8 +13,7 @@
         baseline by dice alone, 100 seeds each; 5 seeds and 3 bundles are drawn, chosen among and judged as
         confirmation does.
 
-The searches run by `autotricks search` and `autotricks ablate`, in processes of their own; what is done is not done
-again.
+The searches run by `autotricks search` and `autotricks ablate`. What is done is not done again.
 
     python benchmarks/honesty.py                      # all four, about 40 minutes on two cores
     python benchmarks/honesty.py nothing --searches 40
@@ -45,7 +44,7 @@ from safetensors.torch import load as load_weights
 
 from autotricks.catalog import make
 from autotricks.champion import bundle_document
-from autotricks.confirm import FRESH, Interval, best, interval, verdict
+from autotricks.confirm import FRESH, best, interval, verdict
 from autotricks.core.bundle import Bundle
 from autotricks.data import Loaded, load as load_data
 from autotricks.export import weights_of
@@ -134,8 +133,11 @@ def nothing(out: Path, size: Size) -> dict[str, Any]:
         rows.append(told(searched(document, out / "nothing" / f"{number:03}"), number))
         print(show(rows[-1]), flush=True)
     right = sum(row["verdict"].startswith("no evidence") for row in rows)
+    same = sum(row["low"] == row["high"] for row in rows)
     return {"criterion": "no evidence of improvement in 19 of 20", "right": right, "of": len(rows),
-            "met": right >= 0.95 * len(rows), "rows": rows}
+            "met": right >= 0.95 * len(rows), "rows": rows, "said": f"in {same} the champion's weights are the "
+            f"baseline's; differences of the rest {min(row['mean'] for row in rows):+.4f} to "
+            f"{max(row['mean'] for row in rows):+.4f}"}
 
 
 def planted(out: Path, size: Size) -> dict[str, Any]:
@@ -153,10 +155,13 @@ def planted(out: Path, size: Size) -> dict[str, Any]:
             **row, "helps": helps, "found": row["verdict"] == BETTER, "attributed": helps == [trick], "effects": [
             {name: one[name] for name in ("trick", "kind", "mean", "low", "high")} for one in effects]})
         print(show(rows[-1]), f" helps: {', '.join(helps) or 'none'}", flush=True)
-    right = sum(row["found"] and row["attributed"] for row in rows)
+    right, truth = sum(row["found"] and row["attributed"] for row in rows), true_size(out, size)
+    named = sum(trick in row["helps"] for row in rows)
+    others = sum(bool(set(row["helps"]) - {trick}) for row in rows)
     return {"criterion": "found and attributed in 18 of 20", "right": right, "of": len(rows),
-            "met": right >= 0.9 * len(rows), "found": sum(row["found"] for row in rows),
-            "attributed": sum(row["attributed"] for row in rows), "true_size": true_size(out, size), "rows": rows}
+            "met": right >= 0.9 * len(rows), "true_size": truth, "rows": rows,
+            "said": f"found in {sum(row['found'] for row in rows)}; {trick} said to help in {named}, anything else in "
+                    f"{others}; its true size is {truth['mean']:+.4f} +- {truth['error']:.4f} ({truth['pairs']} pairs)"}
 
 
 def true_size(out: Path, size: Size) -> dict[str, float]:
@@ -197,16 +202,18 @@ def coverage(out: Path, size: Size) -> dict[str, Any]:
     found = read(searched(document, out / "coverage") / "confirm.json")
     one, other = (found["test"][str(found[role])]["values"] for role in ("champion", "baseline"))
     if found["champion"] == found["baseline"]:      # so few epochs that nothing is learned
-        return {"criterion": "90% to 99% of 200", "met": False, "right": 0, "of": 0}
+        return {"criterion": "90% to 99% of 200", "met": False, "right": 0, "of": 0, "said": "nothing was learned"}
     differences = [ours - theirs for ours, theirs in zip(one, other, strict=True)]
     truth, result = fmean(differences), {}
     for count in (3, size.seeds, 10):
-        held = [low <= truth <= high for low, high in (_ends(sample) for sample in draws(differences, count, MANY))]
+        held = [one.low <= truth <= one.high for one in map(interval, draws(differences, count, MANY))]
         result[count] = {"right": sum(held[:size.draws]), "share_of_many": fmean(held)}
     share = result[size.seeds]["right"] / size.draws
     return {"criterion": "the interval holds the true mean in 90% to 99% of 200", "right": result[size.seeds]["right"],
             "of": size.draws, "met": 0.9 <= share <= 0.99, "true_mean": truth, "deviation": stdev(differences),
-            "seeds": len(differences), "by_seeds": result}
+            "seeds": len(differences), "by_seeds": result, "said": f"true mean {truth:+.4f}, deviation "
+            f"{stdev(differences):.4f}; of {MANY} draws of " + ", ".join(
+                f"{count} seeds {found['share_of_many']:.1%}" for count, found in result.items())}
 
 
 def read_space(size: Size) -> dict[str, Any]:
@@ -227,9 +234,8 @@ def choosing(out: Path, size: Size) -> dict[str, Any]:
     """Choose among bundles of one true value on validation, as confirmation does, and judge on test."""
     data = load_data(load_space("long_tail.yaml").document.data.settings())
     (out / "choosing").mkdir(parents=True, exist_ok=True)
-    names, seeds = [*DICE, *(" + ".join(pair) for pair in PAIRED)], range(FRESH, FRESH + size.truth)
-    bundles = {"baseline": PLAIN, **{name: {**PLAIN, **{each: DICE[each] for each in name.split(" + ")}}
-                                     for name in names}}
+    names, seeds = list(DICE), range(FRESH, FRESH + size.truth)
+    bundles = {"baseline": PLAIN, **{name: {**PLAIN, name: DICE[name]} for name in names}}
     rows = trained(bundles, seeds, data, size, out / "choosing" / "trained.jsonl")
     dice = random.Random(0)
     verdicts: list[str] = []
@@ -242,18 +248,12 @@ def choosing(out: Path, size: Size) -> dict[str, Any]:
             difference = interval([rows[name, seed][1] - rows["baseline", seed][1] for seed in drawn])
             said.append(verdict(difference, name == "baseline"))
     means = {name: fmean(rows[name, seed][1] - rows["baseline", seed][1] for seed in seeds) for name in names}
-    wrong = sum(said == BETTER for said in verdicts)
+    wrong, unchosen = (sum(word == BETTER for word in said) for said in (verdicts, fixed))
     return {"criterion": "better than the baseline in at most 5% though nothing is", "right": len(verdicts) - wrong,
             "of": len(verdicts), "met": wrong <= 0.05 * len(verdicts), "better": wrong / len(verdicts),
-            "better_without_choosing": fmean(said == BETTER for said in fixed), "true_means": means}
-
-
-PAIRED = (("crop", "random_affine"), ("random_affine", "random_erasing"))
-
-
-def _ends(sample: Sequence[float]) -> tuple[float, float]:
-    found: Interval = interval(sample)
-    return found.low, found.high
+            "better_without_choosing": unchosen / len(fixed), "true_means": means,
+            "said": f"better in {wrong / len(verdicts):.1%}; of one bundle that is not chosen in "
+                    f"{unchosen / len(fixed):.1%}"}
 
 
 def show(row: dict[str, Any]) -> str:
@@ -289,10 +289,10 @@ def main() -> int:
         used = sum(after[:4]) - sum(cpu[:4])
         results[name] |= {"wall_seconds": round(time.monotonic() - wall, 1), "cpu_seconds": round(used, 1)}
         file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"\n{'study':9} {'right':>5} {'of':>5}  criterion")
+    print(f"\n{'study':9} {'right':>5} {'of':>5}")
     for name, found in results.items():
         met = "met" if found["met"] else "MISSED"
-        print(f"{name:9} {found['right']:5} {found['of']:5}  {found['criterion']}: {met}")
+        print(f"{name:9} {found['right']:5} {found['of']:5}  {found['criterion']}: {met}\n{'':21}  {found['said']}")
     return 0 if given.quick or all(found["met"] for found in results.values()) else 1
 
 

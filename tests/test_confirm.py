@@ -7,7 +7,7 @@ import torch
 
 from autotricks import confirm as use_case, experiment, tested as on_test
 from autotricks.catalog import bundle_from
-from autotricks.confirm import Interval, Spread, Trainings, Unconfirmed, chosen, confirm, interval, verdict
+from autotricks.confirm import Interval, Spread, Trainings, Unconfirmed, best, chosen, confirm, interval, verdict
 from autotricks.data import load as load_data
 from autotricks.predictor import Predictor
 from autotricks.search.ledger import TrialRecord, read
@@ -52,6 +52,12 @@ def test_the_best_beside_the_baseline_are_chosen():
     assert [trial.number for trial in chosen(trials, METRIC, -1, 9)[1]] == [4, 1, 3], "where less is better"
     with pytest.raises(Unconfirmed, match="Put baseline among"):
         chosen(trials[1:], METRIC, 1, 2)
+
+
+def test_the_best_on_validation_is_the_champion():
+    three = {7: Spread.of([0.5, 0.75]), 8: Spread.of([0.5, 0.5]), 9: Spread.of([0.25, 1.0])}   # .625, .5, .625
+    assert best(three, 7, 1) == 9 and best(three, 9, 1) == 7, "in a tie not the baseline"
+    assert best(three, 7, -1) == 8, "where less is better"
 
 
 def test_spread():
