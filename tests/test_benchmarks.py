@@ -49,7 +49,8 @@ def test_the_studies_of_honesty_run_and_say_what_came_out(tmp_path, study):
     if "rows" in found:
         assert [row["search"] for row in found["rows"]] == [0, 1]
         for row in found["rows"]:
-            held = json.loads(next((tmp_path / study / f"{row['search']:03}").glob("*/confirm.json")).read_text("utf-8"))
+            home = tmp_path / study / f"{row['search']:03}"
+            held = json.loads(next(home.glob("*/confirm.json")).read_text("utf-8"))
             assert (row["verdict"], row["mean"]) == (held["verdict"], held["difference"]["mean"])
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jsonl")}
     again, _ = run()
