@@ -194,8 +194,8 @@ def chosen(trials: Iterable[TrialRecord], metric: str, sign: int, top: int) -> t
 
 
 def best(validation: Mapping[Key, Spread], baseline: Key, sign: int) -> Key:
-    """Return which bundle has the best mean on validation; in a tie, not the baseline."""
-    return max(validation, key=lambda key: (sign * validation[key].mean, key != baseline))
+    """Return which bundle has the best mean on validation; the baseline if nothing beat it."""
+    return max(validation, key=lambda key: (sign * validation[key].mean, key == baseline))
 
 
 @dataclass

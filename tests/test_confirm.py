@@ -56,7 +56,7 @@ def test_the_best_beside_the_baseline_are_chosen():
 
 def test_the_best_on_validation_is_the_champion():
     three = {7: Spread.of([0.5, 0.75]), 8: Spread.of([0.5, 0.5]), 9: Spread.of([0.25, 1.0])}   # .625, .5, .625
-    assert best(three, 7, 1) == 9 and best(three, 9, 1) == 7, "in a tie not the baseline"
+    assert best(three, 7, 1) == 7 and best(three, 9, 1) == 9, "what only equals the baseline is no champion"
     assert best(three, 7, -1) == 8, "where less is better"
 
 
