@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .core.dataset import Dataset
+from .core.objective import SPEED
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
 from .resources import check_resources
@@ -67,4 +68,4 @@ def same(folder: Path, data: Loaded) -> None:
 
 
 def _figures(dataset: Dataset) -> list[str]:
-    return ["train/loss", *(f"val/{name}" for name in names(dataset.counts.float(), dataset.validation.labels))]
+    return ["train/loss", SPEED, *(f"val/{name}" for name in names(dataset.counts.float(), dataset.validation.labels))]

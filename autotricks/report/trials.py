@@ -75,7 +75,8 @@ def thinned(evidence: Evidence) -> Html:
 def progress(evidence: Evidence) -> Html:
     """Return the best so far against epochs spent, with every result at a rung."""
     spent, best, full = 0.0, None, max(evidence.budgets, default=0)
-    dots, steps, drawn = [], [], {trial.number for trial in evidence.drawn}
+    dots, steps = [], []
+    drawn, fit = ({trial.number for trial in trials} for trials in (evidence.drawn, evidence.eligible))
     for trial, line in _in_order(evidence):
         spent += line["epochs"]
         value = line["metrics"].get(evidence.metric)
@@ -83,7 +84,7 @@ def progress(evidence: Evidence) -> Html:
             continue
         if trial.number in drawn:
             dots.append((trial, line, spent, value))
-        if line["budget"] == full and trial.number in evidence.complete:
+        if line["budget"] == full and trial.number in fit:
             better = best is None or evidence.sign * value > evidence.sign * best
             steps += [(spent, best), (spent, value)] if better and best is not None else [(spent, value)] * better
             best = value if better else best
@@ -122,9 +123,11 @@ def rungs(evidence: Evidence) -> Html:
 
 def listing(evidence: Evidence) -> Html:
     """Return the table of trials, best first, then those that came farthest."""
+    places = {trial.number: place for place, trial in enumerate(evidence.ranked)}
+
     def order(trial: TrialRecord) -> tuple[float, ...]:
         value = evidence.score(trial)
-        return (trial.number not in evidence.complete, -(trial.rungs[-1]["budget"] if trial.rungs else 0),
+        return (places.get(trial.number, len(places)), -(trial.rungs[-1]["budget"] if trial.rungs else 0),
                 -evidence.sign * value if value is not None else float("inf"), trial.number)
     rows = [(str(trial.number), joined(tag("b", None, f"{trial.label}: ") if trial.label else "", tricks(trial)),
              trial.end or "unfinished", str(trial.rungs[-1]["budget"] if trial.rungs else 0),

@@ -159,4 +159,4 @@ def _climb(bundle: Bundle | None, course: Course, dataset: Dataset, climb: Climb
     if bundle is None:
         assert climb is not None
         return climb
-    return Climb(bundle, course, dataset)
+    return course.climb(bundle, dataset)
