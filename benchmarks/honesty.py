@@ -43,8 +43,10 @@ from safetensors.torch import load as load_weights
 
 from autotricks.catalog import make
 from autotricks.champion import bundle_document
-from autotricks.confirm import FRESH, best, interval, verdict
+from autotricks.comparison import verdict
+from autotricks.confirm import FRESH, best
 from autotricks.core.bundle import Bundle
+from autotricks.core.interval import interval
 from autotricks.data import Loaded, load as load_data
 from autotricks.export import weights_of
 from autotricks.predictor import Predictor
