@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-all lint bench ui clean
+.PHONY: search install test test-all lint bench honesty ui clean
 
 search: install  ## search the long-tailed digits with the space that ships: the first thing to try
 	$(BIN)/autotricks search --space long_tail.yaml
@@ -27,6 +27,9 @@ lint: install  ## ruff and mypy
 
 bench: install  ## every figure of the speed claims, as a table and bench.json; on an idle machine
 	$(BIN)/python benchmarks/run.py
+
+honesty: install  ## whether a search's answer stands, in four studies; about an hour on two cores
+	$(BIN)/python benchmarks/honesty.py
 
 ui: install  ## MLflow on this folder's runs
 	$(BIN)/autotricks ui

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors.torch import load as load_weights
 
@@ -30,6 +30,7 @@ from .tested import ClassResults, OnTest, Spread, tested
 
 LEDGER, RESULT, WEIGHTS = "confirm.jsonl", "confirm.json", "confirm"
 FRESH = 1000            # first of the seeds that no search uses
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,11 @@ def chosen(trials: Iterable[TrialRecord], objective: Objective,
     return baseline, others[:top]
 
 
+def best(validation: Mapping[Key, Spread], baseline: Key, sign: int) -> Key:
+    """Return which bundle has the best mean on validation; the baseline if nothing beat it."""
+    return max(validation, key=lambda key: (sign * validation[key].mean, key == baseline))
+
+
 @dataclass
 class Confirmer:
     """Trains candidates with fresh seeds and judges them.
@@ -173,8 +179,8 @@ class Confirmer:
 
     def confirm(self, trials: Sequence[TrialRecord], top: int, seeds: int) -> Confirmation:
         """Return what fresh seeds say of the best trials; what has been trained already is not trained again."""
-        baseline, best = chosen(trials, self.objective, top)
-        group = {trial.number: bundle_from(trial.bundle) for trial in [*best, baseline]}
+        baseline, others = chosen(trials, self.objective, top)
+        group = {trial.number: bundle_from(trial.bundle) for trial in [*others, baseline]}
         fresh = tuple(range(FRESH, FRESH + seeds))
         self.known = self._train([replace(bundle, seed=seed) for bundle in group.values() for seed in fresh])
         names = [self.objective.metric, *([self.objective.keep.metric] if self.objective.keep else [])]
@@ -182,8 +188,9 @@ class Confirmer:
         sound = spreads[self.objective.metric]
         if baseline.number not in sound:
             raise Unconfirmed("the baseline diverged with a fresh seed; there is nothing to compare with.")
-        champion = max(set(sound) - set(self._lost(group, spreads)), key=lambda number: (
-            self.objective.sign * sound[number].mean, number != baseline.number, -number))
+        lost = self._lost(group, spreads)
+        champion = best({number: spread for number, spread in sound.items() if number not in lost}, baseline.number,
+                        self.objective.sign)
         searched = next(trial for trial in trials if trial.number == champion).score(self.objective.metric) or math.nan
         return self._judged(champion, searched, group, fresh, spreads)
 

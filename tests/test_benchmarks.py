@@ -138,3 +138,28 @@ def test_a_step_that_waits_is_found(monkeypatch):
         return loss
     monkeypatch.setattr(waits.Unevaluated, "_step", reading)
     assert waits.waits((), "cpu") == ("_local_scalar_dense",) * 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", ["nothing", "planted", "coverage", "choosing"])
+def test_the_studies_of_honesty_run_and_say_what_came_out(tmp_path, study):
+    """With a few trainings of two epochs, so that they conclude nothing; the second time nothing is trained."""
+    def run():
+        ended = subprocess.run([sys.executable, "benchmarks/honesty.py", study, "--quick", "--out", str(tmp_path)],
+                               cwd=ROOT, capture_output=True, text=True, timeout=230, check=False)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads((tmp_path / "honesty.json").read_text(encoding="utf-8"))[study], ended.stdout
+
+    found, said = run()
+    assert {"criterion", "right", "of", "met", "said"} <= found.keys() and found["criterion"] in said
+    assert found["right"] <= found["of"]
+    if "rows" in found:
+        assert [row["search"] for row in found["rows"]] == [0, 1]
+        for row in found["rows"]:
+            home = tmp_path / study / f"{row['search']:03}"
+            held = json.loads(next(home.glob("*/confirm.json")).read_text("utf-8"))
+            assert (row["verdict"], row["mean"]) == (held["verdict"], held["difference"]["mean"])
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jsonl")}
+    again, _ = run()
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jsonl")} == files
+    assert again["right"] == found["right"]
