@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from .errors import AutotricksError, InputError, RunError
+from .interrupt import interrupt
 
 app = typer.Typer(name="autotricks", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   pretty_exceptions_enable=False,
@@ -34,6 +35,7 @@ def search(space: Space = "", set_: Set = None,
            time: Annotated[str, typer.Option(metavar="30m", help="Begin no trial after this time.")] = "",
            address: Annotated[str, typer.Option(help="A Ray cluster; Ray is started here without it.")] = "",
            resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run's folder.")] = "",
+           add_trials: Annotated[int, typer.Option(min=0, help="With --resume: so many trials more.")] = 0,
            tracking: Annotated[str, typer.Option(envvar="MLFLOW_TRACKING_URI",
                                                  help="MLflow's address, or 'off'; SQLite in --root without it.")] = "",
            no_confirm: Annotated[bool, typer.Option("--no-confirm", help="Do not train the best again with fresh seeds."
@@ -42,6 +44,8 @@ def search(space: Space = "", set_: Set = None,
     """Search a space for the best bundle of tricks, and confirm it with fresh seeds."""
     if bool(space) == bool(resume):
         raise InputError("search: give either --space FILE or --resume RUN.")
+    if add_trials and (trials or not resume):
+        raise InputError("--add-trials: goes with --resume RUN, and not with --trials.")
     overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
                  *([f"search.trials={trials}"] if trials else [])]
     seconds = _seconds(time)
@@ -56,16 +60,18 @@ def search(space: Space = "", set_: Set = None,
     from . import experiment, screen
     from .space import load_space
 
-    loaded = experiment.resume(folder, overrides, trust) if folder else load_space(space, overrides, trust)
+    loaded = (experiment.resume(folder, overrides, trust, add_trials) if folder
+              else load_space(space, overrides, trust))
     options = experiment.Options(folder.parent if folder else root, folder, address or None, seconds, tracking or None,
                                  trust, not no_confirm)
     view = screen.view(loaded, as_json)
+    interrupt.farewell = lambda: ("Finished trials are kept. Go on with: autotricks search --resume "
+                                  f"{view.folder or 'latest'}")
     try:
         with view:
             result = experiment.search(loaded, options, [view], view.began, view.confirming)
     except KeyboardInterrupt:
-        raise Interrupted(f"Finished trials are kept. Go on with: autotricks search --resume {view.folder or 'latest'}"
-                          ) from None
+        raise Interrupted(interrupt.farewell()) from None
     screen.result(result, loaded, as_json)
     if result.champion is None:
         raise RunError(f"{result.folder}: no trial was trained to the end; trials.csv says why each one ended.")
@@ -267,7 +273,8 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        code = app(args=arguments, standalone_mode=False)
+        with interrupt.heard():
+            code = app(args=arguments, standalone_mode=False)
     except AutotricksError as error:
         if debug:
             raise

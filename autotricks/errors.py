@@ -8,7 +8,8 @@ AutotricksError            exit code 1: the job failed
 │   ├── ModelError         an unknown or unusable model
 │   ├── ResourceError      devices, memory or disk asked for that are not there
 │   └── RunError           a run folder: locked, damaged, not resumable
-└── EngineError            the search engine gave up; finished trials are in the ledger
+├── EngineError            the search engine gave up; finished trials are in the ledger
+└── DiskError              the disk is full; finished trials are in the ledger
 """
 from collections.abc import Iterable
 
@@ -58,3 +59,7 @@ class RunError(InputError):
 
 class EngineError(AutotricksError):
     """The search engine stopped; what had finished is in the ledger."""
+
+
+class DiskError(AutotricksError):
+    """The disk is full or fails; what had finished is in the ledger."""
