@@ -180,6 +180,23 @@ def test_more_trials_may_be_asked_for(finished):
     assert experiment.resume(finished.folder, ["search.trials=9"]).document.search.trials == 9
 
 
+def test_trials_are_added_to_those_of_the_run(finished):
+    assert experiment.resume(finished.folder, more=3).document.search.trials == 9
+
+
+def test_edited_space_is_refused_with_a_difference(finished, tmp_path):
+    folder = tmp_path / finished.folder.name
+    shutil.copytree(finished.folder, folder)
+    text = (folder / folders.SPACE).read_text()
+    (folder / folders.SPACE).write_text(text.replace("batch_size: 64", "batch_size: 32"))
+    with pytest.raises(RunError) as caught:
+        again(tmp_path, folder)
+    assert caught.value.problems[1:] == ("  space.training.batch_size: was 64, is 32",)
+    (folder / folders.SPACE).write_text(text.replace("trials: 6", "trials: 5"))
+    again(tmp_path, folder)     # how much is searched may change, and is recorded
+    assert real.read(folder / folders.LEDGER)[0][-1]["space"]["search"]["trials"] == 5
+
+
 def test_folder_in_use_names_its_owner(finished, tmp_path):
     folder = tmp_path / finished.folder.name
     shutil.copytree(finished.folder, folder)
