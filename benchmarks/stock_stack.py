@@ -2,7 +2,7 @@
 
     python benchmarks/stock_stack.py [FAULT ...]
 
-Each fault is injected into a run of eight trials of three steps in a process of its own; a table of what was
+Each fault is injected into a run of six trials of three steps in a process of its own; a table of what was
 left is printed. Nothing of autotricks is used.
 """
 import json
@@ -17,7 +17,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-TRIALS = 8
+TRIALS = 6
 DRIVER = textwrap.dedent('''
     import json, os, sys, time
     from pathlib import Path
@@ -47,7 +47,7 @@ DRIVER = textwrap.dedent('''
     else:
         callbacks = [MLflowLoggerCallback(tracking_uri=uri, experiment_name="stock")] if fault == "tracking" else []
         tuner = tune.Tuner(train, param_space={"x": tune.uniform(0, 1)}, tune_config=tune.TuneConfig(
-            search_alg=ConcurrencyLimiter(search, 2), num_samples=8, scheduler=ASHAScheduler(
+            search_alg=ConcurrencyLimiter(search, 2), num_samples=6, scheduler=ASHAScheduler(
                 metric="score", mode="max", grace_period=1, max_t=3)),
             run_config=tune.RunConfig(name="run", storage_path=folder, verbose=0, callbacks=callbacks))
     results = tuner.fit()
@@ -116,7 +116,7 @@ def outcome(fault: str, folder: Path) -> list[str]:
     server, uri = broken_server() if fault == "tracking" else (None, "")
     process = start(folder, fault, uri)
     if fault in ("driver", "state", "interrupts"):
-        while not len(list(folder.glob("run/train_*"))) > 4 and process.poll() is None:
+        while not len(list(folder.glob("run/train_*"))) > 2 and process.poll() is None:
             time.sleep(0.1)
     if fault in ("driver", "state"):
         process.kill()
