@@ -1,5 +1,6 @@
 """The driver killed at every moment at which it touches its folder, on a full disk, and resumed."""
 import os
+import random
 import subprocess
 from pathlib import Path
 
@@ -40,6 +41,27 @@ def test_killed_at_every_write(drivers, whole, tmp_path, injected):
         assert done["code"] == 0, (moment, done)
         kept.ledger_goes_on(before, folder)
         kept.as_unbroken(folder, unbroken)
+
+def test_killed_twenty_times_in_one_search(drivers, tmp_path, injected):
+    """At random moments; twenty sittings and one more come to what one alone comes to."""
+    longer = {"overrides": ["search.trials=20"]}
+    assert drivers.run(tmp_path / "whole", **longer)["code"] == 0
+    root, folder, kills, chance = tmp_path / "runs", None, 0, random.Random()
+    while True:
+        before = kept.lines(folder) if folder else []
+        wanted = kills < 20
+        done = drivers.run(root, resume=folder, kill=chance.randint(12, 24) if wanted else 0,
+                           **({} if folder else longer))
+        folder = next((path.parent for path in root.glob("*/space.yaml")), None)
+        kept.ledger_goes_on(before, folder)
+        if done["code"] == 0:
+            break
+        assert wanted and done["code"] == -9
+        kills += 1
+        injected("driver killed at random (F2)")
+    assert kills == 20
+    kept.as_unbroken(folder, next((tmp_path / "whole").iterdir()))
+
 
 @pytest.fixture
 def disk(tmp_path):
