@@ -63,16 +63,16 @@ class Interrupt:
         shown = "\x1b[?25h\n" if sys.stderr.isatty() else ""      # the live table hides the cursor
         os.write(2, f"{shown}{self.farewell()}\n".encode())
         now = _processes()
-        for number, born in {**self._below, **below(os.getpid())}.items():
+        for number, born in {**self._below, **below(os.getpid(), now)}.items():
             if now.get(number, ("", ""))[1] == born:
                 with suppress(ProcessLookupError):
                     os.kill(number, signal.SIGKILL)
         os._exit(CODE)
 
 
-def below(root: int) -> dict[int, str]:
+def below(root: int, known: dict[int, tuple[str, str]] | None = None) -> dict[int, str]:
     """Return the processes that descend from one, and when they began, where the system lists them."""
-    known = _processes()
+    known = known or _processes()
     found: dict[int, str] = {}
     new = {root}
     while new:
