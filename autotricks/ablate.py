@@ -12,19 +12,20 @@ from statistics import median
 from typing import Any
 
 from .catalog import bundle_from
-from .confirm import CONFIDENCE, FRESH, LEDGER, Trainings, interval
+from .confirm import FRESH, LEDGER, Trainings
 from .core.bundle import Bundle
 from .core.changes import Change, changed, pairs as paired, singles
-from .core.report import End
+from .core.interval import CONFIDENCE, interval
 from .errors import RunError
 from .export import BUNDLE
 from .export.bundle import put
 from .reopen import Reopened, reopened
 from .report import write as write_report
 from .search.importance import Importance, importance
-from .search.ledger import Ledger, Line
-from .search.retrain import retrain
+from .search.ledger import Ledger, Line, TrialRecord
+from .search.retrain import recorded, retrain
 from .space import load_bundle_file
+from .space.load import LoadedSpace
 from .tested import Spread
 
 RESULT, KIND = "ablation.json", "ablate"
@@ -118,7 +119,7 @@ def ablate(folder: Path, seeds: int | None, pairs: int, how: Trainings) -> Ablat
         if not metric.startswith("val/"):
             raise RunError(f"{folder}: {metric} is no figure of images that training has not seen; there is nothing "
                            "to ablate by.")
-        number, champion, baseline = _ends(folder, run, how.trust)
+        number, champion, baseline = ends(folder, run.loaded, run.trials, how.trust)
         fresh = tuple(range(FRESH, FRESH + (seeds or run.loaded.document.confirm.seeds)))
         trained = Retraining(folder, run, fresh, how)
         found = _ablation(number, champion, baseline, trained, pairs)
@@ -127,14 +128,19 @@ def ablate(folder: Path, seeds: int | None, pairs: int, how: Trainings) -> Ablat
     return found
 
 
-def _ends(folder: Path, run: Reopened, trust: bool) -> tuple[int, Bundle, Bundle]:
-    """Return the champion's number, the champion, and the baseline."""
+def ends(folder: Path, loaded: LoadedSpace, trials: Sequence[TrialRecord],
+         trust: bool = False) -> tuple[int, Bundle, Bundle]:
+    """Return the champion's number, the champion, and the baseline of a run.
+
+    Raises:
+        RunError: When there is no champion, or nothing tells it from the baseline.
+    """
     if not (folder / BUNDLE).exists():
         raise RunError(f"{folder}: holds no {BUNDLE}; no trial was trained to the end.")
     number = int(load_bundle_file(str(folder / BUNDLE), trust).document.result["trial"])
-    champion = next(bundle_from(trial.bundle) for trial in run.trials if trial.number == number)
-    baseline = next((bundle_from(trial.bundle) for trial in run.trials if trial.label == "baseline"),
-                    run.loaded.space.baseline())
+    champion = next(bundle_from(trial.bundle) for trial in trials if trial.number == number)
+    baseline = next((bundle_from(trial.bundle) for trial in trials if trial.label == "baseline"),
+                    loaded.space.baseline())
     if not changed(champion, baseline):
         raise RunError(f"{folder}: its champion is the baseline itself; there is no trick to ablate.")
     return number, champion, baseline
@@ -173,11 +179,7 @@ class Retraining:
             for bundle, outcome in retrain(missing, self.run.data.dataset.without_test(),
                                            {"cpu": resources.cpus, "gpu": resources.gpus}, self.run.slots,
                                            self.run.loaded.document.search.engine, self.how.trust):
-                self._lines[bundle.hash] = ledger.append(
-                    KIND, hash=bundle.hash, seed=bundle.seed, bundle=bundle.document(),
-                    metrics=outcome.metrics if outcome.end is End.FINISHED else {}, epochs=outcome.epochs,
-                    end=outcome.end.value if outcome.end else None, seconds=round(outcome.seconds, 3),
-                    sitting=self.sitting)
+                self._lines[bundle.hash] = ledger.append(KIND, **recorded(bundle, outcome), sitting=self.sitting)
                 self.how.told(sum(digest in self._lines for digest in wanted), len(wanted))
         finally:
             ledger.close()

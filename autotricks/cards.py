@@ -18,9 +18,10 @@ from .core.report import Metrics, Reporter, Verdict
 from .core.slots import Slot
 from .core.trick import Trick
 from .screen import clock, to_json
-from .space.load import LoadedBundle
+from .space.load import LoadedBundle, LoadedSpace
 
 if TYPE_CHECKING:
+    from .bottleneck import Finding
     from .experiment import Production
     from .replicate import Replication, Row
     from .trial import TrialResult
@@ -82,6 +83,23 @@ def card(kind: type[Trick]) -> dict[str, Any]:
             "advice": [{"beside": advice.trait.name, "reason": advice.reason, "source": advice.source,
                         "early": advice.early}
                        for advice in kind.advice]}
+
+
+def transfer(loaded: LoadedSpace, as_json: bool, trust: bool) -> None:
+    """Print how to use each file of pretrained weights that a space names."""
+    from .transfer import advise
+
+    found = advise(loaded, trust)
+    if as_json:
+        to_json([{**asdict(each), "avoided": each.avoided, "rule": each.rule} for each in found])
+        return
+    for each in found:
+        print(f"{each.weights}: a classifier alone reaches {each.found:.1%} in {each.epochs} epoch"
+              f"{'s' * (each.epochs > 1)}, on random features {each.random:.1%}: it avoids {each.avoided:.0%} of the "
+              f"errors, {'so the data are alike' if each.alike else 'so the data are not alike'}.\n"
+              f"{each.per_class:.0f} training images a class are {'much' if each.much else 'little'}. Rule of thumb: "
+              f"{each.rule}.")
+    print("Rules of thumb are where to begin, not what is true of your data: search what they say beside the others.")
 
 
 def epochs(loaded: LoadedBundle, as_json: bool) -> Reporter:
@@ -166,6 +184,18 @@ def doctor(as_json: bool) -> bool:
     if old:
         print(f"\nInstall: pip install {' '.join(repr(f'{name}>={NEEDED[name]}') for name in old)}")
     return not old
+
+
+def profiled(found: Finding, as_json: bool) -> None:
+    """Print what the parts of a training step cost, and the advice."""
+    parts, step = found.profile.parts, found.profile.step
+    if as_json:
+        to_json({"seconds": parts, "step": step, "steps": found.profile.steps, "advice": found.advice,
+                 "images_per_second": found.images_per_second, "bottleneck": found.bottleneck})
+        return
+    for name, value in [*parts.items(), ("step", step)]:
+        print(f"{name:<13} {1000 * value:9.2f} ms {value / step:6.1%}")
+    print(f"\n{found.images_per_second:,.0f} images a second; the bottleneck is {found.bottleneck}.\n{found.advice}")
 
 
 def _version(name: str) -> str | None:

@@ -1,10 +1,9 @@
 """The catalog: finds every trick, ours and third parties', by name."""
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -13,6 +12,7 @@ from typing import Any
 from . import tricks as _tricks
 from .core.bundle import Bundle, Use, Window
 from .core.plan import Plan, plan
+from .core.spelling import suggest
 from .core.trick import Trick
 from .errors import BundleError
 
@@ -51,12 +51,6 @@ def find(name: str) -> type[Trick]:
         return catalog()[name]
     except KeyError:
         raise BundleError(f"{name}: no such trick.{suggest(name, catalog())}") from None
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """Return ` Did you mean X?`, or nothing where no known word is near."""
-    near = difflib.get_close_matches(word, list(known), 1, 0.6)
-    return f" Did you mean {near[0]}?" if near else ""
 
 
 def defaults() -> tuple[Trick, ...]:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import sys
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from .errors import AutotricksError, InputError, RunError
+from . import tracking_commands
+from .errors import AutotricksError, InputError, Interrupted, RunError
 from .interrupt import interrupt
+from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Tracking, Trust
 
 app = typer.Typer(name="autotricks", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   pretty_exceptions_enable=False,
@@ -19,25 +20,18 @@ app = typer.Typer(name="autotricks", no_args_is_help=True, add_completion=False,
                   epilog="Begin with: autotricks search --space long_tail.yaml")
 tricks_app = typer.Typer(no_args_is_help=True, help="The tricks that a space may list.")
 app.add_typer(tricks_app, name="tricks")
-
-Space = Annotated[str, typer.Option("--space", help="A space file, or the name of one that ships.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Trust = Annotated[bool, typer.Option("--trust", help="Allow my.module:function, which runs your code.")]
-Root = Annotated[Path, typer.Option("--root", help="Folder of all runs.")]
-RUNS = Path("runs")
+data_app = typer.Typer(no_args_is_help=True, help="The images to train on.")
+app.add_typer(data_app, name="data")
 
 
 @app.command()
-def search(space: Space = "", set_: Set = None,
-           data: Annotated[str, typer.Option(help="Data source, in place of the file's.")] = "",
+def search(space: Space = "", set_: Set = None, data: Data = "",
            trials: Annotated[int | None, typer.Option(min=1, help="Number of trials.")] = None,
            time: Annotated[str, typer.Option(metavar="30m", help="Begin no trial after this time.")] = "",
            address: Annotated[str, typer.Option(help="A Ray cluster; Ray is started here without it.")] = "",
            resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run's folder.")] = "",
            add_trials: Annotated[int, typer.Option(min=0, help="With --resume: so many trials more.")] = 0,
-           tracking: Annotated[str, typer.Option(envvar="MLFLOW_TRACKING_URI",
-                                                 help="MLflow's address, or 'off'; SQLite in --root without it.")] = "",
+           tracking: Tracking = "",
            no_confirm: Annotated[bool, typer.Option("--no-confirm", help="Do not train the best again with fresh seeds."
                                                     )] = False,
            root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
@@ -78,10 +72,10 @@ def search(space: Space = "", set_: Set = None,
 
 
 @app.command()
-def confirm(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
+def confirm(run: Run,
             seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 10,
             top: Annotated[int, typer.Option(min=1, help="Bundles to train again beside the baseline.")] = 3,
-            root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+            tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
     """Train a search's best bundles again with fresh seeds and judge the best on test."""
     from . import experiment, judgment
     from .search.folder import find
@@ -92,14 +86,15 @@ def confirm(run: Annotated[str, typer.Argument(help="A run's folder, its name, o
     except KeyboardInterrupt:
         raise Interrupted("Finished trainings are kept. Go on with the same command.") from None
     judgment.confirmed(found, folder, as_json)
+    tracking_commands.track(folder, tracking, trust)
 
 
 @app.command()
-def ablate(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
+def ablate(run: Run,
            seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each bundle; as confirmed without it."
                                                      )] = None,
            pairs: Annotated[int, typer.Option(min=0, help="Tricks of which each two are looked at together.")] = 0,
-           root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+           tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
     """Train a run's champion again without each trick, and the baseline with each alone: what does each bring?"""
     from . import ablate as use_case, attribution
     from .confirm import Trainings
@@ -111,10 +106,11 @@ def ablate(run: Annotated[str, typer.Argument(help="A run's folder, its name, or
     except KeyboardInterrupt:
         raise Interrupted("Finished trainings are kept. Go on with the same command.") from None
     attribution.ablated(found, folder, as_json)
+    tracking_commands.track(folder, tracking, trust)
 
 
 @app.command()
-def report(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")],
+def report(run: Run,
            open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
            root: Root = RUNS) -> None:
     """Write report.html of a run again: one file that needs no network."""
@@ -129,20 +125,36 @@ def report(run: Annotated[str, typer.Argument(help="A run's folder, its name, or
 
 @app.command()
 def check(space: Annotated[str, typer.Argument(help="A space file, or the name of one that ships.")],
-          set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
+          set_: Set = None, as_json: Json = False, trust: Trust = False,
+          probe: Annotated[bool, typer.Option("--probe", help="Train probes: how to use weights?")] = False) -> None:
     """Say what a space contains and what a search of it would cost; train nothing."""
-    from . import screen
+    from . import cards, outline
     from .space import load_space
+    from .suits import require_suited
 
-    screen.check(load_space(space, set_ or [], trust), as_json)
+    loaded = load_space(space, set_ or [], trust)
+    if probe:
+        cards.transfer(loaded, as_json, trust)
+    else:
+        outline.show(loaded, as_json, require_suited(loaded, trust))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a space file, for editors and other programs."""
+    from . import screen
+    from .space.schema import schema as made
+
+    screen.to_json(made())
 
 
 @tricks_app.command("list")
-def tricks_list(as_json: Json = False) -> None:
+def tricks_list(as_json: Json = False, markdown: Annotated[bool, typer.Option(
+        "--markdown", help="Print techniques against tricks, tests and papers.")] = False) -> None:
     """List every trick by its main slot and seat."""
-    from . import cards
+    from . import cards, techniques
 
-    cards.tricks(as_json)
+    typer.echo(techniques.markdown(), nl=False) if markdown else cards.tricks(as_json)
 
 
 @tricks_app.command("show")
@@ -153,22 +165,31 @@ def tricks_show(name: str, as_json: Json = False) -> None:
     cards.trick(name, as_json)
 
 
+@data_app.command("check")
+def data_check(source: Annotated[str, typer.Argument(help="A data source, such as image_folder:photos.")],
+               as_json: Json = False, trust: Trust = False) -> None:
+    """Say what a data source holds, what is wrong with it, and which space fits; train nothing."""
+    from . import inspection
+
+    if not inspection.check(source, trust, as_json):
+        raise typer.Exit(1)
+
+
 @app.command()
 def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as champion.yaml.")],
-          data: Annotated[str, typer.Option(help="Data source, in place of the file's.")] = "",
+          data: Data = "", device: Device = "cpu",
           out: Annotated[Path, typer.Option(help="Folder for bundle and weights.")] = Path("trained"),
-          device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-          threads: Annotated[int, typer.Option(help="CPU threads; 0: as the search used, which repeats its figures."
-                                               )] = 0,
+          threads: Annotated[int, typer.Option(help="CPU threads; 0: as in the search.")] = 0,
           all_data: Annotated[bool, typer.Option("--all-data", help="Train on validation images too; figures are of "
                                                  "test.")] = False,
           as_json: Json = False, trust: Trust = False) -> None:
     """Train a bundle: production training of a search's champion, or a published recipe."""
     from . import cards, experiment
+    from .resources import set_threads
     from .space import load_bundle_file
 
     loaded = load_bundle_file(bundle, trust)
-    _set_threads(threads or int(loaded.document.result.get("threads", 0)))
+    set_threads(threads or int(loaded.document.result.get("threads", 0)))
     how = experiment.Production(device, data, all_data, trust)
     cards.trained(experiment.train(loaded, out, cards.epochs(loaded, as_json), how), loaded, out, how, as_json)
 
@@ -182,10 +203,9 @@ def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Publis
               seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 1,
               epochs: Annotated[int | None, typer.Option(min=1, help="In place of 200; others in proportion.")] = None,
               model: Annotated[str, typer.Option(help="In place of the published model.")] = "",
-              device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+              device: Device = "cpu",
               parallel: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
-              out: Annotated[Path, typer.Option(help="Figures, line by line; go on by giving it again.")] = Path(
-                  "replicated.jsonl"),
+              out: Annotated[Path, typer.Option(help="Figures; go on by giving it again.")] = Path("replicated.jsonl"),
               as_json: Json = False, trust: Trust = False) -> None:
     """Train published bundles and print published against obtained."""
     from . import cards, replicate as use_case
@@ -204,7 +224,7 @@ def export(run: Annotated[str, typer.Argument(help="A run's folder, its name, or
            format_: Annotated[str, typer.Option("--format", help="bundle, script, onnx or pt2.")] = "bundle",
            out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("champion"),
            root: Root = RUNS, trust: Trust = False) -> None:
-    """Hand a champion over: bundle file and weights, a training script, or a graph from pixels to probabilities."""
+    """Hand a champion over: bundle, weights and card, a training script, or a graph from pixels to probabilities."""
     from . import handover
 
     for line in handover.export(run, root, format_, out, trust):
@@ -212,34 +232,23 @@ def export(run: Annotated[str, typer.Argument(help="A run's folder, its name, or
 
 
 @app.command()
-def ui(root: Root = RUNS, port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
-       host: Annotated[str, typer.Option(help="Who may connect; this machine alone unless you say so.")] = "127.0.0.1",
-       print_only: Annotated[bool, typer.Option("--print", help="Print addresses; start nothing.")] = False) -> None:
-    """Open MLflow on this folder's runs, sorted by score with the columns that matter."""
-    from .tracking import ui as mlflow_ui
-
-    if not (root / "mlflow.db").exists():
-        raise RunError(f"{root}: holds no mlflow.db. Run a search first, or name the folder with --root.")
-    for name, address in mlflow_ui.addresses(root, host, port).items():
-        typer.echo(f"{name}: {address}")
-    if not print_only:
-        sys.stdout.flush()
-        raise typer.Exit(mlflow_ui.serve(root, host, port))
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Show versions, devices and memory, and what is missing."""
+def doctor(bundle: Annotated[str, typer.Argument(help="With --profile: a bundle file, in place of a space.")] = "",
+           profile: Annotated[bool, typer.Option("--profile", help="Time the parts of a step.")] = False,
+           space: Space = "", data: Data = "", device: Device = "cpu", as_json: Json = False,
+           trust: Trust = False) -> None:
+    """Show versions, devices and memory, and what is missing; or whether data or compute is the bottleneck."""
     from . import cards
 
-    if not cards.doctor(as_json):
+    if profile:
+        from .bottleneck import examine
+
+        cards.profiled(examine(bundle, space, data, device, trust), as_json)
+    elif not cards.doctor(as_json):
         raise typer.Exit(1)
 
 
-class Interrupted(AutotricksError):
-    """Ctrl-C: results are kept."""
-
-    exit_code = 130
+for added in (tracking_commands.sync, tracking_commands.promote, tracking_commands.ui):
+    app.command()(added)
 
 
 def _seconds(text: str) -> float:
@@ -250,15 +259,6 @@ def _seconds(text: str) -> float:
     if not match or not float(match[1]):
         raise InputError(f"--time {text}: expected a time such as 90s, 30m or 2h.")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def _set_threads(count: int) -> None:
-    """Fix the number of CPU threads; sums over another number of threads round differently."""
-    if count > 0:
-        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(count)))
-        import torch
-
-        torch.set_num_threads(count)
 
 
 def _fail(error: BaseException, code: int) -> int:

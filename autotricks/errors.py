@@ -9,7 +9,8 @@ AutotricksError            exit code 1: the job failed
 │   ├── ResourceError      devices, memory or disk asked for that are not there
 │   └── RunError           a run folder: locked, damaged, not resumable
 ├── EngineError            the search engine gave up; finished trials are in the ledger
-└── DiskError              the disk is full; finished trials are in the ledger
+├── DiskError              the disk is full; finished trials are in the ledger
+└── Interrupted            exit code 130: Ctrl-C
 """
 from collections.abc import Iterable
 
@@ -63,3 +64,9 @@ class EngineError(AutotricksError):
 
 class DiskError(AutotricksError):
     """The disk is full or fails; what had finished is in the ledger."""
+
+
+class Interrupted(AutotricksError):
+    """Ctrl-C: results are kept."""
+
+    exit_code = 130

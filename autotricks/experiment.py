@@ -16,18 +16,20 @@ from .confirm import Confirmation, Trainings, Unconfirmed, confirm
 from .core.report import Reporter
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
+from .largest_batch import with_largest_batch
+from .precision import with_precision
 from .reopen import reopened, settle, with_data
 from .resources import check_resources
 from .search import folder as folders
-from .search.engines import Engine, started
+from .search.engines import Engine, placed, started
 from .search.ledger import TrialRecord, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
-from .space.document import DataSection
 from .space.load import LoadedBundle, LoadedSpace, load_space
-from .tracking import NullTracker, Tracker
-from .tracking.store import default_uri
+from .space.sections import DataSection
+from .sync import put, tracker as make_tracker
+from .tracking import store
 from .trial import TrialResult, run_trial
 
 ROOT = Path("runs")
@@ -75,6 +77,7 @@ class SearchResult:
         training: Time spent training, summed over trials of this sitting.
         slots: Trials at a time.
         notices: What went wrong without stopping the search.
+        standing: Which alias the registry gave the champion, and why; empty if it took none.
     """
 
     folder: Path
@@ -88,6 +91,7 @@ class SearchResult:
     epochs: int
     notices: tuple[str, ...] = ()
     confirmation: Confirmation | None = None
+    standing: str = ""
 
     @property
     def spent(self) -> float:
@@ -134,16 +138,24 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         EngineError: When the engine gives up; the ledger holds what had finished.
     """
     began_at = time.monotonic()
+    where = store.address(options.tracking, options.root)
     slots = check_resources(loaded, options.address)
     (loaded, data), run = _ready(loaded, options)     # with test, which nothing but confirmation reads
-    fetched = teachers.found(loaded, data.dataset, _store(options), options.trust)
+    found = []
+    if loaded.fits:
+        loaded = with_largest_batch(loaded, data.dataset, slots, options.trust)
+        found.append(f"training.batch_size: max is {loaded.space.frame.batch_size} on this machine")
+    if loaded.document.training.precision == "auto" and not options.resume:
+        loaded, probed = with_precision(loaded, data.dataset, options.trust, placed(loaded.document, options.address))
+        found += [str(probed)] if probed.unusual else []
+    fetched = teachers.found(loaded, data.dataset, where, options.trust)
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
         loaded = teachers.kept(loaded, fetched, folder)
         ledger = settle(folder, loaded, data)
-        tracker = _tracker(options)
+        tracker = make_tracker(options.tracking, options.root)
         began(folder, data.facts)
-        clock, notices = _Clock(), ["the ledger's last line was torn and has been dropped"] if ledger.torn else []
+        clock, notices = _Clock(), [*found, *["the ledger's last line was torn and has been dropped"] * ledger.torn]
         relay = Relay(tracker, loaded, data.facts, folder.name, records(ledger.lines))
         deadline = began_at + options.seconds
         hunt = Search(loaded, ledger, [clock, relay, *listeners], deadline,
@@ -167,13 +179,13 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
                 write_table(folder / folders.TABLE, hunt.records())
             ledger.close()
         notices += _reported(folder)
-        relay.finish(folder, champion, confirmation.summary() if confirmation else {})
+        put(folder, loaded, tracker)
         notices += [line for line in [tracker.close(FLUSH)] if line]
     baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
     return SearchResult(folder, champion, tuple(hunt.records()),
                         baseline.score(loaded.document.objective.metric) if baseline else None,
                         time.monotonic() - began_at, clock.last - (clock.first or clock.last), clock.training, slots,
-                        loaded.document.training.epochs, tuple(notices), confirmation)
+                        loaded.document.training.epochs, tuple(notices), confirmation, tracker.standing)
 
 
 def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False,
@@ -266,20 +278,6 @@ def _reported(folder: Path) -> list[str]:
     except Exception as error:
         return [f"no report: {type(error).__name__}: {error}"]
     return []
-
-
-def _tracker(options: Options) -> Tracker:
-    if options.tracking == "off":
-        return NullTracker()
-    from .tracking.mlflow import MlflowTracker
-
-    options.root.mkdir(parents=True, exist_ok=True)
-    return MlflowTracker(_store(options), options.root / "artifacts")
-
-
-def _store(options: Options) -> str:
-    """Return the address of MLflow's store, where registered teachers are too."""
-    return options.tracking if options.tracking not in (None, "off") else default_uri(options.root)
 
 
 def _ready(loaded: LoadedSpace, options: Options) -> tuple[tuple[LoadedSpace, Loaded], Engine]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from .data import load as load_data
 from .errors import AutotricksError, InputError, RunError
@@ -14,7 +15,8 @@ from .export import BUNDLE, copy
 from .export.bundle import put
 from .export.script import SCRIPT, script
 from .predictor import Predictor
-from .search.folder import find
+from .report import card
+from .search.folder import LEDGER, find
 from .space.load import LoadedBundle, load_bundle_file
 
 PREPROCESSING = "preprocessing.json"
@@ -45,7 +47,8 @@ def export(name: str, root: Path, format_: str, out: Path, trust: bool = False) 
 
 
 def _bundle(folder: Path, out: Path, trust: bool) -> list[str]:
-    return [*map(str, copy(folder, out)), f"Next: autotricks train {out / BUNDLE}"]
+    files = [*copy(folder, out), *([card.write(folder, out)] if (folder / LEDGER).exists() else [])]
+    return [*map(str, files), f"Next: autotricks train {out / BUNDLE}"]
 
 
 def _script(folder: Path, out: Path, trust: bool) -> list[str]:
@@ -73,7 +76,7 @@ def _graph(folder: Path, path: Path, trust: bool) -> list[str]:
     loaded, data = _named(folder, trust)
     assert loaded.document.data is not None
     images = load_data(loaded.document.data.settings(), trust).dataset.validation.images
-    pixels = images[:: max(1, len(images) // COMPARED)][:COMPARED].numpy()
+    pixels = images[torch.arange(0, len(images), max(1, len(images) // COMPARED))[:COMPARED]].numpy()
     expected = predictor.predict(pixels.transpose(0, 2, 3, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     program = graph.captured(predictor.pixels(), predictor.shape)

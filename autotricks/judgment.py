@@ -18,14 +18,18 @@ LISTED = 30         # classes
 
 def verdict(found: Confirmation) -> list[str]:
     """Return in a few lines what fresh seeds said."""
-    best, base = found.test[found.champion], found.test[found.baseline]
+    best, base, kept = found.test[found.champion], found.test[found.baseline], found.kept
     low, high = found.difference.low, found.difference.high
-    lines = [f"\nConfirmed with {len(found.seeds)} fresh seeds, on test: [bold]{found.verdict}[/bold].",
+    place = "" if found.metric.startswith("train/") else ", on test"
+    lines = [f"\nConfirmed with {len(found.seeds)} fresh seeds{place}: [bold]{found.verdict}[/bold].",
              f"  {found.metric} {best.mean:.4f} +- {best.deviation:.4f}, baseline {base.mean:.4f} +- "
              f"{base.deviation:.4f}"]
     if found.champion != found.baseline:
         lines.append(f"  difference {found.difference.mean:+.4f}, 95% interval {low:+.4f} to {high:+.4f} "
                      f"({found.method})")
+    if kept and found.champion != found.baseline:
+        lines.append(f"  {kept.metric} on test {kept.difference.mean:+.4f}, 95% interval {kept.difference.low:+.4f} to "
+                     f"{kept.difference.high:+.4f}; {kept.within:g} may be lost")
     return [*lines, *further(found), f"  The search's score, {found.searched:.4f}, was {abs(found.optimism):.4f} too "
             f"{'good' if found.optimism >= 0 else 'modest'} (validation, over the same seeds)."]
 
@@ -70,6 +74,10 @@ def confirmed(found: Confirmation, folder: Path, as_json: bool) -> None:
     names = read_json(folder / DATA, "classes")["classes"]
     for line in [*verdict(found), *map(escape, classes(found, names))]:
         console.print(line)
+    kept = found.kept
+    if kept and kept.lost:
+        names = ", ".join(f"trial {number}" for number in kept.lost)
+        console.print(f"Lose more {kept.metric} than {kept.within:g} on validation: {names}")
     console.print(f"\nAll of it: {folder}/confirm.json\nReport:    {folder}/report.html")
 
 

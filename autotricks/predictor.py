@@ -26,6 +26,8 @@ from .models import build
 from .trainer.evaluate import CHUNK
 from .trainer.pipeline import fold
 
+LARGEST = 10_000_000   # bytes of a bundle file
+
 
 class Predictor:
     """Maps images to class probabilities, preprocessing included.
@@ -70,18 +72,17 @@ class Predictor:
         document = _read(folder / BUNDLE)
         return cls(document, read_weights(folder / WEIGHTS, document["result"].get("weights", "")), trust, device)
 
-    def predict(self, images: NDArray[np.uint8] | Mapping[str, NDArray[np.uint8]],
-                params: Any = None) -> NDArray[np.float32]:
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probability of each class.
 
         Shapes:
-            images: [N, H, W, D] or, with one channel, [N, H, W]; uint8. MLflow passes it as `{"images": ...}`.
+            images: [N, H, W, D] or, with one channel, [N, H, W]; uint8.
             returns: [N, C], float32.
 
         Raises:
             DataError: When the images are not of the shape that the model was trained on.
         """
-        array = np.asarray(images["images"] if isinstance(images, Mapping) else images)
+        array = np.asarray(images)
         array = array[..., None] if array.ndim == 3 else array
         depth, height, width = self.shape
         if array.shape[1:] != (height, width, depth) or array.dtype != np.uint8:
@@ -151,8 +152,9 @@ def _found(address: str, trust: bool, device: str) -> Predictor:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError) as error:
+        with path.open("rb") as file:
+            document = yaml.safe_load(file.read(LARGEST))   # what is cut off there is no YAML, or lacks keys
+    except (OSError, yaml.YAMLError, RecursionError) as error:
         why = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise RunError(f"{path}: cannot be read: {why}.") from None
     wanted = ("model", "tricks", "training", "classes", "images", "result")
@@ -160,7 +162,3 @@ def _read(path: Path) -> dict[str, Any]:
         raise RunError(f"{path}: not a trained bundle; a search or 'autotricks train' writes {', '.join(wanted)}.")
     return document
 
-
-def _load_pyfunc(path: str) -> Predictor:
-    """Load the model that MLflow registered: the folder of a bundle."""
-    return Predictor.load(Path(path))

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import versions
 from .core.dataset import Dataset
+from .core.objective import SPEED
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
 from .export.bundle import put, text
@@ -125,4 +126,4 @@ def _short(value: Any) -> str:
 
 
 def _figures(dataset: Dataset) -> list[str]:
-    return ["train/loss", *(f"val/{name}" for name in names(dataset.counts.float(), dataset.validation.labels))]
+    return ["train/loss", SPEED, *(f"val/{name}" for name in names(dataset.counts.float(), dataset.validation.labels))]

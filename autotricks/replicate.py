@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from .catalog import suggest
 from .core.bundle import Bundle
+from .core.spelling import suggest
 from .data import Loaded, Settings, load as load_data
 from .errors import InputError, RunError
 from .processes import prepare

@@ -1,6 +1,8 @@
 """Resources: what this machine offers, and how many trials run on it at a time."""
 from __future__ import annotations
 
+import os
+
 from .errors import ResourceError
 from .processes import cores
 from .space.load import LoadedSpace
@@ -31,3 +33,12 @@ def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
     if found:
         raise ResourceError(found)
     return min(slots, settings.parallel or slots, settings.trials)
+
+
+def set_threads(count: int) -> None:
+    """Fix the number of CPU threads; sums over another number of threads round differently. 0 leaves it as it is."""
+    if count > 0:
+        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(count)))
+        import torch
+
+        torch.set_num_threads(count)

@@ -1,10 +1,9 @@
-"""What a person sees: the live table, the result, a space checked, a trick's card."""
+"""What a person sees of a search: the live table and the result."""
 from __future__ import annotations
 
 import json
 import math
 import sys
-import textwrap
 import time
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +16,7 @@ from rich.text import Text
 
 from .core.report import End
 from .judgment import verdict
-from .space.load import LoadedSpace
+from .space.load import BASELINE, LoadedSpace
 
 if TYPE_CHECKING:
     from .search.climb import Outcome
@@ -40,7 +39,9 @@ class Lines:
         self.folder: Path | None = None
         self.started_at = time.monotonic()
         self._total = loaded.document.search.trials
-        self._sign = 1 if loaded.document.objective.mode == "max" else -1
+        self._objective = loaded.document.objective.objective()
+        self._sign = self._objective.sign
+        self._figures: dict[str, dict[str, float]] = {}     # of trials trained to the end
         self.best: float | None = None
         self.done = 0
 
@@ -54,7 +55,8 @@ class Lines:
     def began(self, folder: Path, facts: dict[str, Any]) -> None:
         """Say what is searched and where it is kept."""
         self.folder = folder
-        self._say(describe(facts))
+        for line in [describe(facts), *leaks(facts)]:
+            self._say(line)
         self._say(f"{folder}: {self._total} trials")
 
     def started(self, trial: Trial) -> None:
@@ -62,10 +64,11 @@ class Lines:
 
     def reached(self, trial: Trial, outcome: Outcome, budget: int, score: float | None) -> None:
         """Say nothing before the trial ends."""
+        self._hear(trial, outcome)
 
     def ended(self, trial: Trial, end: End, score: float | None) -> None:
         """Print the trial's line."""
-        self._count(end, score)
+        self._count(trial, end, score)
         shown = "      -" if score is None else f"{score:7.4f}"
         best = "-" if self.best is None else f"{self.best:.4f}"
         self._say(f"{self.done:4d}/{self._total}  trial {trial.number:3d}  {end.value:<13} {shown}  best {best}  "
@@ -76,9 +79,15 @@ class Lines:
         if done in (0, total):
             self._say(f"fresh seeds: {done}/{total} trainings")
 
-    def _count(self, end: End, score: float | None) -> None:
+    def _hear(self, trial: Trial, outcome: Outcome) -> None:
+        if outcome.end is End.FINISHED:
+            self._figures[trial.label or str(trial.number)] = outcome.metrics
+
+    def _count(self, trial: Trial, end: End, score: float | None) -> None:
         self.done += 1
-        if end is End.FINISHED and score is not None:
+        figures = self._figures.get(trial.label or str(trial.number), {})
+        if end is End.FINISHED and score is not None and not self._objective.lost(
+                figures, self._figures.get(BASELINE)):
             self.best = score if self.best is None else self._sign * max(self._sign * self.best, self._sign * score)
 
     def _say(self, text: str) -> None:
@@ -115,11 +124,12 @@ class LiveTable(Lines):
 
     def reached(self, trial: Trial, outcome: Outcome, budget: int, score: float | None) -> None:
         """Show how far it came."""
+        self._hear(trial, outcome)
         self._rows[trial.number] = (trial.label or str(trial.bundle), budget, score, "running")
 
     def ended(self, trial: Trial, end: End, score: float | None) -> None:
         """Show why it ended."""
-        self._count(end, score)
+        self._count(trial, end, score)
         self._rows[trial.number] = (*self._rows[trial.number][:2], score, end.value)
 
     def _say(self, text: str) -> None:
@@ -137,7 +147,8 @@ class LiveTable(Lines):
         others = [number for number in reversed(self._rows) if number not in running and number not in ranked]
         for number in [*ranked[:4], *running, *others][:SHOWN]:
             name, budget, score, state = self._rows[number]
-            style = "bold green" if ranked[:1] == [number] else "" if state in ("running", "finished") else "dim"
+            best = state == "finished" and score == self.best
+            style = "bold green" if best else "" if state in ("running", "finished") else "dim"
             shown = "" if score is None else f"{score:.4f}"
             table.add_row(str(number), str(budget or ""), shown, state, name, style=style)
         return Group(table, Text(self._footer(), style="dim"))
@@ -174,7 +185,17 @@ def describe(facts: dict[str, Any]) -> str:
     groups = f"{facts['groups']} groups, " if facts.get("groups") else ""
     return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {sum(counts['train'])} "
             f"({max(counts['train'])} to {min(counts['train'])} a class), validation {sum(counts['validation'])}, "
-            f"test {sum(counts['test'])} (set aside){bad}")
+            f"test {sum(counts['test'])} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
+
+
+def leaks(facts: dict[str, Any]) -> list[str]:
+    """Return one line when images of validation or test are in train too."""
+    copies = {name: count for name, count in facts["duplicates"].items() if count}
+    if not copies:
+        return []
+    words = " and ".join(f"{count} {name.split('_')[1]}" for name, count in copies.items())
+    return [f"{words} images are, pixel for pixel, in train too, so that figures on them flatter; "
+            "--set data.duplicates=drop takes them out of train"]
 
 
 def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
@@ -187,7 +208,7 @@ def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
                  "share_of_full_training": found.share, "seconds": found.seconds, "searching_seconds": found.searching,
                  "training_seconds": found.training, "slots": found.slots, "efficiency": found.efficiency,
                  "confirmation": found.confirmation.document() if found.confirmation else None,
-                 "notices": list(found.notices)})
+                 "registered": found.standing, "notices": list(found.notices)})
         return
     console = Console(highlight=False, soft_wrap=True)
     ends = {end.value: sum(trial.end == end.value for trial in found.trials) for end in End}
@@ -205,72 +226,14 @@ def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
             console.print(f"  {use.trick.name:<18} [dim]{values}[/dim]")
         for line in verdict(found.confirmation) if found.confirmation else [UNCONFIRMED]:
             console.print(line)
+    if found.standing:
+        console.print(f"Registered: {found.standing}", markup=False)
     for notice in found.notices:
         console.print(f"[yellow]Note:[/yellow] {notice}")
     console.print(f"\nAll of it: {found.folder}\nReport:    {found.folder}/report.html")
     if champion:
         console.print(f"Next:      autotricks train {found.folder}/champion.yaml\n           autotricks ui"
                       + ("" if str(found.folder.parent) == "runs" else f" --root {found.folder.parent}"))
-
-
-def combinations(count: int, counted: bool) -> str:
-    """Return a number of combinations in words; an estimate as a power of ten."""
-    return f"{count:,} combinations" if counted else f"about 10^{math.log10(count):.0f} combinations"
-
-
-def check(loaded: LoadedSpace, as_json: bool) -> None:
-    """Print what a space contains, its quarrels, the advice on it, and what a search costs."""
-    from .search.rungs import budgets
-
-    space, document = loaded.space, loaded.document
-    rungs = budgets(document.training.epochs, document.search.rungs.first, document.search.rungs.reduction)
-    plan = expected(document.search.trials, len(loaded.start), rungs, document.search.rungs.reduction,
-                    document.search.rungs.fidelity == "compressed")
-    seats: dict[str, list[str]] = {}
-    for entry in space.entries:
-        slot, seat = entry.place
-        mark = "always" if entry.always else "one of" if entry.single else "yes/no"
-        ranges = ", ".join(f"{name} {domain}" for name, domain in entry.domains.items())
-        line = f"{mark}  {entry.name}" + (f"  [{ranges}]" if ranges else "")
-        seats.setdefault(f"{slot.value}.{seat}", []).append(line)
-    cost = sum(count * epochs for _, count, epochs in plan)
-    if as_json:
-        to_json({"name": document.name, "choices": space.size()[0], "seats": seats, "quarrels": space.quarrels(),
-                 "advice": space.warnings(),
-                 "rungs": [{"budget": budget, "trials": round(count, 1)} for budget, count, _ in plan],
-                 "epochs": round(cost), "start": {name: str(bundle) for name, bundle in loaded.start.items()}})
-        return
-    print(f"{document.name}: {len(space.entries)} tricks, {combinations(*space.size())} of choices, "
-          f"{sum(len(entry.domains) for entry in space.entries)} searched parameters\n")
-    for place, lines in seats.items():
-        for line in lines:
-            print(f"  {place:<20} {line}")
-    _section("Start trials", [f"{name}: {bundle}" for name, bundle in loaded.start.items()])
-    _section("Never together", space.quarrels())
-    _section(f"Advised against ({'left out' if space.avoid else 'searched all the same'})", space.warnings())
-    _section("Rungs", [f"{budget:>5} epochs: about {count:.0f} trials" for budget, count, _ in plan])
-    full = document.search.trials * rungs[-1]
-    print(f"\nCost: about {cost:.0f} epochs, {cost / full:.0%} of training {document.search.trials} trials in full "
-          f"({full}).\nNext: autotricks search --space {loaded.tree.file}")
-
-
-def expected(trials: int, protected: int, rungs: tuple[int, ...], reduction: int,
-             compressed: bool) -> list[tuple[int, float, int]]:
-    """Return (budget, trials expected there, epochs that each spends for it) of every rung.
-
-    Start trials reach all; of the others, 1/reduction go on at each rung.
-    """
-    drawn = max(0, trials - protected)
-    before = (0, *rungs)
-    return [(budget, min(trials, protected) + drawn / reduction ** place,
-             budget if compressed else budget - before[place]) for place, budget in enumerate(rungs)]
-
-
-def _section(name: str, lines: list[str]) -> None:
-    if lines:
-        print(f"\n{name}:")
-        for line in lines:
-            print(textwrap.fill(line, 110, initial_indent="  ", subsequent_indent="    "))
 
 
 def _short(value: Any) -> str:

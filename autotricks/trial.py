@@ -29,6 +29,7 @@ class TrialResult:
         bundle: What was trained.
         end: Why training ended.
         history: Metrics of each epoch.
+        metrics: The figures of the last epoch, with the images a second of training; empty before the first.
         epochs: Epochs' worth of optimizer steps spent.
         seconds: Wall time of training, set-up included.
         micro_batches: Pieces into which memory forced each batch.
@@ -38,18 +39,15 @@ class TrialResult:
     bundle: Bundle
     end: End
     history: tuple[Metrics, ...]
+    metrics: dict[str, float]
     epochs: float
     seconds: float
     micro_batches: int
     model: nn.Module = field(repr=False, compare=False)
 
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The figures of the last epoch."""
-        return dict(self.history[-1].values) if self.history else {}
 
-
-def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False) -> Trainer:
+def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False,
+            kind: type[Trainer] = Trainer) -> Trainer:
     """Seed everything, build the bundle's model and return a trainer that has not started.
 
     Raises:
@@ -66,7 +64,7 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
 
         return find(address, dataset, device, trust)
     runtime = Runtime(channels_last=min(dataset.image_shape[1:]) >= NHWC_FROM)
-    return Trainer(plan, make(), dataset, device, runtime, Supply(make, teacher))
+    return kind(plan, make(), dataset, device, runtime, Supply(make, teacher))
 
 
 def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None,
@@ -75,7 +73,7 @@ def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None
 
     Args:
         bundle: Tricks, model, epochs, batch size and seed.
-        dataset: Splits in memory; test is not read.
+        dataset: Train and validation; test is not read.
         reporter: Hears the metrics of each epoch and may stop the trial.
         device: Where to train.
         trust: Whether a model of the form `my.module:function` may be imported.
@@ -94,5 +92,5 @@ def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None
                 break
     except torch.OutOfMemoryError:
         end = End.OUT_OF_MEMORY
-    return TrialResult(bundle, trainer.end or end or End.FINISHED, tuple(trainer.history), trainer.spent,
-                       time.monotonic() - started, trainer.run.runtime.micro_batches, trainer.evaluated)
+    return TrialResult(bundle, trainer.end or end or End.FINISHED, tuple(trainer.history), trainer.figures,
+                       trainer.spent, time.monotonic() - started, trainer.run.runtime.micro_batches, trainer.evaluated)

@@ -5,6 +5,7 @@ import torch
 
 from autotricks.core.batch import Batch
 from autotricks.core.dataset import Dataset, Split
+from autotricks.core.objective import SPEED
 from autotricks.core.run import Run
 
 torch.set_num_threads(1)
@@ -33,6 +34,14 @@ def make_batch(logit_labels, classes=3, image_shape=(2, 4, 4), seed=0) -> Batch:
     labels = torch.as_tensor(logit_labels)
     images = torch.randn(len(labels), *image_shape, generator=torch.Generator().manual_seed(seed))
     return Batch.plain(images, labels, torch.arange(len(labels)))
+
+
+def timeless(figures):
+    """Figures of a training without its speed, which no two trainings share; also rows of them."""
+    if isinstance(figures, list):
+        return [timeless(row) for row in figures]
+    assert figures[SPEED] > 0
+    return {name: value for name, value in figures.items() if name != SPEED}
 
 
 @pytest.fixture(scope="session")

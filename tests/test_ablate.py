@@ -9,9 +9,10 @@ from autotricks import ablate as use_case, attribution, cli
 from autotricks.ablate import ablate, effect
 from autotricks.catalog import make
 from autotricks.champion import keep
-from autotricks.confirm import Trainings, interval
+from autotricks.confirm import Trainings
 from autotricks.core.bundle import Bundle
 from autotricks.core.changes import Change, pairs
+from autotricks.core.interval import interval
 from autotricks.data import load as load_data
 from autotricks.errors import RunError
 from autotricks.reopen import settle

@@ -21,6 +21,11 @@ def run(*words, cwd=None):
     return ran
 
 
+def test_the_schema_is_json(here):
+    code, out, err = here("schema")
+    assert (code, err) == (0, "") and json.loads(out)["properties"]["tricks"]["properties"].keys() == catalog().keys()
+
+
 # --- what is refused
 
 @pytest.mark.parametrize(("words", "said"), [

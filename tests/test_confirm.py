@@ -5,11 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from autotricks import confirm as use_case, experiment, tested as on_test
+from autotricks import confirm as use_case, experiment, sync, tested as on_test
 from autotricks.catalog import bundle_from
-from autotricks.confirm import Interval, Spread, Trainings, Unconfirmed, chosen, confirm, interval, verdict
+from autotricks.comparison import Kept, verdict
+from autotricks.confirm import Spread, Trainings, Unconfirmed, chosen, confirm
+from autotricks.core.interval import Interval, interval, unpaired
+from autotricks.core.objective import SPEED, Keep, Objective
 from autotricks.data import load as load_data
 from autotricks.predictor import Predictor
+from autotricks.report import write
 from autotricks.search.ledger import TrialRecord, read
 from autotricks.search.retrain import retrain
 from autotricks.space import load_bundle_file, load_space
@@ -34,6 +38,15 @@ def test_interval_by_the_table_of_student():
     assert interval([0.1]) == Interval(0.1, -math.inf, math.inf)
 
 
+def test_interval_of_two_groups_by_welch():
+    """By hand: variances 1 and 4 over 3 each, so 5/3; degrees (5/3)^2 / ((1/9 + 16/9) / 2) = 50/17."""
+    found = unpaired([5.0, 6.0, 7.0], [1.0, 3.0, 5.0])
+    half = 3.2186 * (5 / 3) ** 0.5              # t(.975, 2.941)
+    assert (found.mean, found.low, found.high) == pytest.approx((3.0, 3.0 - half, 3.0 + half), abs=2e-3)
+    assert unpaired([1.0], [2.0, 3.0]) == Interval(-1.5, -math.inf, math.inf)
+    assert unpaired([2.0, 2.0], [1.0, 1.0]) == Interval(1.0, 1.0, 1.0)
+
+
 @pytest.mark.parametrize(("difference", "same", "said"), [
     (Interval(0.1, 0.01, 0.2), False, "better than the baseline"),
     (Interval(-0.1, -0.2, -0.01), False, "worse than the baseline"),
@@ -47,11 +60,26 @@ def test_verdicts(difference, same, said):
 def test_the_best_beside_the_baseline_are_chosen():
     trials = [record(0, 0.5, "baseline"), record(1, 0.7), record(2, 0.9, end="stopped"), record(3, 0.8),
               record(4, 0.6), record(5, 0.5, hash_="h0")]
-    baseline, best = chosen(trials, METRIC, 1, 2)
+    baseline, best = chosen(trials, Objective(METRIC), 2)
     assert baseline.number == 0 and [trial.number for trial in best] == [3, 1]
-    assert [trial.number for trial in chosen(trials, METRIC, -1, 9)[1]] == [4, 1, 3], "where less is better"
+    assert [trial.number for trial in chosen(trials, Objective(METRIC, False), 9)[1]] == [4, 1, 3], "less is better"
     with pytest.raises(Unconfirmed, match="Put baseline among"):
-        chosen(trials[1:], METRIC, 1, 2)
+        chosen(trials[1:], Objective(METRIC), 2)
+
+
+def test_those_that_lost_too_much_in_the_search_are_not_trained_again():
+    trials = [record(0, 0.5, "baseline"), record(1, 0.7), record(2, 0.9)]
+    for trial, accuracy in zip(trials, (0.9, 0.85, 0.7)):
+        trial.rungs[-1]["metrics"]["val/accuracy"] = accuracy
+    kept = Objective(METRIC, True, Keep("val/accuracy", 0.1))
+    assert [trial.number for trial in chosen(trials, kept, 9)[1]] == [1]
+
+
+def test_what_is_lost_on_test_is_no_improvement():
+    faster, kept = Interval(50.0, 40.0, 60.0), Kept("accuracy", 0.01, {}, (), Interval(-0.0312, -0.05, -0.01))
+    assert verdict(faster, False, kept) == (
+        "no evidence of improvement: on test accuracy is 0.0312 worse, more than 0.01")
+    assert verdict(faster, False, Kept("accuracy", 0.04, {}, (), kept.difference)) == "better than the baseline"
 
 
 def test_spread():
@@ -164,6 +192,39 @@ def test_a_resumed_search_has_its_confirmation_already(found):
     again = experiment.search(loaded, options)
     assert read(result.folder / "confirm.jsonl")[0] == lines
     assert again.confirmation.validation[0].values == result.confirmation.validation[0].values[:2]
+
+
+def test_the_fastest_that_keeps_accuracy(tmp_path, monkeypatch):
+    """Confirmed speeds and accuracies are set by hand: trial 1 is the fastest but loses 0.1, trial 2 loses 0.01."""
+    keep = "objective={metric: train/images_per_second, mode: max, keep: {metric: val/accuracy, within: 0.05}}"
+    loaded = load_space("long_tail.yaml", [*SMALL, keep, "search.trials=3", "training.epochs=2",
+                                           "search.rungs.first=2", "search.sampler=random"])
+    result = experiment.search(loaded, experiment.Options(root=tmp_path, tracking="off", confirm=False))
+    data = load_data(loaded.document.data.settings())
+    speeds, accuracies = (100.0, 300.0, 200.0), (0.9, 0.8, 0.89)
+    hashes = {}
+    for trial in result.trials:
+        trial.rungs[-1]["metrics"].update({SPEED: speeds[trial.number], "val/accuracy": 0.9})
+        for seed in (1000, 1001):
+            hashes[replace(bundle_from(trial.bundle), seed=seed).hash] = trial.number
+
+    def made(bundles, *rest):
+        for bundle, outcome in retrain(bundles, *rest):
+            number = hashes[bundle.hash]
+            outcome.metrics.update({SPEED: speeds[number] + bundle.seed % 2, "val/accuracy": accuracies[number]})
+            yield bundle, outcome
+    monkeypatch.setattr(use_case, "retrain", made)
+    found, champion = confirm(result.folder, loaded, data, result.trials, Trainings(2))
+    assert (found.champion, found.kept.lost) == (2, (1,)) and champion.trial.number == 2
+    assert found.test[2].values == (200.0, 201.0) and found.difference.mean == 100.0
+    exported = load_bundle_file(result.folder / "champion.yaml").document.result
+    assert exported["trial"] == 2 and exported["confirmed"]["kept"]["lost"] == [1]
+    page = Page(write(result.folder).read_text("utf-8"))
+    figures = on_test.measured(Predictor.load(result.folder), data.dataset.test, data.dataset)
+    assert found.figures[2]["accuracy"] - found.figures[0]["accuracy"] == pytest.approx(found.kept.difference.mean)
+    assert figures["accuracy"] <= 1 and {100.0, 200.5, found.kept.difference.mean} <= set(page.values)
+    assert "cannot be champion: mixup_balanced_softmax (trial 1)" in page.text.replace("\n", " ")
+    assert "test/images_per_second" in sync.figures(found.document())
 
 
 def test_training_loss_is_not_confirmed(tmp_path):

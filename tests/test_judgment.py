@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from autotricks import judgment
+from autotricks import judgment, sync
 from autotricks.confirm import Confirmation, Interval
 from autotricks.tested import ClassResults, Spread
 
@@ -48,7 +48,7 @@ def test_of_many_classes_those_that_change_most_are_listed_in_their_order():
 
 
 def test_a_tracker_hears_of_groups_and_calibration():
-    summary = FOUND.summary()
+    summary = sync.figures(FOUND.document())
     assert summary["test/few_shot"] == 0.72 and summary["test/calibrated_error"] == 0.0625
     assert summary["test/balanced_accuracy"] == pytest.approx(0.8)
 

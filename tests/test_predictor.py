@@ -39,11 +39,10 @@ def test_predictions_have_the_figures_of_the_training(trained, dataset):
     assert loss == pytest.approx(result.metrics["val/loss"], rel=1e-6)
 
 
-def test_images_may_come_without_channel_or_by_name(trained, dataset):
+def test_images_may_come_without_channel(trained, dataset):
     predictor, images = Predictor.load(trained[0]), pictures(dataset.validation)
     expected = predictor.predict(images)
     np.testing.assert_array_equal(predictor.predict(images[..., 0]), expected)
-    np.testing.assert_array_equal(predictor.predict({"images": images}), expected)
     np.testing.assert_array_equal(predictor.predict(np.asfortranarray(images)), expected)
     np.testing.assert_allclose(predictor.predict(images[:1]), expected[:1], rtol=1e-5)
     assert predictor.predict(images[:0]).shape == (0, 4)

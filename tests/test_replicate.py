@@ -88,7 +88,7 @@ def test_figures_of_other_data_are_refused(folder, source, tmp_path):
 
 
 @pytest.mark.parametrize(("settings", "said"), [
-    ({"setting": "digits_lt_5"}, "--setting digits_lt_5: no bundle has figures for it. Did you mean digits_lt_8"),
+    ({"setting": "digits_lt_5"}, "--setting digits_lt_5: no bundle has figures for it. Did you mean digits_lt_4"),
     ({"only": ("plane",)}, "--only plane: no such bundle in .* Did you mean plain?"),
     ({"folder": "nowhere"}, "nowhere: holds no bundle files")])
 def test_what_is_not_there_is_one_clear_line(folder, source, tmp_path, settings, said):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .images import Images, subset
 from .trick import MANY_CLASSES, Trait
 
 
@@ -14,15 +15,25 @@ class Split:
     """Images and labels of one part of the data.
 
     Shapes:
-        images: [N, D, H, W], uint8.
+        images: [N, D, H, W], uint8; in memory or streamed.
         labels: [N], int64.
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, rows: Tensor) -> Split:
+        """Return some of the rows; images that are streamed stay so."""
+        return Split(subset(self.images, rows), self.labels[rows])
+
+    def sample(self, count: int) -> Split:
+        """Return `count` rows evenly spaced, all of them where there are fewer."""
+        if count >= len(self):
+            return self
+        return self.take(torch.arange(count) * len(self) // count)
 
     def to(self, device: torch.device | str) -> Split:
         """Return the split on a device."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from .images import Images
 from .slots import Average, Predict
 
 
@@ -61,7 +62,7 @@ class Run:
 
     Args:
         model: The model being trained.
-        images: Images of the training split, [N, D, H, W], uint8.
+        images: Images of the training split, [N, D, H, W], uint8; in memory, or streamed: read where asked for.
         labels: Labels of the training split, [N], int64, on `device`.
         counts: Training images of each class, [C], float32, on `device`.
         mean: Mean of each channel in [0, 1], [D, 1, 1], on `device`.
@@ -86,7 +87,7 @@ class Run:
     """
 
     model: nn.Module
-    images: Tensor
+    images: Images
     labels: Tensor
     counts: Tensor
     mean: Tensor

@@ -106,7 +106,7 @@ SEATS: dict[Slot, tuple[Seat, ...]] = {
     Slot.RUNTIME: _seats("precision! memory compile!"),
     Slot.MODEL: _seats("init! block norm! pool! neck! head!"),
     Slot.PARAMETERS: _seats("decay rate"),
-    Slot.OPTIMIZER: _seats("base* wrap rate!"),
+    Slot.OPTIMIZER: _seats("base* wrap rate! momentum!"),
     Slot.SCHEDULE: _seats("shape* warmup! floor! restart!"),
     Slot.AVERAGE: _seats("average!"),
     Slot.PREDICT: _seats("adjust! views!"),

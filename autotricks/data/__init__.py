@@ -11,6 +11,7 @@ Sources::
 """
 from .load import Loaded, load
 from .settings import Group, Settings
-from .sources import check
+from .sources import check, shape_of
+from .survey import survey
 
-__all__ = ["Group", "Loaded", "Settings", "check", "load"]
+__all__ = ["Group", "Loaded", "Settings", "check", "load", "shape_of", "survey"]

@@ -2,12 +2,17 @@
 from __future__ import annotations
 
 import os
+import stat
+import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -24,6 +29,8 @@ TURNS = dict(enumerate((Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_
                         Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
                         Image.Transpose.ROTATE_90), start=2))
 THREADS = 8
+TAIL = 64        # zeros in a row that no encoder writes at the end
+Result = TypeVar("Result")
 
 
 class Unusable(ValueError):
@@ -38,8 +45,8 @@ class Bad:
     reason: str
 
 
-def decode(path: str | Path, size: int | None = None, channels: int | None = None) -> np.ndarray:
-    """Return an image file as uint8 [D, H, W]; of an animation, the first frame.
+def decode(source: str | Path | bytes, size: int | None = None, channels: int | None = None) -> np.ndarray:
+    """Return an image file, or the bytes of one, as uint8 [D, H, W]; of an animation, the first frame.
 
     The orientation that EXIF asks for is applied, transparency is laid on white, and 16-bit and float values are
     scaled to 0..255. D is 1 for a gray file and 3 for any other, unless `channels` says otherwise.
@@ -47,15 +54,56 @@ def decode(path: str | Path, size: int | None = None, channels: int | None = Non
     Raises:
         Exception: Whatever the decoder raises; `reason` puts it into words.
     """
-    if not os.stat(path).st_size:
-        raise Unusable("empty file")
-    with Image.open(path, formats=FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise Image.DecompressionBombError
+    with opened(source) as image:
         if size:
             image.draft(None, (2 * size, 2 * size))  # JPEG alone: decode fewer pixels, still twice as many as needed
         image.load()
-        return pixels(_upright(image), size, channels)
+        return pixels(upright(image), size, channels)
+
+
+@contextmanager
+def opened(source: str | Path | bytes) -> Iterator[Image.Image]:
+    """Open an image file, or the bytes of one: every check that needs no pixels is done, and none is decoded yet.
+
+    Raises:
+        Exception: Whatever the decoder raises; `reason` puts it into words.
+    """
+    if not isinstance(source, bytes) and not stat.S_ISREG(os.stat(source).st_mode):  # opening a pipe waits for ever
+        raise Unusable("not a regular file")
+    size = len(source) if isinstance(source, bytes) else os.stat(source).st_size
+    if not size:
+        raise Unusable("empty file")
+    # Not by its name: Pillow 13 maps raw TIFF files of a name into memory and scrambles those that are to be turned.
+    with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file, (
+            Image.open(file, formats=FORMATS)) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        if _unwritten(file, image.format, size):
+            raise Unusable("damaged: the file ends in zeros, which were never overwritten")
+        yield image
+
+
+def _unwritten(file: BinaryIO, kind: str | None, size: int) -> bool:
+    """Return whether a compressed file has its full length and zeros for an end, as broken downloads leave it.
+
+    Decoders paint such an end black or gray and raise nothing.
+    """
+    if kind not in ("JPEG", "PNG", "WEBP"):
+        return False
+    place = file.tell()
+    file.seek(-min(TAIL, size), os.SEEK_END)
+    content = b"" if any(file.read()) else _stripped(file)
+    file.seek(place)
+    if not content:
+        return False
+    if kind == "JPEG":  # zeros after the end marker are padding; a thumbnail has a marker before the last scan
+        return content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+    return b"IEND" not in content if kind == "PNG" else int.from_bytes(content[4:8], "little") > len(content) + TAIL
+
+
+def _stripped(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read().rstrip(b"\0")
 
 
 def pixels(image: Image.Image, size: int | None = None, channels: int | None = None) -> np.ndarray:
@@ -105,7 +153,8 @@ def eight_bits(values: np.ndarray) -> np.ndarray:
     return np.floor(values.astype(np.float64) * scale + 0.5).astype(np.uint8)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """Return an image as its EXIF orientation asks to look at it."""
     try:
         turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # damaged EXIF raises anything, and the picture itself is fine
@@ -122,11 +171,27 @@ def reason(error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "no permission to read it"
     if isinstance(error, UnidentifiedImageError):
-        return f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
+        return f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image of a kind that Pillow reads"
     if isinstance(error, Image.DecompressionBombError):
         return f"more than {MAX_PIXELS:,} pixels"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
     words = (str(error) or type(error).__name__).splitlines()[0]
-    return f"damaged: {words}"
+    return f"damaged: {printable(words)}"
+
+
+def printable(name: str | os.PathLike[str]) -> str:
+    r"""Return a path or label as text that any terminal and UTF-8 file can hold, with `\xff` or `\x1b` for the rest.
+
+    File names are bytes: of any encoding, and with line ends and a terminal's commands in them.
+    """
+    return "".join(one if one.isprintable() or unicodedata.category(one) == "Zs" else _escaped(one)
+                   for one in os.fspath(name))
+
+
+def _escaped(one: str) -> str:
+    """Return a character in ASCII; Python keeps a byte that is no UTF-8 as 0xDC00 + the byte."""
+    return f"\\x{ord(one) - 0xDC00:02x}" if 0xDC80 <= ord(one) <= 0xDCFF else one.encode("unicode_escape").decode()
 
 
 def read(paths: Sequence[Path], size: int | None, channels: int | None) -> tuple[list[np.ndarray | None], list[Bad]]:
@@ -138,16 +203,31 @@ def read(paths: Sequence[Path], size: int | None, channels: int | None) -> tuple
     Raises:
         DataError: When the images are of different sizes or more than memory holds.
     """
+    return gather(each(partial(decode, size=size, channels=channels), paths), [printable(path) for path in paths])
+
+
+def each(look: Callable[[Path], Result], paths: Sequence[Path]) -> Iterator[Result | Bad]:
+    """Yield what `look` makes of each file, in order and in threads; Bad where it raises."""
     Image.init()
     pool = ThreadPoolExecutor(min(THREADS, cores()))
     try:
         with warnings.catch_warnings():  # set for all threads at once: warning filters are shared
             warnings.simplefilter("ignore", UserWarning)
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `decode` refuses these itself
-            results = pool.map(partial(_attempt, size=size, channels=channels), paths)
-            return gather(results, [str(path) for path in paths])
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `opened` refuses these itself
+            yield from pool.map(partial(_attempt, look), paths)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def same_size(first: tuple[str, tuple[int, ...]], other: tuple[str, tuple[int, ...]]) -> None:
+    """Refuse two images, each a name with its shape (D, H, W), of different height or width.
+
+    Raises:
+        DataError: When they are.
+    """
+    if other[1][1:] != first[1][1:]:
+        raise DataError(f"data.size: images have different sizes ({_sized(*first)}, {_sized(*other)}). "
+                        "Set data.size to resize them.")
 
 
 def gather(results: Iterable[np.ndarray | Bad], names: Sequence[str]) -> tuple[list[np.ndarray | None], list[Bad]]:
@@ -162,18 +242,16 @@ def gather(results: Iterable[np.ndarray | Bad], names: Sequence[str]) -> tuple[l
     """
     arrays: list[np.ndarray | None] = []
     bad: list[Bad] = []
-    first: tuple[str, np.ndarray] | None = None
+    first: tuple[str, tuple[int, ...]] | None = None
     for name, result in zip(names, results):
         if isinstance(result, Bad):
             bad.append(result)
             arrays.append(None)
             continue
         if first is None:
-            first = name, result
+            first = name, result.shape
             require_images(len(names), result.shape)
-        elif result.shape[1:] != first[1].shape[1:]:
-            raise DataError(f"data.size: images have different sizes ({_sized(*first)}, {_sized(name, result)}). "
-                            "Set data.size to resize them.")
+        same_size(first, (name, result.shape))
         arrays.append(result)
     return arrays, bad
 
@@ -184,12 +262,12 @@ def reshaped(images: np.ndarray, size: int | None, channels: int | None) -> Iter
         yield pixels(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), size, channels)
 
 
-def _attempt(path: Path, size: int | None, channels: int | None) -> np.ndarray | Bad:
+def _attempt(look: Callable[[Path], Result], path: Path) -> Result | Bad:
     try:
-        return decode(path, size, channels)
+        return look(path)
     except Exception as error:  # a decoder raises anything on a damaged file; none of it may kill a run
-        return Bad(str(path), reason(error))
+        return Bad(printable(path), reason(error))
 
 
-def _sized(name: str, image: np.ndarray) -> str:
-    return f"{Path(name).name} {image.shape[2]} x {image.shape[1]}"
+def _sized(name: str, shape: tuple[int, ...]) -> str:
+    return f"{Path(name).name} {shape[2]} x {shape[1]}"

@@ -7,10 +7,15 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from ..core.dataset import Split
+from ..core.images import Images
+from .stream import Streamed
 
 
-def digests(images: Tensor) -> list[bytes]:
+def digests(images: Images) -> list[bytes]:
     """Return the SHA-256 of the pixels of each image; `images` is uint8 [N, D, H, W]."""
+    if isinstance(images, Streamed):
+        return images.marks()
+    assert isinstance(images, Tensor)
     return [hashlib.sha256(image.data).digest() for image in images.contiguous().numpy()]
 
 

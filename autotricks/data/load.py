@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from ..core.dataset import Dataset, Split
+from ..core.images import joined as chained
 from ..errors import DataError
 from . import groups, long_tail
-from .decode import Bad
+from .duplicates import apart, contradictions
 from .fingerprint import digests, fingerprint, shared
 from .labels import encode
 from .settings import Settings
@@ -28,11 +29,13 @@ class Loaded:
     """A data set and what is worth telling about it.
 
     Args:
-        dataset: The splits, in memory.
+        dataset: The splits, in memory or streamed.
         facts: JSON-able: source, fingerprint, classes, counts (by split, images of each class), imbalance (largest
-            class / smallest class of the training split), image_shape (D, H, W), mean, std, duplicates (images
-            of validation and test that are in train too), groups (how many, where images are grouped), bad (path and
-            reason of each file left out), seconds.
+            class / smallest class of the training split), image_shape (D, H, W), mean, std, streamed (whether images
+            stay in their files), duplicates (images of validation and test that are in train too), dropped (images
+            that `data.duplicates: drop` took out, by split), two_labels (images that bear, pixel for pixel, more than
+            one label), bad (path and reason of each file left out), skipped (of what belongs to no class), groups
+            (how many, where images are grouped), seconds.
     """
 
     dataset: Dataset
@@ -54,7 +57,8 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
             split: for production, once everything has been chosen.
 
     Raises:
-        DataError: When the source is missing, empty, damaged or unusable, or does not fit in memory.
+        DataError: When the source is missing, empty, damaged or unusable, or images that are no files do not fit in
+            memory.
     """
     started = time.monotonic()
     raw = read(settings, trust)
@@ -62,13 +66,16 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
     classes, labels = encode({name: part.names for name, part in raw.parts.items()}, raw.classes)
     groups.require_apart({name: part.groups for name, part in raw.parts.items() if part.groups is not None})
     parts = {name: part for name, part in raw.parts.items() if not (whole and name == "validation")}
-    splits = divided(parts, labels, classes, settings, ("test",) if whole else CUT)
+    splits, dropped = divided(parts, labels, classes, settings, ("test",) if whole else CUT)
     mean, std = mean_and_std(splits["train"].images)
     marks = {name: digests(split.images) for name, split in splits.items()}
     dataset = Dataset(splits["train"], splits["validation"], splits["test"], classes, mean, std,
                       fingerprint(splits, marks, classes), settings.source)
     duplicates = {f"train_{name}": shared(marks["train"], marks[name]) for name in ("test", "validation")}
-    return Loaded(dataset, {**_facts(dataset, splits), "duplicates": duplicates, **_bad(raw.bad), **_groups(raw),
+    every = [(mark, label) for name, split in splits.items() if not (whole and name == "validation")
+             for mark, label in zip(marks[name], split.labels.tolist())]
+    return Loaded(dataset, {**_facts(dataset, splits), "duplicates": duplicates, "dropped": dropped,
+                            "two_labels": contradictions(*zip(*every)), **_bad(raw), **_groups(raw),
                             "seconds": round(time.monotonic() - started, 3)})
 
 
@@ -81,15 +88,18 @@ def _joined(parts: Mapping[str, Part]) -> dict[str, Part]:
         raise DataError(f"data.size: train has images of shape {tuple(train.images.shape[1:])} (D, H, W), validation "
                         f"{tuple(more.images.shape[1:])}. Set data.size and data.channels.")
     together = None if train.groups is None or more.groups is None else [*train.groups, *more.groups]
-    both = Part(torch.cat([train.images, more.images]), [*train.names, *more.names], together)
+    both = Part(chained(train.images, more.images), [*train.names, *more.names], together)
     return {"train": both, **{name: part for name, part in parts.items() if name == "test"}}
 
 
 def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tuple[str, ...],
-            settings: Settings, wanted: tuple[str, ...] = CUT) -> dict[str, Split]:
+            settings: Settings, wanted: tuple[str, ...] = CUT) -> tuple[dict[str, Split], dict[str, int]]:
     """Cut what is wanted and the source does not bring from the training part, then apply the long tail to the rest.
 
     Without a validation split of its own, the result's is the test split.
+
+    Returns:
+        The splits, and how many images each lost because a split that is read later has them.
     """
     fractions = {"test": settings.test, "validation": settings.validation}
     cuts = {name: fractions[name] for name in wanted if name not in parts}
@@ -104,6 +114,12 @@ def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tu
         rows = _cut(whole.labels, cuts, settings.seed)
     splits |= {name: _taken(whole, rows[name]) for name in cuts}
     left = rows["train"]
+    dropped: dict[str, int] = {}
+    if settings.duplicates == "drop":
+        splits["train"] = _taken(whole, left)
+        dropped = _drop(splits)
+        whole = splits["train"]
+        left = torch.arange(len(whole))
     if settings.imbalance is not None:
         left = left[long_tail.rows(whole.labels[left], settings.imbalance, settings.seed)]
     splits["train"] = _taken(whole, left)
@@ -112,7 +128,19 @@ def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tu
     if len(set(shapes.values())) > 1:
         raise DataError(f"data.size: the splits have images of different shapes (D, H, W): {shapes}. "
                         "Set data.size and data.channels.")
-    return splits
+    return splits, dropped
+
+
+def _drop(splits: dict[str, Split]) -> dict[str, int]:
+    """Take images out of train and validation that a split read later has; return how many, by split."""
+    order = [name for name in ("train", "validation", "test") if name in splits]
+    dropped: dict[str, int] = {}
+    for place, name in enumerate(order[:-1]):
+        split = splits[name]
+        rows = apart(name, split.images, split.labels, [splits[other].images for other in order[place + 1:]])
+        dropped[name] = len(split) - len(rows)
+        splits[name] = _taken(split, rows)
+    return dropped
 
 
 def _cut(labels: Tensor, fractions: Mapping[str, float], seed: int) -> dict[str, Tensor]:
@@ -125,7 +153,7 @@ def _cut(labels: Tensor, fractions: Mapping[str, float], seed: int) -> dict[str,
 
 
 def _taken(split: Split, rows: Tensor) -> Split:
-    return split if len(rows) == len(split) else Split(split.images[rows], split.labels[rows])
+    return split if len(rows) == len(split) else split.take(rows)
 
 
 def _facts(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, Any]:
@@ -133,7 +161,8 @@ def _facts(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, Any]:
               for name in ("train", "validation", "test")}
     return {"source": dataset.source, "fingerprint": dataset.fingerprint, "classes": list(dataset.classes),
             "counts": counts, "imbalance": max(counts["train"]) / min(counts["train"]),
-            "image_shape": list(dataset.train.images.shape[1:]), "mean": list(dataset.mean), "std": list(dataset.std)}
+            "image_shape": list(dataset.image_shape), "mean": list(dataset.mean), "std": list(dataset.std),
+            "streamed": not isinstance(dataset.train.images, Tensor)}
 
 
 def _groups(raw: Raw) -> dict[str, int]:
@@ -142,5 +171,5 @@ def _groups(raw: Raw) -> dict[str, int]:
     return {"groups": len({name for names in together for name in names})} if together else {}
 
 
-def _bad(files: tuple[Bad, ...]) -> dict[str, Any]:
-    return {"bad": [asdict(file) for file in files]}
+def _bad(raw: Raw) -> dict[str, Any]:
+    return {"bad": [asdict(file) for file in raw.bad], "skipped": [asdict(file) for file in raw.skipped]}

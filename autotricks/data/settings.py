@@ -55,6 +55,10 @@ LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "test": (lambda value: _real(value, 0, 1) and 0 < value < 1, "a fraction > 0 and < 1"),
     "seed": (lambda value: _whole(value, 0, 2**32 - 1), "a whole number from 0 to 4294967295"),
     "max_bad": (lambda value: _real(value, 0, 1), "a share from 0 to 1"),
+    "duplicates": (lambda value: value in ("keep", "drop"), "keep or drop"),
+    "memory": (lambda value: value is None or _real(value, 0), "GiB >= 0, or left out"),
+    "workers": (lambda value: value is None or _whole(value, 0, 256), "a whole number from 0 to 256, or left out"),
+    "prefetch": (lambda value: value is None or _whole(value, 1, 1024), "a whole number from 1 to 1024, or left out"),
 }
 
 
@@ -71,7 +75,13 @@ class Settings:
         test: Fraction of the training images held out, before validation, where the source has no test split.
         seed: Seed of splits and long tail.
         max_bad: Share of unreadable files above which loading refuses.
+        duplicates: What becomes of training images that are, pixel for pixel, in validation or test too, and of
+            validation images that are in test: `drop` takes them out; `keep` counts them and leaves them, so that
+            published splits stay comparable and images that are rightly equal, such as small scans, are not lost.
         group: Which images belong together and are never parted by a split. None: each stands for itself.
+        memory: GiB that image files may take when decoded; those that take more are streamed. None: what is free.
+        workers: Processes that decode what is streamed, beside each training. None: 2.
+        prefetch: Batches that each of them holds ready. None: 2.
 
     Raises:
         DataError: With one line for each value that is not allowed.
@@ -85,7 +95,15 @@ class Settings:
     test: float = 0.25
     seed: int = 0
     max_bad: float = 0.01
+    duplicates: str = "keep"
     group: Group | None = None
+    memory: float | None = None
+    workers: int | None = None
+    prefetch: int | None = None
+
+    def room(self, free: int) -> float:
+        """Return the bytes that images in memory may take, of those that are free."""
+        return free if self.memory is None else min(free, self.memory * 2**30)
 
     def __post_init__(self) -> None:
         found = [f"data.{name}: {getattr(self, name)!r} is not allowed; {name} must be {words}."

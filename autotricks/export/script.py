@@ -25,7 +25,7 @@ from autotricks import {words}
 from autotricks.champion import bundle_document
 from autotricks.data import load
 from autotricks.export import weights_of, write
-from autotricks.space.document import DataSection
+from autotricks.space.sections import DataSection
 from autotricks.trial import prepare
 {imports}
 
@@ -58,7 +58,7 @@ def main() -> None:
         print(epoch.epoch, *(f"{{name}} {{value:.6f}}" for name, value in epoch.values.items()), flush=True)
     OUT.mkdir(parents=True, exist_ok=True)
     settings = DATA.model_dump(mode="json", exclude_none=True)
-    document = bundle_document({name!r}, settings, data, BUNDLE, {{"metrics": trainer.history[-1].values}})
+    document = bundle_document({name!r}, settings, data, BUNDLE, {{"metrics": trainer.figures}})
     write(OUT, document, weights_of(trainer.evaluated))
     print(f"{{trainer.end.value}}; bundle and weights are in {{OUT}}")
 

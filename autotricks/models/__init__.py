@@ -1,4 +1,4 @@
 """Models by name: small CIFAR ResNets of our own, everything else from timm, torchvision or the user."""
-from .build import build, check
+from .build import OWN, build, check
 
-__all__ = ["build", "check"]
+__all__ = ["OWN", "build", "check"]

@@ -5,11 +5,13 @@ import difflib
 import importlib
 import inspect
 import re
+from collections.abc import Callable
 
 from torch import nn
 
 from ..errors import ModelError
 from .resnet import ResNet
+from .zoo import LIBRARIES, problem
 
 OWN = ("resnet8", "resnet20", "resnet32", "resnet44", "resnet56")
 AUXILIARY = ("googlenet", "inception_v3")     # of torchvision, with classifiers of their own on earlier layers
@@ -28,7 +30,12 @@ def check(name: str, trust: bool = False) -> None:
         ModelError: When the name cannot be a model.
     """
     library, _, rest = name.partition(":")
-    if name in OWN or (library in ("timm", "torchvision") and rest):
+    if library in LIBRARIES and rest:
+        unknown = problem(library, rest)
+        if unknown:
+            raise ModelError(unknown)
+        return
+    if name in OWN:
         return
     if not rest:
         near = difflib.get_close_matches(name, OWN, 1)
@@ -39,6 +46,7 @@ def check(name: str, trust: bool = False) -> None:
         raise ModelError(f"model.name: {name!r} is not of the form my.module:function.")
     if not trust:
         raise ModelError(f"model.name: {name} is code of yours; allow it with --trust.")
+    _own_code(name)
 
 
 def build(name: str, classes: int, channels: int, trust: bool = False) -> nn.Module:
@@ -65,22 +73,21 @@ def build(name: str, classes: int, channels: int, trust: bool = False) -> nn.Mod
         return _timm(rest, classes, channels)
     if library == "torchvision":
         return _torchvision(rest, classes, channels)
-    return _own_code(name, classes, channels)
+    model = _own_code(name)(classes=classes, channels=channels)
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"model.name: {name} returned {type(model).__name__}, not a torch.nn.Module.")
+    return model
 
 
 def _timm(name: str, classes: int, channels: int) -> nn.Module:
     import timm
 
-    if not timm.is_model(name):
-        raise ModelError(_unknown("timm", name, timm.list_models()))
     return _plain(timm.create_model(name, num_classes=classes, in_chans=channels, pretrained=False))
 
 
 def _torchvision(name: str, classes: int, channels: int) -> nn.Module:
     import torchvision.models as zoo
 
-    if name not in zoo.list_models(module=zoo):
-        raise ModelError(_unknown("torchvision", name, zoo.list_models(module=zoo)))
     if channels != 3:
         raise ModelError(f"model.name: torchvision:{name} takes images of 3 channels, these have {channels}. "
                          "Set data.channels: 3, or take the model from timm.")
@@ -100,24 +107,15 @@ def _plain(model: nn.Module) -> nn.Module:
     return model
 
 
-def _own_code(name: str, classes: int, channels: int) -> nn.Module:
+def _own_code(name: str) -> Callable[..., object]:
+    """Import the user's function, which must take `classes` and `channels`."""
     module, _, function = name.partition(":")
     try:
-        make = getattr(importlib.import_module(module), function)
+        make: Callable[..., object] = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise ModelError(f"model.name: {name} cannot be imported: {error}.") from error
     try:
-        inspect.signature(make).bind(classes=classes, channels=channels)
+        inspect.signature(make).bind(classes=0, channels=0)
     except (TypeError, ValueError) as error:
         raise ModelError(f"model.name: {name} must be a function of classes and channels: {error}.") from error
-    model = make(classes=classes, channels=channels)
-    if not isinstance(model, nn.Module):
-        raise ModelError(f"model.name: {name} returned {type(model).__name__}, not a torch.nn.Module.")
-    return model
-
-
-def _unknown(library: str, name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 3)
-    hint = f"Did you mean {' or '.join(f'{library}:{word}' for word in near)}?" if near else (
-        f"{library} knows {len(known)} models.")
-    return f"model.name: {library} has no model {name!r}. {hint}"
+    return make

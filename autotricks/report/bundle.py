@@ -17,7 +17,7 @@ def champion(evidence: Evidence) -> Html:
     if not document:
         return tag("p", None, "There is no champion: no trial was trained to the end.")
     before = evidence.baseline.bundle["tricks"] if evidence.baseline else {}
-    rows = [(tag("b", None, name), _about(name), _parameters(values), _against(name, values, before))
+    rows = [(tag("b", None, name), _about(name), values_of(values), _against(name, values, before))
             for name, values in document["tricks"].items()]
     gone = [name for name in before if name not in document["tricks"]]
     training, result = document.get("training", {}), document.get("result", {})
@@ -63,18 +63,21 @@ def _forest(lines: list[Document], title: str, metric: str) -> Html:
     return tag("figure", None, tag("figcaption", None, f"{title}, {words(metric)}, {unit(metric)}"), chart(rows, "far"))
 
 
-def _about(name: str) -> Html:
-    """Return what a trick does and its paper; nothing of a trick that is not installed here."""
+def about(name: str) -> tuple[str, str, str]:
+    """Return what a trick does, its paper and the paper's address; nothing of a trick that is not installed here."""
     kind = catalog().get(name)
-    if kind is None:
-        return joined()
-    text = inspect.getdoc(kind) or ""
+    text = (inspect.getdoc(kind) or "") if kind else ""
     paper = re.search(r"Paper: (.+?),? (https?://[^\s,]+)", text)
-    cited = [" ", tag("a", {"href": paper[2].rstrip(".")}, paper[1])] if paper else []
-    return joined(text.partition("\n")[0].replace("`", ""), *cited)
+    return text.partition("\n")[0].replace("`", ""), paper[1] if paper else "", paper[2].rstrip(".") if paper else ""
 
 
-def _parameters(values: dict[str, Any]) -> str:
+def _about(name: str) -> Html:
+    what, paper, address = about(name)
+    return joined(what, *([" ", tag("a", {"href": address}, paper)] if paper else []))
+
+
+def values_of(values: dict[str, Any]) -> str:
+    """Return a trick's parameters in one line."""
     return ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
                      for key, value in values.items() if value != "") or "–"
 
@@ -84,4 +87,4 @@ def _against(name: str, values: dict[str, Any], before: dict[str, Any]) -> str:
     if name not in before:
         return "new"
     other = {key: before[name].get(key) for key in values if before[name].get(key) != values[key]}
-    return f"there with {_parameters(other)}" if other else "the same"
+    return f"there with {values_of(other)}" if other else "the same"

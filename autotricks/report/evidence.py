@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 import yaml
 
+from ..core.objective import Objective
 from ..errors import RunError
 from ..search.folder import DATA, LEDGER, SPACE, VERSIONS
 from ..search.ledger import TrialRecord, read, records
@@ -54,12 +55,17 @@ class Evidence:
     @property
     def metric(self) -> str:
         """The figure that the search is for."""
-        return str(self.space.get("objective", {}).get("metric", "val/balanced_accuracy"))
+        return self.objective.metric
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What ranks trials."""
+        return Objective.of(self.space.get("objective", {}))
 
     @property
     def sign(self) -> int:
         """1 if more of it is better, else -1."""
-        return -1 if self.space.get("objective", {}).get("mode") == "min" else 1
+        return self.objective.sign
 
     @cached_property
     def by_number(self) -> dict[int, TrialRecord]:
@@ -68,9 +74,17 @@ class Evidence:
 
     @cached_property
     def ranked(self) -> tuple[TrialRecord, ...]:
-        """The trials that were trained to the end, best first."""
+        """The trials that were trained to the end, best first; those that lose what is to be kept come last."""
         done = [trial for trial in self.trials if trial.end == "finished" and self.score(trial) is not None]
-        return tuple(sorted(done, key=lambda trial: (-self.sign * (self.score(trial) or 0.0), trial.number)))
+        base = next((trial.figures for trial in done if trial.label == "baseline"), None)
+        return tuple(sorted(done, key=lambda trial: (self.objective.lost(trial.figures, base),
+                                                     -self.sign * (self.score(trial) or 0.0), trial.number)))
+
+    @cached_property
+    def eligible(self) -> tuple[TrialRecord, ...]:
+        """Those of the ranked that keep what is to be kept."""
+        base = self.baseline.figures if self.baseline else None
+        return tuple(trial for trial in self.ranked if not self.objective.lost(trial.figures, base))
 
     @cached_property
     def baseline(self) -> TrialRecord | None:

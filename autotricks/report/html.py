@@ -1,8 +1,9 @@
 """HTML from Python: what is not markup already is escaped, so that no name of a class or file becomes code."""
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from html import escape
+from html import escape, unescape
 
 Attributes = Mapping[str, str | float | None]
 VOID = frozenset({"meta", "circle", "line", "polyline"})
@@ -41,6 +42,11 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") ->
             tag("tr", None, [tag("td", None, cell) for cell in row]) for row in rows])))
 
 
+def plain(text: str) -> str:
+    """Return HTML as the text that a person reads."""
+    return unescape(re.sub(r"<[^>]+>", "", text))
+
+
 def command(text: str) -> Html:
     """Return a command line with a button that copies it."""
     return tag("div", {"class": "command"}, tag("code", None, text),
@@ -51,7 +57,7 @@ def shown(value: float | None, metric: str) -> Html:
     """Return a figure as a person reads it; the whole number stays in the markup."""
     if value is None:
         return Html("–")
-    text = f"{value:.1%}" if metric.endswith(POINTS) else f"{value:.4g}"
+    text = f"{value:.1%}" if metric.endswith(POINTS) else _number(value)
     return tag("data", {"value": value}, text)
 
 
@@ -59,12 +65,14 @@ def gain(value: float | None, metric: str) -> Html:
     """Return a difference with its sign, in points where the figure is a share."""
     if value is None:
         return Html("unknown")
-    text = f"{100 * value:+.1f}" if metric.endswith(POINTS) else f"{value:+.4g}"
+    text = f"{100 * value:+.1f}" if metric.endswith(POINTS) else _number(value, "+")
     return tag("data", {"value": value}, text.replace("-", "\N{MINUS SIGN}"))
 
 
 def unit(metric: str) -> str:
     """Return the unit of a difference of this figure."""
+    if metric.startswith("train/images"):
+        return words(metric)
     return "points" if metric.endswith(POINTS) else f"of {words(metric)}"
 
 
@@ -77,6 +85,11 @@ def time(seconds: float) -> str:
     """Return a time such as `42 s`, `7 min` or `3.2 h`."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else (
         f"{seconds / 3600:.1f} h")
+
+
+def _number(value: float, sign: str = "") -> str:
+    """Return four digits, or all before the point where there are more."""
+    return f"{value:{sign},.0f}" if abs(value) >= 1e4 else f"{value:{sign}.4g}"
 
 
 def _plain(value: str | float) -> str:

@@ -72,7 +72,7 @@ def progress(evidence: Evidence) -> Html:
         if not is_figure(value):
             continue
         dots.append((trial, line, spent, value))
-        if line["budget"] == full and trial in evidence.ranked:
+        if line["budget"] == full and trial in evidence.eligible:
             better = best is None or evidence.sign * value > evidence.sign * best
             steps += [(spent, best), (spent, value)] if better and best is not None else [(spent, value)] * better
             best = value if better else best
@@ -110,9 +110,11 @@ def rungs(evidence: Evidence) -> Html:
 
 def listing(evidence: Evidence) -> Html:
     """Return the table of trials, best first, then those that came farthest."""
+    places = {trial.number: place for place, trial in enumerate(evidence.ranked)}
+
     def order(trial: TrialRecord) -> tuple[float, ...]:
         value = evidence.score(trial)
-        return (trial not in evidence.ranked, -(trial.rungs[-1]["budget"] if trial.rungs else 0),
+        return (places.get(trial.number, len(places)), -(trial.rungs[-1]["budget"] if trial.rungs else 0),
                 -evidence.sign * value if value is not None else float("inf"), trial.number)
     rows = [(str(trial.number), joined(tag("b", None, f"{trial.label}: ") if trial.label else "", tricks(trial)),
              trial.end or "unfinished", str(trial.rungs[-1]["budget"] if trial.rungs else 0),

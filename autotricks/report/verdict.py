@@ -7,6 +7,7 @@ from .evidence import Document, Evidence, is_figure
 from .html import Html, gain, joined, shown, table, tag, time, unit, words
 from .rows import Track, chart, row
 
+ON_TEST = "on test"
 TONES = (("better", "good"), ("worse", "bad"), ("no evidence", "open"))
 
 
@@ -38,10 +39,10 @@ def tiles(evidence: Evidence) -> Html:
     found, parts = evidence.confirmed, []
     if found and not evidence.overtaken:
         metric, champion, base = found["metric"], str(found["champion"]), str(found["baseline"])
-        parts = [("Champion on test", shown(found["test"][champion]["mean"], metric), _spread(found, champion)),
-                 ("Baseline on test", shown(found["test"][base]["mean"], metric), _spread(found, base)),
+        parts = [*((f"{name} {where(metric)}", shown(found["test"][one]["mean"], metric), _spread(found, one))
+                   for name, one in (("Champion", champion), ("Baseline", base))),
                  ("Difference", joined(gain(found["difference"]["mean"], metric), " ", unit(metric)), _interval(found)),
-                 ]
+                 *_kept_tile(found)]
     elif evidence.best:
         parts = [("Best search score", shown(evidence.score(evidence.best), evidence.metric), "one seed, validation")]
         if evidence.baseline:
@@ -68,7 +69,7 @@ def seeds(evidence: Evidence) -> Html:
         rows.append(row(kind, [track.rule(spread["mean"], f"mean {kind}"), *(
             track.dot(value, kind, f"{kind}, seed {seed}: {value:.4f}")
             for seed, value in zip(found["seeds"], spread["values"]))], shown(spread["mean"], metric)))
-    parts = [tag("h3", None, f"{_capital(words(metric))} on test, one dot a seed"), chart(rows)]
+    parts = [tag("h3", None, f"{_capital(words(metric))} {where(metric)}, one dot a seed"), chart(rows)]
     difference = found["difference"]
     if is_figure(difference["low"]) and found["champion"] != found["baseline"]:
         over = Track.over([0.0, *difference.values()], metric)
@@ -94,17 +95,22 @@ def candidates(evidence: Evidence) -> Html:
             shown(spread["mean"], metric), _deviation(spread, metric)),
             gain(evidence.sign * (score - spread["mean"]) if score is not None else None, metric)))
     lost = [evidence.name(number) for number in found["candidates"] if str(number) not in found["validation"]]
+    kept = found.get("kept") or {}
+    worse = [evidence.name(number) for number in kept.get("lost", ())]
     return joined(table(("Bundle", "In the search, one seed", f"Fresh seeds, mean of {len(found['seeds'])} ± deviation",
                          f"Search was too good by ({unit(metric)})"), rows),
-                  tag("p", {"class": "note"}, f"Broke down with a fresh seed: {', '.join(lost)}.") if lost else "")
+                  tag("p", {"class": "note"}, f"Broke down with a fresh seed: {', '.join(lost)}.") if lost else "",
+                  tag("p", {"class": "note"}, f"Lose more {words(kept['metric'])} than {kept['within']:g} against the "
+                      f"baseline, and so cannot be champion: {', '.join(worse)}.") if worse else "")
 
 
 def doubts(evidence: Evidence) -> Html:
     """Return what a careful reader should know before believing the verdict."""
-    return tag("ul", {"class": "doubts"}, [tag("li", None, *parts) for parts in _doubts(evidence)])
+    return tag("ul", {"class": "doubts"}, [tag("li", None, *parts) for parts in reservations(evidence)])
 
 
-def _doubts(evidence: Evidence) -> Iterator[tuple[str, ...]]:
+def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
+    """Yield each of them as the parts of its text."""
     found, counts = evidence.confirmed, evidence.data.get("counts", {})
     if evidence.overtaken:
         yield (tag("b", None, "The confirmation is older than the search. "), "What it says below concerns "
@@ -115,13 +121,17 @@ def _doubts(evidence: Evidence) -> Iterator[tuple[str, ...]]:
     else:
         metric, count = found["metric"], len(found["seeds"])
         good = "too good" if found["optimism"] > 0 else "not too good"
-        yield ("In the search the champion had ", shown(found["searched"], metric), " on validation; with fresh seeds "
-               "it has ", shown(found["validation"][str(found["champion"])]["mean"], metric), " on the same images. "
-               f"The search's score was {good}: ", gain(found["optimism"], metric), f" {unit(metric)}.")
-        yield (f"The interval covers the luck of {count} seed{'s' * (count > 1)} ({found.get('method', '')}), "
-               f"not that of the images: it holds for this split with {sum(counts.get('test', [])) or 'its'} test "
-               "images. Other images would differ by more.",
-               "" if count > 1 else " With one seed there is no interval.")
+        speed = where(metric) != ON_TEST
+        place, again = ("", ". ") if speed else (" on validation", " on the same images. ")
+        beyond = "how busy the machine was: it holds for this machine. Others would differ by more." if speed else (
+            f"that of the images: it holds for this split with {sum(counts.get('test', [])) or 'its'} test images. "
+            "Other images would differ by more.")
+        yield ("In the search the champion had ", shown(found["searched"], metric), f"{place}; with fresh seeds it "
+               "has ",
+               shown(found["validation"][str(found["champion"])]["mean"], metric),
+               f"{again}The search's score was {good}: ", gain(found["optimism"], metric), f" {unit(metric)}.")
+        yield (f"The interval covers the luck of {count} seed{'s' * (count > 1)} ({found.get('method', '')}), not "
+               f"{beyond}", "" if count > 1 else " With one seed there is no interval.")
         yield (f"Trained again were the baseline and {len(found['candidates'])} of {max(0, len(evidence.ranked) - 1)} "
                "other trials that reached the end. The rest, and those stopped on the way, stand unconfirmed: their "
                "scores are of one seed.",)
@@ -161,21 +171,48 @@ def _sentence(found: Document) -> list[str]:
     count = len(found["seeds"])
     if found["champion"] == found["baseline"]:
         return ["No bundle did better than the baseline when trained again. The baseline has ",
-                shown(test[str(found["baseline"])]["mean"], metric), f" {words(metric)} on test, over {count} seeds."]
-    return [f"{_capital(words(metric))} on images that the search never saw: ",
+                shown(test[str(found["baseline"])]["mean"], metric),
+                f" {words(metric)} {where(metric)}, over {count} seeds."]
+    seen = "of training" if where(metric) != ON_TEST else "on images that the search never saw"
+    return [f"{_capital(words(metric))} {seen}: ",
             shown(test[str(found["champion"])]["mean"], metric), " against the baseline's ",
             shown(test[str(found["baseline"])]["mean"], metric), ", a difference of ",
             gain(found["difference"]["mean"], metric), f" {unit(metric)} (", _interval(found),
-            f"; {count} fresh seed{'s' * (count > 1)}, {found.get('method', '')})."]
+            f"; {count} fresh seed{'s' * (count > 1)}, {found.get('method', '')}).", *keeping(found)]
+
+
+def _kept_tile(found: Document) -> list[tuple[str, Html, str]]:
+    kept = found.get("kept")
+    return [(f"{_capital(words(kept['metric']))} on test", joined(
+        gain(kept["difference"]["mean"], kept["metric"]), " ", unit(kept["metric"])),
+        f"against the baseline; {kept['within']:g} may be lost")] if kept else []
+
+
+def keeping(found: Document) -> list[str]:
+    """Return in words what came of the figure that must not be lost; nothing where there is none."""
+    it = found.get("kept")
+    return [f" {_capital(words(it['metric']))} on test differs by ", gain(it["difference"]["mean"], it["metric"]),
+            f" {unit(it['metric'])} (", _range(it["difference"], it["metric"]), "); ",
+            Html(gain(it["within"], it["metric"]).replace(">+", ">")), f" {unit(it['metric'])} may be lost."
+            ] if it else []
+
+
+def where(metric: str) -> str:
+    """Return where a figure is measured: the speed of training is not on test."""
+    return "in training" if metric.startswith("train/") else ON_TEST
 
 
 def _interval(found: Document) -> str:
-    low, high = found["difference"]["low"], found["difference"]["high"]
     if found["champion"] == found["baseline"]:
         return "champion and baseline are one bundle"
+    return _range(found["difference"], found["metric"])
+
+
+def _range(difference: Document, metric: str) -> str:
+    low, high = difference["low"], difference["high"]
     if not is_figure(low) or not is_figure(high):
         return "no interval: a single seed"
-    return joined("95% interval ", gain(low, found["metric"]), " to ", gain(high, found["metric"]))
+    return joined("95% interval ", gain(low, metric), " to ", gain(high, metric))
 
 
 def _plain(found: Document) -> str:

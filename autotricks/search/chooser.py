@@ -186,7 +186,8 @@ class Chooser:
             return RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return TPESampler(seed=seed, n_startup_trials=8, multivariate=True, group=True, constant_liar=True)
+            joint = self._sampler == "tpe"  # evolution asks for a few parameters alone; joint TPE would draw them all
+            return TPESampler(seed=seed, n_startup_trials=8, multivariate=joint, group=joint, constant_liar=True)
 
     def _distributions(self, picks: Mapping[str, Value]) -> dict[str, BaseDistribution]:
         found: dict[str, BaseDistribution] = {}

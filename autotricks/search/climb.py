@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..core.bundle import Bundle
@@ -37,6 +38,10 @@ class Course:
     device: str = "cpu"
     trust: bool = False
     patience: float = 7200.0
+
+    def climb(self, bundle: Bundle, dataset: Dataset, alive: Callable[[float], None] = lambda seconds: None) -> Climb:
+        """Return what trains a bundle rung by rung; `alive` hears how long the next epoch may take."""
+        return Climb(bundle, self, dataset, alive)
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,8 @@ class Climb:
         end = end or (End.DIVERGED if trainer.end is End.DIVERGED else End.FINISHED if last else None)
         curve = [{"epoch": metrics.epoch, **metrics.values} for metrics in trainer.history[first:]]
         weights = weights_of(trainer.evaluated) if end is End.FINISHED else None
-        metrics = dict(trainer.history[-1].values) if curve else {}
+        metrics = trainer.figures if curve else {}
+        curve[-1:] = [{**row, **metrics} for row in curve[-1:]]     # with the speed, which is known at the end
         return Outcome(rung, end, metrics, curve, trainer.spent - before, time.monotonic() - started, weights)
 
     def _prepared(self, budget: int) -> tuple[Trainer, float]:
@@ -124,12 +130,14 @@ class Climb:
 
 def arrays(dataset: Dataset) -> dict[str, Any]:
     """Return a data set as NumPy arrays and plain values: what travels between processes without a copy."""
-    return {"train": (dataset.train.images.numpy(), dataset.train.labels.numpy()),
-            "validation": (dataset.validation.images.numpy(), dataset.validation.labels.numpy()),
+    def parts(split: Split) -> tuple[Any, Any]:
+        return split.images.numpy() if isinstance(split.images, torch.Tensor) else split.images, split.labels.numpy()
+    return {"train": parts(dataset.train), "validation": parts(dataset.validation),
             "rest": (dataset.classes, dataset.mean, dataset.std, dataset.fingerprint, dataset.source)}
 
 
 def from_arrays(parts: dict[str, Any]) -> Dataset:
     """Return the data set that `arrays` took apart, without its test split."""
-    train, validation = (Split(*(torch.from_numpy(array) for array in parts[name])) for name in ("train", "validation"))
-    return Dataset(train, validation, None, *parts["rest"])
+    def split(images: Any, labels: Any) -> Split:
+        return Split(torch.from_numpy(images) if isinstance(images, np.ndarray) else images, torch.from_numpy(labels))
+    return Dataset(split(*parts["train"]), split(*parts["validation"]), None, *parts["rest"])

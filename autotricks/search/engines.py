@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from ..core.dataset import Dataset
 from ..processes import prepare
@@ -39,3 +40,14 @@ def _ray_tune() -> Callable[[Search, Dataset, Path, bool], int]:
     from .ray_tune import run
 
     return run
+
+
+def placed(document: SpaceDocument, address: str | None) -> Callable[..., Any]:
+    """Return what calls a function with its arguments where a trial would run: here, or on a node of the cluster."""
+    if not address or document.search.engine == "local":
+        return lambda function, *arguments: function(*arguments)
+    import ray
+
+    needs = document.resources
+    return lambda function, *arguments: ray.get(ray.remote(function).options(
+        num_cpus=needs.cpus, num_gpus=needs.gpus).remote(*arguments))

@@ -114,9 +114,14 @@ class TrialRecord:
     end: str | None = None
     attempts: int = 1
 
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """The figures at the highest rung reached; empty before the first or where the trial broke down."""
+        return dict(self.rungs[-1]["metrics"]) if self.rungs and not self.broken else {}
+
     def score(self, metric: str) -> float | None:
         """Return the figure at the highest rung reached, None before the first or where the trial broke down."""
-        value = self.rungs[-1]["metrics"].get(metric) if self.rungs and not self.broken else None
+        value = self.figures.get(metric)
         return value if isinstance(value, (int, float)) else None
 
     @property

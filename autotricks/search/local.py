@@ -145,4 +145,4 @@ def _climb(bundle: Bundle | None, course: Course, dataset: Dataset, climb: Climb
     if bundle is None:
         assert climb is not None
         return climb
-    return Climb(bundle, course, dataset, watch)
+    return course.climb(bundle, dataset, watch)

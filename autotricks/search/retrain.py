@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
+from ..core.report import End
 from ..errors import EngineError
 from ..processes import follow_parent, prepare
 from .climb import Climb, Course, Outcome, arrays, from_arrays, warm_up
@@ -36,6 +37,14 @@ def retrain(bundles: Sequence[Bundle], dataset: Dataset, needs: dict[str, float]
     """
     run: Callable[..., Iterator[tuple[Bundle, Outcome]]] = _on_ray if engine == "ray" else _locally
     yield from run(bundles, arrays(dataset), needs, workers, trust)
+
+
+def recorded(bundle: Bundle, outcome: Outcome) -> dict[str, Any]:
+    """Return what a ledger holds of a training; one that broke down has no figures."""
+    return {"hash": bundle.hash, "seed": bundle.seed, "bundle": bundle.document(),
+            "metrics": outcome.metrics if outcome.end is End.FINISHED else {}, "curve": outcome.curve,
+            "epochs": outcome.epochs, "end": outcome.end.value if outcome.end else None,
+            "seconds": round(outcome.seconds, 3)}
 
 
 def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, float], workers: int,

@@ -10,7 +10,7 @@ from typing import Protocol
 from ..catalog import bundle_from
 from ..core.bundle import Bundle
 from ..core.report import End
-from ..space.load import LoadedSpace
+from ..space.load import BASELINE, LoadedSpace
 from .chooser import Chooser, Picks
 from .climb import Course, Outcome
 from .ledger import Ledger, TrialRecord, records
@@ -79,7 +79,8 @@ class Search:
     def __init__(self, loaded: LoadedSpace, ledger: Ledger, listeners: Sequence[Listener] = (),
                  deadline: float = math.inf, keep: Callable[[Champion], None] = lambda champion: None):
         document = loaded.document
-        self.settings, self.objective, self.resources = document.search, document.objective, document.resources
+        self.settings, self.resources = document.search, document.resources
+        self.objective = document.objective.objective()
         self.budgets = budgets(document.training.epochs, self.settings.rungs.first, self.settings.rungs.reduction)
         self._ledger, self._listeners, self._deadline, self._keep = ledger, listeners, deadline, keep
         self._start = list(loaded.start.items())
@@ -89,12 +90,13 @@ class Search:
         self._reached: dict[int, dict[int, float | None]] = {}
         self._waiting: list[TrialRecord] = []
         self.champion: Champion | None = None
+        self._baseline: dict[str, float] | None = None     # its figures, once it is trained to the end
         self._recall()
 
     @property
     def maximize(self) -> bool:
         """Whether a larger score is better."""
-        return self.objective.mode == "max"
+        return self.objective.maximize
 
     def course(self, trust: bool = False) -> Course:
         """Return what the trials' processes must know."""
@@ -152,6 +154,8 @@ class Search:
                             curve=outcome.curve, epochs=outcome.epochs, seconds=round(outcome.seconds, 4),
                             attempt=attempt, hash=trial.bundle.hash, end=outcome.end.value if outcome.end else None)
         self._reached[trial.number][outcome.rung] = score
+        if trial.label == BASELINE and outcome.end is End.FINISHED:
+            self._baseline = metrics
         if score is not None:
             self._chooser.report(trial.number, budget, score)
         for listener in self._listeners:
@@ -169,7 +173,7 @@ class Search:
         score = outcome.metrics.get(self.objective.metric)
         if outcome.end is not End.FINISHED or score is None or not math.isfinite(score):
             return False
-        return self.champion is None or self.gain(score) > self.gain(self.champion.score)
+        return self._beats(score, outcome.metrics)
 
     def crown(self, trial: Trial, outcome: Outcome, weights: bytes) -> None:
         """Keep a new champion, weights first."""
@@ -197,6 +201,11 @@ class Search:
         for listener in self._listeners:
             listener.started(trial)
         return trial
+
+    def _beats(self, score: float, metrics: dict[str, float]) -> bool:
+        """Return whether a trial trained to the end is better than the champion and keeps what is to be kept."""
+        better = self.champion is None or self.gain(score) > self.gain(self.champion.score)
+        return better and not self.objective.lost(metrics, self._baseline)
 
     def _score(self, number: int) -> float | None:
         reached = self._reached[number]
@@ -227,7 +236,8 @@ class Search:
         scored = [(score, record) for record in past if record.end == End.FINISHED.value
                   and (score := record.score(self.objective.metric)) is not None]
         scored.sort(key=lambda pair: int(pair[1].rungs[-1]["seq"]))  # of equals, the first to arrive was crowned
-        best = max(scored, key=lambda pair: self.gain(pair[0]), default=None)
-        if best:
-            score, record = best
-            self.champion = Champion(self._trials[record.number], score, record.rungs[-1]["metrics"])
+        for score, record in scored:
+            metrics = record.rungs[-1]["metrics"]
+            self._baseline = metrics if record.label == BASELINE else self._baseline
+            if self._beats(score, metrics):
+                self.champion = Champion(self._trials[record.number], score, metrics)

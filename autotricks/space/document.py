@@ -1,127 +1,37 @@
-"""The typed shape of a space file and of a bundle file, apart from their tricks."""
+"""The typed shape of a space file and of a bundle file, apart from their tricks, and what is wrong with one."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..catalog import suggest
-from ..data import Group, Settings
+from ..core.objective import less_is_better
+from ..core.spelling import nearest
 from ..errors import DataError
-from .tree import Path, Tree
+from .sections import (
+    KEPT,
+    METRICS,
+    ConfirmSection,
+    DataSection,
+    FitsSection,
+    ModelSection,
+    ObjectiveSection,
+    ResourcesSection,
+    SearchSection,
+    Section,
+    SpaceTrainingSection,
+    StartSection,
+    TrainingSection,
+    legal,
+)
+from .tree import Path, Tree, without
 
-METRICS = ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy", "val/calibration_error",
-           "val/many_shot", "val/medium_shot", "val/few_shot")
 NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(\.|$))[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")   # names folders
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-
-
-class Section(BaseModel):
-    """A part of a file: its keys are a closed list, and no value is converted silently."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class ImbalanceSection(Section):
-    """The long tail made of a balanced training split."""
-
-    factor: float
-
-
-class GroupSection(Section):
-    """Which images stay together: a column of the table, or what a pattern with one group finds in their paths."""
-
-    column: str | None = None
-    pattern: str | None = None
-
-
-class DataSection(Section):
-    """Which images; see `autotricks.data.Settings`."""
-
-    source: str = "digits"
-    size: int | None = None
-    channels: int | None = None
-    imbalance: ImbalanceSection | None = None
-    validation: float = 0.25
-    test: float = 0.25
-    seed: int = 0
-    max_bad: float = 0.01
-    group: GroupSection | None = None
-
-    def settings(self) -> Settings:
-        """Return what the data package loads.
-
-        Raises:
-            DataError: With one line for each value that is not allowed.
-        """
-        return Settings(self.source, self.size, self.channels, self.imbalance.factor if self.imbalance else None,
-                        self.validation, self.test, self.seed, self.max_bad,
-                        Group(self.group.column, self.group.pattern) if self.group else None)
-
-
-class ModelSection(Section):
-    """Which model."""
-
-    name: str = "resnet8"
-
-
-class TrainingSection(Section):
-    """How long and how large."""
-
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 27
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
-    seed: Seed | None = None
-
-
-class ObjectiveSection(Section):
-    """What is to be best, as measured on the validation split in the last epoch."""
-
-    metric: str = "val/balanced_accuracy"
-    mode: Literal["max", "min"] = "max"
-
-
-class RungsSection(Section):
-    """When trials are compared: budgets of `first` epochs or a little more, each `reduction` times the one before."""
-
-    first: Annotated[int, Field(ge=1)] = 3
-    reduction: Annotated[int, Field(ge=2)] = 3
-    fidelity: Literal["compressed", "prefix"] = "compressed"
-
-
-class SearchSection(Section):
-    """How to search."""
-
-    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 24
-    sampler: Literal["evolution", "tpe", "random", "grid"] = "evolution"
-    seed: Seed = 0
-    engine: Literal["ray", "local"] = "ray"
-    parallel: Annotated[int, Field(ge=1)] | None = None
-    patience: Annotated[float, Field(gt=0)] = 7200
-    rungs: RungsSection = RungsSection()
-
-
-class ConfirmSection(Section):
-    """What is trained again when the last trial has ended: the `top` bundles and the baseline, `seeds` times each."""
-
-    top: Annotated[int, Field(ge=1, le=100)] = 3
-    seeds: Annotated[int, Field(ge=1, le=1000)] = 5
-
-
-class ResourcesSection(Section):
-    """What one trial gets: cores, and GPUs, of which a trial may have a share."""
-
-    cpus: Annotated[float, Field(gt=0)] = 1
-    gpus: Annotated[float, Field(ge=0)] = 0
-
-
-class StartSection(Section):
-    """A bundle to run first, less the tricks that do not suit the data."""
-
-    name: str
-    without: list[str] = []
+WINDOWS = "^([cC][oO][nN]|[pP][rR][nN]|[aA][uU][xX]|[nN][uU][lL]|[cC][oO][mM][0-9]|[lL][pP][tT][0-9])(\\.|$)"
 
 
 def _named(items: Any) -> Any:
@@ -132,17 +42,19 @@ def _named(items: Any) -> Any:
 class SpaceDocument(Section):
     """A space file."""
 
-    name: str
+    name: Annotated[str, legal(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", **{"not": {"pattern": WINDOWS}})]
     about: str = ""
+    fits: FitsSection | None = None
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()
-    training: TrainingSection = TrainingSection()
+    training: SpaceTrainingSection = SpaceTrainingSection()
     objective: ObjectiveSection = ObjectiveSection()
     search: SearchSection = SearchSection()
     confirm: ConfirmSection = ConfirmSection()
     resources: ResourcesSection = ResourcesSection()
     advice: Literal["avoid", "ignore"] = "avoid"
-    start: Annotated[list[StartSection], BeforeValidator(_named)] = [StartSection(name="baseline")]
+    start: Annotated[list[StartSection], BeforeValidator(_named, list[str | StartSection])] = [
+        StartSection(name="baseline")]
     tricks: dict[str, Any]
 
 
@@ -170,19 +82,45 @@ def read(shape: type[BaseModel], tree: Tree) -> tuple[Any, list[str]]:
     if not isinstance(tree.value, dict):
         what = "is empty" if tree.value is None else f"is a {'list' if isinstance(tree.value, list) else 'word'}"
         return None, [tree.problem((), f"the file {what}; expected a mapping with keys such as name, data and tricks.")]
-    try:
-        document, lines, wrong = shape.model_validate(tree.value), {}, set()
-    except ValidationError as error:
-        lines = dict.fromkeys(_line(tree, shape, details) for details in error.errors())
-        wrong = {str(details["loc"][0]) for details in error.errors()}
-        right = {key: value for key, value in tree.value.items() if key not in wrong}
-        document = shape.model_validate({"name": "unknown", "tricks": {}, **right})
-    return document, [*lines, *_meaning(document, tree, wrong)]
+    value, lines, wrong = tree.value, dict[str, None](), set[Path]()
+    while True:
+        try:
+            document = shape.model_validate(value)
+            return document, [*lines, *_meaning(document, _Wrong(tree, wrong))]
+        except ValidationError as error:
+            found = error.errors()
+            lines.update((_line(tree, shape, details), None) for details in found if not _renamed(details, found))
+            places = {tuple(details["loc"]) for details in found}
+            wrong |= places if places - wrong else {place[:1] for place in places}
+            value = {"name": "unknown", "tricks": {}, **without(value, wrong)}
 
 
-def _meaning(document: Any, tree: Tree, wrong: set[str]) -> Iterable[str]:
-    """Yield what the types cannot say of the sections that are not `wrong`."""
-    if not NAME.fullmatch(document.name):
+def _renamed(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+    """Return whether a key is missing only because it is misspelled, which is said already."""
+    *section, key = details["loc"]
+    return details["type"] == "missing" and any(
+        other["type"] == "extra_forbidden" and [*other["loc"][:-1]] == section
+        and nearest(str(other["loc"][-1]), [str(key)]) for other in found)
+
+
+@dataclass(frozen=True)
+class _Wrong:
+    """The places of a tree that are wrong already, about which nothing more is to be said."""
+
+    tree: Tree
+    paths: set[Path]
+
+    def hides(self, *path: str) -> bool:
+        """Return whether the value at a path is not what the file means: wrong, or left out under a wrong key."""
+        parts = [path[:length] for length in range(1, len(path) + 1)]
+        return any(part in self.paths or (part not in self.tree.marks and any(
+            len(other) == len(part) and other[:-1] == part[:-1] for other in self.paths)) for part in parts)
+
+
+def _meaning(document: Any, wrong: _Wrong) -> Iterable[str]:
+    """Yield what the types cannot say of the values that are not `wrong`."""
+    tree = wrong.tree
+    if not wrong.hides("name") and not NAME.fullmatch(document.name):
         yield tree.problem(("name",), f"{document.name!r} is not allowed; use letters, digits, '_', '-' and '.', "
                                       "at most 64, not starting with a dot, and no name that Windows reserves.")
     try:
@@ -193,18 +131,37 @@ def _meaning(document: Any, tree: Tree, wrong: set[str]) -> Iterable[str]:
             key, _, text = line.removeprefix("data.").partition(": ")
             yield tree.problem(("data", *key.split(".")), text)
     if isinstance(document, SpaceDocument):
-        metric = document.objective.metric
-        if metric not in METRICS:
-            yield tree.problem(("objective", "metric"),
-                               f"no such metric: {metric}.{suggest(metric, METRICS)} Metrics: {', '.join(METRICS)}.")
-        worse_is_more = metric.endswith(("loss", "error"))
-        if metric in METRICS and (document.objective.mode == "max") == worse_is_more:
-            yield tree.problem(("objective", "mode"), f"{metric} is better when it is "
-                               f"{'smaller' if worse_is_more else 'larger'}; mode must be "
-                               f"{'min' if worse_is_more else 'max'}.")
-        if not wrong & {"search", "training"} and document.search.rungs.first > document.training.epochs:
-            yield tree.problem(("search", "rungs", "first"), f"{document.search.rungs.first} epochs are more than "
-                               f"training.epochs, {document.training.epochs}. Lower it.")
+        yield from _searching(document, wrong)
+
+
+def _searching(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
+    """Yield what is wrong with the objective, the rungs and the number of trials, each by itself in order."""
+    tree, search = wrong.tree, document.search
+    yield from _objective(document.objective, wrong)
+    rungs, parallel = ("search", "rungs", "first"), ("search", "parallel")
+    if search.rungs.first > document.training.epochs and not wrong.hides(*rungs) | wrong.hides("training", "epochs"):
+        yield tree.problem(rungs, f"{search.rungs.first} epochs are more than training.epochs, "
+                                  f"{document.training.epochs}. Lower it.")
+    cut = tree.marks.get(("search", "trials")) == (0, 0)    # by --trials, to try a file out: fewer run side by side
+    if (search.parallel or 1) > search.trials and not cut | wrong.hides(*parallel) | wrong.hides("search", "trials"):
+        yield tree.problem(parallel, f"{search.parallel} are more than search.trials, {search.trials}. Lower it.")
+
+
+def _objective(section: ObjectiveSection, wrong: _Wrong) -> Iterable[str]:
+    tree = wrong.tree
+    named: list[tuple[tuple[str, ...], str, tuple[str, ...]]] = [(("objective", "metric"), section.metric, METRICS)]
+    if section.keep:
+        named.append((("objective", "keep", "metric"), section.keep.metric, KEPT))
+    for place, metric, known in named:
+        if metric not in known and not wrong.hides(*place):
+            yield tree.problem(place, f"no such metric: {metric}.{tree.hint(metric, known)} Metrics: "
+                                      f"{', '.join(known)}.")
+    worse_is_more = less_is_better(section.metric)
+    if section.metric in METRICS and (section.mode == "max") == worse_is_more and not (
+            wrong.hides("objective", "metric") or wrong.hides("objective", "mode")):
+        yield tree.problem(("objective", "mode"), f"{section.metric} is better when it is "
+                           f"{'smaller' if worse_is_more else 'larger'}; mode must be "
+                           f"{'min' if worse_is_more else 'max'}.")
 
 
 def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:
@@ -212,7 +169,7 @@ def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:
     kind, given, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
         known = keys(shape, path[:-1])
-        return tree.problem(path, f"no such key.{suggest(str(path[-1]), known)} "
+        return tree.problem(path, f"no such key.{tree.hint(str(path[-1]), tree.likely(path[:-1], known))} "
                                   f"{'.'.join(map(str, path[:-1])) or 'A file'} has {', '.join(known)}.")
     if kind == "missing":
         return tree.problem(path[:-1], f"the key {path[-1]} is missing.")
@@ -222,8 +179,9 @@ def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:
     if kind in wanted:
         return tree.problem(path, f"{'is empty,' if given is None else f'{given!r} is'} not {wanted[kind]}.")
     if kind == "literal_error":
+        words = re.findall("'(.+?)'", str(context["expected"]))
         return tree.problem(path, f"{given!r} is not allowed; {path[-1]} must be {context['expected']}."
-                                  f"{suggest(str(given), re.findall(r'[a-z]+', str(context['expected'])))}")
+                                  f"{tree.hint(str(given), words)}")
     allowed = details["msg"].replace("Input should", f"{path[-1]} must", 1)
     return tree.problem(path, f"{given!r} is not allowed; {allowed}.")
 

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..catalog import catalog, suggest
+from ..catalog import catalog
 from ..core.bundle import Use, Window
-from ..core.domain import Between, Choice, Domain, Float, Int, Legal, Value, tunable
+from ..core.domain import Between, Choice, Domain, Float, Int, Legal, Parameter, Value, tunable
 from ..core.plan import problems
 from ..core.trick import Trick
 from .space import Entry
@@ -26,6 +26,11 @@ class _Edge(Trick):
     end: float = tunable(1.0, search=Float(0, 1), legal=Between(0, 1), unit="fraction of training")
 
 
+def edges() -> dict[str, Parameter]:
+    """Return the edges of a window as parameters, by the names that they have in a file."""
+    return dict(zip(("start", "stop"), _Edge.declared().values(), strict=True))
+
+
 def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tuple[list[Entry], list[str]]:
     """Return an entry for each trick listed, and one line for each problem.
 
@@ -38,7 +43,7 @@ def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tup
     for name, values in tricks.items():
         path: Path = ("tricks", name)
         if name not in catalog():
-            found.append(tree.problem(path, f"no such trick.{suggest(name, catalog())} "
+            found.append(tree.problem(path, f"no such trick.{tree.hint(name, tree.likely(path[:1], catalog()))} "
                                             "'autotricks tricks list' shows all."))
         elif values is not None and not isinstance(values, dict):
             found.append(tree.problem(path, f"{values!r} is not a mapping; write {{}} for the trick's own domains."))
@@ -46,9 +51,8 @@ def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tup
             entry = _entry(catalog()[name], values or {}, tree, searched, found)
             if entry:
                 result.append(entry)
-    if not found:
-        found = [tree.problem(("tricks",), line) for line in problems(
-            entry.widest() for entry in result if entry.always or not searched)]
+    present = [entry.widest() for entry in result if entry.always or not searched]
+    found += [tree.problem(("tricks",), line) for line in problems(present) if not found or " needs " not in line]
     return result, found
 
 
@@ -66,8 +70,9 @@ def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: boo
         if name == "always":
             continue
         if name not in known and name not in ("start", "stop"):
-            found.append(tree.problem((*path, name), f"no such parameter.{suggest(name, [*known, 'start', 'stop'])} "
-                                                     f"{trick.name} has {', '.join([*known, 'start', 'stop'])}."))
+            meant = tree.hint(name, tree.likely(path, [*known, "start", "stop", "always"]))
+            found.append(tree.problem((*path, name), f"no such parameter.{meant} {trick.name} has "
+                                                     f"{', '.join([*known, 'start', 'stop'])}."))
             continue
         owner, inner = (_Edge, "begin" if name == "start" else "end") if name in ("start", "stop") else (trick, name)
         if searched and (isinstance(given, dict) or given == SEARCH):
@@ -101,8 +106,9 @@ def _domain(trick: type[Trick], name: str, given: Any, path: Path, tree: Tree, f
         return parameter.search
     if len(given) != 1 or next(iter(given)) not in WORDS:
         word = str(next(iter(given), ""))
-        found.append(tree.problem(path, f"expected one domain word, got {', '.join(map(str, given)) or 'none'}."
-                                        f"{suggest(word, WORDS)} Domain words: {', '.join(WORDS)}."))
+        here = (*path, word) if len(given) == 1 else path
+        found.append(tree.problem(here, f"expected one domain word, got {', '.join(map(str, given)) or 'none'}."
+                                        f"{tree.hint(word, WORDS)} Domain words: {', '.join(WORDS)}."))
         return None
     word, arguments = next(iter(given.items()))
     here = (*path, word)
@@ -110,27 +116,30 @@ def _domain(trick: type[Trick], name: str, given: Any, path: Path, tree: Tree, f
         found.append(tree.problem(here, f"{arguments!r} is not a list; write {word}: {WORDS[word]}."))
         return None
     if word == "choice":
-        problem = _choice_problem(trick, name, arguments)
-        domain: Domain = Choice(*[type(default)(option) for option in arguments] if not problem else [])
-    else:
-        problem = _range_problem(word, arguments, default, parameter.legal)
-        domain = _range(word, arguments) if not problem else Choice()
+        lines = [tree.problem((*here, *place), text) for *place, text in _choice_problems(trick, name, arguments)]
+        found += lines
+        return None if lines else Choice(*[type(default)(option) for option in arguments])
+    problem = _range_problem(word, arguments, default, parameter.legal)
     if problem:
         found.append(tree.problem(here, problem))
         return None
-    return domain
+    return _range(word, arguments)
 
 
-def _choice_problem(trick: type[Trick], name: str, options: list[Any]) -> str | None:
+def _choice_problems(trick: type[Trick], name: str, options: list[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield what is wrong with a list of options, after the place of the option that it is about."""
     if not options:
-        return "has no options; list at least one."
-    if any(isinstance(option, (list, dict)) or option is None for option in options):
-        return "options must be plain values."
-    lines = [line for option in options for line in trick.problems({name: option})]
-    if lines:
-        return _tail(lines[0])
-    twice = len({type(trick.defaults()[name])(option) for option in options}) < len(options)
-    return "an option stands twice. Drop one." if twice else None
+        yield ("has no options; list at least one.",)
+    kind, seen = type(trick.defaults()[name]), set()
+    for place, option in enumerate(options):
+        if isinstance(option, (list, dict)) or option is None:
+            yield place, "options must be plain values."
+            continue
+        lines = trick.problems({name: option})
+        yield from ((place, _tail(line)) for line in lines)
+        if not lines and kind(option) in seen:
+            yield place, "an option stands twice. Drop one."
+        seen |= {kind(option)} if not lines else set()
 
 
 def _range_problem(word: str, arguments: list[Any], default: Value, legal: Legal) -> str | None:

@@ -31,21 +31,23 @@ def find_file(name: str, kind: str = "") -> FilePath:
             return path
     folder = FilePath(name).parent
     here = [path.name for path in folder.glob("*.yaml")] if os.path.isdir(folder) else []
-    near = difflib.get_close_matches(FilePath(name).name, [*known, *here], 3, 0.5)
+    stems = {FilePath(file).stem: file for file in [*known, *here]}
+    near = [stems[stem] for stem in difflib.get_close_matches(FilePath(name).stem, stems, 3, 0.5)]
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     raise SpaceError(one_line(f"{name}: no such file.{hint} Those that ship: {', '.join(known) or 'none'}."))
 
 
-def read_tree(path: FilePath) -> Tree:
-    """Read a file, not yet checked.
+def read_tree(path: FilePath) -> tuple[Tree, list[str]]:
+    """Read a file, not yet checked; return its values, and what is refused although the rest can be read.
 
     Raises:
         SpaceError: When it cannot be read, with the place.
     """
+    found: list[str] = []
     ships = any(path.is_relative_to(folder) for folder in SHIPPED)
     try:
         with path.open("rb") as file:
-            return parse(file.read(MAX_BYTES + 1), path.name if ships else str(path))
+            return parse(file.read(MAX_BYTES + 1), path.name if ships else str(path), found), found
     except OSError as error:
         what = "is a folder" if error.errno == errno.EISDIR else f"cannot be read: {error.strerror}"
         raise SpaceError(f"{path}: {what}. Name a space file.") from None
@@ -57,6 +59,6 @@ def engine(name: str, overrides: Sequence[str] = ()) -> str:
     if said:
         return said[-1]
     try:
-        return str(read_tree(find_file(name)).value["search"]["engine"])
+        return str(read_tree(find_file(name))[0].value["search"]["engine"])
     except (SpaceError, KeyError, TypeError):
         return ""

@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..catalog import suggest
 from ..core.bundle import Bundle
-from ..core.plan import problems
+from ..core.plan import advice, problems
 from ..data import check as check_source
 from ..errors import DataError, ModelError, SpaceError
 from ..models import check as check_model
 from . import places
-from .document import BundleDocument, SpaceDocument, StartSection, read
+from .document import BundleDocument, SpaceDocument, read
 from .domains import entries
 from .files import find_file, read_tree, shipped
+from .runtime import in_bundle, quarrels, settled
+from .sections import MAX, StartSection
 from .space import Space
 from .tree import Path, Tree, one_line, parse, scalar
 
@@ -56,6 +57,26 @@ class LoadedSpace:
         return {**whole, "start": [item if item["without"] else item["name"] for item in whole["start"]],
                 "tricks": {name: values or {} for name, values in whole["tricks"].items()}}
 
+    @property
+    def fits(self) -> bool:
+        """Whether the batch size is still to be found: the largest that fits."""
+        return str(self.document.training.batch_size) == MAX
+
+    def with_batch_size(self, size: int) -> LoadedSpace:
+        """Return the space with another batch size for every trial."""
+        training = self.document.training.model_copy(update={"batch_size": size})
+        return LoadedSpace(self.document.model_copy(update={"training": training}),
+                           replace(self.space, frame=replace(self.space.frame, batch_size=size)),
+                           {name: replace(bundle, batch_size=size) for name, bundle in self.start.items()}, self.tree)
+
+
+    def with_runtime(self, precision: str, layout: str) -> LoadedSpace:
+        """Return the space with every trial in this precision and layout."""
+        training = self.document.training.model_copy(update={"precision": precision, "layout": layout})
+        return replace(self, document=self.document.model_copy(update={"training": training}),
+                       space=settled(self.space, precision, layout),
+                       start={name: in_bundle(bundle, precision, layout) for name, bundle in self.start.items()})
+
 
 @dataclass(frozen=True)
 class LoadedBundle:
@@ -78,8 +99,8 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     Raises:
         SpaceError: With `file:line:column` for every problem.
     """
-    tree = read_tree(find_file(os.fspath(name)))
-    found = _override(tree, overrides)
+    tree, found = read_tree(find_file(os.fspath(name)))
+    found += _override(tree, overrides)
     document, lines = read(SpaceDocument, tree)
     found += lines
     if document is None:
@@ -87,19 +108,26 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     document = document.model_copy(update={"tricks": places.changed(document.tricks, places.absolute)})
     listed, lines = entries(document.tricks, tree)
     found += lines
+    if document.advice == "avoid":
+        found += [tree.problem(("tricks",), f"{line}. Both are always there: drop one, or set advice: ignore.")
+                  for line in advice(entry.widest() for entry in listed if entry.always)]
     if tree.value.get("tricks") == {}:
         found.append(tree.problem(("tricks",), "lists no tricks; a space needs at least one."))
     found += _refused(check_model, document.model.name, ("model", "name"), tree, trust)
     found += _refused(check_source, document.data.source, ("data", "source"), tree, trust)
-    frame = Bundle((), document.model.name, document.training.epochs, document.training.batch_size,
+    size = document.training.batch_size
+    frame = Bundle((), document.model.name, document.training.epochs, 1 if size == MAX else size,
                    document.search.seed if document.training.seed is None else document.training.seed)
     space = Space(tuple(listed), frame, document.advice == "avoid")
     if document.search.sampler == "grid":
         found += [tree.problem(tuple(path.split(".")), text) for path, text in space.endless().items()]
     start = _start(document.start, space, tree, trust, found)
+    training = document.training
+    found += [tree.problem(("training", key), text) for key, text in quarrels(
+        space, training.precision, training.layout).items()]
     if found:
         raise SpaceError(found)
-    return LoadedSpace(document, space, start, tree)
+    return LoadedSpace(document, space, start, tree).with_runtime(training.precision, training.layout)
 
 
 def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: str = "published") -> LoadedBundle:
@@ -108,8 +136,9 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
     Raises:
         SpaceError: With `file:line:column` for every problem.
     """
-    tree = read_tree(find_file(os.fspath(name), kind))
-    document, found = read(BundleDocument, tree)
+    tree, found = read_tree(find_file(os.fspath(name), kind))
+    document, lines = read(BundleDocument, tree)
+    found += lines
     if document is None:
         raise SpaceError(found)
     document = document.model_copy(update={"tricks": places.changed(document.tricks, places.absolute)})
@@ -167,11 +196,11 @@ def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
         except SpaceError as error:
             known = [BASELINE, *(path.stem for path in shipped("published"))]
             found += [tree.problem(("start", place), line if "no such file" not in line else
-                                   f"no such bundle.{suggest(name, known)}") for line in error.problems]
+                                   f"no such bundle.{tree.hint(name, known)}") for line in error.problems]
             continue
         absent = [trick for trick in without if trick not in bundle.names()]
         found += [tree.problem(("start", place, "without"), f"{name} does not use {trick}."
-                               f"{suggest(trick, bundle.names())}") for trick in absent]
+                               f"{tree.hint(trick, bundle.names())}") for trick in absent]
         kept = tuple(use for use in bundle.squeezed(space.frame.epochs).uses if use.trick.name not in without)
         found += [tree.problem(("start", place), line) for line in problems(kept)]
         names = [use.trick.name for use in kept]

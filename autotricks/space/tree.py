@@ -7,16 +7,18 @@ documents are refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
+from ..core.spelling import suggest
 from ..errors import SpaceError
 
 Path = tuple[str | int, ...]
 
-MAX_BYTES, MAX_NODES, MAX_DEPTH, MAX_DIGITS, MAX_LINE = 1_000_000, 10_000, 30, 18, 600
+MAX_BYTES, MAX_NODES, MAX_DEPTH, MAX_DIGITS, MAX_LINE, MAX_HINTS = 1_000_000, 10_000, 30, 18, 600, 50
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # YAML 1.2, c-printable
@@ -31,6 +33,7 @@ class Tree:
     file: str
     value: Any = None
     marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    hints: int = 0
 
     def where(self, path: Path) -> str:
         """Return `file:line:column` of the value at `path`, or of the nearest that holds it; or `--set`."""
@@ -38,12 +41,21 @@ class Tree:
             if path[:length] in self.marks:
                 line, column = self.marks[path[:length]]
                 return f"{self.file}:{line}:{column}" if line else "--set"
-        return self.file
+        return f"{self.file}:1:1"
 
     def problem(self, path: Path, text: str) -> str:
         """Return one line that says where, which value, and what is wrong with it."""
         name = ".".join(str(part) for part in path)
         return one_line(f"{self.where(path)}  {name + ': ' if name else ''}{text}")
+
+    def likely(self, path: Path, known: Iterable[str]) -> list[str]:
+        """Return known keys, first those that do not stand at a path yet: of two as near, one of them is meant."""
+        return sorted(known, key=lambda word: (*path, word) in self.marks)
+
+    def hint(self, word: str, known: Iterable[str]) -> str:
+        """Return which known word was meant; a file of nothing but wrong words is not worth the time."""
+        self.hints += 1
+        return suggest(word, known) if self.hints <= MAX_HINTS else ""
 
     def override(self, path: Path, value: Any) -> None:
         """Replace or add the value at a path of keys; it belongs to the command line from then on."""
@@ -57,6 +69,18 @@ class Tree:
             del self.marks[known]
         for length in range(1, len(path) + 1):
             self.marks.setdefault(path[:length], (0, 0))
+
+
+def without(value: Any, wrong: set[Path], path: Path = ()) -> Any:
+    """Return plain values without what stands at the `wrong` paths."""
+    if any(len(other) > len(path) and other[:len(path)] == path for other in wrong):
+        if isinstance(value, dict):
+            return {key: without(inner, wrong, (*path, key)) for key, inner in value.items()
+                    if (*path, key) not in wrong}
+        if isinstance(value, list):
+            return [without(inner, wrong, (*path, place)) for place, inner in enumerate(value)
+                    if not any(other[:len(path) + 1] == (*path, place) for other in wrong)]
+    return value
 
 
 def one_line(text: str) -> str:
@@ -74,8 +98,14 @@ def scalar(text: str) -> Any:
     return float(text) if _NUMBER.fullmatch(text) else text
 
 
-def parse(text: str | bytes, file: str) -> Tree:
+def parse(text: str | bytes, file: str, found: list[str] | None = None) -> Tree:
     """Read one YAML document.
+
+    Args:
+        text: Of the file.
+        file: Its name in errors.
+        found: Takes a line for each thing that is refused but does not keep the rest from being read, such as a key
+            that stands twice; without it these are raised too.
 
     Raises:
         SpaceError: With file, line and column of what cannot be read.
@@ -94,12 +124,13 @@ def parse(text: str | bytes, file: str) -> Tree:
         raise SpaceError(f"{_place(file, before)}  not UTF-8. Save the file as UTF-8.") from None
     except yaml.YAMLError as error:
         raise SpaceError(f"{file}{_mark(error)}  {_reason(error)}") from None
-    tree = Tree(file)
+    tree, refused = Tree(file), list[str]()
     if root is not None:
-        found: list[str] = []
-        tree.value = _Reader(tree, found).read(root, ())
-        if found:
-            raise SpaceError(found)
+        tree.value = _Reader(tree, refused).read(root, ())
+    if refused and found is None:
+        raise SpaceError(refused)
+    if found is not None:
+        found += refused
     return tree
 
 

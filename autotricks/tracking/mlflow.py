@@ -1,29 +1,62 @@
-"""MLflow: one parent run a search, one child a trial, written by one thread that nobody waits for."""
+"""MLflow: one run a search, below it one a trial, below that one a fresh seed; written by a thread nobody waits for."""
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .registry import register
-from .store import client, redacted
+from .address import redacted
+from .registry import Entry, register
+from .store import client
 from .tracker import Row, Tracker
 
 PATIENCE = 3     # failures in a row after which the server is taken to be down
 CHUNK = 900      # figures in one request; MLflow takes 1,000
+SEARCH = ""     # key of the search's own run
+STATUS = {"failed": "FAILED", "interrupted": "KILLED"}
 VIEW = "autotricks"
-COLUMNS = {"attributes.`Run Name`": 330, "metrics.`score`": 90, "tags.`end`": 90, "metrics.`rung`": 70,
-           "metrics.`epochs_spent`": 100, "params.`bundle`": 480}   # widths in pixels
+COLUMNS = {"attributes.`Run Name`": 330, "metrics.`score`": 90, "metrics.`fresh_score`": 90, "tags.`end`": 90,
+           "metrics.`rung`": 70, "metrics.`epochs_spent`": 100, "params.`bundle`": 480}   # widths in pixels
 # What MLflow's page of runs shows when its address names this view; by default it shows no figure at all.
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     f"mlflow.sharedViewState.{VIEW}": json.dumps({
         "orderByKey": "metrics.`score`", "orderByAsc": False, "selectedColumns": list(COLUMNS)[1:],
         "columnOrder": list(COLUMNS), "columnWidths": COLUMNS})}
+
+
+@dataclass
+class Written:
+    """What a run of the store holds.
+
+    Args:
+        id: Of the run.
+        fresh: Whether it was made by this process, so that nothing else is in it.
+        steps: Of each metric that was asked for or written.
+    """
+
+    id: str
+    fresh: bool = True
+    name: str = ""
+    status: str = "RUNNING"
+    parameters: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, set[int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run: Any) -> Written:
+        """Return what a run of MLflow holds."""
+        return cls(run.info.run_id, False, run.info.run_name, run.info.status, dict(run.data.params),
+                   dict(run.data.tags), dict(run.data.metrics))
 
 
 class MlflowTracker(Tracker):
@@ -35,60 +68,64 @@ class MlflowTracker(Tracker):
 
     Attributes:
         experiment_id: Set once the store has answered.
-        parent_id: Run of the search.
         version: Version of the registered model, once there is one.
+        count: What was put into the store: `runs`, `figures`, `files`.
     """
 
     def __init__(self, uri: str, artifacts: Path):
         self.uri, self._artifacts = uri, artifacts
         self.experiment_id: str | None = None
-        self.parent_id: str | None = None
         self.version: str | None = None
+        self.count: Counter[str] = Counter()
         self._client: Any = None
-        self._runs: dict[int, str] = {}
-        self._failures, self._problem = 0, ""
+        self._runs: dict[str, Written] = {}
+        self._failures, self._problem, self._name = 0, "", "RUN"
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._write, name="mlflow", daemon=True)
         self._thread.start()
 
     def began(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Open the parent run in the experiment of the search's name."""
-        self._queue.put(lambda: self._open(search, parameters, tags))
+        """Open the parent run in the experiment of the search's name, or go on in it."""
+        self._name = tags["run"]
+        self._queue.put(lambda: self._begin(search, parameters, tags))
 
-    def trial(self, number: int, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Open a trial's run below the parent."""
-        self._queue.put(lambda: self._open_trial(number, name, parameters, tags))
+    def opened(self, key: str, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str],
+               below: str = SEARCH) -> None:
+        """Open a run below another, or go on in it."""
+        self._queue.put(lambda: self._open(key, name, parameters, tags, below))
 
-    def rows(self, number: int, rows: Sequence[Row], first_step: int) -> None:
+    def rows(self, key: str, rows: Sequence[Row], first_step: int) -> None:
         """Add rows of metrics at consecutive steps."""
         now = int(time.time() * 1000)
-        self._queue.put(lambda: self._log(number, rows, first_step, now))
+        self._queue.put(lambda: self._log(key, rows, first_step, now))
 
-    def trial_ended(self, number: int, name: str, tags: Mapping[str, str], metrics: Row) -> None:
-        """Rename and close a trial's run."""
-        self._queue.put(lambda: self._close(self._runs[number], tags, metrics, name))
+    def closed(self, key: str, name: str, tags: Mapping[str, str], metrics: Row) -> None:
+        """Rename and close a run."""
+        self._queue.put(lambda: self._close(key, {**tags, "mlflow.runName": name}, metrics))
 
     def artifact(self, path: Path) -> None:
         """Attach a file to the parent run."""
-        self._queue.put(lambda: self._client.log_artifact(self.parent_id, str(path)))
+        self._queue.put(lambda: self._attach(path))
+
+    def register(self, entry: Entry) -> None:
+        """Register a confirmed champion as a version of a model."""
+        self._queue.put(lambda: self._register(entry))
 
     def ended(self, metrics: Row, tags: Mapping[str, str]) -> None:
         """Close the parent run."""
-        self._queue.put(lambda: self._close(self.parent_id, tags, metrics))
-
-    def register(self, name: str, files: Sequence[Path], shape: Sequence[int], classes: int,
-                 tags: Mapping[str, str]) -> None:
-        """Register the files of a bundle as a new version of a model."""
-        self._queue.put(lambda: self._register(name, files, shape, classes, tags))
+        self._queue.put(lambda: self._close(SEARCH, tags, metrics))
 
     def close(self, seconds: float) -> str | None:
         """Wait for the thread to write what is left."""
         self._queue.put(None)
         self._thread.join(seconds)
         if self._thread.is_alive():
-            return redacted(f"MLflow at {self.uri} did not take everything within {seconds:g} s; "
-                             "the ledger has it all.")
+            return self._missing(f"not within {seconds:g} s.")
         return self._problem or None
+
+    def _missing(self, why: str) -> str:
+        return redacted(f"MLflow at {self.uri} did not take everything: {why} The ledger has it all; put the rest "
+                         f"there with: autotricks sync {self._name}")
 
     def _write(self) -> None:
         """Carry out what is in the queue; give up on a server that keeps failing, never on the search."""
@@ -101,70 +138,117 @@ class MlflowTracker(Tracker):
                 self._failures = 0
             except Exception as error:  # whatever a server or database may answer must not end a search
                 first = str(error).splitlines()[0] if str(error) else type(error).__name__
-                self._failures = PATIENCE if self.parent_id is None else self._failures + 1
-                self._problem = redacted(f"MLflow at {self.uri} did not take everything: {first[:200]} "
-                                          "The ledger has it all.")
+                self._failures = self._failures + 1 if SEARCH in self._runs else PATIENCE
+                self._problem = self._missing(first[:200])
 
-    def _open(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    def _begin(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        if SEARCH in self._runs:
+            return
         found = self._client.get_experiment_by_name(search)
         location = self._artifacts.resolve().as_uri() if self.uri.startswith("sqlite") else None
         self.experiment_id = found.experiment_id if found else self._client.create_experiment(
             search, location, EXPERIMENT_TAGS)
         known = self._client.search_runs([self.experiment_id], f"tags.run = '{tags['run']}'", max_results=1)
         if known:
-            self._take_up(known[0].info.run_id)
-            return
-        run = self._client.create_run(self.experiment_id, tags={**tags, "mlflow.runName": tags["run"]})
-        self.parent_id = run.info.run_id
-        self._parameters(run.info.run_id, parameters)
+            self._take_up(known[0])
+        else:
+            self._create(SEARCH, tags["run"], tags)
+        self._parameters(self._runs[SEARCH], parameters)
 
-    def _take_up(self, run_id: str) -> None:
-        """Go on in the run of an earlier sitting, with the trials' runs that it has."""
-        self.parent_id = run_id
-        self._client.update_run(run_id, "RUNNING")
-        token = None
+    def _take_up(self, parent: Any) -> None:
+        """Go on in the run of an earlier sitting, with the runs below it that it has."""
+        token, runs = None, []
         while True:
-            page = self._client.search_runs([self.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'",
+            page = self._client.search_runs([self.experiment_id], f"tags.within = '{parent.info.run_id}'",
                                             max_results=1000, page_token=token)
-            self._runs.update({int(run.data.tags["trial"]): run.info.run_id for run in page})
+            runs += page
             token = page.token
             if not token:
-                return
+                break
+        self._runs = {**{run.data.tags["key"]: Written.of(run) for run in runs}, SEARCH: Written.of(parent)}
+        self._reopen(self._runs[SEARCH])
 
-    def _open_trial(self, number: int, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        if number in self._runs:
-            self._client.update_run(self._runs[number], "RUNNING", name)
+    def _create(self, key: str, name: str, tags: Mapping[str, str]) -> None:
+        run = self._client.create_run(self.experiment_id, tags={**tags, "mlflow.runName": name})
+        self._runs[key] = Written(run.info.run_id, name=name, tags=dict(tags))
+        self.count["runs"] += 1
+
+    def _reopen(self, run: Written, name: str | None = None) -> None:
+        self._client.update_run(run.id, "RUNNING", name)
+        run.status, run.name = "RUNNING", name or run.name
+
+    def _open(self, key: str, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str], below: str) -> None:
+        if below not in self._runs:     # the server did not take it; `sync` will find it missing
             return
-        run = self._client.create_run(self.experiment_id, tags={
-            **tags, "mlflow.parentRunId": self.parent_id, "mlflow.runName": name, "trial": str(number)})
-        self._runs[number] = run.info.run_id
-        self._parameters(run.info.run_id, parameters)
+        if key not in self._runs:
+            self._create(key, name, {**tags, "mlflow.parentRunId": self._runs[below].id,
+                                     "within": self._runs[SEARCH].id, "key": key})
+        elif self._runs[key].status == "KILLED":
+            self._reopen(self._runs[key], name)
+        self._parameters(self._runs[key], parameters)
 
-    def _register(self, name: str, files: Sequence[Path], shape: Sequence[int], classes: int,
-                  tags: Mapping[str, str]) -> None:
-        self.version = register(self._client, self.parent_id, name, files, (shape, classes), tags)
+    def _register(self, entry: Entry) -> None:
+        self.version, self.standing = register(self._client, self._runs[SEARCH].id, entry)
 
-    def _parameters(self, run_id: str, parameters: Mapping[str, Any]) -> None:
+    def _attach(self, path: Path) -> None:
+        """Attach a file unless it is there as it is now; the run's tag `files` holds checksums."""
+        run = self._runs[SEARCH]
+        known, digest = json.loads(run.tags.get("files", "{}")), hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        if known.get(path.name) == digest:
+            return
+        self._client.log_artifact(run.id, str(path))
+        run.tags["files"] = json.dumps({**known, path.name: digest})
+        self._client.set_tag(run.id, "files", run.tags["files"])
+        self.count["files"] += 1
+
+    def _parameters(self, run: Written, parameters: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
-        pairs = [Param(name, str(value)) for name, value in parameters.items()]
+        pairs = [Param(name, str(value)) for name, value in parameters.items() if name not in run.parameters]
         for place in range(0, len(pairs), 100):
-            self._client.log_batch(run_id, params=pairs[place:place + 100])
+            self._client.log_batch(run.id, params=pairs[place:place + 100])
+            run.parameters.update({pair.key: pair.value for pair in pairs[place:place + 100]})
 
-    def _log(self, number: int, rows: Sequence[Row], first_step: int, now: int) -> None:
+    def _log(self, key: str, rows: Sequence[Row], first_step: int, now: int) -> None:
         from mlflow.entities import Metric
 
-        figures = [Metric(name, value, now, first_step + place) for place, row in enumerate(rows)
-                   for name, value in row.items()]
+        run = self._runs.get(key)
+        if run is None:
+            return
+        figures = [Metric(name, value, now, step) for step, row in enumerate(rows, first_step)
+                   for name, value in row.items()
+                   if value is not None and math.isfinite(value) and step not in self._steps(run, name)]
         for place in range(0, len(figures), CHUNK):
-            self._client.log_batch(self._runs[number], metrics=figures[place:place + CHUNK])
+            self._put(run, figures[place:place + CHUNK])
 
-    def _close(self, run_id: str | None, tags: Mapping[str, str], metrics: Row, name: str | None = None) -> None:
+    def _steps(self, run: Written, name: str) -> set[int]:
+        """Return the steps at which a metric has been written."""
+        if name not in run.steps:
+            history = [] if run.fresh else self._client.get_metric_history(run.id, name)
+            run.steps[name] = {metric.step for metric in history}
+        return run.steps[name]
+
+    def _put(self, run: Written, figures: Sequence[Any], tags: Sequence[Any] = ()) -> None:
+        """Write figures and tags in one request."""
+        self._client.log_batch(run.id, metrics=figures, tags=tags)
+        self.count["figures"] += len(figures)
+        for figure in figures:
+            self._steps(run, figure.key).add(figure.step)
+            run.metrics[figure.key] = figure.value
+
+    def _close(self, key: str, tags: Mapping[str, str], metrics: Row) -> None:
         from mlflow.entities import Metric, RunTag
 
+        run = self._runs.get(key)
+        if run is None:
+            return
         now = int(time.time() * 1000)
-        named = {**tags, "mlflow.runName": name} if name else tags
-        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in named.items()],
-                               metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
-        self._client.set_terminated(run_id, {"failed": "FAILED", "interrupted": "KILLED"}.get(tags.get("end", ""),
-                                                                                              "FINISHED"))
+        new = {name: value for name, value in tags.items() if run.tags.get(name) != value}
+        figures = [Metric(name, value, now, 0) for name, value in metrics.items() if run.metrics.get(name) != value]
+        if new or figures:
+            self._put(run, figures, [RunTag(name, value) for name, value in new.items()])
+            run.tags.update(new)
+        status = STATUS.get(tags.get("end", ""), "FINISHED")
+        if run.status != status:
+            self._client.set_terminated(run.id, status)
+            run.status = status

@@ -3,9 +3,13 @@ from __future__ import annotations
 
 import logging
 import os
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from ..errors import RunError
+from .address import check, redacted
 
 SWIFT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "GIT_PYTHON_REFRESH": "quiet",
          "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ASYNC_LOGGING": "false"}
@@ -15,6 +19,18 @@ FILE = "sqlite:///"
 def default_uri(root: Path) -> str:
     """Return the address of the SQLite store in a folder of runs."""
     return f"{FILE}{(root / 'mlflow.db').resolve()}"
+
+
+def address(tracking: str | None, root: Path) -> str:
+    """Return the address of the store that is meant: None, and `off` too, is SQLite in the folder of all runs.
+
+    Raises:
+        InputError: When it is no address, or holds a secret.
+    """
+    if tracking in (None, "off"):
+        return default_uri(root)
+    check(str(tracking))
+    return str(tracking)
 
 
 def client(uri: str) -> Any:
@@ -30,6 +46,16 @@ def client(uri: str) -> Any:
     return mlflow.MlflowClient(uri)
 
 
-def redacted(text: str) -> str:
-    """Return text without the name and password of an address."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
+@contextmanager
+def reached(uri: str) -> Iterator[Any]:
+    """Give a client for a store to somebody who waits.
+
+    Raises:
+        RunError: When the store does not answer as it should.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield client(uri)
+    except (MlflowException, OSError) as error:
+        raise RunError(redacted(f"MLflow at {uri} refuses: {str(error).splitlines()[0][:200]}")) from None

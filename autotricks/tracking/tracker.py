@@ -5,33 +5,44 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .registry import Entry
+
 Row = Mapping[str, float]
 
 
 class Tracker:
-    """Takes in a search as it happens. No call waits for a server, and none raises."""
+    """Takes in a search as it happens, or later. No call waits for a server, and none raises.
+
+    Every run below the search's has a key. Whatever a server has already is not put there again, so that everything
+    may be told twice.
+
+    Attributes:
+        standing: One line that says which alias a registered model has, and why; empty if none was registered.
+    """
+
+    standing: str = ""
 
     def began(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Open the parent run."""
+        """Open the search's run, or go on in it."""
 
-    def trial(self, number: int, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Open a trial's run."""
+    def opened(self, key: str, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str],
+               below: str = "") -> None:
+        """Open a run below the one with the key `below`, the search's if that is empty; or go on in it."""
 
-    def rows(self, number: int, rows: Sequence[Row], first_step: int) -> None:
-        """Add one row of metrics an epoch to a trial."""
+    def rows(self, key: str, rows: Sequence[Row], first_step: int) -> None:
+        """Add rows of metrics, one an epoch, at consecutive steps."""
 
-    def trial_ended(self, number: int, name: str, tags: Mapping[str, str], metrics: Row) -> None:
-        """Close a trial's run with its last figures."""
+    def closed(self, key: str, name: str, tags: Mapping[str, str], metrics: Row) -> None:
+        """Rename and close a run with its last figures."""
 
     def artifact(self, path: Path) -> None:
-        """Attach a file to the parent run."""
+        """Attach a file to the search's run."""
 
-    def register(self, name: str, files: Sequence[Path], shape: Sequence[int], classes: int,
-                 tags: Mapping[str, str]) -> None:
-        """Register the files of a bundle as a new version of a model."""
+    def register(self, entry: Entry) -> None:
+        """Register a confirmed champion as a version of a model."""
 
     def ended(self, metrics: Row, tags: Mapping[str, str]) -> None:
-        """Close the parent run."""
+        """Close the search's run."""
 
     def close(self, seconds: float) -> str | None:
         """Wait at most so long for what is still under way; return one line of what went wrong, if anything did."""

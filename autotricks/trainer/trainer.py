@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,12 +14,16 @@ from torch.optim import Optimizer
 
 from ..core.batch import Batch
 from ..core.dataset import Dataset
+from ..core.images import ahead
+from ..core.objective import SPEED
 from ..core.plan import Phase, Plan, seated
 from ..core.report import End, Metrics
-from ..core.run import NOTHING, PLAIN, Run, Runtime, Supply
+from ..core.run import NOTHING, PLAIN, Runtime, Supply
 from ..core.slots import Predict, Schedule, Slot
+from .begin import begin
 from .chance import rng_state, set_rng_state
 from .evaluate import evaluate, names
+from .pace import Pace
 from .pipeline import fold, optimizer, pipeline
 
 EXPLODED = 100  # times the loss of guessing, log C
@@ -48,8 +53,9 @@ class Trainer:
         self.end: End | None = None
         self.epoch, self.extra_steps, self.history = 0, 0, list[Metrics]()
         self._phase: Phase | None = None
+        self._pace = Pace()
         self._unread = torch.empty(0, dtype=torch.int64, device=device)
-        self.run = _run(plan, model, self.dataset, torch.device(device), runtime)
+        self.run = begin(plan, model, self.dataset, torch.device(device), runtime)
         self.run.teacher, self.run.probe = supply.teacher, self._probe
         self.run.fresh = (lambda build=supply.fresh: self._tricked(build())) if supply.fresh else None
         self.run.runtime = fold(plan.once, Slot.RUNTIME, runtime, self.run)
@@ -82,6 +88,11 @@ class Trainer:
     def spent(self) -> float:
         """Epochs' worth of optimizer steps so far, learning-rate searches included."""
         return self.epoch + self.extra_steps / self.run.steps_per_epoch
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The metrics of the last epoch, with the speed of training; empty before the first."""
+        return {**self.history[-1].values, SPEED: self._pace.images_per_second} if self.history else {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next epoch depends on."""
@@ -132,20 +143,21 @@ class Trainer:
     def _train_epoch(self) -> Metrics:
         """Train one epoch and read its figures: the only time the device is waited for."""
         self.run.train()
-        first = self.epoch * self.run.steps_per_epoch
+        started, first = time.perf_counter(), self.epoch * self.run.steps_per_epoch
         total, step, stop = torch.zeros((), device=self.run.device), first, first + self.run.steps_per_epoch
         self._unread = self._unread[:0]
         while step < stop:
             place, self.run.progress = self._place(step), step / self.run.steps
-            self._enter(self.plan.phases[place])
+            self.enter(self.plan.phases[place])
             for rows in self._rows(min(stop, self._edges[place]) - step, step):
                 self._set_rate(step)
                 total += self._step(rows)
                 step += 1
+        mean = float(total) / self.run.steps_per_epoch    # the device has done all steps then
+        self._pace.add(self.run.steps_per_epoch * self.run.batch_size, time.perf_counter() - started)
         self.epoch += 1
         self.run.progress = self.epoch / self.plan.bundle.epochs
-        values = {"train/loss": float(total) / self.run.steps_per_epoch,
-                  "train/lr": self.optimizer.param_groups[0]["lr"], **self.evaluate()}
+        values = {"train/loss": mean, "train/lr": self.optimizer.param_groups[0]["lr"], **self.evaluate()}
         metrics = Metrics(self.epoch, values)
         if not metrics.finite or values["train/loss"] > EXPLODED * math.log(max(2, self.run.classes)):
             self.end = End.DIVERGED
@@ -156,7 +168,7 @@ class Trainer:
         """Return the number of the phase that a step lies in; window edges are rounded to whole steps."""
         return next(place for place, edge in enumerate(self._edges) if step < edge)
 
-    def _enter(self, phase: Phase) -> None:
+    def enter(self, phase: Phase) -> None:
         """Close and open windows where `phase` is not the one before."""
         if phase is self._phase:
             return
@@ -177,7 +189,7 @@ class Trainer:
         while len(self._unread) < steps * size:
             self._unread = torch.cat([self._unread, self._pipeline.order(first / self.run.steps)])
         rows, self._unread = self._unread[:steps * size], self._unread[steps * size:]
-        return iter(rows.split(size))
+        return iter(ahead(self.run.images, rows.split(size)))
 
     def _set_rate(self, step: int) -> None:
         self.run.progress = step / self.run.steps
@@ -212,7 +224,7 @@ class Trainer:
 
     def _probe(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
         """Train one step at each rate, from here and with the tricks of the first phase; then undo it all."""
-        self._enter(self.plan.phases[0])
+        self.enter(self.plan.phases[0])
         model, steps = copy.deepcopy(self.run.model.state_dict()), copy.deepcopy(optimizer.state_dict())
         generator, chance = self.run.generator.get_state(), rng_state(self.run.device)
         largest = max(group["lr"] for group in optimizer.param_groups)
@@ -236,15 +248,3 @@ class Trainer:
 
 def _constant(progress: float) -> float:
     return 1.0
-
-
-def _run(plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device, runtime: Runtime) -> Run:
-    """Gather what is known before the first step."""
-    bundle, train, size = plan.bundle, dataset.train, min(plan.bundle.batch_size, len(dataset.train))
-    return Run(
-        model=model, images=train.images, labels=train.labels, counts=dataset.counts.float().to(device),
-        mean=torch.tensor(dataset.mean, device=device).view(-1, 1, 1),
-        std=torch.tensor(dataset.std, device=device).view(-1, 1, 1),
-        image_shape=tuple(train.images.shape[1:]),  # type: ignore[arg-type]
-        batch_size=size, epochs=bundle.epochs, steps_per_epoch=max(1, len(train) // size), device=device,
-        generator=torch.Generator(device).manual_seed(bundle.seed), runtime=runtime)

@@ -12,17 +12,20 @@ LEVELS = [
     {"errors", "processes", "interrupt"},
     {"core", "models"},
     {"tricks", "trainer", "data", "export", "tracking"},
-    {"catalog", "trial", "predictor"},
+    {"catalog", "trial", "predictor", "serving"},
     {"space"},
     {"search"},
-    {"experiment", "replicate", "confirm", "champion", "resources", "reopen", "ablate", "tested", "report", "versions",
-     "teachers", "handover"},
-    {"screen", "cards", "cli", "judgment", "attribution"},
+    {"ablate", "bottleneck", "champion", "comparison", "confirm", "experiment", "handover", "largest_batch",
+     "precision", "reopen", "replicate", "report", "resources", "suited", "suits", "sync", "teachers", "tested",
+     "transfer", "versions"},
+    {"attribution", "cards", "cli", "inspection", "judgment", "options", "outline", "screen",
+     "techniques", "tracking_commands"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 APART = 3                      # on the levels below, neighbors do not know each other
-HOMES = {"ray": {"search"}, "optuna": {"search"}, "mlflow": {"tracking"}, "typer": {"cli"}}
+HOMES = {"ray": {"search"}, "optuna": {"search"}, "mlflow": {"tracking"},
+         "typer": {"cli", "options", "tracking_commands"}}
 PURE = {"core", "tricks", "trainer", "trial"}
 NOT_PURE = {"ray", "optuna", "mlflow", "yaml", "typer", "click", "rich"}
 

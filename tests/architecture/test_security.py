@@ -10,7 +10,9 @@ METHODS = {("pickle", "load"), ("pickle", "loads"), ("pickle", "Unpickler"), ("c
            ("cloudpickle", "loads"), ("dill", "load"), ("joblib", "load"), ("marshal", "loads"), ("os", "system"),
            ("os", "popen"), ("yaml", "load"), ("yaml", "load_all"), ("yaml", "unsafe_load"), ("yaml", "full_load"),
            ("yaml", "Loader"), ("yaml", "UnsafeLoader"), ("yaml", "FullLoader"), ("yaml", "CLoader"),
-           ("tarfile", "extractall"), ("zipfile", "extractall"), ("shelve", "open"), ("tempfile", "mktemp")}
+           ("shutil", "unpack_archive"), ("torch", "jit"), ("torch", "package"), ("pandas", "read_pickle"),
+           ("shelve", "open"), ("tempfile", "mktemp"), ("os", "execv"), ("os", "execvp"), ("os", "spawnv")}
+UNPACKS = {"extractall", "extract"}    # of any archive: nothing is unpacked to disk, so nothing can be unpacked wrongly
 KEYWORDS = {("shell", True), ("weights_only", False), ("allow_pickle", True), ("verify", False), ("trust_repo", True)}
 
 
@@ -24,6 +26,8 @@ def faults(parsed):
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             given = {(word.arg, getattr(word.value, "value", None)) for word in node.keywords}
+            if getattr(node.func, "attr", "") in UNPACKS:
+                yield node
             if name in CALLS or given & KEYWORDS or (name == "torch.load" and ("weights_only", True) not in given):
                 yield node
 
@@ -44,7 +48,8 @@ def test_importing_by_name_is_for_the_users_own_code_alone():
 @pytest.mark.parametrize("line", [
     "eval(x)", "exec(x)", "compile(x, '', 'exec')", "pickle.load(f)", "pickle.loads(b)", "from pickle import loads",
     "yaml.load(t)", "yaml.load(t, Loader=yaml.Loader)", "subprocess.run(c, shell=True)", "torch.load(f)",
-    "os.system(c)", "torch.load(f, weights_only=False)",
+    "os.system(c)", "tarfile.open(f).extractall(p)", "archive.extract(m)", "shutil.unpack_archive(f)",
+    "torch.jit.load(f)", "torch.load(f, weights_only=False)",
     "torch.load(f, map_location='cpu')", "numpy.load(f, allow_pickle=True)"])
 def test_each_fault_is_found(line):
     assert list(faults(ast.parse(line)))

@@ -168,7 +168,7 @@ def test_draws_from_the_generator_of_the_run_alone(name):
 @pytest.mark.parametrize("name", WINDOWED)
 def test_a_step_never_waits_for_the_device(name):
     trainer = prepare(bundle(name), images())
-    trainer._enter(trainer.plan.phases[0])
+    trainer.enter(trainer.plan.phases[0])
     trainer._set_rate(0)
     rows = next(trainer._rows(1, 0))
     with Waiting() as waiting:

@@ -1,5 +1,6 @@
 """npz, torchvision and the user's own code."""
 import pickle
+import zipfile
 from urllib.error import URLError
 
 import numpy as np
@@ -180,3 +181,19 @@ def test_errors_of_torchvision(torchvision_has):
     torchvision_has(Boxes)
     assert "has Image and dict; images with one whole-number label each are needed" in refused(
         "torchvision:CIFAR10:some/where")
+
+
+@pytest.mark.parametrize("name", ["x_train", "y_train", "classes"])
+def test_an_archive_that_says_it_holds_more_than_memory_is_refused_unread(tmp_path, name):
+    """A few hundred bytes whose header promises eight terabytes, be it of images, labels or names."""
+    arrays = {"x_train": np.zeros((4, 8, 8), np.uint8), "y_train": np.arange(4), "classes": np.arange(4)}
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w") as archive:
+        for key, array in arrays.items():
+            with archive.open(f"{key}.npy", "w") as file:
+                if key == name:
+                    np.lib.format.write_array_header_1_0(file, {
+                        "descr": "<i8", "fortran_order": False, "shape": (2**40,)})
+                else:
+                    np.lib.format.write_array(file, array)
+    with pytest.raises(DataError, match="of memory"):
+        read(Settings(f"npz:{tmp_path}/bomb.npz"))

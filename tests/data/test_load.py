@@ -90,6 +90,33 @@ def test_equal_pictures_across_splits_are_counted(tmp_path):
     assert load(Settings(f"npz:{tmp_path}/x.npz")).facts["duplicates"] == {"train_test": 3, "train_validation": 1}
 
 
+def test_images_in_two_splits_can_be_dropped_from_the_one_that_is_read_first(tmp_path):
+    x = noise(0, 12, 4, 4)
+    train, validation, test = [0, 1, 2, 3, 3], [0, 4, 5, 8], [1, 4, 6, 7]
+    np.savez(tmp_path / "x.npz", x_train=x[train], y_train=[0, 0, 0, 1, 1], x_val=x[validation], y_val=[1, 0, 1, 0],
+             x_test=x[test], y_test=[0, 0, 1, 1])
+    kept, dropped = (load(Settings(f"npz:{tmp_path}/x.npz", duplicates=word)) for word in ("keep", "drop"))
+    assert kept.facts["duplicates"] == {"train_test": 1, "train_validation": 1} and kept.facts["dropped"] == {}
+    assert kept.facts["two_labels"] == 2                                       # image 0 is a 0 and a 1
+    assert dropped.facts["duplicates"] == {"train_test": 0, "train_validation": 0}
+    assert dropped.facts["dropped"] == {"train": 2, "validation": 1} and dropped.facts["two_labels"] == 0
+    assert (dropped.dataset.train.images[:, 0].numpy() == x[[2, 3, 3]]).all()  # equal within a split: both stay
+    assert (dropped.dataset.validation.images[:, 0].numpy() == x[[0, 5, 8]]).all()
+    assert dropped.dataset.train.labels.tolist() == [0, 1, 1]
+    assert torch.equal(dropped.dataset.test.images, kept.dataset.test.images)
+
+
+def test_dropping_comes_before_the_long_tail_and_a_class_that_is_lost_is_refused(tmp_path):
+    x = noise(0, 60, 4, 4)
+    whole = {"x_train": x[:40], "y_train": [0] * 20 + [1] * 20, "x_val": x[40:44], "y_val": [0, 1] * 2}
+    np.savez(tmp_path / "x.npz", **whole, x_test=np.concatenate([x[:10], x[50:]]), y_test=[0] * 10 + [0, 1] * 5)
+    tail = load(Settings(f"npz:{tmp_path}/x.npz", duplicates="drop", imbalance=4))
+    assert tail.dataset.counts.tolist() == [10, 5] and tail.facts["dropped"] == {"train": 10, "validation": 0}  # 20 / 4
+    np.savez(tmp_path / "y.npz", **whole, x_test=x[:20], y_test=[0, 1] * 10)
+    with pytest.raises(DataError, match=r"^data\.duplicates: drop leaves 1 of the classes without train images"):
+        load(Settings(f"npz:{tmp_path}/y.npz", duplicates="drop"))
+
+
 def test_facts_can_be_written_as_json_and_list_what_was_left_out(tmp_path):
     root = folder(tmp_path / "spaces and ünïcode", {"a": 10, "b c": 10})
     save(root / "a" / "short.png", noise(1, 6, 6, 3))
@@ -100,7 +127,7 @@ def test_facts_can_be_written_as_json_and_list_what_was_left_out(tmp_path):
     assert facts["bad"][0]["reason"].startswith("damaged: ")
     assert facts["classes"] == ["a", "b c"] and facts["seconds"] > 0
     assert set(facts) == {"source", "fingerprint", "classes", "counts", "imbalance", "image_shape", "mean", "std",
-                          "duplicates", "bad", "seconds"}
+                          "duplicates", "dropped", "two_labels", "bad", "skipped", "seconds", "streamed"}
 
 
 @pytest.mark.parametrize(("arrays", "settings", "message"), [

@@ -8,7 +8,7 @@ from autotricks.errors import DataError
     ("source", ""), ("source", None), ("size", 0), ("size", 32.0), ("size", True), ("channels", 2), ("channels", 4),
     ("imbalance", 0.5), ("imbalance", float("nan")), ("imbalance", float("inf")), ("imbalance", "100"),
     ("validation", 0), ("validation", 1.0), ("test", -0.1), ("test", 1), ("seed", -1), ("seed", 2**32), ("seed", 1.5),
-    ("max_bad", 1.1), ("max_bad", -0.01)])
+    ("max_bad", 1.1), ("max_bad", -0.01), ("duplicates", "Drop"), ("duplicates", True)])
 def test_refuses_with_the_name_and_what_is_allowed(name, value):
     with pytest.raises(DataError) as caught:
         Settings(**{name: value})

@@ -120,7 +120,7 @@ def test_images_that_memory_does_not_hold_are_refused_early(tmp_path, monkeypatc
     np.savez(tmp_path / "x.npz", x=noise(0, 4, 6, 6, 3), y=np.arange(4) % 2)
     monkeypatch.setattr(memory, "available", lambda: 400)
     assert "4 images of 6 x 6 x 3 need" in refused(f"image_folder:{tmp_path}")
-    assert f"the images in {tmp_path}/x.npz need" in refused(f"npz:{tmp_path}/x.npz")
+    assert f"the arrays in {tmp_path}/x.npz need" in refused(f"npz:{tmp_path}/x.npz")
 
 
 def test_a_table(tmp_path):

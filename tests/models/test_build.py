@@ -178,3 +178,43 @@ def test_a_baseline_run_starts_from_a_plain_build_and_decays_every_weight_alike(
     every = list(trainer.run.model.parameters())
     assert [len(group["params"]) for group in trainer.optimizer.param_groups] == [len(every)]
     assert type(trainer.optimizer) is torch.optim.SGD and trainer.average is None and trainer.factor(0.5) == 1
+
+
+@pytest.mark.parametrize(("name", "plain"), [
+    ("timm:test_resnet", {"zero_init_last": False}), ("timm:ghostnet_050", {"drop_rate": 0.0}),
+    ("torchvision:mobilenet_v3_small", {"dropout": 0.0}), ("torchvision:squeezenet1_1", {"dropout": 0.0})])
+def test_a_baseline_epoch_is_a_plain_loop_parameter_by_parameter(name, plain):
+    """No hidden zero-gamma, dropout, label smoothing, warm-up or exemption from decay: five steps written by hand.
+
+    Small steps of images in plain memory order, so that rounding does not grow.
+    """
+    import timm
+    import torchvision.models as zoo
+
+    from autotricks.catalog import make
+    from autotricks.core.bundle import Bundle
+    from autotricks.trial import prepare
+    from tests.conftest import make_dataset
+
+    data = make_dataset(size=24, channels=3)
+    trainer = prepare(Bundle((make("sgd", {"lr": 1e-4}),), name, epochs=1, batch_size=16, seed=5), data)
+    order = torch.Generator()
+    order.set_state(trainer.run.generator.get_state())
+    list(trainer.epochs())
+    torch.manual_seed(5)
+    short = name.partition(":")[2]
+    model = (timm.create_model(short, num_classes=4, **plain) if name.startswith("timm") else
+             zoo.get_model(short, num_classes=4, **plain)).train()
+    first = {key: value.clone() for key, value in model.state_dict().items()}
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (data.mean, data.std))
+    for rows in torch.randperm(90, generator=order)[:80].split(16):
+        optimizer.zero_grad()
+        images = (data.train.images[rows].float() / 255 - mean) / std
+        torch.nn.functional.cross_entropy(model(images), data.train.labels[rows]).backward()
+        optimizer.step()
+    expected, found = model.state_dict(), trainer.evaluated.state_dict()
+    assert list(found) == list(expected)
+    for key, weight in model.named_parameters():
+        moved = float((weight - first[key]).detach().abs().max())
+        assert moved > 0 and float((found[key] - weight).detach().abs().max()) < 1e-3 * moved, key

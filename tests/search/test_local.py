@@ -23,6 +23,7 @@ from autotricks.search import folder as folders, local
 from autotricks.search.climb import Course, arrays
 from autotricks.space.load import load_bundle_file, load_space
 from autotricks.trial import run_trial
+from tests.conftest import timeless
 
 from . import real
 
@@ -66,7 +67,7 @@ def test_process_leaves_nothing_to_the_next_trial(finished):
     for number in (champion, 0):
         again = run_trial(bundle_from(past[number].bundle), data)
         assert same(load_weights(finished.crowned[number]), again.model.state_dict())
-        assert again.metrics == past[number].rungs[-1]["metrics"]
+        assert timeless(again.metrics) == timeless(past[number].rungs[-1]["metrics"])
     assert (finished.folder / WEIGHTS).read_bytes() == finished.crowned[champion]
 
 
@@ -110,7 +111,7 @@ def test_used_worker_trains_as_a_fresh_one(dataset):
         worker.process.join()
     first, *between, last = answers
     assert [outcome.end for outcome in between] == ["finished", "diverged", "finished"]
-    assert first.metrics == last.metrics and first.curve == last.curve
+    assert timeless(first.metrics) == timeless(last.metrics) and first.curve[:-1] == last.curve[:-1]
     assert same(load_weights(first.weights), load_weights(last.weights))
 
 
@@ -182,7 +183,7 @@ def test_prefix_comes_to_the_same_last_rung(finished, tmp_path):
         assert trial.hash == other[trial.number].hash
         if trial.end == other[trial.number].end == "finished":
             same += 1
-            assert trial.rungs[-1]["metrics"] == other[trial.number].rungs[-1]["metrics"]
+            assert timeless(trial.rungs[-1]["metrics"]) == timeless(other[trial.number].rungs[-1]["metrics"])
             assert trial.rungs[0]["metrics"] != other[trial.number].rungs[0]["metrics"]
             assert trial.epochs == 4 and other[trial.number].epochs == 7
     assert same >= 2

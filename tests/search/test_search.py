@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from autotricks.core.objective import SPEED
 from autotricks.core.report import End
 from autotricks.search.ledger import Ledger, read
 from autotricks.search.search import Search
@@ -113,6 +114,26 @@ def test_smaller_is_better_where_the_space_says_so(tmp_path, path, dataset, monk
     search(mixed(tmp_path), path.with_name("max.jsonl"), dataset, monkeypatch,
            lambda number, rung: outcome(rung, merit(number, rung)))
     assert [trial.end for trial in trials(path)] == [trial.end for trial in trials(path.with_name("max.jsonl"))]
+
+
+def test_the_champion_is_the_best_of_those_that_keep_what_is_to_be_kept(tmp_path, path, dataset, monkeypatch):
+    """The speed is the merit; every second trial pays with more than is allowed. A resumed search says the same."""
+    space = mixed(tmp_path, "objective={metric: train/images_per_second, mode: max, "
+                            f"keep: {{metric: {METRIC}, within: 0.05}}}}")
+
+    def answer(number, rung):
+        made = outcome(rung, 0.8 - (0.06 if number % 2 else 0.04) * bool(number))
+        made.metrics[SPEED] = 100 * merit(number, rung)
+        return made
+
+    found = search(space, path, dataset, monkeypatch, answer)
+    ended = sorted((trial for trial in trials(path) if trial.end == "finished"), key=lambda trial: trial.score(SPEED))
+    assert ended[-1].number % 2, "the fastest of all has lost too much"
+    assert found.champion.trial.number == [trial.number for trial in ended if not trial.number % 2][-1]
+    ledger = Ledger(path)
+    again = Search(space, ledger)
+    ledger.close()
+    assert again.champion.trial.number == found.champion.trial.number
 
 
 @pytest.mark.parametrize("fidelity", ["compressed", "prefix"])

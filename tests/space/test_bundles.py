@@ -1,5 +1,6 @@
 """Start trials and bundle files, and code of the user's own in either."""
 import re
+import sys
 
 import pytest
 
@@ -97,16 +98,38 @@ def test_a_bundle_file_is_read_as_it_stands(tmp_path):
 
 # --- code of the user's own
 
+@pytest.fixture
+def my_module(tmp_path, monkeypatch):
+    """Code of the user's, which leaves a mark when it is imported."""
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "module.py").write_text("import pathlib\npathlib.Path(__file__).with_suffix('.ran').touch()\n"
+                                               "def function(classes=0, channels=0): ...\ndef other(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path / "my" / "module.ran"
+    for name in ("my", "my.module"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("name", ["my.module:other", "my.module:nothing", "my.nowhere:function"])
+def test_code_that_cannot_be_a_model_is_refused_before_anything_trains(tmp_path, my_module, name):
+    (line,) = refused(tmp_path, HEAD + "  sgd: {}\n", f"model.name={name}", trust=True)
+    assert name in line and ("cannot be imported" in line or "must be a function of classes and channels" in line)
+
+
 @pytest.mark.parametrize("override", ["model.name=my.module:function", "data.source=my.module:function"])
-def test_code_is_named_only_with_trust(tmp_path, override):
+def test_code_is_named_only_with_trust(tmp_path, override, my_module):
     (line,) = refused(tmp_path, HEAD + "  sgd: {}\n", override)
     assert line == f"--set  {override.split('=')[0]}: my.module:function is code of yours; allow it with --trust."
+    assert not my_module.exists()
     assert loaded(tmp_path, "  sgd: {}\n", override, trust=True)
 
 
-def test_a_bundle_that_names_code_needs_trust(tmp_path):
+def test_a_bundle_that_names_code_needs_trust(tmp_path, my_module):
     path = write(tmp_path, "name: recipe\nmodel: {name: my.module:function}\n", "recipe.yaml")
     with pytest.raises(SpaceError, match="--trust"):
         load_bundle_file(path)
+    with pytest.raises(SpaceError, match="--trust"):
+        loaded(tmp_path, "  sgd: {}\n", f"start=[{path}]")
+    assert not my_module.exists(), "nothing was imported"
     assert load_bundle_file(path, trust=True).bundle.model == "my.module:function"
     assert loaded(tmp_path, "  sgd: {}\n", f"start=[{path}]", trust=True)

@@ -10,8 +10,8 @@ from autotricks.core.plan import problems
 from autotricks.errors import InputError, SpaceError
 from autotricks.export import text as yaml_of
 from autotricks.space import load_space
-from autotricks.space.document import METRICS
 from autotricks.space.load import shipped
+from autotricks.space.sections import METRICS
 
 from .made import FIRST, HEAD, LAST, head, loaded, refused, write
 
@@ -170,10 +170,10 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     write(tmp_path, HEAD + "  sgd: {}\n", "mine.yaml")
     for name, said in [("mine.yml", "mine.yml: no such file. Did you mean mine.yaml?"),
                        ("long_tial.yaml", "long_tial.yaml: no such file. Did you mean long_tail.yaml or "
-                        "long_tail_cifar.yaml or mine.yaml?"),
+                        "long_tail_cifar.yaml?"),
                        ("nowhere/mine.yaml", "nowhere/mine.yaml: no such file."), ("\0", r"\x00: no such file."),
                        (str(tmp_path), "is a folder. Name a space file."),
-                       ("x" * 5000, "no such file."), ("x" * 5000 + "/y.yaml", "Those that ship: long_tail.yaml")]:
+                       ("x" * 5000, "no such file."), ("x" * 5000 + "/y.yaml", "Those that ship: augmentation.yaml")]:
         with pytest.raises(SpaceError) as caught:
             load_space(name)
         assert said in str(caught.value) and len(caught.value.problems) == 1 and len(str(caught.value)) < 1000
@@ -224,7 +224,7 @@ tricks:
         ("1", "name"), ("2", "serach"), ("3", "data.size"), ("4", "model.name"), ("5", "training.epochs"),
         ("6", "objective.metric"), ("7", "search.trails"), ("8", "resources.cpus"), ("9", "advice"), ("10", "start.0"),
         ("12", "tricks.mixpu"), ("13", "tricks.mixup.alhpa"), ("13", "tricks.mixup.stop"),
-        ("14", "tricks.cutmix.alpha"), ("15", "tricks.sgd.lr"), ("--set", "confrim")])
+        ("14", "tricks.cutmix.alpha.unifrom"), ("15", "tricks.sgd.lr"), ("--set", "confrim")])
 
 
 def test_a_section_that_is_wrong_brings_no_other_complaints(tmp_path):

@@ -1,9 +1,12 @@
+import shutil
+
 import pytest
 
 from autotricks import experiment
 from autotricks.search import local
 from autotricks.search.climb import Climb, from_arrays
 from autotricks.space.load import load_space
+from autotricks.tracking.store import client, default_uri
 
 from ..search.scripted import hiring
 
@@ -19,14 +22,33 @@ def hire(shared, course, threads):
     return hiring(lambda bundle, rung: Climb(bundle, course, dataset).reach(rung))()
 
 
-def search(root, tracking=None, overrides=(), listeners=(), loaded=None, **options) -> experiment.SearchResult:
+def search(root, tracking=None, overrides=(), listeners=(), loaded=None, confirm=False, **options):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "_hire", hire)
-        return experiment.search(loaded or load_space("long_tail.yaml", [*SMALL, *overrides]),
-                                 experiment.Options(root=root, tracking=tracking, confirm=False, **options), listeners)
+        chosen = experiment.Options(root=root, tracking=tracking, confirm=confirm, **options)
+        return experiment.search(loaded or load_space("long_tail.yaml", [*SMALL, *overrides]), chosen, listeners)
 
 
 @pytest.fixture(scope="session")
-def tracked(tmp_path_factory) -> experiment.SearchResult:
+def stocked(tmp_path_factory):
+    """Return a new folder with a store that holds nothing yet; MLflow takes seconds to make one."""
+    first = tmp_path_factory.mktemp("blank")
+    client(default_uri(first)).search_experiments()
+
+    def folder(name):
+        made = tmp_path_factory.mktemp(name)
+        shutil.copy(first / "mlflow.db", made)
+        return made
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tracked(stocked) -> experiment.SearchResult:
     """A real search that MLflow's SQLite store, in the folder of the runs, was told of."""
-    return search(tmp_path_factory.mktemp("tracked"))
+    return search(stocked("tracked"))
+
+
+@pytest.fixture(scope="session")
+def confirmed(stocked) -> experiment.SearchResult:
+    """A real search, confirmed with fresh seeds in processes of their own, that MLflow's SQLite store was told of."""
+    return search(stocked("confirmed"), overrides=["confirm.top=1", "confirm.seeds=2"], confirm=True)

@@ -8,7 +8,7 @@ import pytest
 
 from autotricks.search.folder import LEDGER
 from autotricks.search.ledger import read, records
-from autotricks.tracking import mlflow
+from autotricks.sync import sync
 
 from .conftest import METRIC, search
 
@@ -59,7 +59,17 @@ def test_server_that_is_not_there(tmp_path):
     whole(result)
     notice, = result.notices
     assert notice.startswith("MLflow at http://127.0.0.1:9 did not take everything") and "\n" not in notice
+    assert notice.endswith(f"autotricks sync {result.folder.name}")
     assert late < 10
+    assert synced(result.folder) == (1 + 5, 6)      # nothing had been there: search and trials; files
+
+
+def synced(folder):
+    """Put a run into SQLite; return how many runs and files that took, and see that it takes nothing twice."""
+    found, again = sync(folder), sync(folder)
+    assert found.problem == again.problem == ""
+    assert (again.runs, again.figures, again.files) == (0, 0, 0)
+    return found.runs, found.files
 
 
 def test_server_that_answers_500(tmp_path):
@@ -84,12 +94,3 @@ def test_server_that_never_answers(tmp_path):
     print("late by", late)
     whole(result)
     assert len(result.notices) == 1 and late < 60
-
-
-def test_password_is_not_shown(tmp_path, monkeypatch):
-    def refused(uri):
-        raise ConnectionError("refused")
-
-    monkeypatch.setattr(mlflow, "client", refused)
-    notice, = search(tmp_path, "http://me:secret@127.0.0.1:9", seconds=-1.0).notices
-    assert "secret" not in notice and "127.0.0.1:9" in notice

@@ -49,7 +49,7 @@ def test_the_classifier_begins_anew_within_its_bound_without_momentum():
     steps = made.epochs()
     next(steps), next(steps)
     before = made.run.model.head.weight.clone()
-    made._enter(made.plan.phases[1])
+    made.enter(made.plan.phases[1])
     after = made.run.model.head.weight
     assert float(after.detach().abs().max()) <= 1 / 8 < float(before.detach().abs().max())
     assert after.std().item() == pytest.approx(1 / 8 / 3 ** 0.5, rel=0.1)  # of a uniform distribution
@@ -60,7 +60,7 @@ def test_an_average_begins_anew_with_it():
     made = trainer(Ema(decay=0.999))
     steps = made.epochs()
     next(steps), next(steps)
-    made._enter(made.plan.phases[1])
+    made.enter(made.plan.phases[1])
     assert torch.equal(made.evaluated.head.weight, made.run.model.head.weight)
 
 
@@ -79,7 +79,7 @@ def test_by_hand_it_is_logistic_regression_on_fixed_features():
     made = trainer(Sgd(lr=0.5), epochs=2)
     steps = made.epochs()
     next(steps)
-    made._enter(made.plan.phases[1])
+    made.enter(made.plan.phases[1])
     rows = torch.arange(16)
     batch = made._batch(rows)
     model = made.run.model.eval()

@@ -64,7 +64,7 @@ def halfway(restart, **settings):
     steps = made.epochs()
     next(steps), next(steps)
     before = {name: value.clone() for name, value in made.run.model.state_dict().items()}
-    made._enter(made.plan.phases[1])
+    made.enter(made.plan.phases[1])
     return made, steps, before
 
 
@@ -101,7 +101,7 @@ def test_an_exported_bundle_teaches(tmp_path, file):
     model = exported(tmp_path)
     uses = (Use(Distillation(teacher=str(tmp_path / file), alpha=1.0), Window()),)
     made = prepare(Bundle(uses, epochs=2, batch_size=16), DATA)
-    made._enter(made.plan.phases[0])
+    made.enter(made.plan.phases[0])
     assert made.run.memory == {}
     images = made.run.normalize(DATA.validation.images)
     with torch.no_grad():

@@ -16,7 +16,7 @@ def test_its_loss_is_half_balanced_softmax_half_the_flattened_teacher():
     made = prepare(Bundle(uses, epochs=2, batch_size=16), DATA)
     steps = made.epochs()
     next(steps)
-    made._enter(made.plan.phases[1])
+    made.enter(made.plan.phases[1])
     rows = torch.arange(0, 90, 6)
     batch, model = made._batch(rows), made.run.model
     teacher = prepare(Bundle(epochs=2, batch_size=16), DATA).run.model

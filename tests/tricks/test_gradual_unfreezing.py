@@ -77,7 +77,7 @@ def test_the_first_momentum_of_a_layer_that_joins_is_its_gradient():
     made = trainer(Sgd(lr=0.05, momentum=0.9, weight_decay=0.0), freezing=LinearProbe(), window=Window(0.0, 0.25))
     steps = made.epochs()
     next(steps)
-    made._enter(made.plan.phases[1])
+    made.enter(made.plan.phases[1])
     made._gradients(made._batch(torch.arange(16)))
     gradient, weight = made.run.model.stem.weight.grad.clone(), made.run.model.stem.weight
     made.optimizer.step()

@@ -66,7 +66,7 @@ def test_the_steps_are_as_long_as_the_rates_say():
     moves = []
     for trainer in (plain, decayed):
         before = {name: weight.detach().clone() for name, weight in trainer.run.model.named_parameters()}
-        trainer._enter(trainer.plan.phases[0])
+        trainer.enter(trainer.plan.phases[0])
         trainer._set_rate(0)
         trainer._step(torch.arange(16))
         moves.append({name: weight.detach() - before[name] for name, weight in trainer.run.model.named_parameters()})

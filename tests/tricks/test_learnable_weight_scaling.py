@@ -28,7 +28,7 @@ def middle(*tricks, epochs=4):
 def test_it_is_sgd_on_a_factor_for_each_class():
     """Against the paper's own parametrization, with momentum, decay and autograd on f itself."""
     made, _ = middle(Sgd(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01))
-    made._enter(made.plan.phases[1])
+    made.enter(made.plan.phases[1])
     model = made.run.model
     weight, bias = model.head.weight.detach().clone(), model.head.bias.detach().clone()
     factor = torch.ones(4, requires_grad=True)

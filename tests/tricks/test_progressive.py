@@ -27,7 +27,7 @@ def test_begins_at_its_first_share():
 def test_a_first_share_as_large_as_the_start_is_the_fraction_of_training_done(dataset):
     bundle = Bundle((Use(Progressive(first=0.5), Window(0.5, 1.0)),), epochs=4, batch_size=90)
     trainer = prepare(bundle, dataset)
-    trainer._enter(trainer.plan.phases[1])
+    trainer.enter(trainer.plan.phases[1])
     rows = torch.cat([trainer._pipeline.order(0.75) for _ in range(40)])
     rare = float((trainer.run.labels[rows] == 3).float().mean())
     assert rare == pytest.approx(.25 * 6 / 90 + .75 / 4, abs=4 * (.2 * .8 / 3600) ** 0.5)
@@ -55,7 +55,7 @@ def test_draws_follow(progress, expected):
 def test_counts_the_progress_of_its_own_window(dataset):
     bundle = Bundle((Use(Progressive(), Window(0.5, 1.0)),), epochs=4, batch_size=90)
     trainer = prepare(bundle, dataset)
-    trainer._enter(trainer.plan.phases[1])
+    trainer.enter(trainer.plan.phases[1])
     rows = torch.cat([trainer._pipeline.order(0.75) for _ in range(40)])  # half-way through the window
     rare = float((trainer.run.labels[rows] == 3).float().mean())
     assert rare == pytest.approx((6 / 90 + 1 / 4) / 2, abs=4 * (.16 * .84 / 3600) ** 0.5)

@@ -38,7 +38,7 @@ def test_weights_find_their_places_in_a_model_built_anew(names, model):
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_step_never_waits_for_the_device(name):
     trainer = prepare(Bundle((Use(catalog()[name]()),), epochs=1, batch_size=16), make_dataset())
-    trainer._enter(trainer.plan.phases[0])
+    trainer.enter(trainer.plan.phases[0])
     rows = next(trainer._rows(1, 0))
     with Waiting() as waiting:
         trainer._gradients(trainer._batch(rows))

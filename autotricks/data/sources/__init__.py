@@ -9,11 +9,14 @@ from pathlib import Path
 from ...errors import DataError
 from ..settings import Settings
 from . import csv_table, digits, image_folder, npz, own_code, torchvision_sets
-from .raw import Part, Raw
+from .files import Listing
+from .raw import Part, Raw, refuse_many
 
 Reader = Callable[[str, Settings], Raw]
 READERS: dict[str, Reader] = {"digits": digits.read, "image_folder": image_folder.read, "csv": csv_table.read,
                               "npz": npz.read, "torchvision": torchvision_sets.read}
+LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {"image_folder": image_folder.listing,
+                                                           "csv": csv_table.listing}
 FORMS = "digits, image_folder:PATH, csv:PATH, npz:PATH, torchvision:NAME or my.module:function"
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -30,6 +33,24 @@ def read(settings: Settings, trust: bool = False) -> Raw:
         raise DataError(f"data.group: {settings.source} has neither paths nor columns. Leave it out, or bring the "
                         "images as image_folder or csv.")
     return READERS[word](place, settings) if word in READERS else own_code.read(settings.source, settings)
+
+
+def listing(settings: Settings) -> Listing | None:
+    """Return the files of a source that is made of files; None for any other.
+
+    Raises:
+        DataError: When they cannot be listed.
+    """
+    word, _, place = settings.source.partition(":")
+    return LISTINGS[word](place, settings) if word in LISTINGS else None
+def shape_of(settings: Settings) -> tuple[int, int, int] | None:
+    """Return the shape (D, H, W) of the images where it is known before they are read."""
+    word, _, place = settings.source.partition(":")
+    shape = (1, 8, 8) if word == "digits" else npz.shape(place) if word == "npz" else None
+    if shape is None and not (settings.size and settings.channels):
+        return None
+    depth, height, width = shape or (0, 0, 0)
+    return settings.channels or depth, settings.size or height, settings.size or width
 
 
 def check(source: str, trust: bool = False) -> None:
@@ -64,4 +85,4 @@ def _near(source: str, word: str, place: str) -> str:
     return f" Did you mean {near[0]}{':' + place if place and near[0] != 'digits' else ''}?" if near else ""
 
 
-__all__ = ["Part", "Raw", "check", "read"]
+__all__ = ["Listing", "Part", "Raw", "check", "listing", "read", "refuse_many", "shape_of"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...errors import DataError
 from ..settings import Settings
-from .files import Entry, existing, images_of
+from .files import Entry, Listing, existing, images_of
 from .grouping import by_pattern
 from .raw import SPLIT_WORDS, Raw, clean
 
@@ -14,9 +14,18 @@ SHOWN = 5
 
 
 def read(place: str, settings: Settings) -> Raw:
-    """Read a UTF-8 table with the columns path, label and, if the splits are given, split.
+    """Decode the images of a UTF-8 table with the columns path, label and, if the splits are given, split.
 
     Paths are relative to the file. Split is train, val (valid, validation) or test.
+
+    Raises:
+        DataError: When a column or value is missing, with the number of the line.
+    """
+    return images_of(listing(place, settings), settings)
+
+
+def listing(place: str, settings: Settings) -> Listing:
+    """List the files of a table.
 
     Raises:
         DataError: When a column or value is missing, with the number of the line.
@@ -40,7 +49,7 @@ def read(place: str, settings: Settings) -> Raw:
     if settings.group and settings.group.pattern is not None:
         paths = [Path(row[header.index("path")].strip()).as_posix() for _, row in lines]
         entries = by_pattern(entries, paths, settings.group.pattern)
-    return images_of(entries, settings)
+    return Listing(entries)
 
 
 def _entries(path: Path, header: list[str], lines: list[tuple[int, list[str]]], group: str) -> list[Entry]:

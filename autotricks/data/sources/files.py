@@ -5,15 +5,23 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
+
+import torch
 
 from ...errors import DataError
 from .. import decode
+from ..decode import Bad, printable
 from ..labels import ordered
+from ..memory import COPIES, available
 from ..settings import Settings
+from ..stream import PREFETCH, WORKERS, Files, Reading, Seen, Streamed, survey
 from .raw import Part, Raw, refuse_many, stacked
 
-CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin",
+                     "system volume information", "@eadir"})
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,21 @@ class Entry:
     name: str
     split: str
     group: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a source, before any is opened.
+
+    Args:
+        entries: Every file that is taken for an image.
+        skipped: What is there and belongs to no class, with the reason.
+        problems: Why training refuses it.
+    """
+
+    entries: Sequence[Entry]
+    skipped: tuple[Bad, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 def existing(place: str) -> Path:
@@ -54,15 +77,20 @@ def visible(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not hidden(path.name))
     except OSError as error:
-        raise DataError(f"data.source: {folder}: {error.strerror or error}.") from error
+        _closed(error)
 
 
-def images_of(entries: Sequence[Entry], settings: Settings) -> Raw:
-    """Decode image files.
+def images_of(listing: Listing, settings: Settings) -> Raw:
+    """Decode image files, or, where memory does not hold the images, look at each file and leave the images there.
 
     Raises:
-        DataError: When too many are bad, their sizes differ, or memory does not hold them.
+        DataError: When classes are empty, too many files are bad, or their sizes differ.
     """
+    if listing.problems:
+        raise DataError(listing.problems)
+    entries = listing.entries
+    if _too_many(entries, settings):
+        return _streamed(listing, settings)
     arrays, bad = decode.read([entry.path for entry in entries], settings.size, settings.channels)
     refuse_many(bad, len(entries), settings.max_bad)
     depth = max((array.shape[0] for array in arrays if array is not None), default=1)
@@ -70,23 +98,80 @@ def images_of(entries: Sequence[Entry], settings: Settings) -> Raw:
     for split in dict.fromkeys(entry.split for entry in entries):
         rows = [row for row, entry in enumerate(entries) if entry.split == split and arrays[row] is not None]
         if not rows:
-            raise DataError(f"data.source: none of the {split} images can be read.")
+            raise _none(split)
         chosen = [array for row in rows if (array := arrays[row]) is not None]
         for row in rows:
             arrays[row] = None  # so that stacking frees each image as it goes
         parts[split] = Part(stacked(chosen, depth), [entries[row].name for row in rows],
                             [entries[row].group for row in rows] if settings.group else None)
     classes = ordered(entry.name for entry in entries if entry.split == "train")
-    return Raw(parts, classes, tuple(bad))
+    return Raw(parts, classes, tuple(bad), listing.skipped)
 
 
-def files_under(folder: Path) -> list[Path]:
-    """Return every file under a folder, at any depth, sorted, without hidden files and folders."""
-    found = []
-    for base, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not hidden(name)]
+def _too_many(entries: Sequence[Entry], settings: Settings) -> bool:
+    """Return whether the images would take more memory than they may, going by the first that can be read."""
+    for entry in entries:
+        seen, = decode.each(partial(decode.decode, size=settings.size, channels=settings.channels), [entry.path])
+        if not isinstance(seen, Bad):   # what is wrong with others is told when all have been looked at
+            return COPIES * len(entries) * seen.size > settings.room(available())
+    return False
+
+
+def _streamed(listing: Listing, settings: Settings) -> Raw:
+    entries = listing.entries
+    found = survey([entry.path for entry in entries], settings.size, settings.channels)
+    bad = tuple(one for one in found if isinstance(one, Bad))
+    refuse_many(bad, len(entries), settings.max_bad)
+    good = [(entry, one) for entry, one in zip(entries, found, strict=True) if isinstance(one, Seen)]
+    seen = [one for _, one in good]
+    shape = (max(one.shape[0] for one in seen), *seen[0].shape[1:]) if seen else (1, 1, 1)
+    files = Files([entry.path for entry, _ in good], (shape[0], shape[1], shape[2]), settings.size, settings.channels)
+    reading = Reading(WORKERS if settings.workers is None else settings.workers, settings.prefetch or PREFETCH)
+    parts = {}
+    for split in dict.fromkeys(entry.split for entry in entries):
+        rows = [row for row, (entry, _) in enumerate(good) if entry.split == split]
+        if not rows:
+            raise _none(split)
+        parts[split] = Part(Streamed(files, seen, torch.tensor(rows), reading), [good[row][0].name for row in rows],
+                            [good[row][0].group for row in rows] if settings.group else None)
+    return Raw(parts, ordered(entry.name for entry in entries if entry.split == "train"), bad,
+               listing.skipped)
+
+
+def _none(split: str) -> DataError:
+    return DataError(f"data.source: none of the {split} images can be read.")
+
+
+def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
+    """Return every file under a folder, at any depth, sorted, and the links that are not followed; neither if hidden.
+
+    A folder that is linked to is entered once, and not at all if that leads back into the data or around it.
+
+    Args:
+        folder: Where to look.
+        root: Of all the data.
+
+    Raises:
+        DataError: When a folder cannot be listed.
+    """
+    found: list[Path] = []
+    skipped: list[Bad] = []
+    home, entered = root.resolve(), {root.resolve(), folder.resolve()}
+    for base, folders, files in os.walk(folder, onerror=_closed, followlinks=True):
+        folders[:] = sorted(name for name in folders if not hidden(name))
+        for link in [Path(base, name) for name in folders if Path(base, name).is_symlink()]:
+            place = link.resolve()
+            if place in home.parents or entered.intersection([place, *place.parents]):
+                folders.remove(link.name)
+                skipped.append(Bad(printable(link), "link to a folder that is in the data already"))
+            else:
+                entered.add(place)
         found += [Path(base, name) for name in files if not hidden(name)]
-    return sorted(found)
+    return sorted(found), skipped
+
+
+def _closed(error: OSError) -> NoReturn:
+    raise DataError(f"data.source: {printable(str(error.filename))}: {error.strerror or error}.") from error
 
 
 def _near(place: str) -> str:

@@ -1,12 +1,13 @@
 """image_folder: a folder for each class, with or without folders for the splits above."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import DataError
+from ..decode import Bad, printable
 from ..settings import Settings
-from .files import Entry, existing, files_under, images_of, visible
+from .files import Entry, Listing, existing, files_under, images_of, visible
 from .grouping import by_pattern
 from .raw import SPLIT_WORDS, Raw, clean
 
@@ -17,16 +18,42 @@ def read(place: str, settings: Settings) -> Raw:
     Raises:
         DataError: When there is no such folder, a class is empty, or the splits are not clear.
     """
+    return images_of(listing(place, settings), settings)
+
+
+def listing(place: str, settings: Settings) -> Listing:
+    """List the files of every class and split.
+
+    Raises:
+        DataError: When there is no such folder, or the splits or classes are not clear.
+    """
     root = existing(place)
     if not root.is_dir():
         raise DataError(f"data.source: {root} is a file; image_folder needs a folder with a folder for each class.")
-    entries = [entry for split, folder in _splits(root).items() for entry in _entries(folder, split)]
+    entries: list[Entry] = []
+    skipped: list[Bad] = []
+    problems: list[str] = []
+    splits = _splits(root)
+    for split, folder in splits.items():
+        for path in _classes(folder, split):
+            files, left = files_under(path, root)
+            if not files:
+                problems.append(f"data.source: the class folder {printable(path)} is empty. Add images or remove it.")
+            entries += [Entry(file, clean(path.name), split) for file in files]
+            skipped += left
     if settings.group and settings.group.pattern is not None:
         entries = by_pattern(entries, [entry.path.relative_to(root).as_posix() for entry in entries],
                              settings.group.pattern)
     elif settings.group:
         raise DataError("data.group.column: image_folder has no columns. Give data.group.pattern.")
-    return images_of(entries, settings)
+    return Listing(entries, tuple(skipped + _loose(root, splits)), tuple(problems))
+
+
+def _loose(root: Path, splits: Mapping[str, Path]) -> list[Bad]:
+    """Return what lies beside the folders of splits and classes."""
+    inside = [path for folder in splits.values() for path in visible(folder) if not path.is_dir()]
+    beside = [] if root in splits.values() else [path for path in visible(root) if path not in splits.values()]
+    return [Bad(printable(path), "lies in no folder of a class") for path in beside + inside]
 
 
 def _splits(root: Path) -> dict[str, Path]:
@@ -47,14 +74,9 @@ def _splits(root: Path) -> dict[str, Path]:
     return {"train": root}  # a class may be called train or test
 
 
-def _entries(folder: Path, split: str) -> Iterator[Entry]:
+def _classes(folder: Path, split: str) -> list[Path]:
     classes = [path for path in visible(folder) if path.is_dir()]
     if not classes:
         mend = "" if split == "train" else f" Without {folder.name}, {split} is split off from train."
         raise DataError(f"data.source: {folder} holds no folder for a class; {folder}/CLASS/*.jpg is needed.{mend}")
-    for path in classes:
-        files = files_under(path)
-        if not files:
-            raise DataError(f"data.source: the class folder {path} is empty. Add images or remove it.")
-        for file in files:
-            yield Entry(file, clean(path.name), split)
+    return classes

@@ -29,8 +29,7 @@ def read(place: str, settings: Settings) -> Raw:
     try:
         _measure(path)
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files
-                      if name.partition("_")[0] in ("x", "y") or name == "classes"}
+            arrays = {name: archive[name] for name in archive.files if _wanted(name)}
     except DataError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
@@ -87,8 +86,33 @@ def label_names(split: str, labels: np.ndarray, count: int, classes: Sequence[st
 
 
 def _measure(path: Path) -> None:
-    """Refuse, from the headers alone, pickled arrays and images that memory does not hold."""
+    """Refuse, from the headers alone, pickled arrays and those that memory does not hold."""
     total = 0
+    for name, (shape, dtype) in headers(path).items():
+        if dtype.hasobject:
+            raise DataError(f"data.source: {path}: {name} is a pickled array, which can run code when it is read. Save "
+                            "it as numbers or text.")
+        total += int(np.prod(shape, dtype=object)) * dtype.itemsize if _wanted(name) else 0
+    require(total, f"the arrays in {path}")
+
+
+def _wanted(name: str) -> bool:
+    return name.partition("_")[0] in ("x", "y") or name == "classes"
+
+
+def shape(place: str) -> tuple[int, int, int] | None:
+    """Return the shape (D, H, W) of the training images, or None where the file does not say it."""
+    try:
+        found = headers(Path(place).expanduser())
+        _, *sides = found["x_train" if "x_train" in found else "x"][0]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        return None
+    return (sides[2] if len(sides) == 3 else 1, sides[0], sides[1]) if len(sides) in (2, 3) else None
+
+
+def headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Return shape and type of each array by name; nothing else is read."""
+    found = {}
     with zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
             with archive.open(member) as file:
@@ -96,11 +120,8 @@ def _measure(path: Path) -> None:
                 header = (np.lib.format.read_array_header_1_0 if version == (1, 0)
                           else np.lib.format.read_array_header_2_0)
                 shape, _, dtype = header(file)
-            if dtype.hasobject:
-                raise DataError(f"data.source: {path}: {member.removesuffix('.npy')} is a pickled array, which can run "
-                                "code when it is read. Save it as numbers or text.")
-            total += int(np.prod(shape, dtype=object)) * dtype.itemsize if member.startswith("x") else 0
-    require(total, f"the images in {path}")
+            found[member.removesuffix(".npy")] = (shape, dtype)
+    return found
 
 
 def _pairs(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]]:

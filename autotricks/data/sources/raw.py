@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.images import Images
 from ...errors import DataError
-from ..decode import Bad, reshaped
+from ..decode import Bad, printable, reshaped
 from ..memory import require_images
 from ..settings import Settings
 
@@ -23,7 +24,7 @@ SHOWN = 3
 class Part:
     """The images of one split, uint8 [N, D, H, W], the name of each one's label, and its group where there are some."""
 
-    images: Tensor
+    images: Images
     names: Sequence[str]
     groups: Sequence[str] | None = None
 
@@ -36,16 +37,18 @@ class Raw:
         parts: By split: `train`, and `validation` and `test` where the source has them.
         classes: Names in the order of their numbers; None: sorted by name.
         bad: Files that were left out.
+        skipped: What lies there and belongs to no class.
     """
 
     parts: Mapping[str, Part]
     classes: tuple[str, ...] | None = None
     bad: tuple[Bad, ...] = ()
+    skipped: tuple[Bad, ...] = ()
 
 
 def clean(name: object) -> str:
-    """Return a label's name without spaces around it, composed: file systems differ in how they store accents."""
-    return unicodedata.normalize("NFC", str(name).strip())
+    """Return a label's name without spaces around it, printable, composed: file systems store accents in two ways."""
+    return printable(unicodedata.normalize("NFC", str(name).strip()))
 
 
 def from_arrays(split: str, images: np.ndarray, settings: Settings) -> Tensor:

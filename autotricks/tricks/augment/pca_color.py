@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from ...core.domain import Float, at_least, tunable
+from ...core.images import Images
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
@@ -13,7 +14,7 @@ COVARIANCE = "pca_color.covariance"
 CHUNK = 1024        # images at a time
 
 
-def color_covariance(images: Tensor) -> Tensor:
+def color_covariance(images: Images) -> Tensor:
     """Return the covariance of the channels over all pixels, in units of [0, 1].
 
     Shapes:

@@ -22,7 +22,8 @@ class Pretrained(Trick):
     Which way to transfer, after rules of thumb that go by the size of the data and its likeness to that of the file:
     little and alike, `linear_probe`; much and alike, all is trained from these weights; much and unlike, these weights
     or none; little and unlike, the rule says none, against the usual practice. Much data: freeze nothing for good.
-    Search it: `weights: {choice: ["", FILE]}` beside `linear_probe`, `gradual_unfreezing` and `layer_decay`.
+    Search it: `weights: {choice: ["", FILE]}` beside `linear_probe`, `gradual_unfreezing` and `layer_decay`. Which rule
+    is yours `autotricks check SPACE --probe` says.
 
     Paper: Yosinski et al. 2014, https://arxiv.org/abs/1411.1792; Kornblith et al. 2019,
         https://arxiv.org/abs/1805.08974.

@@ -23,7 +23,7 @@ class Cyclical(Trick):
 
     Paper: Smith 2017, https://arxiv.org/abs/1506.01186, section 3.1, as torch's CyclicLR has it, step by step.
     Cost: none.
-    Deviates: momentum is not cycled against the rate. `exp_range` says what is left at the end of training, where the
+    Deviates: momentum is left to `momentum_cycling`. `exp_range` says what is left at the end of training, where the
         paper has a factor for each step; so it means the same in a shorter run.
     """
 

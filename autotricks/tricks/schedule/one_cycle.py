@@ -23,7 +23,7 @@ class OneCycle(Trick):
     Paper: Smith and Topin 2018, https://arxiv.org/abs/1708.07120, section 3; with the two cosine phases of torch's
         OneCycleLR, which it equals step by step.
     Cost: none.
-    Deviates: momentum is not cycled against the rate; cosines in place of straight lines; two phases, not three.
+    Deviates: momentum is left to `momentum_cycling`; cosines in place of straight lines; two phases, not three.
     """
 
     seats = {Slot.SCHEDULE: "shape"}

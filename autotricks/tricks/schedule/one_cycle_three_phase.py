@@ -26,7 +26,7 @@ class OneCycleThreePhase(Trick):
     Paper: Smith and Topin 2018, https://arxiv.org/abs/1708.07120, section 3: one cycle, then several orders of
         magnitude less; as torch's OneCycleLR with three_phase and straight lines has it, step by step.
     Cost: none.
-    Deviates: momentum is not cycled against the rate.
+    Deviates: momentum is left to `momentum_cycling`.
     """
 
     seats = {Slot.SCHEDULE: "shape"}

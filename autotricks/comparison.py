@@ -1,0 +1,45 @@
+"""Comparison: what paired differences of two bundles say, and in which words."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .core.interval import Interval
+from .tested import Spread
+
+METHOD = "paired differences over seeds, Student's t"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What fresh seeds say of the figure that must not be lost.
+
+    Args:
+        metric: Its name, without `val/`.
+        within: How much worse than the baseline's it may be.
+        validation: Of each bundle, by trial number.
+        lost: Trial numbers of the bundles that lose more than that on validation, on the mean of the seeds.
+        difference: Champion minus baseline on test, turned so that more is better.
+    """
+
+    metric: str
+    within: float
+    validation: dict[int, Spread]
+    lost: tuple[int, ...]
+    difference: Interval
+
+
+def verdict(difference: Interval, same: bool, kept: Kept | None = None) -> str:
+    """Return in words what the difference of champion and baseline says; `same` if they are one bundle."""
+    if kept and kept.difference.mean < -kept.within:
+        return (f"no evidence of improvement: on test {kept.metric} is {-kept.difference.mean:.4f} worse, more than "
+                f"{kept.within:g}")
+    if same:
+        return "no evidence of improvement: the baseline itself was the best on validation"
+    if difference.low > 0:
+        return "better than the baseline"
+    if difference.high < 0:
+        return "worse than the baseline"
+    if difference.mean >= 0 and math.isfinite(difference.low):
+        return "no evidence of improvement: the interval holds zero"
+    return "no evidence of improvement"

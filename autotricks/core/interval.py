@@ -1,0 +1,50 @@
+"""Intervals of a difference of means, from a few seeds: paired, and of two groups that share no seeds."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean difference and its 95% interval; infinite where there are too few values."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def interval(differences: Sequence[float], comparisons: int = 1) -> Interval:
+    """Return the mean of paired differences and its two-sided 95% interval by Student's t with n - 1 degrees.
+
+    Args:
+        differences: One for each seed.
+        comparisons: Intervals that hold together, by Bonferroni: each may err with 5% over their number.
+    """
+    from scipy.stats import t
+    mean, count = fmean(differences), len(differences)
+    if count < 2:
+        return Interval(mean, -math.inf, math.inf)
+    half = float(t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), count - 1)) * stdev(differences) / math.sqrt(count)
+    return Interval(mean, mean - half, mean + half)
+
+
+def paired(sign: int, ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+    """Return `ours` minus `theirs`, seed by seed, turned by `sign` so that more is better."""
+    return interval([sign * (one - other) for one, other in zip(ours, theirs, strict=True)])
+
+
+def unpaired(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+    """Return the difference of two means and its two-sided 95% interval by Welch's t; variances may differ."""
+    from scipy.stats import ttest_ind
+    mean = fmean(ours) - fmean(theirs)
+    if min(len(ours), len(theirs)) < 2:
+        return Interval(mean, -math.inf, math.inf)
+    if len(set(ours)) == len(set(theirs)) == 1:     # without any spread Welch's t is 0 / 0
+        return Interval(mean, mean, mean)
+    found = ttest_ind(ours, theirs, equal_var=False).confidence_interval(CONFIDENCE)
+    return Interval(mean, float(found.low), float(found.high))

@@ -1,0 +1,75 @@
+"""What one image is, without keeping it: size, mode, format, and the marks by which copies are found."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .decode import flat, opened, upright
+from .duplicates import difference_hash, digest, thumbnail
+
+DRAFT = 512             # pixels to which a large JPEG is decoded at least; its copies are decoded alike
+DIM = 4096              # 16-bit values that all lie below this become nearly black
+
+
+@dataclass(frozen=True)
+class Look:
+    """One image.
+
+    Args:
+        size: Width and height in pixels, upright.
+        mode: Pillow's name of how pixels are stored.
+        kind: The file's format.
+        frames: Whether there are more than the first, which is used.
+        dim: Whether deep gray values fill less than a sixteenth of their range.
+        mark: `duplicates.digest` of its pixels.
+        hash: `duplicates.difference_hash`.
+        thumbnail: `duplicates.thumbnail`.
+    """
+
+    size: tuple[int, int]
+    mode: str
+    kind: str
+    frames: bool
+    dim: bool
+    mark: bytes
+    hash: bytes
+    thumbnail: bytes
+
+
+def at_file(path: Path) -> Look:
+    """Decode a file as training does and look at it.
+
+    Raises:
+        Exception: Whatever the decoder raises; `decode.reason` puts it into words.
+    """
+    with opened(path) as image:
+        mode, kind, size = image.mode, image.format or "", image.size
+        image.draft(None, (DRAFT, DRAFT))
+        image.load()
+        deep = image.mode.startswith("I;16")
+        dim = deep and 0 < int(np.asarray(image).max()) < DIM
+        turned = upright(image)
+        swapped = (turned.size == image.size[::-1]) and turned.size != image.size
+        picture = flat(turned)
+        return _looked(picture, size[::-1] if swapped else size, (mode, kind), (_animated(image), dim))
+
+
+def at_pixels(values: np.ndarray) -> Look:
+    """Look at an image of an array, uint8 [D, H, W]."""
+    image = Image.fromarray(values[0] if len(values) == 1 else np.ascontiguousarray(values.transpose(1, 2, 0)))
+    return _looked(image, image.size, (image.mode, "array"), (False, False))
+
+
+def _looked(image: Image.Image, size: tuple[int, int], stored: tuple[str, str], notes: tuple[bool, bool]) -> Look:
+    return Look(size, *stored, *notes, digest(image), difference_hash(image), thumbnail(image))
+
+
+def _animated(image: Image.Image) -> bool:
+    """Return whether a file holds more than its first frame; a second one that is damaged costs nothing."""
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # seeking in a damaged file raises anything
+        return False

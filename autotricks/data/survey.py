@@ -1,0 +1,177 @@
+"""Look at every image of a source before anything is trained: what is there, what is wrong, what training refuses."""
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from . import decode, look, sources
+from .decode import Bad, printable
+from .duplicates import alike, contradictions, equal
+from .labels import encode, ordered
+from .load import CUT
+from .look import Look
+from .settings import Settings
+from .splits import require
+
+SPLITS = ("train", "validation", "test")
+SIZES = (224, 192, 160, 128, 96, 64, 48, 32, 28)    # offered for `data.size`: the largest that half the images have
+NAMED = 20                                          # groups and pairs that are listed by name
+TINY = 12                                           # pixels; below, images that differ look alike
+CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image that can be used: what to call it, its label's name, its split, and what it is."""
+
+    name: str
+    label: str
+    split: str
+    look: Look
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Everything that was found in a source."""
+
+    rows: tuple[Row, ...]
+    classes: tuple[str, ...]
+    bad: tuple[Bad, ...] = ()
+    skipped: tuple[Bad, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
+    """Look at every image of a source.
+
+    Returns:
+        JSON-able facts: source, usable (whether training takes it), problems (why not), classes, counts (by split,
+        images of each class), imbalance, per_class, images, bad and skipped (path and reason), sizes, side, size (what
+        to set `data.size` to, None where the images have one size that is not large), modes, formats, frames, dim,
+        duplicates, alike, seconds.
+
+    Raises:
+        DataError: When the source is none, or is missing.
+    """
+    started = time.monotonic()
+    sources.check(settings.source, trust)
+    seen = _files(settings) or _arrays(settings, trust)
+    problems = [*seen.problems, *_refusals(seen, settings)]
+    return {"source": settings.source, "usable": not problems, "problems": problems, **_counts(seen),
+            "bad": [asdict(file) for file in seen.bad], "skipped": [asdict(file) for file in seen.skipped],
+            **_forms([row.look for row in seen.rows]), "duplicates": _duplicates(seen.rows), "alike": _alike(seen.rows),
+            "seconds": round(time.monotonic() - started, 3)}
+
+
+def _files(settings: Settings) -> Seen | None:
+    listing = sources.listing(settings)
+    if listing is None:
+        return None
+    rows: list[Row] = []
+    bad: list[Bad] = []
+    for entry, found in zip(listing.entries, decode.each(look.at_file, [entry.path for entry in listing.entries])):
+        if isinstance(found, Bad):
+            bad.append(found)
+        else:
+            rows.append(Row(printable(entry.path), entry.name, entry.split, found))
+    classes = ordered(entry.name for entry in listing.entries if entry.split == "train")
+    return Seen(tuple(rows), classes, tuple(bad), listing.skipped, listing.problems)
+
+
+def _arrays(settings: Settings, trust: bool) -> Seen:
+    raw = sources.read(replace(settings, max_bad=1.0), trust)
+    rows = tuple(Row(f"{split}[{place}]", part.names[place], split, look.at_pixels(image.numpy()))
+                 for split, part in raw.parts.items()
+                 for place, image in enumerate(chain.from_iterable(part.images.split(CHUNK))))
+    classes = raw.classes or ordered(row.label for row in rows if row.split == "train")
+    return Seen(rows, classes, raw.bad)
+
+
+def _refusals(seen: Seen, settings: Settings) -> list[str]:
+    """Return why training would refuse this source, in the words that training uses."""
+    names = {split: [row.label for row in seen.rows if row.split == split]
+             for split in dict.fromkeys(["train", *(row.split for row in seen.rows)])}
+    found = _said(lambda: sources.refuse_many(seen.bad, len(seen.rows) + len(seen.bad), settings.max_bad))
+    wrong = _said(lambda: encode(names, seen.classes))
+    cuts = [split for split in CUT if split not in names]
+    return found + (wrong or _said(lambda: require(encode(names, seen.classes)[1]["train"], seen.classes, cuts)))
+
+
+def _said(attempt: Callable[[], object]) -> list[str]:
+    try:
+        attempt()
+    except DataError as error:
+        return list(error.problems)
+    return []
+
+
+def _counts(seen: Seen) -> dict[str, Any]:
+    tally = Counter((row.split, row.label) for row in seen.rows)
+    present = [split for split in SPLITS if any(row.split == split for row in seen.rows)]
+    counts = {split: [tally[split, name] for name in seen.classes] for split in present}
+    train = [count for count in counts.get("train", []) if count]
+    return {"classes": list(seen.classes), "counts": counts, "images": len(seen.rows),
+            "imbalance": max(train) / min(train) if train else None,
+            "per_class": sum(train) / len(train) if train else None}
+
+
+def _forms(looks: Sequence[Look]) -> dict[str, Any]:
+    """Return sizes and how the images are stored."""
+    if not looks:
+        return {"sizes": None, "side": None, "size": None, "modes": {}, "formats": {}, "frames": 0, "dim": 0}
+    sizes = np.array([one.size for one in looks])
+    short, distinct = sizes.min(1), Counter(one.size for one in looks)
+    side = int(np.median(short))
+    return {"sizes": {"smallest": sizes[short.argmin()].tolist(), "median": np.median(sizes, 0).astype(int).tolist(),
+                      "largest": sizes[short.argmax()].tolist(), "distinct": len(distinct)},
+            "side": side, "size": _offered(side) if len(distinct) > 1 or side > SIZES[0] else None,
+            "modes": _tally(one.mode for one in looks), "formats": _tally(one.kind for one in looks),
+            "frames": sum(one.frames for one in looks), "dim": sum(one.dim for one in looks)}
+
+
+def _offered(side: int) -> int:
+    return next((size for size in SIZES if size <= side), side)
+
+
+def _tally(words: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(words).most_common())
+
+
+def _duplicates(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return what is there more than once, pixel for pixel."""
+    marks = [row.look.mark for row in rows]
+    groups = [[rows[place] for place in group] for group in equal(marks)]
+    across = _tally(f"{first}_{second}" for group in groups for first, second in _orders(group))
+    groups.sort(key=lambda group: (len({row.label for row in group}) == 1, len({row.split for row in group}) == 1))
+    return {"groups": len(groups), "copies": sum(len(group) - 1 for group in groups), "across": across,
+            "two_labels": contradictions(marks, [row.label for row in rows]),
+            "examples": [[[row.name, row.label] for row in group[:NAMED]] for group in groups[:NAMED]]}
+
+
+def _orders(group: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return (earlier split, later split) once for each image of the later one."""
+    present = {row.split for row in group}
+    return [(first, row.split) for row in group for first in SPLITS[:SPLITS.index(row.split)] if first in present]
+
+
+def _alike(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Return what looks alike and is not equal; None where the images are too small to say."""
+    looks = [row.look for row in rows]
+    if not looks or np.median([min(one.size) for one in looks]) < TINY:
+        return None
+    found = alike([one.mark for one in looks], [one.hash for one in looks], [one.thumbnail for one in looks])
+    pairs = [sorted((rows[one], rows[two]), key=lambda row: SPLITS.index(row.split))
+             for one, two in found.pairs.tolist()]
+    pairs.sort(key=lambda pair: (pair[0].split == pair[1].split, pair[0].label == pair[1].label))
+    across = {(one.split, two.split, two.name) for one, two in pairs if one.split != two.split}
+    return {"pairs": len(pairs), "across": _tally(f"{one}_{two}" for one, two, _ in across),
+            "looked": found.looked, "complete": found.complete,
+            "two_labels": sum(one.label != two.label for one, two in pairs),
+            "examples": [[[one.name, one.label], [two.name, two.label]] for one, two in pairs[:NAMED]]}

@@ -1,0 +1,68 @@
+"""Outline: what a space contains and what a search of it would cost, before anything is trained."""
+from __future__ import annotations
+
+import math
+import textwrap
+
+from .screen import to_json
+from .search.rungs import budgets
+from .space.load import LoadedSpace
+
+
+def combinations(count: int, counted: bool) -> str:
+    """Return a number of combinations in words; an estimate as a power of ten."""
+    return f"{count:,} combinations" if counted else f"about 10^{math.log10(count):.0f} combinations"
+
+
+def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> None:
+    """Print what a space contains, its quarrels, the advice on it, what a search costs, and what is not known yet."""
+    space, document = loaded.space, loaded.document
+    rungs = budgets(document.training.epochs, document.search.rungs.first, document.search.rungs.reduction)
+    plan = expected(document.search.trials, len(loaded.start), rungs, document.search.rungs.reduction,
+                    document.search.rungs.fidelity == "compressed")
+    seats: dict[str, list[str]] = {}
+    for entry in space.entries:
+        slot, seat = entry.place
+        mark = "always" if entry.always else "one of" if entry.single else "yes/no"
+        ranges = ", ".join(f"{name} {domain}" for name, domain in entry.domains.items())
+        line = f"{mark}  {entry.name}" + (f"  [{ranges}]" if ranges else "")
+        seats.setdefault(f"{slot.value}.{seat}", []).append(line)
+    cost = sum(count * epochs for _, count, epochs in plan)
+    if as_json:
+        to_json({"name": document.name, "choices": space.size()[0], "seats": seats, "quarrels": space.quarrels(),
+                 "advice": space.warnings(), "unchecked": unchecked,
+                 "rungs": [{"budget": budget, "trials": round(count, 1)} for budget, count, _ in plan],
+                 "epochs": round(cost), "start": {name: str(bundle) for name, bundle in loaded.start.items()}})
+        return
+    print(f"{document.name}: {len(space.entries)} tricks, {combinations(*space.size())} of choices, "
+          f"{sum(len(entry.domains) for entry in space.entries)} searched parameters\n")
+    for place, lines in seats.items():
+        for line in lines:
+            print(f"  {place:<20} {line}")
+    _section("Start trials", [f"{name}: {bundle}" for name, bundle in loaded.start.items()])
+    _section("Never together", space.quarrels())
+    _section(f"Advised against ({'left out' if space.avoid else 'searched all the same'})", space.warnings())
+    _section("Rungs", [f"{budget:>5} epochs: about {count:.0f} trials" for budget, count, _ in plan])
+    _section("Not checked", [unchecked] if unchecked else [])
+    full = document.search.trials * rungs[-1]
+    print(f"\nCost: about {cost:.0f} epochs, {cost / full:.0%} of training {document.search.trials} trials in full "
+          f"({full}).\nNext: autotricks search --space {loaded.tree.file}")
+
+
+def expected(trials: int, protected: int, rungs: tuple[int, ...], reduction: int,
+             compressed: bool) -> list[tuple[int, float, int]]:
+    """Return (budget, trials expected there, epochs that each spends for it) of every rung.
+
+    Start trials reach all; of the others, 1/reduction go on at each rung.
+    """
+    drawn = max(0, trials - protected)
+    before = (0, *rungs)
+    return [(budget, min(trials, protected) + drawn / reduction ** place,
+             budget if compressed else budget - before[place]) for place, budget in enumerate(rungs)]
+
+
+def _section(name: str, lines: list[str]) -> None:
+    if lines:
+        print(f"\n{name}:")
+        for line in lines:
+            print(textwrap.fill(line, 110, initial_indent="  ", subsequent_indent="    "))

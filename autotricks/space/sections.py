@@ -1,0 +1,188 @@
+"""The sections of a space file and of a bundle file: their keys, types and ranges."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, WrapValidator
+
+from ..core.objective import SPEED, Objective
+from ..data import Group, Settings
+from ..models import OWN
+
+METRICS = ("train/loss", SPEED, "val/loss", "val/accuracy", "val/balanced_accuracy", "val/calibration_error",
+           "val/many_shot", "val/medium_shot", "val/few_shot")
+KEPT = tuple(name for name in METRICS if name.startswith("val/"))
+MAX, LARGEST = "max", 1_000_000     # of batch sizes
+MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
+SOURCES = "^(digits|(image_folder|csv|npz|torchvision):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+
+
+def legal(**words: Any) -> Any:
+    """Say in the JSON Schema what is checked elsewhere, in words of its own."""
+    return Field(json_schema_extra=words)
+
+
+class Section(BaseModel):
+    """A part of a file: its keys are a closed list, and no value is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class ImbalanceSection(Section):
+    """The long tail made of a balanced training split."""
+
+    factor: Annotated[float, legal(minimum=1)]
+
+
+class GroupSection(Section):
+    """Which images stay together: a column of the table, or what a pattern with one group finds in their paths."""
+
+    column: str | None = None
+    pattern: str | None = None
+
+
+class DataSection(Section):
+    """Which images; see `autotricks.data.Settings`."""
+
+    source: Annotated[str, legal(pattern=SOURCES)] = "digits"
+    size: Annotated[int | None, legal(minimum=1)] = None
+    channels: Annotated[int | None, legal(enum=[1, 3, None])] = None
+    imbalance: ImbalanceSection | None = None
+    validation: float = 0.25
+    test: float = 0.25
+    seed: int = 0
+    max_bad: float = 0.01
+    duplicates: str = "keep"
+    group: GroupSection | None = None
+    memory: Annotated[float | None, legal(minimum=0)] = None
+    workers: Annotated[int | None, legal(minimum=0, maximum=256)] = None
+    prefetch: Annotated[int | None, legal(minimum=1, maximum=1024)] = None
+
+    def settings(self) -> Settings:
+        """Return what the data package loads.
+
+        Raises:
+            DataError: With one line for each value that is not allowed.
+        """
+        return Settings(self.source, self.size, self.channels, self.imbalance.factor if self.imbalance else None,
+                        self.validation, self.test, self.seed, self.max_bad, self.duplicates,
+                        Group(self.group.column, self.group.pattern) if self.group else None,
+                        self.memory, self.workers, self.prefetch)
+
+
+class Bound(Section):
+    """The least and the greatest value that suit."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class FitsSection(Section):
+    """The data that a space is made for; `autotricks data check` compares.
+
+    Args:
+        imbalance: Largest class / smallest class of the training images.
+        images: Training images.
+        per_class: Training images of a class, in the mean.
+        side: Shorter side of an image, in pixels; the median.
+    """
+
+    imbalance: Bound = Bound()
+    images: Bound = Bound()
+    per_class: Bound = Bound()
+    side: Bound = Bound()
+
+
+class ModelSection(Section):
+    """Which model."""
+
+    name: Annotated[str, legal(pattern=MODELS)] = "resnet8"
+
+
+class TrainingSection(Section):
+    """How long and how large."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 27
+    batch_size: Annotated[int, Field(ge=1, le=LARGEST)] = 64
+    seed: Seed | None = None
+
+
+def _or_max(value: Any, inner: Callable[[Any], int]) -> Any:
+    return value if value == MAX else inner(value)
+
+
+class SpaceTrainingSection(TrainingSection):
+    """How long, how large, how precise; `max`, the largest that fits, and `auto`, the fastest, are found by trying."""
+
+    batch_size: Annotated[int, Field(ge=1, le=LARGEST), WrapValidator(_or_max), PlainSerializer(lambda size: size),
+                          WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": LARGEST},
+                                                    {"const": MAX}]})] = 64
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    layout: Literal["auto", "nchw", "nhwc"] = "auto"
+
+
+class KeepSection(Section):
+    """A figure that may be worse than the baseline's by `within` at most."""
+
+    metric: Annotated[str, legal(enum=KEPT)]
+    within: Annotated[float, Field(ge=0)] = 0.01
+
+
+class ObjectiveSection(Section):
+    """What is to be best, as measured on the validation split in the last epoch, and what must be kept meanwhile."""
+
+    model_config = ConfigDict(json_schema_extra={
+        "if": {"properties": {"metric": {"pattern": "(loss|error)$"}}, "required": ["metric"]},
+        "then": {"properties": {"mode": {"const": "min"}}, "required": ["mode"]},
+        "else": {"properties": {"mode": {"const": "max"}}}})
+
+    metric: Annotated[str, legal(enum=METRICS)] = "val/balanced_accuracy"
+    mode: Literal["max", "min"] = "max"
+    keep: KeepSection | None = None
+
+    def objective(self) -> Objective:
+        """Return what ranks trials."""
+        return Objective.of(self.model_dump())
+
+
+class RungsSection(Section):
+    """When trials are compared: budgets of `first` epochs or a little more, each `reduction` times the one before."""
+
+    first: Annotated[int, Field(ge=1)] = 3
+    reduction: Annotated[int, Field(ge=2)] = 3
+    fidelity: Literal["compressed", "prefix"] = "compressed"
+
+
+class SearchSection(Section):
+    """How to search."""
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 24
+    sampler: Literal["evolution", "tpe", "random", "grid"] = "evolution"
+    seed: Seed = 0
+    engine: Literal["ray", "local"] = "ray"
+    parallel: Annotated[int, Field(ge=1)] | None = None
+    patience: Annotated[float, Field(gt=0)] = 7200
+    rungs: RungsSection = RungsSection()
+
+
+class ConfirmSection(Section):
+    """What is trained again when the last trial has ended: the `top` bundles and the baseline, `seeds` times each."""
+
+    top: Annotated[int, Field(ge=1, le=100)] = 3
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 5
+
+
+class ResourcesSection(Section):
+    """What one trial gets: cores, and GPUs, of which a trial may have a share."""
+
+    cpus: Annotated[float, Field(gt=0)] = 1
+    gpus: Annotated[float, Field(ge=0)] = 0
+
+
+class StartSection(Section):
+    """A bundle to run first, less the tricks that do not suit the data."""
+
+    name: str
+    without: list[str] = []

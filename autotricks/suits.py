@@ -1,0 +1,111 @@
+"""Whether the tricks of a space suit its model and the shape of its images: found out by building, without training."""
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from .core.bundle import Bundle
+from .core.dataset import Dataset, Split
+from .core.domain import Choice, Domain, Int, Value
+from .core.slots import Slot
+from .data import Settings, shape_of
+from .errors import InputError, ModelError
+from .space import Entry, Pick, Space
+from .space.load import LoadedSpace
+from .space.space import Taken
+from .trainer.pipeline import fold
+from .trial import prepare
+
+CLASSES, EACH = 10, 2      # of the stand-in, and its images of each class
+MOST = 12                  # values of one parameter that are tried
+DRAWS = 10                 # bundles drawn at random, for what does not suit together
+
+
+def require_suited(loaded: LoadedSpace, trust: bool = False) -> str | None:
+    """Build every trick of a space, at each value of its choices, and some bundles on a stand-in of the data's shape.
+
+    Returns:
+        Why nothing could be built where the shape of the images is not known; None otherwise.
+
+    Raises:
+        ModelError: With one line for each trick, or bundle to start with, that the model or the images do not suit.
+    """
+    settings = loaded.document.data.settings()
+    shape = shape_of(settings)
+    if shape is None:
+        return (f"whether the tricks suit model and images: how large the images of {settings.source} are is known "
+                "when they are loaded. Set data.size and data.channels to check it now")
+    data, found = stand_in(shape, settings), dict[str, None]()
+    bundles: list[tuple[tuple[str, ...], Bundle]] = [(("tricks", entry.name), bundle) for entry in loaded.space.entries
+               for bundle in alone(loaded.space, entry)]
+    places = {item.name: place for place, item in enumerate(loaded.document.start)}
+    bundles += [(("start", str(places[name])) if name in places else ("start",), bundle)
+                for name, bundle in loaded.start.items()]
+    bundles += [(("tricks",), loaded.space.draw(_dice(seed))) for seed in range(DRAWS)]
+    blamed = set[str]()
+    for path, bundle in bundles:
+        for line in misfits(bundle, data, trust):
+            if line not in blamed:
+                found[loaded.tree.problem(path, line)] = None
+            blamed.add(line)
+    if found:
+        raise ModelError(found)
+    return None
+
+
+def misfits(bundle: Bundle, data: Dataset, trust: bool) -> tuple[str, ...]:
+    """Return why a bundle cannot be built for data of this shape; nothing where it can."""
+    try:
+        trainer = prepare(bundle, data, trust=trust)
+        for phase in trainer.plan.phases:
+            trainer.enter(phase)
+        fold(trainer.plan.once, Slot.PREDICT, trainer.evaluated, trainer.run)
+    except InputError as error:
+        return error.problems
+    return ()
+
+
+def alone(space: Space, entry: Entry) -> Iterator[Bundle]:
+    """Yield bundles of one trick beside what is always there and what it needs, one for each value of its choices."""
+    domains = {name: domain for name, domain in entry.domains.items() if name not in ("start", "stop")}
+    variants: list[dict[str, Value]] = [{}] + [{f"{entry.name}.{name}": value} for name, domain in domains.items()
+                                               for value in _values(domain)[1:MOST]]
+    for variant in variants:
+        def pick(name: str, domain: Domain, variant: dict[str, Value] = variant) -> Value:
+            if isinstance(domain, Taken):
+                return entry.name in domain.by
+            if domain == Choice(False, True) and "." not in name:
+                return bool(name == entry.name)
+            if isinstance(domain, Choice) and entry.name in domain.options:
+                return str(entry.name)
+            return variant.get(name, _values(domain)[0])
+        bundle = space.draw(pick)
+        if entry.name in bundle.names():
+            yield bundle
+
+
+def _dice(seed: int) -> Pick:
+    """Return what picks a value of each domain at random."""
+    chance = random.Random(seed)
+    return lambda name, domain: chance.choice(_values(domain))
+
+
+def stand_in(shape: tuple[int, int, int], settings: Settings) -> Dataset:
+    """Return a data set of this shape with a few random images of each class."""
+    labels = torch.arange(CLASSES).repeat_interleave(EACH)
+    images = torch.randint(0, 256, (len(labels), *shape), dtype=torch.uint8,
+                           generator=torch.Generator().manual_seed(0))
+    split = Split(images, labels)
+    half = (0.5,) * shape[0]
+    return Dataset(split, replace(split), None, tuple(map(str, range(CLASSES))), half, half, "", settings.source)
+
+
+def _values(domain: Domain) -> list[Value]:
+    if isinstance(domain, Choice):
+        return list(domain.options)
+    if isinstance(domain, Int):
+        return list(range(domain.low, min(domain.high, domain.low + MOST) + 1))
+    return [domain.low]  # type: ignore[attr-defined]

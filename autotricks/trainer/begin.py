@@ -1,0 +1,21 @@
+"""Begin: what is known before the first step."""
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..core.dataset import Dataset
+from ..core.plan import Plan
+from ..core.run import Run, Runtime
+
+
+def begin(plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device, runtime: Runtime) -> Run:
+    """Return the run of a plan on a data set that is on the device."""
+    bundle, train, size = plan.bundle, dataset.train, min(plan.bundle.batch_size, len(dataset.train))
+    return Run(
+        model=model, images=train.images, labels=train.labels, counts=dataset.counts.float().to(device),
+        mean=torch.tensor(dataset.mean, device=device).view(-1, 1, 1),
+        std=torch.tensor(dataset.std, device=device).view(-1, 1, 1),
+        image_shape=dataset.image_shape, batch_size=size, epochs=bundle.epochs,
+        steps_per_epoch=max(1, len(train) // size), device=device,
+        generator=torch.Generator(device).manual_seed(bundle.seed), runtime=runtime)

@@ -1,0 +1,79 @@
+"""The model card, made from a run folder written by hand."""
+import html
+import json
+
+import pytest
+
+from autotricks.errors import RunError
+from autotricks.report.card import card, write
+
+from .made import EVIL, confirmed, folder, searched
+
+SAFE = html.escape(EVIL)
+
+
+def champion(judged=None):
+    """What `champion.yaml` holds, for gray pictures of 8 x 8 pixels."""
+    return {"name": "made", "model": {"name": "resnet8"}, "classes": ["cat", EVIL],
+            "tricks": {"cosine": {"final": 0.0}, "mixup": {"alpha": 0.5}},
+            "training": {"epochs": 9, "batch_size": 8, "seed": 1000},
+            "images": {"shape": [1, 8, 8], "mean": [0.25], "std": [0.5]},
+            "result": {"trial": 1, "score": 0.75, **({"confirmed": judged} if judged else {})}}
+
+
+@pytest.fixture
+def text(tmp_path):
+    judged = confirmed()
+    return card(searched(tmp_path / "made", confirm_json=judged, champion_yaml=champion(judged),
+                         versions_json={"sittings": [{"torch": "9.8.7"}]}))
+
+
+def test_figures_are_those_of_the_confirmation(text):
+    assert "Verdict: **better than the baseline**. On 60 test images" in text
+    assert "| **balanced accuracy** | **0.8125** ± 0.0625 | **0.5625** ± 0.0625 |" in text
+    assert "| calibration error | 0.0938 | 0.0156 |" in text
+    assert "more is better: +0.2500, 95% interval +0.0312 to +0.4688 (paired differences)." in text
+    assert "those of seed 1000: balanced accuracy 0.6875." in text
+
+
+def test_data_and_preprocessing(text):
+    assert f"| cat | 50 | 20 | 40 | 0.750 |\n| {SAFE} | 10 | 20 | 20 | 0.875 |" in text
+    assert f"fingerprint `{'f' * 64}`" in text and "Training 60 images, imbalance 5; validation 40; test 60" in text
+    assert "2 in train and test, 0 in train and validation" in text
+    assert f"Files left out: 1: {SAFE}.png ({SAFE})" in text
+    assert "gray images of 8 x 8 pixels" in text and "less mean 0.2500, by standard deviation 0.5000" in text
+
+
+def test_limits_say_what_was_not_tested(text):
+    limits = text.partition("## Limits")[2].partition("## Train it again")[0]
+    assert "covers the luck of 2 seeds" in limits and "Worse than the baseline on test: calibration error" in limits
+    assert "images of none of the classes" in limits and "Not tested:" in limits
+
+
+def test_tricks_are_cited_and_the_way_back_is_named(text):
+    assert "**mixup** (alpha 0.5). " in text and "(https://arxiv.org/abs/1710.09412)" in text
+    assert "autotricks train champion.yaml" in text and "torch 9.8.7" in text
+
+
+def test_nothing_in_it_is_markup_of_the_data(text):
+    assert "<" not in text
+
+
+def test_unconfirmed_champion_is_called_so(tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    path = write(searched(tmp_path / "made", champion_yaml=champion()), target)
+    found = path.read_text()
+    assert path.name == "MODEL_CARD.md" and "**Not confirmed.** Search score 0.7500" in found
+    assert "| cat | 50 | 20 | 40 |  |" in found and "±" not in found
+
+
+def test_without_a_champion_there_is_no_card(tmp_path):
+    with pytest.raises(RunError, match=r"holds no champion.yaml"):
+        card(folder(tmp_path / "made", data_json={}))
+
+
+def test_a_single_seed_has_no_interval(tmp_path):
+    judged = json.loads(json.dumps(confirmed(difference={"mean": 0.25, "low": None, "high": None})))
+    assert "+0.2500, no interval from a single seed" in card(
+        searched(tmp_path / "made", confirm_json=judged, champion_yaml=champion(judged)))

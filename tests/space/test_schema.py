@@ -1,0 +1,105 @@
+"""The JSON Schema of a space file, judged by another library: it takes what is right and refuses what is wrong."""
+import json
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from autotricks.catalog import catalog
+from autotricks.core.domain import Choice
+from autotricks.errors import SpaceError
+from autotricks.space.files import SHIPPED, shipped
+from autotricks.space.schema import schema
+from autotricks.space.tree import parse
+
+from .made import LAST
+from .test_corpus import BAD, EXPECTED
+
+VALID = Draft202012Validator(schema())
+# What no schema can say: between one value and another, or between the file and the world.
+BEYOND = {"21_low_high", "22_low_high", "22_low_high_2", "22_one_whole_number", "24_step_too_large",
+          "24_step_does_not_meet", "37_needs_a_trick_that_is_not_listed", "39_one_seat", "39_two_losses",
+          "39_refused_trait", "40_weights_and_sampling_both_on", "41_first_rung", "42_parallel", "43_start",
+          "43_start_without", "46_timm", "46_torchvision", "46_code", "50_grid_over_a_range", "window_backwards",
+          "empty_window", "29_1e400", "29_infinite_cores", "36_1e400", "36_in_a_range"}      # JSON has no infinity
+
+
+def document(text):
+    return parse(text, "f.yaml").value
+
+
+def refused(values, trick="mixup"):
+    return not VALID.is_valid({"name": "demo", "tricks": {trick: values}})
+
+
+def test_it_is_a_schema_itself():
+    Draft202012Validator.check_schema(schema())
+    assert schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+def test_the_file_that_ships_is_current():
+    path = next(folder for folder in SHIPPED if folder.is_dir()) / "space.schema.json"
+    assert json.loads(path.read_text()) == json.loads(json.dumps(schema())), (
+        "run: autotricks schema > search_spaces/space.schema.json")
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_a_space_that_ships_names_the_schema_and_follows_it(path):
+    text = path.read_text("utf-8")
+    modeline = text.splitlines()[0]
+    assert modeline == "# yaml-language-server: $schema=space.schema.json"
+    assert (path.parent / modeline.partition("$schema=")[2]).exists()
+    assert not list(VALID.iter_errors(document(text)))
+
+
+def test_every_trick_parameter_and_window_is_there():
+    tricks = schema()["properties"]["tricks"]["properties"]
+    assert list(tricks) == list(catalog())
+    for name, trick in catalog().items():
+        window = {"start", "stop"} if all(slot.phased for slot in trick.seats) else set()
+        assert set(tricks[name]["properties"]) == {*trick.declared(), "always", *window}
+    assert "start" not in tricks["sgd"]["properties"] and "start" in tricks["mixup"]["properties"]
+
+
+@pytest.mark.parametrize("name", catalog())
+def test_defaults_are_taken_and_what_the_trick_refuses_is_refused(name):
+    """Against the trick's own judgment, for values around the ends of its range."""
+    trick = catalog()[name]
+    for word, parameter in trick.declared().items():
+        for value in (trick.defaults()[word], 0, 1, -1, 0.5, 1.5, 1e9, True, "word", None, [1], *(
+                parameter.search.options if isinstance(parameter.search, Choice) else ())):
+            taken = value is not None and not isinstance(value, list) and not trick.problems({word: value})
+            assert refused({word: value}, name) is not taken, (word, value)
+            assert refused({word: {"choice": [value]}}, name) is not taken, (word, value)
+        assert not refused({word: "search"}, name)
+    assert not refused({}, name) and not refused(None, name)
+    assert refused({"no_such_parameter": 1}, name) and refused([], name)
+
+
+@pytest.mark.parametrize(("values", "wrong"), [
+    ({"alpha": {"uniform": [0.1, 1]}}, False), ({"alpha": {"uniform": [0, 1]}}, True),
+    ({"alpha": {"uniform": [1]}}, True), ({"alpha": {"uniform": [0.1, 1, 2]}}, True),
+    ({"alpha": {"unifrom": [0.1, 1]}}, True), ({"alpha": {"uniform": [0.1, 1], "choice": [1]}}, True),
+    ({"alpha": {}}, True), ({"alpha": {"quniform": [0.1, 1, 0]}}, True), ({"alpha": {"quniform": [1, 2, 0.5]}}, False),
+    ({"alpha": {"choice": []}}, True), ({"alpha": {"choice": [1, 1]}}, True), ({"start": 0.5}, False),
+    ({"stop": {"randint": [0, 2]}}, False), ({"stop": {"randint": [0, 3]}}, True), ({"stop": 1.1}, True),
+    ({"always": True}, False), ({"always": "yes"}, True)])
+def test_domains_windows_and_always(values, wrong):
+    assert refused(values) is wrong
+
+
+def test_what_cannot_have_a_window_cannot_have_one():
+    assert refused({"start": 0.5}, "sgd") and not refused({"lr": 0.5}, "sgd")
+
+
+def test_the_file_that_the_corpus_is_made_from_follows_it():
+    assert VALID.is_valid(document(LAST))
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_bad_file_fails_wherever_a_schema_can_tell(name):
+    try:
+        value = document((BAD / f"{name}.yaml").read_bytes())
+    except SpaceError:
+        return    # no YAML, or none that is taken
+    assert VALID.is_valid(value) is (name in BEYOND), yaml.safe_dump(value)
