@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-all lint bench honesty ui clean
+.PHONY: search install test test-all test-faults lint bench honesty ui clean
 
 search: install  ## search the long-tailed digits with the space that ships: the first thing to try
 	$(BIN)/autotricks search --space long_tail.yaml
@@ -20,6 +20,9 @@ test: install  ## the default tests on two cores, under five minutes
 
 test-all: install  ## the slow ones too: faults, whole searches
 	$(BIN)/pytest -m ""
+
+test-faults: install  ## searches killed, starved and cut off, over two hundred times
+	$(BIN)/pytest -m faults tests/faults
 
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check .

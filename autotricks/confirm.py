@@ -1,6 +1,7 @@
 """Confirmation: the best bundles and the baseline trained again with fresh seeds; test is read once, at the end."""
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,8 +22,9 @@ from .core.objective import SPEED, Objective, less_is_better
 from .core.report import End
 from .data import Loaded
 from .errors import RunError
+from .export.bundle import put
 from .predictor import Predictor
-from .search.ledger import Ledger, TrialRecord
+from .search.ledger import Ledger, Line, TrialRecord
 from .search.retrain import recorded, retrain
 from .search.search import Champion, Trial
 from .space.load import LoadedSpace
@@ -212,13 +214,14 @@ class Confirmer:
         ledger = Ledger(self.folder / LEDGER)
         try:
             known: dict[str, dict[str, float]] = {
-                line["hash"]: line["metrics"] for line in ledger.lines if self._path(line["hash"]).exists()}
+                line["hash"]: line["metrics"] for line in ledger.lines if self._whole(line)}
             missing = [bundle for bundle in bundles if bundle.hash not in known]
             self.how.told(len(bundles) - len(missing), len(bundles))
             for bundle, outcome in retrain(missing, self.dataset.without_test(), self.needs, self.how.slots,
                                            self.engine, self.how.trust):
-                self._path(bundle.hash).write_bytes(outcome.weights or b"")
-                ledger.append("confirm", **recorded(bundle, outcome))
+                weights = outcome.weights or b""
+                put(self._path(bundle.hash), weights)
+                ledger.append("confirm", **recorded(bundle, outcome), weights=hashlib.sha256(weights).hexdigest())
                 known[bundle.hash] = ledger.lines[-1]["metrics"]
                 self.how.told(sum(bundle.hash in known for bundle in bundles), len(bundles))
         finally:
@@ -248,12 +251,20 @@ class Confirmer:
             {number: {name: fmean(row[name] for row in done) for name in done[0]} for number, done in figures.items()},
             verdict(difference, champion == baseline, kept),
             classes={number: ClassResults.of(done) for number, done in rows.items()}, kept=kept)
-        (self.folder / RESULT).write_text(json.dumps(found.document(), indent=1) + "\n", "utf-8")
+        put(self.folder / RESULT, (json.dumps(found.document(), indent=1) + "\n").encode())
         return found
 
     def weights(self, bundle: Bundle) -> bytes:
         """Return the weights of a training that is done."""
         return self._path(bundle.hash).read_bytes()
+
+    def _whole(self, line: Line) -> bool:
+        """Return whether the weights of a training are there as they were written; else it is trained again."""
+        try:
+            weights = self._path(line["hash"]).read_bytes()
+        except OSError:
+            return False
+        return "weights" not in line or bool(hashlib.sha256(weights).hexdigest() == line["weights"])
 
     def _path(self, digest: str) -> Path:
         return self.folder / WEIGHTS / f"{digest}.safetensors"

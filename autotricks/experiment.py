@@ -5,11 +5,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import export as bundles, report, teachers, versions
+from . import export as bundles, report, teachers
 from .champion import bundle_document, keep
 from .confirm import Confirmation, Trainings, Unconfirmed, confirm
 from .core.report import Reporter
@@ -17,11 +18,11 @@ from .data import Loaded, load as load_data
 from .errors import InputError, RunError
 from .largest_batch import with_largest_batch
 from .precision import with_precision
-from .reopen import reopened, same, with_data
+from .reopen import reopened, settle, with_data
 from .resources import check_resources
 from .search import folder as folders
 from .search.engines import Engine, placed, started
-from .search.ledger import Ledger, TrialRecord, records
+from .search.ledger import TrialRecord, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
@@ -155,10 +156,9 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
         loaded = teachers.kept(loaded, fetched, folder)
-        _settle(folder, loaded, data)
+        ledger = settle(folder, loaded, data)
         tracker = make_tracker(options.tracking, options.root)
         began(folder, data.facts)
-        ledger = Ledger(folder / folders.LEDGER)
         clock, notices = _Clock(), [*found, *["the ledger's last line was torn and has been dropped"] * ledger.torn]
         relay = Relay(tracker, loaded, data.facts, folder.name, records(ledger.lines))
         deadline = began_at + options.seconds
@@ -179,7 +179,8 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
             tracker.close(FLUSH_INTERRUPTED)
             raise
         finally:
-            write_table(folder / folders.TABLE, hunt.records())
+            with suppress(OSError):     # a full disk; the next sitting writes the table from the ledger
+                write_table(folder / folders.TABLE, hunt.records())
             ledger.close()
         notices += _reported(folder)
         put(folder, loaded, tracker)
@@ -205,20 +206,30 @@ def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False,
         return found
 
 
-def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
+def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False, more: int = 0) -> LoadedSpace:
     """Return the space of a run to continue; only trials, time and parallelism may differ.
+
+    Args:
+        folder: Of the run.
+        overrides: `KEY=VALUE`.
+        trust: Whether `my.module:function` may be imported.
+        more: Trials to add to those of the run.
 
     Raises:
         RunError: When the folder holds no run or the overrides change what was searched.
     """
     if not (folder / folders.SPACE).exists():
         raise RunError(f"{folder}: holds no {folders.SPACE}; it is not the folder of a run.")
-    allowed = ("search.trials", "search.parallel", "search.engine")
+    allowed = ("search.trials", "search.parallel", "search.engine", "search.patience")
     for text in overrides:
         if text.split("=")[0] not in allowed:
             raise RunError(f"--set {text}: a resumed search may change {', '.join(allowed)} alone. "
                            "Start a new search for the rest.")
-    return load_space(folder / folders.SPACE, overrides, trust)
+    loaded = load_space(folder / folders.SPACE, overrides, trust)
+    if not more:
+        return loaded
+    return load_space(folder / folders.SPACE, [*overrides, f"search.trials={loaded.document.search.trials + more}"],
+                      trust)
 
 
 @dataclass(frozen=True)
@@ -263,15 +274,6 @@ def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
     document = bundle_document(loaded.document.name, settings, data, loaded.bundle, how.measured(result))
     bundles.write(target, document, bundles.weights_of(result.model))
     return result
-
-
-def _settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> None:
-    """Write space and data facts into a new folder, or hold them against those of an old one."""
-    if (folder / folders.DATA).exists():
-        same(folder, data)
-    folders.write_json(folder / folders.DATA, data.facts)
-    versions.note(folder)
-    (folder / folders.SPACE).write_text(bundles.text(loaded.resolved), "utf-8")
 
 
 def _reported(folder: Path) -> list[str]:

@@ -5,7 +5,7 @@ from statistics import fmean
 
 import pytest
 
-from autotricks import ablate as use_case, attribution, cli, experiment
+from autotricks import ablate as use_case, attribution, cli
 from autotricks.ablate import ablate, effect
 from autotricks.catalog import make
 from autotricks.champion import keep
@@ -15,6 +15,7 @@ from autotricks.core.changes import Change, pairs
 from autotricks.core.interval import interval
 from autotricks.data import load as load_data
 from autotricks.errors import RunError
+from autotricks.reopen import settle
 from autotricks.search.ledger import Ledger, read
 from autotricks.search.retrain import retrain
 from autotricks.search.search import Champion, Trial
@@ -95,7 +96,7 @@ def planted(root, tricks, space=SPACE):
     loaded = load_space(str(root / "given.yaml"))
     data, folder = load_data(loaded.document.data.settings()), root / "planted-1"
     folder.mkdir()
-    experiment._settle(folder, loaded, data)
+    settle(folder, loaded, data).close()
     champion = replace(loaded.space.frame, uses=tuple(make(name, values) for name, values in tricks.items()))
     ledger = Ledger(folder / "trials.jsonl")
     for number, bundle in enumerate((loaded.space.baseline(), champion)):

@@ -193,10 +193,10 @@ def test_what_was_trained_is_kept(found, monkeypatch):
 
 
 def test_a_resumed_search_has_its_confirmation_already(found):
-    loaded, result, _ = found
+    _, result, _ = found
     lines, _ = read(result.folder / "confirm.jsonl")
     options = experiment.Options(root=result.folder.parent, resume=result.folder, tracking="off")
-    again = experiment.search(loaded, options)
+    again = experiment.search(experiment.resume(result.folder), options)
     assert read(result.folder / "confirm.jsonl")[0] == lines
     assert again.confirmation.validation[0].values == result.confirmation.validation[0].values[:2]
 

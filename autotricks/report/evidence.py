@@ -173,11 +173,17 @@ def gather(folder: Path) -> Evidence:
     champion, data, confirmed = (_document(folder / name) for name in (CHAMPION, DATA, CONFIRMED))
     versions, ablated = (_document(folder / VERSIONS) or {}).get("sittings"), _document(folder / ABLATION)
     return Evidence(folder, tuple(records(lines)), space, data if isinstance(data, dict) else {},
-                    champion if isinstance(champion, dict) else None,
+                    champion if _is_bundle(champion) else None,
                     confirmed if isinstance(confirmed, dict) and "champion" in confirmed else None,
                     ablated if isinstance(ablated, dict) else {}, _ablation(ablated),
                     tuple(one for one in versions if isinstance(one, dict)) if isinstance(versions, list) else (),
                     torn)
+
+
+def _is_bundle(found: Any) -> bool:
+    """Return whether a document has the sections of a bundle, which one that was cut off has not."""
+    return isinstance(found, dict) and {"model", "tricks", "training"} <= found.keys() and all(
+        isinstance(found.get(name, {}), dict) for name in ("model", "tricks", "training", "result"))
 
 
 def _document(path: Path) -> Any:

@@ -7,7 +7,7 @@ import ray
 from ray.tune import Trainable
 
 from ..catalog import bundle_from
-from .climb import Course, from_arrays, warm_up
+from .climb import Course, from_arrays, warm_up, watch
 
 OUTCOME = "outcome"
 
@@ -38,4 +38,4 @@ class Climber(Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._rung = config["first"]
-        self._climb = self._course.climb(bundle_from(config["bundle"]), self._dataset)
+        self._climb = self._course.climb(bundle_from(config["bundle"]), self._dataset, watch)

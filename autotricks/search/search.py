@@ -101,7 +101,7 @@ class Search:
     def course(self, trust: bool = False) -> Course:
         """Return what the trials' processes must know."""
         return Course(self.budgets, self.settings.rungs.fidelity == "compressed",
-                      "cuda" if self.resources.gpus else "cpu", trust)
+                      "cuda" if self.resources.gpus else "cpu", trust, self.settings.patience)
 
     def halving(self) -> Halving:
         """Return the rule that stops trials, with what the ledger's trials scored."""
