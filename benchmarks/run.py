@@ -10,13 +10,16 @@ from pathlib import Path
 
 import augmentation
 import gpu
+import growth
 import precision
 import trainer
+import trials
 import waits
 from machine import Measure, conclude, parser
 
 PARTS: dict[str, Measure] = {"trainer": trainer.measure, "augmentation": augmentation.measure,
-                             "precision": precision.measure, "waits": waits.measure, "gpu": gpu.measure}
+                             "precision": precision.measure, "waits": waits.measure, "trials": trials.measure,
+                             "growth": growth.measure, "gpu": gpu.measure}
 
 
 def main() -> int:
