@@ -22,7 +22,7 @@ from ..core.run import NOTHING, PLAIN, Runtime, Supply
 from ..core.slots import Predict, Schedule, Slot
 from .begin import begin
 from .chance import rng_state, set_rng_state
-from .evaluate import evaluate, names
+from .evaluate import learned, named
 from .pace import Pace
 from .pipeline import fold, optimizer, pipeline
 
@@ -63,8 +63,7 @@ class Trainer:
         for use in plan.active:
             use.trick.check(self.run)
         self._edges = [round(phase.stop * self.run.steps) for phase in plan.phases]
-        groups = [{"params": list(self.run.model.parameters())}]
-        self.optimizer: Optimizer = optimizer(plan.once, groups, self.run)
+        self.optimizer: Optimizer = optimizer(plan.once, [{"params": list(self.run.model.parameters())}], self.run)
         self.run.optimizer = self.optimizer
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.factor: Schedule = fold(plan.once, Slot.SCHEDULE, _constant, self.run)
@@ -127,13 +126,14 @@ class Trainer:
             self._pipeline = pipeline(self._phase, self.run)
 
     def evaluate(self) -> dict[str, float]:
-        """Return the figures on the validation split, by name."""
+        """Return the figures on the validation split, by name; at the end with what became of training images."""
         predict: Predict = fold(self.plan.once, Slot.PREDICT, self.evaluated, self.run)
         self.evaluated.eval()
-        values = evaluate(predict, self.dataset.validation, self.run).tolist()
+        values = named(predict, self.dataset.validation, self.run, "val")
+        if self.epoch == self.plan.bundle.epochs:
+            values |= learned(predict, self.dataset.train, self.run)
         self.run.train()
-        known = names(self.run.counts, self.dataset.validation.labels)
-        return {f"val/{name}": value for name, value in zip(known, values, strict=True)}
+        return values
 
     def _tricked(self, model: nn.Module) -> nn.Module:
         """Return a model with the tricks of its slot, on the device and laid out in memory as the runtime says."""

@@ -6,7 +6,7 @@ import torch
 from sklearn import metrics
 from torch import nn
 
-from autotricks.core.dataset import Split
+from autotricks.core.dataset import Dataset, Split
 from autotricks.trainer.evaluate import CHUNK, calibration_error, evaluate, figures, groups, names
 from tests.conftest import make_run
 
@@ -130,3 +130,24 @@ def test_evaluation_keeps_no_graph():
 
     assert not evaluate(predict, split, run).requires_grad and not seen[0].requires_grad
     assert isinstance(run.model, nn.Module) and np.isfinite(seen[0].numpy()).all()
+
+
+def test_what_was_learned_is_judged_on_images_as_they_are():
+    """Mixed and cropped while training; judged by hand on the same images untouched, at the end alone."""
+    from autotricks.catalog import make
+    from autotricks.core.bundle import Bundle
+    from autotricks.trial import prepare
+
+    images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0] * 30 + [1] * 10)
+    split = Split(images, labels)
+    dataset = Dataset(split, split, None, ("a", "b"), (0.5,), (0.25,), "made", "made")
+    bundle = Bundle((make("mixup", {"alpha": 1.0}), make("crop", {"padding": 2})), "resnet8", epochs=3, batch_size=10)
+    trainer = prepare(bundle, dataset)
+    history = list(trainer.epochs())
+    assert ["train/accuracy" in metrics.values for metrics in history] == [False, False, True]
+    with torch.no_grad():
+        right = trainer.evaluated.eval()(((images / 255) - 0.5) / 0.25).argmax(1) == labels
+    assert history[-1].values["train/accuracy"] == pytest.approx(float(right.float().mean()))
+    recall = (float(right[:30].float().mean()) + float(right[30:].float().mean())) / 2
+    assert history[-1].values["train/balanced_accuracy"] == pytest.approx(recall)
