@@ -8,6 +8,7 @@ import typer
 
 from .commands import looking, results, searching
 from .errors import AutotricksError, Interrupted
+from .interrupt import interrupt
 
 app = typer.Typer(name="autotricks", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   pretty_exceptions_enable=False,
@@ -38,7 +39,8 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        code = app(args=arguments, standalone_mode=False)
+        with interrupt.heard():
+            code = app(args=arguments, standalone_mode=False)
     except AutotricksError as error:
         if debug:
             raise

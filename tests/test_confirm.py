@@ -8,7 +8,7 @@ import torch
 from autotricks import confirm as use_case, experiment, sync, tested as on_test
 from autotricks.catalog import bundle_from
 from autotricks.comparison import Kept, verdict
-from autotricks.confirm import Spread, Trainings, Unconfirmed, chosen, confirm
+from autotricks.confirm import Spread, Trainings, Unconfirmed, best, chosen, confirm
 from autotricks.core.interval import Interval, interval, unpaired
 from autotricks.core.objective import SPEED, Keep, Objective
 from autotricks.data import load as load_data
@@ -81,6 +81,12 @@ def test_what_is_lost_on_test_is_no_improvement():
     assert verdict(faster, False, kept) == (
         "no evidence of improvement: on test accuracy is 0.0312 worse, more than 0.01")
     assert verdict(faster, False, Kept("accuracy", 0.04, {}, (), kept.difference)) == "better than the baseline"
+
+
+def test_the_best_on_validation_is_the_champion():
+    three = {7: Spread.of([0.5, 0.75]), 8: Spread.of([0.5, 0.5]), 9: Spread.of([0.25, 1.0])}   # .625, .5, .625
+    assert best(three, 7, 1) == 7 and best(three, 9, 1) == 9, "what only equals the baseline is no champion"
+    assert best(three, 7, -1) == 8, "where less is better"
 
 
 def test_spread():
@@ -187,10 +193,10 @@ def test_what_was_trained_is_kept(found, monkeypatch):
 
 
 def test_a_resumed_search_has_its_confirmation_already(found):
-    loaded, result, _ = found
+    _, result, _ = found
     lines, _ = read(result.folder / "confirm.jsonl")
     options = experiment.Options(root=result.folder.parent, resume=result.folder, tracking="off")
-    again = experiment.search(loaded, options)
+    again = experiment.search(experiment.resume(result.folder), options)
     assert read(result.folder / "confirm.jsonl")[0] == lines
     assert again.confirmation.validation[0].values == result.confirmation.validation[0].values[:2]
 

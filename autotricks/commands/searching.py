@@ -4,13 +4,17 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from time import monotonic
 from typing import Annotated
 
 import typer
 
 from ..errors import InputError, Interrupted, RunError
+from ..interrupt import interrupt
 from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Tracking, Trust
 from .results import track
+
+BEGAN = monotonic()
 
 
 def search(space: Space = "", set_: Set = None, data: Data = "",
@@ -18,6 +22,7 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
            time: Annotated[str, typer.Option(metavar="30m", help="Begin no trial after this time.")] = "",
            address: Annotated[str, typer.Option(help="A Ray cluster; Ray is started here without it.")] = "",
            resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run's folder.")] = "",
+           add_trials: Annotated[int, typer.Option(min=0, help="With --resume: so many trials more.")] = 0,
            tracking: Tracking = "",
            no_confirm: Annotated[bool, typer.Option("--no-confirm", help="Do not train the best again with fresh seeds."
                                                     )] = False,
@@ -25,6 +30,8 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
     """Search a space for the best bundle of tricks, and confirm it with fresh seeds."""
     if bool(space) == bool(resume):
         raise InputError("search: give either --space FILE or --resume RUN.")
+    if add_trials and (trials or not resume):
+        raise InputError("--add-trials: goes with --resume RUN, and not with --trials.")
     overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
                  *([f"search.trials={trials}"] if trials else [])]
     seconds = _seconds(time)
@@ -39,16 +46,18 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
     from .. import experiment, screen
     from ..space import load_space
 
-    loaded = experiment.resume(folder, overrides, trust) if folder else load_space(space, overrides, trust)
+    loaded = (experiment.resume(folder, overrides, trust, add_trials) if folder
+              else load_space(space, overrides, trust))
     options = experiment.Options(folder.parent if folder else root, folder, address or None, seconds, tracking or None,
-                                 trust, not no_confirm)
+                                 trust, not no_confirm, BEGAN)
     view = screen.view(loaded, as_json)
+    interrupt.farewell = lambda: ("Finished trials are kept. Go on with: autotricks search --resume "
+                                  f"{view.folder or 'latest'}")
     try:
         with view:
             result = experiment.search(loaded, options, [view], view.began, view.confirming)
     except KeyboardInterrupt:
-        raise Interrupted(f"Finished trials are kept. Go on with: autotricks search --resume {view.folder or 'latest'}"
-                          ) from None
+        raise Interrupted(interrupt.farewell()) from None
     screen.result(result, loaded, as_json)
     if result.champion is None:
         raise RunError(f"{result.folder}: no trial was trained to the end; trials.csv says why each one ended.")

@@ -9,7 +9,7 @@ from autotricks.catalog import catalog
 from .source import modules, tree, where
 
 LEVELS = [
-    {"errors", "processes"},
+    {"errors", "processes", "interrupt"},
     {"core", "models"},
     {"tricks", "trainer", "data", "export", "tracking"},
     {"catalog", "trial", "predictor", "serving"},
