@@ -48,6 +48,7 @@ def blamed(loaded):
     return set()
 
 
+@pytest.mark.slow    # whole trainings of every trick; the tests below hold the lines of some
 def test_what_is_blamed_is_what_fails_when_it_is_trained(tmp_path, linear):
     """Every trick of the catalog on a model with neither convolutions nor norms nor features, against real training."""
     names = [name for name in catalog() if name not in NEEDS_FILES]

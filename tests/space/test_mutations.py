@@ -143,7 +143,7 @@ def judged(count, examples):
 
 
 def test_mutated_spaces(check, tmp_path):
-    judged(sweep(300, check, tmp_path), 300)
+    judged(sweep(100, check, tmp_path), 100)
 
 
 @pytest.mark.slow
