@@ -51,7 +51,7 @@ class Table:
         compressed: Score of the bundle squeezed into a budget, by budget, [N].
         true: Test score over the other seeds, [N].
         picks: What draws each bundle from its space; None where the space does not hold it.
-        deferred: Whether a trick opens late, [N].
+        opens: The fraction of training at which the last trick opens, [N].
         trunks: For each bundle, the parts of training that it shares with whoever has the same key: (fraction, key).
     """
 
@@ -60,7 +60,7 @@ class Table:
     compressed: dict[int, np.ndarray]
     true: np.ndarray
     picks: list[dict[str, Any] | None]
-    deferred: np.ndarray
+    opens: np.ndarray
     trunks: list[list[tuple[float, str]]]
 
     @property
@@ -97,8 +97,8 @@ def table(name: str, seed: int) -> Table:
     plans = [plan_of(bundle_from({"tricks": told["bundles"][label]["tricks"], "training": {"epochs": epochs}}))
              for label in labels]
     return Table(labels, prefix, compressed, true, [told["bundles"][label]["picks"] for label in labels],
-                 np.array([len(plan.phases) > 1 and any(use.window.start > 0 for use in plan.active)
-                           for plan in plans]), [trunks(plan) for plan in plans])
+                 np.array([max((use.window.start for use in plan.active), default=0.0) for plan in plans]),
+                 [trunks(plan) for plan in plans])
 
 
 def number(value: float | None, otherwise: float = math.nan) -> float:
@@ -204,10 +204,10 @@ def halving(rungs: tuple[int, ...], reduction: int, fidelity: str,
             proposing: Callable[[Table, random.Random], Any] | None = None) -> Policy:
     """Stop a trial at a rung unless it is among the best 1/reduction so far.
 
-    `shared` trains common trunks once; `cohorts` compares bundles with a trick that opens late among themselves.
+    `shared` trains common trunks once; `cohorts` compares bundles with a trick that has still to open among themselves.
     """
     def run(table: Table, chance: random.Random) -> dict[str, Any]:
-        spent, rules = Spent(table), [Halving(reduction, len(rungs) + 1) for _ in range(2)]
+        spent, rule = Spent(table), Halving(reduction, len(rungs) + 1)
         steps, known = [*rungs, table.epochs], set[str]()
         proposer = proposing(table, chance) if proposing else None
         order = iter(shuffled(table, chance))
@@ -216,7 +216,6 @@ def halving(rungs: tuple[int, ...], reduction: int, fidelity: str,
             if row is None:
                 break
             scores, before, ended = [], 0.0, False
-            rule = rules[int(fidelity == "cohorts" and table.deferred[row])]
             for rung, budget in enumerate(steps):
                 if fidelity == "compressed":
                     spent.pay(budget)
@@ -228,7 +227,8 @@ def halving(rungs: tuple[int, ...], reduction: int, fidelity: str,
                     remember(table, row, budget, known)
                 scores.append((budget, score))
                 spent.hear(row, budget, score)
-                if math.isnan(score) or not rule.keeps(rung, score):
+                waits = fidelity == "cohorts" and table.opens[row] * table.epochs >= budget
+                if math.isnan(score) or not rule.keeps(rung, score, waits):
                     break
             else:
                 ended = True
@@ -358,12 +358,13 @@ def policies(name: str, table: Table) -> dict[str, Policy]:
         "Ray ASHA 1/4/16": halving(stock, 4, "prefix"),
         "Ray ASHA 1/4/16, TPE": halving(stock, 4, "prefix", by("tpe")),
         "TPE, MedianPruner": median_pruned(name)}
-    for first, reduction in ((2, 5), (3, 3), (6, 3), (10, 5), (9, 3), (5, 5), (17, 3), (25, 2)):
+    for first, reduction in ((2, 5), (3, 3), (4, 3), (6, 3), (10, 5), (9, 3), (5, 5), (17, 3), (25, 2)):
         steps = rungs(first, reduction)
         if steps and steps[0] == first:
             shown = "/".join(str(step) for step in steps)
             found[f"prefix {shown}"] = halving(steps, reduction, "prefix")
             found[f"shared {shown}"] = halving(steps, reduction, "shared")
+            found[f"cohorts {shown}"] = halving(steps, reduction, "cohorts")
             if set(steps) <= set(squeezed):
                 found[f"compressed {shown}"] = halving(steps, reduction, "compressed")
             if len(steps) == 1 and reduction == 3:
@@ -394,7 +395,7 @@ def survival(data: Table, scores: np.ndarray, reduction: int) -> tuple[float, fl
     truly = np.argsort(-np.nan_to_num(data.final, nan=-1.0))[:max(1, len(data.labels) // 10)]
     cut = np.quantile(np.nan_to_num(scores, nan=-1.0), 1 - 1 / reduction)
     kept = np.nan_to_num(scores, nan=-1.0)[truly] >= cut
-    late = data.deferred[truly]
+    late = data.opens[truly] > 0
     share = [float(kept[mask].mean()) if mask.any() else math.nan for mask in (late, ~late)]
     return share[0], share[1], int(late.sum()), int((~late).sum())
 

@@ -93,7 +93,7 @@ def _hear(search: Search, worker: Worker, rule: Any, answer: Outcome | str) -> N
         _next(search, worker)
         return
     score = search.report(trial, answer, worker.attempt)
-    kept = score is not None and rule.keeps(answer.rung, search.gain(score))
+    kept = score is not None and rule.keeps(answer.rung, search.gain(score), search.waits(trial.number, answer.rung))
     end = search.verdict(trial, answer, kept)
     if end is None:
         worker.rung = answer.rung + 1

@@ -65,14 +65,21 @@ class LedgerFirst(ASHAScheduler):
 
     def __init__(self, search: Search, chooser: Chooser):
         reduction, rungs = search.settings.rungs.reduction, len(search.budgets)
-        super().__init__(time_attr=TIME, metric="score", mode="max", grace_period=1, reduction_factor=reduction,
-                         max_t=reduction ** rungs)
+        rule: dict[str, Any] = {"time_attr": TIME, "metric": "score", "mode": "max", "grace_period": 1,
+                                "reduction_factor": reduction, "max_t": reduction ** rungs}
+        super().__init__(**rule)
+        self._apart = ASHAScheduler(**rule)     # for trials of which a trick has still to open
         self._clock = [reduction ** rung for rung in range(rungs)]  # rungs evenly spaced, whatever their epochs
         for number, rung, score in search.recorded():
             past: Any = _Past(f"past-{number}")
             self.on_trial_add(NOBODY, past)
-            self._decide(past, rung, score)
+            self._decide(past, rung, score, search.waits(number, rung))
         self._search, self._chooser = search, chooser
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Make a trial known to both rules."""
+        super().on_trial_add(tune_controller, trial)
+        self._apart.on_trial_add(tune_controller, trial)
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray Tune pickles its scheduler for a restore that is never done: the ledger is the search's memory."""
@@ -86,7 +93,8 @@ class LedgerFirst(ASHAScheduler):
         outcome = Outcome(**{**parts, "end": End(parts["end"]) if parts["end"] else None})
         score = self._search.report(ours, outcome, trial.num_failures + 1)
         trial.config["first"] = outcome.rung + 1  # where a retry after a lost process begins
-        kept = score is not None and self._decide(trial, outcome.rung, self._search.gain(score))
+        kept = score is not None and self._decide(trial, outcome.rung, self._search.gain(score),
+                                                  self._search.waits(ours.number, outcome.rung))
         end = self._search.verdict(ours, outcome, kept)
         if end is None:
             return str(TrialScheduler.CONTINUE)
@@ -96,10 +104,10 @@ class LedgerFirst(ASHAScheduler):
         self._search.finish(ours, end)
         return str(TrialScheduler.STOP)
 
-
-    def _decide(self, trial: Any, rung: int, score: float) -> bool:
+    def _decide(self, trial: Any, rung: int, score: float, waits: bool) -> bool:
         """Record a score with Ray's ASHA and return whether it lets the trial go on."""
-        decision = super().on_trial_result(NOBODY, trial, {TIME: self._clock[rung], "score": score})
+        tell = self._apart.on_trial_result if waits else super().on_trial_result
+        decision = tell(NOBODY, trial, {TIME: self._clock[rung], "score": score})
         return bool(decision == TrialScheduler.CONTINUE)
 
 

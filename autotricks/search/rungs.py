@@ -22,18 +22,25 @@ class Halving:
     """Asynchronous successive halving: at each rung a trial goes on if it is among the best 1/reduction so far.
 
     Decisions are those of Ray Tune's `ASHAScheduler`: a score below the (1 - 1/reduction) quantile of the scores
-    recorded at the rung before it stops the trial; the first to arrive goes on.
+    recorded at the rung before it stops the trial; the first to arrive goes on. Trials of which a trick has still to
+    open are compared among themselves: what they will be cannot be seen yet.
 
     Paper: Li et al. 2020, https://arxiv.org/abs/1810.05934, in the stopping form of Ray Tune.
     """
 
     def __init__(self, reduction: int, rungs: int):
         self._reduction = reduction
-        self._scores: list[list[float]] = [[] for _ in range(rungs)]
+        self._scores: list[tuple[list[float], list[float]]] = [([], []) for _ in range(rungs)]
 
-    def keeps(self, rung: int, score: float) -> bool:
-        """Record a score (larger is better) at a rung and return whether its trial goes on."""
-        recorded = self._scores[rung]
+    def keeps(self, rung: int, score: float, waits: bool = False) -> bool:
+        """Record a score (larger is better) at a rung and return whether its trial goes on.
+
+        Args:
+            rung: Number of the rung.
+            score: What the trial scored there.
+            waits: Whether a trick of the trial has still to open.
+        """
+        recorded = self._scores[rung][waits]
         cutoff = np.percentile(recorded, (1 - 1 / self._reduction) * 100) if recorded else -np.inf
         recorded.append(score)
         return bool(score >= cutoff)

@@ -106,9 +106,15 @@ class Search:
     def halving(self) -> Halving:
         """Return the rule that stops trials, with what the ledger's trials scored."""
         rule = Halving(self.settings.rungs.reduction, len(self.budgets))
-        for _, rung, score in self.recorded():
-            rule.keeps(rung, score)
+        for number, rung, score in self.recorded():
+            rule.keeps(rung, score, self.waits(number, rung))
         return rule
+
+    def waits(self, number: int, rung: int) -> bool:
+        """Return whether a trick of a trial has still to open at a rung: never where rungs train whole bundles."""
+        uses = self._trials[number].bundle.uses
+        opens = max((use.window.start for use in uses if not use.window.empty), default=0.0)
+        return self.settings.rungs.fidelity == "prefix" and opens * self.budgets[-1] >= self.budgets[rung]
 
     def recorded(self) -> list[tuple[int, int, float]]:
         """Return (trial, rung, score with larger better) of every rung in the ledger, in the order of its lines."""
@@ -223,7 +229,7 @@ class Search:
             if record.broken:
                 self._reached[record.number][record.rungs[-1]["rung"]] = None
         rule = Halving(self.settings.rungs.reduction, len(self.budgets))
-        kept = {trial: rule.keeps(rung, score) for trial, rung, score in self.recorded()}
+        kept = {number: rule.keeps(rung, score, self.waits(number, rung)) for number, rung, score in self.recorded()}
         for record in past:
             trial, score = self._trials[record.number], record.score(self.objective.metric)
             stopped = record.rungs and len(record.rungs) <= last and not (kept.get(record.number) or trial.protected)

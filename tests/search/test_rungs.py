@@ -78,3 +78,11 @@ def test_decisions_are_those_of_ray():
             if not kept or alive[number] == rungs:
                 del alive[number]
     assert min(stops, goes) > 1000
+
+
+def test_trials_with_a_trick_to_come_are_compared_among_themselves():
+    rule = Halving(2, 2)
+    assert rule.keeps(0, 0.9) and not rule.keeps(0, 0.1)
+    assert rule.keeps(0, 0.1, waits=True)           # the first of its kind
+    assert not rule.keeps(0, 0.05, waits=True) and rule.keeps(0, 0.2, waits=True)
+    assert not rule.keeps(0, 0.4)                   # of (0.9, 0.1) the cutoff is 0.5
