@@ -17,6 +17,7 @@ SHOWN = {
     "search/folder.py": "the date in a run's name, and since when a folder is held",
     "ablate.py": "the name of a sitting",
     "tracking/mlflow.py": "what MLflow shows as the time of a figure",
+    "tracking/registry.py": "when a person promoted a model",
 }
 WALL = {"time", "strftime", "localtime", "gmtime", "ctime", "now", "today", "utcnow"}
 

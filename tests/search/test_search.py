@@ -170,7 +170,7 @@ def test_trial_that_kills_its_worker_fails_after_two_retries(tmp_path, path, dat
     assert (third.end, third.rungs) == ("failed", [])
     assert sent.count(2) == 3
     detail = next(line["detail"] for line in read(path)[0] if line["kind"] == "end" and line["trial"] == 2)
-    assert detail == "its process died 3 times, exit code -9"
+    assert detail == "its process died 3 times, exit code -9: killed, for want of memory if nobody did it"
     assert all(trial.end for trial in trials(path)) and len(trials(path)) == 6
 
 

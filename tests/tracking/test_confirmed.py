@@ -184,7 +184,7 @@ def test_sync_fills_an_empty_store_and_one_that_was_left_half_full(confirmed, st
     late = [path for path in folder.iterdir() if path.name not in ("space.yaml", "data.json", ".lock")]
     for path in late:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    second_trial = next(place for place, line in enumerate(whole) if json.loads(line)["trial"] == 1)
+    second_trial = next(place for place, line in enumerate(whole) if json.loads(line).get("trial") == 1)
     (folder / "trials.jsonl").write_bytes(b"".join(whole[:second_trial + 1]))
     begun = records(read(folder / "trials.jsonl")[0])
     first = sync(folder)
