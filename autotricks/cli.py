@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import tracking_commands
+from . import service_commands, tracking_commands
 from .errors import AutotricksError, InputError, Interrupted, RunError
 from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Tracking, Trust
 
@@ -243,6 +243,7 @@ def doctor(bundle: Annotated[str, typer.Argument(help="With --profile: a bundle 
 
 for added in (tracking_commands.sync, tracking_commands.promote, tracking_commands.ui):
     app.command()(added)
+service_commands.register(app)
 
 
 def _seconds(text: str) -> float:

@@ -16,16 +16,16 @@ LEVELS = [
     {"space"},
     {"search"},
     {"ablate", "bottleneck", "champion", "comparison", "confirm", "experiment", "handover", "largest_batch",
-     "precision", "reopen", "replicate", "report", "resources", "suited", "suits", "sync", "teachers", "tested",
-     "transfer", "versions"},
-    {"attribution", "cards", "cli", "inspection", "judgment", "options", "outline", "screen",
+     "precision", "reopen", "replicate", "report", "resources", "service", "suited", "suits", "sync", "teachers",
+     "tested", "transfer", "versions"},
+    {"attribution", "cards", "cli", "inspection", "judgment", "options", "outline", "screen", "service_commands",
      "techniques", "tracking_commands"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 APART = 3                      # on the levels below, neighbors do not know each other
 HOMES = {"ray": {"search"}, "optuna": {"search"}, "mlflow": {"tracking"},
-         "typer": {"cli", "options", "tracking_commands"}}
+         "typer": {"cli", "options", "service_commands", "tracking_commands"}}
 PURE = {"core", "tricks", "trainer", "trial"}
 NOT_PURE = {"ray", "optuna", "mlflow", "yaml", "typer", "click", "rich"}
 
