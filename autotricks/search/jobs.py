@@ -95,7 +95,8 @@ class Jobs:
             os.environ.setdefault("RAY_AUTH_MODE", "token")     # read once, when ray is imported
         from ray.job_submission import JobSubmissionClient
 
-        logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.ERROR)
+        for name in ("dashboard_sdk", "job.sdk"):   # which set their own level
+            logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.ERROR)
         self._client = self._said(lambda: JobSubmissionClient(self.address))
 
     def submit(self, command: str, folder: Path, space: str) -> str:

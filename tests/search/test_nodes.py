@@ -10,10 +10,10 @@ import pytest
 
 from . import real
 from .cluster import Cluster
-from .test_service import SMALL
+from .test_service import SET, SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-SPREAD = [word for text in (*real.SMALL[1:], "search.parallel=null", "search.trials=16", "training.epochs=8")
+SPREAD = [word for text in (*SET, "search.parallel=null", "search.trials=16", "training.epochs=8")
           for word in ("--set", text)]
 HIDDEN = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"')   # a node without this folder
 
@@ -34,6 +34,12 @@ def clusters():
         cluster.close()
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The same search on this machine's own workers."""
+    return real.search(tmp_path_factory.mktemp("alone"), "training.precision=fp32")
+
+
 def words(cluster: Cluster, root, *more: str) -> list[str]:
     return ["search", *more, "--address", cluster.address, "--root", str(root), "--tracking", "off", "--no-confirm"]
 
@@ -49,14 +55,14 @@ def scores(folder) -> dict[tuple[str, int], float]:
 
 
 @pytest.mark.parametrize("nodes", [2, 3])
-def test_several_nodes_and_one_slot_search_as_this_machine_does(clusters, tmp_path, finished, nodes):
+def test_several_nodes_and_one_slot_search_as_this_machine_does(clusters, tmp_path, alone, nodes):
     """The head can hold no trial, so every one is trained by another node, from data out of that node's store."""
     cluster = clusters(0, *[1] * (nodes - 1))
     done = cluster.run(*words(cluster, tmp_path, "--space", "long_tail.yaml", *SMALL))
     assert done.returncode == 0, done.stdout + done.stderr
     folder, = tmp_path.iterdir()
-    assert real.story(folder) == real.story(finished.folder)
-    assert (folder / "champion.safetensors").read_bytes() == (finished.folder / "champion.safetensors").read_bytes()
+    assert real.story(folder) == real.story(alone.folder)
+    assert (folder / "champion.safetensors").read_bytes() == (alone.folder / "champion.safetensors").read_bytes()
 
 
 def test_trials_spread_over_nodes_and_a_node_that_dies_takes_none_with_it(clusters, tmp_path):
@@ -82,7 +88,7 @@ def test_trials_spread_over_nodes_and_a_node_that_dies_takes_none_with_it(cluste
     assert lines[:len(known)] == known
     reached = [(line["trial"], line["rung"]) for line in lines if line["kind"] == "rung"]
     assert len(set(reached)) == len(reached)
-    whole = real.search(tmp_path / "whole", "search.trials=16", "training.epochs=8", "search.parallel=1")
+    whole = real.search(tmp_path / "whole", "search.trials=16", "training.epochs=8", "training.precision=fp32")
     same, here = scores(folder), scores(whole.folder)
     shared = set(same) & set(here)
     assert len(shared) >= 20 and all(same[place] == here[place] for place in shared)
