@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-all lint bench ui clean
+.PHONY: search install test test-all test-faults lint bench honesty ui clean
 
 search: install  ## search the long-tailed digits with the space that ships: the first thing to try
 	$(BIN)/autotricks search --space long_tail.yaml
@@ -21,12 +21,18 @@ test: install  ## the default tests on two cores, under five minutes
 test-all: install  ## the slow ones too: faults, whole searches
 	$(BIN)/pytest -m ""
 
+test-faults: install  ## searches killed, starved and cut off, over two hundred times
+	$(BIN)/pytest -m faults tests/faults
+
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: install  ## the benchmarks that the performance claims rest on
-	$(BIN)/python benchmarks/trainer.py
+bench: install  ## every figure of the speed claims, as a table and bench.json; on an idle machine
+	$(BIN)/python benchmarks/run.py
+
+honesty: install  ## whether a search's answer stands, in four studies; about an hour on two cores
+	$(BIN)/python benchmarks/honesty.py
 
 ui: install  ## MLflow on this folder's runs
 	$(BIN)/autotricks ui

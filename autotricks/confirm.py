@@ -1,13 +1,14 @@
 """Confirmation: the best bundles and the baseline trained again with fresh seeds; test is read once, at the end."""
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors.torch import load as load_weights
 
@@ -21,8 +22,9 @@ from .core.objective import SPEED, Objective, less_is_better
 from .core.report import End
 from .data import Loaded
 from .errors import RunError
+from .export.bundle import put
 from .predictor import Predictor
-from .search.ledger import Ledger, TrialRecord
+from .search.ledger import Ledger, Line, TrialRecord
 from .search.retrain import recorded, retrain
 from .search.search import Champion, Trial
 from .space.load import LoadedSpace
@@ -30,6 +32,7 @@ from .tested import ClassResults, OnTest, Spread, tested
 
 LEDGER, RESULT, WEIGHTS = "confirm.jsonl", "confirm.json", "confirm"
 FRESH = 1000            # first of the seeds that no search uses
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,11 @@ def chosen(trials: Iterable[TrialRecord], objective: Objective,
     return baseline, others[:top]
 
 
+def best(validation: Mapping[Key, Spread], baseline: Key, sign: int) -> Key:
+    """Return which bundle has the best mean on validation; the baseline if nothing beat it."""
+    return max(validation, key=lambda key: (sign * validation[key].mean, key == baseline))
+
+
 @dataclass
 class Confirmer:
     """Trains candidates with fresh seeds and judges them.
@@ -173,8 +181,8 @@ class Confirmer:
 
     def confirm(self, trials: Sequence[TrialRecord], top: int, seeds: int) -> Confirmation:
         """Return what fresh seeds say of the best trials; what has been trained already is not trained again."""
-        baseline, best = chosen(trials, self.objective, top)
-        group = {trial.number: bundle_from(trial.bundle) for trial in [*best, baseline]}
+        baseline, others = chosen(trials, self.objective, top)
+        group = {trial.number: bundle_from(trial.bundle) for trial in [*others, baseline]}
         fresh = tuple(range(FRESH, FRESH + seeds))
         self.known = self._train([replace(bundle, seed=seed) for bundle in group.values() for seed in fresh])
         names = [self.objective.metric, *([self.objective.keep.metric] if self.objective.keep else [])]
@@ -182,8 +190,9 @@ class Confirmer:
         sound = spreads[self.objective.metric]
         if baseline.number not in sound:
             raise Unconfirmed("the baseline diverged with a fresh seed; there is nothing to compare with.")
-        champion = max(set(sound) - set(self._lost(group, spreads)), key=lambda number: (
-            self.objective.sign * sound[number].mean, number != baseline.number, -number))
+        lost = self._lost(group, spreads)
+        champion = best({number: spread for number, spread in sound.items() if number not in lost}, baseline.number,
+                        self.objective.sign)
         searched = next(trial for trial in trials if trial.number == champion).score(self.objective.metric) or math.nan
         return self._judged(champion, searched, group, fresh, spreads)
 
@@ -205,13 +214,14 @@ class Confirmer:
         ledger = Ledger(self.folder / LEDGER)
         try:
             known: dict[str, dict[str, float]] = {
-                line["hash"]: line["metrics"] for line in ledger.lines if self._path(line["hash"]).exists()}
+                line["hash"]: line["metrics"] for line in ledger.lines if self._whole(line)}
             missing = [bundle for bundle in bundles if bundle.hash not in known]
             self.how.told(len(bundles) - len(missing), len(bundles))
             for bundle, outcome in retrain(missing, self.dataset.without_test(), self.needs, self.how.slots,
                                            self.engine, self.how.trust):
-                self._path(bundle.hash).write_bytes(outcome.weights or b"")
-                ledger.append("confirm", **recorded(bundle, outcome))
+                weights = outcome.weights or b""
+                put(self._path(bundle.hash), weights)
+                ledger.append("confirm", **recorded(bundle, outcome), weights=hashlib.sha256(weights).hexdigest())
                 known[bundle.hash] = ledger.lines[-1]["metrics"]
                 self.how.told(sum(bundle.hash in known for bundle in bundles), len(bundles))
         finally:
@@ -241,12 +251,20 @@ class Confirmer:
             {number: {name: fmean(row[name] for row in done) for name in done[0]} for number, done in figures.items()},
             verdict(difference, champion == baseline, kept),
             classes={number: ClassResults.of(done) for number, done in rows.items()}, kept=kept)
-        (self.folder / RESULT).write_text(json.dumps(found.document(), indent=1) + "\n", "utf-8")
+        put(self.folder / RESULT, (json.dumps(found.document(), indent=1) + "\n").encode())
         return found
 
     def weights(self, bundle: Bundle) -> bytes:
         """Return the weights of a training that is done."""
         return self._path(bundle.hash).read_bytes()
+
+    def _whole(self, line: Line) -> bool:
+        """Return whether the weights of a training are there as they were written; else it is trained again."""
+        try:
+            weights = self._path(line["hash"]).read_bytes()
+        except OSError:
+            return False
+        return "weights" not in line or bool(hashlib.sha256(weights).hexdigest() == line["weights"])
 
     def _path(self, digest: str) -> Path:
         return self.folder / WEIGHTS / f"{digest}.safetensors"

@@ -9,6 +9,7 @@ AutotricksError            exit code 1: the job failed
 │   ├── ResourceError      devices, memory or disk asked for that are not there
 │   └── RunError           a run folder: locked, damaged, not resumable
 ├── EngineError            the search engine gave up; finished trials are in the ledger
+├── DiskError              the disk is full; finished trials are in the ledger
 └── Interrupted            exit code 130: Ctrl-C
 """
 from collections.abc import Iterable
@@ -59,6 +60,10 @@ class RunError(InputError):
 
 class EngineError(AutotricksError):
     """The search engine stopped; what had finished is in the ledger."""
+
+
+class DiskError(AutotricksError):
+    """The disk is full or fails; what had finished is in the ledger."""
 
 
 class Interrupted(AutotricksError):

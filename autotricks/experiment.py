@@ -5,11 +5,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import export as bundles, report, teachers, versions
+from . import export as bundles, report, teachers
 from .champion import bundle_document, keep
 from .confirm import Confirmation, Trainings, Unconfirmed, confirm
 from .core.report import Reporter
@@ -17,11 +18,11 @@ from .data import Loaded, load as load_data
 from .errors import InputError, RunError
 from .largest_batch import with_largest_batch
 from .precision import with_precision
-from .reopen import reopened, same, with_data
+from .reopen import reopened, settle, with_data
 from .resources import check_resources
 from .search import folder as folders
 from .search.engines import Engine, placed, started
-from .search.ledger import Ledger, TrialRecord, records
+from .search.ledger import TrialRecord, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
@@ -45,6 +46,7 @@ class Options:
         address: A Ray cluster; None starts Ray on this machine.
         seconds: Time after which no further trial begins.
         confirm: Whether the best are trained again with fresh seeds when the last trial has ended.
+        began: When the command was given, on the monotonic clock; None is when the search is called.
         tracking: MLflow's address; None is SQLite in `root`, `off` tracks nothing.
         trust: Whether `my.module:function` may be imported.
     """
@@ -56,6 +58,7 @@ class Options:
     tracking: str | None = None
     trust: bool = False
     confirm: bool = True
+    began: float | None = None
 
 
 DEFAULT = Options()
@@ -72,8 +75,9 @@ class SearchResult:
         trials: Every trial, from the ledger.
         baseline: The baseline's score; None if it diverged.
         seconds: Wall time of this sitting.
-        searching: Wall time from the first training step to the end of the last trial.
-        training: Time spent training, summed over trials of this sitting.
+        searching: Wall time to the end of the last trial, start-up included.
+        warming: Wall time to the first training step.
+        training: CPU time spent training, summed over trials of this sitting.
         slots: Trials at a time.
         notices: What went wrong without stopping the search.
         standing: Which alias the registry gave the champion, and why; empty if it took none.
@@ -85,6 +89,7 @@ class SearchResult:
     baseline: float | None
     seconds: float
     searching: float
+    warming: float
     training: float
     slots: int
     epochs: int
@@ -104,7 +109,7 @@ class SearchResult:
 
     @property
     def efficiency(self) -> float:
-        """Training time over slots times wall time of the searching."""
+        """CPU time of training over slots times wall time, start-up included, fresh seeds left out."""
         return self.training / (self.slots * self.searching) if self.searching else 0.0
 
 
@@ -121,7 +126,7 @@ class _Clock:
 
     def reached(self, trial: Any, outcome: Any, budget: int, score: float | None) -> None:
         self.first = self.first or time.monotonic() - outcome.seconds
-        self.training += outcome.seconds
+        self.training += outcome.cpu
 
     def ended(self, trial: Any, end: Any, score: float | None) -> None:
         self.last = time.monotonic()
@@ -151,10 +156,9 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
         loaded = teachers.kept(loaded, fetched, folder)
-        _settle(folder, loaded, data)
+        ledger = settle(folder, loaded, data)
         tracker = make_tracker(options.tracking, options.root)
         began(folder, data.facts)
-        ledger = Ledger(folder / folders.LEDGER)
         clock, notices = _Clock(), [*found, *["the ledger's last line was torn and has been dropped"] * ledger.torn]
         relay = Relay(tracker, loaded, data.facts, folder.name, records(ledger.lines))
         deadline = began_at + options.seconds
@@ -175,7 +179,8 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
             tracker.close(FLUSH_INTERRUPTED)
             raise
         finally:
-            write_table(folder / folders.TABLE, hunt.records())
+            with suppress(OSError):     # a full disk; the next sitting writes the table from the ledger
+                write_table(folder / folders.TABLE, hunt.records())
             ledger.close()
         notices += _reported(folder)
         put(folder, loaded, tracker)
@@ -183,7 +188,8 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
     return SearchResult(folder, champion, tuple(hunt.records()),
                         baseline.score(loaded.document.objective.metric) if baseline else None,
-                        time.monotonic() - began_at, clock.last - (clock.first or clock.last), clock.training, slots,
+                        time.monotonic() - began_at, max(0.0, clock.last - began_at),
+                        max(0.0, (clock.first or began_at) - began_at), clock.training, slots,
                         loaded.document.training.epochs, tuple(notices), confirmation, tracker.standing)
 
 
@@ -200,20 +206,30 @@ def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False,
         return found
 
 
-def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
+def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False, more: int = 0) -> LoadedSpace:
     """Return the space of a run to continue; only trials, time and parallelism may differ.
+
+    Args:
+        folder: Of the run.
+        overrides: `KEY=VALUE`.
+        trust: Whether `my.module:function` may be imported.
+        more: Trials to add to those of the run.
 
     Raises:
         RunError: When the folder holds no run or the overrides change what was searched.
     """
     if not (folder / folders.SPACE).exists():
         raise RunError(f"{folder}: holds no {folders.SPACE}; it is not the folder of a run.")
-    allowed = ("search.trials", "search.parallel", "search.engine")
+    allowed = ("search.trials", "search.parallel", "search.engine", "search.patience")
     for text in overrides:
         if text.split("=")[0] not in allowed:
             raise RunError(f"--set {text}: a resumed search may change {', '.join(allowed)} alone. "
                            "Start a new search for the rest.")
-    return load_space(folder / folders.SPACE, overrides, trust)
+    loaded = load_space(folder / folders.SPACE, overrides, trust)
+    if not more:
+        return loaded
+    return load_space(folder / folders.SPACE, [*overrides, f"search.trials={loaded.document.search.trials + more}"],
+                      trust)
 
 
 @dataclass(frozen=True)
@@ -258,15 +274,6 @@ def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
     document = bundle_document(loaded.document.name, settings, data, loaded.bundle, how.measured(result))
     bundles.write(target, document, bundles.weights_of(result.model))
     return result
-
-
-def _settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> None:
-    """Write space and data facts into a new folder, or hold them against those of an old one."""
-    if (folder / folders.DATA).exists():
-        same(folder, data)
-    folders.write_json(folder / folders.DATA, data.facts)
-    versions.note(folder)
-    (folder / folders.SPACE).write_text(bundles.text(loaded.resolved), "utf-8")
 
 
 def _reported(folder: Path) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from .search.folder import DATA
+from .search.folder import DATA, read_json
 
 if TYPE_CHECKING:
     from .confirm import Confirmation
@@ -71,7 +71,7 @@ def confirmed(found: Confirmation, folder: Path, as_json: bool) -> None:
     for number, spread in sorted(found.validation.items(), key=lambda item: -item[1].mean):
         name = "baseline" if number == found.baseline else f"trial {number}"
         console.print(f"{name:<12} validation {found.metric} {spread.mean:.4f} +- {spread.deviation:.4f}")
-    names = json.loads((folder / DATA).read_text("utf-8"))["classes"]
+    names = read_json(folder / DATA, "classes")["classes"]
     for line in [*verdict(found), *map(escape, classes(found, names))]:
         console.print(line)
     kept = found.kept

@@ -99,23 +99,25 @@ def probe(frame: Bundle, dataset: Dataset, device: str, threads: int = 1, trust:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        return _probe(partial(_steps, frame, dataset, device, trust), usual(dataset))
+        # on a CPU the time at work, whatever else the machine does
+        clock = time.process_time if device == "cpu" else time.perf_counter
+        return _probe(partial(_steps, frame, dataset, device, trust), usual(dataset), clock)
     finally:
         torch.set_num_threads(before)
 
 
-def _probe(steps: Callable[[str, str], Iterator[Metrics]], layout: str) -> Probed:
+def _probe(steps: Callable[[str, str], Iterator[Metrics]], layout: str, clock: Callable[[], float]) -> Probed:
     plain = f"fp32 {layout}"
     arms = {plain: steps("fp32", layout)}
-    _timed(arms[plain])     # kernels are chosen and compiled
-    first = _timed(arms[plain])
+    _timed(arms[plain], clock)     # kernels are chosen and compiled
+    first = _timed(arms[plain], clock)
     if first < SHORT:
         return Probed("fp32", layout, {plain: first})
     for name in ARMS:
         if name not in arms:
             arms[name] = steps(*name.split())
-            _timed(arms[name])
-    rounds = [[_timed(arm) for arm in arms.values()] for _ in range(ROUNDS)]
+            _timed(arms[name], clock)
+    rounds = [[_timed(arm, clock) for arm in arms.values()] for _ in range(ROUNDS)]
     seconds = {name: min(times) for name, times in zip(arms, zip(*rounds), strict=True)}
     best = min(value for name, value in seconds.items() if name.startswith("fp32"))
     worth = {name: value for name, value in seconds.items() if value * WORTH[name.split()[0]] <= best}
@@ -138,7 +140,7 @@ def _steps(frame: Bundle, dataset: Dataset, device: str, trust: bool, precision:
     return prepare(bundle, dataset, device, trust, _Unwatched).epochs()
 
 
-def _timed(steps: Iterator[Metrics]) -> float:
+def _timed(steps: Iterator[Metrics], clock: Callable[[], float]) -> float:
     """Return the seconds of one step; infinitely many where training broke down."""
-    started = time.perf_counter()
-    return time.perf_counter() - started if next(steps, None) else math.inf
+    started = clock()
+    return clock() - started if next(steps, None) else math.inf

@@ -3,9 +3,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
+KILLED = {-9: ": killed, for want of memory if nobody did it", -14: ": no epoch ended within search.patience"}
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _PRELOAD = ["autotricks.search.warm"]
 
@@ -41,3 +44,21 @@ def prepare(threads: int = 1) -> BaseContext:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
     return context
+
+
+def follow_parent() -> None:
+    """Leave Ctrl-C to the process that started this one, and end with it, even if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def died(exitcode: int | None) -> str:
+    """Return in words what an exit code says of how a process died."""
+    return f"exit code {exitcode}{KILLED.get(exitcode or 0, '')}"
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -6,17 +6,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from . import versions
 from .core.dataset import Dataset
 from .core.objective import SPEED
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
+from .export.bundle import put, text
 from .resources import check_resources
 from .search import folder as folders
-from .search.ledger import TrialRecord, read, records
+from .search.ledger import Ledger, TrialRecord, read, records
 from .space.fitting import fitted
 from .space.load import LoadedSpace, load_space
 from .trainer.evaluate import names
+
+MISSING = "missing"
+# What a sitting may change: how much, how long and where is searched, not what.
+MAY_CHANGE = ("space.search.trials", "space.search.parallel", "space.search.engine", "space.search.patience",
+              "versions.cores", "versions.gpus", "versions.system", "versions.mlflow")
 
 
 @dataclass(frozen=True)
@@ -61,10 +69,60 @@ def with_data(loaded: LoadedSpace, trust: bool) -> tuple[LoadedSpace, Loaded]:
 
 def same(folder: Path, data: Loaded) -> None:
     """Refuse data that are not those of the run."""
-    before = json.loads((folder / folders.DATA).read_text("utf-8"))["fingerprint"]
-    if before != data.facts["fingerprint"]:
-        raise RunError(f"{folder}: its data had the fingerprint {before[:12]}, the data now has "
-                       f"{data.facts['fingerprint'][:12]}. Restore the data, or start a new search.")
+    before = folders.read_json(folder / folders.DATA, "fingerprint")
+    if before["fingerprint"] != data.facts["fingerprint"]:
+        sizes = [f"{split} had {sum(counts)} images, has {sum(data.facts['counts'][split])}"
+                 for split, counts in before.get("counts", {}).items() if counts != data.facts["counts"].get(split)]
+        raise RunError(f"{folder}: its data had the fingerprint {str(before['fingerprint'])[:12]}, the data now has "
+                       f"{data.facts['fingerprint'][:12]}{''.join('; ' + size for size in sizes)}. Restore the data, "
+                       "or start a new search.")
+
+
+def settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> Ledger:
+    """Return a run's ledger, opened, after holding space, data and libraries against those of earlier sittings.
+
+    Space, data facts and versions are then written into the folder, which is locked.
+
+    Raises:
+        RunError: When something differs that a resumed search may not change, with a line for each.
+    """
+    if (folder / folders.DATA).exists():
+        same(folder, data)
+    now = {"space": loaded.resolved, "data": {"fingerprint": data.facts["fingerprint"]},
+           "versions": versions.versions()}
+    ledger = Ledger(folder / folders.LEDGER)
+    try:
+        before = next((line for line in reversed(ledger.lines) if line["kind"] == "search"), None)
+        changes = differences({name: before[name] for name in now}, json.loads(json.dumps(now))) if before else {}
+        refused = [f"  {name}: {change}" for name, change in changes.items() if not name.startswith(MAY_CHANGE)]
+        if refused:
+            raise RunError([f"{folder}: what was searched differs from what is to go on. Restore it, or start a new "
+                            f"search with --space {folder / folders.SPACE}:", *refused])
+        folders.write_json(folder / folders.DATA, data.facts)
+        versions.note(folder)
+        put(folder / folders.SPACE, text(loaded.resolved).encode())
+        if changes or not before:
+            ledger.append("search", **now)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def differences(before: Any, now: Any, name: str = "") -> dict[str, str]:
+    """Return by its dotted name what differs between two documents of plain values."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        found: dict[str, str] = {}
+        for key in [*before, *(key for key in now if key not in before)]:
+            inner = f"{name}.{key}" if name else key
+            found |= differences(before.get(key, MISSING), now.get(key, MISSING), inner)
+        return found
+    return {} if before == now else {name: f"was {_short(before)}, is {_short(now)}"}
+
+
+def _short(value: Any) -> str:
+    line = value if value is MISSING else json.dumps(value)
+    return line if len(line) <= 80 else f"{line[:77]}..."
 
 
 def _figures(dataset: Dataset) -> list[str]:

@@ -22,6 +22,10 @@ def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
         found.append(loaded.tree.problem(("resources", "cpus"), f"{wanted.cpus:g} cores a trial, but this machine "
                                          f"offers {here}. Lower it, or name a cluster with --address."))
     slots = max(1, int(here / wanted.cpus + 1e-9))
+    if settings.parallel and settings.parallel > slots and not found:
+        found.append(loaded.tree.problem(("search", "parallel"), f"{settings.parallel} trials of {wanted.cpus:g} "
+                                         f"core(s) at a time, but this machine offers {here}; trials that share cores "
+                                         f"take 10 to 38 times as long. Lower it to {slots}."))
     if wanted.gpus:
         import torch
 

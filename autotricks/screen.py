@@ -206,6 +206,7 @@ def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
                  "best": champion.score if champion else None, "trial": champion.trial.number if champion else None,
                  "bundle": champion.trial.bundle.document() if champion else None, "epochs_spent": found.spent,
                  "share_of_full_training": found.share, "seconds": found.seconds, "searching_seconds": found.searching,
+                 "warming_seconds": found.warming,
                  "training_seconds": found.training, "slots": found.slots, "efficiency": found.efficiency,
                  "confirmation": found.confirmation.document() if found.confirmation else None,
                  "registered": found.standing, "notices": list(found.notices)})
@@ -215,7 +216,8 @@ def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
     console.print(f"\n[bold]{len(found.trials)} trials in {clock(found.seconds)}[/bold]: "
                   + ", ".join(f"{count} {name}" for name, count in ends.items() if count))
     console.print(f"{found.spent:.0f} epochs spent, {found.share:.0%} of training every trial in full; "
-                  f"{found.slots} trials at a time, {found.efficiency:.0%} of their time spent training")
+                  f"{found.slots} trials at a time, {found.efficiency:.0%} of their time spent training, "
+                  f"the first step after {found.warming:.1f} s")
     if champion:
         before = ("" if found.baseline is None or found.confirmation else
                   f"   (baseline {found.baseline:.4f}, {champion.score - found.baseline:+.4f})")

@@ -1,7 +1,6 @@
 """Versions: what a search ran with, kept in its folder for whoever repeats it."""
 from __future__ import annotations
 
-import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import torch
 
 from .processes import cores
-from .search.folder import VERSIONS, write_json
+from .search.folder import VERSIONS, read_json, write_json
 
 LIBRARIES = ("autotricks", "torch", "torchvision", "timm", "ray", "optuna", "mlflow", "numpy", "scikit-learn", "pillow")
 
@@ -30,6 +29,6 @@ def versions() -> dict[str, str]:
 def note(folder: Path) -> None:
     """Write the versions of this sitting of a search into its folder, unless they are the last sitting's."""
     path = folder / VERSIONS
-    sittings = json.loads(path.read_text("utf-8"))["sittings"] if path.exists() else []
+    sittings = read_json(path, "sittings")["sittings"] if path.exists() else []
     if versions() not in sittings[-1:]:
         write_json(path, {"sittings": [*sittings, versions()]})

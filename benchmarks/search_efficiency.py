@@ -10,7 +10,7 @@ bundle chosen after 4, 8 and 16 full trainings' worth of epochs; and the epochs 
 the end whose score is among the best twentieth, in full trainings, with the ratio of means to random search's.
 Intervals are bootstrapped over shuffles.
 
-    python benchmarks/search_efficiency.py digits_lt --shuffles 400 --json found.json
+    python benchmarks/search_efficiency.py digits_lt --models --json digits_lt.json
 """
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from autotricks.search.rungs import Halving  # noqa: E402
 
 HERE = Path(__file__).parent / "curves"
 BUDGETS = (4, 8, 16)      # full trainings
-MOST = 16                 # full trainings that a replay may spend
+MOST = 64                 # full trainings that a replay may spend
 BEST = 0.95               # quantile of final scores that counts as found
 
 
@@ -202,9 +202,12 @@ def screened(first: int, keep: int = 3, compressed: bool = False) -> Policy:
 
 def halving(rungs: tuple[int, ...], reduction: int, fidelity: str,
             proposing: Callable[[Table, random.Random], Any] | None = None) -> Policy:
-    """Stop a trial at a rung unless it is among the best 1/reduction so far; `shared` trains common trunks once."""
+    """Stop a trial at a rung unless it is among the best 1/reduction so far.
+
+    `shared` trains common trunks once; `cohorts` compares bundles with a trick that opens late among themselves.
+    """
     def run(table: Table, chance: random.Random) -> dict[str, Any]:
-        spent, rule = Spent(table), Halving(reduction, len(rungs) + 1)
+        spent, rules = Spent(table), [Halving(reduction, len(rungs) + 1) for _ in range(2)]
         steps, known = [*rungs, table.epochs], set[str]()
         proposer = proposing(table, chance) if proposing else None
         order = iter(shuffled(table, chance))
@@ -213,6 +216,7 @@ def halving(rungs: tuple[int, ...], reduction: int, fidelity: str,
             if row is None:
                 break
             scores, before, ended = [], 0.0, False
+            rule = rules[int(fidelity == "cohorts" and table.deferred[row])]
             for rung, budget in enumerate(steps):
                 if fidelity == "compressed":
                     spent.pay(budget)
@@ -400,6 +404,7 @@ def main() -> int:
     parser.add_argument("name", help="a table of curves/, such as digits_lt")
     parser.add_argument("--shuffles", type=int, default=400)
     parser.add_argument("--only", nargs="+", help="policies whose name begins so")
+    parser.add_argument("--models", action="store_true", help="policies with a model too, which take a second each")
     parser.add_argument("--parallel", type=int, default=2)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -407,7 +412,8 @@ def main() -> int:
     seeds = 1 + max(row["seed"] for row in json.loads(gzip.decompress(
         (HERE / f"{given.name}.json.gz").read_bytes()))["rows"])
     wanted = [policy for policy in policies(given.name, data)
-              if not given.only or policy == "random" or policy.startswith(tuple(given.only))]
+              if (given.models or not any(word in policy for word in ("TPE", "evolution")))
+              and (not given.only or policy == "random" or policy.startswith(tuple(given.only)))]
     jobs = [(given.name, policy, shuffle, seeds) for policy in wanted for shuffle in range(given.shuffles)]
     with ProcessPoolExecutor(given.parallel) as pool:
         results = list(pool.map(replay, jobs, chunksize=20))

@@ -76,7 +76,7 @@ class Nothing(Climb):
 class Idle(Course):
     """A course on which nothing is trained."""
 
-    def climb(self, bundle: Bundle, dataset: Dataset) -> Climb:
+    def climb(self, bundle: Bundle, dataset: Dataset, alive: Any = None) -> Climb:
         """Return what reaches every rung at once."""
         return Nothing(bundle, self, dataset)
 

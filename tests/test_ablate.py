@@ -5,16 +5,17 @@ from statistics import fmean
 
 import pytest
 
-from autotricks import ablate as use_case, attribution, cli, experiment
+from autotricks import ablate as use_case, attribution, cli
 from autotricks.ablate import ablate, effect
 from autotricks.catalog import make
 from autotricks.champion import keep
-from autotricks.confirm import Trainings
+from autotricks.confirm import FRESH, Trainings
 from autotricks.core.bundle import Bundle
 from autotricks.core.changes import Change, pairs
 from autotricks.core.interval import interval
 from autotricks.data import load as load_data
 from autotricks.errors import RunError
+from autotricks.reopen import settle
 from autotricks.search.ledger import Ledger, read
 from autotricks.search.retrain import retrain
 from autotricks.search.search import Champion, Trial
@@ -95,7 +96,7 @@ def planted(root, tricks, space=SPACE):
     loaded = load_space(str(root / "given.yaml"))
     data, folder = load_data(loaded.document.data.settings()), root / "planted-1"
     folder.mkdir()
-    experiment._settle(folder, loaded, data)
+    settle(folder, loaded, data).close()
     champion = replace(loaded.space.frame, uses=tuple(make(name, values) for name, values in tricks.items()))
     ledger = Ledger(folder / "trials.jsonl")
     for number, bundle in enumerate((loaded.space.baseline(), champion)):
@@ -146,7 +147,7 @@ def test_what_harms_is_found_out(found):
     for kind in ("without", "alone"):
         row = rows(result)["sgd: other values", kind]
         assert row.high < 0 and attribution.verdict(row) == "harms"
-    assert result.comparisons == 4 and result.seeds == (1000, 1001, 1002)
+    assert result.comparisons == 4 and result.seeds == (2000, 2001, 2002)
     differences = []
     for seed in result.seeds:
         one, other = (run_trial(replace(bundle, seed=seed), dataset).metrics[METRIC]
@@ -174,21 +175,34 @@ def test_nothing_is_trained_twice(found):
     assert again == result and told[0] == (12, 12) and len(read(folder / "confirm.jsonl")[0]) == before
 
 
-def test_what_was_confirmed_is_trained_for_its_time_alone(tmp_path):
-    """With further seeds, for the clock; those confirmed count as scores."""
+def test_what_another_sitting_trained_is_trained_for_its_time_alone(tmp_path):
+    """With further seeds, for the clock; those known count as scores."""
     folder, champion, baseline, _ = planted(
         tmp_path, {"sgd": {"lr": 1e-6}, "label_smoothing": {"epsilon": 0.0}})
     ledger = Ledger(folder / "confirm.jsonl")
     for bundle in (champion, baseline):
-        fresh = replace(bundle, seed=1000)
-        ledger.append("confirm", hash=fresh.hash, seed=1000, bundle=fresh.document(), end="finished", epochs=3,
+        fresh = replace(bundle, seed=2000)
+        ledger.append("ablate", hash=fresh.hash, seed=2000, bundle=fresh.document(), end="finished", epochs=3,
                       metrics={METRIC: 0.25 if bundle == champion else 0.75}, seconds=99.0)
     ledger.close()
     result = ablate(folder, 1, 0, Trainings())
     assert (result.champion.values, result.baseline.values) == ((0.25,), (0.75,))
-    added = [line for line in read(folder / "confirm.jsonl")[0] if line["kind"] == "ablate"]
-    assert sorted(line["seed"] for line in added) == [1000, 1000, 1001, 1001, 1002, 1002]
+    added = read(folder / "confirm.jsonl")[0][2:]
+    assert sorted(line["seed"] for line in added) == [2000, 2000, 2001, 2001, 2002, 2002]
     assert all(row.seconds_with < 50 and row.seconds_without < 50 for row in result.effects)
+
+
+def test_the_seeds_that_chose_the_champion_do_not_judge_it(tmp_path):
+    """Confirmation's trainings, made up here to say that the champion is far better, count for nothing."""
+    folder, champion, baseline, _ = planted(tmp_path, {"sgd": {"lr": 1e-6}})
+    ledger = Ledger(folder / "confirm.jsonl")
+    for bundle, value in ((champion, 1.0), (baseline, 0.0)):
+        fresh = replace(bundle, seed=FRESH)
+        ledger.append("confirm", hash=fresh.hash, seed=FRESH, bundle=fresh.document(), end="finished", epochs=3,
+                      metrics={METRIC: value}, seconds=1.0)
+    ledger.close()
+    result = ablate(folder, 1, 0, Trainings())
+    assert FRESH not in result.seeds and result.champion.mean < result.baseline.mean
 
 
 def test_what_is_kept_and_printed(found, capsys, monkeypatch):
@@ -239,8 +253,8 @@ def test_less_loss_is_better(tmp_path):
         loaded = load_space(str(folder / "space.yaml")).space
         bundle = loaded.baseline() if name == "baseline" else replace(
             loaded.frame, uses=(make("sgd", {"lr": 1e-6}),))
-        fresh = replace(bundle, seed=1000)
-        ledger.append("confirm", hash=fresh.hash, seed=1000, bundle=fresh.document(), end="finished", epochs=3,
+        fresh = replace(bundle, seed=2000)
+        ledger.append("confirm", hash=fresh.hash, seed=2000, bundle=fresh.document(), end="finished", epochs=3,
                       metrics={"val/loss": value}, seconds=1.0)
     ledger.close()
     result = ablate(folder, 1, 0, Trainings())

@@ -1,5 +1,4 @@
 import json
-import time
 
 import pytest
 from torch import nn
@@ -12,26 +11,10 @@ from autotricks.core.trick import Trick
 from autotricks.models import build
 from autotricks.trainer.profile import PARTS, Profile
 from autotricks.tricks.load.image_transform import ImageTransform
+from tests.clock import Clock
 from tests.conftest import make_dataset
 
-DATASET, WAIT = make_dataset(), 1.0
-
-
-class Clock:
-    """Tells the time that this process has computed, and what it would have slept: others on the machine do not count.
-    """
-
-    def __init__(self):
-        self.slept = 0.0
-
-    def sleep(self, seconds):
-        self.slept += seconds
-
-    def perf_counter(self):
-        return time.process_time() + self.slept
-
-
-CLOCK = Clock()
+DATASET, WAIT, CLOCK = make_dataset(), 1.0, Clock()
 
 
 @pytest.fixture(autouse=True)

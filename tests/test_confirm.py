@@ -8,12 +8,13 @@ import torch
 from autotricks import confirm as use_case, experiment, sync, tested as on_test
 from autotricks.catalog import bundle_from
 from autotricks.comparison import Kept, verdict
-from autotricks.confirm import Spread, Trainings, Unconfirmed, chosen, confirm
+from autotricks.confirm import Spread, Trainings, Unconfirmed, best, chosen, confirm
 from autotricks.core.interval import Interval, interval, unpaired
 from autotricks.core.objective import SPEED, Keep, Objective
 from autotricks.data import load as load_data
 from autotricks.predictor import Predictor
 from autotricks.report import write
+from autotricks.report.card import card
 from autotricks.search.ledger import TrialRecord, read
 from autotricks.search.retrain import retrain
 from autotricks.space import load_bundle_file, load_space
@@ -80,6 +81,12 @@ def test_what_is_lost_on_test_is_no_improvement():
     assert verdict(faster, False, kept) == (
         "no evidence of improvement: on test accuracy is 0.0312 worse, more than 0.01")
     assert verdict(faster, False, Kept("accuracy", 0.04, {}, (), kept.difference)) == "better than the baseline"
+
+
+def test_the_best_on_validation_is_the_champion():
+    three = {7: Spread.of([0.5, 0.75]), 8: Spread.of([0.5, 0.5]), 9: Spread.of([0.25, 1.0])}   # .625, .5, .625
+    assert best(three, 7, 1) == 7 and best(three, 9, 1) == 9, "what only equals the baseline is no champion"
+    assert best(three, 7, -1) == 8, "where less is better"
 
 
 def test_spread():
@@ -186,10 +193,10 @@ def test_what_was_trained_is_kept(found, monkeypatch):
 
 
 def test_a_resumed_search_has_its_confirmation_already(found):
-    loaded, result, _ = found
+    _, result, _ = found
     lines, _ = read(result.folder / "confirm.jsonl")
     options = experiment.Options(root=result.folder.parent, resume=result.folder, tracking="off")
-    again = experiment.search(loaded, options)
+    again = experiment.search(experiment.resume(result.folder), options)
     assert read(result.folder / "confirm.jsonl")[0] == lines
     assert again.confirmation.validation[0].values == result.confirmation.validation[0].values[:2]
 
@@ -224,7 +231,10 @@ def test_the_fastest_that_keeps_accuracy(tmp_path, monkeypatch):
     assert found.figures[2]["accuracy"] - found.figures[0]["accuracy"] == pytest.approx(found.kept.difference.mean)
     assert figures["accuracy"] <= 1 and {100.0, 200.5, found.kept.difference.mean} <= set(page.values)
     assert "cannot be champion: mixup_balanced_softmax (trial 1)" in page.text.replace("\n", " ")
-    assert "test/images_per_second" in sync.figures(found.document())
+    told, text = sync.figures(found.document()), card(result.folder)
+    assert told["test/images_per_second"] == 200.5 and told["test/baseline_images_per_second"] == 100.5
+    assert told["test/accuracy_difference"] == found.kept.difference.mean
+    assert "**images per second** in training" in text and "may be lost." in text
 
 
 def test_training_loss_is_not_confirmed(tmp_path):

@@ -72,7 +72,7 @@ def read_weights(path: Path, sha256: str = "") -> dict[str, Tensor]:
     except FileNotFoundError:
         raise RunError(f"{path}: no such file. The weights lie beside the bundle file.") from None
     except (SafetensorError, OSError) as error:
-        raise RunError(f"{path}: the weights cannot be read: {error}.") from None
+        raise RunError(f"{path}: the weights cannot be read: {str(error)[:100]}.") from None
     if sha256 and hashlib.sha256(content).hexdigest() != sha256:
         raise RunError(f"{path}: damaged, or not the weights of the bundle file beside it: its checksum differs. "
                        "Copy both again, or train the bundle.")

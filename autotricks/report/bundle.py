@@ -1,4 +1,4 @@
-"""The champion: its tricks with what they do and where they come from, and how to train it; and what each brought."""
+"""The champion: its tricks with what they do and where they come from, and how to train it."""
 from __future__ import annotations
 
 import inspect
@@ -6,9 +6,8 @@ import re
 from typing import Any
 
 from ..catalog import catalog
-from .evidence import Document, Evidence, is_figure
-from .html import Html, command, gain, joined, table, tag, time, unit, words
-from .rows import Track, chart, row
+from .evidence import Evidence
+from .html import Html, command, joined, table, tag
 
 
 def champion(evidence: Evidence) -> Html:
@@ -30,37 +29,6 @@ def champion(evidence: Evidence) -> Html:
         joined(tag("h3", None, "Train it"), command(f"autotricks train {evidence.place}/champion.yaml"), tag(
             "p", {"class": "note"}, "The same seed on the same kind of machine repeats the weights in "
             "champion.safetensors. Name other data with --data.")) if evidence.champion else "")
-
-
-def ablation(evidence: Evidence) -> Html:
-    """Return what each trick brought, from trainings without it or with it alone, as a forest plot."""
-    metric, parts = evidence.metric, []
-    for kind, title in (("without", "Champion, minus champion without the trick"),
-                        ("alone", "Baseline with the trick alone, minus baseline")):
-        rows = [line for line in evidence.ablation if line.get("kind", "without") == kind]
-        if rows:
-            parts.append(_forest(sorted(rows, key=lambda line: -line["mean"]), title, metric))
-    return tag("div", {"class": "panels two"}, parts)
-
-
-def _forest(lines: list[Document], title: str, metric: str) -> Html:
-    """Return one row a trick: mean and interval against zero."""
-    ends = [line[key] for line in lines for key in ("low", "mean", "high") if is_figure(line.get(key))]
-    track = Track.over([0.0, *ends], metric)
-    rows = [track.axis(True)]
-    for line in lines:
-        mean, low, high = line["mean"], line.get("low"), line.get("high")
-        known = (float(low), float(high)) if is_figure(low) and is_figure(high) else None
-        tone = "open" if not known or known[0] <= 0 <= known[1] else "good" if mean > 0 else "bad"
-        seconds = line.get("seconds_with")
-        cost = tag("small", None, f" {time(seconds)}") if is_figure(seconds) else ""
-        value = joined(gain(mean, metric), tag("small", None, " [", gain(low, metric), ", ", gain(high, metric), "]")
-                       if known else "")
-        rows.append(row(joined(line["trick"], cost), [
-            track.rule(0.0), track.span(*known, f"ci {tone}") if known else "",
-            track.dot(mean, tone, f"{line['trick']}: {mean:+.4f}" + (f" [{low:+.4f}, {high:+.4f}]" if known else ""))],
-            value))
-    return tag("figure", None, tag("figcaption", None, f"{title}, {words(metric)}, {unit(metric)}"), chart(rows, "far"))
 
 
 def about(name: str) -> tuple[str, str, str]:

@@ -17,6 +17,7 @@ from ..search.folder import DATA, LEDGER, SPACE, VERSIONS
 from ..search.ledger import TrialRecord, read, records
 
 CHAMPION, CONFIRMED, ABLATION = "champion.yaml", "confirm.json", "ablation.json"
+LINES, LEADING = 400, 100       # trials that a figure shows, and how many of them are the best
 Document = dict[str, Any]
 
 
@@ -31,7 +32,8 @@ class Evidence:
         data: Facts of the data; empty where the file is missing.
         champion: The bundle file; None without a champion.
         confirmed: What fresh seeds said; None before confirmation.
-        ablation: Rows of trick, kind, mean, low, high.
+        ablated: What an ablation found; empty before it.
+        ablation: Its rows of trick, kind, mean, low, high.
         versions: Of each sitting, oldest first.
         torn: Whether the ledger's last line was torn.
     """
@@ -42,6 +44,7 @@ class Evidence:
     data: Document
     champion: Document | None
     confirmed: Document | None
+    ablated: Document
     ablation: tuple[Document, ...]
     versions: tuple[Document, ...]
     torn: bool
@@ -87,9 +90,27 @@ class Evidence:
         return tuple(trial for trial in self.ranked if not self.objective.lost(trial.figures, base))
 
     @cached_property
+    def complete(self) -> frozenset[int]:
+        """Numbers of the trials that were trained to the end."""
+        return frozenset(trial.number for trial in self.ranked)
+
+    @cached_property
+    def drawn(self) -> tuple[TrialRecord, ...]:
+        """The trials that figures show: all, or of very many the best, those with a name, and an even choice."""
+        if len(self.trials) <= LINES:
+            return self.trials
+        named = {trial.number for trial in (*self.ranked[:LEADING], self.best) if trial}
+        named |= {trial.number for trial in self.trials if trial.label}
+        others = [trial for trial in self.trials if trial.number not in named]
+        step = -(-len(others) // (LINES - LEADING))
+        return tuple(sorted((*(self.by_number[number] for number in named), *others[::step]),
+                            key=lambda trial: trial.number))
+
+    @cached_property
     def baseline(self) -> TrialRecord | None:
         """The baseline, if it was trained to the end."""
-        return next((trial for trial in self.trials if trial.label == "baseline" and trial in self.ranked), None)
+        return next((trial for trial in self.trials if trial.label == "baseline" and trial.number in self.complete),
+                    None)
 
     @property
     def best(self) -> TrialRecord | None:
@@ -150,13 +171,19 @@ def gather(folder: Path) -> Evidence:
     path = folder / LEDGER
     lines, torn = read(path) if path.exists() else ([], False)
     champion, data, confirmed = (_document(folder / name) for name in (CHAMPION, DATA, CONFIRMED))
-    versions = (_document(folder / VERSIONS) or {}).get("sittings")
+    versions, ablated = (_document(folder / VERSIONS) or {}).get("sittings"), _document(folder / ABLATION)
     return Evidence(folder, tuple(records(lines)), space, data if isinstance(data, dict) else {},
-                    champion if isinstance(champion, dict) else None,
+                    champion if _is_bundle(champion) else None,
                     confirmed if isinstance(confirmed, dict) and "champion" in confirmed else None,
-                    _ablation(_document(folder / ABLATION)),
+                    ablated if isinstance(ablated, dict) else {}, _ablation(ablated),
                     tuple(one for one in versions if isinstance(one, dict)) if isinstance(versions, list) else (),
                     torn)
+
+
+def _is_bundle(found: Any) -> bool:
+    """Return whether a document has the sections of a bundle, which one that was cut off has not."""
+    return isinstance(found, dict) and {"model", "tricks", "training"} <= found.keys() and all(
+        isinstance(found.get(name, {}), dict) for name in ("model", "tricks", "training", "result"))
 
 
 def _document(path: Path) -> Any:
@@ -169,11 +196,12 @@ def _document(path: Path) -> Any:
 
 
 def _ablation(found: Any) -> tuple[Document, ...]:
-    """Return the rows that can be drawn, wherever in the document they stand."""
+    """Return the rows that say something, wherever in the document they stand."""
     rows = found if isinstance(found, list) else next(
         (value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)), []
     ) if isinstance(found, dict) else []
-    return tuple(row for row in rows if isinstance(row, dict) and row.get("trick") and is_figure(row.get("mean")))
+    return tuple(row for row in rows if isinstance(row, dict) and row.get("trick")
+                 and (is_figure(row.get("mean")) or row.get("note")))
 
 
 def is_figure(value: Any) -> TypeGuard[float]:

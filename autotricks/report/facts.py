@@ -59,8 +59,11 @@ def again(evidence: Evidence) -> Html:
              f"trials' seeds {', '.join(sorted({str(trial.bundle['training']['seed']) for trial in evidence.trials}))}"]
     if evidence.confirmed:
         seeds.append(f"fresh seeds {', '.join(map(str, evidence.confirmed['seeds']))}")
+    if evidence.ablated.get("seeds"):
+        seeds.append(f"ablation's seeds {', '.join(map(str, evidence.ablated['seeds']))}")
     commands = [(f"autotricks search --space {name}/space.yaml", "search the same space again"),
                 (f"autotricks confirm {name}", "train the best again with fresh seeds"),
+                (f"autotricks ablate {name}", "train the champion without each of its tricks"),
                 (f"autotricks train {name}/champion.yaml", "train the champion"),
                 (f"autotricks report {name}", "make this page again")]
     return joined(tag("p", {"class": "note"}, f"Run these in the folder that holds {name.split('/')[0]}/."),

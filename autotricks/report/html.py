@@ -66,6 +66,7 @@ def gain(value: float | None, metric: str) -> Html:
     if value is None:
         return Html("unknown")
     text = f"{100 * value:+.1f}" if metric.endswith(POINTS) else _number(value, "+")
+    text = text if float(text.replace(",", "")) else text[1:]    # what reads as zero has no sign
     return tag("data", {"value": value}, text.replace("-", "\N{MINUS SIGN}"))
 
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from ..errors import RunError
-from . import bundle, classes, facts, parallel, trials, verdict
+from . import ablation, bundle, classes, facts, parallel, trials, verdict
 from .evidence import Evidence, gather
 from .html import Html, joined, tag, words
 
@@ -57,14 +57,15 @@ def _opening(evidence: Evidence, name: str) -> Html:
 def _sections(evidence: Evidence) -> list[Html]:
     """Return the sections that have something to say."""
     metric = words(evidence.metric)
-    where = joined(tag("div", {"class": "panels two"}, trials.progress(evidence), trials.rungs(evidence)),
-                   parallel.plots(evidence))
+    pair = tag("div", {"class": "panels two" + trials.MANY * (len(evidence.drawn) > trials.CROWD)},
+               trials.progress(evidence), trials.rungs(evidence))
+    where = joined(trials.thinned(evidence), pair, parallel.plots(evidence))
     found = [("How sure is this?", "", joined(verdict.seeds(evidence), verdict.doubts(evidence),
                                               verdict.candidates(evidence))),
              ("The champion", "", bundle.champion(evidence))]
     if evidence.ablation:
         found.append(("What each trick brought", "From real trainings, not from a model of the search. An interval "
-                      "that holds zero, drawn gray, is no evidence of an effect.", bundle.ablation(evidence)))
+                      "that holds zero, drawn gray, is no evidence of an effect.", ablation.ablation(evidence)))
     if evidence.confirmed:
         found.append(("Class by class", "On test, champion and baseline, over fresh seeds.",
                       classes.classwise(evidence)))

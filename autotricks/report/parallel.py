@@ -1,6 +1,7 @@
 """Parallel coordinates: one line a trial, through what it chose, to what came of it."""
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -10,11 +11,12 @@ from ..search.ledger import TrialRecord
 from .evidence import Evidence, is_figure
 from .html import Html, joined, tag, words
 from .plot import Scale, figure, label
-from .trials import kind, layered, tip
+from .trials import CROWD, MANY, kind, layered, tip
 
 CHOICES, NUMBERS = 5, 2         # axes of each kind beside the results
 STEP, HEIGHT, TOP, BOTTOM = 128, 340, 44, 20
-NONE = "–"
+LABEL = 19                      # letters that fit between two axes
+NONE, OTHER, OPTIONS = "none", "others", 10
 
 
 @dataclass(frozen=True)
@@ -29,19 +31,22 @@ class Axis:
 def coordinates(evidence: Evidence) -> Html:
     """Return the plot: the choices that part the first rung's scores most, then the rung reached and the score."""
     axes = [*_chosen(evidence), *_results(evidence)]
-    width = STEP * len(axes) + 10
+    width = STEP * len(axes) + 50
     marks: list[str] = []
     for place, axis in enumerate(axes):
         x = STEP * place + 30
+        at, anchor = (x - 6, "start") if axis is not axes[-1] else (width, "end")
         marks += [tag("line", {"class": "pole", "x1": x, "x2": x, "y1": TOP, "y2": HEIGHT - BOTTOM}),
-                  label(x - 6, TOP - 22, axis.name, "start", "axis")]
+                  label(at, TOP - 22, axis.name, anchor, "axis")]
     for trial in layered(evidence):
         points = " ".join(f"{STEP * place + 30},{_y(axis.places[trial.number])}" for place, axis in enumerate(axes)
                           if trial.number in axis.places)
         marks.append(tag("polyline", {"class": f"line {kind(evidence, trial)}", "points": points,
                                       "data-trial": trial.number, "data-tip": tip(evidence, trial)}))
-    marks += [label(STEP * place + 36, _y(at) + 4, text) for place, axis in enumerate(axes) for at, text in axis.ticks]
-    return tag("figure", {"class": "wide"}, tag("figcaption", None, "Choices, rung reached and score of every trial"),
+    marks += [label(STEP * place + 36, _y(share) + 4, text) for place, axis in enumerate(axes)
+              for share, text in axis.ticks]
+    return tag("figure", {"class": "wide" + MANY * (len(evidence.drawn) > CROWD)},
+               tag("figcaption", None, "Choices, rung reached and score of the trials"),
                tag("div", {"class": "scroll"}, tag("svg", {
                    "viewBox": f"0 0 {width} {HEIGHT}", "style": f"min-width:{width * 9 // 10}px", "role": "img",
                    "aria-label": "Parallel coordinates of the trials; the table below lists the same"}, marks)),
@@ -111,11 +116,13 @@ def _parted(chosen: Mapping[int, str], scores: Mapping[int, float]) -> float:
 
 
 def _category(name: str, chosen: Mapping[int, str]) -> Axis:
-    """Return the axis of a choice, one place for each option."""
-    options = sorted(set(chosen.values()), key=lambda option: (option != NONE, option))
+    """Return the axis of a choice, one place for each option; the rarest share one."""
+    common = {option for option, _ in Counter(chosen.values()).most_common(OPTIONS)} | {NONE}
+    chosen = {number: option if option in common else OTHER for number, option in chosen.items()}
+    options = sorted(set(chosen.values()), key=lambda option: (option != NONE, option != OTHER, option))
     at = {option: (place + 0.5) / len(options) for place, option in enumerate(options)}
     return Axis(name, {number: at[option] for number, option in chosen.items()},
-                [(share, option if len(option) < 22 else option[:20] + "…") for option, share in at.items()])
+                [(share, option if len(option) < LABEL else option[:LABEL - 2] + "…") for option, share in at.items()])
 
 
 def _numeric(name: str, known: Mapping[int, float], evidence: Evidence) -> Axis:

@@ -39,7 +39,7 @@ class Track:
         def text(at: float) -> str:
             return ("+" if at > 0 else "") + figure(at, self.metric).rstrip("%") if offset else figure(at, self.metric)
         ticks = [tag("i", {"style": f"left:{self.scale(at)}%"}, text(at).replace("-", "\N{MINUS SIGN}"))
-                 for at in self.scale.ticks(4)]
+                 for at in self.scale.ticks(6 if offset else 4)]
         return row("", ticks, "", "ticks")
 
 

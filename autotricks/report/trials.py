@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..search.ledger import TrialRecord
-from .evidence import Evidence, is_figure
+from .evidence import LEADING, Evidence, is_figure
 from .html import Html, joined, shown, table, tag, time, words
 from .plot import Panel, Scale, figure, legend
 from .rows import Track, chart, row
 
 MOST = 200      # rows of the table; trials.csv has all
+CROWD, MANY = 100, " many"      # trials above which lines are drawn faint, and the class that says so
 LAYERS = ("stopped", "finished", "baseline", "champion")    # drawn in this order, what matters last
 LEGEND = (("champion", "champion"), ("baseline", "baseline"), ("finished", "trained to the end"),
           ("stopped", "stopped at a rung"), ("broken", "diverged or failed"))
@@ -24,7 +25,7 @@ def kind(evidence: Evidence, trial: TrialRecord) -> str:
 
 def layered(evidence: Evidence) -> list[TrialRecord]:
     """Return the trials in the order in which they are drawn."""
-    return sorted(evidence.trials, key=lambda trial: (
+    return sorted(evidence.drawn, key=lambda trial: (
         LAYERS.index(kind(evidence, trial)) if kind(evidence, trial) in LAYERS else 0))
 
 
@@ -53,26 +54,37 @@ def curves(evidence: Evidence) -> Html:
         if lines:
             panel = Panel.over([x for _, points in lines for x, _ in points],
                                [y for _, points in lines for _, y in points], "epoch", evidence.metric)
-            count = len({trial.number for trial, _ in lines})
+            count = sum(any(line["budget"] == budget for line in trial.rungs) for trial in evidence.trials)
             panels.append(panel.drawn(
-                f"Rung of {budget} epochs: {count} trial{'s' * (count > 1)}",
+                f"Rung of {budget} epochs: {count:,} trial{'s' * (count > 1)}",
                 [panel.line(points, kind(evidence, trial), trial.number, tip(evidence, trial, points[-1][1]))
                  if len(points) > 1 else panel.dot(points[0], kind(evidence, trial), trial.number,
                                                    tip(evidence, trial, points[0][1])) for trial, points in lines]))
-    return joined(_legend(evidence), tag("div", {"class": "panels"}, panels))
+    crowd = MANY * (len(evidence.drawn) > CROWD)
+    return joined(_legend(evidence), thinned(evidence), tag("div", {"class": "panels" + crowd}, panels))
+
+
+def thinned(evidence: Evidence) -> Html:
+    """Return a word on which trials the figures show, where those are not all."""
+    drawn, there = len(evidence.drawn), len(evidence.trials)
+    return tag("p", {"class": "note"}, f"Drawn are {drawn} of {there:,} trials: the {LEADING} best, those with a name, "
+               "and of the others every one at an even distance. Figures in words are of all.") if drawn < there else (
+                   joined())
 
 
 def progress(evidence: Evidence) -> Html:
     """Return the best so far against epochs spent, with every result at a rung."""
     spent, best, full = 0.0, None, max(evidence.budgets, default=0)
     dots, steps = [], []
+    drawn, fit = ({trial.number for trial in trials} for trials in (evidence.drawn, evidence.eligible))
     for trial, line in _in_order(evidence):
         spent += line["epochs"]
         value = line["metrics"].get(evidence.metric)
         if not is_figure(value):
             continue
-        dots.append((trial, line, spent, value))
-        if line["budget"] == full and trial in evidence.eligible:
+        if trial.number in drawn:
+            dots.append((trial, line, spent, value))
+        if line["budget"] == full and trial.number in fit:
             better = best is None or evidence.sign * value > evidence.sign * best
             steps += [(spent, best), (spent, value)] if better and best is not None else [(spent, value)] * better
             best = value if better else best
@@ -100,12 +112,13 @@ def rungs(evidence: Evidence) -> Html:
         known = [value for value in values if is_figure(value)]
         best = max(known, key=lambda value: evidence.sign * value) if known else None
         lines.append(row(f"{budget} epochs", [track.span(0, len(values), "bar")], joined(
-            tag("data", {"value": len(values)}, str(len(values))), tag("small", None, " best "),
+            tag("data", {"value": len(values)}, f"{len(values):,}"), tag("small", None, " best "),
             shown(best, evidence.metric))))
-    ends = ", ".join(f"{count} {end}" for end, count in sorted(evidence.ends.items()))
-    return tag("figure", None, tag("figcaption", None, "Trials that were trained at each rung"), chart(lines, "pairs"),
-               tag("p", {"class": "note"}, f"How the {len(evidence.trials)} trials ended: {ends}. Start bundles always "
-                   "go to the end; of the others, the best at a rung go on."))
+    ends = ", ".join(f"{count:,} {end}" for end, count in sorted(evidence.ends.items()))
+    return tag("figure", None, tag("figcaption", None, "Trials that were trained at each rung"),
+               chart(lines, "short wide-value"),
+               tag("p", {"class": "note"}, f"How the {len(evidence.trials):,} trials ended: {ends}. Start bundles "
+                   "always go to the end; of the others, the best at a rung go on."))
 
 
 def listing(evidence: Evidence) -> Html:
@@ -121,8 +134,8 @@ def listing(evidence: Evidence) -> Html:
              shown(evidence.score(trial), evidence.metric), f"{trial.epochs:g}",
              time(sum(line["seconds"] for line in trial.rungs)))
             for trial in sorted(evidence.trials, key=order)]
-    more = f" The first {MOST} of {len(rows)}; trials.csv has all." if len(rows) > MOST else ""
-    return tag("details", None, tag("summary", None, f"All {len(rows)} trials"),
+    more = f" The first {MOST} of {len(rows):,}; trials.csv has all." if len(rows) > MOST else ""
+    return tag("details", None, tag("summary", None, f"All {len(rows):,} trials"),
                tag("p", {"class": "note"}, "Scores of different rungs are not comparable: a trial stopped at an early "
                    "rung was trained for fewer epochs." + more),
                table(("Trial", "Tricks", "End", "Rung", words(evidence.metric), "Epochs spent", "Time"), rows[:MOST],

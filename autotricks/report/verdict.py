@@ -69,14 +69,14 @@ def seeds(evidence: Evidence) -> Html:
         rows.append(row(kind, [track.rule(spread["mean"], f"mean {kind}"), *(
             track.dot(value, kind, f"{kind}, seed {seed}: {value:.4f}")
             for seed, value in zip(found["seeds"], spread["values"]))], shown(spread["mean"], metric)))
-    parts = [tag("h3", None, f"{_capital(words(metric))} {where(metric)}, one dot a seed"), chart(rows)]
+    parts = [tag("h3", None, f"{_capital(words(metric))} {where(metric)}, one dot a seed"), chart(rows, "short")]
     difference = found["difference"]
     if is_figure(difference["low"]) and found["champion"] != found["baseline"]:
         over = Track.over([0.0, *difference.values()], metric)
         parts += [tag("h3", None, "Difference, with its 95% interval"), chart([
             over.axis(True), row("champion", [over.rule(0.0), over.span(difference["low"], difference["high"], "ci"),
                                               over.dot(difference["mean"], "champion", _plain(found))],
-                                 gain(difference["mean"], metric))])]
+                                 gain(difference["mean"], metric))], "short")]
     return tag("div", {"class": "panels two"}, [tag("figure", None, *parts[place:place + 2])
                                                 for place in range(0, len(parts), 2)])
 

@@ -1,8 +1,10 @@
 """Climb: one trial going up the rungs, in whichever process trains it."""
 from __future__ import annotations
 
+import signal
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,16 +30,18 @@ class Course:
             one long training run.
         device: Where to train.
         trust: Whether the model may be code of the user's.
+        patience: Seconds within which an epoch must end.
     """
 
     budgets: tuple[int, ...]
     compressed: bool = True
     device: str = "cpu"
     trust: bool = False
+    patience: float = 7200.0
 
-    def climb(self, bundle: Bundle, dataset: Dataset) -> Climb:
-        """Return what trains a bundle rung by rung."""
-        return Climb(bundle, self, dataset)
+    def climb(self, bundle: Bundle, dataset: Dataset, alive: Callable[[float], None] = lambda seconds: None) -> Climb:
+        """Return what trains a bundle rung by rung; `alive` hears how long the next epoch may take."""
+        return Climb(bundle, self, dataset, alive)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Outcome:
         epochs: Epochs' worth of steps spent for this rung.
         seconds: Wall time of training it.
         weights: The trained model as safetensors, at the last rung alone.
+        cpu: Seconds that its process computed meanwhile.
     """
 
     rung: int
@@ -61,6 +66,7 @@ class Outcome:
     epochs: float
     seconds: float
     weights: Any = field(default=None, repr=False)
+    cpu: float = 0.0
 
 
 def warm_up(threads: int) -> None:
@@ -70,32 +76,50 @@ def warm_up(threads: int) -> None:
     postpone()
 
 
-class Climb:
-    """Trains one bundle rung by rung."""
+def watch(seconds: float) -> None:
+    """Have the kernel kill this process unless it asks again within so many seconds; 0 calls that off."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
-    def __init__(self, bundle: Bundle, course: Course, dataset: Dataset):
-        self.bundle, self.course, self._dataset = bundle, course, dataset
+
+class Climb:
+    """Trains one bundle rung by rung.
+
+    Args:
+        bundle: What to train.
+        course: The rungs.
+        dataset: Train and validation.
+        alive: Told at the start, and as each epoch ends, how long the next may take; 0 at the end.
+    """
+
+    def __init__(self, bundle: Bundle, course: Course, dataset: Dataset,
+                 alive: Callable[[float], None] = lambda seconds: None):
+        self.bundle, self.course, self._dataset, self._alive = bundle, course, dataset, alive
         self._trainer: Trainer | None = None
 
     def reach(self, rung: int) -> Outcome:
         """Train up to a rung and return what was reached."""
-        started, budget = time.monotonic(), self.course.budgets[rung]
+        started, computed, budget = time.monotonic(), time.process_time(), self.course.budgets[rung]
+        self._alive(self.course.patience)
         trainer, before = self._prepared(budget)
         first = self.course.budgets[rung - 1] if rung and not self.course.compressed else 0
         end = None
         try:
             for report in trainer.epochs():
+                self._alive(self.course.patience)
                 if report.epoch == budget < trainer.plan.bundle.epochs:
                     break   # at the last epoch the trainer is left to end by itself: the tricks leave their windows
         except torch.OutOfMemoryError:
             end = End.OUT_OF_MEMORY
+        self._alive(0)
         last = rung + 1 == len(self.course.budgets)
         end = end or (End.DIVERGED if trainer.end is End.DIVERGED else End.FINISHED if last else None)
         curve = [{"epoch": metrics.epoch, **metrics.values} for metrics in trainer.history[first:]]
         weights = weights_of(trainer.evaluated) if end is End.FINISHED else None
         metrics = trainer.figures if curve else {}
         curve[-1:] = [{**row, **metrics} for row in curve[-1:]]     # with the speed, which is known at the end
-        return Outcome(rung, end, metrics, curve, trainer.spent - before, time.monotonic() - started, weights)
+        return Outcome(rung, end, metrics, curve, trainer.spent - before, time.monotonic() - started, weights,
+                       time.process_time() - computed)
 
     def _prepared(self, budget: int) -> tuple[Trainer, float]:
         """Return a trainer for the next rung and the epochs it has spent already."""

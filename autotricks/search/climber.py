@@ -7,7 +7,7 @@ import ray
 from ray.tune import Trainable
 
 from ..catalog import bundle_from
-from .climb import Course, from_arrays, warm_up
+from .climb import Course, from_arrays, warm_up, watch
 
 OUTCOME = "outcome"
 
@@ -33,9 +33,9 @@ class Climber(Trainable):
         outcome = self._climb.reach(self._rung)
         self._rung += 1
         weights = ray.put(outcome.weights) if outcome.weights is not None else None
-        fields = {name: getattr(outcome, name) for name in ("rung", "metrics", "curve", "epochs", "seconds")}
+        fields = {name: getattr(outcome, name) for name in ("rung", "metrics", "curve", "epochs", "seconds", "cpu")}
         return {OUTCOME: [{**fields, "end": outcome.end.value if outcome.end else None, "weights": weights}]}
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._rung = config["first"]
-        self._climb = self._course.climb(bundle_from(config["bundle"]), self._dataset)
+        self._climb = self._course.climb(bundle_from(config["bundle"]), self._dataset, watch)

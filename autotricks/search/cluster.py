@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from typing import Any
 
 from ..processes import cores
@@ -28,4 +30,7 @@ def connect(address: str | None = None, cpus: int = 0) -> None:
     if not ray.is_initialized():
         options: dict[str, Any] = {"address": address} if address else {
             "address": "local", "num_cpus": cpus or cores(), "include_dashboard": False}
+        before = signal.getsignal(signal.SIGTERM)
         ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)       # Ray puts its own there

@@ -1,6 +1,7 @@
 """A run's folder: its name, its lock, and what lies in it."""
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -12,11 +13,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..errors import RunError
+from ..errors import DiskError, RunError
+from ..export.bundle import put
 
 SPACE, LEDGER, TABLE, DATA = "space.yaml", "trials.jsonl", "trials.csv", "data.json"
 VERSIONS = "versions.json"
 _LOCK, _OWNER = ".lock", ".owner"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 def create(root: Path, name: str) -> Path:
@@ -40,6 +43,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         RunError: Saying who holds it.
+        DiskError: When the disk fills up meanwhile.
     """
     lock = FileLock(folder / _LOCK)
     try:
@@ -53,6 +57,12 @@ def locked(folder: Path) -> Iterator[None]:
         (folder / _OWNER).write_text(
             f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}", "utf-8")
         yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DiskError(f"{folder}: {(error.strerror or 'no space').lower()}. What had finished is kept. Make room, "
+                        "then give the command again; a search goes on with: autotricks search --resume "
+                        f"{folder}") from error
     finally:
         (folder / _OWNER).unlink(missing_ok=True)
         lock.release()
@@ -77,6 +87,20 @@ def find(name: str, root: Path) -> Path:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", "utf-8")
-    partial.replace(path)
+    put(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+
+
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """Return what a JSON file of a run's folder holds.
+
+    Raises:
+        RunError: When it is missing, damaged, or lacks one of the keys.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is damaged"
+        raise RunError(f"{path}: cannot be read: {why}. Restore the file, or start a new search.") from None
+    if not isinstance(content, dict) or any(key not in content for key in keys):
+        raise RunError(f"{path}: is damaged; it lacks {' and '.join(keys)}. Restore the file, or start a new search.")
+    return content

@@ -19,7 +19,9 @@ _START = b'{"seq":'   # what every line begins with; in the middle of one, JSON 
 class Ledger:
     """Appends lines to `trials.jsonl`; one writer only, which holds the run folder's lock.
 
-    Kinds of line: `trial` (a bundle is about to be trained), `rung` (its figures at a budget), `end` (and why).
+    Kinds of line: `search` (what is searched, on which data, with which libraries: the first line, and one where a
+    later sitting changed what it may), `trial` (a bundle is about to be trained), `rung` (its figures at a budget),
+    `end` (and why).
     Every line carries a sequence number and the first 16 digits of the SHA-256 of its other fields.
     """
 
@@ -28,15 +30,20 @@ class Ledger:
         self.lines, self.torn = read(path) if path.exists() else ([], False)
         if self.torn:  # so that the next line does not go on where the torn one ends
             os.truncate(path, sum(len(_text(line)) for line in self.lines))
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab", buffering=0)
 
     def append(self, kind: str, **fields: Any) -> Line:
-        """Write one line, flush it to the disk, and return it."""
+        """Write one line to the disk, whole or not at all, and return it."""
         line = {"seq": len(self.lines), "kind": kind, **_plain(fields)}
         line["check"] = _check(line)
-        self._file.write(_text(line))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        before, rest = os.fstat(self._file.fileno()).st_size, _text(line).encode()
+        try:
+            while rest:
+                rest = rest[self._file.write(rest):]
+            os.fsync(self._file.fileno())
+        except OSError:     # a full disk takes a part of a line
+            os.ftruncate(self._file.fileno(), before)
+            raise
         self.lines.append(line)
         return line
 
@@ -132,6 +139,8 @@ def records(lines: list[Line]) -> list[TrialRecord]:
     """Return the trials of a ledger, by number."""
     result: dict[int, TrialRecord] = {}
     for line in lines:
+        if line["kind"] == "search":
+            continue
         number = line["trial"]
         if line["kind"] == "trial":
             if number in result:

@@ -1,9 +1,6 @@
 """The local engine: the same search on warm worker processes of this machine, without Ray."""
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,8 +10,8 @@ from typing import Any
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.report import End
-from ..processes import prepare
-from .climb import Climb, Course, Outcome, arrays, from_arrays, warm_up
+from ..processes import died, follow_parent, prepare
+from .climb import Climb, Course, Outcome, arrays, from_arrays, warm_up, watch
 from .search import Search, Trial
 
 RETRIES = 2
@@ -63,7 +60,7 @@ def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> 
 def _hire(shared: dict[str, Any], course: Course, threads: int) -> Worker:
     context = prepare(threads)
     here, there = context.Pipe()
-    process = context.Process(target=_work, args=(there, shared, course, threads), daemon=True)  # type: ignore
+    process = context.Process(target=_work, args=(there, shared, course, threads))  # type: ignore[attr-defined]
     process.start()
     there.close()
     return Worker(process, here)
@@ -116,7 +113,7 @@ def _replace(search: Search, worker: Worker, shared: dict[str, Any], course: Cou
     trial = worker.trial
     assert trial is not None
     if worker.attempt > RETRIES:
-        detail = f"its process died {worker.attempt} times, exit code {worker.process.exitcode}"
+        detail = f"its process died {worker.attempt} times, {died(worker.process.exitcode)}"
         search.finish(trial, End.FAILED, detail)
         _next(search, fresh)
         return fresh
@@ -128,10 +125,7 @@ def _replace(search: Search, worker: Worker, shared: dict[str, Any], course: Cou
 
 def _work(pipe: Connection, shared: dict[str, Any], course: Course, threads: int) -> None:
     """Train what arrives on the pipe until it closes: a bundle begins a climb, None goes on with the one at hand."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    follow_parent()
     warm_up(threads)
     dataset = from_arrays(shared)
     climb: Climb | None = None
@@ -147,16 +141,8 @@ def _work(pipe: Connection, shared: dict[str, Any], course: Course, threads: int
             pipe.send(traceback.format_exc(limit=-4))
 
 
-def _die_with_parent() -> None:
-    """End this process as soon as the search's is gone, even if killed: a rung may have hours to go."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
 def _climb(bundle: Bundle | None, course: Course, dataset: Dataset, climb: Climb | None) -> Climb:
     if bundle is None:
         assert climb is not None
         return climb
-    return course.climb(bundle, dataset)
+    return course.climb(bundle, dataset, watch)

@@ -2,16 +2,18 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.report import End
 from ..errors import EngineError
-from ..processes import prepare
+from ..processes import follow_parent, prepare
 from .climb import Climb, Course, Outcome, arrays, from_arrays, warm_up
 
 RETRIES = 2
@@ -50,8 +52,8 @@ def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str,
     threads, left = max(1, int(needs["cpu"])), list(bundles)
     for attempt in itertools.count():
         try:
-            with ProcessPoolExecutor(max(1, min(workers, len(left))), prepare(threads), _hold,
-                                     (shared, threads)) as pool:
+            with ProcessPoolExecutor(max(1, min(workers, len(left))), prepare(threads), _join_in,
+                                     (shared, threads)) as pool, _ended():
                 waiting = {pool.submit(_train, bundle, _device(needs), trust): bundle for bundle in left}
                 while waiting:
                     for future in wait(waiting, return_when=FIRST_COMPLETED).done:
@@ -88,6 +90,24 @@ def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, 
 
 def _device(needs: dict[str, float]) -> str:
     return "cuda" if needs["gpu"] else "cpu"
+
+
+@contextmanager
+def _ended() -> Iterator[None]:
+    """End the pool's processes where something goes wrong: a pool would wait for what they are training."""
+    before = multiprocessing.active_children()
+    try:
+        yield
+    except BaseException:
+        for process in multiprocessing.active_children():
+            if process not in before:
+                process.kill()
+        raise
+
+
+def _join_in(shared: dict[str, Any], threads: int) -> None:
+    follow_parent()
+    _hold(shared, threads)
 
 
 def _hold(shared: dict[str, Any], threads: int) -> None:

@@ -101,7 +101,7 @@ class Search:
     def course(self, trust: bool = False) -> Course:
         """Return what the trials' processes must know."""
         return Course(self.budgets, self.settings.rungs.fidelity == "compressed",
-                      "cuda" if self.resources.gpus else "cpu", trust)
+                      "cuda" if self.resources.gpus else "cpu", trust, self.settings.patience)
 
     def halving(self) -> Halving:
         """Return the rule that stops trials, with what the ledger's trials scored."""
@@ -152,7 +152,8 @@ class Search:
             return score
         self._ledger.append("rung", trial=trial.number, rung=outcome.rung, budget=budget, metrics=metrics,
                             curve=outcome.curve, epochs=outcome.epochs, seconds=round(outcome.seconds, 4),
-                            attempt=attempt, hash=trial.bundle.hash, end=outcome.end.value if outcome.end else None)
+                            cpu=round(outcome.cpu, 4), attempt=attempt, hash=trial.bundle.hash,
+                            end=outcome.end.value if outcome.end else None)
         self._reached[trial.number][outcome.rung] = score
         if trial.label == BASELINE and outcome.end is End.FINISHED:
             self._baseline = metrics

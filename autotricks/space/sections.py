@@ -163,6 +163,7 @@ class SearchSection(Section):
     seed: Seed = 0
     engine: Literal["ray", "local"] = "ray"
     parallel: Annotated[int, Field(ge=1)] | None = None
+    patience: Annotated[float, Field(gt=0)] = 7200
     rungs: RungsSection = RungsSection()
 
 

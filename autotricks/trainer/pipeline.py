@@ -73,7 +73,10 @@ def _no_loss(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def _load(run: Run) -> Load:
-    return lambda rows: run.images[rows].float() / 255
+    images = run.images
+    if isinstance(images, Tensor):
+        return lambda rows: images.index_select(0, rows) / 255
+    return lambda rows: images[rows] / 255
 
 
 def _same_images(images: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ import torch  # noqa: E402
 import autotricks  # noqa: E402
 from autotricks.catalog import bundle_from  # noqa: E402
 from autotricks.core.bundle import Bundle  # noqa: E402
-from autotricks.core.dataset import Dataset, Split  # noqa: E402
+from autotricks.core.dataset import Dataset  # noqa: E402
 from autotricks.core.domain import Choice, Domain, Float, Int, Value  # noqa: E402
 from autotricks.data import load as load_data, long_tail  # noqa: E402
 from autotricks.processes import prepare as processes  # noqa: E402
@@ -130,15 +130,11 @@ def dataset_of(loaded: LoadedSpace, recipe: Recipe) -> Dataset:
         return dataset
     rows = torch.cat([(dataset.train.labels == label).nonzero()[:recipe.largest, 0] for label in range(
         len(dataset.classes))]).sort().values
-    train = cut(dataset.train, rows)
-    train = cut(train, long_tail.rows(train.labels, 100, 0))
-    assert dataset.test is not None
-    return replace(dataset, train=train, validation=cut(dataset.validation, torch.arange(recipe.validation)),
-                   test=cut(dataset.test, torch.arange(recipe.test)))
-
-
-def cut(split: Split, rows: torch.Tensor) -> Split:
-    return Split(split.images[rows], split.labels[rows])
+    train = dataset.train.take(rows)
+    train = train.take(long_tail.rows(train.labels, 100, 0))
+    assert dataset.test is not None     # both are sorted by class: rows evenly spaced
+    return replace(dataset, train=train, validation=dataset.validation.sample(recipe.validation),
+                   test=dataset.test.sample(recipe.test))
 
 
 _DATA: dict[str, Dataset] = {}

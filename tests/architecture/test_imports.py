@@ -9,7 +9,7 @@ from autotricks.catalog import catalog
 from .source import modules, tree, where
 
 LEVELS = [
-    {"errors", "processes"},
+    {"errors", "processes", "interrupt"},
     {"core", "models"},
     {"tricks", "trainer", "data", "export", "tracking"},
     {"catalog", "trial", "predictor", "serving"},
@@ -18,14 +18,13 @@ LEVELS = [
     {"ablate", "bottleneck", "champion", "comparison", "confirm", "experiment", "handover", "largest_batch",
      "precision", "reopen", "replicate", "report", "resources", "service", "suited", "suits", "sync", "teachers",
      "tested", "transfer", "versions"},
-    {"attribution", "cards", "cli", "inspection", "judgment", "options", "outline", "screen", "service_commands",
-     "techniques", "tracking_commands"},
+    {"attribution", "cards", "cli", "commands", "inspection", "judgment", "outline", "screen", "techniques"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 APART = 3                      # on the levels below, neighbors do not know each other
 HOMES = {"ray": {"search"}, "optuna": {"search"}, "mlflow": {"tracking"},
-         "typer": {"cli", "options", "service_commands", "tracking_commands"}}
+         "typer": {"cli", "commands"}}
 PURE = {"core", "tricks", "trainer", "trial"}
 NOT_PURE = {"ray", "optuna", "mlflow", "yaml", "typer", "click", "rich"}
 

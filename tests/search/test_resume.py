@@ -56,7 +56,7 @@ def kept(before: list, folder) -> None:
     lines = real.read(folder / folders.LEDGER)[0]
     assert lines[:len(before)] == before
     ended = {line["trial"] for line in before if line["kind"] == "end"}
-    assert not ended & {line["trial"] for line in lines[len(before):]}
+    assert not ended & {line.get("trial") for line in lines[len(before):]}
     for kind in ("rung", "end"):
         found = [(line["trial"], line.get("rung")) for line in lines if line["kind"] == kind]
         assert len(found) == len(set(found))
@@ -149,7 +149,7 @@ def test_damaged_ledger_is_refused(finished, tmp_path):
     shutil.copytree(finished.folder, folder)
     content = (folder / folders.LEDGER).read_bytes()
     (folder / folders.LEDGER).write_bytes(content.replace(b'"label":"baseline"', b'"label":"besaline"', 1))
-    with pytest.raises(RunError, match=r"trials\.jsonl:1  this line of the ledger is damaged"):
+    with pytest.raises(RunError, match=r"trials\.jsonl:2  this line of the ledger is damaged"):
         again(tmp_path, folder)
 
 
@@ -178,6 +178,23 @@ def test_other_settings_are_refused(finished, text):
 
 def test_more_trials_may_be_asked_for(finished):
     assert experiment.resume(finished.folder, ["search.trials=9"]).document.search.trials == 9
+
+
+def test_trials_are_added_to_those_of_the_run(finished):
+    assert experiment.resume(finished.folder, more=3).document.search.trials == 9
+
+
+def test_edited_space_is_refused_with_a_difference(finished, tmp_path):
+    folder = tmp_path / finished.folder.name
+    shutil.copytree(finished.folder, folder)
+    text = (folder / folders.SPACE).read_text()
+    (folder / folders.SPACE).write_text(text.replace("batch_size: 64", "batch_size: 32"))
+    with pytest.raises(RunError) as caught:
+        again(tmp_path, folder)
+    assert caught.value.problems[1:] == ("  space.training.batch_size: was 64, is 32",)
+    (folder / folders.SPACE).write_text(text.replace("trials: 6", "trials: 5"))
+    again(tmp_path, folder)     # how much is searched may change, and is recorded
+    assert real.read(folder / folders.LEDGER)[0][-1]["space"]["search"]["trials"] == 5
 
 
 def test_folder_in_use_names_its_owner(finished, tmp_path):

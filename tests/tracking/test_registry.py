@@ -6,6 +6,7 @@ import pytest
 from autotricks import cli, export
 from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
+from autotricks.core.objective import SPEED
 from autotricks.errors import RunError
 from autotricks.tracking.registry import Entry, compared, promote, register
 from autotricks.tracking.store import client, default_uri
@@ -54,6 +55,13 @@ def test_one_seed_moves_nothing():
 def test_what_does_not_compare_moves_nothing(other, said):
     better, why = compared(tags(BETTER), tags(GOOD, **other), "m/1")
     assert not better and said in why and "\n" not in why
+
+
+def test_speeds_of_two_searches_do_not_compare():
+    """However sure each is: another machine, or the same with more to do, gives other images a second."""
+    fast = {"metric": SPEED, "test": json.dumps([900.0, 901.0, 902.0])}
+    better, why = compared({**tags(BETTER), **fast}, tags(GOOD, metric=SPEED), "m/1")
+    assert not better and why.startswith("speeds do not compare with those of the champion m/1") and "\n" not in why
 
 
 @pytest.fixture(scope="module")

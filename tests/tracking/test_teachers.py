@@ -11,10 +11,11 @@ from autotricks.predictor import Predictor
 from autotricks.search import local
 from autotricks.search.ledger import read, records
 from autotricks.space.load import load_bundle_file, load_space
-from autotricks.tracking.store import default_uri
+from autotricks.tracking.registry import Entry, register
+from autotricks.tracking.store import client, default_uri
 from autotricks.trial import prepare
 
-from .conftest import NAME, hire
+from .conftest import METRIC, NAME, hire
 
 CHAMPION = f"models:/{NAME}@champion"
 SPACE = """
@@ -42,31 +43,38 @@ def spaced(tmp_path, monkeypatch):
 SEARCH = ("search", "--space", "taught.yaml", "--no-confirm")
 
 
-@pytest.fixture
-def store(confirmed):
-    """The address of the SQLite store in which a real search registered its confirmed champion."""
-    return default_uri(confirmed.folder.parent)
+@pytest.fixture(scope="module")
+def store(tracked, stocked):
+    """The address of a SQLite store in which the champion of a real search is registered, as if it were confirmed."""
+    root = stocked("teachers")
+    uri = default_uri(root)
+    made = client(uri)
+    run = made.create_run(made.create_experiment("made", (root / "artifacts").as_uri()))
+    tags = {"hash": "h", "run": "r", "fingerprint": "f", "metric": METRIC, "mode": "max", "seeds": "[0]", "test": "[1]"}
+    register(made, run.info.run_id, Entry(NAME, [tracked.folder / "champion.yaml",
+                                                 tracked.folder / "champion.safetensors"], (1, 8, 8), "card", tags))
+    return uri
 
 
 def student(trick, place):
     return f"  {trick}: {{always: true, teacher: '{place}', alpha: 1.0, start: 0.0}}\n"
 
 
-def test_a_registered_bundle_teaches(spaced, here, store, confirmed, monkeypatch):
+def test_a_registered_bundle_teaches(spaced, here, store, tracked, monkeypatch):
     monkeypatch.setattr(local, "_hire", hire)
     folder = spaced(student("distillation", CHAMPION))
     assert here(*SEARCH, "--tracking", store)[0] == 0
     run, = folder.glob("runs/taught-*")
     own = run / "teachers" / f"{NAME}@champion"
     for name in ("champion.yaml", "champion.safetensors"):
-        assert (own / name).read_bytes() == (confirmed.folder / name).read_bytes()
+        assert (own / name).read_bytes() == (tracked.folder / name).read_bytes()
     trials = records(read(run / "trials.jsonl")[0])
     assert [trial.end for trial in trials] == ["finished"] * 2
     assert {trial.bundle["tricks"]["distillation"]["teacher"] for trial in trials} == {str(own)}
     assert str(own) in (run / "space.yaml").read_text(), "a resumed search learns from the same copy"
 
 
-def test_a_bundle_file_may_name_a_registered_teacher(spaced, store, confirmed, monkeypatch):
+def test_a_bundle_file_may_name_a_registered_teacher(spaced, store, tracked, monkeypatch):
     """Trained by itself, at the address in MLFLOW_TRACKING_URI: the teacher gives the champion's logits."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     folder = spaced("")
@@ -77,7 +85,7 @@ def test_a_bundle_file_may_name_a_registered_teacher(spaced, store, confirmed, m
     images = data.validation.images[:40]
     with torch.no_grad():
         taught = made.run.teacher(CHAMPION)(made.run.normalize(images)).softmax(1)
-    alone = Predictor.load(confirmed.folder).predict(images.permute(0, 2, 3, 1).numpy())
+    alone = Predictor.load(tracked.folder).predict(images.permute(0, 2, 3, 1).numpy())
     assert torch.allclose(taught, torch.from_numpy(alone), atol=1e-5)
 
 

@@ -16,7 +16,9 @@ def flip(images: Tensor, chosen: Tensor) -> Tensor:
         images: [B, D, H, W].
         chosen: [B], bool.
     """
-    return torch.where(chosen.view(-1, 1, 1, 1), images.flip(3), images)
+    columns = torch.arange(images.shape[3], device=images.device)
+    taken = torch.where(chosen.unsqueeze(1), columns.flip(0), columns)  # [B, W]
+    return images.gather(3, taken[:, None, None].expand_as(images))
 
 
 class Flip(Trick):

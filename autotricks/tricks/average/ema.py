@@ -27,21 +27,29 @@ def move(averages: list[Tensor], values: list[Tensor], share: float) -> None:
             average.copy_(value)
 
 
+def tensors(model: nn.Module) -> list[Tensor]:
+    """Return the weights and buffers of a model."""
+    return list(chain(model.parameters(), model.buffers()))
+
+
 class _Moving(AveragedModel):
     """An exponential moving average of weights and buffers.
 
     torch's own averaging moves its counter to the device and waits for it at every step, and truncates whole numbers.
+    The tensors are looked up once, as the optimizer's are: walking through a small model takes longer than a move.
     """
 
     def __init__(self, model: nn.Module, decay: float):
         super().__init__(model, use_buffers=True)
-        self.decay = decay
+        self.decay, self._averages = decay, tensors(self.module)
+        self._followed, self._values = [model], tensors(model)  # in a list: its weights are not these ones
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
         """Move the average towards `model`."""
-        averages = list(chain(self.module.parameters(), self.module.buffers()))
-        move(averages, list(chain(model.parameters(), model.buffers())), kept(int(self.n_averaged), self.decay))
+        if self._followed != [model]:
+            self._followed, self._values = [model], tensors(model)
+        move(self._averages, self._values, kept(int(self.n_averaged), self.decay))
         self.n_averaged += 1
 
 

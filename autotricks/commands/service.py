@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .errors import InputError, Interrupted
+from ..errors import InputError, Interrupted
 from .options import Data, Json, Set, Space, Tracking, Trust
 
 if TYPE_CHECKING:
-    from .search.jobs import Job, Jobs
+    from ..search.jobs import Job, Jobs
 
 Address = Annotated[str, typer.Option("--address", envvar="RAY_API_SERVER_ADDRESS", metavar="http://HOST:8265",
                                       help="The cluster's dashboard.")]
@@ -29,7 +29,7 @@ def submit(space: Space = "", address: Address = "", set_: Set = None, data: Dat
     """Let a cluster search by itself: the command returns, and the search outlives this machine."""
     if bool(space) == bool(resume):
         raise InputError("submit: give either --space FILE or --resume RUN.")
-    from . import service
+    from .. import service
 
     overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
                  *([f"search.trials={trials}"] if trials else [])]
@@ -92,17 +92,8 @@ def list_(address: Address = "", as_json: Json = False) -> None:
         typer.echo("no search has been submitted to this cluster")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.command()(submit)
-    app.command()(status)
-    app.command()(logs)
-    app.command()(stop)
-    app.command("list")(list_)
-
-
 def _jobs(address: str) -> Jobs:
-    from .search.jobs import Jobs
+    from ..search.jobs import Jobs
 
     return Jobs(address)
 
@@ -113,6 +104,6 @@ def _row(job: Job) -> str:
 
 
 def _print_json(content: object) -> None:
-    from . import screen
+    from .. import screen
 
     screen.to_json(content)

@@ -1,0 +1,133 @@
+"""The commands that search and judge: search, confirm, ablate, replicate."""
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError, Interrupted, RunError
+from ..interrupt import interrupt
+from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Tracking, Trust
+from .results import track
+
+BEGAN = monotonic()
+
+
+def search(space: Space = "", set_: Set = None, data: Data = "",
+           trials: Annotated[int | None, typer.Option(min=1, help="Number of trials.")] = None,
+           time: Annotated[str, typer.Option(metavar="30m", help="Begin no trial after this time.")] = "",
+           address: Annotated[str, typer.Option(help="A Ray cluster; Ray is started here without it.")] = "",
+           resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run's folder.")] = "",
+           add_trials: Annotated[int, typer.Option(min=0, help="With --resume: so many trials more.")] = 0,
+           tracking: Tracking = "",
+           no_confirm: Annotated[bool, typer.Option("--no-confirm", help="Do not train the best again with fresh seeds."
+                                                    )] = False,
+           root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+    """Search a space for the best bundle of tricks, and confirm it with fresh seeds."""
+    if bool(space) == bool(resume):
+        raise InputError("search: give either --space FILE or --resume RUN.")
+    if add_trials and (trials or not resume):
+        raise InputError("--add-trials: goes with --resume RUN, and not with --trials.")
+    overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
+                 *([f"search.trials={trials}"] if trials else [])]
+    seconds = _seconds(time)
+    from ..search.folder import SPACE, find
+    from ..space.files import engine
+
+    folder = find(resume, root) if resume else None
+    if engine(str(folder / SPACE) if folder else space, overrides) == "local":
+        from ..processes import prepare
+
+        prepare()   # the workers' imports go on beside ours
+    from .. import experiment, screen
+    from ..space import load_space
+
+    loaded = (experiment.resume(folder, overrides, trust, add_trials) if folder
+              else load_space(space, overrides, trust))
+    options = experiment.Options(folder.parent if folder else root, folder, address or None, seconds, tracking or None,
+                                 trust, not no_confirm, BEGAN)
+    view = screen.view(loaded, as_json)
+    interrupt.farewell = lambda: ("Finished trials are kept. Go on with: autotricks search --resume "
+                                  f"{view.folder or 'latest'}")
+    try:
+        with view:
+            result = experiment.search(loaded, options, [view], view.began, view.confirming)
+    except KeyboardInterrupt:
+        raise Interrupted(interrupt.farewell()) from None
+    screen.result(result, loaded, as_json)
+    if result.champion is None:
+        raise RunError(f"{result.folder}: no trial was trained to the end; trials.csv says why each one ended.")
+
+
+def confirm(run: Run,
+            seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 10,
+            top: Annotated[int, typer.Option(min=1, help="Bundles to train again beside the baseline.")] = 3,
+            tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+    """Train a search's best bundles again with fresh seeds and judge the best on test."""
+    from .. import experiment, judgment
+    from ..search.folder import find
+
+    folder = find(run, root)
+    try:
+        found = experiment.confirm_again(folder, top, seeds, trust, judgment.counting(as_json))
+    except KeyboardInterrupt:
+        raise Interrupted("Finished trainings are kept. Go on with the same command.") from None
+    judgment.confirmed(found, folder, as_json)
+    track(folder, tracking, trust)
+
+
+def ablate(run: Run,
+           seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each bundle; as confirmed without it."
+                                                     )] = None,
+           pairs: Annotated[int, typer.Option(min=0, help="Tricks of which each two are looked at together.")] = 0,
+           tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+    """Train a run's champion again without each trick, and the baseline with each alone: what does each bring?"""
+    from .. import ablate as use_case, attribution
+    from ..confirm import Trainings
+    from ..search.folder import find
+
+    folder = find(run, root)
+    try:
+        found = use_case.ablate(folder, seeds, pairs, Trainings(trust=trust, told=attribution.counting(as_json)))
+    except KeyboardInterrupt:
+        raise Interrupted("Finished trainings are kept. Go on with the same command.") from None
+    attribution.ablated(found, folder, as_json)
+    track(folder, tracking, trust)
+
+
+def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Published bundles.")],
+              data: Annotated[str, typer.Option(help="Data source, such as npz:cifar10.npz.")],
+              setting: Annotated[str, typer.Option(help="Column of the published figures.")] = "cifar10_lt_100",
+              only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="This bundle; may be repeated.")
+                              ] = None,
+              seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 1,
+              epochs: Annotated[int | None, typer.Option(min=1, help="In place of 200; others in proportion.")] = None,
+              model: Annotated[str, typer.Option(help="In place of the published model.")] = "",
+              device: Device = "cpu",
+              parallel: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
+              out: Annotated[Path, typer.Option(help="Figures; go on by giving it again.")] = Path("replicated.jsonl"),
+              as_json: Json = False, trust: Trust = False) -> None:
+    """Train published bundles and print published against obtained."""
+    from .. import cards, replicate as use_case
+
+    asked = use_case.Replication(folder, data, setting, tuple(only or ()), seeds, epochs, model or None, device,
+                                 parallel, trust)
+    try:
+        rows = use_case.replicate(asked, out, cards.training(as_json))
+    except KeyboardInterrupt:
+        raise Interrupted(f"Finished trainings are kept in {out}. Go on with the same command.") from None
+    cards.replicated(rows, asked, as_json)
+
+
+def _seconds(text: str) -> float:
+    """Return what `90s`, `30m` or `2h` means in seconds."""
+    if not text:
+        return math.inf
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text)
+    if not match or not float(match[1]):
+        raise InputError(f"--time {text}: expected a time such as 90s, 30m or 2h.")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

@@ -1,0 +1,200 @@
+"""Every file of a run truncated at every byte, and every bit of the small ones flipped: whole, or one clear error."""
+import random
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from autotricks import experiment, reopen, report
+from autotricks.data import load as load_data
+from autotricks.errors import AutotricksError, RunError
+from autotricks.export import read_weights
+from autotricks.search import folder as folders
+from autotricks.search.ledger import read
+from autotricks.space import load_bundle_file
+from autotricks.trainer import checkpoint
+
+from ..search import real
+from . import kept
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+SPACE = ("name: small\ndata: {source: digits}\ntraining: {epochs: 2}\nobjective: {metric: val/accuracy}\n"
+         "search: {trials: 2, engine: local, sampler: random, parallel: 1, rungs: {first: 1, reduction: 2}}\n"
+         "confirm: {top: 1, seeds: 2}\ntricks:\n  sgd: {lr: {choice: [0.1, 0.2]}}\n  crop: {always: true}\n")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A small search with its confirmation, and its data."""
+    root = tmp_path_factory.mktemp("small")
+    (root / "small.yaml").write_text(SPACE, "utf-8")
+    loaded = real.load_space(root / "small.yaml")
+    result = experiment.search(loaded, experiment.Options(root / "runs", tracking="off"))
+    assert result.confirmation is not None
+    return SimpleNamespace(folder=result.folder, data=load_data(loaded.document.data.settings()))
+
+
+def damaged(content: bytes, every: int):
+    """Yield what is left of a file cut off at every byte, then with a bit flipped in every so manyth byte."""
+    for size in range(len(content)):
+        yield content[:size]
+    for place in range(0, len(content), every):
+        bit = 1 << random.Random(place).randrange(8)
+        yield content[:place] + bytes([content[place] ^ bit]) + content[place + 1:]
+
+
+def clear(error: AutotricksError, path: Path) -> None:
+    text = str(error)
+    assert text and "Traceback" not in text and all(len(line) < 400 for line in text.splitlines())
+    assert str(path.parent) in text or path.name in text, text
+
+
+def taken_up(folder: Path, run) -> list[dict]:
+    """Do what a resume does before it trains anything."""
+    loaded = experiment.resume(folder)
+    ledger = reopen.settle(folder, loaded, run.data)
+    ledger.close()
+    return ledger.lines
+
+
+@pytest.mark.parametrize(("name", "every"), [(folders.SPACE, 1), (folders.DATA, 1), (folders.VERSIONS, 1),
+                                             (folders.LEDGER, 7)])
+def test_what_a_resume_reads(run, tmp_path, name, every, injected):
+    """A resume sees what was searched, or is refused; never another space, other data, or a trial less."""
+    folder = tmp_path / run.folder.name
+    shutil.copytree(run.folder, folder)
+    path, content = folder / name, (run.folder / name).read_bytes()
+    lines = read(run.folder / folders.LEDGER)[0]
+    space = real.load_space(run.folder / folders.SPACE).resolved
+    refused = 0
+    for count, broken in enumerate(damaged(content, every)):
+        if name == folders.LEDGER and count % 13:
+            continue
+        path.write_bytes(broken)
+        injected(f"{name} truncated or bit flipped (F13)")
+        try:
+            found = taken_up(folder, run)
+        except AutotricksError as error:
+            clear(error, path)
+            refused += 1
+        else:
+            known = [line for line in found if line in lines]
+            added = found[len(known):]
+            assert found == lines[:len(known)] + added and {line["kind"] for line in added} <= {"search"}
+            if len(broken) < len(content) or name != folders.LEDGER:
+                assert len(known) == (max(1, broken.count(b"\n")) if name == folders.LEDGER else len(lines))
+            changed = reopen.differences({"space": space}, {"space": experiment.resume(folder).resolved})
+            assert all(change.startswith(reopen.MAY_CHANGE) for change in changed)
+        for other in (folders.SPACE, folders.DATA, folders.VERSIONS, folders.LEDGER):
+            shutil.copy2(run.folder / other, folder / other)
+    assert refused > len(content) / 50
+
+
+@pytest.mark.parametrize("name", ["confirm.json", "confirm.jsonl", "champion.yaml", folders.DATA, folders.VERSIONS,
+                                  folders.LEDGER])
+def test_what_a_report_reads(run, tmp_path, name, injected):
+    """The report says what is there, or one clear error."""
+    folder = tmp_path / run.folder.name
+    shutil.copytree(run.folder, folder)
+    path, content = folder / name, (run.folder / name).read_bytes()
+    for size in range(0, len(content), max(1, len(content) // 60)):
+        path.write_bytes(content[:size])
+        injected(f"{name} truncated under a report (F13)")
+        try:
+            report.write(folder)
+        except AutotricksError as error:
+            clear(error, path)
+
+
+def test_champion_is_never_read_damaged(run, tmp_path, injected):
+    """Weights that are cut off, or one bit of which is flipped, are refused by their checksum."""
+    content, sha = (run.folder / "champion.safetensors").read_bytes(), load_bundle_file(
+        run.folder / "champion.yaml").document.result["weights"]
+    path = tmp_path / "champion.safetensors"
+    places = [*range(600), *range(600, len(content), 997), len(content) - 1]
+    for place in places:
+        for broken in (content[:place], content[:place] + bytes([content[place] ^ 4]) + content[place + 1:]):
+            path.write_bytes(broken)
+            injected("weights truncated or bit flipped (F12)")
+            with pytest.raises(RunError) as caught:
+                read_weights(path, sha)
+            clear(caught.value, path)
+    path.write_bytes(content)
+    assert read_weights(path, sha)
+
+
+def test_checkpoint_is_never_read_damaged(tmp_path, injected):
+    path = tmp_path / "state"
+    checkpoint.save({"weights": torch.arange(64.0), "epoch": 3}, path)
+    content = path.read_bytes()
+    for number, broken in enumerate(damaged(content, 1)):
+        if number % 3 == 0:
+            path.write_bytes(broken)
+            injected("checkpoint truncated or bit flipped (F12)")
+            with pytest.raises(RunError, match="checkpoint is damaged"):
+                checkpoint.load(path)
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped", "missing"])
+def test_damaged_confirmation_weights_are_trained_again(run, tmp_path, how, injected):
+    folder = tmp_path / run.folder.name
+    shutil.copytree(run.folder, folder)
+    before, trained = (folder / "confirm.json").read_bytes(), len(kept.lines(folder, "confirm.jsonl"))
+    path = sorted((folder / "confirm").iterdir())[1]
+    content = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(content[:999] if how == "truncated" else content[:-5] + bytes([content[-5] ^ 1])
+                         + content[-4:])
+    injected(f"weights of a confirmation {how} (F12)")
+    experiment.confirm_again(folder, 1, 2)
+    assert path.read_bytes() == content and (folder / "confirm.json").read_bytes() == before
+    assert len(kept.lines(folder, "confirm.jsonl")) == trained + 1
+
+
+CHANGES = [("lr: {choice: [0.1, 0.2]}", "lr: {choice: [0.1, 0.3]}"), ("seed: 0", "seed: 1"), ("epochs: 2", "epochs: 4"),
+           ("sampler: random", "sampler: tpe"), ("val/accuracy", "val/balanced_accuracy"), ("first: 1", "first: 2"),
+           ("always: true", "padding: 2"), ("resnet8", "resnet20"), ("batch_size: 64", "batch_size: 32"),
+           ("seeds: 2", "seeds: 3"), ("cpus: 1.0", "cpus: 2.0")]
+
+
+@pytest.mark.parametrize(("old", "new"), CHANGES)
+def test_changed_space_is_refused_with_a_difference(run, tmp_path, old, new, injected):
+    folder = tmp_path / run.folder.name
+    shutil.copytree(run.folder, folder)
+    text = (folder / folders.SPACE).read_text().replace("\n    lr:\n      choice: [0.1, 0.2]",
+                                                        " {lr: {choice: [0.1, 0.2]}}")
+    assert old in text
+    (folder / folders.SPACE).write_text(text.replace(old, new))
+    injected("space edited under a resume (F18)")
+    before = (folder / folders.LEDGER).read_bytes()
+    with pytest.raises(RunError, match="differs from what is to go on") as caught:
+        taken_up(folder, run)
+    assert all(": was " in line and ", is " in line for line in caught.value.problems[1:])
+    assert len(caught.value.problems) >= 2 and (folder / folders.LEDGER).read_bytes() == before
+
+
+@pytest.mark.parametrize(("old", "new"), [("trials: 2", "trials: 5"), ("parallel: 1", "parallel: 2"),
+                                          ("patience: 7200.0", "patience: 60.0"), ("engine: local", "engine: ray")])
+def test_trials_time_and_parallelism_may_change(run, tmp_path, old, new):
+    folder = tmp_path / run.folder.name
+    shutil.copytree(run.folder, folder)
+    text = (folder / folders.SPACE).read_text()
+    assert old in text
+    (folder / folders.SPACE).write_text(text.replace(old, new))
+    lines = taken_up(folder, run)
+    assert [line["seq"] for line in lines if line["kind"] == "search"] == [0, len(lines) - 1]
+
+
+@pytest.mark.parametrize("library", ["torch", "autotricks", "optuna", "numpy"])
+def test_changed_version_is_refused(run, tmp_path, monkeypatch, library, injected):
+    folder = tmp_path / run.folder.name
+    shutil.copytree(run.folder, folder)
+    found = reopen.versions.versions()
+    monkeypatch.setattr(reopen.versions, "versions", lambda: {**found, library: "99.0"})
+    injected("another version under a resume (F18)")
+    with pytest.raises(RunError, match=rf"versions\.{library}: was \"{found[library]}\", is \"99\.0\""):
+        taken_up(folder, run)
