@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from .commands import looking, results, searching
+from .commands import looking, results, searching, service
 from .errors import AutotricksError, Interrupted
 from .interrupt import interrupt
 
@@ -18,8 +18,9 @@ tricks = typer.Typer(no_args_is_help=True, help="The tricks that a space may lis
 data = typer.Typer(no_args_is_help=True, help="The images to train on.")
 for command in (searching.search, looking.check, searching.confirm, searching.ablate, results.report, results.train,
                 results.export, results.sync, results.promote, results.ui, searching.replicate, looking.schema,
-                looking.doctor):
+                looking.doctor, service.submit, service.status, service.logs, service.stop):
     app.command()(command)
+app.command("list")(service.list_)
 tricks.command("list")(looking.tricks_list)
 tricks.command("show")(looking.tricks_show)
 data.command("check")(looking.data_check)

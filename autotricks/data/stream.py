@@ -81,7 +81,7 @@ class Files(Dataset[Any]):
     """Image files, decoded by lists of rows."""
 
     def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int], size: int | None, channels: int | None):
-        self._paths, self.shape, self._size, self._channels = [str(path) for path in paths], shape, size, channels
+        self.paths, self.shape, self._size, self._channels = [str(path) for path in paths], shape, size, channels
 
     def __getitem__(self, rows: Sequence[int]) -> Tensor | Bad:
         """Return images [B, D, H, W], uint8, or the file that can no longer be read: errors lose their words between
@@ -90,9 +90,9 @@ class Files(Dataset[Any]):
         batch = np.empty((len(rows), *self.shape), np.uint8)
         for place, row in enumerate(rows):
             try:
-                batch[place] = decode(self._paths[row], self._size, self._channels)
+                batch[place] = decode(self.paths[row], self._size, self._channels)
             except Exception as error:
-                return Bad(printable(self._paths[row]), reason(error))
+                return Bad(printable(self.paths[row]), reason(error))
         return torch.from_numpy(batch)
 
 
@@ -118,6 +118,11 @@ class Streamed:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self._rows)
+
+    @property
+    def paths(self) -> list[str]:
+        """Where the images lie."""
+        return [self._files.paths[row] for row in self._rows.tolist()]
 
     def numel(self) -> int:
         """Return the number of values."""

@@ -19,6 +19,7 @@ from ..core.report import End
 from ..errors import SpaceError
 from ..space.space import Space
 from .ledger import TrialRecord
+from .memory import Memory
 
 Picks = dict[str, Value]
 
@@ -40,12 +41,16 @@ class Chooser:
         seed: Seed of the search.
         maximize: Whether a larger score is better.
         trials: Trials planned; a grid ends earlier where it is smaller.
+        bounded: Whether only the best and the most recent trials are remembered, so that a decision costs the same
+            after thousands.
     """
 
-    def __init__(self, space: Space, sampler: str, seed: int, maximize: bool, trials: int):
+    def __init__(self, space: Space, sampler: str, seed: int, maximize: bool, trials: int,
+                 bounded: bool = True):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._sampler, self._seed = space, sampler, seed
-        self._study = optuna.create_study(direction="maximize" if maximize else "minimize")
+        self._study = optuna.create_study(storage=Memory(maximize) if bounded else None,
+                                          direction="maximize" if maximize else "minimize")
         self._sign = 1 if maximize else -1
         self._given: set[int] = set()   # Optuna's numbers of the start bundles
         self._open: dict[int, optuna.Trial] = {}

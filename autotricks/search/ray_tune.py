@@ -15,6 +15,7 @@ from ..core.report import End
 from ..errors import EngineError, ResourceError
 from .climb import Outcome, arrays
 from .climber import OUTCOME, Climber
+from .nodes import holds, nodes, require_seen
 from .search import Search, Trial
 
 RETRIES = 2
@@ -91,6 +92,10 @@ class LedgerFirst(ASHAScheduler):
         parts = dict(result[OUTCOME][0])
         weights = parts.pop("weights")
         outcome = Outcome(**{**parts, "end": End(parts["end"]) if parts["end"] else None})
+        try:
+            crown = cast(bytes, ray.get(weights)) if self._search.crowns(ours, outcome) else None
+        except ray.exceptions.RayError:     # lost with their node: Ray Tune will notice, and the rung is trained again
+            return str(TrialScheduler.CONTINUE)
         score = self._search.report(ours, outcome, trial.num_failures + 1)
         trial.config["first"] = outcome.rung + 1  # where a retry after a lost process begins
         kept = score is not None and self._decide(trial, outcome.rung, self._search.gain(score),
@@ -98,8 +103,8 @@ class LedgerFirst(ASHAScheduler):
         end = self._search.verdict(ours, outcome, kept)
         if end is None:
             return str(TrialScheduler.CONTINUE)
-        if self._search.crowns(ours, outcome):
-            self._search.crown(ours, outcome, cast(bytes, ray.get(weights)))
+        if crown is not None:
+            self._search.crown(ours, outcome, crown)
         self._chooser.ended.add(trial.trial_id)
         self._search.finish(ours, end)
         return str(TrialScheduler.STOP)
@@ -128,12 +133,11 @@ def slots(needs: dict[str, float], parallel: int | None) -> int:
     Raises:
         ResourceError: When no node can hold one trial.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    count = sum(min(int(node.get(name.upper(), 0) / amount + 1e-9) for name, amount in needs.items() if amount)
-                for node in nodes)
+    count = sum(holds(node, needs) for node in nodes())
     if not count:
+        had = [node["Resources"] for node in nodes()]
         raise ResourceError(f"resources: no node of the Ray cluster has {needs['cpu']:g} CPUs and {needs['gpu']:g} "
-                            f"GPUs for one trial; the nodes have {nodes}. Lower resources.")
+                            f"GPUs for one trial; the nodes have {had}. Lower resources.")
     return min(count, parallel or count)
 
 
@@ -144,10 +148,12 @@ def run(search: Search, dataset: Dataset, folder: Path, trust: bool = False) -> 
 
     Raises:
         ResourceError: When no node can hold one trial.
+        DataError: When a node that can does not see the files that images are read from.
         EngineError: When Ray gives up; what had finished is in the ledger.
     """
     needs = {"cpu": search.resources.cpus, "gpu": search.resources.gpus}
     room = slots(needs, search.settings.parallel)
+    require_seen(dataset, needs)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room)
     chooser = Chooser(search)
     trainable = tune.with_parameters(Climber, shared=arrays(dataset), course=search.course(trust),

@@ -16,8 +16,8 @@ LEVELS = [
     {"space"},
     {"search"},
     {"ablate", "bottleneck", "champion", "comparison", "confirm", "experiment", "handover", "largest_batch",
-     "precision", "reopen", "replicate", "report", "resources", "suited", "suits", "sync", "teachers", "tested",
-     "transfer", "versions"},
+     "precision", "reopen", "replicate", "report", "resources", "service", "suited", "suits", "sync", "teachers",
+     "tested", "transfer", "versions"},
     {"attribution", "cards", "cli", "commands", "inspection", "judgment", "outline", "screen", "techniques"},
     {"", "__main__"},
 ]

@@ -1,0 +1,76 @@
+"""What docker/ asks for is pinned, closed, and free of secrets."""
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from .stack import COMPOSE, DOCKER, ROOT, SERVICES
+
+FILE = (DOCKER / "Dockerfile").read_text()
+TEXTS = {path.name: path.read_text() for path in DOCKER.iterdir() if path.is_file()}
+
+
+def problems(compose):
+    """Yield what is wrong with a compose file, by service."""
+    for name, service in compose["services"].items():
+        image = re.sub(r"\$\{\w+:-(.*)}", r"\1", service["image"])
+        if not re.fullmatch(r"[\w/.-]+:[\w.-]+", image) or image.endswith(":latest"):
+            yield name, "image"
+        if any(not str(port).startswith("127.0.0.1:") for port in service.get("ports", [])):
+            yield name, "ports"
+        if service.get("privileged") or service.get("network_mode") == "host" or service.get("user") == "root":
+            yield name, "rights"
+        if any("docker.sock" in str(volume) or str(volume).startswith(("/", ".")) for volume in service["volumes"]):
+            yield name, "volumes"
+        if "healthcheck" not in service:
+            yield name, "health"
+        if "restart" not in service:
+            yield name, "restart"
+        for key, value in service.get("environment", {}).items():
+            if re.search(r"(?i)password|token|secret", key) and not str(value).startswith("/run/secrets/"):
+                yield name, key
+        if set(service["secrets"]) - set(compose["secrets"]):
+            yield name, "secrets"
+
+
+def test_the_stack_is_closed_pinned_and_watched():
+    assert set(SERVICES) == {"postgres", "mlflow", "head", "worker"}
+    assert not list(problems(COMPOSE))
+    assert all(SERVICES[name]["cap_drop"] == ["ALL"] for name in ("mlflow", "head", "worker"))
+    for name in ("head", "worker"):
+        assert SERVICES[name]["environment"]["RAY_AUTH_MODE"] == "token"
+
+
+@pytest.mark.parametrize(("service", "change", "said"), [
+    ("mlflow", {"ports": ["5000:5000"]}, "ports"), ("head", {"image": "autotricks"}, "image"),
+    ("head", {"image": "autotricks:latest"}, "image"), ("worker", {"privileged": True}, "rights"),
+    ("mlflow", {"environment": {"MLFLOW_AUTH_ADMIN_PASSWORD": "admin"}}, "MLFLOW_AUTH_ADMIN_PASSWORD"),
+    ("head", {"volumes": ["/var/run/docker.sock:/x"]}, "volumes"), ("head", {"secrets": ["nonesuch"]}, "secrets")])
+def test_each_fault_is_found(service, change, said):
+    changed = {**COMPOSE, "services": {**SERVICES, service: {**SERVICES[service], **change}}}
+    assert list(problems(changed)) == [(service, said)]
+
+
+def test_the_image_is_pinned_not_root_and_holds_no_secret():
+    bases = re.findall(r"^FROM (\S+)", FILE, re.MULTILINE)
+    assert bases == ["python:${PYTHON}-slim-bookworm"] * 2 and re.search(r"^ARG PYTHON=3\.11\.\d+$", FILE, re.MULTILINE)
+    assert re.findall(r"^USER (\S+)", FILE, re.MULTILINE)[-1] == "10001:10001"
+    assert "--constraint constraints.txt" in FILE and "HEALTHCHECK" in FILE
+    copied = {word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", FILE, re.MULTILINE) for word in line.split()}
+    allowed = {line[1:] for line in TEXTS["Dockerfile.dockerignore"].splitlines() if line.startswith("!")}
+    assert copied == allowed and all((ROOT / name).exists() for name in copied)
+    assert "docker/secrets/" in (ROOT / ".gitignore").read_text().split()
+
+
+def test_secrets_are_long_fresh_and_kept(tmp_path):
+    def made(folder):
+        folder.mkdir(exist_ok=True)
+        shutil.copy(DOCKER / "secrets.sh", folder)
+        subprocess.run(["sh", str(folder / "secrets.sh")], check=True, capture_output=True)
+        return {path.name: path.read_text() for path in (folder / "secrets").iterdir()}
+    first, again, other = made(tmp_path / "a"), made(tmp_path / "a"), made(tmp_path / "b")
+    assert set(first) == set(COMPOSE["secrets"]) and first == again
+    assert len(set(first.values()) | set(other.values())) == 8
+    assert all(re.fullmatch(r"[A-Za-z0-9]{40,48}", value) for value in first.values())
+    assert (tmp_path / "a" / "secrets").stat().st_mode & 0o777 == 0o700
