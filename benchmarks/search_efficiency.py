@@ -227,7 +227,7 @@ def halving(rungs: tuple[int, ...], reduction: int, fidelity: str,
                     remember(table, row, budget, known)
                 scores.append((budget, score))
                 spent.hear(row, budget, score)
-                waits = fidelity == "cohorts" and table.opens[row] * table.epochs >= budget
+                waits = fidelity == "cohorts" and bool(table.opens[row] * table.epochs >= budget)
                 if math.isnan(score) or not rule.keeps(rung, score, waits):
                     break
             else:
