@@ -7,8 +7,7 @@ import pytest
 
 from .stack import DOCKER, Stack, possible
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500),
-              pytest.mark.skip(reason="has not passed yet: MLflow's workers died on a crowded machine")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 SEARCH = re.search(r"^autotricks submit (.*)$", (DOCKER / "README.md").read_text(), re.MULTILINE)[1].split()
 ASK = """
 import json, mlflow
