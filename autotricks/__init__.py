@@ -8,7 +8,7 @@
 (100, 2)
 >>> result = autotricks.run_trial(bundle.squeezed(2), data.dataset)
 >>> result.end, len(result.history), sorted(result.metrics)[:2]
-(<End.FINISHED: 'finished'>, 2, ['train/images_per_second', 'train/loss'])
+(<End.FINISHED: 'finished'>, 2, ['train/accuracy', 'train/balanced_accuracy'])
 
 `autotricks.search(space)` runs the whole search, as `autotricks search` does. Nothing heavy is imported before it is
 used.

@@ -18,6 +18,8 @@ SHOWN = {
     "ablate.py": "the name of a sitting",
     "tracking/mlflow.py": "what MLflow shows as the time of a figure",
     "tracking/registry.py": "when a person promoted a model",
+    "search/jobs.py": "for how long a job on a cluster has run",
+    "commands/service.py": "when a job on a cluster began",
 }
 WALL = {"time", "strftime", "localtime", "gmtime", "ctime", "now", "today", "utcnow"}
 

@@ -134,10 +134,10 @@ REFUSED = [
 
 @pytest.mark.parametrize(("text", "said"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
 def test_refused_in_one_line(text, said):
-    started = time.perf_counter()
+    started = time.process_time()
     (line,) = lines(text)
     assert said in line
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_every_duplicate_and_every_tag_is_named_at_once():
