@@ -103,13 +103,13 @@ PHASES = {"starting": lambda root: True, "searching": lambda root: count(root) >
           "confirming": lambda root: bool(list(root.glob("*/confirm"))) and count(root, "confirm.jsonl") > 0}
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-@pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("engine", ["local", "ray"])
+ONCE = [("local", phase, name) for phase in PHASES for name in ("SIGINT", "SIGTERM", "SIGHUP")] + [
+    ("ray", "searching", "SIGTERM"), ("ray", "confirming", "SIGINT")]
+
+
+@pytest.mark.parametrize(("engine", "phase", "name"), ONCE)
 def test_interrupted_once(tmp_path, engine, phase, name, injected):
     """In order within ten seconds, with the line that goes on, exit code 130 and no process left."""
-    if engine == "ray" and (phase, name) not in (("searching", "SIGTERM"), ("confirming", "SIGINT")):
-        pytest.skip("the local engine goes through all; Ray through two")
     interrupted(tmp_path, engine, phase, [name], 10)
     injected(f"{name} once (F15)")
 

@@ -95,17 +95,29 @@ def test_what_a_resume_reads(run, tmp_path, name, every, injected):
 @pytest.mark.parametrize("name", ["confirm.json", "confirm.jsonl", "champion.yaml", folders.DATA, folders.VERSIONS,
                                   folders.LEDGER])
 def test_what_a_report_reads(run, tmp_path, name, injected):
-    """The report says what is there, or one clear error."""
+    """The report says what is there, or one clear error; what it said before is never half overwritten."""
     folder = tmp_path / run.folder.name
     shutil.copytree(run.folder, folder)
     path, content = folder / name, (run.folder / name).read_bytes()
+    whole, written, refused = report.write(folder).read_bytes(), 0, 0
     for size in range(0, len(content), max(1, len(content) // 60)):
         path.write_bytes(content[:size])
         injected(f"{name} truncated under a report (F13)")
+        page = folder / report.REPORT
+        before = page.read_bytes()
         try:
-            report.write(folder)
+            assert report.write(folder) == page
         except AutotricksError as error:
             clear(error, path)
+            assert page.read_bytes() == before
+            refused += 1
+        else:
+            text = page.read_text("utf-8")
+            assert text.rstrip().endswith("</html>") and folder.name in text
+            written += 1
+    assert written + refused >= 60
+    path.write_bytes(content)
+    assert report.write(folder).read_bytes() == whole
 
 
 def test_champion_is_never_read_damaged(run, tmp_path, injected):

@@ -103,16 +103,16 @@ def test_same_history_same_proposal(space, sampler):
     assert len({bundle.hash for bundle, _ in proposals}) == 16
 
 
-def proposals_with_mixup(space, sampler: str, better: bool) -> int:
-    """Return how many of 24 proposals hold mixup after 24 random trials in which it was better, or worse."""
-    made, past = chooser(space, "random"), []
-    for number in range(24):
+def proposals_with_mixup(space, sampler: str, better: bool, before: int = 12, by: str = "") -> int:
+    """Return how many of 24 proposals hold mixup after trials, drawn `by` another, in which it was better, or worse."""
+    made, past = chooser(space, by or sampler), []
+    for number in range(before):
         bundle, picks = made.propose(number, number)
         score = float(("mixup" in bundle.names()) == better)
         past.append(TrialRecord(number, "", bundle.document(), picks, bundle.hash,
                                 [{"budget": 9, "metrics": {METRIC: score}}], "finished"))
     found = 0
-    for number in range(24, 48):
+    for number in range(before, before + 24):
         again = chooser(space, sampler)
         again.replay(past, METRIC)
         found += "mixup" in again.propose(number, number)[0].names()
@@ -121,7 +121,10 @@ def proposals_with_mixup(space, sampler: str, better: bool) -> int:
 
 def test_tpe_learns_from_history_and_random_does_not(space):
     assert proposals_with_mixup(space, "tpe", True) > proposals_with_mixup(space, "tpe", False) + 6
-    assert proposals_with_mixup(space, "evolution", True) > proposals_with_mixup(space, "evolution", False) + 6
+    # evolution learns more slowly, since a quarter of its proposals have no parents: after 24 strangers
+    slow = (24, "random")
+    assert proposals_with_mixup(space, "evolution", True, *slow) > proposals_with_mixup(
+        space, "evolution", False, *slow) + 6
     assert proposals_with_mixup(space, "random", True) == proposals_with_mixup(space, "random", False)
 
 
@@ -131,7 +134,8 @@ def test_only_legal_bundles_are_proposed(space, sampler, shipped):
     space = load_space("long_tail.yaml").space if shipped else space
     made, met = chooser(space, sampler, trials=60), set()
     everything = {entry.name for entry in space.entries}
-    for number in range(150):      # evolution stays near what was good: it meets the last of long_tail.yaml at 104
+    # evolution stays near what was good: it meets the last of long_tail.yaml at 104
+    for number in range(150 if sampler == "evolution" else 60):
         bundle, picks = made.propose(number, number)
         plan_of(bundle)                          # raises where tricks conflict
         assert advice(bundle.uses) == []
