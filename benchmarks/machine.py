@@ -7,13 +7,16 @@ Exit codes: 0 every target is reached; 1 one is missed; 3 no conclusion. With --
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import math
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +24,7 @@ from typing import Any
 
 QUIET = 0.3         # cores that others may use
 FIRST_LOOK = 2.0    # seconds of watching before anything is measured
+SUBREAPER = 36      # Linux's prctl: whose parent ends becomes a child of this process
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 LIBRARIES = ("autotricks", "torch", "torchvision", "timm", "pytorch-lightning", "ray", "optuna", "numpy", "pillow")
 
@@ -184,8 +188,25 @@ class Watch:
 
     @staticmethod
     def _used() -> float:
+        """Return the CPU seconds of this process and of all that it brought about, the orphans among them included."""
         used = os.times()
-        return used.user + used.system + used.children_user + used.children_system
+        total = used.user + used.system + used.children_user + used.children_system
+        for child in _descendants():
+            with suppress(Exception):       # it ended meanwhile
+                total += sum(child.cpu_times()[:4])
+        return total
+
+
+def _descendants() -> list[Any]:
+    """Return the processes below this one, the dead that nobody waited for too; from now on orphans are ours."""
+    try:
+        import psutil
+    except ImportError:
+        return []
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SUBREAPER, 1)
+    found: list[Any] = psutil.Process().children(recursive=True)
+    return found
 
 
 def machine() -> dict[str, Any]:

@@ -39,7 +39,7 @@ HERE = Path(__file__).parent / "curves"
 BUDGETS = (4, 8, 16)      # full trainings
 MOST = 64                 # full trainings that a replay may spend
 BEST = 0.95               # quantile of final scores that counts as found
-OURS = ((2, 5), (6, 3), (5, 5), (3, 3))     # first rung and reduction of the policies that are tried with our sampler too
+OURS = ((2, 5), (6, 3), (5, 5), (3, 3))     # first rung and reduction of what our sampler is tried with
 
 
 @dataclass(frozen=True)
