@@ -18,8 +18,10 @@ def data(evidence: Evidence) -> Html:
     if not facts:
         return tag("p", None, "data.json is missing.")
     counts = facts["counts"]
-    shape = "x".join(map(str, facts.get("image_shape", ())))
-    rows = [("Source", facts.get("source", "")), ("Images", f"{len(facts['classes'])} classes, {shape}"),
+    depth, height, width = facts.get("image_shape") or ("?", "?", "?")
+    color = {1: "gray", 3: "color"}.get(depth, f"{depth} channels")
+    rows = [("Source", facts.get("source", "")),
+            ("Images", f"{len(facts['classes'])} classes, {width} × {height} pixels, {color}"),
             ("Training images", f"{sum(counts['train']):,} ({max(counts['train'])} to {min(counts['train'])} a class, "
              f"imbalance {facts.get('imbalance', 0):.3g})"),
             ("Validation, seen by the search", f"{sum(counts['validation']):,}"),
@@ -66,13 +68,14 @@ def again(evidence: Evidence) -> Html:
                 (f"autotricks ablate {name}", "train the champion without each of its tricks"),
                 (f"autotricks train {name}/champion.yaml", "train the champion"),
                 (f"autotricks report {name}", "make this page again")]
+    space = tag("details", {"class": "long"}, tag("summary", None, "The space as searched"), tag(
+        "pre", None, yaml.safe_dump(evidence.space, sort_keys=False, allow_unicode=True, width=100)))
     return joined(tag("p", {"class": "note"}, f"Run these in the folder that holds {name.split('/')[0]}/."),
                   *(joined(command(text), tag("p", {"class": "note"}, why)) for text, why in commands),
                   tag("p", None, "; ".join(seeds) + ". "
                       + ("With several trials at a time the order in which they end, and with it what is tried next, "
                          "may differ." if search.get("parallel") != 1 else "")),
-                  _versions(evidence), tag("details", None, tag("summary", None, "The space as searched"), tag(
-                      "pre", None, yaml.safe_dump(evidence.space, sort_keys=False, allow_unicode=True, width=100))))
+                  _versions(evidence), space)
 
 
 def _versions(evidence: Evidence) -> Html:
