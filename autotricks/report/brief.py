@@ -25,7 +25,7 @@ def short(evidence: Evidence) -> Html:
     """Return what the champion is, what it owes to which trick, and what to do."""
     rows = [(name, said) for name, said in (("Champion", _bundle(evidence)), ("What brings it", _owed(evidence)),
                                             ("What follows", _advice(evidence))) if said]
-    return tag("dl", {"class": "short"}, [(tag("dt", None, name), tag("dd", None, said)) for name, said in rows]
+    return tag("dl", {"class": "brief"}, [joined(tag("dt", None, name), tag("dd", None, said)) for name, said in rows]
                ) if rows else joined()
 
 
@@ -40,7 +40,7 @@ def _bundle(evidence: Evidence) -> Html:
                   [name for name in names if name in before and names[name] != before[name]])
     gone = [name for name in before if name not in names]
     if not (new or other or gone):
-        return joined("the baseline itself: ", _listed([*names]))
+        return joined("The baseline itself: ", _listed([*names]))
     parts = [joined(_listed(new), " beside the baseline's ", _listed([name for name in names if name in before]))
              if new else _listed([*names])]
     parts += [joined(_listed(other), " with other values")] if other else []
@@ -59,7 +59,7 @@ def _owed(evidence: Evidence) -> Html:
     rest = [line["trick"] for line in rows if line not in helps and line not in harms]
     said = [*_effects(helps, "helps", evidence), *_effects(harms, "harms", evidence)]
     said += [joined("no effect was shown of ", _listed(rest))] if rest else []
-    return joined(_apart(said), " (ablation, on validation)")
+    return joined("On validation, ", _apart(said), ".")
 
 
 def _effects(lines: list[Document], word: str, evidence: Evidence) -> Iterator[Html]:
@@ -80,11 +80,11 @@ def _advice(evidence: Evidence) -> Html:
     if found["verdict"].startswith("better"):
         more = joined() if evidence.ablation else joined("; what each of its tricks brings says ", tag(
             "code", None, f"autotricks ablate {place}"))
-        return joined("train the champion for production: ", tag(
+        return joined("Train the champion for production: ", tag(
             "code", None, f"autotricks train {place}/champion.yaml --all-data"), more)
     if found["verdict"].startswith("worse"):
-        return joined("keep the baseline; what was best on validation is not so on test")
-    return joined("keep the baseline: nothing was shown to beat it. A longer search, longer training or more images "
+        return joined("Keep the baseline; what was best on validation is not so on test")
+    return joined("Keep the baseline: nothing was shown to beat it. A longer search, longer training or more images "
                   "may find what does")
 
 
@@ -94,5 +94,6 @@ def _apart(parts: list[Html]) -> Html:
 
 def _listed(names: list[str]) -> Html:
     """Return names in a sentence."""
-    words = [breakable(name) for name in names]
+    parts = (name.partition(": ") for name in names)
+    words = [breakable(f"{name} ({what})" if what else name) for name, _, what in parts]
     return joined(Html(", ".join(words[:-1])), " and " if len(words) > 1 else "", *words[-1:])

@@ -114,14 +114,19 @@ def _confusion(names: list[str], counts: list[list[int]] | None, seeds: int) -> 
     """Return the champion's confusion matrix where it can be read, and its most frequent mistakes."""
     if not counts:
         return joined()
-    wrong = sorted(((count, true, taken) for true, line in enumerate(counts) for taken, count in enumerate(line)
-                    if true != taken and count), reverse=True)[:MISTAKES]
     over = f"over {seeds} seed{'s' * (seeds > 1)}"
-    rows = [(names[true], names[taken], str(count), f"{count / sum(counts[true]):.0%}") for count, true, taken in wrong]
-    mistakes = tag("div", None, tag("h3", None, f"Most frequent mistakes, {over}"), table(
+    rows = [(names[true], names[taken], str(count), f"{count / sum(counts[true]):.0%}")
+            for count, true, taken in mistakes(counts)]
+    listed = tag("div", None, tag("h3", None, f"Most frequent mistakes, {over}"), table(
         ("Class", "Taken for", "Times", "Share of the class"), rows, "", (2, 3)) if rows
         else tag("p", None, "None on test."))
-    return tag("div", {"class": "panels two"}, _matrix(names, counts, over) if len(names) <= MATRIX else "", mistakes)
+    return tag("div", {"class": "panels two"}, _matrix(names, counts, over) if len(names) <= MATRIX else "", listed)
+
+
+def mistakes(counts: list[list[int]]) -> list[tuple[int, int, int]]:
+    """Return the most frequent as (times, true class, class that it was taken for)."""
+    return sorted(((count, true, taken) for true, line in enumerate(counts) for taken, count in enumerate(line)
+                   if true != taken and count), reverse=True)[:MISTAKES]
 
 
 def _matrix(names: list[str], counts: list[list[int]], over: str) -> Html:

@@ -18,10 +18,8 @@ def data(evidence: Evidence) -> Html:
     if not facts:
         return tag("p", None, "data.json is missing.")
     counts = facts["counts"]
-    depth, height, width = facts.get("image_shape") or ("?", "?", "?")
-    color = {1: "gray", 3: "color"}.get(depth, f"{depth} channels")
     rows = [("Source", facts.get("source", "")),
-            ("Images", f"{len(facts['classes'])} classes, {width} × {height} pixels, {color}"),
+            ("Images", f"{len(facts['classes'])} classes{_pixels(facts.get('image_shape'))}"),
             ("Training images", f"{sum(counts['train']):,} ({max(counts['train'])} to {min(counts['train'])} a class, "
              f"imbalance {facts.get('imbalance', 0):.3g})"),
             ("Validation, seen by the search", f"{sum(counts['validation']):,}"),
@@ -31,6 +29,14 @@ def data(evidence: Evidence) -> Html:
                                                    facts.get("duplicates", {}).items()) or "not counted"),
             ("Fingerprint", tag("code", None, str(facts.get("fingerprint", ""))[:16]))]
     return joined(table(("", ""), rows, "facts"), _histogram(facts["classes"], counts))
+
+
+def _pixels(shape: list[int] | None) -> str:
+    """Return the size and kind of the images."""
+    if not shape:
+        return ""
+    depth, height, width = shape
+    return f", {width} × {height} pixels, {'gray' if depth == 1 else 'color' if depth == 3 else f'{depth} channels'}"
 
 
 def _histogram(names: list[str], counts: dict[str, list[int]]) -> Html:

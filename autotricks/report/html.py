@@ -87,7 +87,7 @@ def unit(metric: str) -> str:
 
 def words(metric: str) -> str:
     """Return `val/balanced_accuracy` as `balanced accuracy`."""
-    return metric.rpartition("/")[2].replace("_", " ")
+    return metric.rpartition("/")[2].replace("_shot", "-shot classes").replace("_", " ")
 
 
 def time(seconds: float) -> str:

@@ -98,8 +98,9 @@ def progress(evidence: Evidence) -> Html:
                         trial.number, f"{tip(evidence, trial, value)} | after {line['budget']} epochs")
               for trial, line, at, value in dots]
     marks += [panel.line([(x, y) for x, y in steps if y is not None], "best", None, "best so far")] if steps else []
-    return panel.drawn(f"Best {words(evidence.metric)} so far: the black line", marks, note=(
-        "One dot for each result at a rung; pale are those of early rungs, which are trained for fewer epochs."))
+    return panel.drawn(f"Best {words(evidence.metric)} so far, against epochs spent", marks, note=(
+        "The solid line is the best that was trained in full. One dot for each result at a rung; pale are early rungs, "
+        "trained for fewer epochs."))
 
 
 def rungs(evidence: Evidence) -> Html:

@@ -69,7 +69,7 @@ def seeds(evidence: Evidence) -> Html:
         rows.append(row(kind, [track.rule(spread["mean"], f"mean {kind}"), *(
             track.dot(value, kind, f"{kind}, seed {seed}: {value:.4f}")
             for seed, value in zip(found["seeds"], spread["values"]))], shown(spread["mean"], metric)))
-    parts = [tag("h3", None, f"{_capital(words(metric))} {where(metric)}: a dot for each seed, a line for the mean"),
+    parts = [tag("h3", None, f"{_capital(words(metric))} {where(metric)}: dots are seeds, lines are means"),
              chart(rows, "short")]
     difference = found["difference"]
     if is_figure(difference["low"]) and found["champion"] != found["baseline"]:
@@ -133,9 +133,9 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
                f"{again}The search's score was {good}: ", gain(found["optimism"], metric), f" {unit(metric)}.")
         yield (f"The interval covers the luck of {count} seed{'s' * (count > 1)} ({found.get('method', '')}), not "
                f"{beyond}", "" if count > 1 else " With one seed there is no interval.")
-        yield (f"Trained again were the baseline and {len(found['candidates'])} of the "
-               f"{max(0, len(evidence.ranked) - 1)} others that reached the end, of {len(evidence.trials):,} trials in "
-               "all. What the search says of the rest is of one seed.",)
+        trained = len(found["candidates"])
+        yield (f"Besides the baseline {trained} of {len(evidence.trials):,} trials {'were' if trained != 1 else 'was'} "
+               "trained again. What the search says of the rest is of one seed.",)
         yield ("The champion was chosen on validation; test was read for it and for the baseline only.",)
         worse = list(_worse(found))
         if worse:
