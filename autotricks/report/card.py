@@ -73,8 +73,8 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
     ours, theirs = str(found["champion"]), str(found["baseline"])
     metric, difference, seeds = words(found["metric"]), found["difference"], len(found["seeds"])
     tests, figures = ({str(number): value for number, value in found[name].items()} for name in ("test", "figures"))
-    yield (f"Verdict: **{found['verdict']}**. On {sum(evidence.data['counts']['test']):,} test images, which were read "
-           f"once, after everything was chosen; mean of {seeds} fresh seed{'s' * (seeds > 1)}.\n")
+    yield (f"Verdict: **{found['verdict']}**. On {sum(evidence.data['counts']['test']):,} test images, by which "
+           f"nothing was chosen; mean of {seeds} fresh seed{'s' * (seeds > 1)}.\n")
     place = "" if where(found["metric"]) == ON_TEST else f" {where(found['metric'])}"
     yield from _table(("", "Champion", "Baseline"), [
         (f"**{metric}**{place}", _spread(tests[ours]), _spread(tests[theirs])),
