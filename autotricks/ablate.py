@@ -18,9 +18,9 @@ from .core.changes import Change, changed, pairs as paired, singles
 from .core.interval import CONFIDENCE, interval
 from .errors import RunError
 from .export import BUNDLE
-from .export.bundle import put
 from .reopen import Reopened, reopened
 from .report import write as write_report
+from .search.folder import write_json
 from .search.importance import Importance, importance
 from .search.ledger import Ledger, Line, TrialRecord
 from .search.retrain import recorded, retrain
@@ -126,7 +126,7 @@ def ablate(folder: Path, seeds: int | None, pairs: int, how: Trainings) -> Ablat
         fresh = tuple(range(OWN, OWN + (seeds or run.loaded.document.confirm.seeds)))
         trained = Retraining(folder, run, fresh, how)
         found = _ablation(number, champion, baseline, trained, pairs)
-    put(folder / RESULT, (json.dumps(found.document(), indent=1) + "\n").encode())
+    write_json(folder / RESULT, found.document())
     write_report(folder)
     return found
 

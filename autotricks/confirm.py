@@ -24,6 +24,7 @@ from .data import Loaded
 from .errors import RunError
 from .export.bundle import put
 from .predictor import Predictor
+from .search.folder import write_json
 from .search.ledger import Ledger, Line, TrialRecord
 from .search.retrain import recorded, retrain
 from .search.search import Champion, Trial
@@ -251,7 +252,7 @@ class Confirmer:
             {number: {name: fmean(row[name] for row in done) for name in done[0]} for number, done in figures.items()},
             verdict(difference, champion == baseline, kept),
             classes={number: ClassResults.of(done) for number, done in rows.items()}, kept=kept)
-        put(self.folder / RESULT, (json.dumps(found.document(), indent=1) + "\n").encode())
+        write_json(self.folder / RESULT, found.document())
         return found
 
     def weights(self, bundle: Bundle) -> bytes:
