@@ -21,10 +21,12 @@ class Interrupt:
 
     Attributes:
         farewell: Says how to go on; called when a command is left at once.
+        at_once: Signals after which nothing can be put in order.
     """
 
     def __init__(self) -> None:
         self.farewell: Callable[[], str] = lambda: "Interrupted."
+        self.at_once: set[int] = set()
         self._came = False
         self._below: dict[int, str] = {}
 
@@ -49,7 +51,7 @@ class Interrupt:
                 signal.signal(getattr(signal, name), signal.SIG_IGN)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self._came:
+        if self._came or number in self.at_once:
             self._leave()
         self._came = True
         self._below = below(os.getpid())    # those whose parents end first are nobody's children by then

@@ -104,7 +104,8 @@ PHASES = {"starting": lambda root: True, "searching": lambda root: count(root) >
 
 
 ONCE = [("local", phase, name) for phase in PHASES for name in ("SIGINT", "SIGTERM", "SIGHUP")] + [
-    ("ray", "searching", "SIGTERM"), ("ray", "confirming", "SIGINT")]
+    ("ray", "searching", "SIGTERM"), ("ray", "searching", "SIGHUP"), ("ray", "confirming", "SIGINT"),
+    ("ray", "confirming", "SIGTERM")]
 
 
 @pytest.mark.parametrize(("engine", "phase", "name"), ONCE)
