@@ -152,6 +152,9 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
     if evidence.torn:
         yield ("The ledger's last line is incomplete (a crash, a full disk, or a search still at work) and is left "
                "out.",)
+    if evidence.damaged:
+        yield (f"Damaged, and left out of this page: {', '.join(evidence.damaged)}. Restore them, or have them made "
+               "again by autotricks search --resume, confirm or ablate.",)
     broken = sum(count for end, count in evidence.ends.items() if end not in ("finished", "stopped"))
     if broken:
         yield (f"{broken} of {len(evidence.trials)} trials did not end as planned; the table of trials says how.",)

@@ -7,7 +7,8 @@ import signal
 import threading
 from typing import Any
 
-from ..processes import cores
+from ..interrupt import interrupt
+from ..processes import cores, deaf
 
 QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_AIR_NEW_OUTPUT": "0",
          "TUNE_GLOBAL_CHECKPOINT_S": "86400", "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -31,6 +32,9 @@ def connect(address: str | None = None, cpus: int = 0) -> None:
         options: dict[str, Any] = {"address": address} if address else {
             "address": "local", "num_cpus": cpus or cores(), "include_dashboard": False}
         before = signal.getsignal(signal.SIGTERM)
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options)
+        with deaf("SIGHUP"):       # a closed terminal is the driver's to hear; Ray blocks Ctrl-C itself
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options)
+        if not address:
+            interrupt.at_once |= {signal.SIGTERM}   # sent to all, it ends Ray first, and whoever then asks Ray hangs
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)       # Ray puts its own there

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from ..core.bundle import Bundle
@@ -14,29 +15,56 @@ from ..core.dataset import Dataset
 from ..core.report import End
 from ..errors import EngineError
 from ..processes import follow_parent, prepare
-from .climb import Climb, Course, Outcome, arrays, from_arrays, warm_up
+from ..space.document import SpaceDocument
+from .climb import Course, Outcome, arrays, from_arrays, warm_up, watch
 
 RETRIES = 2
 _held: Dataset | None = None    # of a worker process: what it trains on
 
 
-def retrain(bundles: Sequence[Bundle], dataset: Dataset, needs: dict[str, float], workers: int,
-            engine: str, trust: bool = False) -> Iterator[tuple[Bundle, Outcome]]:
-    """Yield each bundle with what its whole training reached, as it is done.
+@dataclass(frozen=True)
+class Means:
+    """With what, and on what, trainings run.
 
     Args:
-        bundles: What to train, to the end.
-        dataset: Train and validation; test does not travel.
-        needs: Cores (`cpu`) and GPUs (`gpu`) of one training.
-        workers: Trainings at a time, of the local engine.
         engine: `local` or `ray`, which is connected.
+        cpus: Of one training.
+        gpus: Of one training.
+        workers: Trainings at a time, of the local engine.
         trust: Whether a model of the form `my.module:function` may be imported.
+        patience: Seconds within which an epoch must end.
+    """
+
+    engine: str
+    cpus: float
+    gpus: float
+    workers: int
+    trust: bool
+    patience: float
+
+    @classmethod
+    def of(cls, document: SpaceDocument, workers: int, trust: bool) -> Means:
+        """Return what a space gives a training."""
+        return cls(document.search.engine, document.resources.cpus, document.resources.gpus, workers, trust,
+                   document.search.patience)
+
+    @property
+    def threads(self) -> int:
+        """Of one training."""
+        return max(1, int(self.cpus))
+
+    def course(self, epochs: int) -> Course:
+        """Return one rung at the end."""
+        return Course((epochs,), device="cuda" if self.gpus else "cpu", trust=self.trust, patience=self.patience)
+
+
+def retrain(bundles: Sequence[Bundle], dataset: Dataset, means: Means) -> Iterator[tuple[Bundle, Outcome]]:
+    """Yield each bundle with what its whole training reached, as it is done; test does not travel.
 
     Raises:
-        EngineError: When a training's process died again and again.
+        EngineError: When a training's process died again and again, for want of memory or of patience.
     """
-    run: Callable[..., Iterator[tuple[Bundle, Outcome]]] = _on_ray if engine == "ray" else _locally
-    yield from run(bundles, arrays(dataset), needs, workers, trust)
+    yield from (_on_ray if means.engine == "ray" else _locally)(bundles, arrays(dataset), means)
 
 
 def recorded(bundle: Bundle, outcome: Outcome) -> dict[str, Any]:
@@ -47,14 +75,13 @@ def recorded(bundle: Bundle, outcome: Outcome) -> dict[str, Any]:
             "seconds": round(outcome.seconds, 3)}
 
 
-def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, float], workers: int,
-             trust: bool) -> Iterator[tuple[Bundle, Outcome]]:
-    threads, left = max(1, int(needs["cpu"])), list(bundles)
+def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> Iterator[tuple[Bundle, Outcome]]:
+    threads, left = means.threads, list(bundles)
     for attempt in itertools.count():
         try:
-            with ProcessPoolExecutor(max(1, min(workers, len(left))), prepare(threads), _join_in,
+            with ProcessPoolExecutor(max(1, min(means.workers, len(left))), prepare(threads), _join_in,
                                      (shared, threads)) as pool, _ended():
-                waiting = {pool.submit(_train, bundle, _device(needs), trust): bundle for bundle in left}
+                waiting = {pool.submit(_train, bundle, means): bundle for bundle in left}
                 while waiting:
                     for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                         bundle = waiting.pop(future)
@@ -64,20 +91,21 @@ def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str,
             return
         except BrokenProcessPool as error:
             if attempt == RETRIES:
-                raise EngineError(f"training {left[0]}: its process died {attempt + 1} times.") from error
+                raise EngineError(f"training {left[0]}: its process died {attempt + 1} times: killed, for want of "
+                                  f"memory if nobody did it, or no epoch ended within search.patience, "
+                                  f"{means.patience:g} s.") from error
 
 
-def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, float], workers: int,
-            trust: bool) -> Iterator[tuple[Bundle, Outcome]]:
+def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> Iterator[tuple[Bundle, Outcome]]:
     import ray
 
     data = ray.put(shared)
 
     def trained(parts: dict[str, Any], bundle: Bundle) -> Outcome:
-        _hold(parts, max(1, int(needs["cpu"])))
-        return _train(bundle, _device(needs), trust)
+        _hold(parts, means.threads)
+        return _train(bundle, means)
 
-    task = ray.remote(trained).options(num_cpus=needs["cpu"], num_gpus=needs["gpu"], max_retries=RETRIES)
+    task = ray.remote(trained).options(num_cpus=means.cpus, num_gpus=means.gpus, max_retries=RETRIES)
     waiting = {task.remote(data, bundle): bundle for bundle in bundles}
     while waiting:
         for future in ray.wait(list(waiting))[0]:
@@ -86,10 +114,6 @@ def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, 
                 yield bundle, ray.get(future)
             except ray.exceptions.RayError as error:
                 raise EngineError(f"training {bundle}: {str(error).splitlines()[0]}") from error
-
-
-def _device(needs: dict[str, float]) -> str:
-    return "cuda" if needs["gpu"] else "cpu"
 
 
 @contextmanager
@@ -117,6 +141,6 @@ def _hold(shared: dict[str, Any], threads: int) -> None:
     _held = from_arrays(shared)
 
 
-def _train(bundle: Bundle, device: str, trust: bool) -> Outcome:
+def _train(bundle: Bundle, means: Means) -> Outcome:
     assert _held is not None
-    return Climb(bundle, Course((bundle.epochs,), device=device, trust=trust), _held).reach(0)
+    return means.course(bundle.epochs).climb(bundle, _held, watch).reach(0)
