@@ -15,7 +15,7 @@ from typing import Any
 
 from .address import redacted
 from .registry import Entry, register
-from .store import client
+from .store import client, said
 from .tracker import Row, Tracker
 
 PATIENCE = 3     # failures in a row after which the server is taken to be down
@@ -137,9 +137,8 @@ class MlflowTracker(Tracker):
                 work()
                 self._failures = 0
             except Exception as error:  # whatever a server or database may answer must not end a search
-                first = str(error).splitlines()[0] if str(error) else type(error).__name__
                 self._failures = self._failures + 1 if SEARCH in self._runs else PATIENCE
-                self._problem = self._missing(first[:200])
+                self._problem = self._missing(said(error))
 
     def _begin(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         if SEARCH in self._runs:
