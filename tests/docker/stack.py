@@ -6,6 +6,7 @@ nothing of it is left when its first process ends.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -23,6 +24,7 @@ DOCKER = ROOT / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+VARIABLE = re.compile(r"(?<!\$)\$\{\w+:-([^}]*)}")
 OWN = ("unshare", "--mount", "sh", "-c", 'mkdir -p /tmp/ray && mount -t tmpfs none /tmp/ray && exec "$@"', "own")
 UNSHARE = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
@@ -35,8 +37,8 @@ def possible() -> str:
 
 
 def words(service: str) -> list[str]:
-    """Return a service's command as Docker runs it: `$$` is a dollar."""
-    return [word.replace("$$", "$") for word in SERVICES[service]["command"]]
+    """Return a service's command as Docker runs it: variables have their defaults, `$$` is a dollar."""
+    return [VARIABLE.sub(r"\1", word).replace("$$", "$") for word in SERVICES[service]["command"]]
 
 
 class Stack:

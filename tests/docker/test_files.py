@@ -6,14 +6,14 @@ import subprocess
 import pytest
 
 from ..search import real
-from .stack import COMPOSE, DOCKER, ROOT, SERVICES
+from .stack import COMPOSE, DOCKER, ROOT, SERVICES, VARIABLE
 
 FILE = (DOCKER / "Dockerfile").read_text()
 TEXTS = {path.name: path.read_text() for path in DOCKER.iterdir() if path.is_file()}
 
 
 # Words of the Compose specification for a service, as far as one of ours may use them.
-KEYS = {"build", "cap_drop", "command", "depends_on", "deploy", "environment", "healthcheck", "image", "init",
+KEYS = {"build", "cap_drop", "command", "cpus", "depends_on", "deploy", "environment", "healthcheck", "image", "init",
         "network_mode", "ports", "privileged", "restart", "secrets", "security_opt", "shm_size", "user", "volumes"}
 DOLLAR = re.compile(r"(?<!\$)(?:\$\$)*\$(?!\$)")      # one that is not doubled
 
@@ -47,7 +47,8 @@ def problems(compose):
         for other, how in service.get("depends_on", {}).items():
             if how["condition"] == "service_healthy" and "healthcheck" not in compose["services"].get(other, {}):
                 yield name, "depends_on"
-        if any(DOLLAR.search(word) for word in service["command"]):      # Compose would put a variable of its own there
+        # Compose would put a variable of its own there
+        if any(DOLLAR.search(VARIABLE.sub("", word)) for word in service["command"]):
             yield name, "command"
 
 
