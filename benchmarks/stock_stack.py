@@ -71,7 +71,7 @@ def ended(folder: Path) -> int:
     return sum(path.stat().st_size > 0 for path in folder.glob("run/*/result.json"))
 
 
-def finish(process: subprocess.Popen, seconds: float = 240) -> tuple[dict, float]:
+def finish(process: subprocess.Popen, seconds: float = 150) -> tuple[dict, float]:
     """Return what a run said at its end, and after how long; whatever is left of its session is killed."""
     began = time.monotonic()
     try:
