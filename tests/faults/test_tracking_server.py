@@ -15,6 +15,7 @@ from .test_tracking import Waiting
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 CONFIRMED = ("confirm.top=1", "confirm.seeds=2")
+TAGS = ("trial", "label", "end", "rung", "hash", "seed", "files", "mlflow.parentRunId")
 MEASURED = ("second", "speed", "/s")      # of time: they differ from search to search
 
 
@@ -24,7 +25,7 @@ def told(store):
     for key, (name, status, tags, parameters, figures, files) in content(store).items():
         kept = {what: [(step, value if not any(word in what for word in MEASURED) else 0) for step, value in rows]
                 for what, rows in figures.items()}
-        said = {what: tags.get(what) for what in ("trial", "label", "end", "rung", "hash", "files", "mlflow.parentRunId")}
+        said = {what: tags.get(what) for what in TAGS}
         found[key] = (name, status, said, parameters, kept, files)
     return found
 
