@@ -68,13 +68,13 @@ FAULTS = {
 def test_all_is_there_after_a_sync_and_once(tmp_path, monkeypatch, confirmed, fresh, fault, injected):  # noqa: F811
     waiting = Waiting(monkeypatch)
     with hurting(fresh, fault) as (where, done):
-        began = time.monotonic()
         result = search(tmp_path, where, overrides=CONFIRMED, confirm=True)
-        took = time.monotonic() - began
     injected("requests to a tracking server hurt (F6)", sum(what != "ok" for what in done))
     assert set(done) != {"ok"} and done
-    print("inside the tracker", waiting.seconds, "after the last trial and confirmation", took - result.searching)
-    assert waiting.seconds < 0.05 * max(took, 1.0)
+    print(f"{result.seconds:.1f} s, inside the tracker {waiting.seconds:.4f} s, closing it {waiting.closing:.2f} s")
+    assert waiting.seconds < 0.01 * result.seconds
+    if set(done) <= {"late", "500"}:    # one that takes an answer now and then is waited for, for up to a minute
+        assert waiting.closing < 0.05 * result.seconds
     assert real.story(result.folder) == real.story(confirmed.folder)
     found, again = sync(result.folder, fresh), sync(result.folder, fresh)
     assert found.problem == again.problem == ""
@@ -86,7 +86,7 @@ def test_all_is_there_after_a_sync_and_once(tmp_path, monkeypatch, confirmed, fr
     assert dict(store.get_registered_model("long_tail").aliases) == {"champion": str(version.version)}
 
 
-def test_server_that_is_back_after_a_minute(tmp_path, confirmed, fresh, injected):  # noqa: F811
+def test_server_that_is_back_after_a_minute(tmp_path, confirmed, fresh, injected, capsys):  # noqa: F811
     """A search that goes on meanwhile is done before; the sync that the notice names puts everything there."""
     with hurting(fresh, lambda number, second: 503 if second < 60 else "ok") as (where, done):
         began = time.monotonic()
@@ -100,3 +100,4 @@ def test_server_that_is_back_after_a_minute(tmp_path, confirmed, fresh, injected
     assert found.problem == again.problem == "" and found.runs == 1 + 5 + 4
     assert (again.runs, again.figures, again.files) == (0, 0, 0)
     assert told(client(fresh)) == told(client(default_uri(confirmed.folder.parent)))
+    assert "View run" not in capsys.readouterr().out       # MLflow's, in the middle of our own or of --json
