@@ -156,7 +156,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     fetched = teachers.found(loaded, data.dataset, where, options.trust)
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
-        loaded = teachers.kept(loaded, fetched, folder)
+        loaded = teachers.kept(loaded, fetched, folder, bool(options.address))
         ledger = settle(folder, loaded, data)
         tracker = make_tracker(options.tracking, options.root)
         began(folder, data.facts)

@@ -54,7 +54,7 @@ class Synced:
     def lines(self) -> list[str]:
         """Return what a person reads."""
         added = f"{self.runs} runs, {self.figures} figures, {self.files} files" if (
-            self.runs + self.figures + self.files) else "nothing: everything was there"
+            self.runs + self.figures + self.files) else "nothing" if self.problem else "nothing: everything was there"
         return [f"Put into MLflow: {added}.", *filter(None, [self.standing])]
 
 

@@ -1,12 +1,15 @@
 """Climber: the actor in which Ray Tune trains trials, one after another, keeping torch and the data loaded."""
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray.tune import Trainable
 
 from ..catalog import bundle_from
+from ..space import places
+from ..space.carried import Carried
 from .climb import Course, from_arrays, warm_up, watch
 
 OUTCOME = "outcome"
@@ -16,10 +19,13 @@ class Climber(Trainable):
     """Each `step` reaches one rung; `reset_config` takes the next trial into the same process."""
 
     def setup(self, config: dict[str, Any], shared: Any = None, course: Course | None = None,
-              threads: int = 1) -> None:
-        """Load the data once and begin the first trial."""
-        assert shared is not None and course is not None
+              carried: Carried | None = None, threads: int = 1) -> None:
+        """Load the data and what tricks name once, and begin the first trial."""
+        assert shared is not None and course is not None and carried is not None
         warm_up(threads)
+        home = Path(self.logdir) / "carried"    # goes with Ray's session
+        carried.unpack(home)
+        self._here = carried.below(home)
         self._course, self._dataset = course, from_arrays(shared)
         self._begin(config)
 
@@ -38,4 +44,5 @@ class Climber(Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._rung = config["first"]
-        self._climb = self._course.climb(bundle_from(config["bundle"]), self._dataset, watch)
+        bundle = places.moved_bundle(bundle_from(config["bundle"]), self._here)
+        self._climb = self._course.climb(bundle, self._dataset, watch)

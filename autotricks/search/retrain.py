@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..core.bundle import Bundle
@@ -15,6 +17,8 @@ from ..core.dataset import Dataset
 from ..core.report import End
 from ..errors import EngineError
 from ..processes import follow_parent, prepare
+from ..space import places
+from ..space.carried import Carried, of_uses
 from ..space.document import SpaceDocument
 from .climb import Course, Outcome, arrays, from_arrays, warm_up, watch
 
@@ -99,14 +103,19 @@ def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) ->
 def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> Iterator[tuple[Bundle, Outcome]]:
     import ray
 
-    data = ray.put(shared)
+    from .nodes import apart
 
-    def trained(parts: dict[str, Any], bundle: Bundle) -> Outcome:
+    taken = of_uses(use for bundle in bundles for use in bundle.uses) if apart() else Carried()
+    data, files = ray.put(shared), ray.put(taken)
+
+    def trained(parts: dict[str, Any], carried: Carried, bundle: Bundle) -> Outcome:
         _hold(parts, means.threads)
-        return _train(bundle, means)
+        with tempfile.TemporaryDirectory() as home:
+            carried.unpack(Path(home))
+            return _train(places.moved_bundle(bundle, carried.below(Path(home))), means)
 
     task = ray.remote(trained).options(num_cpus=means.cpus, num_gpus=means.gpus, max_retries=RETRIES)
-    waiting = {task.remote(data, bundle): bundle for bundle in bundles}
+    waiting = {task.remote(data, files, bundle): bundle for bundle in bundles}
     while waiting:
         for future in ray.wait(list(waiting))[0]:
             bundle = waiting.pop(future)

@@ -15,7 +15,7 @@ from typing import Any
 
 from .address import redacted
 from .registry import Entry, register
-from .store import client
+from .store import client, said
 from .tracker import Row, Tracker
 
 PATIENCE = 3     # failures in a row after which the server is taken to be down
@@ -162,7 +162,7 @@ class MlflowTracker(Tracker):
             work()
         except Exception as error:  # whatever a server or database may answer must not end a search
             self._unsure = True
-            return (str(error).splitlines()[0] if str(error) else type(error).__name__)[:200]
+            return said(error)
         finally:
             self._times.append(time.monotonic() - self._since if self._since else 0.0)
             self._since = None
