@@ -7,6 +7,7 @@ left is printed. Nothing of autotricks is used.
 """
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,7 +47,7 @@ DRIVER = textwrap.dedent('''
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     search = OptunaSearch(metric="score", mode="max", seed=0)
     if resume == "yes":
-        tuner = tune.Tuner.restore(folder + "/run", train)
+        tuner = tune.Tuner.restore(folder + "/run", train, param_space={"x": tune.uniform(0, 1)})
     else:
         callbacks = [MLflowLoggerCallback(tracking_uri=uri, experiment_name="stock")] if fault == "tracking" else []
         tuner = tune.Tuner(train, param_space={"x": tune.uniform(0, 1)}, tune_config=tune.TuneConfig(
@@ -135,7 +136,8 @@ def outcome(fault: str, folder: Path) -> list[str]:
             path.write_bytes(path.read_bytes()[:100])
         for path in folder.glob("run/experiment_state*") if fault == "flip" else ():
             content = path.read_bytes()
-            place = content.rindex(b"score") + 10      # of a digit: 1.5 becomes 0.5, say
+            found = list(re.finditer(rb'score[\\]*": [0-9][.]', content))
+            place = found[-1].end() - 2 if found else 0     # a digit of a figure: 1.5 becomes 0.5, say
             path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1:])
             print("  ", content[place - 12:place + 6], "became", path.read_bytes()[place - 12:place + 6], flush=True)
         process = start(folder, fault, uri, "yes")
