@@ -2,18 +2,16 @@
 from __future__ import annotations
 
 import http.client
-import http.server
 import os
 import subprocess
 import sys
-import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..tracking.test_served import free_port
+from ..tracking.test_down import server
+from ..tracking.test_served import answers, free_port
 
 Fault = Callable[[int, float], "str | int"]     # of the number and the second of a request: what to do with it
 
@@ -29,13 +27,7 @@ def mlflow_server(root: Path, port: int = 0) -> Iterator[str]:
             command, stdout=log, stderr=log, start_new_session=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}) as process:
         try:
-            for _ in range(600):
-                assert process.poll() is None, (root / "server.log").read_text()
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
-                    break
-                except OSError:
-                    time.sleep(0.2)
+            answers(process, f"http://127.0.0.1:{port}/health", root / "server.log")
             yield f"http://127.0.0.1:{port}"
         finally:
             os.killpg(process.pid, 9)
@@ -51,49 +43,32 @@ def hurting(address: str, fault: Fault) -> Iterator[tuple[str, list[str]]]:
     done: list[str] = []
     began, place = time.monotonic(), address.removeprefix("http://")
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def passed_on(handler):
+        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        what = fault(len(done), time.monotonic() - began)
+        done.append(str(what))
+        if isinstance(what, int):
+            handler.send_response(what)
+            handler.end_headers()
+            return
+        if what == "late":
+            time.sleep(5)
+        if what == "cut":
+            return
+        there = http.client.HTTPConnection(place, timeout=60)
+        there.request(handler.command, handler.path, body, dict(handler.headers) | {"Host": place})
+        answer = there.getresponse()
+        content = answer.read()
+        there.close()
+        if what == "lost":
+            return
+        handler.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
+                handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
 
-        def passed_on(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            what = fault(len(done), time.monotonic() - began)
-            done.append(str(what))
-            if isinstance(what, int):
-                self.send_response(what)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            if what == "late":
-                time.sleep(5)
-            if what == "cut":
-                self.close_connection = True
-                return
-            there = http.client.HTTPConnection(place, timeout=60)
-            there.request(self.command, self.path, body, dict(self.headers) | {"Host": place})
-            answer = there.getresponse()
-            content = answer.read()
-            there.close()
-            if what == "lost":
-                self.close_connection = True
-                return
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = passed_on
-
-        def log_message(self, *words):
-            pass
-
-    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.daemon_threads = True
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{made.server_port}", done
-    finally:
-        made.shutdown()
-        made.server_close()
+    with server(passed_on) as (where, _):
+        yield where, done

@@ -105,7 +105,7 @@ def failed(folder) -> str:
 def test_trial_that_cannot_be_trained_fails_alone(plan, tmp_path, what, said, injected):
     """The two start trials build six models; the third trial goes wrong at each of its three attempts."""
     plan.write_text(f"{what}:7,8,9")
-    loaded = load_space("long_tail.yaml", [*real.SMALL, "search.patience=4", *COUNTED],
+    loaded = load_space("long_tail.yaml", [*real.SMALL, "search.patience=10", *COUNTED],
                         trust=True)
     result = real.search(tmp_path / "runs", loaded=loaded, trust=True)
     injected({"kill": "killed as for want of memory (F10)", "hang": "hung training (F19)"}[what], 3)
@@ -119,7 +119,7 @@ def test_confirming_training_that_hangs_is_ended(plan, tmp_path, injected):
     """The two start trials build six models; the next is the first that is trained with a fresh seed."""
     plan.write_text("hang:7")
     loaded = load_space("long_tail.yaml", [*real.SMALL, "search.trials=2", "confirm.top=1", "confirm.seeds=1",
-                                           "search.patience=4", *COUNTED], trust=True)
+                                           "search.patience=10", *COUNTED], trust=True)
     options = experiment.Options(tmp_path / "runs", tracking="off", trust=True)
     result = experiment.search(loaded, options)
     injected("hung training (F19)")
@@ -128,9 +128,9 @@ def test_confirming_training_that_hangs_is_ended(plan, tmp_path, injected):
     assert (tmp_path / "calls").stat().st_size >= 6 + 1 + 2     # one was begun twice
     plan.write_text("hang:" + ",".join(map(str, range(9, 30))))
     began = time.monotonic()
-    with pytest.raises(EngineError, match=r"its process died 3 times: .* no epoch ended within search\.patience, 4 s"):
+    with pytest.raises(EngineError, match=r"its process died 3 times: .* no epoch ended within search\.patience, 10 s"):
         experiment.confirm_again(result.folder, 1, 2, trust=True)
     injected("hung training (F19)", 3)
-    assert 12 < time.monotonic() - began < 60
+    assert 30 < time.monotonic() - began < 120
     assert len(kept.lines(result.folder, "confirm.jsonl")) == 2
     assert real.gone(lambda: real.below(os.getpid()), 5)
