@@ -23,6 +23,9 @@ class Ledger:
     later sitting changed what it may), `trial` (a bundle is about to be trained), `rung` (its figures at a budget),
     `end` (and why).
     Every line carries a sequence number and the first 16 digits of the SHA-256 of its other fields.
+
+    Attributes:
+        lines: All of them, without the curves, which would be most of the memory of a long search; the file has these.
     """
 
     def __init__(self, path: Path):
@@ -30,6 +33,7 @@ class Ledger:
         self.lines, self.torn = read(path) if path.exists() else ([], False)
         if self.torn:  # so that the next line does not go on where the torn one ends
             os.truncate(path, sum(len(_text(line)) for line in self.lines))
+        self.lines = [_without_curve(line) for line in self.lines]
         self._file = path.open("ab", buffering=0)
 
     def append(self, kind: str, **fields: Any) -> Line:
@@ -44,7 +48,7 @@ class Ledger:
         except OSError:     # a full disk takes a part of a line
             os.ftruncate(self._file.fileno(), before)
             raise
-        self.lines.append(line)
+        self.lines.append(_without_curve(line))
         return line
 
     def close(self) -> None:
@@ -81,6 +85,10 @@ def _line(text: bytes) -> Line | None:
     except (ValueError, KeyError, AttributeError, TypeError):
         return None
     return line if whole and _text(line).encode() == text + b"\n" else None
+
+
+def _without_curve(line: Line) -> Line:
+    return {name: value for name, value in line.items() if name != "curve"}
 
 
 def _text(line: Line) -> str:
