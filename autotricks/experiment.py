@@ -34,6 +34,7 @@ from .trial import TrialResult, run_trial
 
 ROOT = Path("runs")
 FLUSH, FLUSH_INTERRUPTED = 60.0, 5.0    # seconds that the end of a search waits for the tracking server
+SLOWER = 0.04    # share of a search's time that it waits for one that takes long to answer
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
             ledger.close()
         notices += _reported(folder)
         put(folder, loaded, tracker)
-        notices += [line for line in [tracker.close(FLUSH)] if line]
+        notices += [line for line in [tracker.close(FLUSH, SLOWER * (time.monotonic() - began_at))] if line]
     baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
     return SearchResult(folder, champion, tuple(hunt.records()),
                         baseline.score(loaded.document.objective.metric) if baseline else None,

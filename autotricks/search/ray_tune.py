@@ -171,5 +171,10 @@ def run(search: Search, dataset: Dataset, folder: Path, trust: bool = False) -> 
     try:
         tuner.fit()
     except (ray.exceptions.RayError, tune.error.TuneError) as error:
-        raise EngineError(f"Ray Tune stopped: {error}") from error
+        first: BaseException = error
+        while first.__context__:    # Ray Tune raises the text of what a full disk raised in our scheduler
+            first = first.__context__
+        if isinstance(first, OSError):
+            raise first from None
+        raise EngineError(f"Ray Tune stopped: {str(error).strip().splitlines()[-1]}") from error
     return room

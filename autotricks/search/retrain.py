@@ -4,10 +4,11 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +19,56 @@ from ..errors import EngineError
 from ..processes import follow_parent, prepare
 from ..space import places
 from ..space.carried import Carried, of_uses
-from .climb import Climb, Course, Outcome, arrays, from_arrays, warm_up
+from ..space.document import SpaceDocument
+from .climb import Course, Outcome, arrays, from_arrays, warm_up, watch
 
 RETRIES = 2
 _held: Dataset | None = None    # of a worker process: what it trains on
 
 
-def retrain(bundles: Sequence[Bundle], dataset: Dataset, needs: dict[str, float], workers: int,
-            engine: str, trust: bool = False) -> Iterator[tuple[Bundle, Outcome]]:
-    """Yield each bundle with what its whole training reached, as it is done.
+@dataclass(frozen=True)
+class Means:
+    """With what, and on what, trainings run.
 
     Args:
-        bundles: What to train, to the end.
-        dataset: Train and validation; test does not travel.
-        needs: Cores (`cpu`) and GPUs (`gpu`) of one training.
-        workers: Trainings at a time, of the local engine.
         engine: `local` or `ray`, which is connected.
+        cpus: Of one training.
+        gpus: Of one training.
+        workers: Trainings at a time, of the local engine.
         trust: Whether a model of the form `my.module:function` may be imported.
+        patience: Seconds within which an epoch must end.
+    """
+
+    engine: str
+    cpus: float
+    gpus: float
+    workers: int
+    trust: bool
+    patience: float
+
+    @classmethod
+    def of(cls, document: SpaceDocument, workers: int, trust: bool) -> Means:
+        """Return what a space gives a training."""
+        return cls(document.search.engine, document.resources.cpus, document.resources.gpus, workers, trust,
+                   document.search.patience)
+
+    @property
+    def threads(self) -> int:
+        """Of one training."""
+        return max(1, int(self.cpus))
+
+    def course(self, epochs: int) -> Course:
+        """Return one rung at the end."""
+        return Course((epochs,), device="cuda" if self.gpus else "cpu", trust=self.trust, patience=self.patience)
+
+
+def retrain(bundles: Sequence[Bundle], dataset: Dataset, means: Means) -> Iterator[tuple[Bundle, Outcome]]:
+    """Yield each bundle with what its whole training reached, as it is done; test does not travel.
 
     Raises:
-        EngineError: When a training's process died again and again.
+        EngineError: When a training's process died again and again, for want of memory or of patience.
     """
-    run: Callable[..., Iterator[tuple[Bundle, Outcome]]] = _on_ray if engine == "ray" else _locally
-    yield from run(bundles, arrays(dataset), needs, workers, trust)
+    yield from (_on_ray if means.engine == "ray" else _locally)(bundles, arrays(dataset), means)
 
 
 def recorded(bundle: Bundle, outcome: Outcome) -> dict[str, Any]:
@@ -51,14 +79,13 @@ def recorded(bundle: Bundle, outcome: Outcome) -> dict[str, Any]:
             "seconds": round(outcome.seconds, 3)}
 
 
-def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, float], workers: int,
-             trust: bool) -> Iterator[tuple[Bundle, Outcome]]:
-    threads, left = max(1, int(needs["cpu"])), list(bundles)
+def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> Iterator[tuple[Bundle, Outcome]]:
+    threads, left = means.threads, list(bundles)
     for attempt in itertools.count():
         try:
-            with ProcessPoolExecutor(max(1, min(workers, len(left))), prepare(threads), _join_in,
+            with ProcessPoolExecutor(max(1, min(means.workers, len(left))), prepare(threads), _join_in,
                                      (shared, threads)) as pool, _ended():
-                waiting = {pool.submit(_train, bundle, _device(needs), trust): bundle for bundle in left}
+                waiting = {pool.submit(_train, bundle, means): bundle for bundle in left}
                 while waiting:
                     for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                         bundle = waiting.pop(future)
@@ -68,11 +95,12 @@ def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str,
             return
         except BrokenProcessPool as error:
             if attempt == RETRIES:
-                raise EngineError(f"training {left[0]}: its process died {attempt + 1} times.") from error
+                raise EngineError(f"training {left[0]}: its process died {attempt + 1} times: killed, for want of "
+                                  f"memory if nobody did it, or no epoch ended within search.patience, "
+                                  f"{means.patience:g} s.") from error
 
 
-def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, float], workers: int,
-            trust: bool) -> Iterator[tuple[Bundle, Outcome]]:
+def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> Iterator[tuple[Bundle, Outcome]]:
     import ray
 
     from .nodes import apart
@@ -81,12 +109,12 @@ def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, 
     data, files = ray.put(shared), ray.put(taken)
 
     def trained(parts: dict[str, Any], carried: Carried, bundle: Bundle) -> Outcome:
-        _hold(parts, max(1, int(needs["cpu"])))
+        _hold(parts, means.threads)
         with tempfile.TemporaryDirectory() as home:
             carried.unpack(Path(home))
-            return _train(places.moved_bundle(bundle, carried.below(Path(home))), _device(needs), trust)
+            return _train(places.moved_bundle(bundle, carried.below(Path(home))), means)
 
-    task = ray.remote(trained).options(num_cpus=needs["cpu"], num_gpus=needs["gpu"], max_retries=RETRIES)
+    task = ray.remote(trained).options(num_cpus=means.cpus, num_gpus=means.gpus, max_retries=RETRIES)
     waiting = {task.remote(data, files, bundle): bundle for bundle in bundles}
     while waiting:
         for future in ray.wait(list(waiting))[0]:
@@ -95,10 +123,6 @@ def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, 
                 yield bundle, ray.get(future)
             except ray.exceptions.RayError as error:
                 raise EngineError(f"training {bundle}: {str(error).splitlines()[0]}") from error
-
-
-def _device(needs: dict[str, float]) -> str:
-    return "cuda" if needs["gpu"] else "cpu"
 
 
 @contextmanager
@@ -126,6 +150,6 @@ def _hold(shared: dict[str, Any], threads: int) -> None:
     _held = from_arrays(shared)
 
 
-def _train(bundle: Bundle, device: str, trust: bool) -> Outcome:
+def _train(bundle: Bundle, means: Means) -> Outcome:
     assert _held is not None
-    return Climb(bundle, Course((bundle.epochs,), device=device, trust=trust), _held).reach(0)
+    return means.course(bundle.epochs).climb(bundle, _held, watch).reach(0)

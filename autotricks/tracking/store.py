@@ -11,7 +11,8 @@ from typing import Any
 from ..errors import RunError
 from .address import check, redacted
 
-SWIFT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "GIT_PYTHON_REFRESH": "quiet",
+# Requests are not repeated by MLflow: where an answer is lost, that makes a second run.
+SWIFT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "GIT_PYTHON_REFRESH": "quiet",
          "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
          "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 FILE = "sqlite:///"
