@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import queue
+import sys
 import threading
 import time
 from collections import Counter
@@ -48,7 +49,7 @@ class Written:
     fresh: bool = True
     name: str = ""
     status: str = "RUNNING"
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: set[str] = field(default_factory=set)
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class Written:
     @classmethod
     def of(cls, run: Any) -> Written:
         """Return what a run of MLflow holds."""
-        return cls(run.info.run_id, False, run.info.run_name, run.info.status, dict(run.data.params),
+        return cls(run.info.run_id, False, run.info.run_name, run.info.status, set(run.data.params),
                    dict(run.data.tags), dict(run.data.metrics))
 
 
@@ -234,7 +235,7 @@ class MlflowTracker(Tracker):
         pairs = [Param(name, str(value)) for name, value in parameters.items() if name not in run.parameters]
         for place in range(0, len(pairs), 100):
             self._client.log_batch(run.id, params=pairs[place:place + 100])
-            run.parameters.update({pair.key: pair.value for pair in pairs[place:place + 100]})
+            run.parameters.update(sys.intern(pair.key) for pair in pairs[place:place + 100])
 
     def _log(self, key: str, rows: Sequence[Row], first_step: int, now: int) -> None:
         from mlflow.entities import Metric
