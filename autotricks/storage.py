@@ -61,7 +61,16 @@ def fetched(address: str, root: Path) -> Path:
         return target
     if any(system.get_file_info(f"{path}/{name}").type != fs.FileType.File for name in (SPACE, LEDGER)):
         raise RunError(f"{address}: no run lies there; it would hold {SPACE} and {LEDGER}.")
-    fs.copy_files(path, str(target.absolute()), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
+    listed = [info.path for info in system.get_file_info(fs.FileSelector(path, recursive=True))
+              if info.type == fs.FileType.File]
+    try:
+        for name in sorted(listed, key=lambda name: name == f"{path}/{SPACE}"):     # what makes it a run comes last
+            place = target / name.removeprefix(f"{path}/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with system.open_input_stream(name) as stream:
+                place.write_bytes(stream.read())
+    except OSError as error:
+        raise RunError(f"{address}: cannot be copied to {target}: {_first(error)}.") from None
     return target
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-SIZES, WINDOW, METRIC, DECISIONS = (100, 1_000, 10_000), 50, "val/balanced_accuracy", 6
+SIZES, WINDOW, METRIC, DECISIONS = (100, 1_000, 10_000), 50, "val/balanced_accuracy", 15
 COSTS, BATCH = "costs.jsonl", 10    # trials between two looks at MLflow's writer
 SPACE = "long_tail.yaml"
 
@@ -192,25 +192,29 @@ def made_up(count: int) -> list[Any]:
 
 
 def decide(count: int, bounded: bool) -> None:
-    """Print what a decision costs, told of trials as on a resume."""
+    """Print what a decision costs, told of trials as on a resume; sizes in turn, on a machine that may be busy."""
     from autotricks.search.chooser import Chooser
     from autotricks.space.load import load_space
 
     trials = made_up(count)
     for sampler in ("random", "tpe", "evolution"):
-        for size in [size for size in SIZES if size <= count]:
-            chooser = Chooser(load_space(SPACE).space, sampler, 0, True, 2 * size, bounded)
+        choosers = {size: Chooser(load_space(SPACE).space, sampler, 0, True, 2 * size, bounded)
+                    for size in SIZES if size <= count}
+        told, times = {}, defaultdict(list)
+        for size, chooser in choosers.items():
             began = time.process_time()
             chooser.replay(trials[:size], METRIC)
-            told, times = time.process_time() - began, []
-            for number in range(size, size + DECISIONS):
+            told[size] = time.process_time() - began
+        for turn in range(DECISIONS):
+            for size, chooser in choosers.items():
                 began = time.process_time()
-                chooser.propose(number, number)
-                chooser.report(number, 3, 0.5)
-                chooser.tell(number, 0.5, False)
-                times.append(1000 * (time.process_time() - began))
-            print(f"{sampler:<10} {size:>7,}  {statistics.median(times):8.1f} ms a decision, told in {told:.1f} s",
-                  flush=True)
+                chooser.propose(size + turn, size + turn)
+                chooser.report(size + turn, 3, 0.5)
+                chooser.tell(size + turn, 0.5, False)
+                times[size].append(1000 * (time.process_time() - began))
+        for size in choosers:
+            print(f"{sampler:<10} {size:>7,}  {statistics.median(times[size]):8.1f} ms a decision, "
+                  f"told in {told[size]:.1f} s", flush=True)
     print(f"largest memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")
 
 

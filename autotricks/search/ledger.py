@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,16 @@ class Ledger:
     later sitting changed what it may), `trial` (a bundle is about to be trained), `rung` (its figures at a budget),
     `end` (and why).
     Every line carries a sequence number and the first 16 digits of the SHA-256 of its other fields.
+
+    Attributes:
+        lines: All of them, without the curves, which would be most of the memory of a long search; the file has these.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        self.lines, self.torn = read(path) if path.exists() else ([], False)
+        self.lines, whole, self.torn = _read(path, _without_curve) if path.exists() else ([], 0, False)
         if self.torn:  # so that the next line does not go on where the torn one ends
-            os.truncate(path, sum(len(_text(line)) for line in self.lines))
+            os.truncate(path, whole)
         self._file = path.open("ab", buffering=0)
 
     def append(self, kind: str, **fields: Any) -> Line:
@@ -44,7 +47,7 @@ class Ledger:
         except OSError:     # a full disk takes a part of a line
             os.ftruncate(self._file.fileno(), before)
             raise
-        self.lines.append(line)
+        self.lines.append(_without_curve(line))
         return line
 
     def close(self) -> None:
@@ -58,6 +61,12 @@ def read(path: Path) -> tuple[list[Line], bool]:
     Raises:
         RunError: When a line that is not the last is damaged, or one is missing.
     """
+    lines, _, torn = _read(path)
+    return lines, torn
+
+
+def _read(path: Path, kept: Callable[[Line], Line] = lambda line: line) -> tuple[list[Line], int, bool]:
+    """Return what is kept of each line, how many bytes hold whole lines, and whether a torn one follows."""
     content, place = path.read_bytes(), 0
     lines: list[Line] = []
     while place < len(content):
@@ -65,12 +74,12 @@ def read(path: Path) -> tuple[list[Line], bool]:
         line = _line(content[place:stop]) if stop >= 0 else None
         if line is None or line.get("seq") != len(lines):
             if line is None and content.find(_START, place + 1) < 0:
-                return lines, True
+                return lines, place, True
             raise RunError(f"{path}:{len(lines) + 1}  this line of the ledger is damaged; what comes after it cannot "
                            "be trusted. Restore the file, or start a new search.")
-        lines.append(line)
+        lines.append(kept(line))
         place = stop + 1
-    return lines, False
+    return lines, place, False
 
 
 def _line(text: bytes) -> Line | None:
@@ -81,6 +90,10 @@ def _line(text: bytes) -> Line | None:
     except (ValueError, KeyError, AttributeError, TypeError):
         return None
     return line if whole and _text(line).encode() == text + b"\n" else None
+
+
+def _without_curve(line: Line) -> Line:
+    return {name: value for name, value in line.items() if name != "curve"}
 
 
 def _text(line: Line) -> str:

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Container, Sequence
 from copy import deepcopy as copied
+from itertools import islice
 from typing import Any
 
 from optuna.storages import InMemoryStorage
@@ -20,7 +21,7 @@ class Memory(InMemoryStorage):
     Args:
         maximize: Whether a larger value is better.
 
-    Cost: of a decision, that after `BEST + RECENT` trials, however many there were; memory grows by a trial's record.
+    Cost: of a decision, that after `BEST + RECENT` trials, however many there were; memory grows by an empty record.
     """
 
     def __init__(self, maximize: bool):
@@ -55,9 +56,18 @@ class Memory(InMemoryStorage):
         if not trial.state.is_finished() or trial_id not in self._open:
             return
         self._open.discard(trial_id)
+        leaving = {*islice(self._recent, 1)} if len(self._recent) == RECENT else set()
         self._recent.append(trial_id)
         bisect.insort(self._best, (self._rank(trial), trial_id))
+        leaving |= {trial for _, trial in self._best[BEST:]}
         del self._best[BEST:]
+        for forgotten in leaving.difference(self._recent, (trial for _, trial in self._best)):
+            self._forget(self.get_trial(forgotten))
+
+    @staticmethod
+    def _forget(trial: FrozenTrial) -> None:
+        """Drop what was drawn and scored: nobody is shown it again, and thousands of trials have much of it."""
+        trial.params, trial.distributions, trial.intermediate_values, trial.system_attrs = {}, {}, {}, {}
 
     def _rank(self, trial: FrozenTrial) -> tuple[float, float, float]:
         """Return what sorts trials as TPE does: finished ones by value, then stopped ones by how far they came."""

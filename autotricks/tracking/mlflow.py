@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import queue
+import sys
 import threading
 import time
 from collections import Counter
@@ -41,22 +42,22 @@ class Written:
     Args:
         id: Of the run.
         fresh: Whether it was made by this process, so that nothing else is in it.
-        steps: Of each metric that was asked for or written.
+        steps: Those of each metric that was asked for or written, as bits: a long search has many.
     """
 
     id: str
     fresh: bool = True
     name: str = ""
     status: str = "RUNNING"
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: set[str] = field(default_factory=set)
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
-    steps: dict[str, set[int]] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: Any) -> Written:
         """Return what a run of MLflow holds."""
-        return cls(run.info.run_id, False, run.info.run_name, run.info.status, dict(run.data.params),
+        return cls(run.info.run_id, False, run.info.run_name, run.info.status, set(run.data.params),
                    dict(run.data.tags), dict(run.data.metrics))
 
 
@@ -234,7 +235,7 @@ class MlflowTracker(Tracker):
         pairs = [Param(name, str(value)) for name, value in parameters.items() if name not in run.parameters]
         for place in range(0, len(pairs), 100):
             self._client.log_batch(run.id, params=pairs[place:place + 100])
-            run.parameters.update({pair.key: pair.value for pair in pairs[place:place + 100]})
+            run.parameters.update(sys.intern(pair.key) for pair in pairs[place:place + 100])
 
     def _log(self, key: str, rows: Sequence[Row], first_step: int, now: int) -> None:
         from mlflow.entities import Metric
@@ -244,15 +245,15 @@ class MlflowTracker(Tracker):
             return
         figures = [Metric(name, value, now, step) for step, row in enumerate(rows, first_step)
                    for name, value in row.items()
-                   if value is not None and math.isfinite(value) and step not in self._steps(run, name)]
+                   if value is not None and math.isfinite(value) and not self._steps(run, name) >> step & 1]
         for place in range(0, len(figures), CHUNK):
             self._put(run, figures[place:place + CHUNK])
 
-    def _steps(self, run: Written, name: str) -> set[int]:
-        """Return the steps at which a metric has been written."""
+    def _steps(self, run: Written, name: str) -> int:
+        """Return the steps at which a metric has been written, as bits."""
         if name not in run.steps:
             history = [] if run.fresh else self._client.get_metric_history(run.id, name)
-            run.steps[name] = {metric.step for metric in history}
+            run.steps[name] = sum(1 << step for step in {metric.step for metric in history})
         return run.steps[name]
 
     def _put(self, run: Written, figures: Sequence[Any], tags: Sequence[Any] = ()) -> None:
@@ -260,7 +261,7 @@ class MlflowTracker(Tracker):
         self._client.log_batch(run.id, metrics=figures, tags=tags)
         self.count["figures"] += len(figures)
         for figure in figures:
-            self._steps(run, figure.key).add(figure.step)
+            run.steps[figure.key] = self._steps(run, figure.key) | 1 << figure.step
             run.metrics[figure.key] = figure.value
 
     def _close(self, key: str, tags: Mapping[str, str], metrics: Row) -> None:

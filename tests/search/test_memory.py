@@ -51,3 +51,19 @@ def test_of_stopped_trials_the_one_that_came_furthest_and_then_scored_best_is_ke
         trial.report(score, step)
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     assert [trial.number for trial in study.get_trials()] == [2, 3]
+
+
+def test_of_a_trial_that_is_not_shown_nothing_is_kept_but_its_place(monkeypatch):
+    monkeypatch.setattr(memory, "BEST", 1)
+    monkeypatch.setattr(memory, "RECENT", 2)
+    study = optuna.create_study(storage=Memory(True), direction="maximize")
+    for value in (1.0, 9.0, 2.0, 3.0, 4.0):
+        study.enqueue_trial({"x": value})
+        trial = study.ask()
+        trial.suggest_float("x", 0, 10)
+        trial.report(value, 1)
+        study.tell(trial, value)
+    kept = [study._storage.get_trial(number) for number in range(5)]
+    assert [(one.params, one.intermediate_values) for one in kept] == [
+        ({}, {}), ({"x": 9.0}, {1: 9.0}), ({}, {}), ({"x": 3.0}, {1: 3.0}), ({"x": 4.0}, {1: 4.0})]
+    assert not kept[0].distributions and not kept[0].system_attrs and study.best_params == {"x": 9.0}
