@@ -15,7 +15,7 @@ import torch
 
 from .errors import RankError
 from .processes import died, follow_parent, prepare
-from .trainer.distributed import abort, join, part_ways
+from .trainer.distributed import abort, join, part_ways, together
 
 NOTICE, ABORT = 3.0, 20.0   # seconds until a rank that is gone is missed, and until waiting for it cannot be ended
 
@@ -77,7 +77,8 @@ class Followers:
             torch.OutOfMemoryError: When another rank ran out of memory.
         """
         try:
-            yield
+            with together():
+                yield
             if self._lost:
                 raise RuntimeError("what was computed last is not what all ranks have")
         except BaseException as error:
@@ -142,8 +143,9 @@ def _follow(pipe: Connection, rank: int, meeting: Path, devices: Sequence[str], 
         do = make(devices[rank], *given)
         pipe.send(None)
         join(rank, len(devices), meeting, torch.device(devices[rank]))
-        while True:
-            do(*pipe.recv())
+        with together():
+            while True:
+                do(*pipe.recv())
     except (EOFError, ConnectionResetError):
         return
     except Exception as error:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from ..core.run import Run, Runtime
 # Ranks listen to this machine alone; and who waits for one that is gone is told by `ranks`, not killed by NCCL.
 ALONE = {"TORCH_NCCL_ASYNC_ERROR_HANDLING": "0", **({"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
                                                    if sys.platform == "linux" else {})}
+
+_TOGETHER = ContextVar("together", default=False)
 
 
 def join(rank: int, ranks: int, meeting: Path, device: torch.device) -> None:
@@ -47,9 +50,19 @@ def joined() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
+@contextmanager
+def together() -> Iterator[None]:
+    """Build trainers inside that train with those of the other ranks, which must do the same meanwhile."""
+    token = _TOGETHER.set(True)
+    try:
+        yield
+    finally:
+        _TOGETHER.reset(token)
+
+
 def among(runtime: Runtime) -> Runtime:
-    """Return the runtime of this rank, if it has joined others."""
-    if not joined():
+    """Return the runtime of this rank where what is built is to train with the others."""
+    if not _TOGETHER.get():
         return runtime
     return replace(runtime, ranks=dist.get_world_size(), rank=dist.get_rank())
 
