@@ -6,18 +6,19 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.report import End
-from ..errors import EngineError
+from ..errors import EngineError, RankError
 from ..processes import follow_parent, prepare
-from .climb import Climb, Course, Outcome, arrays, from_arrays, warm_up
+from .climb import Course, Outcome, arrays
+from .team import Team, devices
 
 RETRIES = 2
-_held: Dataset | None = None    # of a worker process: what it trains on
+_team: Team | None = None       # of a worker process
 
 
 def retrain(bundles: Sequence[Bundle], dataset: Dataset, needs: dict[str, float], workers: int,
@@ -49,12 +50,15 @@ def recorded(bundle: Bundle, outcome: Outcome) -> dict[str, Any]:
 
 def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, float], workers: int,
              trust: bool) -> Iterator[tuple[Bundle, Outcome]]:
-    threads, left = max(1, int(needs["cpu"])), list(bundles)
+    threads, left = _threads(needs), list(bundles)
     for attempt in itertools.count():
         try:
-            with ProcessPoolExecutor(max(1, min(workers, len(left))), prepare(threads), _join_in,
-                                     (shared, threads)) as pool, _ended():
-                waiting = {pool.submit(_train, bundle, _device(needs), trust): bundle for bundle in left}
+            context: Any = prepare(threads)
+            places, size = context.SimpleQueue(), max(1, min(workers, len(left)))
+            for place in range(size):
+                places.put(place)
+            with ProcessPoolExecutor(size, context, _join_in, (shared, needs, places)) as pool, _ended():
+                waiting = {pool.submit(_train, bundle, trust): bundle for bundle in left}
                 while waiting:
                     for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                         bundle = waiting.pop(future)
@@ -62,9 +66,10 @@ def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str,
                         left.remove(bundle)
                         yield bundle, outcome
             return
-        except BrokenProcessPool as error:
+        except (BrokenProcessPool, RankError) as error:
             if attempt == RETRIES:
-                raise EngineError(f"training {left[0]}: its process died {attempt + 1} times.") from error
+                said = f" {error}." if isinstance(error, RankError) else ""
+                raise EngineError(f"training {left[0]}: its process died {attempt + 1} times.{said}") from error
 
 
 def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, float], workers: int,
@@ -74,8 +79,8 @@ def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, 
     data = ray.put(shared)
 
     def trained(parts: dict[str, Any], bundle: Bundle) -> Outcome:
-        _hold(parts, max(1, int(needs["cpu"])))
-        return _train(bundle, _device(needs), trust)
+        with closing(Team(parts, devices(needs["gpu"]), _threads(needs))) as team:
+            return _reached(team, bundle, trust)
 
     task = ray.remote(trained).options(num_cpus=needs["cpu"], num_gpus=needs["gpu"], max_retries=RETRIES)
     waiting = {task.remote(data, bundle): bundle for bundle in bundles}
@@ -88,8 +93,8 @@ def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, 
                 raise EngineError(f"training {bundle}: {str(error).splitlines()[0]}") from error
 
 
-def _device(needs: dict[str, float]) -> str:
-    return "cuda" if needs["gpu"] else "cpu"
+def _threads(needs: dict[str, float]) -> int:
+    return max(1, int(needs["cpu"]))
 
 
 @contextmanager
@@ -105,18 +110,17 @@ def _ended() -> Iterator[None]:
         raise
 
 
-def _join_in(shared: dict[str, Any], threads: int) -> None:
+def _join_in(shared: dict[str, Any], needs: dict[str, float], places: Any) -> None:
+    """Make a worker process ready to train on this data, on the devices of the next place that is free."""
+    global _team
     follow_parent()
-    _hold(shared, threads)
+    _team = Team(shared, devices(needs["gpu"], places.get()), _threads(needs))
 
 
-def _hold(shared: dict[str, Any], threads: int) -> None:
-    """Make this process ready to train on this data."""
-    global _held
-    warm_up(threads)
-    _held = from_arrays(shared)
+def _train(bundle: Bundle, trust: bool) -> Outcome:
+    assert _team is not None
+    return _reached(_team, bundle, trust)
 
 
-def _train(bundle: Bundle, device: str, trust: bool) -> Outcome:
-    assert _held is not None
-    return Climb(bundle, Course((bundle.epochs,), device=device, trust=trust), _held).reach(0)
+def _reached(team: Team, bundle: Bundle, trust: bool) -> Outcome:
+    return team.reach(Course((bundle.epochs,), trust=trust), bundle, 0)

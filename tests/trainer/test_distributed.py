@@ -1,13 +1,9 @@
 """Two ranks train what one process trains: the same batches, the same gradients, the same weights."""
-import os
-import signal
-import time
 
 import pytest
 import torch
 
 from autotricks.core.bundle import Use, Window
-from autotricks.errors import RankError
 from autotricks.ranks import Followers
 from autotricks.tricks.average.ema import Ema
 from autotricks.tricks.batch.cutmix import Cutmix
@@ -19,7 +15,7 @@ from autotricks.tricks.loss.class_weights import ClassWeights
 from autotricks.tricks.loss.label_smoothing import LabelSmoothing
 from autotricks.tricks.runtime.gradient_accumulation import GradientAccumulation
 from autotricks.tricks.sampler.class_balanced import ClassBalanced
-from tests.trainer.made import Doubled, Frozen, Hungry, Noise, differences, resnet
+from tests.trainer.made import Doubled, Frozen, Noise, resnet
 from tests.trainer.together import DEVICES, Job, Rank
 
 ROUNDING = {"rtol": 1e-4, "atol": 2e-6}     # of float32 sums in another order, over ten steps
