@@ -117,7 +117,7 @@ class Followers:
         process = self._processes[place]
         process.join(NOTICE)
         how = said or f"its process died, {died(process.exitcode)}"
-        return f"rank {place + 1} of {len(self._devices)} on {self._devices[place + 1]}: {how}"
+        return f"{self._devices[place + 1]}, one of {len(self._devices)} devices: {how}"
 
     def _watch(self) -> None:
         """Where a rank is gone, and the devices of the others wait for it nevertheless, as NCCL's do: end the wait."""

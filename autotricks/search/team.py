@@ -93,15 +93,15 @@ class _Climbing:
         return self._climb.reach(rung)
 
 
-def train(bundle: Bundle, dataset: Dataset, reporter: Reporter | None, devices: Sequence[str],
-          trust: bool = False) -> TrialResult:
+def train_on(devices: Sequence[str], bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None,
+             trust: bool = False) -> TrialResult:
     """Train a bundle to the end on one device or on several.
 
     Args:
+        devices: A rank on each; the first is this process's.
         bundle: What to train.
         dataset: Train and validation.
         reporter: As for a trial.
-        devices: A rank on each; the first is this process's.
         trust: Whether a model of the form `my.module:function` may be imported.
 
     Raises:

@@ -1,10 +1,14 @@
 """Two ranks train what one process trains: the same batches, the same gradients, the same weights."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from autotricks.core.bundle import Use, Window
+from autotricks.core.run import Runtime
 from autotricks.ranks import Followers
+from autotricks.trainer.distributed import own_numbers
 from autotricks.tricks.average.ema import Ema
 from autotricks.tricks.batch.cutmix import Cutmix
 from autotricks.tricks.batch.mixup import Mixup
@@ -13,10 +17,12 @@ from autotricks.tricks.gradients.gradient_clipping import GradientClipping
 from autotricks.tricks.gradients.sam import Sam
 from autotricks.tricks.loss.class_weights import ClassWeights
 from autotricks.tricks.loss.label_smoothing import LabelSmoothing
+from autotricks.tricks.loss.seql import Seql
 from autotricks.tricks.runtime.gradient_accumulation import GradientAccumulation
 from autotricks.tricks.sampler.class_balanced import ClassBalanced
-from tests.trainer.made import Doubled, Frozen, Noise, resnet
-from tests.trainer.together import DEVICES, Job, Rank
+from tests.conftest import make_run
+from tests.trainer.made import Doubled, Frozen, Noise, differences, resnet
+from tests.trainer.together import DEVICES, Job, Noisy, Rank, Uneven, together
 
 ROUNDING = {"rtol": 1e-4, "atol": 2e-6}     # of float32 sums in another order, over ten steps
 
@@ -26,12 +32,6 @@ def others():
     followers = Followers(DEVICES, Rank)
     yield followers
     followers.close()
-
-
-def together(others, job):
-    others.tell(job)
-    with others.lockstep():
-        return Rank("cpu")(job)
 
 
 def apart(found, expected):
@@ -79,3 +79,34 @@ def test_batch_norm_normalizes_a_part_as_it_would_a_micro_batch(others):
     weights = {name for name, _ in expected.run.model.named_parameters()}
     assert weights & set(apart(found, expected)) == set()
     assert weights & set(apart(found, job.train()))
+
+
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(others):
+    job = Job((Noise(), Mixup(), Seql(), Ema()), Noisy, epochs=3, batch_size=15)
+    whole, resumed = together(others, job), together(others, replace(job, pause=1))
+    assert differences(timeless(whole), timeless(resumed)) == []
+
+
+def timeless(trainer):
+    """The state but for torch's own numbers, which every step of several ranks sets anew."""
+    return {name: value for name, value in trainer.state_dict().items() if name != "torch"}
+
+
+def test_ranks_draw_noise_of_their_own_and_go_on_together():
+    runs = [make_run() for _ in range(3)]
+    before, drawn = runs[0].generator.get_state(), []
+    for run, rank in zip(runs, (0, 1, 1)):
+        run.runtime = Runtime(ranks=2, rank=rank)
+        with own_numbers(run):
+            drawn.append([*torch.rand(4).tolist(), *torch.rand(4, generator=run.generator).tolist()])
+        assert torch.equal(run.generator.get_state(), before) and run.generator.initial_seed() == 0
+    assert set(drawn[0]).isdisjoint(drawn[1]) and drawn[1] == drawn[2]
+    runs[2].progress = 1 / runs[2].steps
+    with own_numbers(runs[2]):
+        assert torch.rand(1).item() != drawn[2][0]
+
+
+def test_a_rank_that_runs_out_of_memory_alone_cuts_its_part_and_training_is_the_same(others):
+    found = together(others, Job(model=Uneven))
+    assert apart(found, Job().train()) == []
+    assert found.run.runtime.micro_batches == 1     # this rank's: nobody else has to know

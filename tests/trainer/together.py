@@ -1,5 +1,6 @@
 """Training on two ranks beside the same on one: processes with gloo on the CPU, as GPUs would have them with NCCL."""
 import copy
+import time
 from dataclasses import dataclass, replace
 
 import torch
@@ -50,6 +51,44 @@ class Job:
         return trainer
 
 
+class Uneven(Hungry):
+    """A network for whose images the second rank has less memory."""
+
+    def __init__(self, limit=3):
+        super().__init__(limit if dist.is_initialized() and dist.get_rank() == 1 else 10**6)
+
+
+class Tiny(Uneven):
+    """One for which the second rank has none."""
+
+    def __init__(self):
+        super().__init__(0)
+
+
+class Broken(Hungry):
+    """A network that the second rank cannot train."""
+
+    def forward(self, images):
+        if dist.is_initialized() and dist.get_rank() == 1:
+            raise ValueError("no such images")
+        return super().forward(images)
+
+
+class Slow(Hungry):
+    """A network that takes its time."""
+
+    def forward(self, images):
+        time.sleep(0.05)
+        return super().forward(images)
+
+
+class Noisy(Hungry):
+    """A network with dropout."""
+
+    def __init__(self):
+        super().__init__(dropout=0.5)
+
+
 class Rank:
     """What each rank does: train a job, and see to it that all ranks have the same weights, bit for bit."""
 
@@ -59,8 +98,16 @@ class Rank:
     def __call__(self, job):
         trainer = job.train()
         if trainer.run.runtime.ranks > 1:
-            for name, weight in trainer.run.model.state_dict().items():
+            state = {**trainer.run.model.state_dict(), "generator": trainer.run.generator.get_state()}
+            for name, weight in state.items():
                 theirs = [torch.empty_like(weight) for _ in DEVICES]
                 dist.all_gather(theirs, weight.contiguous())
                 assert all(torch.equal(weight, each) for each in theirs), f"{name} is another on the other rank"
         return trainer
+
+
+def together(others, job):
+    """Train a job on this process and the others."""
+    others.tell(job)
+    with others.lockstep():
+        return Rank("cpu")(job)
