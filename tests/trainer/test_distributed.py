@@ -18,6 +18,7 @@ from autotricks.tricks.gradients.sam import Sam
 from autotricks.tricks.loss.class_weights import ClassWeights
 from autotricks.tricks.loss.label_smoothing import LabelSmoothing
 from autotricks.tricks.loss.seql import Seql
+from autotricks.tricks.model.sync_bn import SyncBn
 from autotricks.tricks.runtime.gradient_accumulation import GradientAccumulation
 from autotricks.tricks.sampler.class_balanced import ClassBalanced
 from tests.conftest import make_run
@@ -79,6 +80,11 @@ def test_batch_norm_normalizes_a_part_as_it_would_a_micro_batch(others):
     weights = {name for name, _ in expected.run.model.named_parameters()}
     assert weights & set(apart(found, expected)) == set()
     assert weights & set(apart(found, job.train()))
+
+
+def test_where_devices_cannot_synchronize_batch_norm_it_is_batch_norm(others):
+    found, expected = (together(others, Job(tricks, resnet, epochs=1)) for tricks in ((SyncBn(),), ()))
+    assert differences(timeless(found), timeless(expected)) == []
 
 
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(others):
