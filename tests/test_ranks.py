@@ -19,10 +19,12 @@ def test_a_rank_whose_memory_does_not_hold_one_image_ends_training_everywhere():
     assert during(Job(model=Tiny), torch.OutOfMemoryError, "cpu, one of 2 devices: OutOfMemoryError: simulated") < 10
 
 
+@pytest.mark.slow
 def test_an_error_of_one_rank_is_told_by_the_first():
     assert during(Job(model=Broken), RankError, "cpu, one of 2 devices: ValueError: no such images") < 10
 
 
+@pytest.mark.slow
 def test_an_error_of_all_ranks_is_that_error():
     during(Job((ClassifierRetraining(),), model=Hungry, batch_size=1), ResourceError, "1 image a step cannot be parted")
     during(Job((SyncBn(),)), ModelError, "has no batch norm")

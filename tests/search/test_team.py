@@ -65,6 +65,7 @@ def test_two_devices_climb_as_one(pair, dataset):
     assert diverged.end is End.DIVERGED and multiprocessing.active_children() == [first]    # the team is kept warm
 
 
+@pytest.mark.slow
 def test_a_team_that_lost_a_process_has_a_new_one_for_the_next_climb(pair):
     pair.reach(Course((1,)), BUNDLE, 0)
     threading.Timer(0.5, kill).start()

@@ -23,7 +23,7 @@ from autotricks.tricks.runtime.gradient_accumulation import GradientAccumulation
 from autotricks.tricks.sampler.class_balanced import ClassBalanced
 from tests.conftest import make_run
 from tests.trainer.made import Doubled, Frozen, Noise, differences, resnet
-from tests.trainer.together import DEVICES, Job, Noisy, Rank, Uneven, together
+from tests.trainer.together import DEVICES, Job, Noisy, Partial, Rank, Uneven, together
 
 ROUNDING = {"rtol": 1e-4, "atol": 2e-6}     # of float32 sums in another order, over ten steps
 
@@ -80,6 +80,26 @@ def test_batch_norm_normalizes_a_part_as_it_would_a_micro_batch(others):
     weights = {name for name, _ in expected.run.model.named_parameters()}
     assert weights & set(apart(found, expected)) == set()
     assert weights & set(apart(found, job.train()))
+
+
+def test_what_batch_norm_has_noted_is_the_mean_over_the_ranks(others):
+    job = Job(model=resnet, batch_size=80, epochs=1)     # one step
+    found, halves = together(others, job).run.model.state_dict(), []
+    for half in (0, 1):
+        first = job.trainer()
+        first.enter(first.plan.phases[0])
+        images = first._batch(next(first._rows(1, 0))).images
+        first.run.model.train()(images.chunk(2)[half])
+        halves.append(first.run.model.state_dict())
+    for name in halves[0]:
+        if name.endswith(("running_mean", "running_var")):
+            assert torch.allclose(found[name], (halves[0][name] + halves[1][name]) / 2, atol=1e-6), name
+            assert not torch.allclose(halves[0][name], halves[1][name], atol=1e-4)
+
+
+def test_all_ranks_go_by_the_figures_of_the_first(others):
+    found, expected = together(others, Job(model=Partial)), Job().train()   # Rank compares those of the others
+    assert found.history[-1].values["val/loss"] == pytest.approx(expected.history[-1].values["val/loss"], rel=1e-3)
 
 
 def test_where_devices_cannot_synchronize_batch_norm_it_is_batch_norm(others):
