@@ -18,12 +18,12 @@ from .core.changes import Change, changed, pairs as paired, singles
 from .core.interval import CONFIDENCE, interval
 from .errors import RunError
 from .export import BUNDLE
-from .export.bundle import put
 from .reopen import Reopened, reopened
 from .report import write as write_report
+from .search.folder import write_json
 from .search.importance import Importance, importance
 from .search.ledger import Ledger, Line, TrialRecord
-from .search.retrain import recorded, retrain
+from .search.retrain import Means, recorded, retrain
 from .space import load_bundle_file
 from .space.load import LoadedSpace
 from .tested import Spread
@@ -126,7 +126,7 @@ def ablate(folder: Path, seeds: int | None, pairs: int, how: Trainings) -> Ablat
         fresh = tuple(range(OWN, OWN + (seeds or run.loaded.document.confirm.seeds)))
         trained = Retraining(folder, run, fresh, how)
         found = _ablation(number, champion, baseline, trained, pairs)
-    put(folder / RESULT, (json.dumps(found.document(), indent=1) + "\n").encode())
+    write_json(folder / RESULT, found.document())
     write_report(folder)
     return found
 
@@ -169,7 +169,6 @@ class Retraining:
     def train(self, bundles: Sequence[Bundle]) -> None:
         """Train each bundle with each seed, but for what is known; the first two are what others are held against."""
         wanted = {each.hash: each for seed in self.seeds for bundle in bundles for each in [_seeded(bundle, seed)]}
-        resources = self.run.loaded.document.resources
         ledger = Ledger(self.folder / LEDGER)
         try:
             self._lines = {line["hash"]: line for line in ledger.lines}
@@ -179,9 +178,8 @@ class Retraining:
                 each for digest, each in clocked.items() if digest not in {bundle.hash for bundle in missing}]
             wanted |= clocked
             self.how.told(len(wanted) - len(missing), len(wanted))
-            for bundle, outcome in retrain(missing, self.run.data.dataset.without_test(),
-                                           {"cpu": resources.cpus, "gpu": resources.gpus}, self.run.slots,
-                                           self.run.loaded.document.search.engine, self.how.trust):
+            means = Means.of(self.run.loaded.document, self.run.slots, self.how.trust)
+            for bundle, outcome in retrain(missing, self.run.data.dataset.without_test(), means):
                 self._lines[bundle.hash] = ledger.append(KIND, **recorded(bundle, outcome), sitting=self.sitting)
                 self.how.told(sum(digest in self._lines for digest in wanted), len(wanted))
         finally:

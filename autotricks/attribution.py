@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TITLES = {"without": "Champion less the champion without it", "alone": "Baseline with it alone less the baseline",
           "pair": "What the one brings beside the other, less what it brings without it"}
-FOREST, NAME, TOP = 16, 33, 10    # width of a forest and of a name, weights shown
+FOREST, LEAST, GAP, TOP = 16, 8, 2, 10    # a forest's width, the least of it and of a name, between columns; weights
 
 
 def ablated(found: Ablation, folder: Path, as_json: bool) -> None:
@@ -29,12 +29,11 @@ def ablated(found: Ablation, folder: Path, as_json: bool) -> None:
     console.print(f"\n[bold]{found.metric}[/bold] on validation, {len(found.seeds)} fresh seeds:")
     for name, spread in ((f"champion, trial {found.trial}", found.champion), ("baseline", found.baseline)):
         console.print(f"  {name:<22}{spread.mean:.4f} +- {spread.deviation:.4f}")
-    width = min(NAME, max(len(row.trick) for row in found.effects))
     for kind, title in TITLES.items():
         rows = [row for row in found.effects if row.kind == kind]
         if rows:
             console.print(f"\n[bold]{title}[/bold]")
-            console.print(_table(rows, width))
+            console.print(_table(rows, console.width))
         for row in rows:
             if row.note:
                 console.print(f"  [dim]{row.trick}: {row.note}[/dim]")
@@ -58,16 +57,16 @@ def verdict(effect: Effect) -> str:
     return "helps" if effect.low > 0 else "harms" if effect.high < 0 else "unclear"
 
 
-def forest(effect: Effect, low: float, high: float) -> str:
+def forest(effect: Effect, low: float, high: float, across: int = FOREST) -> str:
     """Return an interval as a line of text on the scale from `low` to `high`: `--o--`, and `|` where zero is."""
     def place(value: float) -> int:
-        return round((min(max(value, low), high) - low) / (high - low) * (FOREST - 1)) if high > low else 0
+        return round((min(max(value, low), high) - low) / (high - low) * (across - 1)) if high > low else 0
 
-    line = [" "] * FOREST
-    if effect.mean is None:
+    line = [" "] * across
+    if effect.mean is None or not across:
         return ""
     left = place(effect.low) if effect.low is not None and effect.low > float("-inf") else 0
-    right = place(effect.high) if effect.high is not None and effect.high < float("inf") else FOREST - 1
+    right = place(effect.high) if effect.high is not None and effect.high < float("inf") else across - 1
     line[left:right + 1] = "-" * (right - left + 1)
     line[place(0.0)] = "|"
     line[place(effect.mean)] = "o"
@@ -90,24 +89,32 @@ def counting(as_json: bool) -> Callable[[int, int], None]:
     return told
 
 
-def _table(rows: Sequence[Effect], width: int) -> Table:
+def _table(rows: Sequence[Effect], room: int) -> Table:
+    """Return the effects; no figure is cut, however narrow the room: the forest gives way, then the names fold."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("", width=width)
-    for name in ("effect", "95% interval"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True, min_width=FOREST)
-    table.add_column("time", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
     ends = [end for row in rows for end in (row.mean, row.low, row.high) if end is not None and abs(end) < float("inf")]
     low, high = min([0.0, *ends]), max([0.0, *ends])
-    for row in rows:
-        said = verdict(row)
+    cells = [_cells(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(("effect", "95% interval", "time", ""), *cells, strict=True)]
+    name, taken = max(len(row.trick) for row in rows), sum(widths) + GAP * 5
+    across = min(FOREST, max(LEAST, room - taken - name)) if room >= taken + 2 * LEAST else 0
+    table.add_column("", width=max(LEAST, min(name, room - taken - across)), overflow="fold")
+    for title, width in zip(("effect", "95% interval"), widths):
+        table.add_column(title, justify="right", no_wrap=True, min_width=width)
+    table.add_column("", no_wrap=True, min_width=across)
+    table.add_column("time", justify="right", no_wrap=True, min_width=widths[2])
+    table.add_column("", no_wrap=True, min_width=widths[3])
+    for row, (mean, between, ratio, said) in zip(rows, cells):
         style = {"helps": "green", "harms": "red"}.get(said, "")
-        mean = "-" if row.mean is None else f"{row.mean:+.4f}"
-        between = "-" if row.low is None or row.high is None else f"{row.low:+.4f} to {row.high:+.4f}"
-        ratio = "-" if row.seconds_ratio is None else f"x{row.seconds_ratio:.2f}"
-        table.add_row(row.trick, mean, between, forest(row, low, high), ratio, said, style=style)
+        table.add_row(row.trick, mean, between, forest(row, low, high, across), ratio, said, style=style)
     return table
+
+
+def _cells(row: Effect) -> tuple[str, str, str, str]:
+    """Return mean, interval, ratio of times and verdict as they are printed."""
+    return ("-" if row.mean is None else f"{row.mean:+.4f}",
+            "-" if row.low is None or row.high is None else f"{row.low:+.4f} to {row.high:+.4f}",
+            "-" if row.seconds_ratio is None else f"x{row.seconds_ratio:.2f}", verdict(row))
 
 
 def _importance(found: Ablation) -> Table:

@@ -51,7 +51,9 @@ def main() -> None:
     except typer.Exit as stop:
         code = stop.exit_code
     except Exception as error:
-        if hasattr(error, "exit_code") and hasattr(error, "show"):  # a usage error of the command line's library
+        if interrupt.came:      # an import that it cut short fails in its own way
+            code = _fail(Interrupted(interrupt.farewell()), 130)
+        elif hasattr(error, "exit_code") and hasattr(error, "show"):  # a usage error of the command line's library
             error.show()
             code = int(error.exit_code)
         elif debug:
@@ -60,6 +62,8 @@ def main() -> None:
             kind = type(error).__name__
             code = _fail(AutotricksError(f"autotricks failed: {kind}: {error} (--debug shows where)"), 1)
     sys.stdout.flush()
+    if interrupt.came:
+        interrupt.end()
     raise SystemExit(code or 0)
 
 

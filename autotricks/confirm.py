@@ -24,8 +24,9 @@ from .data import Loaded
 from .errors import RunError
 from .export.bundle import put
 from .predictor import Predictor
+from .search.folder import write_json
 from .search.ledger import Ledger, Line, TrialRecord
-from .search.retrain import recorded, retrain
+from .search.retrain import Means, recorded, retrain
 from .search.search import Champion, Trial
 from .space.load import LoadedSpace
 from .tested import ClassResults, OnTest, Spread, tested
@@ -119,9 +120,8 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
     document = loaded.document
     if not document.objective.metric.startswith(("val/", SPEED)):
         raise Unconfirmed(f"{document.objective.metric} is no figure of images that training has not seen.")
-    needs = {"cpu": document.resources.cpus, "gpu": document.resources.gpus}
     judge = Confirmer(folder, data.dataset, lambda bundle: bundle_document(document.name, {}, data, bundle, {}),
-                      document.objective.objective(), needs, document.search.engine, how)
+                      document.objective.objective(), Means.of(document, how.slots, how.trust), how)
     found = judge.confirm(trials, document.confirm.top, document.confirm.seeds)
     record = next(trial for trial in trials if trial.number == found.champion)
     bundle = replace(bundle_from(record.bundle), seed=FRESH)
@@ -165,8 +165,7 @@ class Confirmer:
         dataset: With its test split, which the trainings do not see.
         document: Of a bundle file, for a bundle: what `Predictor` takes.
         objective: Of the search: a figure of validation, or the speed of training.
-        needs: Cores (`cpu`) and GPUs (`gpu`) of one training.
-        engine: `local` or `ray`.
+        means: To train with.
         how: To train.
     """
 
@@ -174,8 +173,7 @@ class Confirmer:
     dataset: Dataset
     document: Callable[[Bundle], dict[str, Any]]
     objective: Objective
-    needs: dict[str, float]
-    engine: str
+    means: Means
     how: Trainings
     known: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -217,8 +215,7 @@ class Confirmer:
                 line["hash"]: line["metrics"] for line in ledger.lines if self._whole(line)}
             missing = [bundle for bundle in bundles if bundle.hash not in known]
             self.how.told(len(bundles) - len(missing), len(bundles))
-            for bundle, outcome in retrain(missing, self.dataset.without_test(), self.needs, self.how.slots,
-                                           self.engine, self.how.trust):
+            for bundle, outcome in retrain(missing, self.dataset.without_test(), self.means):
                 weights = outcome.weights or b""
                 put(self._path(bundle.hash), weights)
                 ledger.append("confirm", **recorded(bundle, outcome), weights=hashlib.sha256(weights).hexdigest())
@@ -251,7 +248,7 @@ class Confirmer:
             {number: {name: fmean(row[name] for row in done) for name in done[0]} for number, done in figures.items()},
             verdict(difference, champion == baseline, kept),
             classes={number: ClassResults.of(done) for number, done in rows.items()}, kept=kept)
-        put(self.folder / RESULT, (json.dumps(found.document(), indent=1) + "\n").encode())
+        write_json(self.folder / RESULT, found.document())
         return found
 
     def weights(self, bundle: Bundle) -> bytes:

@@ -35,6 +35,7 @@ from .trial import TrialResult
 
 ROOT = Path("runs")
 FLUSH, FLUSH_INTERRUPTED = 60.0, 5.0    # seconds that the end of a search waits for the tracking server
+SLOWER = 0.04    # share of a search's time that it waits for one that takes long to answer
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     fetched = teachers.found(loaded, data.dataset, where, options.trust)
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
-        loaded = teachers.kept(loaded, fetched, folder)
+        loaded = teachers.kept(loaded, fetched, folder, bool(options.address))
         ledger = settle(folder, loaded, data)
         tracker = make_tracker(options.tracking, options.root)
         began(folder, data.facts)
@@ -185,7 +186,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
             ledger.close()
         notices += _reported(folder)
         put(folder, loaded, tracker)
-        notices += [line for line in [tracker.close(FLUSH)] if line]
+        notices += [line for line in [tracker.close(FLUSH, SLOWER * (time.monotonic() - began_at))] if line]
     baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
     return SearchResult(folder, champion, tuple(hunt.records()),
                         baseline.score(loaded.document.objective.metric) if baseline else None,

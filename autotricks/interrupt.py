@@ -1,15 +1,16 @@
 """Interrupt: Ctrl-C, a closed terminal and a polite kill end a command in order; a second one ends it at once."""
 from __future__ import annotations
 
-import atexit
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 CODE = 130
 GRACE = 8.0         # seconds that putting things in order may take
@@ -19,14 +20,20 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 class Interrupt:
     """Turns the first signal into `KeyboardInterrupt`; a second one, or too long a wait, leaves with all children.
 
+    A thread watches, since Python tells the main thread of a signal only where that is not inside a library.
+
     Attributes:
+        came: Whether a signal did.
         farewell: Says how to go on; called when a command is left at once.
+        at_once: Signals after which nothing can be put in order.
     """
 
     def __init__(self) -> None:
         self.farewell: Callable[[], str] = lambda: "Interrupted."
-        self._came = False
+        self.at_once: set[int] = set()
+        self.came = False
         self._below: dict[int, str] = {}
+        self._leaving = threading.Lock()
 
     @contextmanager
     def heard(self) -> Iterator[None]:
@@ -34,34 +41,48 @@ class Interrupt:
         numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
         before = {number: signal.getsignal(number) for number in numbers}
         ours = {number for number in numbers if before[number] not in (signal.SIG_IGN, None)}
+        here, there = socket.socketpair()
+        there.setblocking(False)
+        threading.Thread(target=self._watch, args=(here, ours), daemon=True).start()
+        told = signal.set_wakeup_fd(there.fileno())
         for number in ours:
             signal.signal(number, self._hear)
-        atexit.register(self._deaf)     # first in, last out: while Python takes itself apart a signal would be fatal
         try:
             yield
         finally:
-            for number in ours if not self._came else ():      # a second one may come while the program ends
-                signal.signal(number, before[number])
-
-    def _deaf(self) -> None:
-        for name in SIGNALS if self._came else ():
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
+            if not self.came:       # a second one may come while the program ends
+                for number in ours:
+                    signal.signal(number, before[number])
+                signal.set_wakeup_fd(told)
+                there.close()
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self._came:
-            self._leave()
-        self._came = True
-        self._below = below(os.getpid())    # those whose parents end first are nobody's children by then
-        late = threading.Timer(GRACE, self._leave)
-        late.daemon = True
-        late.start()
-        raise KeyboardInterrupt
+        if not self.came and number not in self.at_once:
+            self.came = True
+            raise KeyboardInterrupt
+
+    def _watch(self, here: socket.socket, ours: set[int]) -> None:
+        """Read the numbers of signals as they come, until the other end is closed."""
+        first = True
+        while number := here.recv(1):
+            if number[0] in ours:
+                if not first or number[0] in self.at_once:
+                    self._leave()
+                first = False
+                self._below = below(os.getpid())    # those whose parents end first are nobody's children by then
+                late = threading.Timer(GRACE, self._leave)
+                late.daemon = True
+                late.start()
+        here.close()
 
     def _leave(self) -> None:
-        """End every process below this one, then this one; the ledger is on disk after every line."""
+        self._leaving.acquire()     # for good: another thread may be about to leave
         shown = "\x1b[?25h\n" if sys.stderr.isatty() else ""      # the live table hides the cursor
         os.write(2, f"{shown}{self.farewell()}\n".encode())
+        self.end()
+
+    def end(self) -> NoReturn:
+        """End every process below this one, then this one; whoever has waited for order need not wait for Python."""
         now = _processes()
         for number, born in {**self._below, **below(os.getpid(), now)}.items():
             if now.get(number, ("", ""))[1] == born:

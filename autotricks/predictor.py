@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,14 +18,13 @@ from .core.dataset import Dataset
 from .core.fuse import fuse
 from .core.run import Run
 from .core.slots import Predict, Slot
-from .errors import BundleError, DataError, RunError
+from .errors import BundleError, DataError
 from .export import BUNDLE, WEIGHTS, read_weights
+from .export.bundle import read
 from .export.pixels import Pixels
 from .models import build
 from .trainer.evaluate import CHUNK
 from .trainer.pipeline import fold
-
-LARGEST = 10_000_000   # bytes of a bundle file
 
 
 class Predictor:
@@ -69,7 +67,7 @@ class Predictor:
         Raises:
             RunError: When a file is missing or damaged.
         """
-        document = _read(folder / BUNDLE)
+        document = read(folder / BUNDLE)
         return cls(document, read_weights(folder / WEIGHTS, document["result"].get("weights", "")), trust, device)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -148,17 +146,3 @@ def _found(address: str, trust: bool, device: str) -> Predictor:
         return Predictor.load(fetch(address, store), trust, device)
     path = Path(address).expanduser()
     return Predictor.load(path.parent if path.suffix in (".yaml", ".yml") else path, trust, device)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            document = yaml.safe_load(file.read(LARGEST))   # what is cut off there is no YAML, or lacks keys
-    except (OSError, yaml.YAMLError, RecursionError) as error:
-        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise RunError(f"{path}: cannot be read: {why}.") from None
-    wanted = ("model", "tricks", "training", "classes", "images", "result")
-    if not isinstance(document, dict) or not document.keys() >= set(wanted):
-        raise RunError(f"{path}: not a trained bundle; a search or 'autotricks train' writes {', '.join(wanted)}.")
-    return document
-

@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
@@ -28,22 +30,39 @@ def prepare(threads: int = 1) -> BaseContext:
 
     A forked process has torch at once, and shares its memory with the others. The server must not have worker threads:
     the libraries' thread counts are fixed in its environment, and a process may raise its own with
-    `torch.set_num_threads`. Where there is no fork, each process imports for itself.
+    `torch.set_num_threads`. Where there is no fork, each process imports for itself. What a terminal sends to all is
+    the caller's to hear: the server is born deaf to it, as are the processes that it forks and Python's own tracker.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, resource_tracker
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, str(threads)))
     try:
-        forkserver.ensure_running()
+        with deaf("SIGHUP"):
+            resource_tracker.ensure_running()   # which unblocks SIGINT itself
+        with deaf("SIGHUP", "SIGINT"):
+            forkserver.ensure_running()
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
     return context
+
+
+@contextmanager
+def deaf(*names: str) -> Iterator[None]:
+    """Block signals in this thread; processes that it starts meanwhile never hear them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name) for name in names})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def follow_parent() -> None:

@@ -3,16 +3,15 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import export
-from .errors import InputError, RunError
+from .errors import InputError
 from .search.jobs import Jobs
-from .space import load_space, places
+from .space import carried, load_space
 from .space.load import LoadedSpace
 from .tracking.address import check
 
@@ -70,19 +69,13 @@ def pack(loaded: LoadedSpace, folder: Path) -> None:
     Raises:
         InputError: When a file is missing, or all together are more than should travel.
     """
-    held: dict[str, str] = {}
-    for entry in loaded.space.entries:
-        for parameter, place in places.named(entry):
-            if not place.startswith(places.REGISTERED) and place not in held:
-                target = Path(FILES) / f"{len(held)}-{Path(place).name}"
-                _copy(place, folder / target, places.kind(entry.name, parameter) == "bundle")
-                held[place] = str(target)
-    moved = loaded.moved(lambda place: held.get(place, place))
-    (folder / SPACE).write_text(export.text(moved.resolved), "utf-8")
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    if size > LARGEST:
-        raise InputError(f"{loaded.document.name}: its bundles and files are {size / 2**20:.0f} MiB; at most "
-                         f"{LARGEST // 2**20} travel with a search. Register the teacher and write models:/NAME@ALIAS.")
+    own = [name for name in loaded.start if Path(name).is_file()]
+    if own:
+        raise InputError(f"start: {own[0]} is a file of this machine, which does not travel with a search. Start with "
+                         "published bundles, or run the search with --address on a machine of the cluster.")
+    taken = carried.of_space(loaded, LARGEST)
+    taken.unpack(folder / FILES)
+    (folder / SPACE).write_text(export.text(loaded.moved(taken.below(Path(FILES))).resolved), "utf-8")
 
 
 def command(asked: Submission) -> str:
@@ -97,16 +90,3 @@ def command(asked: Submission) -> str:
 def _home(root: str) -> str:
     """Return a path quoted for a shell, which still puts its user's home folder in place of a leading `~/`."""
     return f"~/{shlex.quote(root[2:])}" if root.startswith("~/") and len(root) > 2 else shlex.quote(root)
-
-
-def _copy(place: str, target: Path, bundle: bool) -> None:
-    """Copy what a trick names: a trained bundle with its weights, or one file."""
-    source = Path(place)
-    if bundle:
-        export.copy(source, target)
-        return
-    if not source.is_file():
-        raise RunError(f"{place}: no such file. Paths are taken from the folder in which the command runs.")
-    if source.stat().st_size <= LARGEST:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)

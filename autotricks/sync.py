@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from . import confirm
 from .catalog import bundle_from
 from .core.bundle import Bundle
@@ -17,6 +15,7 @@ from .core.changes import singles
 from .core.report import End
 from .errors import RunError
 from .export import BUNDLE, WEIGHTS
+from .export.bundle import read as read_bundle
 from .report import REPORT
 from .report.card import card
 from .report.evidence import ABLATION as ABLATED
@@ -55,7 +54,7 @@ class Synced:
     def lines(self) -> list[str]:
         """Return what a person reads."""
         added = f"{self.runs} runs, {self.figures} figures, {self.files} files" if (
-            self.runs + self.figures + self.files) else "nothing: everything was there"
+            self.runs + self.figures + self.files) else "nothing" if self.problem else "nothing: everything was there"
         return [f"Put into MLflow: {added}.", *filter(None, [self.standing])]
 
 
@@ -115,11 +114,11 @@ def promote(what: str, by: str, tracking: str | None, root: Path) -> str:
 
 def put(folder: Path, loaded: LoadedSpace, tracker: Tracker) -> None:
     """Tell a tracker everything that a run's folder holds: trials, fresh seeds, files, the confirmed champion."""
-    facts = json.loads((folder / folders.DATA).read_text("utf-8"))
+    facts = folders.read_json(folder / folders.DATA)
     trials = records(read(folder / folders.LEDGER)[0])
     relay = Relay(tracker, loaded, facts, folder.name)
     relay.replay(trials)
-    champion = yaml.safe_load((folder / BUNDLE).read_bytes()) if (folder / BUNDLE).exists() else None
+    champion = read_bundle(folder / BUNDLE) if (folder / BUNDLE).exists() else None
     result = champion["result"] if champion else {}
     confirmed = _with_classes(folder, result.get("confirmed") or {})
     _Trainings(folder, loaded, tracker, trials).put(confirmed)
@@ -156,7 +155,7 @@ def _of(spreads: Mapping[Any, Any], number: int) -> dict[str, Any]:
 def _with_classes(folder: Path, confirmed: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a bundle file's confirmation with what it leaves out, if the run's last confirmation is the same one."""
     path = folder / confirm.RESULT
-    whole = json.loads(path.read_text("utf-8")) if confirmed and path.exists() else {}
+    whole = folders.read_json(path) if confirmed and path.exists() else {}
     same = whole and all(whole[name] == confirmed[name] for name in ("champion", "seeds", "difference"))
     return whole if same else confirmed
 
@@ -250,8 +249,7 @@ class _Trainings:
 
     def _effects(self) -> dict[str, float]:
         """Return an ablation's figures: `without/mixup` and the ends of its interval."""
-        document = json.loads((self._folder / ABLATED).read_text("utf-8"))
-        return dict(_effect_figures(document["effects"]))
+        return dict(_effect_figures(folders.read_json(self._folder / ABLATED, "effects")["effects"]))
 
 
 def _effect_figures(effects: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, float]]:

@@ -9,7 +9,7 @@ from . import export
 from .core.dataset import Dataset
 from .errors import InputError
 from .predictor import teacher
-from .space import places
+from .space import carried, places
 from .space.load import LoadedSpace
 
 FOLDER = "teachers"     # of a run
@@ -47,17 +47,24 @@ def found(loaded: LoadedSpace, dataset: Dataset, store: str, trust: bool) -> dic
     return fetched
 
 
-def kept(loaded: LoadedSpace, fetched: Mapping[str, Path], folder: Path) -> LoadedSpace:
+def kept(loaded: LoadedSpace, fetched: Mapping[str, Path], folder: Path, whole: bool = False) -> LoadedSpace:
     """Copy registered teachers into a run's folder and return the space with these in place of their addresses.
 
-    An alias may move on while the search lasts, and a worker knows no registry: all learn from the copy.
+    An alias may move on while the search lasts, and a worker knows no registry: all learn from the copy. Where `whole`,
+    everything else that tricks name is copied too: what a job of a cluster was sent is gone when the job is.
     """
     own = {}
     for address, source in fetched.items():
         target = (folder / FOLDER / re.sub(r"[^\w.@-]", "-", address.removeprefix(places.REGISTERED))).absolute()
         export.copy(source, target)
         own[address] = str(target)
-    return loaded.moved(lambda place: own.get(place, place)) if own else loaded
+    loaded = loaded.moved(lambda place: own.get(place, place)) if own else loaded
+    if whole:
+        inside = (folder / FOLDER).absolute()
+        taken = carried.of_space(loaded, stay=(places.REGISTERED, str(inside)))
+        taken.unpack(inside)
+        loaded = loaded.moved(taken.below(inside)) if taken.moves else loaded
+    return loaded
 
 
 def _see(place: str) -> None:

@@ -1,34 +1,188 @@
-"""What a decision and a line of the ledger cost after 100, 1,000 and 10,000 trials, in processor time.
+"""What a search's driver does for each trial after 100, 1,000 and 10,000 trials of `long_tail.yaml`.
 
-The trials are made up: picks drawn from the space that ships, scores at random, three of ten trained to the end. They
-are what a search's chooser is told when it is resumed. `--unbounded` shows Optuna all of them, as a reference.
+The trials are made up: figures around a real training's, drawn anew for each epoch. Chooser, ledger, halving rule,
+MLflow's writer on SQLite, report and Ray Tune are real. Four parts:
+
+    python benchmarks/scale.py drive FOLDER     a search from its first trial on, tracked; goes on where it was stopped
+    python benchmarks/scale.py report FOLDER    the report of that search
+    python benchmarks/scale.py decide           a decision of each sampler, its memory filled by a resume
+    python benchmarks/scale.py engine           Ray Tune and the local engine with trials that train nothing
+
+Milliseconds are of processor time where nothing else is said, so that a busy machine does not show.
 """
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import resource
+import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-import optuna
-
-from autotricks.search import chooser as choosing
-from autotricks.search.chooser import Chooser
-from autotricks.search.ledger import Ledger, TrialRecord
-from autotricks.space.load import load_space
-
-SIZES, METRIC, DECISIONS = (100, 1_000, 10_000), "val/balanced_accuracy", 6
+SIZES, WINDOW, METRIC, DECISIONS = (100, 1_000, 10_000), 50, "val/balanced_accuracy", 6
+COSTS, BATCH = "costs.jsonl", 10    # trials between two looks at MLflow's writer
+SPACE = "long_tail.yaml"
 
 
-def made_up(count: int) -> list[TrialRecord]:
-    """Return the records of trials that nobody trained."""
+@dataclass
+class Costs:
+    """Milliseconds of one trial, by what they were spent on."""
+
+    spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def around(self, owner: Any, name: str, what: str) -> None:
+        """Charge every call of a method of one object."""
+        method = getattr(owner, name)
+
+        def charged(*arguments: Any, **named: Any) -> Any:
+            began = time.thread_time()
+            try:
+                return method(*arguments, **named)
+            finally:
+                self.spent[what] += 1000 * (time.thread_time() - began)
+        setattr(owner, name, charged)
+
+
+def outcome_of(rung: int, budgets: tuple[int, ...], real: Mapping[str, float], chance: random.Random) -> Any:
+    """Return an outcome that nobody trained: the names of a real one's figures, a row for each epoch."""
+    from autotricks.core.report import End
+    from autotricks.search.climb import Outcome
+
+    curve = [{"epoch": epoch, **{name: value * chance.uniform(0.9, 1.1) for name, value in real.items()}}
+             for epoch in range(1, budgets[rung] + 1)]
+    last = rung + 1 == len(budgets)
+    figures = {name: value for name, value in curve[-1].items() if name != "epoch"}
+    end, weights = (End.FINISHED, b"") if last else (None, None)
+    return Outcome(rung, end, figures, curve, float(budgets[rung]), 1.0, weights)
+
+
+def drive(folder: Path, count: int, seconds: float) -> None:
+    """Carry a search on to `count` trials, or for so many seconds, and note what each trial cost."""
+    from autotricks.data import load as load_data
+    from autotricks.reopen import settle
+    from autotricks.search.ledger import records
+    from autotricks.search.relay import Relay
+    from autotricks.search.search import Search
+    from autotricks.space.load import load_space
+    from autotricks.sync import tracker as make_tracker
+    from autotricks.trial import run_trial
+
+    began, run = time.monotonic(), folder / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    loaded = load_space(SPACE, [f"search.trials={count}", "training.precision=fp32"])
+    data = load_data(loaded.document.data.settings())
+    real = run_trial(replace(loaded.start["baseline"], epochs=2), data.dataset).metrics
+    costs, chance = Costs(), random.Random(time.time_ns())
+    ledger, tracker = settle(run, loaded, data), make_tracker(None, folder)
+    relay = Relay(tracker, loaded, data.facts, run.name, records(ledger.lines))
+    costs.around(ledger, "append", "ledger")
+    search = Search(loaded, ledger, [relay], keep=lambda champion: None)
+    recall, rule = time.monotonic() - began, search.halving()
+    costs.around(rule, "keeps", "rule")
+    print(f"{len(search.records())} trials recalled {recall:.1f} s after the start", flush=True)
+    writer, batch, kept = Writer(tracker), [], (folder / COSTS).open("a")
+    while time.monotonic() - began < seconds:
+        costs.spent.clear()
+        before = time.thread_time()
+        trial = search.propose()
+        if trial is None:
+            break
+        costs.spent["decision"] = 1000 * (time.thread_time() - before) - costs.spent["ledger"]
+        climb(search, rule, trial, real, chance)
+        costs.spent["all of the driver's thread"] = 1000 * (time.thread_time() - before)
+        batch.append({"trial": trial.number, **costs.spent})
+        if len(batch) == BATCH:
+            extra = writer.since()
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            kept.writelines(json.dumps({**line, **extra, "MiB": memory}) + "\n" for line in batch)
+            kept.flush()
+            batch.clear()
+    ledger.close()
+    print(tracker.close(60) or f"{len(search.records())} trials, largest memory "
+          f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+    table(folder)
+
+
+def climb(search: Any, rule: Any, trial: Any, real: Mapping[str, float], chance: random.Random) -> None:
+    """Take a trial up the rungs as the local engine does."""
+    for rung in range(trial.first, len(search.budgets)):
+        outcome = outcome_of(rung, search.budgets, real, chance)
+        score = search.report(trial, outcome)
+        kept = rule.keeps(rung, search.gain(score), search.waits(trial.number, rung))
+        end = search.verdict(trial, outcome, kept)
+        if end is not None:
+            if search.crowns(trial, outcome):
+                search.crown(trial, outcome, outcome.weights)
+            search.finish(trial, end)
+            return
+
+
+class Writer:
+    """Says what MLflow's writer has done for a trial since it was asked last, once it has nothing left to do."""
+
+    def __init__(self, tracker: Any):
+        self._tracker, self._last = tracker, (0.0, 0.0)
+        self.since()
+
+    def since(self) -> dict[str, float]:
+        """Return milliseconds a trial, of its processor time and of waiting for it."""
+        marks: list[tuple[float, float]] = []
+        first = time.perf_counter()
+        self._tracker._queue.put(lambda: marks.append((time.perf_counter(), time.thread_time())))
+        while not marks:
+            time.sleep(0.001)
+        wall, worked = marks[0][0] - first, marks[0][1] - self._last[1]
+        self._last = marks[0]
+        return {"MLflow": 1000 * worked / BATCH, "MLflow, time left to wait": 1000 * wall / BATCH}
+
+
+def table(folder: Path) -> None:
+    """Print the mean cost of a trial in the windows that end at each size."""
+    lines = {line["trial"]: line for line in map(json.loads, (folder / COSTS).read_text().splitlines())}
+    windows = {size: [lines[number] for number in range(size - WINDOW, size) if number in lines] for size in SIZES}
+    names = list(dict.fromkeys(name for line in lines.values() for name in line if name != "trial"))
+    print(f"{'milliseconds a trial':<34}", *(f"{size:>9,}" for size, window in windows.items() if window))
+    for name in names:
+        print(f"{name:<34}", *(f"{statistics.fmean(line.get(name, 0.0) for line in window):>9.2f}"
+                               for window in windows.values() if window))
+
+
+def report(folder: Path) -> None:
+    """Write the report of what was driven, and the table of its trials."""
+    from autotricks import report as reports
+    from autotricks.search import folder as folders
+    from autotricks.search.ledger import read, records
+    from autotricks.search.table import write
+
+    run, began, worked = folder / "run", time.perf_counter(), time.process_time()
+    past = records(read(run / folders.LEDGER)[0])
+    print(f"{len(past)} trials read from the ledger in {time.perf_counter() - began:.1f} s")
+    for what, call in (("trials.csv", lambda: write(run / folders.TABLE, past)),
+                       ("report.html", lambda: reports.write(run))):
+        began, worked = time.perf_counter(), time.process_time()
+        call()
+        print(f"{what}: {time.perf_counter() - began:.1f} s, processor {time.process_time() - worked:.1f} s, "
+              f"{(run / what).stat().st_size / 2**20:.1f} MiB")
+    print(f"largest memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")
+
+
+def made_up(count: int) -> list[Any]:
+    """Return the records of trials that nobody trained: picks at random, three of ten trained to the end."""
+    from autotricks.search.chooser import Chooser
+    from autotricks.search.ledger import TrialRecord
+    from autotricks.space.load import load_space
+
     chance, found = random.Random(0), []
-    drawn = Chooser(load_space("long_tail.yaml").space, "random", 0, True, count)
+    drawn = Chooser(load_space(SPACE).space, "random", 0, True, count)
     for number in range(count):
-        bundle, picks = drawn.propose(number, number)
+        bundle, picks = drawn.propose(number, number)   # type: ignore[misc]
         budgets = (3, 9, 27) if chance.random() < 0.3 else (3,)
         rungs = [{"budget": budget, "metrics": {METRIC: chance.random()}} for budget in budgets]
         found.append(TrialRecord(number, "", bundle.document(), picks, bundle.hash, rungs,
@@ -37,50 +191,82 @@ def made_up(count: int) -> list[TrialRecord]:
     return found
 
 
-def milliseconds(call: Callable[[int], object], times: int) -> float:
-    """Return the processor time of a call in milliseconds, over several."""
-    began = time.process_time()
-    for number in range(times):
-        call(number)
-    return 1000 * (time.process_time() - began) / times
+def decide(count: int, bounded: bool) -> None:
+    """Print what a decision costs, told of trials as on a resume."""
+    from autotricks.search.chooser import Chooser
+    from autotricks.space.load import load_space
+
+    trials = made_up(count)
+    for sampler in ("random", "tpe", "evolution"):
+        for size in [size for size in SIZES if size <= count]:
+            chooser = Chooser(load_space(SPACE).space, sampler, 0, True, 2 * size, bounded)
+            began = time.process_time()
+            chooser.replay(trials[:size], METRIC)
+            told, times = time.process_time() - began, []
+            for number in range(size, size + DECISIONS):
+                began = time.process_time()
+                chooser.propose(number, number)
+                chooser.report(number, 3, 0.5)
+                chooser.tell(number, 0.5, False)
+                times.append(1000 * (time.process_time() - began))
+            print(f"{sampler:<10} {size:>7,}  {statistics.median(times):8.1f} ms a decision, told in {told:.1f} s",
+                  flush=True)
+    print(f"largest memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")
 
 
-def decision(sampler: str, past: list[TrialRecord]) -> float:
-    chooser = Chooser(load_space("long_tail.yaml").space, sampler, 0, True, 2 * len(past))
-    chooser.replay(past, METRIC)
+def engine(count: int, which: str) -> None:
+    """Print what a trial costs an engine, driver and one worker together, in wall time and in the driver's processor's.
 
-    def decide(number: int) -> None:
-        chooser.propose(len(past) + number, len(past) + number)
-        chooser.report(len(past) + number, 3, 0.5)
-        chooser.tell(len(past) + number, 0.5, False)
-    return milliseconds(decide, DECISIONS)
+    Trials are drawn at random from a small space, and nobody tracks them.
+    """
+    from trials import SMALL, IdleSearch, locally, on_ray
 
+    from autotricks.data import load as load_data
+    from autotricks.search import folder as folders
+    from autotricks.search.ledger import Ledger
+    from autotricks.space.load import load_space
 
-def line(past: list[TrialRecord]) -> float:
-    """Return the cost of the last tenth of as many lines as there are trials."""
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(Path(folder) / "trials.jsonl")
+    class Marks:
+        times: list[tuple[float, float]] = []
+        started = reached = staticmethod(lambda *arguments: None)
 
-        def write(number: int) -> None:
-            ledger.append("trial", trial=number, bundle=past[number].bundle, picks=past[number].picks)
-        for number in range(len(past) * 9 // 10):
-            write(number)
-        cost = milliseconds(lambda number: write(len(past) * 9 // 10 + number), len(past) // 10)
+        def ended(self, *arguments: Any) -> None:
+            self.times.append((time.perf_counter(), time.process_time()))
+    run: Callable[..., int] = {"ray": on_ray, "local": locally}[which]
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "one.yaml").write_text(SMALL, "utf-8")
+        loaded = load_space(Path(name) / "one.yaml", [f"search.trials={count}", "search.parallel=2"])
+        ledger, marks = Ledger(Path(name) / folders.LEDGER), Marks()
+        run(IdleSearch(loaded, ledger, [marks]), load_data(loaded.document.data.settings()).dataset.without_test(),
+            Path(name))
         ledger.close()
-    return cost
+    for size in [size for size in SIZES if size <= count]:
+        (wall, worked), (later, more) = marks.times[size - WINDOW], marks.times[size - 1]
+        print(f"{which:<6} {size:>7,}  {1000 * (later - wall) / (WINDOW - 1):7.1f} ms a trial, "
+              f"{1000 * (more - worked) / (WINDOW - 1):7.1f} ms of them the driver's processor")
+    print(f"largest memory of the driver: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")
+
+
+def main() -> int:
+    """Run one part."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("part", choices=("drive", "report", "decide", "engine"))
+    words.add_argument("folder", nargs="?", type=Path, default=Path("scale"))
+    words.add_argument("--trials", type=int, default=SIZES[-1])
+    words.add_argument("--seconds", type=float, default=1e9, help="after which `drive` stops, to go on another time")
+    words.add_argument("--engine", choices=("ray", "local"), default="ray")
+    words.add_argument("--unbounded", action="store_true", help="show Optuna all trials in `decide`")
+    given = words.parse_args()
+    if given.part == "drive":
+        drive(given.folder, given.trials, given.seconds)
+    elif given.part == "report":
+        report(given.folder)
+    elif given.part == "decide":
+        decide(given.trials, not given.unbounded)
+    else:
+        engine(given.trials, given.engine)
+    return 0
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--unbounded", action="store_true")
-    options.add_argument("--most", type=int, default=SIZES[-1])
-    asked = options.parse_args()
-    if asked.unbounded:
-        choosing.Memory = lambda maximize: optuna.storages.InMemoryStorage()
-    sizes = [size for size in SIZES if size <= asked.most]
-    trials = made_up(sizes[-1])
-    for name in ("random", "tpe", "evolution"):
-        costs = (f"{size}: {decision(name, trials[:size]):.1f} ms" for size in sizes)
-        print(f"decision, {name:<9}", *costs, flush=True)
-    print("line of the ledger ", *(f"{size}: {line(trials[:size]):.3f} ms" for size in sizes))
-    print(f"largest memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")
+    sys.exit(main())

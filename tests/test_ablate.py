@@ -222,6 +222,23 @@ def test_what_is_kept_and_printed(found, capsys, monkeypatch):
     assert max(map(len, said.splitlines()[:20])) <= 100
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_no_figure_is_cut_however_narrow_the_terminal(found, capsys, monkeypatch, columns):
+    """A pipe counts as 80 columns; names may fold, figures may not."""
+    folder, result, _, _ = found
+    long = replace(result.effects[0], trick="label_aware_smoothing", mean=-12.3456, low=-98.7654, high=74.0742)
+    monkeypatch.setenv("COLUMNS", columns)
+    attribution.ablated(replace(result, effects=(long, *result.effects)), folder, as_json=False)
+    said = capsys.readouterr().out
+    assert "\N{HORIZONTAL ELLIPSIS}" not in said and "unclear" in said
+    close = " ".join(said.split())
+    for row in (long, *result.effects):
+        if row.mean is not None:
+            assert f"{row.mean:+.4f} {row.low:+.4f} to {row.high:+.4f}" in close
+            assert f"{f'x{row.seconds_ratio:.2f}' if row.seconds_ratio else '-'} {attribution.verdict(row)}" in close
+    assert ("label_aware_smoothing" in said) == (columns != "60")
+
+
 def test_the_command_prints_one_document_for_machines(found, capsys, monkeypatch):
     folder, result, _, _ = found
     monkeypatch.setattr("sys.argv", ["autotricks", "ablate", str(folder), "--seeds", "3", "--pairs", "2", "--json"])

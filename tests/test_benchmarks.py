@@ -1,5 +1,8 @@
+import ctypes
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -93,18 +96,35 @@ def test_a_row_says_reached_or_missed(target, figure, verdict):
     assert machine.Row("any", "one / other", machine.spread([figure]), target=target).verdict == verdict
 
 
+def stranger(command):
+    """Start a process that is nobody's child here and return its number."""
+    ctypes.CDLL(None).prctl(machine.SUBREAPER, 0, 0, 0, 0)
+    started = subprocess.run(["sh", "-c", '"$@" > /dev/null & echo $!', "sh", *command], capture_output=True, text=True)
+    return int(started.stdout)
+
+
+def test_what_orphans_use_is_our_own():
+    """A process leaves another behind that computes for a second: others have not used it."""
+    before = machine.Watch._used()
+    code = "import time\nwhile time.process_time() < 1: pass"
+    subprocess.run(["sh", "-c", '"$@" &', "sh", sys.executable, "-c", code], check=True)
+    deadline = time.monotonic() + 60
+    while (used := machine.Watch._used() - before) < 0.9 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert used >= 0.9
+
+
 def test_a_busy_machine_concludes_nothing(tmp_path, capsys, monkeypatch):
     """A real process burns a core meanwhile; then none does, but for the others whose machine this is."""
     given = machine.parser("Any.").parse_args(["--json", str(tmp_path / "bench.json")])
-    burning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    burning = stranger([sys.executable, "-c", "while True: pass"])
     try:
         with machine.Watch() as watch:
             time.sleep(0.5)
         assert not watch.quiet and watch.others > machine.QUIET
         assert machine.conclude({"part": lambda quick: pytest.fail("it was measured")}, given) == 3
     finally:
-        burning.kill()
-        burning.wait()
+        os.kill(burning, signal.SIGKILL)
     assert "no conclusion: other processes use" in capsys.readouterr().out and not given.json.exists()
     monkeypatch.setattr(machine, "QUIET", 10**6)
     monkeypatch.setattr(machine, "FIRST_LOOK", 0.0)

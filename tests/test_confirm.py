@@ -1,4 +1,3 @@
-import json
 import math
 from dataclasses import replace
 
@@ -15,6 +14,7 @@ from autotricks.data import load as load_data
 from autotricks.predictor import Predictor
 from autotricks.report import write
 from autotricks.report.card import card
+from autotricks.search.folder import read_json
 from autotricks.search.ledger import TrialRecord, read
 from autotricks.search.retrain import retrain
 from autotricks.space import load_bundle_file, load_space
@@ -148,7 +148,7 @@ def test_the_champion_is_the_best_on_validation_with_the_weights_of_a_fresh_seed
     data = load_data(loaded.document.data.settings()).dataset
     figures = on_test.measured(Predictor.load(result.folder), data.test, data)
     assert figures["balanced_accuracy"] == confirmation.test[confirmation.champion].values[0]
-    assert json.loads((result.folder / "confirm.json").read_text()) == confirmation.document()
+    assert read_json(result.folder / "confirm.json") == confirmation.document()
 
 
 def test_the_report_is_written_and_says_the_same(found):

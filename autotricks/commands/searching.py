@@ -3,16 +3,21 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import InputError, Interrupted, RunError
 from ..interrupt import interrupt
-from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Tracking, Trust
+from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Storage, Tracking, Trust
 from .results import track
+
+if TYPE_CHECKING:
+    from ..storage import Copy
 
 BEGAN = monotonic()
 
@@ -23,7 +28,7 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
            address: Annotated[str, typer.Option(help="A Ray cluster; Ray is started here without it.")] = "",
            resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run's folder.")] = "",
            add_trials: Annotated[int, typer.Option(min=0, help="With --resume: so many trials more.")] = 0,
-           tracking: Tracking = "",
+           tracking: Tracking = "", storage: Storage = "",
            no_confirm: Annotated[bool, typer.Option("--no-confirm", help="Do not train the best again with fresh seeds."
                                                     )] = False,
            root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
@@ -38,6 +43,10 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
     from ..search.folder import SPACE, find
     from ..space.files import engine
 
+    if "://" in resume:
+        from ..storage import fetched
+
+        resume = str(fetched(resume, root))
     folder = find(resume, root) if resume else None
     if engine(str(folder / SPACE) if folder else space, overrides) == "local":
         from ..processes import prepare
@@ -54,8 +63,12 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
     interrupt.farewell = lambda: ("Finished trials are kept. Go on with: autotricks search --resume "
                                   f"{view.folder or 'latest'}")
     try:
-        with view:
-            result = experiment.search(loaded, options, [view], view.began, view.confirming)
+        with view, _copied(storage) as copies:
+            def began(folder: Path, facts: dict[str, Any]) -> None:
+                view.began(folder, facts)
+                for copy in copies:
+                    copy.began(folder)
+            result = experiment.search(loaded, options, [view, *copies], began, view.confirming)
     except KeyboardInterrupt:
         raise Interrupted(interrupt.farewell()) from None
     screen.result(result, loaded, as_json)
@@ -121,6 +134,19 @@ def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Publis
     except KeyboardInterrupt:
         raise Interrupted(f"Finished trainings are kept in {out}. Go on with the same command.") from None
     cards.replicated(rows, asked, as_json)
+
+
+@contextmanager
+def _copied(storage: str) -> Iterator[list[Copy]]:
+    """Give what copies the run to a storage, if one is named; at the end say what it did not take."""
+    from ..storage import Copy
+
+    copies = [Copy(storage)] if storage else []
+    try:
+        yield copies
+    finally:
+        for line in filter(None, (copy.close() for copy in copies)):
+            typer.echo(line, err=True)
 
 
 def _seconds(text: str) -> float:

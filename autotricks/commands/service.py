@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError, Interrupted
-from .options import Data, Json, Set, Space, Tracking, Trust
+from .options import Data, Json, Set, Space, Storage, Tracking, Trust
 
 if TYPE_CHECKING:
     from ..search.jobs import Job, Jobs
@@ -22,7 +22,7 @@ def submit(space: Space = "", address: Address = "", set_: Set = None, data: Dat
            trials: Annotated[int | None, typer.Option(min=1, help="Number of trials.")] = None,
            duration: Annotated[str, typer.Option("--time", metavar="30m", help="Begin no trial after this time.")] = "",
            resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a run of the cluster.")] = "",
-           tracking: Tracking = "",
+           tracking: Tracking = "", storage: Storage = "",
            no_confirm: Annotated[bool, typer.Option("--no-confirm", help="Do not train the best again.")] = False,
            root: Annotated[str, typer.Option(help="Folder of all runs, as the cluster sees it.")] = "~/runs",
            as_json: Json = False, trust: Trust = False) -> None:
@@ -33,7 +33,8 @@ def submit(space: Space = "", address: Address = "", set_: Set = None, data: Dat
 
     overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
                  *([f"search.trials={trials}"] if trials else [])]
-    flags = [*(["--time", duration] if duration else []), *["--no-confirm"] * no_confirm]
+    flags = [*(["--time", duration] if duration else []), *["--no-confirm"] * no_confirm,
+             *(["--storage", storage] if storage else [])]
     name = service.submit(service.Submission(space, overrides, resume, root, flags, trust, tracking), address)
     if as_json:
         _print_json({"job": name})

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from ..errors import BundleError
@@ -105,7 +106,7 @@ class Bundle:
         return {"model": {"name": self.model}, "tricks": tricks,
                 "training": {"epochs": self.epochs, "batch_size": self.batch_size, "seed": self.seed}}
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """The first twelve hexadecimal digits of the SHA-256 of the canonical JSON form."""
         text = json.dumps(self.document(), sort_keys=True, separators=(",", ":"))

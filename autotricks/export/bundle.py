@@ -13,9 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from ..core.checksum import CHANGED, damaged, stamped
 from ..errors import RunError
 
 BUNDLE, WEIGHTS = "champion.yaml", "champion.safetensors"
+_LARGEST = 10_000_000   # bytes of a bundle file
 _FLAT = 100   # characters of a line within which a mapping stays on one line
 
 
@@ -40,19 +42,41 @@ def write(folder: Path, document: Mapping[str, Any], weights: bytes, header: str
     """Write the weights, then the bundle file with their SHA-256 among its results."""
     result = {**document.get("result", {}), "weights": hashlib.sha256(weights).hexdigest()}
     put(folder / WEIGHTS, weights)
-    put(folder / BUNDLE, text({**document, "result": result}, header).encode())
+    put(folder / BUNDLE, stamped(text({**document, "result": result}, header).encode()))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what the file of a trained bundle holds, after its checksum is verified.
+
+    Raises:
+        RunError: When the file is missing, damaged, or not that of a trained bundle.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST)
+        document = yaml.safe_load(content)   # what is cut off there is no YAML, or lacks keys
+    except (OSError, yaml.YAMLError, RecursionError) as error:
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise RunError(f"{path}: cannot be read: {why}.") from None
+    if damaged(content):
+        raise RunError(f"{path}: {CHANGED}")
+    wanted = ("model", "tricks", "training", "classes", "images", "result")
+    if not isinstance(document, dict) or not document.keys() >= set(wanted):
+        raise RunError(f"{path}: not a trained bundle; a search or 'autotricks train' writes {', '.join(wanted)}.")
+    return document
 
 
 def copy(run: Path, target: Path) -> list[Path]:
     """Copy a run's champion, bundle and weights, into a folder; return the files written.
 
     Raises:
-        RunError: When the run has no champion.
+        RunError: When the run has no champion, or a file of it is damaged.
     """
     if not (run / BUNDLE).exists():
         raise RunError(f"{run}: holds no {BUNDLE}; no trial of this search was trained to the end.")
+    read_weights(run / WEIGHTS, read(run / BUNDLE)["result"].get("weights", ""))
     target.mkdir(parents=True, exist_ok=True)
-    return [Path(shutil.copy2(run / name, target / name)) for name in (BUNDLE, WEIGHTS) if (run / name).exists()]
+    return [Path(shutil.copy2(run / name, target / name)) for name in (BUNDLE, WEIGHTS) ]
 
 
 def weights_of(model: nn.Module) -> bytes:

@@ -79,7 +79,8 @@ def _importance(evidence: Evidence) -> Html:
         return joined()
     track = Track(Scale(0, max(one["share"] for one in weights) or 1, 0, 100), "share")
     rows = [row(one["name"], [track.span(0, one["share"], "bar faint")], joined(
-        tag("data", {"value": one["share"]}, f"{one['share']:.0%}"), tag("small", None, f" {one['trials']} trials")))
+        tag("data", {"value": one["share"]}, f"{one['share']:.0%}"),
+        tag("small", None, f" {one['trials']} trial{'s' * (one['trials'] != 1)}")))
         for one in weights]
     return tag("figure", None, tag("figcaption", None, f"Importance by {found.get('method')}: no effect measured"),
                tag("p", {"class": "note"}, f"For comparison, {found.get('meaning')}."), chart(rows, "pairs"))

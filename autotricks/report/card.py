@@ -7,11 +7,13 @@ from pathlib import Path
 
 from ..errors import RunError
 from .bundle import about, values_of
+from .classes import mistakes
 from .evidence import CHAMPION, Document, Evidence, gather, is_figure
 from .html import joined, plain, words
 from .verdict import ON_TEST, keeping, reservations, where
 
 CARD = "MODEL_CARD.md"
+ROLES = ("champion", "baseline")
 CLASSES, FILES = 50, 10    # rows of the table of classes; bad files named
 UNTESTED = ("Images of another origin than these (another camera, place, season or way of labeling), damaged or "
             "deliberately misleading ones, and images of none of the classes: the model always names one of its "
@@ -71,13 +73,13 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
     ours, theirs = str(found["champion"]), str(found["baseline"])
     metric, difference, seeds = words(found["metric"]), found["difference"], len(found["seeds"])
     tests, figures = ({str(number): value for number, value in found[name].items()} for name in ("test", "figures"))
-    yield (f"Verdict: **{found['verdict']}**. On {sum(evidence.data['counts']['test']):,} test images, which were read "
-           f"once, after everything was chosen; mean of {seeds} fresh seed{'s' * (seeds > 1)}.\n")
+    yield (f"Verdict: **{found['verdict']}**. On {sum(evidence.data['counts']['test']):,} test images, by which "
+           f"nothing was chosen; mean of {seeds} fresh seed{'s' * (seeds > 1)}.\n")
     place = "" if where(found["metric"]) == ON_TEST else f" {where(found['metric'])}"
     yield from _table(("", "Champion", "Baseline"), [
         (f"**{metric}**{place}", _spread(tests[ours]), _spread(tests[theirs])),
         *((words(name), f"{value:.4f}", f"{figures[theirs][name]:.4f}") for name, value in figures[ours].items()
-          if name != found["metric"])])
+          if name != found["metric"]), *_scaled(evidence)])
     if champion["training"]["seed"] in found["seeds"]:
         place = found["seeds"].index(champion["training"]["seed"])
         yield (f"\nThe weights beside this card are those of seed {found['seeds'][place]}: {metric} "
@@ -102,19 +104,40 @@ def _data(evidence: Evidence, champion: Document) -> Iterator[str]:
     named = ", ".join([*(f"{_safe(one['path'])} ({_safe(one['reason'])})" for one in bad[:FILES]),
                        *(["..."] if bad[FILES:] else [])])
     yield f"- Files left out: {f'{len(bad)}: {named}' if bad else 'none'}\n"
-    recall = _recall(evidence)
+    recalls = [_recall(evidence, role) for role in ROLES]
     rows = [(_safe(name), *(f"{counts[split][place]:,}" for split in ("train", "validation", "test")),
-             recall[place] if recall else "") for place, name in enumerate(facts["classes"][:CLASSES])]
-    yield from _table(("Class", "Train", "Validation", "Test", "Recall on test"), rows)
+             *(recall[place] if recall else "" for recall in recalls))
+            for place, name in enumerate(facts["classes"][:CLASSES])]
+    yield from _table(("Class", "Train", "Validation", "Test", "Recall on test", "Baseline's recall"), rows)
     if facts["classes"][CLASSES:]:
         yield f"\nThe first {CLASSES} of {len(facts['classes'])} classes; data.json has all."
+    yield from _mistakes(evidence)
 
 
-def _recall(evidence: Evidence) -> list[str]:
-    """Return the champion's recall of each class, nothing where it was not confirmed."""
+def _results(evidence: Evidence, role: str) -> Document:
+    """Return what the champion or the baseline does class by class; nothing where it was not confirmed."""
     found = evidence.confirmed
-    results = None if not found or evidence.overtaken else found.get("classes", {}).get(str(found["champion"]))
-    return [f"{one['mean']:.3f}" if one else "" for one in results["recall"]] if results else []
+    return {} if not found or evidence.overtaken else found.get("classes", {}).get(str(found[role]), {})
+
+
+def _recall(evidence: Evidence, role: str) -> list[str]:
+    return [f"{one['mean']:.3f}" if one else "" for one in _results(evidence, role).get("recall", ())]
+
+
+def _scaled(evidence: Evidence) -> list[tuple[str, ...]]:
+    """Return the calibration error with temperature scaling as a row."""
+    known = [_results(evidence, role) for role in ROLES]
+    cells = [f"{one['calibrated_error']:.4f} (temperature {one['temperature']:.2f})" for one in known if one]
+    return [("calibration error with temperature scaling", *cells)] if all(known) else []
+
+
+def _mistakes(evidence: Evidence) -> Iterator[str]:
+    """Yield what the champion most often takes for what."""
+    counts, names = _results(evidence, "champion").get("confusion"), evidence.data["classes"]
+    if counts and (found := mistakes(counts)):
+        yield "\nMost often taken for another class on test, over all seeds: " + ", ".join(
+            f"{_safe(names[true])} for {_safe(names[taken])} ({count / sum(counts[true]):.0%})"
+            for count, true, taken in found) + "."
 
 
 def _limits(evidence: Evidence, champion: Document) -> Iterator[str]:

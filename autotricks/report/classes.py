@@ -3,12 +3,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.objective import loss
 from .evidence import Document, Evidence, is_figure
-from .html import Html, gain, joined, shown, table, tag
+from .html import Html, gain, joined, shown, table, tag, unit
 from .plot import legend
 from .rows import Track, chart, row
 
 ROWS, MATRIX, MISTAKES = 40, 25, 8
+NAMES = {"accuracy": "accuracy, of images", "balanced_accuracy": "balanced accuracy, the mean over classes",
+         "many_shot": "accuracy of many-shot classes (over 100 training images)",
+         "medium_shot": "accuracy of medium-shot classes (20 to 100)",
+         "few_shot": "accuracy of few-shot classes (under 20)",
+         "calibration_error": "calibration error (less is better)", "loss": "cross-entropy (less is better)"}
 
 
 def classwise(evidence: Evidence) -> Html:
@@ -32,13 +38,20 @@ def _groups(found: Document) -> Html:
     """Return every figure on test, champion against baseline."""
     figures = found.get("figures") or {}
     champion, baseline = (figures.get(str(found.get(role)), {}) for role in ("champion", "baseline"))
-    names = {"many_shot": "accuracy of many-shot classes (over 100 training images)",
-             "medium_shot": "accuracy of medium-shot classes (20 to 100)",
-             "few_shot": "accuracy of few-shot classes (under 20)",
-             "loss": "cross-entropy (less is better)", "calibration_error": "calibration error (less is better)"}
-    return table(("On test, mean over seeds", "Champion", "Baseline"), [
-        (names.get(name, name.replace("_", " ")), shown(value, name), shown(baseline.get(name), name))
-        for name, value in champion.items()]) if champion else joined()
+    rows = [(NAMES.get(name, name.replace("_", " ")), shown(champion[name], name), shown(baseline.get(name), name),
+             _change(name, champion[name], baseline.get(name)))
+            for name in sorted(champion, key=lambda name: [*NAMES, name].index(name))]
+    return table(("On test, mean over seeds", "Champion", "Baseline", "Difference"), rows, "", (1, 2, 3)
+                 ) if champion else joined()
+
+
+def _change(name: str, ours: float, theirs: float | None) -> Html:
+    """Return a difference in its unit, in the color of better or worse."""
+    if theirs is None:
+        return Html("–")
+    tone = None if ours == theirs else "bad" if loss(name, ours, theirs) > 0 else "good"
+    return tag("span", {"class": tone}, gain(ours - theirs, name), tag("small", None, " points")
+               if unit(name) == "points" else "")
 
 
 def _recalls(evidence: Evidence, names: list[str], champion: Document, baseline: Document) -> Html:
@@ -79,7 +92,7 @@ def _every(evidence: Evidence, names: list[str], champion: Document, baseline: D
             for place, (base, best) in enumerate(zip(baseline["recall"], champion["recall"], strict=True))]
     return tag("details", None, tag("summary", None, f"All {len(rows)} classes in figures"), table(
         ("Class", "Training images", "Test images", "Champion's recall", "Baseline's recall", "Points gained",
-         "Champion's precision"), rows))
+         "Champion's precision"), rows, "", range(1, 7)))
 
 
 def _spread(recall: Document | None) -> Html:
@@ -101,16 +114,22 @@ def _confusion(names: list[str], counts: list[list[int]] | None, seeds: int) -> 
     """Return the champion's confusion matrix where it can be read, and its most frequent mistakes."""
     if not counts:
         return joined()
-    wrong = sorted(((count, true, taken) for true, line in enumerate(counts) for taken, count in enumerate(line)
-                    if true != taken and count), reverse=True)[:MISTAKES]
-    mistakes = tag("div", None, tag("h3", None, f"Most frequent mistakes, over {seeds} seeds"), table(
-        ("Class", "Taken for", "Times", "Share of the class"),
-        [(names[true], names[taken], str(count), f"{count / sum(counts[true]):.0%}") for count, true, taken in wrong])
-        if wrong else tag("p", None, "None on test."))
-    return tag("div", {"class": "panels two"}, _matrix(names, counts) if len(names) <= MATRIX else "", mistakes)
+    over = f"over {seeds} seed{'s' * (seeds > 1)}"
+    rows = [(names[true], names[taken], str(count), f"{count / sum(counts[true]):.0%}")
+            for count, true, taken in mistakes(counts)]
+    listed = tag("div", None, tag("h3", None, f"Most frequent mistakes, {over}"), table(
+        ("Class", "Taken for", "Times", "Share of the class"), rows, "", (2, 3)) if rows
+        else tag("p", None, "None on test."))
+    return tag("div", {"class": "panels two"}, _matrix(names, counts, over) if len(names) <= MATRIX else "", listed)
 
 
-def _matrix(names: list[str], counts: list[list[int]]) -> Html:
+def mistakes(counts: list[list[int]]) -> list[tuple[int, int, int]]:
+    """Return the most frequent as (times, true class, class that it was taken for)."""
+    return sorted(((count, true, taken) for true, line in enumerate(counts) for taken, count in enumerate(line)
+                   if true != taken and count), reverse=True)[:MISTAKES]
+
+
+def _matrix(names: list[str], counts: list[list[int]], over: str) -> Html:
     """Return the matrix as a table whose cells are shaded by their share of the class."""
     def cell(true: int, taken: int) -> Html:
         count, share = counts[true][taken], counts[true][taken] / (sum(counts[true]) or 1)
@@ -119,7 +138,8 @@ def _matrix(names: list[str], counts: list[list[int]]) -> Html:
                           "style": style, "data-tip": f"{names[true]} taken for {names[taken]}: {count} ({share:.0%})"},
                    str(count) if count else "")
     places: list[Any] = list(range(len(names)))
-    return tag("figure", None, tag("figcaption", None, "Champion: true class (rows) by prediction (columns)"), tag(
+    return tag("figure", None, tag("figcaption", None, "Champion: true class (rows) by prediction "
+                                   f"(columns), test images {over}"), tag(
         "div", {"class": "scroll"}, tag("table", {"class": "matrix"}, tag("tr", None, tag("th", None), [
             tag("th", {"title": names[place]}, names[place][:6]) for place in places]), [
             tag("tr", None, tag("th", {"title": names[true]}, names[true][:14]), [cell(true, taken)
@@ -133,7 +153,7 @@ def _calibration(champion: Document, baseline: Document) -> Html:
     return joined(tag("h3", None, "Is its confidence to be believed?"), table(
         ("Expected calibration error on test", "As it is", "With temperature scaling", "Temperature"),
         [(name, shown(one[error], error), shown(one["calibrated_error"], error), f"{one['temperature']:.2f}")
-         for name, one in (("Champion", champion), ("Baseline", baseline))]),
+         for name, one in (("Champion", champion), ("Baseline", baseline))], "", (1, 2, 3)),
         tag("p", {"class": "note"}, "The temperature is fitted on validation for each seed and divides the logits; it "
             "changes no prediction. Below 1 the model is too timid, above 1 too sure. ", tag(
                 "a", {"href": "https://arxiv.org/abs/1706.04599"}, "Guo et al. 2017")))

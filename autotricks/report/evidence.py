@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 import yaml
 
+from ..core.checksum import damaged
 from ..core.objective import Objective
 from ..errors import RunError
 from ..search.folder import DATA, LEDGER, SPACE, VERSIONS
@@ -36,6 +37,7 @@ class Evidence:
         ablation: Its rows of trick, kind, mean, low, high.
         versions: Of each sitting, oldest first.
         torn: Whether the ledger's last line was torn.
+        damaged: Names of files that are not as they were written, and left out.
     """
 
     folder: Path
@@ -48,6 +50,7 @@ class Evidence:
     ablation: tuple[Document, ...]
     versions: tuple[Document, ...]
     torn: bool
+    damaged: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -165,19 +168,21 @@ def gather(folder: Path) -> Evidence:
     Raises:
         RunError: When it holds no search, or its space or ledger cannot be read.
     """
-    space = _document(folder / SPACE)
+    broken: list[str] = []
+    space = _document(folder / SPACE, broken)
     if not isinstance(space, dict):
         raise RunError(f"{folder}: holds no readable {SPACE}; it is not the folder of a run.")
     path = folder / LEDGER
     lines, torn = read(path) if path.exists() else ([], False)
-    champion, data, confirmed = (_document(folder / name) for name in (CHAMPION, DATA, CONFIRMED))
-    versions, ablated = (_document(folder / VERSIONS) or {}).get("sittings"), _document(folder / ABLATION)
+    champion, data, confirmed = (_document(folder / name, broken) for name in (CHAMPION, DATA, CONFIRMED))
+    versions, ablated = (_document(folder / name, broken) for name in (VERSIONS, ABLATION))
+    sittings = versions.get("sittings") if isinstance(versions, dict) else None
     return Evidence(folder, tuple(records(lines)), space, data if isinstance(data, dict) else {},
                     champion if _is_bundle(champion) else None,
                     confirmed if isinstance(confirmed, dict) and "champion" in confirmed else None,
                     ablated if isinstance(ablated, dict) else {}, _ablation(ablated),
-                    tuple(one for one in versions if isinstance(one, dict)) if isinstance(versions, list) else (),
-                    torn)
+                    tuple(one for one in sittings if isinstance(one, dict)) if isinstance(sittings, list) else (),
+                    torn, tuple(broken))
 
 
 def _is_bundle(found: Any) -> bool:
@@ -186,13 +191,19 @@ def _is_bundle(found: Any) -> bool:
         isinstance(found.get(name, {}), dict) for name in ("model", "tricks", "training", "result"))
 
 
-def _document(path: Path) -> Any:
-    """Return what a JSON or YAML file holds, None where it is missing or damaged."""
+def _document(path: Path, broken: list[str]) -> Any:
+    """Return what a JSON or YAML file holds, None where it is missing or damaged, which `broken` takes the names of."""
     try:
-        content = path.read_text("utf-8")
-        return yaml.safe_load(content) if path.suffix == ".yaml" else json.loads(content)
-    except (OSError, ValueError, yaml.YAMLError):
+        content = path.read_bytes()
+        found = yaml.safe_load(content) if path.suffix == ".yaml" else json.loads(content)
+        if not damaged(content):
+            return found
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError, yaml.YAMLError):
+        pass
+    broken.append(path.name)
+    return None
 
 
 def _ablation(found: Any) -> tuple[Document, ...]:

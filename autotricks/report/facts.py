@@ -18,8 +18,8 @@ def data(evidence: Evidence) -> Html:
     if not facts:
         return tag("p", None, "data.json is missing.")
     counts = facts["counts"]
-    shape = "x".join(map(str, facts.get("image_shape", ())))
-    rows = [("Source", facts.get("source", "")), ("Images", f"{len(facts['classes'])} classes, {shape}"),
+    rows = [("Source", facts.get("source", "")),
+            ("Images", f"{len(facts['classes'])} classes{_pixels(facts.get('image_shape'))}"),
             ("Training images", f"{sum(counts['train']):,} ({max(counts['train'])} to {min(counts['train'])} a class, "
              f"imbalance {facts.get('imbalance', 0):.3g})"),
             ("Validation, seen by the search", f"{sum(counts['validation']):,}"),
@@ -29,6 +29,14 @@ def data(evidence: Evidence) -> Html:
                                                    facts.get("duplicates", {}).items()) or "not counted"),
             ("Fingerprint", tag("code", None, str(facts.get("fingerprint", ""))[:16]))]
     return joined(table(("", ""), rows, "facts"), _histogram(facts["classes"], counts))
+
+
+def _pixels(shape: list[int] | None) -> str:
+    """Return the size and kind of the images."""
+    if not shape:
+        return ""
+    depth, height, width = shape
+    return f", {width} × {height} pixels, {'gray' if depth == 1 else 'color' if depth == 3 else f'{depth} channels'}"
 
 
 def _histogram(names: list[str], counts: dict[str, list[int]]) -> Html:
@@ -66,13 +74,14 @@ def again(evidence: Evidence) -> Html:
                 (f"autotricks ablate {name}", "train the champion without each of its tricks"),
                 (f"autotricks train {name}/champion.yaml", "train the champion"),
                 (f"autotricks report {name}", "make this page again")]
+    space = tag("details", {"class": "long"}, tag("summary", None, "The space as searched"), tag(
+        "pre", None, yaml.safe_dump(evidence.space, sort_keys=False, allow_unicode=True, width=100)))
     return joined(tag("p", {"class": "note"}, f"Run these in the folder that holds {name.split('/')[0]}/."),
                   *(joined(command(text), tag("p", {"class": "note"}, why)) for text, why in commands),
                   tag("p", None, "; ".join(seeds) + ". "
                       + ("With several trials at a time the order in which they end, and with it what is tried next, "
                          "may differ." if search.get("parallel") != 1 else "")),
-                  _versions(evidence), tag("details", None, tag("summary", None, "The space as searched"), tag(
-                      "pre", None, yaml.safe_dump(evidence.space, sort_keys=False, allow_unicode=True, width=100))))
+                  _versions(evidence), space)
 
 
 def _versions(evidence: Evidence) -> Html:

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from html import escape, unescape
 
 Attributes = Mapping[str, str | float | None]
-VOID = frozenset({"meta", "circle", "line", "polyline"})
+VOID = frozenset({"meta", "circle", "line", "polyline", "wbr"})
 POINTS = ("accuracy", "shot", "recall", "calibration_error")    # figures in [0, 1], which people read as percent
 
 
@@ -35,11 +35,19 @@ def joined(*children: str | Iterable[str]) -> Html:
                         else joined(*child) for child in children))
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> Html:
-    """Return a table that scrolls sideways where the page is narrow."""
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "", figures: Collection[int] = ()) -> Html:
+    """Return a table that scrolls sideways where the page is narrow; `figures` are the columns of numbers."""
+    def side(place: int) -> str | None:
+        return "figure" if place in figures else None
     return tag("div", {"class": "scroll"}, tag("table", {"class": kind}, tag("thead", None, tag("tr", None, [
-        tag("th", {"scope": "col"}, name) for name in head])), tag("tbody", None, [
-            tag("tr", None, [tag("td", None, cell) for cell in row]) for row in rows])))
+        tag("th", {"scope": "col", "class": side(place)}, name) for place, name in enumerate(head)])), tag(
+            "tbody", None, [tag("tr", None, [tag("td", {"class": side(place)}, cell) for place, cell in enumerate(row)])
+                            for row in rows])))
+
+
+def breakable(name: str) -> Html:
+    """Return a name that may go on in the next line after each underscore."""
+    return Html(escape(name).replace("_", "_<wbr />"))
 
 
 def plain(text: str) -> str:
@@ -79,7 +87,7 @@ def unit(metric: str) -> str:
 
 def words(metric: str) -> str:
     """Return `val/balanced_accuracy` as `balanced accuracy`."""
-    return metric.rpartition("/")[2].replace("_", " ")
+    return metric.rpartition("/")[2].replace("_shot", "-shot classes").replace("_", " ")
 
 
 def time(seconds: float) -> str:

@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 
 from ..errors import RunError
-from . import ablation, bundle, classes, facts, parallel, trials, verdict
+from . import ablation, brief, bundle, classes, facts, parallel, trials, verdict
 from .evidence import Evidence, gather
-from .html import Html, joined, tag, words
+from .html import Html, breakable, joined, tag, words
 
 REPORT = "report.html"
 _HERE = Path(__file__).parent
@@ -42,24 +42,27 @@ def page(evidence: Evidence) -> str:
                tag("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
                tag("meta", {"name": "color-scheme", "content": "light dark"}),
                tag("title", None, f"{name}: report"), tag("style", None, Html(style)))
-    body = tag("body", None, tag("main", None, _opening(evidence, name), *_sections(evidence)),
+    sections = _sections(evidence)
+    links = [tag("a", {"href": f"#{_anchor(title)}"}, title) for title, _, _ in sections]
+    body = tag("body", None, tag("main", None, _opening(evidence, name), tag("nav", {"aria-label": "Contents"}, links),
+                                 [_section(*section) for section in sections]),
                tag("div", {"id": "tip", "role": "status", "hidden": ""}), tag("script", None, Html(script)))
     return "<!doctype html>\n" + tag("html", {"lang": "en"}, head, body) + "\n"
 
 
 def _opening(evidence: Evidence, name: str) -> Html:
     about = str(evidence.space.get("about") or "")
-    return tag("header", None, tag("p", {"class": "kicker"}, "autotricks report"), tag("h1", None, name),
-               tag("p", {"class": "note"}, about) if about else "", verdict.headline(evidence),
-               verdict.tiles(evidence))
+    return tag("header", None, tag("p", {"class": "kicker"}, "autotricks report"), tag("h1", None, breakable(name)),
+               brief.subject(evidence), tag("p", {"class": "note"}, about) if about else "",
+               verdict.headline(evidence), verdict.tiles(evidence), brief.short(evidence))
 
 
-def _sections(evidence: Evidence) -> list[Html]:
-    """Return the sections that have something to say."""
+def _sections(evidence: Evidence) -> list[tuple[str, str, Html]]:
+    """Return title, lead and content of the sections that have something to say."""
     metric = words(evidence.metric)
     pair = tag("div", {"class": "panels two" + trials.MANY * (len(evidence.drawn) > trials.CROWD)},
                trials.progress(evidence), trials.rungs(evidence))
-    where = joined(trials.thinned(evidence), pair, parallel.plots(evidence))
+    where = joined(trials.legend_of(evidence), trials.thinned(evidence), pair, parallel.plots(evidence))
     found = [("How sure is this?", "", joined(verdict.seeds(evidence), verdict.doubts(evidence),
                                               verdict.candidates(evidence))),
              ("The champion", "", bundle.champion(evidence))]
@@ -75,8 +78,16 @@ def _sections(evidence: Evidence) -> list[Html]:
                   ("Where the trials went", "", joined(where, trials.listing(evidence)))]
     found += [("The data", "", facts.data(evidence)), ("Files left out", "", facts.bad(evidence)),
               ("Do it again", "", facts.again(evidence))]
-    return [tag("section", None, tag("h2", None, title), tag("p", {"class": "lead"}, lead) if lead else "", content)
-            for title, lead, content in found]
+    return found
+
+
+def _section(title: str, lead: str, content: Html) -> Html:
+    return tag("section", {"id": _anchor(title)}, tag("h2", None, title),
+               tag("p", {"class": "lead"}, lead) if lead else "", content)
+
+
+def _anchor(title: str) -> str:
+    return title.lower().strip("?").replace(" ", "-")
 
 
 def _fidelity(evidence: Evidence) -> str:

@@ -14,8 +14,8 @@ from .plot import Scale, figure, label
 from .trials import CROWD, MANY, kind, layered, tip
 
 CHOICES, NUMBERS = 5, 2         # axes of each kind beside the results
-STEP, HEIGHT, TOP, BOTTOM = 128, 340, 44, 20
-LABEL = 19                      # letters that fit between two axes
+STEP, HEIGHT, TOP, BOTTOM = 114, 340, 44, 20
+LABEL = 18                      # letters that fit between two axes
 NONE, OTHER, OPTIONS = "none", "others", 10
 
 
@@ -29,7 +29,7 @@ class Axis:
 
 
 def coordinates(evidence: Evidence) -> Html:
-    """Return the plot: the choices that part the first rung's scores most, then the rung reached and the score."""
+    """Return the plot: the choices that matter most, then the rung reached and the score."""
     axes = [*_chosen(evidence), *_results(evidence)]
     width = STEP * len(axes) + 50
     marks: list[str] = []
@@ -50,8 +50,9 @@ def coordinates(evidence: Evidence) -> Html:
                tag("div", {"class": "scroll"}, tag("svg", {
                    "viewBox": f"0 0 {width} {HEIGHT}", "style": f"min-width:{width * 9 // 10}px", "role": "img",
                    "aria-label": "Parallel coordinates of the trials; the table below lists the same"}, marks)),
-               tag("p", {"class": "note"}, "Shown are the choices that part the first rung's scores most. What goes "
-                   "together here need not be the cause: trials differ in many choices at once."))
+               tag("p", {"class": "note"}, "Shown are choices in which champion and baseline differ, then those that "
+                   "part the first rung's scores most. What goes together here need not be the cause: trials differ in "
+                   "many choices at once."))
 
 
 def _y(share: float) -> float:
@@ -59,11 +60,13 @@ def _y(share: float) -> float:
 
 
 def _chosen(evidence: Evidence) -> list[Axis]:
-    """Return the axes of the choices that matter most."""
+    """Return the axes of the choices that tell champion and baseline apart, or else part the scores."""
     first = {trial.number: trial.rungs[0]["metrics"].get(evidence.metric) for trial in evidence.trials if trial.rungs}
     scores = {number: value for number, value in first.items() if is_figure(value)}
     seats, values = _seats(evidence.trials), _values(evidence.trials)
-    ranked = sorted(seats, key=lambda name: -_parted(seats[name], scores))
+    pair = [trial.number for trial in (evidence.best, evidence.baseline) if trial]
+    ranked = sorted(seats, key=lambda name: (len({seats[name][number] for number in pair}) < 2,
+                                             -_parted(seats[name], scores)))
     numeric = [name for name, known in values.items()
                if len(known) * 2 >= len(evidence.trials) and len(set(known.values())) > 2]
     return [*(_category(name, seats[name]) for name in ranked[:CHOICES]),

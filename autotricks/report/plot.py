@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from .html import Html, tag, words
 
-WIDTH, HEIGHT = 380, 250
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 38
+WIDTH, HEIGHT = 380, 264
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 38
 MOST = 150      # points of a line
 
 
@@ -60,17 +60,19 @@ class Panel:
         """Return the frame that holds all points."""
         return cls(Scale.over(xs, LEFT, WIDTH - RIGHT, 0.02), Scale.over(ys, HEIGHT - BOTTOM, TOP), across, metric)
 
-    def drawn(self, title: str, *marks: str | Iterable[str]) -> Html:
-        """Return the plot with its axes, below its title."""
+    def drawn(self, title: str, *marks: str | Iterable[str], note: str = "") -> Html:
+        """Return the plot with its axes, below its title and above a note."""
         lines = [tag("line", {"class": "grid", "x1": LEFT, "x2": WIDTH - RIGHT, "y1": self.y(at), "y2": self.y(at)})
                  for at in self.y.ticks()]
         labels = [label(LEFT - 6, self.y(at) + 4, figure(at, self.metric), "end") for at in self.y.ticks()]
         labels += [label(self.x(at), HEIGHT - BOTTOM + 16, f"{at:g}", "middle")
                    for at in self.x.ticks(6) if at == int(at)]
-        labels.append(label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, self.across, "middle", "axis"))
+        labels += [label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, self.across, "middle", "axis"),
+                   label(LEFT - 38, TOP - 14, words(self.metric), "start", "axis")]
         return tag("figure", None, tag("figcaption", None, title), tag(
             "svg", {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "role": "img",
-                    "aria-label": f"{title}: {words(self.metric)} against {self.across}"}, lines, labels, *marks))
+                    "aria-label": f"{title}: {words(self.metric)} against {self.across}"}, lines, labels, *marks),
+                   tag("p", {"class": "note"}, note) if note else "")
 
     def line(self, points: Sequence[tuple[float, float]], kind: str, trial: int | None, tip: str) -> Html:
         """Return a line through points, thinned where there are too many."""

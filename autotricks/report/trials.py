@@ -61,7 +61,7 @@ def curves(evidence: Evidence) -> Html:
                  if len(points) > 1 else panel.dot(points[0], kind(evidence, trial), trial.number,
                                                    tip(evidence, trial, points[0][1])) for trial, points in lines]))
     crowd = MANY * (len(evidence.drawn) > CROWD)
-    return joined(_legend(evidence), thinned(evidence), tag("div", {"class": "panels" + crowd}, panels))
+    return joined(legend_of(evidence), thinned(evidence), tag("div", {"class": "panels" + crowd}, panels))
 
 
 def thinned(evidence: Evidence) -> Html:
@@ -98,7 +98,9 @@ def progress(evidence: Evidence) -> Html:
                         trial.number, f"{tip(evidence, trial, value)} | after {line['budget']} epochs")
               for trial, line, at, value in dots]
     marks += [panel.line([(x, y) for x, y in steps if y is not None], "best", None, "best so far")] if steps else []
-    return panel.drawn(f"Best {words(evidence.metric)} so far", marks)
+    return panel.drawn(f"Best {words(evidence.metric)} so far, against epochs spent", marks, note=(
+        "The solid line is the best that was trained in full. One dot for each result at a rung; pale are early rungs, "
+        "trained for fewer epochs."))
 
 
 def rungs(evidence: Evidence) -> Html:
@@ -139,10 +141,10 @@ def listing(evidence: Evidence) -> Html:
                tag("p", {"class": "note"}, "Scores of different rungs are not comparable: a trial stopped at an early "
                    "rung was trained for fewer epochs." + more),
                table(("Trial", "Tricks", "End", "Rung", words(evidence.metric), "Epochs spent", "Time"), rows[:MOST],
-                     "trials"))
+                     "trials", (3, 4, 5, 6)))
 
 
-def _legend(evidence: Evidence) -> Html:
+def legend_of(evidence: Evidence) -> Html:
     """Return the legend of the roles that occur."""
     there = {kind(evidence, trial) for trial in evidence.trials}
     return legend(*(entry for entry in LEGEND if entry[0] in there))

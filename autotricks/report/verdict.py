@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .evidence import Document, Evidence, is_figure
-from .html import Html, gain, joined, shown, table, tag, time, unit, words
+from .html import Html, breakable, gain, joined, shown, table, tag, time, unit, words
 from .rows import Track, chart, row
 
 ON_TEST = "on test"
@@ -48,7 +48,7 @@ def tiles(evidence: Evidence) -> Html:
         if evidence.baseline:
             parts.append(("Baseline", shown(evidence.score(evidence.baseline), evidence.metric), "likewise"))
     spent, full = sum(trial.epochs for trial in evidence.trials), max(evidence.budgets, default=0)
-    share = f", {spent / (full * len(evidence.trials)):.0%} of all in full" if full else ""
+    share = f", {spent / (full * len(evidence.trials)):.0%} of training all in full" if full else ""
     parts.append(("Cost of the search", tag("data", {"value": spent}, f"{spent:,.0f} epochs"),
                   f"{len(evidence.trials)} trials{share}; {time(evidence.seconds)} of training"))
     return tag("div", {"class": "tiles"}, [tag("div", {"class": "tile"}, tag("h3", None, name), tag(
@@ -69,11 +69,12 @@ def seeds(evidence: Evidence) -> Html:
         rows.append(row(kind, [track.rule(spread["mean"], f"mean {kind}"), *(
             track.dot(value, kind, f"{kind}, seed {seed}: {value:.4f}")
             for seed, value in zip(found["seeds"], spread["values"]))], shown(spread["mean"], metric)))
-    parts = [tag("h3", None, f"{_capital(words(metric))} {where(metric)}, one dot a seed"), chart(rows, "short")]
+    parts = [tag("h3", None, f"{_capital(words(metric))} {where(metric)}: dots are seeds, lines are means"),
+             chart(rows, "short")]
     difference = found["difference"]
     if is_figure(difference["low"]) and found["champion"] != found["baseline"]:
         over = Track.over([0.0, *difference.values()], metric)
-        parts += [tag("h3", None, "Difference, with its 95% interval"), chart([
+        parts += [tag("h3", None, f"Difference with its 95% interval, in {unit(metric)}"), chart([
             over.axis(True), row("champion", [over.rule(0.0), over.span(difference["low"], difference["high"], "ci"),
                                               over.dot(difference["mean"], "champion", _plain(found))],
                                  gain(difference["mean"], metric))], "short")]
@@ -91,14 +92,14 @@ def candidates(evidence: Evidence) -> Html:
     for number, spread in ranked:
         trial = evidence.by_number.get(int(number))
         score = evidence.score(trial) if trial else None
-        rows.append((evidence.name(int(number)), shown(score, metric), joined(
+        rows.append((breakable(evidence.name(int(number))), shown(score, metric), joined(
             shown(spread["mean"], metric), _deviation(spread, metric)),
             gain(evidence.sign * (score - spread["mean"]) if score is not None else None, metric)))
     lost = [evidence.name(number) for number in found["candidates"] if str(number) not in found["validation"]]
     kept = found.get("kept") or {}
     worse = [evidence.name(number) for number in kept.get("lost", ())]
     return joined(table(("Bundle", "In the search, one seed", f"Fresh seeds, mean of {len(found['seeds'])} ± deviation",
-                         f"Search was too good by ({unit(metric)})"), rows),
+                         f"Search was too good by ({unit(metric)})"), rows, "candidates", (1, 2, 3)),
                   tag("p", {"class": "note"}, f"Broke down with a fresh seed: {', '.join(lost)}.") if lost else "",
                   tag("p", {"class": "note"}, f"Lose more {words(kept['metric'])} than {kept['within']:g} against the "
                       f"baseline, and so cannot be champion: {', '.join(worse)}.") if worse else "")
@@ -132,9 +133,9 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
                f"{again}The search's score was {good}: ", gain(found["optimism"], metric), f" {unit(metric)}.")
         yield (f"The interval covers the luck of {count} seed{'s' * (count > 1)} ({found.get('method', '')}), not "
                f"{beyond}", "" if count > 1 else " With one seed there is no interval.")
-        yield (f"Trained again were the baseline and {len(found['candidates'])} of {max(0, len(evidence.ranked) - 1)} "
-               "other trials that reached the end. The rest, and those stopped on the way, stand unconfirmed: their "
-               "scores are of one seed.",)
+        trained = len(found["candidates"])
+        yield (f"Besides the baseline {trained} of {len(evidence.trials):,} trials {'were' if trained != 1 else 'was'} "
+               "trained again. What the search says of the rest is of one seed.",)
         yield ("The champion was chosen on validation; test was read for it and for the baseline only.",)
         worse = list(_worse(found))
         if worse:
@@ -151,6 +152,9 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
     if evidence.torn:
         yield ("The ledger's last line is incomplete (a crash, a full disk, or a search still at work) and is left "
                "out.",)
+    if evidence.damaged:
+        yield (f"Damaged, and left out of this page: {', '.join(evidence.damaged)}. Restore them, or have them made "
+               "again by autotricks search --resume, confirm or ablate.",)
     broken = sum(count for end, count in evidence.ends.items() if end not in ("finished", "stopped"))
     if broken:
         yield (f"{broken} of {len(evidence.trials)} trials did not end as planned; the table of trials says how.",)

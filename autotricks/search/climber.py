@@ -1,6 +1,7 @@
 """Climber: the actor in which Ray Tune trains trials, one after another, keeping torch and the data loaded."""
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -8,6 +9,8 @@ from ray.tune import Trainable
 
 from ..catalog import bundle_from
 from ..core.bundle import Bundle
+from ..space import places
+from ..space.carried import Carried
 from .climb import Course, watch
 from .team import Team, devices
 
@@ -21,9 +24,12 @@ class Climber(Trainable):
     _bundle: Bundle | None
 
     def setup(self, config: dict[str, Any], shared: Any = None, course: Course | None = None,
-              threads: int = 1, gpus: float = 0) -> None:
-        """Load the data once and begin the first trial."""
-        assert shared is not None and course is not None
+              carried: Carried | None = None, threads: int = 1, gpus: float = 0) -> None:
+        """Load the data and what tricks name once, and begin the first trial."""
+        assert shared is not None and course is not None and carried is not None
+        home = Path(self.logdir) / "carried"    # goes with Ray's session
+        carried.unpack(home)
+        self._here = carried.below(home)
         self._course, self._team = course, Team(shared, devices(gpus), threads, watch)
         self._begin(config)
 
@@ -47,4 +53,4 @@ class Climber(Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._rung = config["first"]
-        self._bundle = bundle_from(config["bundle"])
+        self._bundle = places.moved_bundle(bundle_from(config["bundle"]), self._here)

@@ -7,13 +7,14 @@ import signal
 import threading
 from typing import Any
 
-from ..processes import cores
+from ..interrupt import interrupt
+from ..processes import cores, deaf
 
 QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_AIR_NEW_OUTPUT": "0",
          "TUNE_GLOBAL_CHECKPOINT_S": "86400", "TUNE_DISABLE_SIGINT_HANDLER": "1",
          "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-AT_ONCE = {"RAY_preload_python_modules": "autotricks.search.climber"}   # what Ray's idle workers import meanwhile
+         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+         "RAY_prestart_worker_first_driver": "0"}   # trials get processes of their own, which idle ones would slow down
 
 
 def connect(address: str | None = None, cpus: int = 0) -> None:
@@ -25,12 +26,15 @@ def connect(address: str | None = None, cpus: int = 0) -> None:
     """
     import ray
 
-    os.environ.update({name: value for name, value in (QUIET | AT_ONCE).items() if name not in os.environ})
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     logging.getLogger("ray").setLevel(logging.ERROR)
     if not ray.is_initialized():
         options: dict[str, Any] = {"address": address} if address else {
             "address": "local", "num_cpus": cpus or cores(), "include_dashboard": False}
         before = signal.getsignal(signal.SIGTERM)
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options)
+        with deaf("SIGHUP"):       # a closed terminal is the driver's to hear; Ray blocks Ctrl-C itself
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options)
+        if not address:
+            interrupt.at_once |= {signal.SIGTERM}   # sent to all, it ends Ray first, and whoever then asks Ray hangs
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)       # Ray puts its own there

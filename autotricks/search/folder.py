@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ..core.checksum import damaged, stamped
 from ..errors import DiskError, RunError
 from ..export.bundle import put
 
@@ -86,21 +87,27 @@ def find(name: str, root: Path) -> Path:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON, whole or not at all."""
-    put(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+    """Write JSON with its checksum, whole or not at all."""
+    put(path, stamped((json.dumps(content, indent=1) + "\n").encode()))
 
 
 def read_json(path: Path, *keys: str) -> dict[str, Any]:
-    """Return what a JSON file of a run's folder holds.
+    """Return what a JSON file of a run's folder holds, after its checksum is verified.
 
     Raises:
         RunError: When it is missing, damaged, or lacks one of the keys.
     """
+    again = "Restore it; or delete it, and the command that made it (search --resume, confirm, ablate) makes it again."
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is damaged"
-        raise RunError(f"{path}: cannot be read: {why}. Restore the file, or start a new search.") from None
-    if not isinstance(content, dict) or any(key not in content for key in keys):
-        raise RunError(f"{path}: is damaged; it lacks {' and '.join(keys)}. Restore the file, or start a new search.")
+        text = path.read_bytes()
+        content = None if damaged(text) else json.loads(text)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}. {again}") from None
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: is damaged; it is not as it was written. {again}")
+    if any(key not in content for key in keys):
+        raise RunError(f"{path}: is damaged; it lacks {' and '.join(keys)}. {again}")
+    content.pop("check", None)
     return content

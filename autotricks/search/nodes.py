@@ -16,6 +16,11 @@ def nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
+def apart() -> bool:
+    """Return whether there are machines beside this one, which need not see its files."""
+    return len(nodes()) > 1
+
+
 def holds(node: dict[str, Any], needs: dict[str, float]) -> int:
     """Return how many trials a node holds at a time."""
     has = node["Resources"]

@@ -13,9 +13,10 @@ from ray.tune.search import Searcher
 from ..core.dataset import Dataset
 from ..core.report import End
 from ..errors import EngineError, ResourceError
+from ..space.carried import Carried
 from .climb import Outcome, arrays
 from .climber import OUTCOME, Climber
-from .nodes import holds, nodes, require_seen
+from .nodes import apart, holds, nodes, require_seen
 from .search import Search, Trial
 
 RETRIES = 2
@@ -157,6 +158,7 @@ def run(search: Search, dataset: Dataset, folder: Path, trust: bool = False) -> 
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room)
     chooser = Chooser(search)
     trainable = tune.with_parameters(Climber, shared=arrays(dataset), course=search.course(trust),
+                                     carried=search.carried() if apart() else Carried(),
                                      threads=max(1, int(search.resources.cpus)), gpus=search.resources.gpus)
     tuner = tune.Tuner(
         tune.with_resources(trainable, needs),
@@ -169,5 +171,10 @@ def run(search: Search, dataset: Dataset, folder: Path, trust: bool = False) -> 
     try:
         tuner.fit()
     except (ray.exceptions.RayError, tune.error.TuneError) as error:
-        raise EngineError(f"Ray Tune stopped: {error}") from error
+        first: BaseException = error
+        while first.__context__:    # Ray Tune raises the text of what a full disk raised in our scheduler
+            first = first.__context__
+        if isinstance(first, OSError):
+            raise first from None
+        raise EngineError(f"Ray Tune stopped: {str(error).strip().splitlines()[-1]}") from error
     return room

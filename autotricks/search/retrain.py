@@ -3,10 +3,13 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..core.bundle import Bundle
@@ -14,30 +17,59 @@ from ..core.dataset import Dataset
 from ..core.report import End
 from ..errors import EngineError, RankError
 from ..processes import follow_parent, prepare
-from .climb import Course, Outcome, arrays
+from ..space import places
+from ..space.carried import Carried, of_uses
+from ..space.document import SpaceDocument
+from .climb import Course, Outcome, arrays, watch
 from .team import Team, devices
 
 RETRIES = 2
 _team: Team | None = None       # of a worker process
 
 
-def retrain(bundles: Sequence[Bundle], dataset: Dataset, needs: dict[str, float], workers: int,
-            engine: str, trust: bool = False) -> Iterator[tuple[Bundle, Outcome]]:
-    """Yield each bundle with what its whole training reached, as it is done.
+@dataclass(frozen=True)
+class Means:
+    """With what, and on what, trainings run.
 
     Args:
-        bundles: What to train, to the end.
-        dataset: Train and validation; test does not travel.
-        needs: Cores (`cpu`) and GPUs (`gpu`) of one training.
-        workers: Trainings at a time, of the local engine.
         engine: `local` or `ray`, which is connected.
+        cpus: Of one training.
+        gpus: Of one training.
+        workers: Trainings at a time, of the local engine.
         trust: Whether a model of the form `my.module:function` may be imported.
+        patience: Seconds within which an epoch must end.
+    """
+
+    engine: str
+    cpus: float
+    gpus: float
+    workers: int
+    trust: bool
+    patience: float
+
+    @classmethod
+    def of(cls, document: SpaceDocument, workers: int, trust: bool) -> Means:
+        """Return what a space gives a training."""
+        return cls(document.search.engine, document.resources.cpus, document.resources.gpus, workers, trust,
+                   document.search.patience)
+
+    @property
+    def threads(self) -> int:
+        """Of one training."""
+        return max(1, int(self.cpus))
+
+    def course(self, epochs: int) -> Course:
+        """Return one rung at the end."""
+        return Course((epochs,), device="cuda" if self.gpus else "cpu", trust=self.trust, patience=self.patience)
+
+
+def retrain(bundles: Sequence[Bundle], dataset: Dataset, means: Means) -> Iterator[tuple[Bundle, Outcome]]:
+    """Yield each bundle with what its whole training reached, as it is done; test does not travel.
 
     Raises:
-        EngineError: When a training's process died again and again.
+        EngineError: When a training's process died again and again, for want of memory or of patience.
     """
-    run: Callable[..., Iterator[tuple[Bundle, Outcome]]] = _on_ray if engine == "ray" else _locally
-    yield from run(bundles, arrays(dataset), needs, workers, trust)
+    yield from (_on_ray if means.engine == "ray" else _locally)(bundles, arrays(dataset), means)
 
 
 def recorded(bundle: Bundle, outcome: Outcome) -> dict[str, Any]:
@@ -48,17 +80,16 @@ def recorded(bundle: Bundle, outcome: Outcome) -> dict[str, Any]:
             "seconds": round(outcome.seconds, 3)}
 
 
-def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, float], workers: int,
-             trust: bool) -> Iterator[tuple[Bundle, Outcome]]:
-    threads, left = _threads(needs), list(bundles)
+def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> Iterator[tuple[Bundle, Outcome]]:
+    left = list(bundles)
     for attempt in itertools.count():
         try:
-            context: Any = prepare(threads)
-            places, size = context.SimpleQueue(), max(1, min(workers, len(left)))
+            context: Any = prepare(means.threads)
+            free, size = context.SimpleQueue(), max(1, min(means.workers, len(left)))
             for place in range(size):
-                places.put(place)
-            with ProcessPoolExecutor(size, context, _join_in, (shared, needs, places)) as pool, _ended():
-                waiting = {pool.submit(_train, bundle, trust): bundle for bundle in left}
+                free.put(place)
+            with ProcessPoolExecutor(size, context, _join_in, (shared, means, free)) as pool, _ended():
+                waiting = {pool.submit(_train, bundle, means): bundle for bundle in left}
                 while waiting:
                     for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                         bundle = waiting.pop(future)
@@ -68,22 +99,27 @@ def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str,
             return
         except (BrokenProcessPool, RankError) as error:
             if attempt == RETRIES:
-                said = f" {error}." if isinstance(error, RankError) else ""
-                raise EngineError(f"training {left[0]}: its process died {attempt + 1} times.{said}") from error
+                why = (f"{error}." if isinstance(error, RankError) else "killed, for want of memory if nobody did it, "
+                       f"or no epoch ended within search.patience, {means.patience:g} s.")
+                raise EngineError(f"training {left[0]}: its process died {attempt + 1} times: {why}") from error
 
 
-def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, float], workers: int,
-            trust: bool) -> Iterator[tuple[Bundle, Outcome]]:
+def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> Iterator[tuple[Bundle, Outcome]]:
     import ray
 
-    data = ray.put(shared)
+    from .nodes import apart
 
-    def trained(parts: dict[str, Any], bundle: Bundle) -> Outcome:
-        with closing(Team(parts, devices(needs["gpu"]), _threads(needs))) as team:
-            return _reached(team, bundle, trust)
+    taken = of_uses(use for bundle in bundles for use in bundle.uses) if apart() else Carried()
+    data, files = ray.put(shared), ray.put(taken)
 
-    task = ray.remote(trained).options(num_cpus=needs["cpu"], num_gpus=needs["gpu"], max_retries=RETRIES)
-    waiting = {task.remote(data, bundle): bundle for bundle in bundles}
+    def trained(parts: dict[str, Any], carried: Carried, bundle: Bundle) -> Outcome:
+        with (tempfile.TemporaryDirectory() as home,
+              closing(Team(parts, devices(means.gpus), means.threads, watch)) as team):
+            carried.unpack(Path(home))
+            return _reached(team, places.moved_bundle(bundle, carried.below(Path(home))), means)
+
+    task = ray.remote(trained).options(num_cpus=means.cpus, num_gpus=means.gpus, max_retries=RETRIES)
+    waiting = {task.remote(data, files, bundle): bundle for bundle in bundles}
     while waiting:
         for future in ray.wait(list(waiting))[0]:
             bundle = waiting.pop(future)
@@ -91,10 +127,6 @@ def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], needs: dict[str, 
                 yield bundle, ray.get(future)
             except ray.exceptions.RayError as error:
                 raise EngineError(f"training {bundle}: {str(error).splitlines()[0]}") from error
-
-
-def _threads(needs: dict[str, float]) -> int:
-    return max(1, int(needs["cpu"]))
 
 
 @contextmanager
@@ -110,17 +142,17 @@ def _ended() -> Iterator[None]:
         raise
 
 
-def _join_in(shared: dict[str, Any], needs: dict[str, float], places: Any) -> None:
+def _join_in(shared: dict[str, Any], means: Means, free: Any) -> None:
     """Make a worker process ready to train on this data, on the devices of the next place that is free."""
     global _team
     follow_parent()
-    _team = Team(shared, devices(needs["gpu"], places.get()), _threads(needs))
+    _team = Team(shared, devices(means.gpus, free.get()), means.threads, watch)
 
 
-def _train(bundle: Bundle, trust: bool) -> Outcome:
+def _train(bundle: Bundle, means: Means) -> Outcome:
     assert _team is not None
-    return _reached(_team, bundle, trust)
+    return _reached(_team, bundle, means)
 
 
-def _reached(team: Team, bundle: Bundle, trust: bool) -> Outcome:
-    return team.reach(Course((bundle.epochs,), trust=trust), bundle, 0)
+def _reached(team: Team, bundle: Bundle, means: Means) -> Outcome:
+    return team.reach(means.course(bundle.epochs), bundle, 0)

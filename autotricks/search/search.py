@@ -10,6 +10,7 @@ from typing import Protocol
 from ..catalog import bundle_from
 from ..core.bundle import Bundle
 from ..core.report import End
+from ..space.carried import Carried, of_space
 from ..space.load import BASELINE, LoadedSpace
 from .chooser import Chooser, Picks
 from .climb import Course, Outcome
@@ -78,7 +79,7 @@ class Search:
 
     def __init__(self, loaded: LoadedSpace, ledger: Ledger, listeners: Sequence[Listener] = (),
                  deadline: float = math.inf, keep: Callable[[Champion], None] = lambda champion: None):
-        document = loaded.document
+        document, self._loaded = loaded.document, loaded
         self.settings, self.resources = document.search, document.resources
         self.objective = document.objective.objective()
         self.budgets = budgets(document.training.epochs, self.settings.rungs.first, self.settings.rungs.reduction)
@@ -102,6 +103,10 @@ class Search:
         """Return what the trials' processes must know."""
         return Course(self.budgets, self.settings.rungs.fidelity == "compressed",
                       "cuda" if self.resources.gpus else "cpu", trust, self.settings.patience)
+
+    def carried(self) -> Carried:
+        """Return the files and bundles that tricks name, for machines that do not have them."""
+        return of_space(self._loaded)
 
     def halving(self) -> Halving:
         """Return the rule that stops trials, with what the ledger's trials scored."""

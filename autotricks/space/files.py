@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path as FilePath
 
+from ..core.checksum import CHANGED, damaged
 from ..errors import SpaceError
 from .tree import MAX_BYTES, Tree, one_line, parse
 
@@ -47,7 +48,10 @@ def read_tree(path: FilePath) -> tuple[Tree, list[str]]:
     ships = any(path.is_relative_to(folder) for folder in SHIPPED)
     try:
         with path.open("rb") as file:
-            return parse(file.read(MAX_BYTES + 1), path.name if ships else str(path), found), found
+            content = file.read(MAX_BYTES + 1)
+        if damaged(content):
+            found.append(f"{path}: {CHANGED}")
+        return parse(content, path.name if ships else str(path), found), found
     except OSError as error:
         what = "is a folder" if error.errno == errno.EISDIR else f"cannot be read: {error.strerror}"
         raise SpaceError(f"{path}: {what}. Name a space file.") from None

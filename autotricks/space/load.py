@@ -46,8 +46,7 @@ class LoadedSpace:
         """Return it with every place that a trick names changed."""
         document = self.document.model_copy(update={"tricks": places.changed(self.document.tricks, change)})
         listed = tuple(places.moved_entry(entry, change) for entry in self.space.entries)
-        start = {name: replace(bundle, uses=tuple(places.moved(use, change) for use in bundle.uses))
-                 for name, bundle in self.start.items()}
+        start = {name: places.moved_bundle(bundle, change) for name, bundle in self.start.items()}
         return replace(self, document=document, space=replace(self.space, entries=listed), start=start)
 
     @cached_property

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog import catalog
-from ..core.bundle import Use
+from ..core.bundle import Bundle, Use
 from ..core.domain import Choice, Text
 from .space import Entry
 
@@ -50,6 +50,11 @@ def moved(use: Use, change: Change) -> Use:
     values: dict[str, Any] = {name: change(str(value)) for name, value in use.trick.values().items()
                               if kind(use.trick.name, name)}
     return replace(use, trick=replace(use.trick, **values)) if values else use  # type: ignore[type-var]
+
+
+def moved_bundle(bundle: Bundle, change: Change) -> Bundle:
+    """Return a bundle with every place in it changed."""
+    return replace(bundle, uses=tuple(moved(use, change) for use in bundle.uses))
 
 
 def moved_entry(entry: Entry, change: Change) -> Entry:

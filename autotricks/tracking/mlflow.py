@@ -15,10 +15,11 @@ from typing import Any
 
 from .address import redacted
 from .registry import Entry, register
-from .store import client
+from .store import client, said
 from .tracker import Row, Tracker
 
 PATIENCE = 3     # failures in a row after which the server is taken to be down
+SLOW = 1.0       # seconds that a server takes on average, from which on it is not waited for
 CHUNK = 900      # figures in one request; MLflow takes 1,000
 SEARCH = ""     # key of the search's own run
 STATUS = {"failed": "FAILED", "interrupted": "KILLED"}
@@ -80,6 +81,9 @@ class MlflowTracker(Tracker):
         self._client: Any = None
         self._runs: dict[str, Written] = {}
         self._failures, self._problem, self._name = 0, "", "RUN"
+        self._unsure = False                # whether the store may hold more than it said
+        self._times: list[float] = [0.0]    # that writing took; the last is of what is being written
+        self._since: float | None = None
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._write, name="mlflow", daemon=True)
         self._thread.start()
@@ -115,13 +119,21 @@ class MlflowTracker(Tracker):
         """Close the parent run."""
         self._queue.put(lambda: self._close(SEARCH, tags, metrics))
 
-    def close(self, seconds: float) -> str | None:
+    def close(self, seconds: float, slow: float = math.inf) -> str | None:
         """Wait for the thread to write what is left."""
         self._queue.put(None)
-        self._thread.join(seconds)
-        if self._thread.is_alive():
-            return self._missing(f"not within {seconds:g} s.")
+        began = time.monotonic()
+        while self._thread.is_alive():
+            limit = min(seconds, slow) if self._slow() else seconds
+            if time.monotonic() - began > limit:
+                return self._missing(f"not within {limit:.3g} s.")
+            self._thread.join(0.05)
         return self._problem or None
+
+    def _slow(self) -> bool:
+        """Return whether a server takes long to answer; a file is nobody's to wait for."""
+        now = time.monotonic() - self._since if self._since else 0.0
+        return self.uri.startswith("http") and sum(self._times) + now > SLOW * len(self._times)
 
     def _missing(self, why: str) -> str:
         return redacted(f"MLflow at {self.uri} did not take everything: {why} The ledger has it all; put the rest "
@@ -132,14 +144,29 @@ class MlflowTracker(Tracker):
         while (work := self._queue.get()) is not None:
             if self._failures >= PATIENCE:
                 continue
-            try:
-                self._client = self._client or client(self.uri)
-                work()
-                self._failures = 0
-            except Exception as error:  # whatever a server or database may answer must not end a search
-                first = str(error).splitlines()[0] if str(error) else type(error).__name__
-                self._failures = self._failures + 1 if SEARCH in self._runs else PATIENCE
-                self._problem = self._missing(first[:200])
+            why = self._wrong(work) and self._wrong(work)
+            self._failures = 0 if not why else self._failures + 1 if SEARCH in self._runs else PATIENCE
+            self._problem = self._missing(why) if why else self._problem
+
+    def _wrong(self, work: Callable[[], None]) -> str:
+        """Do a piece of work, and return what went wrong.
+
+        Where an answer was lost, the work may have been done. So whatever comes next looks first at what is there.
+        """
+        try:
+            self._client = self._client or client(self.uri)
+            self._since = time.monotonic()
+            if self._unsure and SEARCH in self._runs:
+                self._take_up(self._client.get_run(self._runs[SEARCH].id))
+            self._unsure = False
+            work()
+        except Exception as error:  # whatever a server or database may answer must not end a search
+            self._unsure = True
+            return said(error)
+        finally:
+            self._times.append(time.monotonic() - self._since if self._since else 0.0)
+            self._since = None
+        return ""
 
     def _begin(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         if SEARCH in self._runs:

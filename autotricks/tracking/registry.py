@@ -89,7 +89,7 @@ def _logged(client: Any, run_id: str | None, entry: Entry) -> str:
             pip_requirements=[f"autotricks=={version('autotricks')}"])
     with contextlib.suppress(mlflow.MlflowException):  # it is there already
         client.create_registered_model(entry.name)
-    model = client.create_model_version(entry.name, info.model_uri, run_id, model_id=info.model_id)
+    model = client.create_model_version(entry.name, info.model_uri, run_id, dict(entry.tags), model_id=info.model_id)
     return str(model.version)
 
 

@@ -11,8 +11,10 @@ from typing import Any
 from ..errors import RunError
 from .address import check, redacted
 
-SWIFT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "GIT_PYTHON_REFRESH": "quiet",
-         "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ASYNC_LOGGING": "false"}
+# Requests are not repeated by MLflow: where an answer is lost, that makes a second run.
+SWIFT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "GIT_PYTHON_REFRESH": "quiet",
+         "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 FILE = "sqlite:///"
 
 
@@ -46,6 +48,15 @@ def client(uri: str) -> Any:
     return mlflow.MlflowClient(uri)
 
 
+def said(error: BaseException) -> str:
+    """Return what went wrong with a store in one line, without secrets."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    if "error code 401" in lines[0]:
+        return ("name or password are missing or wrong (401). Set MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.")
+    return redacted(lines[0][:200])
+
+
 @contextmanager
 def reached(uri: str) -> Iterator[Any]:
     """Give a client for a store to somebody who waits.
@@ -58,4 +69,4 @@ def reached(uri: str) -> Iterator[Any]:
     try:
         yield client(uri)
     except (MlflowException, OSError) as error:
-        raise RunError(redacted(f"MLflow at {uri} refuses: {str(error).splitlines()[0][:200]}")) from None
+        raise RunError(redacted(f"MLflow at {uri} refuses: {said(error)}")) from None

@@ -1,6 +1,7 @@
 """Tracker: what a search tells a tracking server."""
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,13 @@ class Tracker:
     def ended(self, metrics: Row, tags: Mapping[str, str]) -> None:
         """Close the search's run."""
 
-    def close(self, seconds: float) -> str | None:
-        """Wait at most so long for what is still under way; return one line of what went wrong, if anything did."""
+    def close(self, seconds: float, slow: float = math.inf) -> str | None:
+        """Wait for what is still under way; return one line of what went wrong, if anything did.
+
+        Args:
+            seconds: To wait at most.
+            slow: To wait at most for a server that takes long to answer.
+        """
 
 
 class NullTracker(Tracker):

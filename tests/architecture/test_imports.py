@@ -16,14 +16,14 @@ LEVELS = [
     {"space"},
     {"search"},
     {"ablate", "bottleneck", "champion", "comparison", "confirm", "experiment", "handover", "largest_batch",
-     "precision", "reopen", "replicate", "report", "resources", "service", "suited", "suits", "sync", "teachers",
-     "tested", "transfer", "versions"},
+     "precision", "reopen", "replicate", "report", "resources", "service", "suited", "suits", "storage", "sync",
+     "teachers", "tested", "transfer", "versions"},
     {"attribution", "cards", "cli", "commands", "inspection", "judgment", "outline", "screen", "techniques"},
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 APART = 3                      # on the levels below, neighbors do not know each other
-HOMES = {"ray": {"search"}, "optuna": {"search"}, "mlflow": {"tracking"},
+HOMES = {"pyarrow": {"storage"}, "ray": {"search"}, "optuna": {"search"}, "mlflow": {"tracking"},
          "typer": {"cli", "commands"}}
 PURE = {"core", "tricks", "trainer", "trial"}
 NOT_PURE = {"ray", "optuna", "mlflow", "yaml", "typer", "click", "rich"}

@@ -6,6 +6,7 @@ nothing of it is left when its first process ends.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -23,6 +24,8 @@ DOCKER = ROOT / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+VARIABLE = re.compile(r"(?<!\$)\$\{\w+:-([^}]*)}")
+OWN = ("unshare", "--mount", "sh", "-c", 'mkdir -p /tmp/ray && mount -t tmpfs none /tmp/ray && exec "$@"', "own")
 UNSHARE = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
@@ -34,8 +37,8 @@ def possible() -> str:
 
 
 def words(service: str) -> list[str]:
-    """Return a service's command as Docker runs it: `$$` is a dollar."""
-    return [word.replace("$$", "$") for word in SERVICES[service]["command"]]
+    """Return a service's command as Docker runs it: variables have their defaults, `$$` is a dollar."""
+    return [VARIABLE.sub(r"\1", word).replace("$$", "$") for word in SERVICES[service]["command"]]
 
 
 class Stack:
@@ -90,8 +93,9 @@ class Stack:
         if service == "postgres":
             given, user = {"PGDATA": "/var/lib/postgresql/data"}, "postgres"
         log = (self.folder / "logs" / f"{name or service}.log").open("w")
-        self.started[name or service] = subprocess.Popen(self.inside(*words(service), user=user, **given), stdout=log,
-                                                         stderr=subprocess.STDOUT, start_new_session=True)
+        own = OWN if service in ("head", "worker") else ()      # Ray tidies up in what is a container's own
+        self.started[name or service] = subprocess.Popen(self.inside(*own, *words(service), user=user, **given),
+                                                         stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
     def healthy(self, service: str, seconds: float = 240) -> None:
         """Wait until the service's own health check passes."""

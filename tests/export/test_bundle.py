@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 import yaml
@@ -7,8 +9,9 @@ from autotricks import export
 from autotricks.errors import RunError
 
 DOCUMENT = {"name": "x", "classes": ["0", "no", "1e3", "ä", "a: b"],
-            "images": {"mean": [0.1, 1e-05], "shape": [1, 8, 8]},
-            "tricks": {"cosine": {}, "mixup": {"alpha": 0.2, "stop": 0.9}}, "result": {"score": 0.1 + 0.2}}
+            "images": {"mean": [0.1, 1e-05], "shape": [1, 8, 8]}, "model": {"name": "resnet8"},
+            "training": {"epochs": 1}, "tricks": {"cosine": {}, "mixup": {"alpha": 0.2, "stop": 0.9}},
+            "result": {"score": 0.1 + 0.2}}
 
 
 class Shared(nn.Module):
@@ -25,7 +28,7 @@ class Shared(nn.Module):
 def test_document_comes_back_as_it_was(tmp_path):
     export.write(tmp_path, DOCUMENT, export.weights_of(Shared()), "two\nlines")
     content = (tmp_path / export.BUNDLE).read_text("utf-8")
-    assert content.startswith("# two\n# lines\nname: x\n")
+    assert re.match("# two\n# lines\n# check: [0-9a-f]{16}\nname: x\n", content)
     back = yaml.safe_load(content)
     digest = back["result"].pop("weights")
     assert back == DOCUMENT
@@ -83,6 +86,10 @@ def test_every_damage_to_the_weights_is_noticed(tmp_path):
 def test_copy_takes_both_files(tmp_path):
     with pytest.raises(RunError, match=r"holds no champion\.yaml"):
         export.copy(tmp_path, tmp_path / "out")
-    export.write(tmp_path, DOCUMENT, b"weights")
+    weights = export.weights_of(nn.Linear(2, 2))
+    export.write(tmp_path, DOCUMENT, weights)
     assert [path.name for path in export.copy(tmp_path, tmp_path / "out" / "deep")] == [export.BUNDLE, export.WEIGHTS]
-    assert (tmp_path / "out" / "deep" / export.WEIGHTS).read_bytes() == b"weights"
+    assert (tmp_path / "out" / "deep" / export.WEIGHTS).read_bytes() == weights
+    (tmp_path / export.BUNDLE).write_text((tmp_path / export.BUNDLE).read_text().replace("0.9", "0.8"))
+    with pytest.raises(RunError, match=r"champion\.yaml: changed since it was written"):
+        export.copy(tmp_path, tmp_path / "out")

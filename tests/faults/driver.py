@@ -75,10 +75,10 @@ def main() -> None:
         dataset = climb.from_arrays(shared)
         return hiring(lambda bundle, rung: climb.Climb(bundle, course, dataset).reach(rung))()
 
-    def locally(bundles, shared, needs, workers, trust):
+    def locally(bundles, shared, means):
         mine = team.Team(shared, ("cpu",), 1)
         for bundle in bundles:
-            yield bundle, retrain._reached(mine, bundle, trust)
+            yield bundle, retrain._reached(mine, bundle, means)
 
     def search(job: dict) -> None:
         overrides, resume = job.get("overrides", []), Path(job["resume"]) if job["resume"] else None

@@ -3,6 +3,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -104,7 +105,8 @@ PHASES = {"starting": lambda root: True, "searching": lambda root: count(root) >
 
 
 ONCE = [("local", phase, name) for phase in PHASES for name in ("SIGINT", "SIGTERM", "SIGHUP")] + [
-    ("ray", "searching", "SIGTERM"), ("ray", "confirming", "SIGINT")]
+    ("ray", "searching", "SIGTERM"), ("ray", "searching", "SIGHUP"), ("ray", "confirming", "SIGINT"),
+    ("ray", "confirming", "SIGTERM")]
 
 
 @pytest.mark.parametrize(("engine", "phase", "name"), ONCE)
@@ -126,12 +128,19 @@ def test_interrupted_twice_on_ray(tmp_path, injected):
     injected("SIGINT twice (F15)")
 
 
+def hears(process) -> bool:
+    """Return whether a process has a handler for SIGTERM: while Python itself starts, there is none."""
+    mask = next(line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(mask.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
 def interrupted(root, engine, phase, names, seconds, pause=0.4):
     overrides = ("search.trials=3", "confirm.seeds=100") if phase == "confirming" else ("search.trials=200",)
     driver = start(root, f"search.engine={engine}", *overrides, confirm=True)
     try:
+        assert until(driver, lambda: hears(driver.pid))
         if phase == "starting":
-            time.sleep(1.5)
+            time.sleep(random.Random().uniform(0, 1.5))
         assert until(driver, lambda: PHASES[phase](root))
         for number, name in enumerate(names):
             time.sleep(pause * bool(number))

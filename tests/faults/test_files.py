@@ -11,6 +11,7 @@ from autotricks import experiment, reopen, report
 from autotricks.data import load as load_data
 from autotricks.errors import AutotricksError, RunError
 from autotricks.export import read_weights
+from autotricks.export.bundle import read as read_bundle
 from autotricks.search import folder as folders
 from autotricks.search.ledger import read
 from autotricks.space import load_bundle_file
@@ -36,13 +37,16 @@ def run(tmp_path_factory):
     return SimpleNamespace(folder=result.folder, data=load_data(loaded.document.data.settings()))
 
 
+def flipped(content: bytes, place: int, bit: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1:]
+
+
 def damaged(content: bytes, every: int):
     """Yield what is left of a file cut off at every byte, then with a bit flipped in every so manyth byte."""
     for size in range(len(content)):
         yield content[:size]
     for place in range(0, len(content), every):
-        bit = 1 << random.Random(place).randrange(8)
-        yield content[:place] + bytes([content[place] ^ bit]) + content[place + 1:]
+        yield flipped(content, place, random.Random(place).randrange(8))
 
 
 def clear(error: AutotricksError, path: Path) -> None:
@@ -118,6 +122,41 @@ def test_what_a_report_reads(run, tmp_path, name, injected):
     assert written + refused >= 60
     path.write_bytes(content)
     assert report.write(folder).read_bytes() == whole
+
+
+@pytest.mark.parametrize(("name", "read_it"), [
+    ("confirm.json", folders.read_json), (folders.DATA, folders.read_json), (folders.VERSIONS, folders.read_json),
+    ("champion.yaml", read_bundle), ("champion.yaml", lambda path: load_bundle_file(path).document)])
+def test_no_flipped_bit_is_taken_for_a_figure(run, tmp_path, name, read_it, injected):
+    """Every bit of a file: it is refused, or says what it said; most flips leave JSON and YAML valid."""
+    path, content = tmp_path / name, (run.folder / name).read_bytes()
+    path.write_bytes(content)
+    whole, refused, places = read_it(path), 0, range(len(content))
+    slow = 1 if name.endswith("json") else 11
+    for place, bit in ((place, bit) for place in places for bit in range(8) if (place + bit) % slow == 0):
+        path.write_bytes(flipped(content, place, bit))
+        injected(f"bit flipped in {name} (F13)")
+        try:
+            found = read_it(path)
+        except AutotricksError as error:
+            clear(error, path)
+            refused += 1
+        else:       # the flip was in the checksum or in a comment
+            extra = {name for name in found if name not in whole} if isinstance(found, dict) else set()
+            assert len(extra) <= 1 and (found if not extra else {key: found[key] for key in whole}) == whole
+    assert refused > 0.9 * len(content) * 8 / slow
+
+
+@pytest.mark.parametrize("name", ["confirm.json", "champion.yaml", folders.DATA])
+def test_report_says_that_a_file_is_damaged(run, tmp_path, name, injected):
+    folder = tmp_path / run.folder.name
+    shutil.copytree(run.folder, folder)
+    assert "left out of this page" not in report.write(folder).read_text("utf-8")
+    path, content = folder / name, (run.folder / name).read_bytes()
+    for place in range(content.rindex(b"check") + 30, len(content), len(content) // 20):
+        path.write_bytes(flipped(content, place, 0))
+        injected(f"bit flipped in {name} under a report (F13)")
+        assert f"left out of this page: {name}." in report.write(folder).read_text("utf-8")
 
 
 def test_champion_is_never_read_damaged(run, tmp_path, injected):

@@ -4,10 +4,12 @@ import os
 import random
 import signal
 import threading
+import time
 
 import pytest
 
 from autotricks import experiment
+from autotricks.errors import EngineError
 from autotricks.search import folder as folders
 from autotricks.space.load import load_space
 
@@ -106,3 +108,22 @@ def test_trial_that_cannot_be_trained_fails_alone(plan, tmp_path, what, said, in
     kept.ledger_goes_on([], result.folder)
     assert real.gone(lambda: real.below(os.getpid()), 5)
     assert (result.folder / folders.TABLE).exists()
+
+
+def test_confirming_training_that_hangs_is_ended(plan, tmp_path, injected):
+    """The two start trials build six models; the next is the first that is trained with a fresh seed."""
+    plan.write_text("hang:7")
+    loaded = load_space("long_tail.yaml", [*real.SMALL, "search.trials=2", "confirm.top=1", "confirm.seeds=1",
+                                           "search.patience=4", "model.name=tests.search.deadly:net"], trust=True)
+    options = experiment.Options(tmp_path / "runs", tracking="off", trust=True)
+    result = experiment.search(loaded, options)
+    injected("hung training (F19)")
+    assert result.confirmation is not None and len(kept.lines(result.folder, "confirm.jsonl")) == 2
+    plan.write_text("hang:" + ",".join(map(str, range(9, 30))))
+    began = time.monotonic()
+    with pytest.raises(EngineError, match=r"its process died 3 times: .* no epoch ended within search\.patience, 4 s"):
+        experiment.confirm_again(result.folder, 1, 2, trust=True)
+    injected("hung training (F19)", 3)
+    assert 12 < time.monotonic() - began < 60
+    assert len(kept.lines(result.folder, "confirm.jsonl")) == 2
+    assert real.gone(lambda: real.below(os.getpid()), 5)

@@ -32,15 +32,17 @@ def test_figures_are_those_of_the_confirmation(text):
     assert "Verdict: **better than the baseline**. On 60 test images" in text
     assert "| **balanced accuracy** | **0.8125** ± 0.0625 | **0.5625** ± 0.0625 |" in text
     assert "| calibration error | 0.0938 | 0.0156 |" in text
+    assert "error with temperature scaling | 0.0312 (temperature 1.25) | 0.0312 (temperature 1.25) |" in text
     assert "more is better: +0.2500, 95% interval +0.0312 to +0.4688 (paired differences)." in text
     assert "those of seed 1000: balanced accuracy 0.6875." in text
 
 
 def test_data_and_preprocessing(text):
-    assert f"| cat | 50 | 20 | 40 | 0.750 |\n| {SAFE} | 10 | 20 | 20 | 0.875 |" in text
+    assert f"| cat | 50 | 20 | 40 | 0.750 | 0.750 |\n| {SAFE} | 10 | 20 | 20 | 0.875 | 0.375 |" in text
     assert f"fingerprint `{'f' * 64}`" in text and "Training 60 images, imbalance 5; validation 40; test 60" in text
     assert "2 in train and test, 0 in train and validation" in text
     assert f"Files left out: 1: {SAFE}.png ({SAFE})" in text
+    assert f"over all seeds: cat for {SAFE} (25%), {SAFE} for cat (12%)." in text, "20 of 80 and 5 of 40"
     assert "gray images of 8 x 8 pixels" in text and "less mean 0.2500, by standard deviation 0.5000" in text
 
 
@@ -65,7 +67,7 @@ def test_unconfirmed_champion_is_called_so(tmp_path):
     path = write(searched(tmp_path / "made", champion_yaml=champion()), target)
     found = path.read_text()
     assert path.name == "MODEL_CARD.md" and "**Not confirmed.** Search score 0.7500" in found
-    assert "| cat | 50 | 20 | 40 |  |" in found and "±" not in found
+    assert "| cat | 50 | 20 | 40 |  |  |" in found and "±" not in found
 
 
 def test_without_a_champion_there_is_no_card(tmp_path):

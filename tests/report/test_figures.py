@@ -70,7 +70,7 @@ def of_the_ledger(path):
 
 
 def of_the_confirmation(path):
-    """What stands in confirm.json, and gains, precisions and the optimism of every candidate."""
+    """What stands in confirm.json, and gains, differences, precisions and the optimism of every candidate."""
     content = document(path, "confirm.json")
     found = numbers(content)
     last = {line["trial"]: line["metrics"][METRIC] for line in lines(path, "trials.jsonl") if line["kind"] == "rung"}
@@ -79,6 +79,8 @@ def of_the_confirmation(path):
     if results:
         one, other = (results[str(content[role])] for role in ("champion", "baseline"))
         found |= {best["mean"] - base["mean"] for best, base in zip(one["recall"], other["recall"]) if best and base}
+        ours, theirs = (content["figures"][str(content[role])] for role in ("champion", "baseline"))
+        found |= {ours[name] - theirs[name] for name in ours}
         columns = list(zip(*one["confusion"]))
         found |= {column[place] / sum(column) for place, column in enumerate(columns) if sum(column)}
     return found

@@ -34,7 +34,7 @@ def test_the_verdict_is_the_confirmations(tmp_path):
     sure = found.sections["How sure is this?"]
     assert "In the search the champion had 87.5% on validation; with fresh seeds it has 81.2%" in sure
     assert "too good: +6.2 points" in sure
-    assert "the baseline and 1 of 1 other trials" in sure and "60 test images" in sure
+    assert "Besides the baseline 1 of 4 trials was trained again" in sure and "60 test images" in sure
     assert "calibration error 9.4% against 1.6%" in sure, "what got worse is said"
     assert "1 of 2 classes have fewer than 30 test images" in sure and "2 in train and test" in sure
 
@@ -200,7 +200,9 @@ def test_nothing_is_fetched(tmp_path):
     found = Page(source)
     addresses = [(tag, attributes[name]) for tag, attributes in found.elements for name in ("src", "href", "data",
                  "action", "srcset", "poster") if name in attributes]
-    assert addresses and all(tag == "a" and address.startswith("https://") for tag, address in addresses)
+    places = {f"#{attributes['id']}" for _, attributes in found.elements if "id" in attributes}
+    assert addresses and all(tag == "a" and (address.startswith("https://") or address in places)
+                             for tag, address in addresses)
     assert not re.search(r"url\(|@import|fetch\(|XMLHttp|<link|<img|<iframe", source)
     policy, = (one["content"] for tag, one in found.elements if one.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'; ") and "http" not in policy
@@ -248,3 +250,40 @@ def test_versions_of_each_sitting_are_kept(tmp_path, monkeypatch):
     found = page(searched(tmp_path))
     assert "sitting 2" in found.text and "sitting 3" not in found.text and "next" in found.text
     assert f"python{platform.python_version()}" in found.sections["Do it again"]
+
+
+ABLATED = {"trial": 1, "effects": [
+    {"trick": "mixup", "kind": "without", "mean": 0.125, "low": 0.0625, "high": 0.1875},
+    {"trick": "sgd: other values", "kind": "without", "mean": -0.03125, "low": -0.0625, "high": 0.015625},
+    {"trick": "sgd: other values", "kind": "alone", "mean": 0.5, "low": 0.25, "high": 0.75}]}
+
+
+def test_the_first_screen_says_what_was_found_and_what_follows(tmp_path):
+    """Champion: mixup, and sgd with 0.2 in place of 0.1; the ablation is sure of mixup alone."""
+    path = searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion(), ablation_json=ABLATED)
+    said = page(path).sections[""]
+    assert f"{EVIL} · 2 classes · 60 training images · 40 validation images · 60 test images · 4 trials" in said
+    assert "Championmixup beside the baseline's cosine and sgd; sgd with other values" in said
+    assert "On validation, mixup helps by +12.5 points; no effect was shown of sgd (other values)." in said
+    assert f"autotricks train {tmp_path.parent.name}/{tmp_path.name}/champion.yaml --all-data" in said
+
+
+@pytest.mark.parametrize(("changes", "said"), [
+    ({"verdict": "no evidence of improvement: the interval holds zero"}, "Keep the baseline: nothing was shown to"),
+    ({"verdict": "worse than the baseline"}, "Keep the baseline; what was best on validation is not so on test")])
+def test_without_an_improvement_nothing_is_to_be_trained(tmp_path, changes, said):
+    first = page(searched(tmp_path, confirm_json=confirmed(**changes), champion_yaml=champion())).sections[""]
+    assert said in first and "autotricks train" not in first and "What brings it" not in first
+
+
+def test_an_ablation_of_an_earlier_champion_explains_nothing(tmp_path):
+    path = searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion(), ablation_json={**ABLATED, "trial": 2})
+    assert "What brings it" not in page(path).sections[""]
+
+
+def test_differences_are_colored_by_what_is_better(tmp_path):
+    """Balanced accuracy .8125 against .5625 is better, calibration error .09375 against .015625 is worse."""
+    found = page(searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion()))
+    text = found.sections["Class by class"]
+    assert "the mean over classes81.2%56.2%+25.0 points" in text and "(less is better)9.4%1.6%+7.8 points" in text
+    assert len(found.marks("span", "good")) == len(found.marks("span", "bad")) == 1

@@ -58,8 +58,16 @@ class Cluster:
                     str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]))}
 
     def add(self, *before: str, cpus: int = 1, options: tuple[str, ...] = ()) -> subprocess.Popen:
-        """Start a node, by a command that words `before` may wrap."""
-        return self._node(["--address", self.address, "--num-cpus", str(cpus), *options], before)
+        """Start a node, by a command that words `before` may wrap, and wait until it is up.
+
+        Nodes that start at once on one machine can take each other's ports; on machines of their own they cannot.
+        """
+        node = self._node(["--address", self.address, "--num-cpus", str(cpus), *options], before)
+        end = time.monotonic() + 120
+        while "Ray runtime started" not in (said := self._log(node)):
+            assert time.monotonic() < end and node.poll() is None, said[-2000:]
+            time.sleep(0.2)
+        return node
 
     def run(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess:
         """Run the command line as a client that has the token."""
@@ -70,8 +78,12 @@ class Cluster:
         """Wait until the cluster has so many cores; a process of its own asks, for Ray reads its token but once."""
         ask = (f"import ray, time; ray.init(address='{self.address}', log_to_driver=False)\n"
                f"while ray.cluster_resources().get('CPU', 0) < {cpus}: time.sleep(0.2)")
-        subprocess.run([sys.executable, "-c", ask], env=self.environment(), capture_output=True, timeout=seconds,
-                       check=True)
+        try:
+            subprocess.run([sys.executable, "-c", ask], env=self.environment(), capture_output=True, timeout=seconds,
+                           check=True)
+        except subprocess.SubprocessError as error:
+            raise AssertionError("\n".join(f"node {place}, exit code {node.poll()}: {self._log(node)[-800:]}"
+                                           for place, node in enumerate(self.nodes))) from error
 
     def kill(self, node: subprocess.Popen) -> None:
         """Let a node die at once, as when its machine loses power."""
@@ -97,6 +109,9 @@ class Cluster:
         self.nodes.append(node)
         return node
 
+    def _log(self, node: subprocess.Popen) -> str:
+        return (self.folder / f"node{self.nodes.index(node)}.log").read_text()
+
     def _wait(self, port: int, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while True:
@@ -104,8 +119,7 @@ class Cluster:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 return
             except OSError:
-                assert time.monotonic() < end and self.head.poll() is None, (
-                    self.folder / "node0.log").read_text()[-2000:]
+                assert time.monotonic() < end and self.head.poll() is None, self._log(self.head)[-2000:]
                 time.sleep(0.2)
 
     def _answers(self, seconds: float = 120) -> None:
@@ -120,4 +134,4 @@ class Cluster:
                 return
             except OSError:
                 time.sleep(0.3)
-        raise AssertionError((self.folder / "node0.log").read_text()[-2000:])
+        raise AssertionError(self._log(self.head)[-2000:])

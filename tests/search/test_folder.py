@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -70,8 +69,19 @@ def test_runs_are_found_by_path_name_and_age(tmp_path):
 def test_json_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "data.json"
     folders.write_json(path, {"b": 1, "a": [1.5]})
-    assert json.loads(path.read_text()) == {"a": [1.5], "b": 1}
+    assert folders.read_json(path) == {"a": [1.5], "b": 1}
     with pytest.raises(TypeError):
         folders.write_json(path, {"a": object()})
-    assert json.loads(path.read_text()) == {"a": [1.5], "b": 1}
+    assert folders.read_json(path) == {"a": [1.5], "b": 1}
     assert [item.name for item in tmp_path.iterdir()] == ["data.json"]
+
+
+def test_json_that_was_changed_is_refused(tmp_path):
+    path = tmp_path / "data.json"
+    folders.write_json(path, {"low": 0.25, "high": 0.75})
+    path.write_text(path.read_text().replace("0.25", "0.75"))
+    with pytest.raises(RunError, match=r"data\.json: is damaged; it is not as it was written\. Restore it") as caught:
+        folders.read_json(path)
+    assert len(caught.value.problems) == 1
+    path.write_text('{"low": 0.75}')
+    assert folders.read_json(path) == {"low": 0.75}      # of an earlier version, which wrote no checksum

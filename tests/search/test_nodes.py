@@ -1,8 +1,10 @@
 """One search on clusters of several nodes: the same answer, spread over them, though one of them dies."""
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -138,3 +140,72 @@ def test_a_streamed_folder_that_a_node_does_not_see_is_one_line_that_names_the_n
     assert done.returncode == 2, done.stdout + done.stderr
     assert len(done.stderr.splitlines()) == 1 and re.search(r"the node \S+ \([\d.]+, [0-9a-f]{8}\) does not see "
                                                             + re.escape(str(tmp_path / "data")), done.stderr)
+
+
+def test_a_teacher_reaches_a_node_that_sees_neither_its_files_nor_the_run(hiding, tmp_path, alone):
+    """Every trial, and every fresh seed, has the figures of a search on one machine that reads the teacher itself."""
+    hidden = tmp_path / "data"
+    for name in ("champion.yaml", "champion.safetensors"):
+        (hidden / "teacher").mkdir(exist_ok=True)
+        shutil.copy(alone.folder / name, hidden / "teacher")
+    taught = ["tricks.distillation={always: true, start: 0, teacher: '" + str(hidden / "teacher") + "'}",
+              "confirm.top=1", "confirm.seeds=2"]
+    asked = words(hiding, hidden / "runs", "--space", "long_tail.yaml", *SMALL, "--trials", "3",
+                  *[word for text in taught for word in ("--set", text)])
+    asked.remove("--no-confirm")
+    done = hiding.run(*asked)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder, = (hidden / "runs").iterdir()
+    here = real.search(tmp_path / "here", "training.precision=fp32", "search.trials=3", *taught)
+    assert told(folder) == told(here.folder) != told(alone.folder)[:3]
+    assert len(json.loads((folder / "confirm.json").read_text())["seeds"]) == 2
+    assert str(folder / "teachers") in (folder / "champion.yaml").read_text(), "which outlives a job's own files"
+    assert (folder / "teachers" / "0-teacher" / "champion.safetensors").read_bytes() == (
+        alone.folder / "champion.safetensors").read_bytes()
+
+
+def told(folder):
+    """Return the story without the hashes, which know where a teacher lies."""
+    return [(number, end, rungs) for number, _, end, rungs in real.story(folder)]
+
+
+def test_two_searches_share_a_cluster_and_neither_changes_the_other(clusters, tmp_path, alone):
+    cluster = clusters(0, 1, 1)
+    both = [subprocess.Popen(real.command(*words(cluster, tmp_path / name, "--space", "long_tail.yaml", *SMALL)),
+                             env=cluster.environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            for name in "ab"]
+    at_once = False
+    while any(one.poll() is None for one in both):
+        at_once |= all(trainers(node) for node in cluster.nodes[1:])
+        time.sleep(0.2)
+    assert [one.communicate()[0] for one in both if one.returncode] == [] and at_once
+    for name in "ab":
+        folder, = (tmp_path / name).iterdir()
+        assert real.story(folder) == real.story(alone.folder)
+
+
+ASK = """
+import json, ray, sys
+from autotricks.errors import ResourceError
+from autotricks.search.ray_tune import slots
+ray.init(address=sys.argv[1], log_to_driver=False)
+def held(cpu, gpu, parallel=None):
+    try:
+        return slots({"cpu": cpu, "gpu": gpu}, parallel)
+    except ResourceError as error:
+        return str(error)
+print(json.dumps([held(1, 0), held(2, 0), held(1, 0.5), held(0.5, 0.25), held(1, 1), held(1, 0, 2), held(4, 0),
+                  held(1, 2)]))
+"""
+
+
+def test_each_node_of_an_uneven_cluster_holds_what_fits_on_it_alone(clusters):
+    """Nodes of 1 core, of 3 cores, and of 2 cores with a GPU that Ray is told of; nothing is cut across nodes."""
+    cluster = clusters(1, 3)
+    cluster.add(cpus=2, options=("--num-gpus", "1"))
+    cluster.full(6)
+    done = subprocess.run([sys.executable, "-c", ASK, cluster.address], env=cluster.environment(), text=True,
+                          capture_output=True, timeout=120, check=True)
+    *fit, cores, gpus = json.loads(done.stdout.splitlines()[-1])
+    assert fit == [6, 2, 2, 4, 1, 2]
+    assert "no node of the Ray cluster has 4 CPUs and 0 GPUs for one trial" in cores and "2 GPUs" in gpus

@@ -55,6 +55,26 @@ def test_a_teacher_travels_with_its_weights_and_is_named_by_its_new_place(tmp_pa
         service.pack(load_space(tmp_path / "mine.yaml"), tmp_path / "there")
 
 
+def test_a_teacher_may_be_named_by_its_file_and_one_that_is_missing_is_refused(tmp_path):
+    (tmp_path / "teacher").mkdir()
+    for name in ("champion.yaml", "champion.safetensors"):
+        (tmp_path / "teacher" / name).write_text(name)
+    space = tmp_path / "mine.yaml"
+    space.write_text(f"name: mine\ntricks: {{distillation: {{teacher: '{tmp_path}/teacher/champion.yaml'}}}}\n")
+    service.pack(load_space(space), tmp_path / "there")
+    assert (tmp_path / "there" / "files" / "0-teacher" / "champion.safetensors").read_text() == "champion.safetensors"
+    (tmp_path / "teacher" / "champion.safetensors").unlink()
+    with pytest.raises(InputError, match=r"champion\.safetensors: no such file or directory\. Paths are taken"):
+        service.pack(load_space(space), tmp_path / "there")
+
+
+def test_a_start_bundle_of_this_machine_is_refused(tmp_path):
+    (tmp_path / "first.yaml").write_text("name: first\ntricks: {mixup: {}}\n")
+    (tmp_path / "mine.yaml").write_text(f"name: mine\nstart: ['{tmp_path}/first.yaml']\ntricks: {{mixup: {{}}}}\n")
+    with pytest.raises(InputError, match=r"first\.yaml is a file of this machine, which does not travel"):
+        service.pack(load_space(tmp_path / "mine.yaml"), tmp_path)
+
+
 def test_the_command_is_quoted_for_the_clusters_shell(tmp_path):
     """A shell takes it apart again: no word of the user's does anything, and only the home folder is filled in."""
     asked = service.Submission("", ("search.trials=9; touch x",), "a run; touch y", "~/my runs", ("--no-confirm",))

@@ -76,9 +76,10 @@ def mutations(draw):
             new = draw(typos(word))
             assume(new != word and re.fullmatch("[a-z0-9_/]*[a-z_/]", new))
         elif kind == "retype":
-            kind_of = {yaml.MappingNode: dict, yaml.SequenceNode: list}.get(type(value)) or type(
-                yaml.safe_load(value.value))
+            kind_of = {yaml.MappingNode: dict, yaml.SequenceNode: list}.get(type(value)) or (
+                str if value.style else type(yaml.safe_load(value.value)))
             start, end = value.start_mark.index, value.end_mark.index
+            skip = key.start_mark.index - start      # comments may stand between; an error is at the key
             parameter = path[0] == "tricks" and len(path) == 3 and (kind_of is dict or value.value == "search")
             new = draw(st.sampled_from(["word", "[1]"] if parameter else WRONG[kind_of]))
         else:
@@ -121,7 +122,7 @@ def sweep(examples, check, folder):
             if kind == "delete" or fine([(kind, offset, word, at)]):
                 continue
             row, column = position(text, offset)
-            exact = kind not in ("retype", "word")
+            exact = kind != "word"
             mine = [line for line in said if re.match(rf":{row}:{column if exact else '[0-9]+'}  ", line)]
             assert mine, (kind, word, row, column, said, text)
             if kind in ("typo", "word"):

@@ -60,6 +60,9 @@ def existing(place: str) -> Path:
         path.stat()
         return path
     except (OSError, ValueError, RuntimeError):
+        if "://" in place:
+            raise DataError(f"data.source: {place}: an address; images are read from files. Mount the bucket, at the "
+                            "same path on every node of a cluster, and name that path.") from None
         raise DataError(f"data.source: {place}: no such file or folder.{_near(place)}") from None
 
 

@@ -1,0 +1,124 @@
+"""Each figure stands in its place: what a run's files hold of champion, baseline, trial, class and rung, row by row."""
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from autotricks.report import write
+
+from .made import EVIL, bundle, confirmed, searched
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def spread(*values):
+    return {"mean": sum(values) / len(values), "deviation": 0.0625, "values": list(values)}
+
+
+def classes(low, high, confusion, temperature, as_it_is, scaled):
+    return {"recall": [spread(low, low), spread(high, high)], "confusion": confusion, "temperature": temperature,
+            "calibration_error": as_it_is, "calibrated_error": scaled}
+
+
+# no two figures of champion, baseline, search, validation and test are equal
+CONFIRMED = confirmed(
+    validation={"1": spread(0.6875, 0.8125), "0": spread(0.53125, 0.59375)},
+    test={"1": spread(0.71875, 0.90625), "0": spread(0.25, 0.375)},
+    difference={"mean": 0.5, "low": 0.1875, "high": 0.84375}, optimism=0.125,
+    figures={"1": {"balanced_accuracy": 0.8125, "few_shot": 0.40625, "loss": 0.65625},
+             "0": {"balanced_accuracy": 0.3125, "few_shot": 0.46875, "loss": 1.5}},
+    classes={"1": classes(0.75, 0.875, [[60, 20], [5, 35]], 1.25, 0.09375, 0.03125),
+             "0": classes(0.125, 0.21875, [[10, 70], [31, 9]], 2.5, 0.28125, 0.15625)})
+EFFECTS = {"trial": 1, "champion": spread(0.75), "baseline": spread(0.5625), "seeds": [2000, 2001], "comparisons": 4,
+           "effects": [{"trick": name, "kind": kind, "mean": mean, "low": low, "high": high, "seconds_ratio": ratio}
+                       for name, kind, mean, low, high, ratio in (
+                           ("mixup", "without", 0.21875, 0.15625, 0.28125, 1.5),
+                           ("sgd: other values", "without", -0.0625, -0.09375, -0.03125, 0.75),
+                           ("mixup", "alone", 0.125, -0.0078125, 0.2578125, 1.25))]}
+CHAMPION = {**bundle(sgd={"lr": 0.2}, mixup={"alpha": 0.5}), "result": {"trial": 1}}
+
+
+def words(element):
+    return re.sub(r"\s+", " ", "".join(element.itertext())).strip()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    path = searched(tmp_path_factory.mktemp("places") / "run", confirm_json=CONFIRMED, champion_yaml=CHAMPION,
+                    ablation_json=EFFECTS)
+    source = write(path).read_text("utf-8").partition("\n")[2]
+    return ElementTree.fromstring(re.sub(r"(?s)<(style|script)>.*?</\1>", "", source))
+
+
+@pytest.fixture
+def table(page):
+    def found(*head):
+        """Return the rows of the table that has these words in its head."""
+        one, = (each for each in page.iter("table") if set(head) <= {words(cell) for cell in each.iter("th")})
+        return [[words(cell) for cell in line] for line in one.find("tbody")]
+    return found
+
+
+@pytest.fixture
+def rows(page):
+    def found(caption):
+        """Return name and value of each row of the chart of this caption."""
+        one, = (each for each in page.iter("figure") if words(each[0]).startswith(caption))
+        lines = [[words(part) for part in line] for line in one.iter("div") if "row" in line.get("class", "").split()]
+        return {line[0]: line[2] for line in lines if line[0]}
+    return found
+
+
+def test_tiles(page):
+    tiles = {words(tile[0]): words(tile[1]) for tile in page.iter("div") if tile.get("class") == "tile"}
+    assert tiles == {"Champion on test": "81.2%", "Baseline on test": "31.2%", "Difference": "+50.0 points",
+                     "Cost of the search": "30 epochs"}
+
+
+def test_bundles_trained_again(table):
+    assert table("Bundle", "In the search, one seed") == [
+        ["trial 1", "87.5%", "75.0% ± 6.2", "+12.5"], ["baseline (trial 0)", "62.5%", "56.2% ± 6.2", "+6.2"]]
+
+
+def test_figures_on_test(table):
+    assert table("On test, mean over seeds") == [
+        ["balanced accuracy, the mean over classes", "81.2%", "31.2%", "+50.0 points"],
+        ["accuracy of few-shot classes (under 20)", "40.6%", "46.9%", f"{MINUS}6.2 points"],
+        ["cross-entropy (less is better)", "0.6562", "1.5", f"{MINUS}0.8438"]]
+
+
+def test_calibration_before_and_after(table):
+    assert table("As it is", "With temperature scaling") == [
+        ["Champion", "9.4%", "3.1%", "1.25"], ["Baseline", "28.1%", "15.6%", "2.50"]]
+
+
+def test_recall_of_each_class(rows, table):
+    assert rows("Recall of each class") == {
+        "cat 50 train, 40 test": "12.5% → 75.0%", f"{EVIL} 10 train, 20 test": "21.9% → 87.5%"}
+    assert table("Champion's recall") == [
+        ["cat", "50", "40", "75.0% ± 6.2%", "12.5% ± 6.2%", "+62.5", "92.3%"],
+        [EVIL, "10", "20", "87.5% ± 6.2%", "21.9% ± 6.2%", "+65.6", "63.6%"]]
+
+
+def test_confusion(page, table):
+    matrix, = (each for each in page.iter("table") if each.get("class") == "matrix")
+    assert [[words(cell) for cell in line][1:] for line in matrix[1:]] == [["60", "20"], ["5", "35"]]
+    assert [cell.get("data-tip") for cell in matrix.iter("td")][1] == f"cat taken for {EVIL}: 20 (25%)"
+    assert table("Taken for") == [["cat", EVIL, "20", "25%"], [EVIL, "cat", "5", "12%"]]
+
+
+def test_forest(rows):
+    assert rows("Champion, minus") == {"mixup ×1.50": "+21.9 [+15.6, +28.1]",
+                                       "sgd: other values ×0.75": f"{MINUS}6.2 [{MINUS}9.4, {MINUS}3.1]"}
+    assert rows("Baseline with") == {"mixup ×1.25": f"+12.5 [{MINUS}0.8, +25.8]"}
+
+
+def test_trials_and_rungs(rows, table):
+    assert rows("Trials that were trained") == {"3 epochs": "4 best 50.0%", "9 epochs": "2 best 87.5%"}
+    assert [[line[0], *line[2:]] for line in table("Trial", "End")] == [
+        ["1", "finished", "9", "87.5%", "12", "4 s"], ["0", "finished", "9", "62.5%", "12", "4 s"],
+        ["2", "stopped", "3", "25.0%", "3", "2 s"], ["3", "diverged", "3", "–", "3", "2 s"]]
+
+
+def test_images_of_each_class(rows):
+    assert rows("Training images") == {"cat": "50", EVIL: "10"}
