@@ -45,3 +45,17 @@ print(Optimizer.zero_grad.__wrapped__.__dict__["__dynamo_disable"] is Optimizer.
     plain, postponed = ran(program), ran("postpone()" + program)
     assert postponed == plain
     assert postponed[0] == "True" and postponed[-1] == "False"  # the real compiler took the answers back
+
+
+def test_a_group_of_processes_never_imports_the_compiler(tmp_path):
+    program = f"""
+import torch.distributed as dist
+dist.init_process_group("gloo", init_method="file://{tmp_path}/meeting", rank=0, world_size=1)
+total = torch.ones(1)
+dist.all_reduce(total)
+dist.destroy_process_group()
+print('{HEAVY}' in sys.modules)
+"""
+    assert ran("postpone()" + program) == ["False"]
+    asked = ran(f"postpone(); print(torch._dynamo.trace_rules.lookup.__module__, '{HEAVY}' in sys.modules)")
+    assert asked == ["torch._dynamo.trace_rules", "True"]       # what it does not know it asks of the real one
