@@ -59,8 +59,8 @@ class Followers:
                 words = self._words(place, ready[0])
                 self.close()
                 raise RankError(words)
-        join(0, len(devices), meeting, torch.device(devices[0]))
         threading.Thread(target=self._watch, daemon=True).start()
+        join(0, len(devices), meeting, torch.device(devices[0]))
 
     def tell(self, *message: Any) -> None:
         """Let every other rank call what it made; one that is gone is missed as soon as it is waited for."""

@@ -3,6 +3,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -60,3 +61,23 @@ def during(job, kind, words):
         together(followers, job)
     assert not any(process.is_alive() for process in followers._processes)
     return time.monotonic() - began
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not list its sockets there")
+def test_ranks_listen_to_this_machine_alone():
+    followers = Followers(DEVICES, Rank)
+    try:
+        together(followers, Job(epochs=1))
+        found = [address for number in (os.getpid(), followers._processes[0].pid) for address in listening(number)]
+    finally:
+        followers.close()
+    assert len(found) >= 2
+    assert {address.partition(":")[0] for address in found} <= {"0100007F", 24 * "0" + "01000000"}
+
+
+def listening(number):
+    """Address and port, as the kernel writes them, of every socket at which a process takes connections."""
+    sockets = {os.readlink(place) for place in Path(f"/proc/{number}/fd").iterdir() if place.is_symlink()}
+    rows = [row.split() for name in ("tcp", "tcp6") if Path("/proc/net", name).exists()
+            for row in Path("/proc/net", name).read_text().splitlines()[1:]]
+    return [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets]

@@ -1,8 +1,8 @@
 """Keep torch's compiler out of a process until something is compiled: importing it doubles the time torch takes.
 
 `torch.optim` imports `torch._dynamo` when the first optimizer is built, only to say that its steps are not for
-compiling, and `torch.distributed` bids it forget what it knows when a group of processes forms. A stand-in under that name answers this much; the first question beyond it, such as `torch.compile`'s,
-imports the real one in its place.
+compiling, and `torch.distributed` bids it forget what it knows when a group of processes forms. A stand-in under that
+name answers this much; the first question beyond it, such as `torch.compile`'s, imports the real one in its place.
 """
 from __future__ import annotations
 
