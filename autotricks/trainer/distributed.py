@@ -3,7 +3,11 @@
 Each rank draws the same batches from the same generator, so samplers, augmentation, mixing and class weights are those
 of one process; it computes the gradients of its part alone, as it would those of a micro-batch. They are added up
 once for each pass, after it: no message is on its way while a rank computes, so one that runs out of memory can try
-again with smaller micro-batches of its own, and weights may be frozen and freed at any time.
+again with smaller micro-batches of its own, and weights may be frozen and freed at any time. (torch's
+DistributedDataParallel sends during the backward pass: it must know beforehand which weights are trained, and a rank
+without memory leaves the others waiting in the midst of it.) The exception is synchronized batch norm, on GPUs.
+
+Cost: every rank reads, augments and evaluates all images, so that nothing has to be agreed on.
 """
 from __future__ import annotations
 
