@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
@@ -18,6 +19,8 @@ from .processes import died, follow_parent, prepare
 from .trainer.distributed import abort, join, part_ways, together
 
 NOTICE, ABORT = 3.0, 20.0   # seconds until a rank that is gone is missed, and until waiting for it cannot be ended
+MOMENT = 0.3                # seconds within which a rank that waits for one that is gone ends too
+MISSED = ("RuntimeError", "DistBackendError")      # what it says then
 
 Do = Callable[..., object]
 
@@ -104,14 +107,20 @@ class Followers:
         self._room.cleanup()
 
     def _fault(self, seconds: float) -> tuple[int, str, bool] | None:
-        """Return which rank has ended, what it said of it, and whether it was for want of memory."""
-        for process in wait([process.sentinel for process in self._processes], seconds)[:1]:
-            place = [process.sentinel for process in self._processes].index(process)
-            try:
-                return place, *self._pipes[place].recv()
-            except (EOFError, OSError):
-                return place, "", False
-        return None
+        """Return which rank has ended first, what it said of it, and whether it was for want of memory."""
+        sentinels = [process.sentinel for process in self._processes]
+        if not wait(sentinels, seconds):
+            return None
+        time.sleep(MOMENT)      # those that miss it end too; theirs is not the fault
+        ended = [self._last(sentinels.index(sentinel)) for sentinel in wait(sentinels, 0)]
+        return min(ended, key=lambda fault: fault[1].startswith(MISSED))
+
+    def _last(self, place: int) -> tuple[int, str, bool]:
+        try:
+            said, memory = self._pipes[place].recv()
+            return place, said, memory
+        except (EOFError, OSError):
+            return place, "", False
 
     def _words(self, place: int, said: str) -> str:
         process = self._processes[place]
@@ -127,7 +136,8 @@ class Followers:
         self._lost = True
         abort()
         if not self._noticed.wait(ABORT):
-            print("autotricks: a rank is gone, and waiting for it cannot be ended; this process ends.", file=sys.stderr)
+            gone = next(place for place, process in enumerate(self._processes) if process.exitcode is not None)
+            print(f"{self._words(gone, '')}; this process cannot stop waiting for it and ends too.", file=sys.stderr)
             os._exit(1)
 
 

@@ -3,14 +3,17 @@ import os
 import signal
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import torch
 
 from autotricks.errors import ModelError, RankError, ResourceError
-from autotricks.ranks import Followers
+from autotricks.ranks import NOTICE, Followers
+from autotricks.tricks.batch.mixup import Mixup
 from autotricks.tricks.gradients.classifier_retraining import ClassifierRetraining
+from autotricks.tricks.loss.class_weights import ClassWeights
 from autotricks.tricks.model.sync_bn import SyncBn
 from tests.trainer.made import Hungry
 from tests.trainer.together import DEVICES, Broken, Job, Rank, Slow, Tiny, together
@@ -42,6 +45,28 @@ def test_a_killed_rank_is_missed_at_once():
         together(followers, Job(model=Slow, epochs=100))
     assert time.monotonic() - died[0] < 5
     assert not followers._processes[0].is_alive()
+
+
+@pytest.mark.slow
+def test_a_rank_that_dies_while_the_first_is_long_at_work_is_missed_when_it_is_needed():
+    followers = Followers(DEVICES, Rank)
+    os.kill(followers._processes[0].pid, signal.SIGKILL)
+    with pytest.raises(RankError, match="its process died, exit code -9"), followers.lockstep():
+        time.sleep(NOTICE + 1)
+        Rank("cpu")(Job())
+    with closing(Followers(DEVICES, Rank)) as others:       # this process can join others
+        assert together(others, Job(epochs=1)).epoch == 1
+
+
+@pytest.mark.slow
+def test_three_ranks_train_what_one_process_trains_until_one_of_them_dies():
+    followers, job = Followers(("cpu",) * 3, Rank), Job((Mixup(), ClassWeights()))     # parts of 6, 5 and 5 images
+    found, expected = (trainer.run.model.state_dict() for trainer in (together(followers, job), job.train()))
+    assert all(torch.allclose(found[name], value, rtol=1e-4, atol=2e-6) for name, value in expected.items())
+    threading.Timer(0.5, lambda: os.kill(followers._processes[1].pid, signal.SIGKILL)).start()
+    with pytest.raises(RankError, match="cpu, one of 3 devices: its process died, exit code -9"):
+        together(followers, Job(model=Slow, epochs=100))
+    assert not any(process.is_alive() for process in followers._processes)
 
 
 def test_a_rank_that_ends_before_it_begins_is_told():

@@ -110,7 +110,7 @@ class Rank:
             state = {**trainer.run.model.state_dict(), "generator": trainer.run.generator.get_state(),
                      "history": figures}
             for name, weight in state.items():
-                theirs = [torch.empty_like(weight) for _ in DEVICES]
+                theirs = [torch.empty_like(weight) for _ in range(dist.get_world_size())]
                 dist.all_gather(theirs, weight.contiguous())
                 assert all(torch.equal(weight, each) for each in theirs), f"{name} is another on the other rank"
         return trainer
