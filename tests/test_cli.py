@@ -107,13 +107,15 @@ def test_check_prints_its_sections(here):
 def test_check_for_machines(tmp_path):
     (tmp_path / "small.yaml").write_text("name: small\ntraining: {epochs: 8}\nsearch: {trials: 9, rungs: {first: 2, "
                                          "reduction: 2}}\ntricks:\n  mixup: {}\n  cutmix: {alpha: search}\n")
-    ran = run("check", "small.yaml", "--json", cwd=tmp_path)
+    ran = run("check", "small.yaml", "--set", "search.rungs.fidelity=compressed", "--json", cwd=tmp_path)
     found = json.loads(ran.stdout)
     assert ran.returncode == 0 and found["name"] == "small" and found["choices"] == 3
     assert list(found["seats"]) == ["batch.mix"] and len(found["quarrels"]) == 1 and found["advice"] == []
     # 8 trials are drawn beside the baseline, which is trained on every rung; half of them go on at each.
     assert found["rungs"] == [{"budget": 2, "trials": 9.0}, {"budget": 4, "trials": 5.0}, {"budget": 8, "trials": 3.0}]
     assert found["epochs"] == 9 * 2 + 5 * 4 + 3 * 8 and found["start"] == {"baseline": "no tricks"}
+    prefix = json.loads(run("check", "small.yaml", "--json", cwd=tmp_path).stdout)    # which goes on where it was
+    assert prefix["rungs"] == found["rungs"] and prefix["epochs"] == 9 * 2 + 5 * (4 - 2) + 3 * (8 - 4)
 
 
 def test_check_names_the_file_as_it_was_given(here, tmp_path):

@@ -16,10 +16,15 @@ SMALL = ("search.engine=local", "search.trials=5", "search.parallel=1", "search.
          "search.rungs.first=2", "search.rungs.reduction=2")
 
 
-def hire(shared, course, threads):
+def hire(shared, course, threads, gpus=0, place=0):
     """Return a worker that trains in a thread of this process: real figures without a process to start."""
-    dataset = from_arrays(shared)
-    return hiring(lambda bundle, rung: Climb(bundle, course, dataset).reach(rung))()
+    dataset, climbs = from_arrays(shared), list[Climb]()
+
+    def answer(bundle, rung):
+        if not climbs or climbs[-1].bundle is not bundle:
+            climbs.append(Climb(bundle, course, dataset))
+        return climbs[-1].reach(rung)
+    return hiring(answer)()
 
 
 def search(root, tracking=None, overrides=(), listeners=(), loaded=None, confirm=False, **options):
