@@ -80,8 +80,8 @@ def test_confirming_workers_killed_twice(tmp_path, injected):
     assert real.gone(lambda: real.below(os.getpid()), 5)
 
 
-# The probe of what precision is fast would build a model, too.
-COUNTED = ("model.name=tests.search.deadly:net", "training.precision=fp32")
+# A model is built for every rung, and none by the probe of what precision is fast.
+COUNTED = ("model.name=tests.search.deadly:net", "training.precision=fp32", "search.rungs.fidelity=compressed")
 
 
 @pytest.fixture
