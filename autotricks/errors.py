@@ -8,6 +8,7 @@ AutotricksError            exit code 1: the job failed
 │   ├── ModelError         an unknown or unusable model
 │   ├── ResourceError      devices, memory or disk asked for that are not there
 │   └── RunError           a run folder: locked, damaged, not resumable
+├── RankError              a process that trained a part of every batch has ended
 ├── EngineError            the search engine gave up; finished trials are in the ledger
 ├── DiskError              the disk is full; finished trials are in the ledger
 └── Interrupted            exit code 130: Ctrl-C
@@ -56,6 +57,10 @@ class ResourceError(InputError):
 
 class RunError(InputError):
     """A run folder that is in use, damaged, or belongs to another search."""
+
+
+class RankError(AutotricksError):
+    """A process that trained a part of every batch is gone, and the training with it."""
 
 
 class EngineError(AutotricksError):

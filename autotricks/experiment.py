@@ -26,11 +26,12 @@ from .search.ledger import TrialRecord, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
+from .search.team import train_on
 from .space.load import LoadedBundle, LoadedSpace, load_space
 from .space.sections import DataSection
 from .sync import put, tracker as make_tracker
 from .tracking import store
-from .trial import TrialResult, run_trial
+from .trial import TrialResult
 
 ROOT = Path("runs")
 FLUSH, FLUSH_INTERRUPTED = 60.0, 5.0    # seconds that the end of a search waits for the tracking server
@@ -238,13 +239,13 @@ class Production:
     """How a bundle is trained for production.
 
     Args:
-        device: Where to train.
+        devices: Where to train; each of several takes a part of every batch.
         source: Data source, in place of the bundle's.
         all_data: Train on validation images too; the figures are then those of test.
         trust: Whether `my.module:function` may be imported.
     """
 
-    device: str = "cpu"
+    devices: tuple[str, ...] = ("cpu",)
     source: str = ""
     all_data: bool = False
     trust: bool = False
@@ -263,13 +264,14 @@ def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
 
     Raises:
         InputError: When the bundle names no data, or the data, model or device cannot be used.
+        RankError: When a process beside this one, which trained on another device, has ended.
     """
     if loaded.document.data is None and not how.source:
         raise InputError(f"{loaded.document.name}: names no data. Add a data section, or give --data SOURCE.")
     section = loaded.document.data or DataSection()
     section = section.model_copy(update={"source": how.source}) if how.source else section
     data = load_data(section.settings(), how.trust, joined=how.all_data)
-    result = run_trial(loaded.bundle, data.dataset, reporter, how.device, how.trust)
+    result = train_on(how.devices, loaded.bundle, data.dataset, reporter, how.trust)
     target.mkdir(parents=True, exist_ok=True)
     settings = section.model_dump(mode="json", exclude_none=True)
     document = bundle_document(loaded.document.name, settings, data, loaded.bundle, how.measured(result))

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 
-from .errors import ResourceError
+from .errors import InputError, ResourceError
 from .processes import cores
 from .space.load import LoadedSpace
 
@@ -15,6 +15,9 @@ def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
         ResourceError: When one trial asks for more than there is.
     """
     wanted, settings = loaded.document.resources, loaded.document.search
+    if wanted.gpus > 1 and wanted.gpus % 1:
+        raise ResourceError(loaded.tree.problem(("resources", "gpus"), f"{wanted.gpus:g} GPUs a trial cannot be had: a "
+                                                "trial takes whole GPUs, or a share of one. Give a whole number."))
     if address and settings.engine == "ray":
         return settings.parallel or 1
     found, here = [], cores()
@@ -33,10 +36,30 @@ def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
         if wanted.gpus > gpus:
             found.append(loaded.tree.problem(("resources", "gpus"), f"{wanted.gpus:g} GPUs a trial, but this machine "
                                              f"has {gpus}. Set resources.gpus: 0, or name a cluster with --address."))
-        slots = min(slots, max(1, int(gpus / wanted.gpus + 1e-9)))
+        slots = min(slots, max(1, gpus * int(1 / wanted.gpus + 1e-9) if wanted.gpus < 1 else gpus // int(wanted.gpus)))
     if found:
         raise ResourceError(found)
     return min(slots, settings.parallel or slots, settings.trials)
+
+
+def training_devices(device: str, gpus: int | None = None) -> tuple[str, ...]:
+    """Return the devices of one training: `cuda` is every GPU of this machine, unless `gpus` says how many.
+
+    Raises:
+        ResourceError: When there are not so many.
+        InputError: When one device is named, and more asked for.
+    """
+    if gpus is None and device != "cuda":
+        return (device,)
+    import torch
+
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"--gpus {gpus}: --device {device} is one. Name cuda, or leave --gpus out.")
+    here, asked = torch.cuda.device_count(), f"--gpus {gpus}" if gpus else "--device cuda"
+    if here < (gpus or 1):
+        raise ResourceError(f"{asked}: torch finds {here or 'no'} GPU{'s' * (here > 1)} on this machine. "
+                            + (f"Ask for {here} or fewer." if here else "Leave it out to train on the CPU."))
+    return tuple(f"cuda:{number}" for number in range(gpus or here))
 
 
 def set_threads(count: int) -> None:

@@ -17,6 +17,7 @@ from .core.run import Runtime, Supply
 from .core.slots import Predict
 from .models import build
 from .trainer import Trainer
+from .trainer.distributed import among
 
 NHWC_FROM = 32  # side in pixels from which images and weights are laid out as NHWC: 1.2 times as fast for ResNet-20
 
@@ -63,7 +64,7 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
         from .predictor import teacher as find  # reads YAML, which a trial without a teacher does not need
 
         return find(address, dataset, device, trust)
-    runtime = Runtime(channels_last=min(dataset.image_shape[1:]) >= NHWC_FROM)
+    runtime = among(Runtime(channels_last=min(dataset.image_shape[1:]) >= NHWC_FROM))
     return kind(plan, make(), dataset, device, runtime, Supply(make, teacher))
 
 

@@ -394,12 +394,17 @@ def interval(values: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) 
     return float(statistic(values)), float(low), float(high)
 
 
-def survival(data: Table, scores: np.ndarray, reduction: int) -> tuple[float, float, int, int]:
-    """Return which share of the best tenth a first cut keeps: of deferred bundles, of immediate ones, and how many."""
+def survival(data: Table, scores: np.ndarray, reduction: int, waits: np.ndarray) -> tuple[float, float, int, int]:
+    """Return which share of the best tenth a first cut keeps: of deferred bundles, of immediate ones, and how many.
+
+    Those for which `waits` holds are cut among themselves.
+    """
+    scores, kept = np.nan_to_num(scores, nan=-1.0), np.zeros(len(scores), bool)
+    for apart in (waits, ~waits):
+        if apart.any():
+            kept[apart] = scores[apart] >= np.quantile(scores[apart], 1 - 1 / reduction)
     truly = np.argsort(-np.nan_to_num(data.final, nan=-1.0))[:max(1, len(data.labels) // 10)]
-    cut = np.quantile(np.nan_to_num(scores, nan=-1.0), 1 - 1 / reduction)
-    kept = np.nan_to_num(scores, nan=-1.0)[truly] >= cut
-    late = data.opens[truly] > 0
+    kept, late = kept[truly], data.opens[truly] > 0
     share = [float(kept[mask].mean()) if mask.any() else math.nan for mask in (late, ~late)]
     return share[0], share[1], int(late.sum()), int((~late).sum())
 
@@ -443,11 +448,12 @@ def main() -> int:
               + (f"  never {shown[-1]['never']:.0%}" if shown[-1]["never"] else ""))
     print(f"\nOf the best tenth, share kept by a first cut: deferred and immediate ({given.name}, all seeds)")
     cuts = []
-    for kind, budget, reduction in [("prefix", b, r) for b, r in ((3, 3), (6, 3), (10, 5))] + [
+    for kind, budget, reduction in [(k, b, r) for k in ("prefix", "cohorts") for b, r in ((3, 3), (6, 3), (10, 5))] + [
             ("compressed", b, 3) for b in sorted(data.compressed)] + [("compressed", b, 5) for b in sorted(
                 data.compressed) if b in (2, 5, 10)]:
-        rows = [survival(one, one.prefix[:, budget - 1] if kind == "prefix" else one.compressed[budget], reduction)
-                for one in (table(given.name, seed) for seed in range(seeds))]
+        tables = [table(given.name, seed) for seed in range(seeds)]
+        rows = [survival(one, one.compressed[budget] if kind == "compressed" else one.prefix[:, budget - 1], reduction,
+                         (one.opens * one.epochs >= budget) & (kind == "cohorts")) for one in tables]
         late, soon = (np.nansum([row[place] * row[place + 2] for row in rows]) / max(1, sum(
             row[place + 2] for row in rows)) for place in (0, 1))
         cuts.append({"kind": kind, "budget": budget, "reduction": reduction, "deferred": late, "immediate": soon,

@@ -7,6 +7,7 @@ left is printed. Nothing of autotricks is used.
 """
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,13 +38,16 @@ DRIVER = textwrap.dedent('''
             if fault == "worker" and step == 1 and not mark.exists():
                 mark.write_text("")
                 os.kill(os.getpid(), 9)
+            if fault == "hang" and step == 1 and not mark.exists():
+                mark.write_text("")
+                time.sleep(10 ** 6)
             score = float("nan") if fault == "nan" and config["x"] > 0.5 else config["x"] + step
             tune.report({"score": score})
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     search = OptunaSearch(metric="score", mode="max", seed=0)
     if resume == "yes":
-        tuner = tune.Tuner.restore(folder + "/run", train)
+        tuner = tune.Tuner.restore(folder + "/run", train, param_space={"x": tune.uniform(0, 1)})
     else:
         callbacks = [MLflowLoggerCallback(tracking_uri=uri, experiment_name="stock")] if fault == "tracking" else []
         tuner = tune.Tuner(train, param_space={"x": tune.uniform(0, 1)}, tune_config=tune.TuneConfig(
@@ -71,16 +75,20 @@ def ended(folder: Path) -> int:
     return sum(path.stat().st_size > 0 for path in folder.glob("run/*/result.json"))
 
 
-def finish(process: subprocess.Popen, seconds: float = 240) -> tuple[dict, float]:
+def finish(process: subprocess.Popen, seconds: float = 120) -> tuple[dict, float]:
     """Return what a run said at its end, and after how long; whatever is left of its session is killed."""
     began = time.monotonic()
     try:
-        out = process.communicate(timeout=seconds)[0]
+        process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
-        out = "hung"
+        print("  still running after", seconds, "s: killed", flush=True)
     took = time.monotonic() - began
-    for number in alive(process.pid):
+    time.sleep(5 * (process.returncode is not None))
+    left = alive(process.pid)
+    print("  processes left after 5 s:", len(left), flush=True) if left and process.returncode is not None else None
+    for number in left:
         os.kill(number, signal.SIGKILL)
+    out = process.communicate()[0]
     process.wait()
     line = next((line for line in out.splitlines() if line.startswith("RESULT")), "")
     return (json.loads(line.removeprefix("RESULT ")) if line else {"trials": 0, "errors": 0, "optuna": []}), took
@@ -115,30 +123,44 @@ def broken_server() -> tuple[ThreadingHTTPServer, str]:
 def outcome(fault: str, folder: Path) -> list[str]:
     server, uri = broken_server() if fault == "tracking" else (None, "")
     process = start(folder, fault, uri)
-    if fault in ("driver", "state", "interrupts"):
+    if fault in ("driver", "state", "flip", "interrupts", "terminated"):
         while not len(list(folder.glob("run/train_*"))) > 2 and process.poll() is None:
             time.sleep(0.1)
-    if fault in ("driver", "state"):
+    if fault in ("driver", "state", "flip"):
+        while fault == "flip" and ended(folder) < 2 and process.poll() is None:
+            time.sleep(0.1)
+        time.sleep(1.5 * (fault == "flip"))     # the state is written once a second
         process.kill()
         finish(process)
         for path in folder.glob("run/search*") if fault == "state" else ():
             path.write_bytes(path.read_bytes()[:100])
+        for path in folder.glob("run/experiment_state*") if fault == "flip" else ():
+            content = path.read_bytes()
+            found = list(re.finditer(rb'score[\\]*": [0-9][.]', content))
+            place = found[-1].end() - 2 if found else 0     # a digit of a figure: 1.5 becomes 0.5, say
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1:])
+            print("  ", content[place - 12:place + 6], "became", path.read_bytes()[place - 12:place + 6], flush=True)
         process = start(folder, fault, uri, "yes")
     if fault == "interrupts":
         for _ in range(2):
             os.killpg(process.pid, signal.SIGINT)
             time.sleep(0.4)
+    if fault == "terminated":
+        os.killpg(process.pid, signal.SIGTERM)
     found, took = finish(process)
     if server:
         server.shutdown()
     states = {state: found["optuna"].count(state) for state in set(found["optuna"])}
     code = process.returncode
+    if not found["trials"]:
+        print("  last said:", (folder / "errors").read_text(errors="replace").strip().splitlines()[-1:], flush=True)
     return [fault, f"{found['trials']}/{TRIALS}", str(found["errors"]), f"{took:.1f}", str(code),
             ", ".join(f"{number} {state}" for state, number in sorted(states.items())) or "-"]
 
 
 def main() -> None:
-    faults = sys.argv[1:] or ["none", "driver", "state", "worker", "nan", "tracking", "interrupts"]
+    known = ["none", "driver", "state", "worker", "hang", "nan", "tracking", "interrupts", "terminated", "flip"]
+    faults = sys.argv[1:] or known
     print(f"{'fault':<12}{'trials':>8}{'errors':>8}{'seconds':>9}{'exit':>6}  Optuna's states", flush=True)
     for fault in faults:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

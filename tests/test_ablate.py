@@ -16,6 +16,7 @@ from autotricks.core.interval import interval
 from autotricks.data import load as load_data
 from autotricks.errors import RunError
 from autotricks.reopen import settle
+from autotricks.search.folder import read_json
 from autotricks.search.ledger import Ledger, read
 from autotricks.search.retrain import retrain
 from autotricks.search.search import Champion, Trial
@@ -207,7 +208,7 @@ def test_the_seeds_that_chose_the_champion_do_not_judge_it(tmp_path):
 
 def test_what_is_kept_and_printed(found, capsys, monkeypatch):
     folder, result, _, _ = found
-    document = json.loads((folder / "ablation.json").read_text())
+    document = read_json(folder / "ablation.json")
     assert document == result.document() and document["importance"] is None
     assert set(document["effects"][0]) >= {"trick", "kind", "mean", "low", "high", "seconds_ratio", "seeds", "note"}
     assert (document["metric"], document["comparisons"]) == (METRIC, 4) and "Bonferroni" in document["method"]

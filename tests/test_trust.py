@@ -97,7 +97,7 @@ def test_the_mark_shows_an_import(tmp_path, mark, monkeypatch, capsys):
                                   "a: !!python/object/apply:os.system [true]\n", "a" * 200_000],
                          ids=["brackets", "braces", "cycle", "tag", "large"])
 def test_a_hostile_bundle_of_a_teacher_is_one_clear_error(tmp_path, text, monkeypatch):
-    monkeypatch.setattr("autotricks.predictor.LARGEST", 100_000)     # reading megabytes takes long
+    monkeypatch.setattr("autotricks.export.bundle.LARGEST", 100_000)     # reading megabytes takes long
     (tmp_path / "champion.yaml").write_text(text)
     with pytest.raises(InputError):
         Predictor.load(tmp_path)

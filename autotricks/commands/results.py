@@ -27,6 +27,8 @@ def report(run: Run,
 def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as champion.yaml.")],
           data: Data = "", device: Device = "cpu",
           out: Annotated[Path, typer.Option(help="Folder for bundle and weights.")] = Path("trained"),
+          gpus: Annotated[int | None, typer.Option(min=1, help="GPUs to train on, each with a part of every batch; all "
+                                                   "there are with --device cuda.")] = None,
           threads: Annotated[int, typer.Option(help="CPU threads; 0: as the search used, which repeats its figures."
                                                )] = 0,
           all_data: Annotated[bool, typer.Option("--all-data", help="Train on validation images too; figures are of "
@@ -34,12 +36,12 @@ def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as cham
           as_json: Json = False, trust: Trust = False) -> None:
     """Train a bundle: production training of a search's champion, or a published recipe."""
     from .. import cards, experiment
-    from ..resources import set_threads
+    from ..resources import set_threads, training_devices
     from ..space import load_bundle_file
 
     loaded = load_bundle_file(bundle, trust)
     set_threads(threads or int(loaded.document.result.get("threads", 0)))
-    how = experiment.Production(device, data, all_data, trust)
+    how = experiment.Production(training_devices(device, gpus), data, all_data, trust)
     cards.trained(experiment.train(loaded, out, cards.epochs(loaded, as_json), how), loaded, out, how, as_json)
 
 

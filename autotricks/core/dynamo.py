@@ -1,8 +1,8 @@
 """Keep torch's compiler out of a process until something is compiled: importing it doubles the time torch takes.
 
 `torch.optim` imports `torch._dynamo` when the first optimizer is built, only to say that its steps are not for
-compiling. A stand-in under that name answers this much; the first question beyond it, such as `torch.compile`'s,
-imports the real one in its place.
+compiling, and `torch.distributed` bids it forget what it knows when a group of processes forms. A stand-in under that
+name answers this much; the first question beyond it, such as `torch.compile`'s, imports the real one in its place.
 """
 from __future__ import annotations
 
@@ -15,13 +15,28 @@ from typing import Any
 NAME = "torch._dynamo"
 
 
+class _Rules:
+    """`torch._dynamo.trace_rules` as far as groups of processes call it."""
+
+    def __init__(self, real: Callable[[], ModuleType]):
+        self._real = real
+
+    @staticmethod
+    def clear_lru_cache() -> None:
+        """Do nothing: nothing is known yet."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real().trace_rules, name)
+
+
 class _StandIn(ModuleType):
-    """`torch._dynamo` as far as optimizers call it."""
+    """`torch._dynamo` as far as optimizers and groups of processes call it."""
 
     def __init__(self) -> None:
         super().__init__(NAME)
         self.__spec__ = importlib.machinery.ModuleSpec(NAME, None)
         self._let_be: list[Callable[..., Any]] = []
+        self.trace_rules = _Rules(self._real)
 
     @staticmethod
     def graph_break() -> None:

@@ -66,6 +66,27 @@ def copy_state(norm: nn.Module, source: nn.BatchNorm2d) -> None:
     norm.train(source.training)
 
 
+def synchronize(model: nn.Module) -> None:
+    """Let torch's and timm's batch norms take the statistics of a batch over all ranks; again changes nothing.
+
+    The class of a layer is replaced, not the layer: names, weights, hooks and copies stay what they are. Layers of
+    other kinds, which normalize small batches well, go on with the part of their own rank. CUDA only.
+    """
+    from timm.layers.norm_act import BatchNormAct2d, SyncBatchNormAct  # importing timm takes seconds
+
+    kinds = {nn.BatchNorm1d: nn.SyncBatchNorm, nn.BatchNorm2d: nn.SyncBatchNorm, nn.BatchNorm3d: nn.SyncBatchNorm,
+             BatchNormAct2d: SyncBatchNormAct}
+    for module in model.modules():
+        if type(module) in kinds:
+            module.__class__ = kinds[type(module)]
+            module.process_group = None  # type: ignore[assignment]
+
+
+def synchronized(model: nn.Module) -> bool:
+    """Return whether a forward pass in training waits for the other ranks."""
+    return any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+
+
 @torch.no_grad()
 def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     """Return the variance, not made unbiased, and the mean of each channel.

@@ -25,6 +25,9 @@ class Runtime:
         checkpointing: Recompute the blocks of the model in the backward pass, so as not to keep what is inside them.
         compile: Compile the model for the forward passes of steps.
         benchmark: Let cuDNN try its algorithms for each new shape and take the fastest.
+        ranks: Processes that train together, each with a device of its own. All draw the same batches; each computes
+            the gradients of its part, and they add up. Parts are cut into micro-batches.
+        rank: Which of them this one is, from 0.
     """
 
     channels_last: bool = False
@@ -33,6 +36,13 @@ class Runtime:
     checkpointing: bool = False
     compile: bool = False
     benchmark: bool = False
+    ranks: int = 1
+    rank: int = 0
+
+    def cut(self, rows: Tensor) -> list[Tensor]:
+        """Return the rows of a batch as they go through the model together: by rank, then by micro-batch."""
+        return [piece for part in rows.tensor_split(self.ranks)
+                for piece in part.tensor_split(min(self.micro_batches, len(part)))]
 
 
 PLAIN = Runtime()

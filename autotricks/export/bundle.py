@@ -17,7 +17,7 @@ from ..core.checksum import CHANGED, damaged, stamped
 from ..errors import RunError
 
 BUNDLE, WEIGHTS = "champion.yaml", "champion.safetensors"
-_LARGEST = 10_000_000   # bytes of a bundle file
+LARGEST = 10_000_000   # bytes of a bundle file
 _FLAT = 100   # characters of a line within which a mapping stays on one line
 
 
@@ -53,7 +53,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(_LARGEST)
+            content = file.read(LARGEST)
         document = yaml.safe_load(content)   # what is cut off there is no YAML, or lacks keys
     except (OSError, yaml.YAMLError, RecursionError) as error:
         why = getattr(error, "strerror", None) or str(error).splitlines()[0]

@@ -92,5 +92,6 @@ def _anchor(title: str) -> str:
 
 def _fidelity(evidence: Evidence) -> str:
     if evidence.space.get("search", {}).get("rungs", {}).get("fidelity") == "prefix":
-        return "A trial that goes on continues its training."
+        return ("A trial that goes on continues its training; those of which a trick has still to open are compared "
+                "among themselves.")
     return "At each rung the whole bundle, schedule and all, is trained anew within the rung's epochs."

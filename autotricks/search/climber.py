@@ -8,9 +8,11 @@ import ray
 from ray.tune import Trainable
 
 from ..catalog import bundle_from
+from ..core.bundle import Bundle
 from ..space import places
 from ..space.carried import Carried
-from .climb import Course, from_arrays, warm_up, watch
+from .climb import Course, watch
+from .team import Team, devices
 
 OUTCOME = "outcome"
 
@@ -18,15 +20,17 @@ OUTCOME = "outcome"
 class Climber(Trainable):
     """Each `step` reaches one rung; `reset_config` takes the next trial into the same process."""
 
+    _rung: int
+    _bundle: Bundle | None
+
     def setup(self, config: dict[str, Any], shared: Any = None, course: Course | None = None,
-              carried: Carried | None = None, threads: int = 1) -> None:
+              carried: Carried | None = None, threads: int = 1, gpus: float = 0) -> None:
         """Load the data and what tricks name once, and begin the first trial."""
         assert shared is not None and course is not None and carried is not None
-        warm_up(threads)
         home = Path(self.logdir) / "carried"    # goes with Ray's session
         carried.unpack(home)
         self._here = carried.below(home)
-        self._course, self._dataset = course, from_arrays(shared)
+        self._course, self._team = course, Team(shared, devices(gpus), threads, watch)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -36,13 +40,17 @@ class Climber(Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train up to the next rung; the scheduler ends the trial, for Ray does not ask it where `done` is set."""
-        outcome = self._climb.reach(self._rung)
+        outcome = self._team.reach(self._course, self._bundle, self._rung)
         self._rung += 1
+        self._bundle = None     # from here on the climb at hand
         weights = ray.put(outcome.weights) if outcome.weights is not None else None
         fields = {name: getattr(outcome, name) for name in ("rung", "metrics", "curve", "epochs", "seconds", "cpu")}
         return {OUTCOME: [{**fields, "end": outcome.end.value if outcome.end else None, "weights": weights}]}
 
+    def cleanup(self) -> None:
+        """End the processes beside this one."""
+        self._team.close()
+
     def _begin(self, config: dict[str, Any]) -> None:
         self._rung = config["first"]
-        bundle = places.moved_bundle(bundle_from(config["bundle"]), self._here)
-        self._climb = self._course.climb(bundle, self._dataset, watch)
+        self._bundle = places.moved_bundle(bundle_from(config["bundle"]), self._here)

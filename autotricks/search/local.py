@@ -2,30 +2,35 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.report import End
+from ..errors import RankError
 from ..processes import died, follow_parent, prepare
-from .climb import Climb, Course, Outcome, arrays, from_arrays, warm_up, watch
+from .climb import Course, Outcome, arrays, watch
 from .search import Search, Trial
+from .team import Team, devices
 
 RETRIES = 2
 
 
 @dataclass
 class Worker:
-    """A process, the pipe to it, and what it is doing."""
+    """A process, the pipe to it, what it is doing, and its place, which says what GPUs are its own."""
 
     process: Any
     pipe: Connection
     trial: Trial | None = None
     rung: int = 0
     attempt: int = 1
+    place: int = 0
 
 
 def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> int:
@@ -33,9 +38,9 @@ def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> 
 
     A worker that dies is replaced and its trial goes on from the rung it had reached, at most twice.
     """
-    shared, course = arrays(dataset), search.course(trust)
-    rule, threads = search.halving(), max(1, int(search.resources.cpus))
-    crew = [_hire(shared, course, threads) for _ in range(workers)]
+    needs = search.resources
+    hire = partial(_hire, arrays(dataset), search.course(trust), max(1, int(needs.cpus)), needs.gpus)
+    rule, crew = search.halving(), [hire(place) for place in range(workers)]
     try:
         for worker in crew:
             _next(search, worker)
@@ -46,9 +51,11 @@ def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> 
                 try:
                     answer = worker.pipe.recv()
                 except (EOFError, OSError):
-                    crew[crew.index(worker)] = _replace(search, worker, shared, course, threads)
-                    continue
-                _hear(search, worker, rule, answer)
+                    answer = RankError("")
+                if isinstance(answer, RankError):
+                    crew[crew.index(worker)] = _replace(search, worker, hire, str(answer))
+                else:
+                    _hear(search, worker, rule, answer)
     finally:
         for worker in crew:
             worker.process.kill()
@@ -57,13 +64,13 @@ def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> 
     return workers
 
 
-def _hire(shared: dict[str, Any], course: Course, threads: int) -> Worker:
-    context = prepare(threads)
+def _hire(shared: dict[str, Any], course: Course, threads: int, gpus: float = 0, place: int = 0) -> Worker:
+    context: Any = prepare(threads)
     here, there = context.Pipe()
-    process = context.Process(target=_work, args=(there, shared, course, threads))  # type: ignore[attr-defined]
+    process = context.Process(target=_work, args=(there, shared, course, devices(gpus, place), threads))
     process.start()
     there.close()
-    return Worker(process, here)
+    return Worker(process, here, place=place)
 
 
 def _next(search: Search, worker: Worker) -> None:
@@ -105,15 +112,15 @@ def _hear(search: Search, worker: Worker, rule: Any, answer: Outcome | str) -> N
     _next(search, worker)
 
 
-def _replace(search: Search, worker: Worker, shared: dict[str, Any], course: Course, threads: int) -> Worker:
+def _replace(search: Search, worker: Worker, hire: Callable[[int], Worker], said: str) -> Worker:
     """Return a new worker that takes up the trial of a dead one, or ends the trial when that happens too often."""
     worker.process.join()
     worker.pipe.close()
-    fresh = _hire(shared, course, threads)
+    fresh = hire(worker.place)
     trial = worker.trial
     assert trial is not None
     if worker.attempt > RETRIES:
-        detail = f"its process died {worker.attempt} times, {died(worker.process.exitcode)}"
+        detail = f"its process died {worker.attempt} times, {said or died(worker.process.exitcode)}"
         search.finish(trial, End.FAILED, detail)
         _next(search, fresh)
         return fresh
@@ -123,26 +130,19 @@ def _replace(search: Search, worker: Worker, shared: dict[str, Any], course: Cou
     return fresh
 
 
-def _work(pipe: Connection, shared: dict[str, Any], course: Course, threads: int) -> None:
+def _work(pipe: Connection, shared: dict[str, Any], course: Course, where: tuple[str, ...], threads: int) -> None:
     """Train what arrives on the pipe until it closes: a bundle begins a climb, None goes on with the one at hand."""
     follow_parent()
-    warm_up(threads)
-    dataset = from_arrays(shared)
-    climb: Climb | None = None
+    team = Team(shared, where, threads, watch)
     while True:
         try:
             bundle, rung = pipe.recv()
         except (EOFError, OSError):
             return
         try:
-            climb = _climb(bundle, course, dataset, climb)
-            pipe.send(climb.reach(rung))
+            pipe.send(team.reach(course, bundle, rung))
+        except RankError as error:
+            pipe.send(error)
+            return      # a fresh process trains this trial again
         except Exception:
             pipe.send(traceback.format_exc(limit=-4))
-
-
-def _climb(bundle: Bundle | None, course: Course, dataset: Dataset, climb: Climb | None) -> Climb:
-    if bundle is None:
-        assert climb is not None
-        return climb
-    return course.climb(bundle, dataset, watch)

@@ -159,7 +159,7 @@ def run(search: Search, dataset: Dataset, folder: Path, trust: bool = False) -> 
     chooser = Chooser(search)
     trainable = tune.with_parameters(Climber, shared=arrays(dataset), course=search.course(trust),
                                      carried=search.carried() if apart() else Carried(),
-                                     threads=max(1, int(search.resources.cpus)))
+                                     threads=max(1, int(search.resources.cpus)), gpus=search.resources.gpus)
     tuner = tune.Tuner(
         tune.with_resources(trainable, needs),
         tune_config=tune.TuneConfig(search_alg=chooser, scheduler=LedgerFirst(search, chooser), reuse_actors=True,

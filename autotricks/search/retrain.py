@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,16 @@ from typing import Any
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.report import End
-from ..errors import EngineError
+from ..errors import EngineError, RankError
 from ..processes import follow_parent, prepare
 from ..space import places
 from ..space.carried import Carried, of_uses
 from ..space.document import SpaceDocument
-from .climb import Course, Outcome, arrays, from_arrays, warm_up, watch
+from .climb import Course, Outcome, arrays, watch
+from .team import Team, devices
 
 RETRIES = 2
-_held: Dataset | None = None    # of a worker process: what it trains on
+_team: Team | None = None       # of a worker process
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,14 @@ def recorded(bundle: Bundle, outcome: Outcome) -> dict[str, Any]:
 
 
 def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> Iterator[tuple[Bundle, Outcome]]:
-    threads, left = means.threads, list(bundles)
+    left = list(bundles)
     for attempt in itertools.count():
         try:
-            with ProcessPoolExecutor(max(1, min(means.workers, len(left))), prepare(threads), _join_in,
-                                     (shared, threads)) as pool, _ended():
+            context: Any = prepare(means.threads)
+            free, size = context.SimpleQueue(), max(1, min(means.workers, len(left)))
+            for place in range(size):
+                free.put(place)
+            with ProcessPoolExecutor(size, context, _join_in, (shared, means, free)) as pool, _ended():
                 waiting = {pool.submit(_train, bundle, means): bundle for bundle in left}
                 while waiting:
                     for future in wait(waiting, return_when=FIRST_COMPLETED).done:
@@ -93,11 +97,11 @@ def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) ->
                         left.remove(bundle)
                         yield bundle, outcome
             return
-        except BrokenProcessPool as error:
+        except (BrokenProcessPool, RankError) as error:
             if attempt == RETRIES:
-                raise EngineError(f"training {left[0]}: its process died {attempt + 1} times: killed, for want of "
-                                  f"memory if nobody did it, or no epoch ended within search.patience, "
-                                  f"{means.patience:g} s.") from error
+                why = (f"{error}." if isinstance(error, RankError) else "killed, for want of memory if nobody did it, "
+                       f"or no epoch ended within search.patience, {means.patience:g} s.")
+                raise EngineError(f"training {left[0]}: its process died {attempt + 1} times: {why}") from error
 
 
 def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> Iterator[tuple[Bundle, Outcome]]:
@@ -109,10 +113,10 @@ def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> 
     data, files = ray.put(shared), ray.put(taken)
 
     def trained(parts: dict[str, Any], carried: Carried, bundle: Bundle) -> Outcome:
-        _hold(parts, means.threads)
-        with tempfile.TemporaryDirectory() as home:
+        with (tempfile.TemporaryDirectory() as home,
+              closing(Team(parts, devices(means.gpus), means.threads, watch)) as team):
             carried.unpack(Path(home))
-            return _train(places.moved_bundle(bundle, carried.below(Path(home))), means)
+            return _reached(team, places.moved_bundle(bundle, carried.below(Path(home))), means)
 
     task = ray.remote(trained).options(num_cpus=means.cpus, num_gpus=means.gpus, max_retries=RETRIES)
     waiting = {task.remote(data, files, bundle): bundle for bundle in bundles}
@@ -138,18 +142,17 @@ def _ended() -> Iterator[None]:
         raise
 
 
-def _join_in(shared: dict[str, Any], threads: int) -> None:
+def _join_in(shared: dict[str, Any], means: Means, free: Any) -> None:
+    """Make a worker process ready to train on this data, on the devices of the next place that is free."""
+    global _team
     follow_parent()
-    _hold(shared, threads)
-
-
-def _hold(shared: dict[str, Any], threads: int) -> None:
-    """Make this process ready to train on this data."""
-    global _held
-    warm_up(threads)
-    _held = from_arrays(shared)
+    _team = Team(shared, devices(means.gpus, free.get()), means.threads, watch)
 
 
 def _train(bundle: Bundle, means: Means) -> Outcome:
-    assert _held is not None
-    return means.course(bundle.epochs).climb(bundle, _held, watch).reach(0)
+    assert _team is not None
+    return _reached(_team, bundle, means)
+
+
+def _reached(team: Team, bundle: Bundle, means: Means) -> Outcome:
+    return team.reach(means.course(bundle.epochs), bundle, 0)

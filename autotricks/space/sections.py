@@ -148,11 +148,14 @@ class ObjectiveSection(Section):
 
 
 class RungsSection(Section):
-    """When trials are compared: budgets of `first` epochs or a little more, each `reduction` times the one before."""
+    """When trials are compared: budgets of `first` epochs or a little more, each `reduction` times the one before.
+
+    `prefix`: a rung is the beginning of the training; `compressed`: the whole bundle squeezed into the rung's epochs.
+    """
 
     first: Annotated[int, Field(ge=1)] = 3
     reduction: Annotated[int, Field(ge=2)] = 3
-    fidelity: Literal["compressed", "prefix"] = "compressed"
+    fidelity: Literal["prefix", "compressed"] = "prefix"
 
 
 class SearchSection(Section):

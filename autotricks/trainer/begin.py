@@ -7,11 +7,19 @@ from torch import nn
 from ..core.dataset import Dataset
 from ..core.plan import Plan
 from ..core.run import Run, Runtime
+from ..errors import ResourceError
 
 
 def begin(plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device, runtime: Runtime) -> Run:
-    """Return the run of a plan on a data set that is on the device."""
+    """Return the run of a plan on a data set that is on the device.
+
+    Raises:
+        ResourceError: When a batch has fewer images than there are ranks.
+    """
     bundle, train, size = plan.bundle, dataset.train, min(plan.bundle.batch_size, len(dataset.train))
+    if size < runtime.ranks:
+        raise ResourceError(f"training.batch_size: {size} image{'s' * (size > 1)} a step cannot be parted among "
+                            f"{runtime.ranks} GPUs. Raise it, or take fewer GPUs.")
     return Run(
         model=model, images=train.images, labels=train.labels, counts=dataset.counts.float().to(device),
         mean=torch.tensor(dataset.mean, device=device).view(-1, 1, 1),

@@ -1,6 +1,7 @@
 """Forward, loss, backward: the innermost `gradients`."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import reduce
@@ -12,16 +13,19 @@ from torch import Tensor, nn
 from ..core import loss_scaling
 from ..core.anatomy import classifier, features
 from ..core.batch import Batch
+from ..core.normalization import synchronized
 from ..core.recompute import recompute_blocks
 from ..core.run import Run
 from ..core.slots import Gradients, Loss
+from .distributed import own_numbers, summed
 
 
 def backward(loss: Loss, run: Run, reads_features: bool = False) -> Gradients:
     """Return what leaves the gradient of the batch's mean loss in `.grad`, over micro-batches where memory asks.
 
     The loss of every micro-batch is divided by the length of the whole batch, so the sum of gradients does not
-    depend on how it was cut (batch normalization still sees one micro-batch at a time).
+    depend on how it was cut (batch normalization still sees one micro-batch at a time), nor on how many ranks took
+    a part of it. Out of memory, a rank halves its micro-batches and tries again.
 
     Args:
         loss: Loss of each sample.
@@ -35,20 +39,45 @@ def backward(loss: Loss, run: Run, reads_features: bool = False) -> Gradients:
         recompute_blocks(model)
     head = model.get_submodule(classifier(model, run.classes)) if reads_features else None
 
-    def gradients(batch: Batch) -> Tensor:
+    def accumulated(part: Batch, count: int) -> Tensor:
         for parameter in parameters:
             parameter.grad = None
         values = []
-        for piece in batch.split(run.runtime.micro_batches):
+        for piece in part.split(run.runtime.micro_batches):
             logits, piece = _forward(run, head, piece)
-            value = loss(logits, piece).sum() / len(batch)
+            value = loss(logits, piece).sum() / count
             (value * loss_scaling.scale(run) if scaled else value).backward()
             values.append(value.detach())
-        if scaled:
-            loss_scaling.unscale(parameters, run)
         return reduce(add, values)
 
+    def gradients(batch: Batch) -> Tensor:
+        part = batch.split(runtime.ranks)[runtime.rank]
+        with own_numbers(run):
+            value = _fitting(lambda: accumulated(part, len(batch)), run, len(part))
+        if runtime.ranks > 1:
+            value = summed(value, model)
+        if scaled:
+            loss_scaling.unscale(parameters, run)
+        return value
+
     return gradients
+
+
+def _fitting(compute: Callable[[], Tensor], run: Run, images: int) -> Tensor:
+    """Compute; out of memory, halve the micro-batches and try again.
+
+    Not where batch norm is synchronized: the other ranks then wait for this one in the midst of the model.
+    """
+    while True:
+        try:
+            return compute()
+        except torch.OutOfMemoryError:
+            pieces = run.runtime.micro_batches
+            if pieces >= images or (run.runtime.ranks > 1 and synchronized(run.model)):
+                raise
+        # Here, not in the handler: its traceback holds on to the graph that did not fit.
+        run.runtime = replace(run.runtime, micro_batches=min(pieces * 2, images))
+        torch.cuda.empty_cache()
 
 
 def _forward(run: Run, head: nn.Module | None, batch: Batch) -> tuple[Tensor, Batch]:

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from ..core.batch import Batch
 from ..core.dataset import Dataset
 from ..core.images import ahead
+from ..core.normalization import synchronize
 from ..core.objective import SPEED
 from ..core.plan import Phase, Plan, seated
 from ..core.report import End, Metrics
@@ -22,6 +23,7 @@ from ..core.run import NOTHING, PLAIN, Runtime, Supply
 from ..core.slots import Predict, Schedule, Slot
 from .begin import begin
 from .chance import rng_state, set_rng_state
+from .distributed import agreed
 from .evaluate import learned, named
 from .pace import Pace
 from .pipeline import fold, optimizer, pipeline
@@ -138,6 +140,8 @@ class Trainer:
     def _tricked(self, model: nn.Module) -> nn.Module:
         """Return a model with the tricks of its slot, on the device and laid out in memory as the runtime says."""
         model = fold(self.plan.once, Slot.MODEL, model.to(self.run.device), self.run)
+        if self.run.runtime.ranks > 1 and self.run.device.type == "cuda":
+            synchronize(model)
         return model.to(memory_format=torch.channels_last) if self.run.runtime.channels_last else model
 
     def _train_epoch(self) -> Metrics:
@@ -158,6 +162,8 @@ class Trainer:
         self.epoch += 1
         self.run.progress = self.epoch / self.plan.bundle.epochs
         values = {"train/loss": mean, "train/lr": self.optimizer.param_groups[0]["lr"], **self.evaluate()}
+        if self.run.runtime.ranks > 1:
+            values = agreed(values, self.run.device)
         metrics = Metrics(self.epoch, values)
         if not metrics.finite or values["train/loss"] > EXPLODED * math.log(max(2, self.run.classes)):
             self.end = End.DIVERGED
@@ -197,7 +203,7 @@ class Trainer:
             group["lr"] = rate * self.factor(self.run.progress)
 
     def _step(self, rows: Tensor) -> Tensor:
-        loss = self._gradients(self._batch(rows))
+        loss = self._pipeline.gradients(self._batch(rows))
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.run.model)
@@ -208,19 +214,6 @@ class Trainer:
         if self.run.runtime.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         return self._pipeline.mix(Batch.plain(images, self.run.labels[rows], rows))
-
-    def _gradients(self, batch: Batch) -> Tensor:
-        """Compute gradients; out of memory, halve the micro-batch and try again."""
-        while True:
-            try:
-                return self._pipeline.gradients(batch)
-            except torch.OutOfMemoryError:
-                pieces = self.run.runtime.micro_batches
-                if pieces >= len(batch):
-                    raise
-            # Here, not in the handler: its traceback holds on to the graph that did not fit.
-            self.run.runtime = replace(self.run.runtime, micro_batches=min(pieces * 2, len(batch)))
-            torch.cuda.empty_cache()
 
     def _probe(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
         """Train one step at each rate, from here and with the tricks of the first phase; then undo it all."""
@@ -234,7 +227,7 @@ class Trainer:
         for rate, rows in zip(rates, self._rows(len(rates), 0), strict=True):
             for group, share in zip(optimizer.param_groups, shares, strict=True):
                 group["lr"] = rate * share
-            losses.append(self._gradients(self._batch(rows)))
+            losses.append(self._pipeline.gradients(self._batch(rows)))
             optimizer.step()
         self.extra_steps += len(rates)
         optimizer.zero_grad()

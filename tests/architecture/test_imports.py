@@ -12,7 +12,7 @@ LEVELS = [
     {"errors", "processes", "interrupt"},
     {"core", "models"},
     {"tricks", "trainer", "data", "export", "tracking"},
-    {"catalog", "trial", "predictor", "serving"},
+    {"catalog", "trial", "ranks", "predictor", "serving"},
     {"space"},
     {"search"},
     {"ablate", "bottleneck", "champion", "comparison", "confirm", "experiment", "handover", "largest_batch",

@@ -172,7 +172,7 @@ def test_a_step_never_waits_for_the_device(name):
     trainer._set_rate(0)
     rows = next(trainer._rows(1, 0))
     with Waiting() as waiting:
-        trainer._gradients(trainer._batch(rows))
+        trainer._pipeline.gradients(trainer._batch(rows))
     assert waiting.calls == []
 
 

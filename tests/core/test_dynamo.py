@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = "torch._dynamo.symbolic_convert"
 
 TRAIN = """
@@ -45,3 +47,21 @@ print(Optimizer.zero_grad.__wrapped__.__dict__["__dynamo_disable"] is Optimizer.
     plain, postponed = ran(program), ran("postpone()" + program)
     assert postponed == plain
     assert postponed[0] == "True" and postponed[-1] == "False"  # the real compiler took the answers back
+
+
+def test_a_group_of_processes_never_imports_the_compiler(tmp_path):
+    program = f"""
+import torch.distributed as dist
+dist.init_process_group("gloo", init_method="file://{tmp_path}/meeting", rank=0, world_size=1)
+total = torch.ones(1)
+dist.all_reduce(total)
+dist.destroy_process_group()
+print('{HEAVY}' in sys.modules)
+"""
+    assert ran("postpone()" + program) == ["False"]
+
+
+@pytest.mark.slow
+def test_what_the_stand_in_does_not_know_of_rules_it_asks_of_the_compiler():
+    asked = ran(f"postpone(); print(torch._dynamo.trace_rules.lookup.__module__, '{HEAVY}' in sys.modules)")
+    assert asked == ["torch._dynamo.trace_rules", "True"]

@@ -66,19 +66,19 @@ class Moments:
 
 def main() -> None:
     from autotricks import experiment, report, tested  # noqa: F401
-    from autotricks.search import climb, engines, local, retrain
+    from autotricks.search import climb, engines, local, retrain, team
     from autotricks.space.load import load_space
 
     from ..search.scripted import hiring
 
-    def hire(shared, course, threads):
+    def hire(shared, course, *where):
         dataset = climb.from_arrays(shared)
         return hiring(lambda bundle, rung: climb.Climb(bundle, course, dataset).reach(rung))()
 
     def locally(bundles, shared, means):
-        retrain._held = climb.from_arrays(shared)
+        mine = team.Team(shared, ("cpu",), 1)
         for bundle in bundles:
-            yield bundle, retrain._train(bundle, means)
+            yield bundle, retrain._reached(mine, bundle, means)
 
     def search(job: dict) -> None:
         overrides, resume = job.get("overrides", []), Path(job["resume"]) if job["resume"] else None

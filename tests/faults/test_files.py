@@ -84,6 +84,8 @@ def test_what_a_resume_reads(run, tmp_path, name, every, injected):
             clear(error, path)
             refused += 1
         else:
+            if name == folders.LEDGER and len(broken) == len(content):     # a flip in the last line tears it off
+                assert broken.startswith(content[:content.rindex(b"\n", 0, -1) + 1])
             known = [line for line in found if line in lines]
             added = found[len(known):]
             assert found == lines[:len(known)] + added and {line["kind"] for line in added} <= {"search"}
@@ -93,7 +95,7 @@ def test_what_a_resume_reads(run, tmp_path, name, every, injected):
             assert all(change.startswith(reopen.MAY_CHANGE) for change in changed)
         for other in (folders.SPACE, folders.DATA, folders.VERSIONS, folders.LEDGER):
             shutil.copy2(run.folder / other, folder / other)
-    assert refused > len(content) / 50
+    assert refused > (30 if name == folders.LEDGER else len(content) / 50)
 
 
 @pytest.mark.parametrize("name", ["confirm.json", "confirm.jsonl", "champion.yaml", folders.DATA, folders.VERSIONS,

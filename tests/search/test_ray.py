@@ -4,14 +4,20 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
 import ray
 
 from autotricks import experiment
+from autotricks.catalog import make
+from autotricks.core.bundle import Bundle
 from autotricks.search import folder as folders
+from autotricks.search.climb import Course, arrays
 from autotricks.search.cluster import connect
+from autotricks.search.team import Team
+from tests.conftest import timeless
 
 from . import real
 
@@ -112,3 +118,18 @@ def test_finished_search_resumed_ends_at_once(cluster, hurt):
     assert result.champion.trial == hurt.result.champion.trial or result.champion.trial.bundle == (
         hurt.result.champion.trial.bundle)
     assert result.champion.score == hurt.result.champion.score
+
+
+@pytest.mark.slow
+def test_a_worker_of_ray_leads_a_team(cluster, dataset):
+    """Two processes inside one task, on CPUs here; a task with two GPUs has as many devices."""
+    bundle = Bundle((make("sgd", {"lr": 0.05}), make("mixup", {}), make("group_norm", {})), epochs=2, batch_size=15)
+
+    def trained(parts, where):
+        with closing(Team(parts, where, 2)) as team:
+            return team.reach(Course((2,)), bundle, 0)
+    parts = arrays(dataset)
+    task, alone = ray.remote(trained).options(num_cpus=1), trained(parts, ("cpu",))
+    found = ray.get(task.remote(parts, ("cpu", "cpu")))
+    assert timeless(found.metrics) == pytest.approx(timeless(alone.metrics), rel=1e-3, abs=1e-4)
+    assert len(found.curve) == 2 and found.weights

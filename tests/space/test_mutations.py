@@ -137,17 +137,19 @@ def fine(made):
     return all(kind == "delete" or (kind == "retype" and at[-1] in ("about", "without")) for kind, _, _, at in made)
 
 
-def judged(count, examples):
+def judged(count, examples, check):
+    print(dict(count), f"lines with a place {count['placed'] / count['lines']:.1%}, the word that was meant first "
+          f"{count['understood'] / count['typos']:.1%}, slowest check {check.slowest:.3f} s")
     assert count["refused"] >= examples * 0.8 and count["typos"] > examples / 4, count
     assert count["placed"] >= 0.95 * count["lines"], count
     assert count["understood"] >= 0.9 * count["typos"], count
 
 
 def test_mutated_spaces(check, tmp_path):
-    judged(sweep(100, check, tmp_path), 100)
+    judged(sweep(100, check, tmp_path), 100, check)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_four_thousand_mutated_spaces(check, tmp_path):
-    judged(sweep(4000, check, tmp_path), 4000)
+    judged(sweep(4000, check, tmp_path), 4000, check)

@@ -36,6 +36,18 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
+def answers(process, address, log):
+    """Wait until a server that was started answers."""
+    for _ in range(240):
+        assert process.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(address, timeout=2)
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(log.read_text())
+
+
 @pytest.fixture(scope="module")
 def address(confirmed):
     """The address of a server of the champion, started as a user would."""
@@ -47,13 +59,7 @@ def address(confirmed):
     log = confirmed.folder.parent / "served.log"
     with log.open("w") as file, subprocess.Popen(command, env=environment, stdout=file, stderr=file) as process:
         try:
-            for _ in range(120):
-                assert process.poll() is None, log.read_text()
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=2)
-                    break
-                except OSError:
-                    time.sleep(1)
+            answers(process, f"http://127.0.0.1:{port}/ping", log)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()

@@ -78,7 +78,7 @@ def test_the_first_momentum_of_a_layer_that_joins_is_its_gradient():
     steps = made.epochs()
     next(steps)
     made.enter(made.plan.phases[1])
-    made._gradients(made._batch(torch.arange(16)))
+    made._pipeline.gradients(made._batch(torch.arange(16)))
     gradient, weight = made.run.model.stem.weight.grad.clone(), made.run.model.stem.weight
     made.optimizer.step()
     assert torch.equal(made.optimizer.state[weight]["momentum_buffer"], gradient)

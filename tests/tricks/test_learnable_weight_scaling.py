@@ -42,7 +42,7 @@ def test_it_is_sgd_on_a_factor_for_each_class():
         F.cross_entropy(F.linear(features, factor.unsqueeze(1) * weight, bias), made.run.labels[rows]).backward()
         optimizer.step()
         made.run.train()
-        made._gradients(batch)
+        made._pipeline.gradients(batch)
         made.optimizer.step()
     assert float((factor.detach() - 1).abs().max()) > 0.01
     assert torch.allclose(model.head.weight, factor.detach().unsqueeze(1) * weight, atol=1e-5)

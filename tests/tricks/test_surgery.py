@@ -41,5 +41,5 @@ def test_a_step_never_waits_for_the_device(name):
     trainer.enter(trainer.plan.phases[0])
     rows = next(trainer._rows(1, 0))
     with Waiting() as waiting:
-        trainer._gradients(trainer._batch(rows))
+        trainer._pipeline.gradients(trainer._batch(rows))
     assert waiting.calls == []

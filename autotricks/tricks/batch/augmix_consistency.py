@@ -38,7 +38,7 @@ class _Views(Batch):
             return [self]
         columns = (column.unflatten(0, (-1, VIEWS)).tensor_split(min(parts, len(self) // VIEWS)) for column in
                    (self.images, self.labels, self.shares, self.rows))
-        return [Batch(images.flatten(0, 1), labels.flatten(0, 1), shares.flatten(0, 1), rows.flatten(0, 1), self.whole)
+        return [_Views(images.flatten(0, 1), labels.flatten(0, 1), shares.flatten(0, 1), rows.flatten(0, 1), self.whole)
                 for images, labels, shares, rows in zip(*columns, strict=True)]
 
 

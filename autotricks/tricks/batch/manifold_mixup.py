@@ -106,8 +106,7 @@ class ManifoldMixup(Trick):
 
         def mixed(batch: Batch) -> Batch:
             batch = inner(batch)
-            pieces = torch.arange(len(batch), device=run.device).tensor_split(
-                min(run.runtime.micro_batches, len(batch)))
+            pieces = run.runtime.cut(torch.arange(len(batch), device=run.device))
             partner = torch.cat([piece.flip(0) for piece in pieces])
             keep = beta(self.alpha, self.alpha, 1, run.generator)
             layer = torch.randint(first, len(known) + 1, (1,), generator=run.generator, device=run.device)

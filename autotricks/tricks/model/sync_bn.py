@@ -1,9 +1,7 @@
 """Synchronized batch norm: take the statistics of a batch over all devices that share it."""
 from __future__ import annotations
 
-from torch import nn
-
-from ...core.normalization import replace_norms
+from ...core.normalization import batch_norms, synchronize
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trick
@@ -12,8 +10,9 @@ from ...core.trick import Trick
 class SyncBn(Trick):
     """Normalize by the mean and variance of the whole batch where several GPUs train on parts of it.
 
-    Where one process trains alone, this is batch norm. It matters where the part of each device is small; torchvision's
-    recipes found no gain from 128 images a device on.
+    Where one process trains alone, this is batch norm; where several GPUs train one bundle, the trainer synchronizes
+    all batch norms unasked, so that a bundle means the same on any number of them. It matters where the part of each
+    device is small; torchvision's recipes found no gain from 128 images a device on.
 
     Paper: Peng et al. 2018, https://arxiv.org/abs/1711.07240, section 3.3, "cross-GPU batch normalization".
     Raises: ModelError when the model has no batch norm.
@@ -24,7 +23,7 @@ class SyncBn(Trick):
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with synchronized layers in the place of batch norm."""
-        def synchronized(norm: nn.BatchNorm2d) -> nn.Module:
-            new: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)
-            return new.train(norm.training)
-        return replace_norms(inner, synchronized, self.name)
+        batch_norms(inner, self.name)
+        if run.runtime.ranks == 1:      # else the trainer does it, on devices that can
+            synchronize(inner)
+        return inner

@@ -1,0 +1,71 @@
+"""Every trick trains on two ranks what it trains in one process that cuts its batches in two."""
+from dataclasses import replace
+
+import pytest
+import torch
+
+from autotricks.catalog import catalog
+from autotricks.core.bundle import Use, Window
+from autotricks.core.plan import problems
+from autotricks.ranks import Followers
+from autotricks.trial import prepare
+from tests.contract.test_every_trick import NAMES, WINDOWED, bundle, images
+
+pytestmark = pytest.mark.slow
+
+# What depends on numbers that each rank draws in the model or the loss, or on statistics that batches before have left:
+# those of two ranks are averaged, where two micro-batches move them twice.
+OWN = {"dropout": "drops other activations", "seql": "leaves out other labels",
+       "batch_renorm": "normalizes by running statistics", "cross_iteration_bn": "normalizes by batches before",
+       "sync_bn": "is for GPUs; tests/trainer/test_distributed.py"}
+LATE = {"gradual_unfreezing": "goes on with running statistics", "linear_probe": "goes on with running statistics"}
+
+
+def job(name, window=Window()):
+    """The trick with group norm, which sees one image at a time, where it goes with it."""
+    made = bundle(name, window)
+    wider = replace(made, uses=(*made.uses, Use(catalog()["group_norm"]())))
+    return made if name == "group_norm" or problems(wider.uses) else wider
+
+
+def trained(made, pieces=1):
+    trainer = prepare(made, images())
+    trainer.run.runtime = replace(trainer.run.runtime, micro_batches=max(pieces, trainer.run.runtime.micro_batches))
+    for _ in trainer.epochs():
+        pass
+    return trainer
+
+
+class Rank:
+    def __init__(self, device):
+        torch.set_num_threads(1)
+        torch.compile = lambda model: model     # as tests/contract does in the first process
+
+    def __call__(self, made):
+        return trained(made)
+
+
+@pytest.fixture(scope="module")
+def others():
+    followers = Followers(("cpu", "cpu"), Rank)
+    yield followers
+    followers.close()
+
+
+@pytest.mark.parametrize(("name", "start"), [
+    *((name, 0.0) for name in NAMES if name not in OWN),
+    *((name, 0.3) for name in WINDOWED if name not in OWN | LATE)])
+def test_two_ranks_are_one_process(others, name, start):
+    made = job(name, Window(start, 1.0))
+    expected = trained(made, 2)
+    others.tell(made)
+    with others.lockstep():
+        found = trained(made)
+    weights = dict(found.run.model.named_parameters())
+    far = {key: float((value - weights[key]).abs().max()) for key, value in expected.run.model.named_parameters()
+           if not torch.allclose(value, weights[key], rtol=1e-3, atol=1e-4)}
+    assert far == {}
+
+
+def test_what_is_left_out_is_in_the_catalog():
+    assert set(OWN | LATE) <= set(NAMES)
