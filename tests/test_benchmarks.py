@@ -99,7 +99,8 @@ def test_a_row_says_reached_or_missed(target, figure, verdict):
 def stranger(command):
     """Start a process that is nobody's child here and return its number."""
     ctypes.CDLL(None).prctl(machine.SUBREAPER, 0, 0, 0, 0)
-    started = subprocess.run(["sh", "-c", '"$@" > /dev/null 2>&1 & echo $!', "sh", *command], capture_output=True, text=True)
+    started = subprocess.run(["sh", "-c", '"$@" > /dev/null 2>&1 & echo $!', "sh", *command],
+                             capture_output=True, text=True)
     return int(started.stdout)
 
 
