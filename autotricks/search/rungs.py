@@ -1,7 +1,8 @@
 """Rungs: the budgets at which trials are compared, and the rule that decides who goes on."""
 from __future__ import annotations
 
-import numpy as np
+import bisect
+import math
 
 
 def budgets(epochs: int, first: int, reduction: int) -> tuple[int, ...]:
@@ -30,7 +31,7 @@ class Halving:
 
     def __init__(self, reduction: int, rungs: int):
         self._reduction = reduction
-        self._scores: list[tuple[list[float], list[float]]] = [([], []) for _ in range(rungs)]
+        self._scores: list[tuple[list[float], list[float]]] = [([], []) for _ in range(rungs)]  # sorted
 
     def keeps(self, rung: int, score: float, waits: bool = False) -> bool:
         """Record a score (larger is better) at a rung and return whether its trial goes on.
@@ -41,6 +42,17 @@ class Halving:
             waits: Whether a trick of the trial has still to open.
         """
         recorded = self._scores[rung][waits]
-        cutoff = np.percentile(recorded, (1 - 1 / self._reduction) * 100) if recorded else -np.inf
-        recorded.append(score)
-        return bool(score >= cutoff)
+        cutoff = percentile(recorded, (1 - 1 / self._reduction) * 100) if recorded else -math.inf
+        bisect.insort(recorded, score)
+        return score >= cutoff
+
+
+def percentile(ordered: list[float], percent: float) -> float:
+    """Return a percentile of a sorted list, between two neighbours, to the bit as NumPy rounds it.
+
+    Cost: that of looking up two of them, however many there are.
+    """
+    place = percent / 100 * (len(ordered) - 1)
+    below, part = math.floor(place), place - math.floor(place)
+    low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
+    return low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)

@@ -2,10 +2,11 @@ import random
 from itertools import pairwise
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from autotricks.search.rungs import Halving, budgets
+from autotricks.search.rungs import Halving, budgets, percentile
 
 
 @pytest.mark.parametrize(("epochs", "first", "reduction", "expected"), [
@@ -44,6 +45,15 @@ def test_first_to_arrive_goes_on_and_the_worse_stop():
     assert rule.keeps(0, 0.5)           # 2/3 of the way from 0.4 to 0.5 is 0.467
     assert rule.keeps(0, 0.48) is False  # of (0.4, 0.5, 0.5) the cutoff is 0.5
     assert rule.keeps(1, 0.1)           # the next rung has scores of its own
+
+
+def test_a_percentile_is_numpys_to_the_bit():
+    chance = random.Random(0)
+    for size in (*range(1, 40), 300, 301):
+        scores = sorted(chance.random() for _ in range(size))
+        for reduction in (2, 3, 4, 5, 7):
+            percent = (1 - 1 / reduction) * 100
+            assert percentile(scores, percent) == np.percentile(scores, percent)
 
 
 def test_ties_go_on():
