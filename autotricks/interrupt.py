@@ -44,6 +44,7 @@ class Interrupt:
         here, there = socket.socketpair()
         there.setblocking(False)
         threading.Thread(target=self._watch, args=(here, ours), daemon=True).start()
+        self._there = there     # kept: a signal that comes after this command's end is still written to it
         told = signal.set_wakeup_fd(there.fileno())
         for number in ours:
             signal.signal(number, self._hear)
