@@ -18,7 +18,7 @@ from .data import Loaded, load as load_data
 from .errors import InputError, RunError
 from .largest_batch import with_largest_batch
 from .precision import with_precision
-from .reopen import reopened, settle, with_data
+from .reopen import reopened, settle, space_of, with_data
 from .resources import check_resources
 from .search import folder as folders
 from .search.engines import Engine, placed, started
@@ -27,7 +27,7 @@ from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
 from .search.team import train_on
-from .space.load import LoadedBundle, LoadedSpace, load_space
+from .space.load import LoadedBundle, LoadedSpace
 from .space.sections import DataSection
 from .sync import put, tracker as make_tracker
 from .tracking import store
@@ -220,18 +220,15 @@ def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False, mor
     Raises:
         RunError: When the folder holds no run or the overrides change what was searched.
     """
-    if not (folder / folders.SPACE).exists():
-        raise RunError(f"{folder}: holds no {folders.SPACE}; it is not the folder of a run.")
     allowed = ("search.trials", "search.parallel", "search.engine", "search.patience")
     for text in overrides:
         if text.split("=")[0] not in allowed:
             raise RunError(f"--set {text}: a resumed search may change {', '.join(allowed)} alone. "
                            "Start a new search for the rest.")
-    loaded = load_space(folder / folders.SPACE, overrides, trust)
+    loaded = space_of(folder, overrides, trust)
     if not more:
         return loaded
-    return load_space(folder / folders.SPACE, [*overrides, f"search.trials={loaded.document.search.trials + more}"],
-                      trust)
+    return space_of(folder, [*overrides, f"search.trials={loaded.document.search.trials + more}"], trust)
 
 
 @dataclass(frozen=True)

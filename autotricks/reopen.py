@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import versions
+from .core.checksum import CHANGED, damaged, stamped
 from .core.dataset import Dataset
 from .core.objective import SPEED
 from .data import Loaded, load as load_data
@@ -16,7 +17,7 @@ from .errors import InputError, RunError
 from .export.bundle import put, text
 from .resources import check_resources
 from .search import folder as folders
-from .search.ledger import Ledger, TrialRecord, read, records
+from .search.ledger import Ledger, Line, TrialRecord, read, records
 from .space.fitting import fitted
 from .space.load import LoadedSpace, load_space
 from .trainer.evaluate import names
@@ -44,7 +45,7 @@ def reopened(folder: Path, overrides: Sequence[str], trust: bool) -> Iterator[Re
     Raises:
         RunError: When the folder holds no run, or its data changed.
     """
-    loaded = load_space(folder / folders.SPACE, overrides, trust)
+    loaded = space_of(folder, overrides, trust)
     slots = check_resources(loaded)
     loaded, data = with_data(loaded, trust)
     with folders.locked(folder):
@@ -55,6 +56,23 @@ def reopened(folder: Path, overrides: Sequence[str], trust: bool) -> Iterator[Re
             connect()
         lines, _ = read(folder / folders.LEDGER)
         yield Reopened(loaded, data, records(lines), slots)
+
+
+def space_of(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
+    """Return the space of a run, which must be as it was written; overrides are not written yet.
+
+    Raises:
+        SpaceError: When the file holds no space.
+        RunError: When there is none, or it was changed, with a line for each value that the ledger has otherwise.
+    """
+    path, ledger = folder / folders.SPACE, folder / folders.LEDGER
+    if not path.exists():
+        raise RunError(f"{folder}: holds no {folders.SPACE}; it is not the folder of a run.")
+    if damaged(path.read_bytes()):
+        before = _searched(read(ledger)[0] if ledger.exists() else [])
+        changes = differences(before["space"], load_space(path, (), trust).resolved, "space") if before else {}
+        raise RunError([f"{path}: {CHANGED}", *_listed(changes)])
+    return load_space(path, overrides, trust)
 
 
 def with_data(loaded: LoadedSpace, trust: bool) -> tuple[LoadedSpace, Loaded]:
@@ -92,15 +110,15 @@ def settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> Ledger:
            "versions": versions.versions()}
     ledger = Ledger(folder / folders.LEDGER)
     try:
-        before = next((line for line in reversed(ledger.lines) if line["kind"] == "search"), None)
+        before = _searched(ledger.lines)
         changes = differences({name: before[name] for name in now}, json.loads(json.dumps(now))) if before else {}
-        refused = [f"  {name}: {change}" for name, change in changes.items() if not name.startswith(MAY_CHANGE)]
+        refused = _listed({name: change for name, change in changes.items() if not name.startswith(MAY_CHANGE)})
         if refused:
             raise RunError([f"{folder}: what was searched differs from what is to go on. Restore it, or start a new "
                             f"search with --space {folder / folders.SPACE}:", *refused])
         folders.write_json(folder / folders.DATA, data.facts)
         versions.note(folder)
-        put(folder / folders.SPACE, text(loaded.resolved).encode())
+        put(folder / folders.SPACE, stamped(text(loaded.resolved).encode()))
         if changes or not before:
             ledger.append("search", **now)
     except BaseException:
@@ -118,6 +136,15 @@ def differences(before: Any, now: Any, name: str = "") -> dict[str, str]:
             found |= differences(before.get(key, MISSING), now.get(key, MISSING), inner)
         return found
     return {} if before == now else {name: f"was {_short(before)}, is {_short(now)}"}
+
+
+def _searched(lines: Sequence[Line]) -> Line | None:
+    """Return the ledger's last line of what is searched."""
+    return next((line for line in reversed(lines) if line["kind"] == "search"), None)
+
+
+def _listed(changes: dict[str, str]) -> list[str]:
+    return [f"  {name}: {change}" for name, change in changes.items()]
 
 
 def _short(value: Any) -> str:

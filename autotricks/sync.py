@@ -16,6 +16,7 @@ from .core.report import End
 from .errors import RunError
 from .export import BUNDLE, WEIGHTS
 from .export.bundle import read as read_bundle
+from .reopen import space_of
 from .report import REPORT
 from .report.card import card
 from .report.evidence import ABLATION as ABLATED
@@ -23,7 +24,7 @@ from .search import folder as folders
 from .search.ledger import Line, TrialRecord, read, records
 from .search.relay import Relay, key, parameters, title
 from .search.search import Trial
-from .space.load import LoadedSpace, load_space
+from .space.load import LoadedSpace
 from .tracking import NullTracker, Tracker, store
 from .tracking.registry import Entry
 
@@ -81,7 +82,7 @@ def sync(folder: Path, tracking: str | None = None, trust: bool = False) -> Sync
     """
     from .tracking.mlflow import MlflowTracker
 
-    loaded = load_space(folder / folders.SPACE, (), trust)
+    loaded = space_of(folder, (), trust)
     if not (folder / folders.LEDGER).exists():
         raise RunError(f"{folder}: holds no {folders.LEDGER}; nothing was trained.")
     with folders.locked(folder):

@@ -57,6 +57,7 @@ class Outcome:
         seconds: Wall time of training it.
         weights: The trained model as safetensors, at the last rung alone.
         cpu: Seconds that its process computed meanwhile.
+        micro_batches: Pieces into which memory, or a trick, cut each batch.
     """
 
     rung: int
@@ -67,6 +68,7 @@ class Outcome:
     seconds: float
     weights: Any = field(default=None, repr=False)
     cpu: float = 0.0
+    micro_batches: int = 1
 
 
 def warm_up(threads: int) -> None:
@@ -119,7 +121,7 @@ class Climb:
         metrics = trainer.figures if curve else {}
         curve[-1:] = [{**row, **metrics} for row in curve[-1:]]     # with the speed, which is known at the end
         return Outcome(rung, end, metrics, curve, trainer.spent - before, time.monotonic() - started, weights,
-                       time.process_time() - computed)
+                       time.process_time() - computed, trainer.run.runtime.micro_batches)
 
     def _prepared(self, budget: int) -> tuple[Trainer, float]:
         """Return a trainer for the next rung and the epochs it has spent already."""

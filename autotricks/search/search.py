@@ -163,8 +163,8 @@ class Search:
             return score
         self._ledger.append("rung", trial=trial.number, rung=outcome.rung, budget=budget, metrics=metrics,
                             curve=outcome.curve, epochs=outcome.epochs, seconds=round(outcome.seconds, 4),
-                            cpu=round(outcome.cpu, 4), attempt=attempt, hash=trial.bundle.hash,
-                            end=outcome.end.value if outcome.end else None)
+                            cpu=round(outcome.cpu, 4), micro_batches=outcome.micro_batches, attempt=attempt,
+                            hash=trial.bundle.hash, end=outcome.end.value if outcome.end else None)
         self._reached[trial.number][outcome.rung] = score
         if trial.label == BASELINE and outcome.end is End.FINISHED:
             self._baseline = metrics

@@ -38,8 +38,12 @@ def find_file(name: str, kind: str = "") -> FilePath:
     raise SpaceError(one_line(f"{name}: no such file.{hint} Those that ship: {', '.join(known) or 'none'}."))
 
 
-def read_tree(path: FilePath) -> tuple[Tree, list[str]]:
+def read_tree(path: FilePath, final: bool = False) -> tuple[Tree, list[str]]:
     """Read a file, not yet checked; return its values, and what is refused although the rest can be read.
+
+    Args:
+        path: Of the file.
+        final: Whether a checksum in it must be its own. A space is there to be edited.
 
     Raises:
         SpaceError: When it cannot be read, with the place.
@@ -49,7 +53,7 @@ def read_tree(path: FilePath) -> tuple[Tree, list[str]]:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-        if damaged(content):
+        if final and damaged(content):
             found.append(f"{path}: {CHANGED}")
         return parse(content, path.name if ships else str(path), found), found
     except OSError as error:

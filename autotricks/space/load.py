@@ -135,7 +135,7 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
     Raises:
         SpaceError: With `file:line:column` for every problem.
     """
-    tree, found = read_tree(find_file(os.fspath(name), kind))
+    tree, found = read_tree(find_file(os.fspath(name), kind), final=True)
     document, lines = read(BundleDocument, tree)
     found += lines
     if document is None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from autotricks import experiment, reopen, report
+from autotricks import experiment, reopen, report, sync
 from autotricks.data import load as load_data
 from autotricks.errors import AutotricksError, RunError
 from autotricks.export import read_weights
@@ -70,7 +70,8 @@ def test_what_a_resume_reads(run, tmp_path, name, every, injected):
     folder = tmp_path / run.folder.name
     shutil.copytree(run.folder, folder)
     path, content = folder / name, (run.folder / name).read_bytes()
-    lines = read(run.folder / folders.LEDGER)[0]
+    lines = [{name: value for name, value in line.items() if name != "curve"}
+             for line in read(run.folder / folders.LEDGER)[0]]      # what a search holds of them
     space = real.load_space(run.folder / folders.SPACE).resolved
     refused = 0
     for count, broken in enumerate(damaged(content, every)):
@@ -91,8 +92,7 @@ def test_what_a_resume_reads(run, tmp_path, name, every, injected):
             assert found == lines[:len(known)] + added and {line["kind"] for line in added} <= {"search"}
             if len(broken) < len(content) or name != folders.LEDGER:
                 assert len(known) == (max(1, broken.count(b"\n")) if name == folders.LEDGER else len(lines))
-            changed = reopen.differences({"space": space}, {"space": experiment.resume(folder).resolved})
-            assert all(change.startswith(reopen.MAY_CHANGE) for change in changed)
+            assert experiment.resume(folder).resolved == space
         for other in (folders.SPACE, folders.DATA, folders.VERSIONS, folders.LEDGER):
             shutil.copy2(run.folder / other, folder / other)
     assert refused > (30 if name == folders.LEDGER else len(content) / 50)
@@ -214,32 +214,59 @@ CHANGES = [("lr: {choice: [0.1, 0.2]}", "lr: {choice: [0.1, 0.3]}"), ("seed: 0",
            ("seeds: 2", "seeds: 3"), ("cpus: 1.0", "cpus: 2.0")]
 
 
+def edited(folder: Path, old: str, new: str, knowingly: bool) -> None:
+    """Edit a run's space; who does it knowingly takes its checksum out, as the error says."""
+    path = folder / folders.SPACE
+    text = path.read_text().replace("\n    lr:\n      choice: [0.1, 0.2]", " {lr: {choice: [0.1, 0.2]}}")
+    assert old in text and text.startswith("# check: ")
+    path.write_text(text.replace(old, new).partition("\n")[2] if knowingly else text.replace(old, new))
+
+
+@pytest.mark.parametrize("knowingly", [False, True])
 @pytest.mark.parametrize(("old", "new"), CHANGES)
-def test_changed_space_is_refused_with_a_difference(run, tmp_path, old, new, injected):
+def test_changed_space_is_refused_with_a_difference(run, tmp_path, old, new, knowingly, injected):
     folder = tmp_path / run.folder.name
     shutil.copytree(run.folder, folder)
-    text = (folder / folders.SPACE).read_text().replace("\n    lr:\n      choice: [0.1, 0.2]",
-                                                        " {lr: {choice: [0.1, 0.2]}}")
-    assert old in text
-    (folder / folders.SPACE).write_text(text.replace(old, new))
+    edited(folder, old, new, knowingly)
     injected("space edited under a resume (F18)")
     before = (folder / folders.LEDGER).read_bytes()
-    with pytest.raises(RunError, match="differs from what is to go on") as caught:
+    why = "differs from what is to go on" if knowingly else "changed since it was written"
+    with pytest.raises(RunError, match=why) as caught:
         taken_up(folder, run)
     assert all(": was " in line and ", is " in line for line in caught.value.problems[1:])
     assert len(caught.value.problems) >= 2 and (folder / folders.LEDGER).read_bytes() == before
 
 
-@pytest.mark.parametrize(("old", "new"), [("trials: 2", "trials: 5"), ("parallel: 1", "parallel: 2"),
-                                          ("patience: 7200.0", "patience: 60.0"), ("engine: local", "engine: ray")])
+MAY = [("trials: 2", "trials: 5"), ("parallel: 1", "parallel: 2"), ("patience: 7200.0", "patience: 60.0"),
+       ("engine: local", "engine: ray")]
+
+
+@pytest.mark.parametrize(("old", "new"), MAY)
 def test_trials_time_and_parallelism_may_change(run, tmp_path, old, new):
     folder = tmp_path / run.folder.name
     shutil.copytree(run.folder, folder)
-    text = (folder / folders.SPACE).read_text()
-    assert old in text
-    (folder / folders.SPACE).write_text(text.replace(old, new))
+    edited(folder, old, new, knowingly=True)
     lines = taken_up(folder, run)
     assert [line["seq"] for line in lines if line["kind"] == "search"] == [0, len(lines) - 1]
+    assert reopen.space_of(folder).resolved == lines[-1]["space"]      # written anew, with its checksum
+    assert (folder / folders.SPACE).read_text().startswith("# check: ")
+
+
+@pytest.mark.parametrize(("old", "new"), MAY)
+def test_but_not_by_a_flipped_bit(run, tmp_path, old, new, injected):
+    """Nobody who reads a run's space takes it for the run's; who starts a new search with it may have edited it."""
+    folder = tmp_path / run.folder.name
+    shutil.copytree(run.folder, folder)
+    edited(folder, old, new, knowingly=False)
+    key, value = new.split(": ")
+    for reads in (lambda: experiment.resume(folder), lambda: experiment.confirm_again(folder, 1, 2),
+                  lambda: sync.sync(folder, "off")):
+        injected("space.yaml damaged under resume, confirm, sync (F13)")
+        with pytest.raises(RunError) as caught:
+            reads()
+        assert caught.value.problems[0].startswith(f"{folder / folders.SPACE}: changed since it was written")
+        assert [line.split(": was")[0] for line in caught.value.problems[1:]] == [f"  space.search.{key}"]
+    assert str(real.load_space(folder / folders.SPACE).resolved["search"][key]) == value
 
 
 @pytest.mark.parametrize("library", ["torch", "autotricks", "optuna", "numpy"])
