@@ -6,6 +6,8 @@ import random
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from multiprocessing import forkserver
 
@@ -82,15 +84,28 @@ def test_no_memory_for_one_image_fails_the_trial_alone(ill, how, injected):
     assert trials[1].score(real.METRIC) is trials[2].score(real.METRIC) is None
 
 
+@pytest.fixture(scope="module")
+def start_up():
+    """CPU seconds that importing torch takes; a quiet laptop does it in two."""
+    before = computed()
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    return computed() - before
+
+
+def computed() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.parametrize("wanted", [("resources.gpus=1",), ("resources.gpus=2", "search.engine=ray"),
                                     ("resources.cpus=4096",), ("resources.cpus=4096", "search.engine=ray")])
-def test_machine_that_is_not_there(tmp_path, wanted, injected):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def test_machine_that_is_not_there(tmp_path, wanted, start_up, injected):
+    """Within five seconds where nobody else is at work, most of which is torch's; nothing waits."""
+    before = computed()
     done = real.run("search", "--space", "long_tail.yaml", *(word for text in wanted for word in ("--set", text)),
                     "--root", str(tmp_path / "runs"))
     injected("resources that are not there (F20)")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)     # of the CPU: others may use this machine
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5 and done.returncode == 2
+    assert computed() - before < 2.5 * start_up and done.returncode == 2
     assert len(done.stderr.splitlines()) == 1 and "resources." in done.stderr
     assert not (tmp_path / "runs").exists() and real.gone(lambda: real.below(os.getpid()), 5)
 
