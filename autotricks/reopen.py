@@ -17,7 +17,7 @@ from .errors import InputError, RunError
 from .export.bundle import put, text
 from .resources import check_resources
 from .search import folder as folders
-from .search.ledger import Ledger, Line, TrialRecord, read, records
+from .search.ledger import Ledger, TrialRecord, read, records, searched
 from .space.fitting import fitted
 from .space.load import LoadedSpace, load_space
 from .trainer.evaluate import names
@@ -69,7 +69,7 @@ def space_of(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -
     if not path.exists():
         raise RunError(f"{folder}: holds no {folders.SPACE}; it is not the folder of a run.")
     if damaged(path.read_bytes()):
-        before = _searched(read(ledger)[0] if ledger.exists() else [])
+        before = searched(read(ledger)[0] if ledger.exists() else [])
         changes = differences(before["space"], load_space(path, (), trust).resolved, "space") if before else {}
         raise RunError([f"{path}: {CHANGED}", *_listed(changes)])
     return load_space(path, overrides, trust)
@@ -110,7 +110,7 @@ def settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> Ledger:
            "versions": versions.versions()}
     ledger = Ledger(folder / folders.LEDGER)
     try:
-        before = _searched(ledger.lines)
+        before = searched(ledger.lines)
         changes = differences({name: before[name] for name in now}, json.loads(json.dumps(now))) if before else {}
         refused = _listed({name: change for name, change in changes.items() if not name.startswith(MAY_CHANGE)})
         if refused:
@@ -136,11 +136,6 @@ def differences(before: Any, now: Any, name: str = "") -> dict[str, str]:
             found |= differences(before.get(key, MISSING), now.get(key, MISSING), inner)
         return found
     return {} if before == now else {name: f"was {_short(before)}, is {_short(now)}"}
-
-
-def _searched(lines: Sequence[Line]) -> Line | None:
-    """Return the ledger's last line of what is searched."""
-    return next((line for line in reversed(lines) if line["kind"] == "search"), None)
 
 
 def _listed(changes: dict[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .catalog import find
 from .core.trick import Trick
-from .space.tree import parse
+from .tree import parse
 
 FILE = Path(__file__).with_suffix(".yaml")
 PAPER = re.compile(r"^ *Paper:\s+(.+?),?\s+(https?://[^\s,;]+)", re.MULTILINE | re.DOTALL)

@@ -58,7 +58,7 @@ def test_other_images_are_refused(trained, images):
 
 
 @pytest.mark.parametrize(("name", "content", "words"), [
-    (export.BUNDLE, None, "cannot be read"), (export.BUNDLE, b"a: [", "cannot be read"),
+    (export.BUNDLE, None, "cannot be read"), (export.BUNDLE, b"a: [", "champion.yaml:2:1  not valid YAML"),
     (export.BUNDLE, b"- 1", "not a trained bundle"), (export.BUNDLE, b"tricks: {}", "not a trained bundle"),
     (export.WEIGHTS, None, "no such file"), (export.WEIGHTS, b"x", "cannot be read")])
 def test_damaged_folder_is_one_clear_line(trained, tmp_path, name, content, words):

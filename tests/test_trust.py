@@ -10,6 +10,7 @@ from autotricks import cli
 from autotricks.errors import InputError
 from autotricks.predictor import Predictor, teacher
 from autotricks.serving import _load_pyfunc
+from autotricks.tree import LARGE
 
 from .conftest import make_dataset
 
@@ -93,11 +94,16 @@ def test_the_mark_shows_an_import(tmp_path, mark, monkeypatch, capsys):
     assert mark.exists()
 
 
+# 633 bytes that are gigabytes for a reader that merges mappings
+MERGED = "a: &a {x: 1}\n" + "".join(f"{one}: &{one} {{<<: [{', '.join([f'*{last}'] * 10)}]}}\n"
+                                     for last, one in zip("abcdefgh", "bcdefghi"))
+
+
 @pytest.mark.parametrize("text", ["[" * 10_000, "{a: " * 5_000, "a: &a [*a, *a]\nb: " + "[*a]" * 3 + "\n",
-                                  "a: !!python/object/apply:os.system [true]\n", "a" * 200_000],
-                         ids=["brackets", "braces", "cycle", "tag", "large"])
-def test_a_hostile_bundle_of_a_teacher_is_one_clear_error(tmp_path, text, monkeypatch):
-    monkeypatch.setattr("autotricks.export.bundle.LARGEST", 100_000)     # reading megabytes takes long
+                                  "a: !!python/object/apply:os.system [true]\n", "#" * (LARGE.bytes + 1), MERGED,
+                                  "a: !!set {b}\n"],
+                         ids=["brackets", "braces", "cycle", "tag", "large", "merged", "set"])
+def test_a_hostile_bundle_of_a_teacher_is_one_clear_error(tmp_path, text):
     (tmp_path / "champion.yaml").write_text(text)
     with pytest.raises(InputError):
         Predictor.load(tmp_path)

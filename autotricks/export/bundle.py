@@ -14,21 +14,23 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ..core.checksum import CHANGED, damaged, stamped
-from ..errors import RunError
+from ..errors import RunError, SpaceError
+from ..tree import LARGE, NUMBER, WHOLE, parse
 
 BUNDLE, WEIGHTS = "champion.yaml", "champion.safetensors"
-LARGEST = 10_000_000   # bytes of a bundle file
 _FLAT = 100   # characters of a line within which a mapping stays on one line
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes short lists on one line and never uses aliases."""
+    """Writes short lists on one line, quotes text that YAML 1.2 takes for a number, and never uses aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         """Write everything out."""
         return True
 
 
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", WHOLE, list("+-0123456789"))
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("+-.0123456789"))
 _Dumper.add_representer(list, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:seq", data, True))
 
 
@@ -53,11 +55,12 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST)
-        document = yaml.safe_load(content)   # what is cut off there is no YAML, or lacks keys
-    except (OSError, yaml.YAMLError, RecursionError) as error:
-        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise RunError(f"{path}: cannot be read: {why}.") from None
+            content = file.read(LARGE.bytes + 1)
+        document = parse(content, str(path), limits=LARGE).value
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}.") from None
+    except SpaceError as error:
+        raise RunError([f"{path}: {CHANGED}"] if damaged(content) else error.problems) from None
     if damaged(content):
         raise RunError(f"{path}: {CHANGED}")
     wanted = ("model", "tricks", "training", "classes", "images", "result")
@@ -95,7 +98,7 @@ def read_weights(path: Path, sha256: str = "") -> dict[str, Tensor]:
         weights = load(content)
     except FileNotFoundError:
         raise RunError(f"{path}: no such file. The weights lie beside the bundle file.") from None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, KeyError) as error:      # a type that torch has not is a KeyError
         raise RunError(f"{path}: the weights cannot be read: {str(error)[:100]}.") from None
     if sha256 and hashlib.sha256(content).hexdigest() != sha256:
         raise RunError(f"{path}: damaged, or not the weights of the bundle file beside it: its checksum differs. "

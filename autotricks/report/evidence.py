@@ -9,13 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import yaml
-
 from ..core.checksum import damaged
 from ..core.objective import Objective
-from ..errors import RunError
+from ..errors import RunError, SpaceError
 from ..search.folder import DATA, LEDGER, SPACE, VERSIONS
-from ..search.ledger import TrialRecord, read, records
+from ..search.ledger import TrialRecord, read, records, searched
+from ..tree import LARGE, parse
 
 CHAMPION, CONFIRMED, ABLATION = "champion.yaml", "confirm.json", "ablation.json"
 LINES, LEADING = 400, 100       # trials that a figure shows, and how many of them are the best
@@ -169,11 +168,12 @@ def gather(folder: Path) -> Evidence:
         RunError: When it holds no search, or its space or ledger cannot be read.
     """
     broken: list[str] = []
-    space = _document(folder / SPACE, broken)
+    path, written = folder / LEDGER, _document(folder / SPACE, broken)
+    lines, torn = read(path) if path.exists() else ([], False)
+    line = searched(lines)
+    space = line["space"] if line else written
     if not isinstance(space, dict):
         raise RunError(f"{folder}: holds no readable {SPACE}; it is not the folder of a run.")
-    path = folder / LEDGER
-    lines, torn = read(path) if path.exists() else ([], False)
     champion, data, confirmed = (_document(folder / name, broken) for name in (CHAMPION, DATA, CONFIRMED))
     versions, ablated = (_document(folder / name, broken) for name in (VERSIONS, ABLATION))
     sittings = versions.get("sittings") if isinstance(versions, dict) else None
@@ -195,12 +195,12 @@ def _document(path: Path, broken: list[str]) -> Any:
     """Return what a JSON or YAML file holds, None where it is missing or damaged, which `broken` takes the names of."""
     try:
         content = path.read_bytes()
-        found = yaml.safe_load(content) if path.suffix == ".yaml" else json.loads(content)
+        found = parse(content, path.name, limits=LARGE).value if path.suffix == ".yaml" else json.loads(content)
         if not damaged(content):
             return found
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, SpaceError):
         pass
     broken.append(path.name)
     return None

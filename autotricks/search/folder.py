@@ -103,7 +103,7 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
         content = None if damaged(text) else json.loads(text)
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}. {again}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise RunError(f"{path}: is damaged; it is not as it was written. {again}")

@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,11 @@ def read(path: Path) -> tuple[list[Line], bool]:
     return lines, torn
 
 
+def searched(lines: Sequence[Line]) -> Line | None:
+    """Return the last line that says what is searched."""
+    return next((line for line in reversed(lines) if line["kind"] == "search"), None)
+
+
 def _read(path: Path, kept: Callable[[Line], Line] = lambda line: line) -> tuple[list[Line], int, bool]:
     """Return what is kept of each line, how many bytes hold whole lines, and whether a torn one follows."""
     content, place = path.read_bytes(), 0
@@ -87,7 +92,7 @@ def _line(text: bytes) -> Line | None:
     try:
         line: Line = json.loads(text)
         whole = line["check"] == _check({key: value for key, value in line.items() if key != "check"})
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
     return line if whole and _text(line).encode() == text + b"\n" else None
 

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from ..core.objective import less_is_better
 from ..core.spelling import nearest
 from ..errors import DataError
+from ..tree import Path, Tree, without
 from .sections import (
     KEPT,
     METRICS,
@@ -28,7 +29,6 @@ from .sections import (
     TrainingSection,
     legal,
 )
-from .tree import Path, Tree, without
 
 NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(\.|$))[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")   # names folders
 WINDOWS = "^([cC][oO][nN]|[pP][rR][nN]|[aA][uU][xX]|[nN][uU][lL]|[cC][oO][mM][0-9]|[lL][pP][tT][0-9])(\\.|$)"

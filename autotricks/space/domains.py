@@ -10,8 +10,8 @@ from ..core.bundle import Use, Window
 from ..core.domain import Between, Choice, Domain, Float, Int, Legal, Parameter, Value, tunable
 from ..core.plan import problems
 from ..core.trick import Trick
+from ..tree import Path, Tree
 from .space import Entry
-from .tree import Path, Tree
 
 WORDS = {"choice": "[a, b, ...]", "uniform": "[low, high]", "loguniform": "[low, high]",
          "quniform": "[low, high, step]", "randint": "[low, high), whole", "lograndint": "[low, high), whole"}

@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 
 from ..core.checksum import CHANGED, damaged
 from ..errors import SpaceError
-from .tree import MAX_BYTES, Tree, one_line, parse
+from ..tree import LARGE, SMALL, Tree, one_line, parse
 
 SHIPPED = (FilePath(__file__).parents[1] / "search_spaces", FilePath(__file__).parents[2] / "search_spaces")
 
@@ -38,24 +38,25 @@ def find_file(name: str, kind: str = "") -> FilePath:
     raise SpaceError(one_line(f"{name}: no such file.{hint} Those that ship: {', '.join(known) or 'none'}."))
 
 
-def read_tree(path: FilePath, final: bool = False) -> tuple[Tree, list[str]]:
+def read_tree(path: FilePath, bundle: bool = False) -> tuple[Tree, list[str]]:
     """Read a file, not yet checked; return its values, and what is refused although the rest can be read.
 
     Args:
         path: Of the file.
-        final: Whether a checksum in it must be its own. A space is there to be edited.
+        bundle: Whether it is one: with the names of all classes, and as it was written if it has a checksum.
 
     Raises:
         SpaceError: When it cannot be read, with the place.
     """
     found: list[str] = []
+    limits = LARGE if bundle else SMALL
     ships = any(path.is_relative_to(folder) for folder in SHIPPED)
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if final and damaged(content):
+            content = file.read(limits.bytes + 1)
+        if bundle and damaged(content):
             found.append(f"{path}: {CHANGED}")
-        return parse(content, path.name if ships else str(path), found), found
+        return parse(content, path.name if ships else str(path), found, limits), found
     except OSError as error:
         what = "is a folder" if error.errno == errno.EISDIR else f"cannot be read: {error.strerror}"
         raise SpaceError(f"{path}: {what}. Name a space file.") from None

@@ -13,6 +13,7 @@ from ..core.plan import advice, problems
 from ..data import check as check_source
 from ..errors import DataError, ModelError, SpaceError
 from ..models import check as check_model
+from ..tree import Path, Tree, one_line, parse, scalar
 from . import places
 from .document import BundleDocument, SpaceDocument, read
 from .domains import entries
@@ -20,7 +21,6 @@ from .files import find_file, read_tree, shipped
 from .runtime import in_bundle, quarrels, settled
 from .sections import MAX, StartSection
 from .space import Space
-from .tree import Path, Tree, one_line, parse, scalar
 
 BASELINE = "baseline"
 _OVERRIDE = re.compile(r"([A-Za-z_][\w.]*)=(.+)", re.DOTALL)
@@ -135,7 +135,7 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
     Raises:
         SpaceError: With `file:line:column` for every problem.
     """
-    tree, found = read_tree(find_file(os.fspath(name), kind), final=True)
+    tree, found = read_tree(find_file(os.fspath(name), kind), bundle=True)
     document, lines = read(BundleDocument, tree)
     found += lines
     if document is None:

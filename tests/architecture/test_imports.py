@@ -11,6 +11,7 @@ from .source import modules, tree, where
 LEVELS = [
     {"errors", "processes", "interrupt"},
     {"core", "models"},
+    {"tree"},
     {"tricks", "trainer", "data", "export", "tracking"},
     {"catalog", "trial", "ranks", "predictor", "serving"},
     {"space"},
@@ -22,7 +23,7 @@ LEVELS = [
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
-APART = 3                      # on the levels below, neighbors do not know each other
+APART = 4                      # on the levels below, neighbors do not know each other
 HOMES = {"pyarrow": {"storage"}, "ray": {"search"}, "optuna": {"search"}, "mlflow": {"tracking"},
          "typer": {"cli", "commands"}}
 PURE = {"core", "tricks", "trainer", "trial"}

@@ -10,7 +10,7 @@ from autotricks.core.domain import Choice
 from autotricks.errors import SpaceError
 from autotricks.space.files import SHIPPED, shipped
 from autotricks.space.schema import schema
-from autotricks.space.tree import parse
+from autotricks.tree import parse
 
 from .made import LAST
 from .test_corpus import BAD, EXPECTED

@@ -9,21 +9,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from ..core.spelling import suggest
-from ..errors import SpaceError
+from .core.spelling import suggest
+from .errors import SpaceError
 
 Path = tuple[str | int, ...]
 
-MAX_BYTES, MAX_NODES, MAX_DEPTH, MAX_DIGITS, MAX_LINE, MAX_HINTS = 1_000_000, 10_000, 30, 18, 600, 50
-_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_WHOLE = re.compile(r"[-+]?[0-9]+")
+MAX_DEPTH, MAX_DIGITS, MAX_LINE, MAX_HINTS = 30, 18, 600, 50
+NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+WHOLE = re.compile(r"[-+]?[0-9]+")
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # YAML 1.2, c-printable
 _WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None, "true": True, "True": True,
                           "TRUE": True, "false": False, "False": False, "FALSE": False}
+
+
+class Limits(NamedTuple):
+    """How large a file may be."""
+
+    bytes: int
+    values: int
+
+
+SMALL = Limits(1_000_000, 10_000)
+LARGE = Limits(10_000_000, 200_000)     # of a bundle, which has the names of all classes
 
 
 @dataclass
@@ -93,12 +104,12 @@ def scalar(text: str) -> Any:
     """Return what a plain word means by the core rules of YAML 1.2."""
     if text in _WORDS:
         return _WORDS[text]
-    if _WHOLE.fullmatch(text) and len(text) <= MAX_DIGITS:
+    if WHOLE.fullmatch(text) and len(text) <= MAX_DIGITS:
         return int(text)
-    return float(text) if _NUMBER.fullmatch(text) else text
+    return float(text) if NUMBER.fullmatch(text) else text
 
 
-def parse(text: str | bytes, file: str, found: list[str] | None = None) -> Tree:
+def parse(text: str | bytes, file: str, found: list[str] | None = None, limits: Limits = SMALL) -> Tree:
     """Read one YAML document.
 
     Args:
@@ -106,18 +117,19 @@ def parse(text: str | bytes, file: str, found: list[str] | None = None) -> Tree:
         file: Its name in errors.
         found: Takes a line for each thing that is refused but does not keep the rest from being read, such as a key
             that stands twice; without it these are raised too.
+        limits: Of the file's size.
 
     Raises:
         SpaceError: With file, line and column of what cannot be read.
     """
-    if len(text) > MAX_BYTES:
-        raise SpaceError(f"{file}: more than {MAX_BYTES:,} bytes; a file of tricks is smaller.")
+    if len(text) > limits.bytes:
+        raise SpaceError(f"{file}: more than {limits.bytes:,} bytes; a file of tricks is smaller.")
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
         if control := _CONTROL.search(text):
             raise SpaceError(f"{_place(file, text[:control.start()])}  {control[0]!r} is no character of a text file. "
                              "Save the file as UTF-8.")
-        _guard(text, file)
+        _guard(text, file, limits.values)
         root = yaml.compose(text, Loader=yaml.CBaseLoader)
     except UnicodeDecodeError as error:
         before = error.object[:error.start].decode("utf-8-sig")
@@ -126,7 +138,7 @@ def parse(text: str | bytes, file: str, found: list[str] | None = None) -> Tree:
         raise SpaceError(f"{file}{_mark(error)}  {_reason(error)}") from None
     tree, refused = Tree(file), list[str]()
     if root is not None:
-        tree.value = _Reader(tree, refused).read(root, ())
+        tree.value = _Reader(tree, refused, limits.values).read(root, ())
     if refused and found is None:
         raise SpaceError(refused)
     if found is not None:
@@ -138,7 +150,7 @@ def _place(file: str, before: str) -> str:
     return f"{file}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
-def _guard(text: str, file: str) -> None:
+def _guard(text: str, file: str, most: int) -> None:
     """Refuse tags, and what composing recurses into too deeply; read as events, nothing recurses."""
     found: list[str] = []
     depth = 0
@@ -148,8 +160,8 @@ def _guard(text: str, file: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise SpaceError([*found, f"{here}  nested more than {MAX_DEPTH} deep."])
-        if count > 3 * MAX_NODES:
-            raise SpaceError([*found, f"{here}  more than {MAX_NODES:,} values."])
+        if count > 3 * most:
+            raise SpaceError([*found, f"{here}  more than {most:,} values."])
         tag = getattr(event, "tag", None)
         if tag:
             short = tag.replace("tag:yaml.org,2002:", "!!")
@@ -180,14 +192,15 @@ class _Reader:
 
     tree: Tree
     found: list[str]
+    most: int
     nodes: int = 0
 
     def read(self, node: yaml.Node, path: Path) -> Any:
         """Return the value of a node and note where it stands."""
         self.nodes += 1
         self.tree.marks.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
-        if len(path) > MAX_DEPTH or self.nodes > MAX_NODES:
-            what = f"nested more than {MAX_DEPTH} deep" if len(path) > MAX_DEPTH else f"more than {MAX_NODES:,} values"
+        if len(path) > MAX_DEPTH or self.nodes > self.most:
+            what = f"nested more than {MAX_DEPTH} deep" if len(path) > MAX_DEPTH else f"more than {self.most:,} values"
             raise SpaceError(self.tree.problem(path[:3], f"{what}; are its aliases circular or multiplying?"))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)

@@ -1,4 +1,5 @@
 """Strict YAML: what words mean (YAML 1.2, chapter 10.3), and that whatever is refused is refused in one clear line."""
+import itertools
 import re
 import subprocess
 import sys
@@ -7,7 +8,10 @@ import time
 import pytest
 
 from autotricks.errors import SpaceError
-from autotricks.space.tree import MAX_BYTES, MAX_DEPTH, MAX_NODES, Tree, parse
+from autotricks.export import text as written
+from autotricks.tree import LARGE, MAX_DEPTH, SMALL, Tree, parse
+
+MAX_BYTES, MAX_NODES = SMALL
 
 
 def value(text):
@@ -147,14 +151,9 @@ def test_every_duplicate_and_every_tag_is_named_at_once():
 
 
 def test_half_a_million_brackets_do_not_crash_the_process():
-    """Composing recurses in C, where running out of stack is no exception: only a process of its own shows it.
-
-    The package's own __init__, which imports torch, is left out.
-    """
-    program = ("import sys, types, autotricks\n"
-               "space = sys.modules['autotricks.space'] = types.ModuleType('autotricks.space')\n"
-               "space.__path__ = [autotricks.__path__[0] + '/space']\n"
-               "from autotricks.space.tree import parse\nfrom autotricks.errors import SpaceError\n"
+    """Composing recurses in C, where running out of stack is no exception: only a process of its own shows it."""
+    program = ("import sys\n"
+               "from autotricks.tree import parse\nfrom autotricks.errors import SpaceError\n"
                "for text in ('[' * 499_000 + ']' * 499_000, '- ' * 499_000, '{a: ' * 200_000):\n"
                "    try:\n        parse(text, 'f.yaml')\n    except SpaceError as error:\n        print(error)\n")
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
@@ -167,6 +166,27 @@ def test_the_limits_themselves_are_allowed():
     assert parse("a: " + "[" * depth + "]" * depth, "f.yaml").value
     assert len(parse("a: [" + "1, " * (MAX_NODES - 2) + "]\n", "f.yaml").value["a"]) == MAX_NODES - 2
     assert parse("a: 1\n" + "#" * (MAX_BYTES - 5), "f.yaml").value == {"a": 1}
+
+
+def test_a_bundle_may_name_ten_thousand_classes():
+    many = "a: [" + "1, " * 2 * MAX_NODES + "]\n"
+    assert len(parse(many, "f.yaml", limits=LARGE).value["a"]) == 2 * MAX_NODES
+    with pytest.raises(SpaceError, match="more than 10,000 values"):
+        parse(many, "f.yaml")
+
+
+WORDS = ["".join(letters) for size in range(1, 5) for letters in itertools.product("0189.e-+_o", repeat=size)] + [
+    "no", "NO", "on", "y", "null", "~", "true", "", " ", "1:30", "2026-01-01", "1e400", "1_000", "0x1F", "<<", "=",
+    "1e5", "a: b", "- a", "#a", "'", '"', "\n", "\t", "\x1b", "\ud7ff", "é", "日本", "*a", "&a", "!a", "%a", "[",
+    "{", "|"]
+
+
+def test_what_is_written_is_read_as_it_was():
+    """PyYAML writes by YAML 1.1, in which a class `08` or `1e5` needs no quotes; here such a word is a number."""
+    document = {"text": WORDS, "numbers": [0, 8, -3, 0.1, 1e-5, 1e22, 123456.0], "others": [None, True, False],
+                "keys": dict.fromkeys(WORDS)}
+    read = parse(written(document), "f.yaml", limits=LARGE).value
+    assert read == document and [type(one) for one in read["numbers"]] == [type(one) for one in document["numbers"]]
 
 
 def test_a_problem_stays_one_printable_line():
