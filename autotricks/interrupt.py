@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 CODE = 130
-GRACE = 8.0         # seconds that putting things in order may take
+GRACE, LITTLE = 8.0, 2.0    # seconds that putting things in order may take; where there is nothing to put in order
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -24,16 +24,22 @@ class Interrupt:
 
     Attributes:
         came: Whether a signal did.
-        farewell: Says how to go on; called when a command is left at once.
+        farewell: Says how to go on.
+        grace: Seconds after which a command is left at once.
         at_once: Signals after which nothing can be put in order.
     """
 
     def __init__(self) -> None:
         self.farewell: Callable[[], str] = lambda: "Interrupted."
+        self.grace = LITTLE     # what a library swallows, such as an import, is not waited for long
         self.at_once: set[int] = set()
         self.came = False
         self._below: dict[int, str] = {}
         self._leaving = threading.Lock()
+
+    def expect(self, farewell: Callable[[], str]) -> None:
+        """Give a command that has something to put in order the time for it, and its last line."""
+        self.farewell, self.grace = farewell, GRACE
 
     @contextmanager
     def heard(self) -> Iterator[None]:
@@ -71,7 +77,7 @@ class Interrupt:
                     self._leave()
                 first = False
                 self._below = below(os.getpid())    # those whose parents end first are nobody's children by then
-                late = threading.Timer(GRACE, self._leave)
+                late = threading.Timer(self.grace, self._leave)
                 late.daemon = True
                 late.start()
         here.close()

@@ -1,12 +1,13 @@
 """Worker processes, forked from one server that imports torch while the rest of the program starts."""
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
@@ -46,10 +47,18 @@ def prepare(threads: int = 1) -> BaseContext:
             resource_tracker.ensure_running()   # which unblocks SIGINT itself
         with deaf("SIGHUP", "SIGINT"):
             forkserver.ensure_running()
+        atexit.register(_end, forkserver._forkserver._forkserver_pid, os.getpid())  # type: ignore[attr-defined]
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
     return context
+
+
+def _end(server: int, ours: int) -> None:
+    """End the server, which would first import what nobody waits for any more."""
+    if os.getpid() == ours:
+        with suppress(ProcessLookupError):
+            os.kill(server, signal.SIGKILL)
 
 
 @contextmanager

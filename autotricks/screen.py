@@ -36,7 +36,6 @@ class Lines:
     """Follows a search with one plain line for each trial that ends."""
 
     def __init__(self, loaded: LoadedSpace):
-        self.folder: Path | None = None
         self.started_at = time.monotonic()
         self._total = loaded.document.search.trials
         self._objective = loaded.document.objective.objective()
@@ -54,7 +53,6 @@ class Lines:
 
     def began(self, folder: Path, facts: dict[str, Any]) -> None:
         """Say what is searched and where it is kept."""
-        self.folder = folder
         for line in [describe(facts), *leaks(facts)]:
             self._say(line)
         self._say(f"{folder}: {self._total} trials")

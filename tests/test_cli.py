@@ -1,8 +1,12 @@
 """The command line: exit codes, what is printed where, and never a traceback."""
 import json
+import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -10,6 +14,9 @@ import pytest
 
 from autotricks import cards
 from autotricks.catalog import catalog
+
+from .search import real
+from .search.real import hears
 
 COMMAND = Path(sys.executable).parent / "autotricks"
 
@@ -90,6 +97,51 @@ def test_an_interrupt_has_an_exit_code_of_its_own(here, monkeypatch):
         raise KeyboardInterrupt
     monkeypatch.setattr(cards, "trick", interrupted)
     assert here("tricks", "show", "sgd")[0] == 130
+
+
+@pytest.mark.parametrize("words", [("tricks", "list"), ("check", "long_tail.yaml")])
+def test_whoever_closes_the_output_gets_no_traceback(words):
+    ran = subprocess.run(f"{shlex.join([str(COMMAND), *words])} >&-", shell=True, capture_output=True, text=True,
+                         timeout=120)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_output_that_cannot_be_written_is_a_failure():
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run([COMMAND, "tricks", "list"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert ran.returncode == 1 and len(ran.stderr.splitlines()) == 1 and "No space left" in ran.stderr
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path):
+    place = tmp_path / "gone"
+    place.mkdir()
+    ran = subprocess.run(f"rmdir {shlex.quote(str(place))}; {shlex.quote(str(COMMAND))} tricks list", shell=True, cwd=place,
+                         capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 2 and ran.stdout == ""
+    assert ran.stderr == "autotricks: the folder in which it was started is gone. Change to another.\n"
+
+
+@pytest.mark.parametrize("words", [("tricks", "list"), ("search", "--space", "long_tail.yaml", "--tracking", "off")])
+def test_ctrl_c_before_anything_is_imported(tmp_path, words):
+    """Signals are heard before a library is imported; before Python itself is up nobody can."""
+    for _ in range(3):
+        process = real.start(*words, cwd=tmp_path)
+        while not hears(process.pid):
+            time.sleep(0.001)
+        os.killpg(process.pid, signal.SIGINT)
+        sent = time.monotonic()
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (130, "", "Interrupted.\n")
+        assert time.monotonic() - sent < 10 and real.gone(lambda pid=process.pid: real.of_session(pid), 2)
+
+
+def test_no_process_outlives_a_refusal(tmp_path):
+    """What forks workers is started before the space is read, and imports for seconds."""
+    process = real.start("search", "--space", "long_tail.yaml", "--set", "search.engine=local", "--set",
+                         "search.rungs.first=900", cwd=tmp_path)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2 and len(err.splitlines()) == 1
+    assert real.gone(lambda: real.of_session(process.pid), 1)
 
 
 # --- check

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InputError, Interrupted, RunError
+from ..errors import AutotricksError, InputError, RunError
 from ..interrupt import interrupt
 from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Storage, Tracking, Trust
 from .results import track
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..storage import Copy
 
 BEGAN = monotonic()
+KEPT = "Finished trials are kept. Go on with: autotricks search --resume {}"
+AGAIN = "Finished trainings are kept. Go on with the same command."
 
 
 def search(space: Space = "", set_: Set = None, data: Data = "",
@@ -48,6 +50,8 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
 
         resume = str(fetched(resume, root))
     folder = find(resume, root) if resume else None
+    if folder:
+        interrupt.expect(lambda: KEPT.format(folder))
     if engine(str(folder / SPACE) if folder else space, overrides) == "local":
         from ..processes import prepare
 
@@ -60,17 +64,16 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
     options = experiment.Options(folder.parent if folder else root, folder, address or None, seconds, tracking or None,
                                  trust, not no_confirm, BEGAN)
     view = screen.view(loaded, as_json)
-    interrupt.farewell = lambda: ("Finished trials are kept. Go on with: autotricks search --resume "
-                                  f"{view.folder or 'latest'}")
-    try:
-        with view, _copied(storage) as copies:
-            def began(folder: Path, facts: dict[str, Any]) -> None:
-                view.began(folder, facts)
-                for copy in copies:
-                    copy.began(folder)
+    with view, _copied(storage) as copies:
+        def began(folder: Path, facts: dict[str, Any]) -> None:
+            interrupt.expect(lambda: KEPT.format(folder))
+            view.began(folder, facts)
+            for copy in copies:
+                copy.began(folder)
+        try:
             result = experiment.search(loaded, options, [view, *copies], began, view.confirming)
-    except KeyboardInterrupt:
-        raise Interrupted(interrupt.farewell()) from None
+        except BrokenPipeError:
+            raise AutotricksError(f"Nobody reads the output any more. {interrupt.farewell()}") from None
     screen.result(result, loaded, as_json)
     if result.champion is None:
         raise RunError(f"{result.folder}: no trial was trained to the end; trials.csv says why each one ended.")
@@ -85,10 +88,8 @@ def confirm(run: Run,
     from ..search.folder import find
 
     folder = find(run, root)
-    try:
-        found = experiment.confirm_again(folder, top, seeds, trust, judgment.counting(as_json))
-    except KeyboardInterrupt:
-        raise Interrupted("Finished trainings are kept. Go on with the same command.") from None
+    interrupt.expect(lambda: AGAIN)
+    found = experiment.confirm_again(folder, top, seeds, trust, judgment.counting(as_json))
     judgment.confirmed(found, folder, as_json)
     track(folder, tracking, trust)
 
@@ -104,10 +105,8 @@ def ablate(run: Run,
     from ..search.folder import find
 
     folder = find(run, root)
-    try:
-        found = use_case.ablate(folder, seeds, pairs, Trainings(trust=trust, told=attribution.counting(as_json)))
-    except KeyboardInterrupt:
-        raise Interrupted("Finished trainings are kept. Go on with the same command.") from None
+    interrupt.expect(lambda: AGAIN)
+    found = use_case.ablate(folder, seeds, pairs, Trainings(trust=trust, told=attribution.counting(as_json)))
     attribution.ablated(found, folder, as_json)
     track(folder, tracking, trust)
 
@@ -129,10 +128,8 @@ def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Publis
 
     asked = use_case.Replication(folder, data, setting, tuple(only or ()), seeds, epochs, model or None, device,
                                  parallel, trust)
-    try:
-        rows = use_case.replicate(asked, out, cards.training(as_json))
-    except KeyboardInterrupt:
-        raise Interrupted(f"Finished trainings are kept in {out}. Go on with the same command.") from None
+    interrupt.expect(lambda: f"Finished trainings are kept in {out}. Go on with the same command.")
+    rows = use_case.replicate(asked, out, cards.training(as_json))
     cards.replicated(rows, asked, as_json)
 
 

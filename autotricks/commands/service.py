@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError, Interrupted
+from ..errors import InputError
+from ..interrupt import interrupt
 from .options import Data, Json, Set, Space, Storage, Tracking, Trust
 
 if TYPE_CHECKING:
@@ -63,11 +64,9 @@ def logs(name: Name = "latest", address: Address = "",
     if not follow or job.over:
         typer.echo(jobs.logs(job.name), nl=False)
     else:
-        try:
-            for text in jobs.follow(job.name):
-                typer.echo(text, nl=False)
-        except KeyboardInterrupt:
-            raise Interrupted(f"The search goes on. Stop it with: autotricks stop {job.name}") from None
+        interrupt.farewell = lambda: f"The search goes on. Stop it with: autotricks stop {job.name}"
+        for text in jobs.follow(job.name):
+            typer.echo(text, nl=False)
     if follow and jobs.find(job.name).status == "FAILED":
         raise typer.Exit(1)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from .address import redacted
 from .registry import Entry, register
-from .store import client, said
+from .store import client, default_uri, said
 from .tracker import Row, Tracker
 
 PATIENCE = 3     # failures in a row after which the server is taken to be down
@@ -137,8 +137,10 @@ class MlflowTracker(Tracker):
         return self.uri.startswith("http") and sum(self._times) + now > SLOW * len(self._times)
 
     def _missing(self, why: str) -> str:
-        return redacted(f"MLflow at {self.uri} did not take everything: {why} The ledger has it all; put the rest "
-                         f"there with: autotricks sync {self._name}")
+        root = self._artifacts.parent
+        there = "" if self.uri == default_uri(root) else f" --tracking {self.uri}"
+        return redacted(f"MLflow at {self.uri} did not take everything: {why.rstrip('.')}. The ledger has it all; put "
+                        f"the rest there with: autotricks sync {root / self._name}{there}")
 
     def _write(self) -> None:
         """Carry out what is in the queue; give up on a server that keeps failing, never on the search."""

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,18 @@ def address(tracking: str | None, root: Path) -> str:
 
 
 def client(uri: str) -> Any:
-    """Return an MLflow client for a store; importing MLflow takes seconds."""
+    """Return an MLflow client for a store; importing MLflow takes seconds.
+
+    Raises:
+        RunError: When an SQLite file cannot be one, which MLflow would try to open for minutes.
+    """
+    if uri.startswith(FILE):
+        path = uri.removeprefix(FILE).partition("?")[0]
+        try:
+            with closing(sqlite3.connect(path)) as store:
+                store.execute("PRAGMA schema_version")
+        except sqlite3.Error as error:
+            raise RunError(f"{path}: {error}. Move it away; autotricks sync RUN fills a new one.") from None
     for name, value in SWIFT.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.ERROR)

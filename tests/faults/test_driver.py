@@ -3,7 +3,6 @@ import os
 import random
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
@@ -128,17 +127,11 @@ def test_interrupted_twice_on_ray(tmp_path, injected):
     injected("SIGINT twice (F15)")
 
 
-def hears(process) -> bool:
-    """Return whether a process has a handler for SIGTERM: while Python itself starts, there is none."""
-    mask = next(line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("SigCgt"))
-    return bool(int(mask.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
-
-
 def interrupted(root, engine, phase, names, seconds, pause=0.4):
     overrides = ("search.trials=3", "confirm.seeds=100") if phase == "confirming" else ("search.trials=200",)
     driver = start(root, f"search.engine={engine}", *overrides, confirm=True)
     try:
-        assert until(driver, lambda: hears(driver.pid))
+        assert until(driver, lambda: real.hears(driver.pid))
         if phase == "starting":
             time.sleep(random.Random().uniform(0, 1.5))
         assert until(driver, lambda: PHASES[phase](root))

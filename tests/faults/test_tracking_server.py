@@ -92,7 +92,8 @@ def test_server_that_is_back_after_a_minute(tmp_path, confirmed, fresh, injected
         began = time.monotonic()
         result = search(tmp_path, where, overrides=CONFIRMED, confirm=True)
         injected("requests to a tracking server hurt (F6)", len(done))
-        assert len(result.notices) == 1 and f"autotricks sync {result.folder.name}" in result.notices[0]
+        assert len(result.notices) == 1 and result.notices[0].endswith(
+            f"autotricks sync {result.folder} --tracking {where}")
         early = sync(result.folder, where)
         assert early.problem and (early.runs, early.figures, early.files) == (0, 0, 0)
         time.sleep(max(0.0, 60.5 - (time.monotonic() - began)))

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -46,10 +47,16 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def start(*arguments: str) -> subprocess.Popen:
+def start(*arguments: str, cwd: Path | None = None) -> subprocess.Popen:
     """Run the command line in a session of its own."""
-    return subprocess.Popen(command(*arguments), env=environment(), start_new_session=True, text=True,
+    return subprocess.Popen(command(*arguments), env=environment(), start_new_session=True, text=True, cwd=cwd,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def hears(process: int) -> bool:
+    """Return whether a process has a handler for SIGTERM: while Python itself starts, there is none."""
+    mask = next(line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(mask.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def run(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess:

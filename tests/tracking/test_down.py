@@ -1,14 +1,18 @@
 """A tracking server that is down, broken or slow never stops a search, nor holds it up."""
 import http.server
+import random
 import threading
 import time
 from contextlib import contextmanager
 
 import pytest
 
+from autotricks.errors import RunError
 from autotricks.search.folder import LEDGER
 from autotricks.search.ledger import read, records
 from autotricks.sync import sync
+from autotricks.tracking.store import client, default_uri
+from autotricks.tracking.ui import addresses
 
 from .conftest import METRIC, search
 
@@ -59,7 +63,8 @@ def test_server_that_is_not_there(tmp_path):
     whole(result)
     notice, = result.notices
     assert notice.startswith("MLflow at http://127.0.0.1:9 did not take everything") and "\n" not in notice
-    assert notice.endswith(f"autotricks sync {result.folder.name}")
+    assert notice.endswith(f". The ledger has it all; put the rest there with: autotricks sync {result.folder} "
+                           "--tracking http://127.0.0.1:9")
     assert late < 10
     assert synced(result.folder) == (1 + 5, 6)      # nothing had been there: search and trials; files
 
@@ -70,6 +75,25 @@ def synced(folder):
     assert found.problem == again.problem == ""
     assert (again.runs, again.figures, again.files) == (0, 0, 0)
     return found.runs, found.files
+
+
+@pytest.mark.parametrize(("name", "why"), [("folder", "unable to open database file"),
+                                           ("noise", "file is not a database")])
+def test_a_file_that_is_no_store(tmp_path, name, why):
+    """MLflow would try for minutes to open it; the line's command puts everything there once it is out of the way."""
+    place = tmp_path / "mlflow.db"
+    place.mkdir() if name == "folder" else place.write_bytes(random.Random(0).randbytes(50_000))
+    started = time.monotonic()
+    result = search(tmp_path)
+    whole(result)
+    assert time.monotonic() - started - result.searching < 10
+    notice, = result.notices
+    assert f"{place}: {why}. Move it away; " in notice and notice.endswith(f"with: autotricks sync {result.folder}")
+    for refused in (lambda: addresses(tmp_path, "localhost", 5000), lambda: client(default_uri(tmp_path))):
+        with pytest.raises(RunError, match=why):
+            refused()
+    place.rename(tmp_path / "away")
+    assert synced(result.folder) == (1 + 5, 6)
 
 
 def test_server_that_answers_500(tmp_path):
