@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from .errors import InputError, RunError
 from .search.folder import LEDGER, SPACE
-from .tracking.address import redacted
+from .tracking.address import redacted, secretive, shown
 
 EVERY = 30.0        # seconds between two copies while trials end
 PATIENCE = 120.0    # seconds that the end of a search waits for the last copy
@@ -27,9 +27,10 @@ def opened(address: str) -> tuple[Any, str]:
     from pyarrow import fs
 
     parts = urlsplit(address)
-    if not parts.scheme or parts.password or redacted(f"?{parts.query}") != f"?{parts.query}":
+    named = parts.scheme.startswith("abfs")     # an account, and no person
+    if not parts.scheme or parts.password or secretive(address) or ("@" in address and not named):
         why = "holds a key or password; give it in the environment" if parts.scheme else "not an address"
-        raise InputError(f"--storage {redacted(address)}: {why}. Write {SCHEMES}.")
+        raise InputError(f"--storage {shown(address)}: {why}. Write {SCHEMES}.")
     whole = parts._replace(path=parts.path.rstrip("/"))
     if parts.scheme == "s3":    # a small file is one request in place of three
         whole = whole._replace(query="&".join(filter(None, [parts.query, "allow_delayed_open=true"])))
@@ -42,7 +43,8 @@ def opened(address: str) -> tuple[Any, str]:
             stream.write(b"autotricks")
         system.delete_file(probe)
     except (OSError, ValueError) as error:      # Arrow's errors are both
-        raise InputError(f"--storage {address}: {_first(error)}. Write {SCHEMES}, to which you may write.") from None
+        raise InputError(f"--storage {shown(address)}: {_first(error)}. Write {SCHEMES}, to which you may write."
+                         ) from None
     return system, path
 
 

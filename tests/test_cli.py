@@ -115,8 +115,8 @@ def test_output_that_cannot_be_written_is_a_failure():
 def test_a_folder_that_is_gone_is_named(tmp_path):
     place = tmp_path / "gone"
     place.mkdir()
-    ran = subprocess.run(f"rmdir {shlex.quote(str(place))}; {shlex.quote(str(COMMAND))} tricks list", shell=True, cwd=place,
-                         capture_output=True, text=True, timeout=120)
+    words = f"rmdir {shlex.quote(str(place))}; {shlex.quote(str(COMMAND))} tricks list"
+    ran = subprocess.run(words, shell=True, cwd=place, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 2 and ran.stdout == ""
     assert ran.stderr == "autotricks: the folder in which it was started is gone. Change to another.\n"
 

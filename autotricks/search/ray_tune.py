@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import ray
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -156,6 +157,7 @@ def run(search: Search, dataset: Dataset, folder: Path, trust: bool = False) -> 
     room = slots(needs, search.settings.parallel)
     require_seen(dataset, needs)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room)
+    class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in os.environ if name.startswith("AWS_")}   # Ray logs them
     chooser = Chooser(search)
     trainable = tune.with_parameters(Climber, shared=arrays(dataset), course=search.course(trust),
                                      carried=search.carried() if apart() else Carried(),
