@@ -122,3 +122,14 @@ def test_secrets_are_long_fresh_and_kept(tmp_path):
     assert len(set(first.values()) | set(other.values())) == 8
     assert all(re.fullmatch(r"[A-Za-z0-9]{40,48}", value) for value in first.values())
     assert (tmp_path / "a" / "secrets").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_secret_stands_on_a_command_line(service):
+    """Whoever may list processes reads them; what a shell does itself, such as export and printf, is no process."""
+    script = SERVICES[service]["command"][-1]
+    secret = re.findall(r'^\s*(?:export )?(\w+)=.*/run/secrets/', script, re.MULTILINE)
+    assert service != "mlflow" or "store" in secret
+    for line in script.splitlines():
+        if not re.match(r"\s*(export |printf |\w+=)", line):
+            assert "/run/secrets" not in line and not any(f"${name}" in line for name in secret), line
