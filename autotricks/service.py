@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import export
+from .core import hierarchy, pretrained
 from .errors import InputError
 from .search.jobs import Jobs
-from .space import carried, load_space
+from .space import carried, load_space, places
 from .space.load import LoadedSpace
 from .tracking.address import check
 
@@ -67,13 +68,19 @@ def pack(loaded: LoadedSpace, folder: Path) -> None:
     """Write into a folder what a cluster needs to search a space: the space, and what its tricks name.
 
     Raises:
-        InputError: When a file is missing, or all together are more than should travel.
+        InputError: When a file is missing or not what the trick takes, or all together are more than should travel.
     """
     own = [name for name in loaded.start if Path(name).is_file()]
     if own:
         raise InputError(f"start: {own[0]} is a file of this machine, which does not travel with a search. Start with "
                          "published bundles, or run the search with --address on a machine of the cluster.")
     taken = carried.of_space(loaded, LARGEST)
+    for trick, parameter, place in carried.named(loaded):   # a space of a stranger's may name any file of this machine
+        kind = places.kind(trick, parameter)
+        if kind == "weights":
+            pretrained.read(Path(place).expanduser())
+        elif kind == "table":
+            hierarchy.read(Path(place).expanduser(), f"tricks.{trick}.{parameter}")
     taken.unpack(folder / FILES)
     (folder / SPACE).write_text(export.text(loaded.moved(taken.below(Path(FILES))).resolved), "utf-8")
 

@@ -32,7 +32,7 @@ def found(loaded: LoadedSpace, dataset: Dataset, store: str, trust: bool) -> dic
     for entry in loaded.space.entries:
         for parameter, place in places.named(entry):
             try:
-                if places.kind(entry.name, parameter) == "file":
+                if places.kind(entry.name, parameter) != "bundle":
                     _see(place)
                     continue
                 if place.startswith(places.REGISTERED):

@@ -109,8 +109,8 @@ class Text:
 
     Args:
         what: In words.
-        place: Whether they name a `file`, or a trained `bundle`: a path, which is made absolute where a file of tricks
-            is read, or `models:/...`; empty for neither.
+        place: Whether they name a file of `weights`, one with a `table`, or a trained `bundle`: a path, which is made
+            absolute where a file of tricks is read, or `models:/...`; empty for none.
     """
 
     what: str

@@ -35,6 +35,7 @@ class _StandIn(ModuleType):
     def __init__(self) -> None:
         super().__init__(NAME)
         self.__spec__ = importlib.machinery.ModuleSpec(NAME, None)
+        self.__file__ = None    # `inspect` asks all modules, at times when the compiler cannot be imported
         self._let_be: list[Callable[..., Any]] = []
         self.trace_rules = _Rules(self._real)
 

@@ -11,6 +11,24 @@ COLUMNS = ("class", "group")
 SHOWN = 10      # problems that are told one by one
 
 
+def read(path: Path, where: str) -> list[list[str]]:
+    """Return the lines of a hierarchy file, the first of which is `class,group`.
+
+    Raises:
+        DataError: When it is none.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.reader(file, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{where}: {path} cannot be read: {why}. It must be a CSV file `class,group`.") from None
+    if not lines or tuple(word.strip() for word in lines[0]) != COLUMNS:
+        first = repr(",".join(lines[0])) if lines else "nothing"
+        raise DataError(f"{where}: {path} begins with {first}; its first line must be class,group.")
+    return lines
+
+
 def groups(path: Path, classes: Sequence[str], where: str) -> list[int]:
     """Return the number of the group of each class; groups are numbered by name.
 
@@ -22,15 +40,7 @@ def groups(path: Path, classes: Sequence[str], where: str) -> list[int]:
     Raises:
         DataError: With one line for each problem of the file.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = getattr(error, "strerror", None) or error
-        raise DataError(f"{where}: {path} cannot be read: {why}. It must be a CSV file `class,group`.") from None
-    if not lines or tuple(word.strip() for word in lines[0]) != COLUMNS:
-        first = repr(",".join(lines[0])) if lines else "nothing"
-        raise DataError(f"{where}: {path} begins with {first}; its first line must be class,group.")
+    lines = read(path, where)
     found = {line[0].strip(): line[1].strip() for line in lines[1:] if len(line) == len(COLUMNS)}
     wrong = [*_problems(lines, classes), *([] if set(classes) - set(found) else _sizes(found, classes))]
     if wrong:

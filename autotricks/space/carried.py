@@ -42,8 +42,13 @@ def of_space(loaded: LoadedSpace, most: float = math.inf, stay: tuple[str, ...] 
     Raises:
         InputError: When a file is missing, or all together are more than `most` bytes.
     """
+    return _read(named(loaded), most, stay)
+
+
+def named(loaded: LoadedSpace) -> list[tuple[str, str, str]]:
+    """Return (trick, parameter, place) of every place that a space's tricks and its start bundles name."""
     listed = [(entry.name, *pair) for entry in loaded.space.entries for pair in places.named(entry)]
-    return _read([*listed, *_named(use for bundle in loaded.start.values() for use in bundle.uses)], most, stay)
+    return [*listed, *_named(use for bundle in loaded.start.values() for use in bundle.uses)]
 
 
 def of_uses(uses: Iterable[Use]) -> Carried:
@@ -56,10 +61,10 @@ def _named(uses: Iterable[Use]) -> list[tuple[str, str, str]]:
             if value and places.kind(use.trick.name, parameter)]
 
 
-def _read(named: Iterable[tuple[str, str, str]], most: float, stay: tuple[str, ...]) -> Carried:
+def _read(listed: Iterable[tuple[str, str, str]], most: float, stay: tuple[str, ...]) -> Carried:
     """Return the files of (trick, parameter, place); a registered model is fetched by who needs it."""
     found, left = Carried(), most
-    for trick, parameter, place in named:
+    for trick, parameter, place in listed:
         if place.startswith(stay) or place in found.moves:
             continue
         source = Path(place).expanduser()

@@ -16,7 +16,7 @@ Change = Callable[[str], str]
 
 
 def kind(trick: str, parameter: str) -> str:
-    """Return what a trick's parameter names, `file` or `bundle`; nothing for what is no place."""
+    """Return what a trick's parameter names: `weights`, a `table`, a `bundle`; nothing for what is no place."""
     declared = catalog()[trick].declared() if trick in catalog() else {}
     legal = declared[parameter].legal if parameter in declared else None
     return legal.place if isinstance(legal, Text) else ""

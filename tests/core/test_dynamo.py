@@ -65,3 +65,17 @@ print('{HEAVY}' in sys.modules)
 def test_what_the_stand_in_does_not_know_of_rules_it_asks_of_the_compiler():
     asked = ran(f"postpone(); print(torch._dynamo.trace_rules.lookup.__module__, '{HEAVY}' in sys.modules)")
     assert asked == ["torch._dynamo.trace_rules", "True"]
+
+
+def test_whoever_asks_all_modules_for_their_files_does_not_import_it():
+    """`inspect` does, while torch.distributed.tensor is being imported: the compiler would import that again."""
+    program = f"""
+import inspect
+postpone()
+inspect.getmodule(sys._getframe(), "nowhere")
+print('{HEAVY}' in sys.modules)
+import torch.distributed.tensor
+torch.testing.assert_close(torch.ones(2), torch.ones(2))
+print(torch.distributed.tensor.DeviceMesh.__name__)
+"""
+    assert ran(program) == ["False", "DeviceMesh"]

@@ -68,6 +68,17 @@ def test_a_teacher_may_be_named_by_its_file_and_one_that_is_missing_is_refused(t
         service.pack(load_space(space), tmp_path / "there")
 
 
+@pytest.mark.parametrize("tricks", ["sgd: {}, pretrained: {weights: '%s'}", "group_head: {hierarchy: '%s'}",
+                                    "pretrained: {weights: {choice: ['', '%s']}}"])
+def test_only_what_a_trick_can_use_travels(tmp_path, tricks):
+    """A space of a stranger's may name a private key as weights."""
+    (tmp_path / "id_rsa").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n")
+    (tmp_path / "mine.yaml").write_text(f"name: mine\ntricks: {{{tricks % (tmp_path / 'id_rsa')}}}\n")
+    with pytest.raises(InputError, match=r"cannot be read as weights|its first line must be class,group") as caught:
+        service.pack(load_space(tmp_path / "mine.yaml"), tmp_path / "there")
+    assert "c2VjcmV0" not in str(caught.value) and not (tmp_path / "there").exists()
+
+
 def test_a_start_bundle_of_this_machine_is_refused(tmp_path):
     (tmp_path / "first.yaml").write_text("name: first\ntricks: {mixup: {}}\n")
     (tmp_path / "mine.yaml").write_text(f"name: mine\nstart: ['{tmp_path}/first.yaml']\ntricks: {{mixup: {{}}}}\n")

@@ -69,7 +69,7 @@ class GroupHead(Trick):
     seats = {Slot.MODEL: "block", Slot.LOSS: "term"}
     reads_features = True
     hierarchy: str = tunable("", search=Choice(""), legal=Text(
-        "a CSV file of the columns class and group", "file"))
+        "a CSV file of the columns class and group", "table"))
     weight: float = tunable(1.0, search=Float(0.1, 1.0), legal=at_least(0), unit="group losses to one loss")
 
     def model(self, inner: Model, run: Run) -> Model:

@@ -39,7 +39,7 @@ class Pretrained(Trick):
     refuses = frozenset({Trait.NEW_WEIGHTS})
     weights: str = tunable("", search=Choice(""), legal=Text(
         "the path of a .safetensors file or of a state dict that torch.save wrote; empty: the model's own weights",
-        "file"))
+        "weights"))
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with these weights."""
