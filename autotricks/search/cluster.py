@@ -27,7 +27,7 @@ def connect(address: str | None = None, cpus: int = 0) -> None:
     import ray
 
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)    # a lost trial is ours to tell, and not with a traceback
     if not ray.is_initialized():
         options: dict[str, Any] = {"address": address} if address else {
             "address": "local", "num_cpus": cpus or cores(), "include_dashboard": False}

@@ -1,5 +1,6 @@
 """A node of a two-node Ray cluster that goes away, a driver that dies on it, and a disk that is full."""
 import os
+import signal
 import threading
 
 import pytest
@@ -33,7 +34,7 @@ class Remover:
         pass
 
 
-def test_node_lost(tmp_path, injected):
+def test_node_lost(tmp_path, injected, capfd):
     """Each node holds one trial; when one node goes, its trial goes on elsewhere, and nothing that ended is lost."""
     import ray
     from ray.cluster_utils import Cluster
@@ -52,6 +53,7 @@ def test_node_lost(tmp_path, injected):
         kept.ledger_goes_on([], result.folder)
         assert [trial.number for trial in real.trials(result.folder)] == list(range(10))
         assert {trial.end for trial in real.trials(result.folder)} <= {"finished", "stopped", "diverged"}
+        assert "Traceback" not in "".join(capfd.readouterr())
     finally:
         ray.shutdown()
         cluster.shutdown()
@@ -63,6 +65,26 @@ def test_driver_killed_on_ray(finished, tmp_path, injected):
     assert until(driver, lambda: count(tmp_path) > 9)
     kill(driver)
     injected("driver killed on Ray (F2)")
+    folder = next(tmp_path.iterdir())
+    before = kept.lines(folder)
+    again = start(tmp_path, resume=folder)
+    assert again.communicate(timeout=200)[1] == "" and again.returncode == 0
+    kept.ledger_goes_on(before, folder)
+    kept.as_unbroken(folder, finished.folder)
+
+
+@pytest.mark.parametrize("daemon", ["raylet", "gcs_server"])
+def test_ray_itself_killed(finished, tmp_path, daemon, injected):
+    """Ray then ends the driver from its own code, with its own words; what had finished is kept."""
+    driver = start(tmp_path, "search.engine=ray")
+    assert until(driver, lambda: count(tmp_path) > 9)
+    its = real.of_session(driver.pid)
+    number, = (number for number, words in its.items() if words.split()[0].endswith(f"/{daemon}"))
+    os.kill(number, signal.SIGKILL)
+    injected(f"{daemon} killed (F17)")
+    errors = driver.communicate(timeout=200)[1]
+    assert driver.returncode == 1 and "Traceback" not in errors
+    assert real.gone(lambda: real.of_session(driver.pid), 90)      # Ray gives its own processes a minute
     folder = next(tmp_path.iterdir())
     before = kept.lines(folder)
     again = start(tmp_path, resume=folder)
