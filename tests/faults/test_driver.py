@@ -152,6 +152,21 @@ def interrupted(root, engine, phase, names, seconds, pause=0.4):
     assert real.gone(lambda: real.of_session(driver.pid), 20 if len(names) == 1 else 2)
 
 
+def test_nobody_reads_the_output_any_more(tmp_path, injected):
+    """As in `autotricks search ... | head -1`."""
+    driver = start(tmp_path, "search.engine=local")
+    driver.stdout.readline()
+    driver.stdout.close()
+    injected("output closed")
+    driver.wait(120)
+    folder, error = next(tmp_path.iterdir()), driver.stderr.read()
+    assert driver.returncode == 1
+    assert error == ("Nobody reads the output any more. Finished trials are kept. Go on with: autotricks search --resume "
+                     f"{folder}\n")
+    kept.ledger_goes_on([], folder)
+    assert real.gone(lambda: real.of_session(driver.pid), 2)
+
+
 def test_second_search_is_told_who_holds_the_folder(tmp_path, injected):
     driver = start(tmp_path, "search.trials=200")
     try:
