@@ -60,17 +60,22 @@ def test_node_lost(tmp_path, injected, capfd):
     assert real.gone(lambda: real.below(os.getpid()), 20)
 
 
+def goes_on(root, whole):
+    """See that a search that was stopped comes to what one without a fault comes to."""
+    folder = next(root.iterdir())
+    before = kept.lines(folder)
+    again = start(root, resume=folder)
+    assert again.communicate(timeout=200)[1] == "" and again.returncode == 0
+    kept.ledger_goes_on(before, folder)
+    kept.as_unbroken(folder, whole)
+
+
 def test_driver_killed_on_ray(finished, tmp_path, injected):
     driver = start(tmp_path, "search.engine=ray")
     assert until(driver, lambda: count(tmp_path) > 9)
     kill(driver)
     injected("driver killed on Ray (F2)")
-    folder = next(tmp_path.iterdir())
-    before = kept.lines(folder)
-    again = start(tmp_path, resume=folder)
-    assert again.communicate(timeout=200)[1] == "" and again.returncode == 0
-    kept.ledger_goes_on(before, folder)
-    kept.as_unbroken(folder, finished.folder)
+    goes_on(tmp_path, finished.folder)
 
 
 @pytest.mark.parametrize("daemon", ["raylet", "gcs_server"])
@@ -85,12 +90,7 @@ def test_ray_itself_killed(finished, tmp_path, daemon, injected):
     errors = driver.communicate(timeout=200)[1]
     assert driver.returncode == 1 and "Traceback" not in errors
     assert real.gone(lambda: real.of_session(driver.pid), 90)      # Ray gives its own processes a minute
-    folder = next(tmp_path.iterdir())
-    before = kept.lines(folder)
-    again = start(tmp_path, resume=folder)
-    assert again.communicate(timeout=200)[1] == "" and again.returncode == 0
-    kept.ledger_goes_on(before, folder)
-    kept.as_unbroken(folder, finished.folder)
+    goes_on(tmp_path, finished.folder)
 
 
 @pytest.mark.parametrize("left", [30, 110])
@@ -101,11 +101,6 @@ def test_full_disk_on_ray(finished, disk, left, injected):  # noqa: F811
     errors = driver.communicate(timeout=200)[1]
     injected("disk full on Ray (F5)")
     ballast.unlink()
-    folder = next(root.iterdir())
     if driver.returncode:
         assert driver.returncode == 1 and len(errors.splitlines()) == 1 and "space" in errors, errors
-    before = kept.lines(folder)
-    again = start(root, resume=folder)
-    assert again.communicate(timeout=200)[1] == "" and again.returncode == 0
-    kept.ledger_goes_on(before, folder)
-    kept.as_unbroken(folder, finished.folder)
+    goes_on(root, finished.folder)
