@@ -21,7 +21,7 @@ from .report import REPORT
 from .report.card import card
 from .report.evidence import ABLATION as ABLATED
 from .search import folder as folders
-from .search.ledger import Line, TrialRecord, read, records
+from .search.ledger import Line, TrialRecord, read, records, trial_of
 from .search.relay import Relay, key, parameters, title
 from .search.search import Trial
 from .space.load import LoadedSpace
@@ -128,7 +128,7 @@ def put(folder: Path, loaded: LoadedSpace, tracker: Tracker) -> None:
             tracker.artifact(folder / name)
     tags = {"end": "finished" if all(trial.end for trial in trials) else "interrupted", "champion": "none"}
     if champion:
-        trial = Trial(result["trial"], next(one.label for one in trials if one.number == result["trial"]),
+        trial = Trial(result["trial"], trial_of(trials, result["trial"], folder / folders.LEDGER).label,
                       bundle_from(champion))
         tags["champion"] = title(trial, result["score"], End.FINISHED)
         tags |= {"verdict": confirmed["verdict"]} if confirmed else {}

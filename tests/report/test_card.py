@@ -5,7 +5,7 @@ import json
 import pytest
 
 from autotricks.errors import RunError
-from autotricks.report.card import card, write
+from autotricks.report.card import card
 
 from .made import EVIL, confirmed, folder, searched
 
@@ -39,7 +39,7 @@ def test_figures_are_those_of_the_confirmation(text):
 
 def test_data_and_preprocessing(text):
     assert f"| cat | 50 | 20 | 40 | 0.750 | 0.750 |\n| {SAFE} | 10 | 20 | 20 | 0.875 | 0.375 |" in text
-    assert f"fingerprint `{'f' * 64}`" in text and "Training 60 images, imbalance 5; validation 40; test 60" in text
+    assert f"fingerprint {'f' * 64}\n" in text and "Training 60 images, imbalance 5; validation 40; test 60" in text
     assert "2 in train and test, 0 in train and validation" in text
     assert f"Files left out: 1: {SAFE}.png ({SAFE})" in text
     assert f"over all seeds: cat for {SAFE} (25%), {SAFE} for cat (12%)." in text, "20 of 80 and 5 of 40"
@@ -62,11 +62,8 @@ def test_nothing_in_it_is_markup_of_the_data(text):
 
 
 def test_unconfirmed_champion_is_called_so(tmp_path):
-    target = tmp_path / "out"
-    target.mkdir()
-    path = write(searched(tmp_path / "made", champion_yaml=champion()), target)
-    found = path.read_text()
-    assert path.name == "MODEL_CARD.md" and "**Not confirmed.** Search score 0.7500" in found
+    found = card(searched(tmp_path / "made", champion_yaml=champion()))
+    assert "**Not confirmed.** Search score 0.7500" in found
     assert "| cat | 50 | 20 | 40 |  |  |" in found and "±" not in found
 
 
