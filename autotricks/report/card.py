@@ -19,7 +19,8 @@ ROLES = ("champion", "baseline")
 CLASSES, FILES = 50, 10    # rows of the table of classes; bad files named
 FACTS = ("source", "fingerprint", "classes", "counts", "imbalance", "duplicates")     # of data.json
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")     # a line break among them begins a heading or a list
-_MARKUP = re.compile(r"[\\`*\[\]|]|:(?=//)|(?<=www)\.|@")      # addresses too become links by themselves
+_MARKUP = re.compile(r"[\\`*~\[\]|]|:(?=//)|(?<=www)\.|@|"     # addresses too become links by themselves
+                     r"(?<![^\W_])_|_(?![^\W_])")                # and an underscore is markup but within a word
 UNTESTED = ("Images of another origin than these (another camera, place, season or way of labeling), damaged or "
             "deliberately misleading ones, and images of none of the classes: the model always names one of its "
             "classes.",
@@ -162,7 +163,7 @@ def _tricks(evidence: Evidence, champion: Document) -> Iterator[str]:
 
 def _safe(value: object) -> str:
     """Return what a file says as text on one line that is neither markup nor the end of a table's cell."""
-    return escape(_MARKUP.sub(r"\\\g<0>", _CONTROL.sub(" ", str(value))), quote=False)
+    return escape(_MARKUP.sub(r"\\\g<0>", _CONTROL.sub(" ", str(value)).strip()), quote=False)
 
 
 def _words(metric: str) -> str:
