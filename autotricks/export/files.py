@@ -27,8 +27,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         if error.errno in _FAILS:
-            raise DiskError(f"{path}: {why}. What had finished is kept. Make room, then give the command again."
-                            ) from error
+            raise DiskError(f"{path}: {why}. Make room, then give the command again.") from error
         raise RunError(f"{path}: cannot be written: {why}. Name another place, or mend this one.") from error
 
 

@@ -58,7 +58,8 @@ def locked(folder: Path) -> Iterator[None]:
                 f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}", "utf-8")
         yield
     except DiskError as error:
-        raise DiskError(f"{error} A search goes on with: autotricks search --resume {folder}") from error
+        raise DiskError(f"{error} What had finished is kept; a search goes on with: autotricks search --resume {folder}"
+                        ) from error
     finally:
         (folder / _OWNER).unlink(missing_ok=True)
         lock.release()

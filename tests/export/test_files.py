@@ -17,8 +17,8 @@ def failing(number):
 
 
 @pytest.mark.parametrize(("number", "kind", "said"), [
-    (errno.ENOSPC, DiskError, "no space left on device. What had finished is kept. Make room"),
-    (errno.EDQUOT, DiskError, "disk quota exceeded. What"), (errno.EIO, DiskError, "input/output error. What"),
+    (errno.ENOSPC, DiskError, "no space left on device. Make room"),
+    (errno.EDQUOT, DiskError, "disk quota exceeded. Make"), (errno.EIO, DiskError, "input/output error. Make"),
     (errno.EACCES, RunError, "cannot be written: permission denied. Name another place")])
 def test_what_was_there_stays_and_nothing_is_added(tmp_path, monkeypatch, number, kind, said):
     path = tmp_path / "data.json"
@@ -71,7 +71,7 @@ def full(tmp_path):
 
 def test_full_disk_is_found_before_anything_is_done(full):
     for _ in range(2):
-        with pytest.raises(DiskError, match=r"disk/out: no space left on device\. .* Make room"):
+        with pytest.raises(DiskError, match=r"disk/out: no space left on device\. Make room"):
             made(full / "out")
     assert list((full / "out").iterdir()) == []
 
