@@ -20,9 +20,9 @@ from .errors import RunError
 from .export import BUNDLE
 from .reopen import Reopened, reopened
 from .report import write as write_report
-from .search.folder import write_json
+from .search import folder as folders
 from .search.importance import Importance, importance
-from .search.ledger import Ledger, Line, TrialRecord
+from .search.ledger import Ledger, Line, TrialRecord, trial_of
 from .search.retrain import Means, recorded, retrain
 from .space import load_bundle_file
 from .space.load import LoadedSpace
@@ -126,7 +126,7 @@ def ablate(folder: Path, seeds: int | None, pairs: int, how: Trainings) -> Ablat
         fresh = tuple(range(OWN, OWN + (seeds or run.loaded.document.confirm.seeds)))
         trained = Retraining(folder, run, fresh, how)
         found = _ablation(number, champion, baseline, trained, pairs)
-    write_json(folder / RESULT, found.document())
+    folders.write_json(folder / RESULT, found.document())
     write_report(folder)
     return found
 
@@ -141,7 +141,7 @@ def ends(folder: Path, loaded: LoadedSpace, trials: Sequence[TrialRecord],
     if not (folder / BUNDLE).exists():
         raise RunError(f"{folder}: holds no {BUNDLE}; no trial was trained to the end.")
     number = int(load_bundle_file(str(folder / BUNDLE), trust).document.result["trial"])
-    champion = next(bundle_from(trial.bundle) for trial in trials if trial.number == number)
+    champion = bundle_from(trial_of(trials, number, folder / folders.LEDGER).bundle)
     baseline = next((bundle_from(trial.bundle) for trial in trials if trial.label == "baseline"),
                     loaded.space.baseline())
     if not changed(champion, baseline):

@@ -10,6 +10,7 @@ from .core.dataset import Dataset
 from .core.run import Runtime
 from .core.slots import Slot
 from .data import load as load_data
+from .resources import check_device
 from .space import load_bundle_file, load_space
 from .space.sections import DataSection
 from .trainer.profile import Profile, ProfiledTrainer
@@ -45,6 +46,7 @@ def examine(bundle: str, space: str, source: str, device: str, trust: bool) -> F
     Raises:
         InputError: When file, data, model or device cannot be used.
     """
+    check_device(device)
     if bundle:
         found = load_bundle_file(bundle, trust)
         wanted, section = found.bundle, found.document.data or DataSection()

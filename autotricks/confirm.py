@@ -22,13 +22,13 @@ from .core.objective import SPEED, Objective, less_is_better
 from .core.report import End
 from .data import Loaded
 from .errors import RunError
-from .export.bundle import put
+from .export.files import put, writing
 from .predictor import Predictor
 from .search.folder import write_json
 from .search.ledger import Ledger, Line, TrialRecord
 from .search.retrain import Means, recorded, retrain
 from .search.search import Champion, Trial
-from .space.load import LoadedSpace
+from .space.load import BASELINE, LoadedSpace
 from .tested import ClassResults, OnTest, Spread, tested
 
 LEDGER, RESULT, WEIGHTS = "confirm.jsonl", "confirm.json", "confirm"
@@ -140,10 +140,13 @@ def chosen(trials: Iterable[TrialRecord], objective: Objective,
         Unconfirmed: When the baseline was not trained to the end, so that there is nothing to compare with.
     """
     metric = objective.metric
+    trials = list(trials)
     done = [trial for trial in trials if trial.end == End.FINISHED.value and trial.score(metric) is not None]
-    baseline = next((trial for trial in done if trial.label == "baseline"), None)
+    baseline = next((trial for trial in done if trial.label == BASELINE), None)
     if baseline is None:
-        raise Unconfirmed("the baseline was not trained to the end; there is nothing to compare with. Put baseline "
+        ends = [trial.end or "unfinished" for trial in trials if trial.label == BASELINE]
+        raise Unconfirmed(f"the baseline was not trained to the end ({ends[0]}); there is nothing to compare with."
+                          if ends else "the baseline was not trained; there is nothing to compare with. Put baseline "
                           "among the space's start bundles.")
     others = sorted((trial for trial in done if trial is not baseline and trial.hash != baseline.hash
                      and not objective.lost(trial.figures, baseline.figures)),
@@ -208,7 +211,8 @@ class Confirmer:
 
     def _train(self, bundles: Sequence[Bundle]) -> dict[str, dict[str, float]]:
         """Return the validation figures of each training by its hash; weights lie in the folder."""
-        (self.folder / WEIGHTS).mkdir(exist_ok=True)
+        with writing(self.folder / WEIGHTS):
+            (self.folder / WEIGHTS).mkdir(exist_ok=True)
         ledger = Ledger(self.folder / LEDGER)
         try:
             known: dict[str, dict[str, float]] = {

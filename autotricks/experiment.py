@@ -15,7 +15,8 @@ from .champion import bundle_document, keep
 from .confirm import Confirmation, Trainings, Unconfirmed, confirm
 from .core.report import Reporter
 from .data import Loaded, load as load_data
-from .errors import InputError, RunError
+from .errors import AutotricksError, InputError, RunError
+from .export.files import made
 from .largest_batch import with_largest_batch
 from .precision import with_precision
 from .reopen import reopened, settle, space_of, with_data
@@ -181,7 +182,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
             tracker.close(FLUSH_INTERRUPTED)
             raise
         finally:
-            with suppress(OSError):     # a full disk; the next sitting writes the table from the ledger
+            with suppress(AutotricksError):     # a full disk; the next sitting writes the table from the ledger
                 write_table(folder / folders.TABLE, hunt.records())
             ledger.close()
         notices += _reported(folder)
@@ -260,7 +261,8 @@ def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
     """Train an exported bundle on the data that it names and write bundle and weights to a folder.
 
     Raises:
-        InputError: When the bundle names no data, or the data, model or device cannot be used.
+        InputError: When the bundle names no data, or the data, model, device or folder cannot be used.
+        DiskError: When the disk is full or fails.
         RankError: When a process beside this one, which trained on another device, has ended.
     """
     if loaded.document.data is None and not how.source:
@@ -268,8 +270,8 @@ def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
     section = loaded.document.data or DataSection()
     section = section.model_copy(update={"source": how.source}) if how.source else section
     data = load_data(section.settings(), how.trust, joined=how.all_data)
+    made(target)
     result = train_on(how.devices, loaded.bundle, data.dataset, reporter, how.trust)
-    target.mkdir(parents=True, exist_ok=True)
     settings = section.model_dump(mode="json", exclude_none=True)
     document = bundle_document(loaded.document.name, settings, data, loaded.bundle, how.measured(result))
     bundles.write(target, document, bundles.weights_of(result.model))

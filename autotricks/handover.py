@@ -12,11 +12,12 @@ import torch
 from .data import load as load_data
 from .errors import AutotricksError, InputError, RunError
 from .export import BUNDLE, copy
-from .export.bundle import put
+from .export.files import made, put, writing
 from .export.script import SCRIPT, script
 from .predictor import Predictor
 from .report import card
-from .search.folder import LEDGER, find
+from .resources import threads_of
+from .search.folder import SPACE, find
 from .space.load import LoadedBundle, load_bundle_file
 
 PREPROCESSING = "preprocessing.json"
@@ -47,16 +48,19 @@ def export(name: str, root: Path, format_: str, out: Path, trust: bool = False) 
 
 
 def _bundle(folder: Path, out: Path, trust: bool) -> list[str]:
-    files = [*copy(folder, out), *([card.write(folder, out)] if (folder / LEDGER).exists() else [])]
+    text = card.card(folder) if (folder / SPACE).exists() else ""     # a training has none
+    files = copy(folder, out)
+    if text:
+        put(out / card.CARD, text.encode())
+        files.append(out / card.CARD)
     return [*map(str, files), f"Next: autotricks train {out / BUNDLE}"]
 
 
 def _script(folder: Path, out: Path, trust: bool) -> list[str]:
     loaded, data = _named(folder, trust)
     document = loaded.document
-    threads = max(1, int(document.result.get("threads", 1)))
-    out.mkdir(parents=True, exist_ok=True)
-    put(out / SCRIPT, script(document.name, loaded.bundle, data, threads, trust).encode())
+    threads = max(1, threads_of(document.result))
+    put(made(out) / SCRIPT, script(document.name, loaded.bundle, data, threads, trust).encode())
     return [str(out / SCRIPT), f"Next: python {out / SCRIPT}"]
 
 
@@ -75,19 +79,23 @@ def _graph(folder: Path, path: Path, trust: bool) -> list[str]:
     predictor = Predictor.load(folder, trust)
     loaded, data = _named(folder, trust)
     assert loaded.document.data is not None
+    draft = made(path.parent) / f".unchecked{path.suffix}"
     images = load_data(loaded.document.data.settings(), trust).dataset.validation.images
     pixels = images[torch.arange(0, len(images), max(1, len(images) // COMPARED))[:COMPARED]].numpy()
     expected = predictor.predict(pixels.transpose(0, 2, 3, 1))
-    path.parent.mkdir(parents=True, exist_ok=True)
     program = graph.captured(predictor.pixels(), predictor.shape)
-    run = (graph.write_onnx if path.suffix == ".onnx" else graph.write_pt2)(program, path)
-    apart = max(float(np.abs(run(pixels[:count]) - expected[:count]).max()) for count in (1, len(pixels)))
-    if not apart <= TOLERANCE:
-        path.unlink()
-        raise AutotricksError(f"{path.name}: its probabilities differ by {apart:.1e} from torch's on validation "
-                              f"images; at most {TOLERANCE:.0e} is allowed. It is removed; export another format.")
     content = json.dumps(preprocessing(predictor, data), indent=1, ensure_ascii=False) + "\n"
-    put(path.with_name(PREPROCESSING), content.encode())
+    try:
+        run = (graph.write_onnx if path.suffix == ".onnx" else graph.write_pt2)(program, draft)
+        apart = max(float(np.abs(run(pixels[:count]) - expected[:count]).max()) for count in (1, len(pixels)))
+        if not apart <= TOLERANCE:
+            raise AutotricksError(f"{path.name}: its probabilities differ by {apart:.1e} from torch's on validation "
+                                  f"images; at most {TOLERANCE:.0e} is allowed. It is removed; export another format.")
+        put(path.with_name(PREPROCESSING), content.encode())
+        with writing(path):
+            draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
     return [str(path), str(path.with_name(PREPROCESSING)),
             f"Largest difference from torch on {len(pixels)} validation images: {apart:.1e}"]
 

@@ -14,10 +14,12 @@ from .core.dataset import Dataset
 from .core.objective import SPEED
 from .data import Loaded, load as load_data
 from .errors import InputError, RunError
-from .export.bundle import put, text
+from .export.bundle import text
+from .export.files import put
+from .report.evidence import gather
 from .resources import check_resources
 from .search import folder as folders
-from .search.ledger import Ledger, TrialRecord, read, records, searched
+from .search.ledger import Ledger, TrialRecord, read, searched
 from .space.fitting import fitted
 from .space.load import LoadedSpace, load_space
 from .trainer.evaluate import names
@@ -43,7 +45,7 @@ def reopened(folder: Path, overrides: Sequence[str], trust: bool) -> Iterator[Re
     """Hold a run's folder and make its engine ready to train again.
 
     Raises:
-        RunError: When the folder holds no run, or its data changed.
+        RunError: When the folder holds no run, its ledger was cut off, or its data changed.
     """
     loaded = space_of(folder, overrides, trust)
     slots = check_resources(loaded)
@@ -54,8 +56,7 @@ def reopened(folder: Path, overrides: Sequence[str], trust: bool) -> Iterator[Re
             from .search.cluster import connect
 
             connect()
-        lines, _ = read(folder / folders.LEDGER)
-        yield Reopened(loaded, data, records(lines), slots)
+        yield Reopened(loaded, data, list(gather(folder).trials), slots)
 
 
 def space_of(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
@@ -76,12 +77,17 @@ def space_of(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -
 
 
 def with_data(loaded: LoadedSpace, trust: bool) -> tuple[LoadedSpace, Loaded]:
-    """Load a space's data, see that they have the figure that the search is for, and fit the space to them."""
+    """Load a space's data, see that they have the figures that the search is for, and fit the space to them."""
     data = load_data(loaded.document.data.settings(), trust)
-    figures, metric = _figures(data.dataset), loaded.document.objective.metric
-    if metric not in figures:
-        raise InputError(loaded.tree.problem(("objective", "metric"), f"{metric} does not exist for this data: no "
-                                             f"class has so many or so few images. It has {', '.join(figures)}."))
+    figures, objective = _figures(data.dataset), loaded.document.objective
+    wanted: dict[tuple[str, ...], str] = {("objective", "metric"): objective.metric}
+    if objective.keep:
+        wanted["objective", "keep", "metric"] = objective.keep.metric
+    absent = [loaded.tree.problem(place, f"{metric} does not exist for this data: no class has so many or so few "
+                                  f"images. It has {', '.join(figures)}.")
+              for place, metric in wanted.items() if metric not in figures]
+    if absent:
+        raise InputError(absent)
     return replace(loaded, space=fitted(loaded.space, data.dataset.traits)), data
 
 

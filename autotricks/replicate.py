@@ -16,7 +16,9 @@ from .core.bundle import Bundle
 from .core.spelling import suggest
 from .data import Loaded, Settings, load as load_data
 from .errors import InputError, RunError
+from .export.files import made
 from .processes import prepare
+from .resources import check_device
 from .search.ledger import Ledger
 from .space import load_bundle_file
 from .trial import run_trial
@@ -116,13 +118,14 @@ def replicate(asked: Replication, out: Path, told: Callable[[str, dict[str, Any]
         InputError: When folder, setting, names, data or device cannot be used.
         RunError: When `out` holds figures of other data.
     """
+    check_device(asked.device)
     wanted = bundles(asked)
     facts = data(asked.source, asked.setting, asked.trust).facts
     rows = {name: Row(name, figure, shortened(bundle, asked, 0).epochs, bundle.epochs)
             for name, (bundle, figure) in wanted.items()}
     jobs = [(name, shortened(bundle, asked, seed)) for seed in range(asked.seeds)
             for name, (bundle, _) in wanted.items()]
-    out.parent.mkdir(parents=True, exist_ok=True)
+    made(out.parent)
     ledger = Ledger(out)
     try:
         known = _known(ledger, facts["fingerprint"])

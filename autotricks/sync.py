@@ -21,7 +21,7 @@ from .report import REPORT
 from .report.card import card
 from .report.evidence import ABLATION as ABLATED
 from .search import folder as folders
-from .search.ledger import Line, TrialRecord, read, records
+from .search.ledger import Line, TrialRecord, read, records, trial_of
 from .search.relay import Relay, key, parameters, title
 from .search.search import Trial
 from .space.load import LoadedSpace
@@ -117,9 +117,10 @@ def put(folder: Path, loaded: LoadedSpace, tracker: Tracker) -> None:
     """Tell a tracker everything that a run's folder holds: trials, fresh seeds, files, the confirmed champion."""
     facts = folders.read_json(folder / folders.DATA)
     trials = records(read(folder / folders.LEDGER)[0])
+    champion = read_bundle(folder / BUNDLE) if (folder / BUNDLE).exists() else None
+    record = trial_of(trials, champion["result"]["trial"], folder / folders.LEDGER) if champion else None
     relay = Relay(tracker, loaded, facts, folder.name)
     relay.replay(trials)
-    champion = read_bundle(folder / BUNDLE) if (folder / BUNDLE).exists() else None
     result = champion["result"] if champion else {}
     confirmed = _with_classes(folder, result.get("confirmed") or {})
     _Trainings(folder, loaded, tracker, trials).put(confirmed)
@@ -127,9 +128,8 @@ def put(folder: Path, loaded: LoadedSpace, tracker: Tracker) -> None:
         if (folder / name).exists():
             tracker.artifact(folder / name)
     tags = {"end": "finished" if all(trial.end for trial in trials) else "interrupted", "champion": "none"}
-    if champion:
-        trial = Trial(result["trial"], next(one.label for one in trials if one.number == result["trial"]),
-                      bundle_from(champion))
+    if champion and record:
+        trial = Trial(record.number, record.label, bundle_from(champion))
         tags["champion"] = title(trial, result["score"], End.FINISHED)
         tags |= {"verdict": confirmed["verdict"]} if confirmed else {}
     if champion and confirmed:

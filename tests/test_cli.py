@@ -50,7 +50,9 @@ def test_the_schema_is_json(here):
     (["search", "--space", "x.yaml", "--time", "soon"], "--time soon: expected a time such as 90s, 30m or 2h."),
     (["search", "--space", "x.yaml", "--resume", "latest"], "give either --space FILE or --resume RUN."),
     (["export", "latest", "--format", "onxx"], "--format onxx: not offered; formats: bundle, script, onnx, pt2."),
-    (["ui"], "runs: holds no mlflow.db. Run a search first")])
+    (["ui"], "runs: holds no mlflow.db. Run a search first"),
+    (["promote", "x/1", "--tracking", "off"], "--tracking off: there is nothing to put it into. Name MLflow's"),
+    (["sync", "latest", "--tracking", "off"], "--tracking off: there is nothing to put it into. Name MLflow's")])
 def test_what_is_typed_wrong(here, words, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = here(*words)

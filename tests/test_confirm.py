@@ -68,6 +68,15 @@ def test_the_best_beside_the_baseline_are_chosen():
         chosen(trials[1:], Objective(METRIC), 2)
 
 
+@pytest.mark.parametrize(("end", "said"), [("diverged", "diverged"), ("out_of_memory", "out_of_memory"),
+                                           (None, "unfinished")])
+def test_a_baseline_that_broke_down_is_not_said_to_be_absent(end, said):
+    with pytest.raises(Unconfirmed) as caught:
+        chosen([record(0, None, "baseline", end), record(1, 0.7)], Objective(METRIC), 2)
+    assert caught.value.problems == (
+        f"the baseline was not trained to the end ({said}); there is nothing to compare with.",)
+
+
 def test_those_that_lost_too_much_in_the_search_are_not_trained_again():
     trials = [record(0, 0.5, "baseline"), record(1, 0.7), record(2, 0.9)]
     for trial, accuracy in zip(trials, (0.9, 0.85, 0.7)):

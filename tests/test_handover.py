@@ -17,6 +17,7 @@ from autotricks.export.script import script
 from autotricks.space.load import load_bundle_file
 
 from .conftest import make_dataset, timeless
+from .report import made, test_card
 
 ALONE = """
 import sys, numpy
@@ -168,6 +169,73 @@ def test_folder_without_a_champion_is_refused(tmp_path, format_):
     with pytest.raises(RunError, match=r"holds no champion\.yaml"):
         handover.export(str(tmp_path), tmp_path, format_, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("format_", handover.FORMATS)
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_place_that_cannot_be_written_is_one_line(trained, npz, tmp_path, format_, place):
+    folder, _ = trained(npz(1), {}, epochs=1)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RunError, match=f"{place}: cannot be written: (file exists|not a directory)\\.") as caught:
+        handover.export(str(folder), tmp_path, format_, tmp_path / place)
+    assert len(caught.value.problems) == 1 and (tmp_path / "file").read_text() == "mine"
+
+
+def test_training_is_refused_before_it_begins(trained, npz, tmp_path, monkeypatch):
+    def never(*rest):
+        raise AssertionError("trained for nothing")
+    monkeypatch.setattr(experiment, "train_on", never)
+    (tmp_path / "kept").write_text("mine")
+    with pytest.raises(RunError, match="kept: cannot be written: file exists"):
+        trained(npz(1), {})
+    assert (tmp_path / "kept").read_text() == "mine"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_graph_that_was_not_compared_to_the_end_leaves_what_was_there(trained, npz, tmp_path, monkeypatch, error):
+    from autotricks.export import graph
+
+    folder, _ = trained(npz(1), {}, epochs=1)
+    handover.export(str(folder), tmp_path, "pt2", tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    seen = []
+
+    def interrupted(program, path):
+        path.write_bytes(b"whole, but nobody has compared it")
+        seen.append(path.name)
+
+        def run(images):
+            raise error
+        return run
+    monkeypatch.setattr(graph, "write_pt2", interrupted)
+    with pytest.raises(error):
+        handover.export(str(folder), tmp_path, "pt2", tmp_path / "out")
+    assert before.keys() == {"model.pt2", "preprocessing.json"} and seen == [".unchecked.pt2"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def run_folder(path):
+    """A run whose champion has weights."""
+    made.searched(path)
+    export.write(path, test_card.champion(), b"\x08\0\0\0\0\0\0\0{}      ")
+    return path
+
+
+def test_a_run_is_handed_over_with_its_card(tmp_path):
+    told = handover.export(str(run_folder(tmp_path / "run")), tmp_path, "bundle", tmp_path / "out")
+    names = ["champion.yaml", "champion.safetensors", "MODEL_CARD.md"]
+    assert told[:3] == [str(tmp_path / "out" / name) for name in names] and len(told) == 4
+    assert "**Not confirmed.** Search score 0.7500" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+
+
+@pytest.mark.parametrize(("name", "content"), [("data.json", None), ("data.json", b'{"fingerprint": "f"}'),
+                                               ("data.json", b"{"), ("trials.jsonl", None), ("trials.jsonl", b"")])
+def test_a_run_without_what_its_card_says_is_refused(tmp_path, name, content):
+    path = run_folder(tmp_path / "run") / name
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(RunError, match=name) as caught:
+        handover.export(str(path.parent), tmp_path, "bundle", tmp_path / "out")
+    assert len(caught.value.problems) == 1 and not (tmp_path / "out").exists()
 
 
 TRICKS = [name for name, kind in catalog().items() if kind.seats.keys() & {Slot.MODEL, Slot.PREDICT}

@@ -87,7 +87,27 @@ def test_figures_of_other_data_are_refused(folder, source, tmp_path):
         replicate(other, out, lambda *line: None)
 
 
+@pytest.mark.parametrize("content", [b"my thesis\n", b"\x89PNG\r\n", b'{"seq": 0}\n'])
+def test_file_of_somebody_else_stays_as_it_is(folder, source, tmp_path, monkeypatch, content):
+    monkeypatch.setattr("autotricks.replicate._train", lambda *rest: pytest.fail("trained for nothing"))
+    (tmp_path / "thesis.txt").write_bytes(content)
+    with pytest.raises(RunError, match=r"thesis\.txt: is no ledger, and stays as it is\. Name another file"):
+        replicate(asked(folder, source), tmp_path / "thesis.txt", lambda *line: None)
+    assert (tmp_path / "thesis.txt").read_bytes() == content
+
+
+@pytest.mark.parametrize(("place", "said"), [
+    ("published", "published: is no file"), ("published/plain.yaml/x", "plain.yaml: cannot be written: file exists"),
+    ("/proc/x", "/proc: cannot be written")])
+def test_place_that_cannot_be_written_is_one_line(folder, source, tmp_path, monkeypatch, place, said):
+    monkeypatch.setattr("autotricks.replicate._train", lambda *rest: pytest.fail("trained for nothing"))
+    with pytest.raises(RunError, match=said) as caught:
+        replicate(asked(folder, source), tmp_path / place, lambda *line: None)
+    assert len(caught.value.problems) == 1
+
+
 @pytest.mark.parametrize(("settings", "said"), [
+    ({"device": "gpu"}, "--device 'gpu': not offered. Write cpu, cuda, or cuda:N"),
     ({"setting": "digits_lt_5"}, "--setting digits_lt_5: no bundle has figures for it. Did you mean digits_lt_4"),
     ({"only": ("plane",)}, "--only plane: no such bundle in .* Did you mean plain?"),
     ({"folder": "nowhere"}, "nowhere: holds no bundle files")])

@@ -29,18 +29,19 @@ def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as cham
           out: Annotated[Path, typer.Option(help="Folder for bundle and weights.")] = Path("trained"),
           gpus: Annotated[int | None, typer.Option(min=1, help="GPUs to train on, each with a part of every batch; all "
                                                    "there are with --device cuda.")] = None,
-          threads: Annotated[int, typer.Option(help="CPU threads; 0: as the search used, which repeats its figures."
-                                               )] = 0,
+          threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as the search used, which repeats its "
+                                               "figures.")] = 0,
           all_data: Annotated[bool, typer.Option("--all-data", help="Train on validation images too; figures are of "
                                                  "test.")] = False,
           as_json: Json = False, trust: Trust = False) -> None:
     """Train a bundle: production training of a search's champion, or a published recipe."""
     from .. import cards, experiment
-    from ..resources import set_threads, training_devices
+    from ..processes import cores
+    from ..resources import set_threads, threads_of, training_devices
     from ..space import load_bundle_file
 
     loaded = load_bundle_file(bundle, trust)
-    set_threads(threads or int(loaded.document.result.get("threads", 0)))
+    set_threads(threads or min(threads_of(loaded.document.result), cores()))
     how = experiment.Production(training_devices(device, gpus), data, all_data, trust)
     cards.trained(experiment.train(loaded, out, cards.epochs(loaded, as_json), how), loaded, out, how, as_json)
 
@@ -61,8 +62,7 @@ def sync(run: Run, tracking: Tracking = "", root: Root = RUNS, trust: Trust = Fa
     from .. import sync as use_case
     from ..search.folder import find
 
-    if tracking == "off":
-        raise InputError("--tracking off: there is nothing to put it into. Name MLflow's address.")
+    _tracked(tracking)
     found = use_case.sync(find(run, root), tracking or None, trust)
     for line in found.lines():
         typer.echo(line)
@@ -77,6 +77,7 @@ def promote(what: Annotated[str, typer.Argument(metavar="RUN_OR_VERSION",
     """Make a registered version the champion because you say so, whatever the figures."""
     from ..sync import promote
 
+    _tracked(tracking)
     typer.echo(promote(what, by, tracking or None, root))
 
 
@@ -93,6 +94,11 @@ def ui(root: Root = RUNS, port: Annotated[int, typer.Option(min=1, max=65535)] =
     if not print_only:
         sys.stdout.flush()
         raise typer.Exit(mlflow_ui.serve(root, host, port))
+
+
+def _tracked(tracking: str) -> None:
+    if tracking == "off":
+        raise InputError("--tracking off: there is nothing to put it into. Name MLflow's address.")
 
 
 def track(folder: Path, tracking: str, trust: bool) -> None:

@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from ..core.checksum import CHANGED, damaged, stamped
 from ..errors import RunError, SpaceError
 from ..tree import LARGE, NUMBER, WHOLE, parse
+from .files import made, put
 
 BUNDLE, WEIGHTS = "champion.yaml", "champion.safetensors"
 _FLAT = 100   # characters of a line within which a mapping stays on one line
@@ -78,8 +77,10 @@ def copy(run: Path, target: Path) -> list[Path]:
     if not (run / BUNDLE).exists():
         raise RunError(f"{run}: holds no {BUNDLE}; no trial of this search was trained to the end.")
     read_weights(run / WEIGHTS, read(run / BUNDLE)["result"].get("weights", ""))
-    target.mkdir(parents=True, exist_ok=True)
-    return [Path(shutil.copy2(run / name, target / name)) for name in (BUNDLE, WEIGHTS) ]
+    made(target)
+    for name in (WEIGHTS, BUNDLE):
+        put(target / name, (run / name).read_bytes())
+    return [target / BUNDLE, target / WEIGHTS]
 
 
 def weights_of(model: nn.Module) -> bytes:
@@ -104,13 +105,3 @@ def read_weights(path: Path, sha256: str = "") -> dict[str, Tensor]:
         raise RunError(f"{path}: damaged, or not the weights of the bundle file beside it: its checksum differs. "
                        "Copy both again, or train the bundle.")
     return weights
-
-
-def put(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -1,11 +1,13 @@
 """The model card: what the champion is, how good, on what data, what was not tested, and how to train it again."""
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 
 from ..errors import RunError
+from ..search.folder import DATA, read_json
 from .bundle import about, values_of
 from .classes import mistakes
 from .evidence import CHAMPION, Document, Evidence, gather, is_figure
@@ -15,6 +17,10 @@ from .verdict import ON_TEST, keeping, reservations, where
 CARD = "MODEL_CARD.md"
 ROLES = ("champion", "baseline")
 CLASSES, FILES = 50, 10    # rows of the table of classes; bad files named
+FACTS = ("source", "fingerprint", "classes", "counts", "imbalance", "duplicates")     # of data.json
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")     # a line break among them begins a heading or a list
+_MARKUP = re.compile(r"[\\`*~\[\]|]|:(?=//)|(?<=www)\.|@|"     # addresses too become links by themselves
+                     r"(?<![^\W_])_|_(?![^\W_])")                # and an underscore is markup but within a word
 UNTESTED = ("Images of another origin than these (another camera, place, season or way of labeling), damaged or "
             "deliberately misleading ones, and images of none of the classes: the model always names one of its "
             "classes.",
@@ -26,34 +32,24 @@ def card(folder: Path) -> str:
     """Return the model card of a run's champion, in Markdown.
 
     Raises:
-        RunError: When the folder holds no run, or the run no champion.
+        RunError: When the folder holds no run, the run no champion, or its data.json is missing or damaged.
     """
     evidence = gather(folder)
     if not evidence.champion:
         raise RunError(f"{folder}: holds no {CHAMPION}; no trial of this search was trained to the end.")
+    read_json(folder / DATA, *FACTS)
     champion, parts = evidence.champion, (_model, _figures, _data, _limits, _again, _tricks)
     text = "\n\n".join("\n".join(part(evidence, champion)) for part in parts)
     return f"# Model card: {_safe(champion['name'])}, {_safe(folder.resolve().name)}\n\n{text}\n"
-
-
-def write(folder: Path, target: Path) -> Path:
-    """Write the model card of a run's champion into a folder and return its path.
-
-    Raises:
-        RunError: When the folder holds no run, or the run no champion.
-    """
-    path = target / CARD
-    path.write_text(card(folder), "utf-8")
-    return path
 
 
 def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
     images, training = champion["images"], champion["training"]
     depth, height, width = images["shape"]
     color = {1: "gray", 3: "RGB"}.get(depth, f"{depth}-channel")
-    yield (f"{champion['model']['name']}, an image classifier of {len(champion['classes'])} classes; trial "
-           f"{champion['result']['trial']} of {len(evidence.trials)}, {training['epochs']} epochs in batches of "
-           f"{training['batch_size']}, seed {training['seed']}.")
+    yield (f"An image classifier of {len(champion['classes'])} classes, {_safe(champion['model']['name'])}; trial "
+           f"{_safe(champion['result']['trial'])} of {len(evidence.trials)}, {_safe(training['epochs'])} epochs in "
+           f"batches of {_safe(training['batch_size'])}, seed {_safe(training['seed'])}.")
     yield ""
     square = (f"turned upright, its shorter side scaled to {height} and the center cropped, made {color}"
               if height == width and depth in (1, 3) else "not resized")
@@ -67,39 +63,40 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
     yield "## Figures\n"
     found = champion["result"].get("confirmed")
     if not found:
-        yield (f"**Not confirmed.** Search score {champion['result']['score']:.4f} ({words(evidence.metric)} on "
+        yield (f"**Not confirmed.** Search score {champion['result']['score']:.4f} ({_words(evidence.metric)} on "
                "validation, one seed), the best of what was tried and therefore too good. Test was not read.")
         return
     ours, theirs = str(found["champion"]), str(found["baseline"])
-    metric, difference, seeds = words(found["metric"]), found["difference"], len(found["seeds"])
+    metric, difference, seeds = _words(found["metric"]), found["difference"], len(found["seeds"])
     tests, figures = ({str(number): value for number, value in found[name].items()} for name in ("test", "figures"))
-    yield (f"Verdict: **{found['verdict']}**. On {sum(evidence.data['counts']['test']):,} test images, by which "
+    yield (f"Verdict: **{_safe(found['verdict'])}**. On {sum(evidence.data['counts']['test']):,} test images, by which "
            f"nothing was chosen; mean of {seeds} fresh seed{'s' * (seeds > 1)}.\n")
     place = "" if where(found["metric"]) == ON_TEST else f" {where(found['metric'])}"
     yield from _table(("", "Champion", "Baseline"), [
         (f"**{metric}**{place}", _spread(tests[ours]), _spread(tests[theirs])),
-        *((words(name), f"{value:.4f}", f"{figures[theirs][name]:.4f}") for name, value in figures[ours].items()
+        *((_words(name), f"{value:.4f}", f"{figures[theirs][name]:.4f}") for name, value in figures[ours].items()
           if name != found["metric"]), *_scaled(evidence)])
     if champion["training"]["seed"] in found["seeds"]:
         place = found["seeds"].index(champion["training"]["seed"])
-        yield (f"\nThe weights beside this card are those of seed {found['seeds'][place]}: {metric} "
+        yield (f"\nThe weights beside this card are those of seed {_safe(found['seeds'][place])}: {metric} "
                f"{tests[ours]['values'][place]:.4f}.")
     if ours != theirs:
         span = (f"95% interval {difference['low']:+.4f} to {difference['high']:+.4f}" if is_figure(difference["low"])
                 and is_figure(difference["high"]) else "no interval from a single seed")
-        yield f"\nDifference in {metric}, more is better: {difference['mean']:+.4f}, {span} ({found['method']})."
+        yield f"\nDifference in {metric}, more is better: {difference['mean']:+.4f}, {span} ({_safe(found['method'])})."
     if found.get("kept"):
-        yield f"\n{plain(joined(*keeping(found))).strip()}"
+        yield f"\n{_safe(plain(joined(*keeping(found))).strip())}"
 
 
 def _data(evidence: Evidence, champion: Document) -> Iterator[str]:
     facts = evidence.data
     counts, bad = facts["counts"], facts.get("bad", [])
     yield "## Data\n"
-    yield f"- Source: {_safe(facts['source'])}, fingerprint `{facts['fingerprint']}`"
+    yield f"- Source: {_safe(facts['source'])}, fingerprint {_safe(facts['fingerprint'])}"
     yield (f"- Training {sum(counts['train']):,} images, imbalance {facts['imbalance']:.3g}; validation "
            f"{sum(counts['validation']):,}; test {sum(counts['test']):,}")
-    leaked = ", ".join(f"{count} in {name.replace('_', ' and ')}" for name, count in facts["duplicates"].items())
+    leaked = ", ".join(f"{_safe(count)} in {_safe(name.replace('_', ' and '))}"
+                       for name, count in facts["duplicates"].items())
     yield f"- The same image in two splits: {leaked}"
     named = ", ".join([*(f"{_safe(one['path'])} ({_safe(one['reason'])})" for one in bad[:FILES]),
                        *(["..."] if bad[FILES:] else [])])
@@ -152,7 +149,7 @@ def _again(evidence: Evidence, champion: Document) -> Iterator[str]:
     yield "## Train it again\n"
     yield f"    autotricks train {CHAMPION}\n"
     yield ("It names data, model, tricks, schedule and seed. The same versions on the same kind of machine repeat the "
-           "weights: " + (", ".join(f"{name} {value}" for name, value in evidence.versions[-1].items())
+           "weights: " + (", ".join(f"{_safe(name)} {_safe(value)}" for name, value in evidence.versions[-1].items())
                           if evidence.versions else "versions were not recorded") + ".")
 
 
@@ -161,12 +158,16 @@ def _tricks(evidence: Evidence, champion: Document) -> Iterator[str]:
     for name, values in champion["tricks"].items():
         what, paper, address = about(name)
         cited = f" [{paper}]({address})" if paper else ""
-        yield f"- **{name}** ({values_of(values)}). {what}{cited}"
+        yield f"- **{_safe(name)}** ({_safe(values_of(values))}). {what}{cited}"
 
 
-def _safe(text: str) -> str:
-    """Return text that is neither markup nor the end of a table's cell."""
-    return escape(text, quote=False).replace("|", "\\|")
+def _safe(value: object) -> str:
+    """Return what a file says as text on one line that is neither markup nor the end of a table's cell."""
+    return escape(_MARKUP.sub(r"\\\g<0>", _CONTROL.sub(" ", str(value)).strip()), quote=False)
+
+
+def _words(metric: str) -> str:
+    return _safe(words(metric))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a run's folder holds, read leniently: a file that is missing leaves a gap, not an error."""
+"""What a run's folder holds, read leniently: any file but the ledger may be missing, and leaves a gap."""
 from __future__ import annotations
 
 import json
@@ -13,7 +13,7 @@ from ..core.checksum import damaged
 from ..core.objective import Objective
 from ..errors import RunError, SpaceError
 from ..search.folder import DATA, LEDGER, SPACE, VERSIONS
-from ..search.ledger import TrialRecord, read, records, searched
+from ..search.ledger import TrialRecord, read, records, searched, trial_of
 from ..tree import LARGE, parse
 
 CHAMPION, CONFIRMED, ABLATION = "champion.yaml", "confirm.json", "ablation.json"
@@ -165,7 +165,7 @@ def gather(folder: Path) -> Evidence:
     """Read a run's folder.
 
     Raises:
-        RunError: When it holds no search, or its space or ledger cannot be read.
+        RunError: When it holds no search, or its space or ledger cannot be read, or the ledger was cut off.
     """
     broken: list[str] = []
     path, written = folder / LEDGER, _document(folder / SPACE, broken)
@@ -174,10 +174,15 @@ def gather(folder: Path) -> Evidence:
     space = line["space"] if line else written
     if not isinstance(space, dict):
         raise RunError(f"{folder}: holds no readable {SPACE}; it is not the folder of a run.")
+    if not lines:
+        raise RunError(f"{path}: is missing or empty: nothing was searched yet, or it was cut off. Restore it.")
     champion, data, confirmed = (_document(folder / name, broken) for name in (CHAMPION, DATA, CONFIRMED))
     versions, ablated = (_document(folder / name, broken) for name in (VERSIONS, ABLATION))
     sittings = versions.get("sittings") if isinstance(versions, dict) else None
-    return Evidence(folder, tuple(records(lines)), space, data if isinstance(data, dict) else {},
+    trials = records(lines)
+    if _is_bundle(champion) and "trial" in champion.get("result", {}):
+        trial_of(trials, champion["result"]["trial"], path)
+    return Evidence(folder, tuple(trials), space, data if isinstance(data, dict) else {},
                     champion if _is_bundle(champion) else None,
                     confirmed if isinstance(confirmed, dict) and "champion" in confirmed else None,
                     ablated if isinstance(ablated, dict) else {}, _ablation(ablated),

@@ -5,7 +5,7 @@ import base64
 import hashlib
 from pathlib import Path
 
-from ..errors import RunError
+from ..export.files import put
 from . import ablation, brief, bundle, classes, facts, parallel, trials, verdict
 from .evidence import Evidence, gather
 from .html import Html, breakable, joined, tag, words
@@ -19,16 +19,10 @@ def write(folder: Path) -> Path:
 
     Raises:
         RunError: When the folder holds no search, or cannot be written.
+        DiskError: When the disk is full or fails.
     """
-    target = folder / REPORT
-    partial = target.with_name(target.name + ".partial")
-    text = page(gather(folder))
-    try:
-        partial.write_text(text, "utf-8")
-        partial.replace(target)
-    except OSError as error:
-        raise RunError(f"{target}: cannot be written: {error.strerror}.") from None
-    return target
+    put(folder / REPORT, page(gather(folder)).encode())
+    return folder / REPORT
 
 
 def page(evidence: Evidence) -> str:

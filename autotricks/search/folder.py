@@ -1,7 +1,6 @@
 """A run's folder: its name, its lock, and what lies in it."""
 from __future__ import annotations
 
-import errno
 import json
 import os
 import socket
@@ -15,12 +14,11 @@ from filelock import FileLock, Timeout
 
 from ..core.checksum import damaged, stamped
 from ..errors import DiskError, RunError
-from ..export.bundle import put
+from ..export.files import put, writing
 
 SPACE, LEDGER, TABLE, DATA = "space.yaml", "trials.jsonl", "trials.csv", "data.json"
 VERSIONS = "versions.json"
 _LOCK, _OWNER = ".lock", ".owner"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 def create(root: Path, name: str) -> Path:
@@ -55,15 +53,13 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise RunError(f"{folder}: cannot be written: {error.strerror}.") from None
     try:
-        (folder / _OWNER).write_text(
-            f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}", "utf-8")
+        with writing(folder / _OWNER):
+            (folder / _OWNER).write_text(
+                f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}", "utf-8")
         yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise DiskError(f"{folder}: {(error.strerror or 'no space').lower()}. What had finished is kept. Make room, "
-                        "then give the command again; a search goes on with: autotricks search --resume "
-                        f"{folder}") from error
+    except DiskError as error:
+        raise DiskError(f"{error} What had finished is kept; a search goes on with: autotricks search --resume {folder}"
+                        ) from error
     finally:
         (folder / _OWNER).unlink(missing_ok=True)
         lock.release()
@@ -97,17 +93,19 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
     Raises:
         RunError: When it is missing, damaged, or lacks one of the keys.
     """
-    again = "Restore it; or delete it, and the command that made it (search --resume, confirm, ablate) makes it again."
+    again = "the command that made it (search --resume, confirm, ablate) makes it again."
     try:
         text = path.read_bytes()
         content = None if damaged(text) else json.loads(text)
+    except FileNotFoundError:
+        raise RunError(f"{path}: is missing. Restore it; or {again}") from None
     except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}. {again}") from None
+        raise RunError(f"{path}: cannot be read: {error.strerror}. Restore it; or {again}") from None
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise RunError(f"{path}: is damaged; it is not as it was written. {again}")
+        raise RunError(f"{path}: is damaged; it is not as it was written. Restore it; or delete it, and {again}")
     if any(key not in content for key in keys):
-        raise RunError(f"{path}: is damaged; it lacks {' and '.join(keys)}. {again}")
+        raise RunError(f"{path}: is damaged; it lacks {' and '.join(keys)}. Restore it; or delete it, and {again}")
     content.pop("check", None)
     return content

@@ -5,15 +5,17 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
+from ..export.files import writing
 
 Line = dict[str, Any]
 _START = b'{"seq":'   # what every line begins with; in the middle of one, JSON would escape its quotes
+_FIRST = _START + b'0,"kind":"'
 
 
 class Ledger:
@@ -26,27 +28,44 @@ class Ledger:
 
     Attributes:
         lines: All of them, without the curves, which would be most of the memory of a long search; the file has these.
+
+    Raises:
+        RunError: When the file is no ledger, is damaged, or cannot be written; it is as it was.
+        DiskError: When the disk is full or fails.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self.lines, whole, self.torn = _read(path, _without_curve) if path.exists() else ([], 0, False)
-        if self.torn:  # so that the next line does not go on where the torn one ends
-            os.truncate(path, whole)
-        self._file = path.open("ab", buffering=0)
+        with writing(path):
+            if self.torn:  # so that the next line does not go on where the torn one ends
+                os.truncate(path, whole)
+            self._file = path.open("ab", buffering=0)
+        self._size = os.fstat(self._file.fileno()).st_size
 
     def append(self, kind: str, **fields: Any) -> Line:
-        """Write one line to the disk, whole or not at all, and return it."""
+        """Write one line to the disk, whole or not at all, and return it.
+
+        Raises:
+            RunError: When the file is not as the last line left it.
+            DiskError: When the disk is full or fails.
+        """
         line = {"seq": len(self.lines), "kind": kind, **_plain(fields)}
         line["check"] = _check(line)
-        before, rest = os.fstat(self._file.fileno()).st_size, _text(line).encode()
-        try:
-            while rest:
-                rest = rest[self._file.write(rest):]
-            os.fsync(self._file.fileno())
-        except OSError:     # a full disk takes a part of a line
-            os.ftruncate(self._file.fileno(), before)
-            raise
+        content, file = _text(line).encode(), self._file.fileno()
+        if not self._untouched():
+            raise RunError(f"{self.path}: was deleted, replaced or changed by another program while this one writes "
+                           "it; nothing more is written to it. Restore it, then give the command again.")
+        with writing(self.path):
+            try:
+                rest = content
+                while rest:
+                    rest = rest[self._file.write(rest):]
+                os.fsync(file)
+            except OSError:     # a full disk takes a part of a line
+                os.ftruncate(file, self._size)
+                raise
+        self._size += len(content)
         self.lines.append(_without_curve(line))
         return line
 
@@ -54,12 +73,21 @@ class Ledger:
         """Close the file."""
         self._file.close()
 
+    def _untouched(self) -> bool:
+        """Return whether the path still leads to the open file, to which nobody else has written."""
+        ours = os.fstat(self._file.fileno())
+        try:
+            there = self.path.stat()
+        except OSError:
+            return False
+        return os.path.samestat(ours, there) and ours.st_size == self._size
+
 
 def read(path: Path) -> tuple[list[Line], bool]:
     """Return the lines of a ledger and whether a torn last line was left out.
 
     Raises:
-        RunError: When a line that is not the last is damaged, or one is missing.
+        RunError: When the file is missing or no ledger, a line that is not the last is damaged, or one is missing.
     """
     lines, _, torn = _read(path)
     return lines, torn
@@ -72,13 +100,22 @@ def searched(lines: Sequence[Line]) -> Line | None:
 
 def _read(path: Path, kept: Callable[[Line], Line] = lambda line: line) -> tuple[list[Line], int, bool]:
     """Return what is kept of each line, how many bytes hold whole lines, and whether a torn one follows."""
-    content, place = path.read_bytes(), 0
+    if path.exists() and not path.is_file():    # a folder, or what never ends
+        raise RunError(f"{path}: is no file, and so no ledger. Name another place, or restore the ledger.")
+    try:
+        content, place = path.read_bytes(), 0
+    except OSError as error:
+        raise RunError(f"{path}: the ledger cannot be read: {(error.strerror or str(error)).lower()}. Restore it."
+                       ) from None
     lines: list[Line] = []
     while place < len(content):
         stop = content.find(b"\n", place)
         line = _line(content[place:stop]) if stop >= 0 else None
         if line is None or line.get("seq") != len(lines):
             if line is None and content.find(_START, place + 1) < 0:
+                if not lines and content[:len(_FIRST)] != _FIRST[:len(content)]:
+                    raise RunError(f"{path}: is no ledger, and stays as it is. Name another file, or restore the "
+                                   "ledger.")
                 return lines, place, True
             raise RunError(f"{path}:{len(lines) + 1}  this line of the ledger is damaged; what comes after it cannot "
                            "be trusted. Restore the file, or start a new search.")
@@ -170,6 +207,24 @@ def records(lines: list[Line]) -> list[TrialRecord]:
         elif line["kind"] == "end":
             result[number].end = line["reason"]
     return [result[number] for number in sorted(result)]
+
+
+def trial_of(trials: Iterable[TrialRecord], number: object, path: Path) -> TrialRecord:
+    """Return the trial that a run's champion is.
+
+    Args:
+        trials: Of the ledger.
+        number: Of the trial.
+        path: Of the ledger.
+
+    Raises:
+        RunError: When the ledger does not hold that it was trained to the end: it was cut off, or is another run's.
+    """
+    for trial in trials:
+        if trial.number == number and trial.rungs and trial.rungs[-1].get("end") == "finished":
+            return trial
+    raise RunError(f"{path}: does not hold trial {number}, the champion, to its end: it was cut off, or is another "
+                   "run's. Restore it.")
 
 
 def finished(trials: list[TrialRecord]) -> Iterator[TrialRecord]:

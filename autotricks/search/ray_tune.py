@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 
 from ..core.dataset import Dataset
 from ..core.report import End
-from ..errors import EngineError, ResourceError
+from ..errors import AutotricksError, EngineError, ResourceError
 from ..space.carried import Carried
 from .climb import Outcome, arrays
 from .climber import OUTCOME, Climber
@@ -174,9 +174,9 @@ def run(search: Search, dataset: Dataset, folder: Path, trust: bool = False) -> 
         tuner.fit()
     except (ray.exceptions.RayError, tune.error.TuneError) as error:
         first: BaseException = error
-        while first.__context__:    # Ray Tune raises the text of what a full disk raised in our scheduler
-            first = first.__context__
-        if isinstance(first, OSError):
+        while first.__context__ and not isinstance(first, AutotricksError):
+            first = first.__context__   # Ray Tune raises the text of what our scheduler raised, for a full disk say
+        if isinstance(first, (OSError, AutotricksError)):
             raise first from None
         raise EngineError(f"Ray Tune stopped: {str(error).strip().splitlines()[-1]}") from error
     return room

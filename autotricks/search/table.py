@@ -2,10 +2,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
+from ..export.files import put
 from .ledger import TrialRecord
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")      # with which a text begins that spreadsheets calculate
 
 
 def rows(trials: list[TrialRecord]) -> list[dict[str, Any]]:
@@ -26,10 +30,15 @@ def flat(bundle: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(path: Path, trials: list[TrialRecord]) -> None:
-    """Write the table."""
-    table = rows(trials)
-    names = list(dict.fromkeys(name for row in table for name in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, restval="")
-        writer.writeheader()
-        writer.writerows(table)
+    """Write the table, whole or not at all; no text in it is a formula."""
+    table = [{_text(name): _text(value) for name, value in row.items()} for row in rows(trials)]
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, list(dict.fromkeys(name for row in table for name in row)), restval="")
+    writer.writeheader()
+    writer.writerows(table)
+    put(path, file.getvalue().encode())
+
+
+def _text(value: Any) -> Any:
+    """Return a cell that a spreadsheet shows as it is: the apostrophe says that it is text."""
+    return f"'{value}" if not isinstance(value, (int, float)) and str(value).startswith(_FORMULA) else value

@@ -2,6 +2,8 @@
 import json
 from html.parser import HTMLParser
 
+import yaml
+
 from autotricks.search.ledger import Ledger
 
 METRIC = "val/balanced_accuracy"
@@ -25,6 +27,8 @@ def folder(path, trials=(), **documents):
     path.mkdir(parents=True, exist_ok=True)
     (path / "space.yaml").write_text(SPACE)
     ledger = Ledger(path / "trials.jsonl")
+    if not trials:
+        ledger.append("search", space=yaml.safe_load(SPACE))
     for number, (label, document, _, _) in enumerate(trials):
         ledger.append("trial", trial=number, label=label, bundle=document, hash=f"h{number}", seed=0, picks=None)
     for number, (_, _, scores, end) in enumerate(trials):

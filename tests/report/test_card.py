@@ -1,13 +1,17 @@
 """The model card, made from a run folder written by hand."""
 import html
 import json
+import re
+from collections import Counter
 
 import pytest
+from markdown_it import MarkdownIt
 
+from autotricks import export
 from autotricks.errors import RunError
-from autotricks.report.card import card, write
+from autotricks.report.card import card
 
-from .made import EVIL, confirmed, folder, searched
+from .made import EVIL, confirmed, data, folder, searched
 
 SAFE = html.escape(EVIL)
 
@@ -39,7 +43,7 @@ def test_figures_are_those_of_the_confirmation(text):
 
 def test_data_and_preprocessing(text):
     assert f"| cat | 50 | 20 | 40 | 0.750 | 0.750 |\n| {SAFE} | 10 | 20 | 20 | 0.875 | 0.375 |" in text
-    assert f"fingerprint `{'f' * 64}`" in text and "Training 60 images, imbalance 5; validation 40; test 60" in text
+    assert f"fingerprint {'f' * 64}\n" in text and "Training 60 images, imbalance 5; validation 40; test 60" in text
     assert "2 in train and test, 0 in train and validation" in text
     assert f"Files left out: 1: {SAFE}.png ({SAFE})" in text
     assert f"over all seeds: cat for {SAFE} (25%), {SAFE} for cat (12%)." in text, "20 of 80 and 5 of 40"
@@ -61,12 +65,62 @@ def test_nothing_in_it_is_markup_of_the_data(text):
     assert "<" not in text
 
 
+MARKUP = ["![x](http://evil.example/a.png)", "[x](http://evil.example)", "http://evil.example", "www.evil.example",
+          "a@evil.example", "`rm -rf`", "*loud*", "x | y", "first\n# Heading", "first\r\n- item", "a\u2028# b",
+          "back\\slash", "__init__", "_x_ y", "~~gone~~", "<img src=x onerror=alert(1)>", "&lt;b&gt;", "\x1b[31mred"]
+
+
+def read_markdown(text):
+    """Return how many elements of each kind a reader of Markdown with tables sees, and what it shows."""
+    tokens = [inner for token in MarkdownIt("commonmark").enable("table").parse(text)
+              for inner in (token, *(token.children or ()))]
+    return (Counter(token.tag or token.type for token in tokens
+                    if token.nesting == 1 or token.type.startswith(("html", "code", "image"))),
+            "".join(token.content or " " for token in tokens if token.type in ("text", "text_special", "softbreak")))
+
+
+@pytest.mark.parametrize("evil", MARKUP)
+def test_no_name_or_value_is_markdown(tmp_path, evil):
+    """Every text of every file, through a reader of GitHub's Markdown: it is shown as it is, and is nothing else."""
+    judged = confirmed(verdict=evil, method=evil)
+    given = {**champion(judged), "name": evil, "model": {"name": evil}, "classes": ["cat", evil],
+             "tricks": {"mixup": {"alpha": evil}, evil: {evil: evil}}}
+    facts = {**data(), "classes": ["cat", evil], "source": evil, "fingerprint": evil, "bad": [
+        {"path": evil, "reason": evil}]}
+    path = searched(tmp_path / "made", confirm_json=judged, champion_yaml=given,
+                    versions_json={"sittings": [{evil: evil}]})
+    (path / "data.json").write_text(json.dumps(facts))
+    (path / "champion.yaml").write_text(export.text(given))
+    text = card(path)
+    elements, shown = read_markdown(text)
+    assert elements == {"p": 27, "td": 21, "li": 20, "th": 9, "tr": 7, "strong": 6, "ul": 5, "h2": 5, "table": 2,
+                        "thead": 2, "tbody": 2, "h1": 1, "code": 1, "a": 1}, "as of names that are words"
+    assert not re.search(r"(?:http:/?|www|a(?=@))(?<!\\)[/.@]/?evil", text), "what GitHub makes a link of"
+    assert shown.count(re.sub(r"[\0-\x1f\u2028]+", " ", evil).strip()) == 18
+
+
+def test_names_stay_readable(tmp_path):
+    facts = {**data(), "source": "image_folder:/data/my-photos_2024 (old).v1.0/", "classes": ["val/balanced_accuracy",
+                                                                                              "n01440764"]}
+    path = searched(tmp_path / "made", champion_yaml=champion())
+    (path / "data.json").write_text(json.dumps(facts))
+    found = card(path)
+    assert "Source: image_folder:/data/my-photos_2024 (old).v1.0/, fingerprint ffff" in found
+    assert "| val/balanced_accuracy | 50 |" in found and "| n01440764 | 10 |" in found
+
+
+@pytest.mark.parametrize("content", [None, "{}", '{"counts": {}, "classes": []}', "[" * 200_000])
+def test_data_json_is_needed(tmp_path, content):
+    path = searched(tmp_path / "made", champion_yaml=champion()) / "data.json"
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(RunError, match=r"data\.json: is (missing|damaged)") as caught:
+        card(path.parent)
+    assert len(caught.value.problems) == 1
+
+
 def test_unconfirmed_champion_is_called_so(tmp_path):
-    target = tmp_path / "out"
-    target.mkdir()
-    path = write(searched(tmp_path / "made", champion_yaml=champion()), target)
-    found = path.read_text()
-    assert path.name == "MODEL_CARD.md" and "**Not confirmed.** Search score 0.7500" in found
+    found = card(searched(tmp_path / "made", champion_yaml=champion()))
+    assert "**Not confirmed.** Search score 0.7500" in found
     assert "| cat | 50 | 20 | 40 |  |  |" in found and "±" not in found
 
 

@@ -3,6 +3,8 @@ import os
 
 import pytest
 
+from autotricks import experiment
+from autotricks.errors import RunError
 from autotricks.search import folder as folders
 from autotricks.space.load import load_space
 
@@ -55,3 +57,25 @@ def test_trial_that_goes_wrong_twice_is_trained_all_the_same(plan, tmp_path, eng
     assert [(line["trial"], line["rung"], line["attempt"]) for line in lines if line["kind"] == "rung"][:6] == [
         (0, 0, 1), (0, 1, 1), (0, 2, 1), (1, 0, 1), (1, 1, 3), (1, 2, 3)]
     assert [trial.end for trial in real.trials(result.folder)][:2] == ["finished", "finished"]
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_ledger_that_is_deleted_under_a_search_stops_it_at_the_next_line(tmp_path, engine):
+    """After the first rung; the six trials have at most eighteen."""
+    reached = []
+
+    class Deleting:
+        def started(self, trial):
+            """Nothing."""
+
+        def reached(self, trial, outcome, budget, score):
+            reached.append(trial.number)
+            next(tmp_path.glob("*/trials.jsonl")).unlink(missing_ok=True)
+
+        ended = started
+
+    loaded = load_space("long_tail.yaml", [*real.SMALL, f"search.engine={engine}"])
+    options = experiment.Options(root=tmp_path, tracking="off", confirm=False)
+    with pytest.raises(RunError, match=r"trials\.jsonl: was deleted, replaced or changed by another program") as caught:
+        experiment.search(loaded, options, [Deleting()])
+    assert len(reached) == 1 and len(caught.value.problems) == 1

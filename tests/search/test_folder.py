@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -6,7 +7,8 @@ import time
 
 import pytest
 
-from autotricks.errors import RunError
+from autotricks.errors import DiskError, RunError
+from autotricks.export.files import writing
 from autotricks.search import folder as folders
 
 
@@ -52,6 +54,21 @@ def test_lock_names_its_holder_and_goes_with_it(tmp_path):
     assert not (tmp_path / ".owner").exists()
 
 
+def test_full_disk_is_said_with_the_way_on(tmp_path):
+    said = (rf"data\.json: no space left on device\. .* again\. What had .* goes on with: autotricks search --resume "
+            rf"{tmp_path}$")
+    with pytest.raises(DiskError, match=said), folders.locked(tmp_path), writing(tmp_path / "data.json"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_what_fails_elsewhere_is_not_blamed_on_the_folder(tmp_path, number):
+    """Such as a standard output that leads to /dev/full, or to a terminal that is gone."""
+    with pytest.raises(OSError) as caught, folders.locked(tmp_path):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.errno == number and caught.value.filename is None
+
+
 def test_runs_are_found_by_path_name_and_age(tmp_path):
     for age, name in enumerate(("b", "a")):
         (tmp_path / name).mkdir()
@@ -83,5 +100,14 @@ def test_json_that_was_changed_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"data\.json: is damaged; it is not as it was written\. Restore it") as caught:
         folders.read_json(path)
     assert len(caught.value.problems) == 1
+    path.write_text("[" * 200_000)
+    with pytest.raises(RunError, match=r"data\.json: is damaged; .* Restore it; or delete it, and the command"):
+        folders.read_json(path)
     path.write_text('{"low": 0.75}')
     assert folders.read_json(path) == {"low": 0.75}      # of an earlier version, which wrote no checksum
+
+
+def test_what_is_missing_is_not_to_be_deleted(tmp_path):
+    with pytest.raises(RunError, match=r"data\.json: is missing\. Restore it; or the command that made it") as caught:
+        folders.read_json(tmp_path / "data.json")
+    assert "delete" not in str(caught.value)

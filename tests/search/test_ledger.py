@@ -5,11 +5,12 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from autotricks.errors import RunError
+from autotricks.errors import DiskError, RunError
 from autotricks.search.ledger import Ledger, finished, read, records
 from autotricks.search.table import write as write_table
 
@@ -83,7 +84,7 @@ def test_failed_sync_records_nothing(path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DiskError, match=r"trials\.jsonl: no space left on device\. Make room"):
         ledger.append("trial", trial=0)
     assert ledger.lines == []
 
@@ -142,6 +143,80 @@ def test_empty_file_is_an_empty_ledger(path):
     ledger.close()
 
 
+@pytest.mark.parametrize("content", [b"my notes\n", b"x", b"\x89PNG\r\n\x1a\n\0\0", b'{"name": "x"}\n', b"\0" * 40,
+                                     b'{"seq":7', b'{"seq":0,"kinder'])
+def test_file_of_somebody_else_stays_as_it_is(path, content):
+    path.write_bytes(content)
+    for reads in (Ledger, read):
+        with pytest.raises(RunError, match=r"jsonl: is no ledger, and stays as it is\. Name another file") as caught:
+            reads(path)
+        assert len(caught.value.problems) == 1 and path.read_bytes() == content
+
+
+def test_every_beginning_of_a_first_line_is_dropped(path):
+    first = written(path).partition(b"\n")[0]
+    for size in range(1, len(first) + 1):
+        path.write_bytes(first[:size])
+        ledger = Ledger(path)
+        ledger.close()
+        assert (ledger.lines, ledger.torn, path.read_bytes()) == ([], True, b""), first[:size]
+
+
+def test_missing_ledger_and_a_folder_in_its_place_are_one_line(path):
+    with pytest.raises(RunError, match=r"jsonl: the ledger cannot be read: no such file or directory\. Restore"):
+        read(path)
+    path.mkdir()
+    for reads in (Ledger, read):
+        with pytest.raises(RunError, match=r"trials\.jsonl: is no file, and so no ledger\."):
+            reads(path)
+
+
+def deleted(path):
+    path.unlink()
+
+
+def replaced(path):
+    content = path.read_bytes()
+    path.rename(path.with_name("old"))
+    path.write_bytes(content)
+
+
+def cut(path):
+    os.truncate(path, 10)
+
+
+def appended(path):
+    with path.open("ab") as file:
+        file.write(b'{"seq":3}\n')
+
+
+def folder_renamed(path):
+    path.parent.rename(path.parent.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize("change", [deleted, replaced, cut, appended, folder_renamed])
+def test_change_by_another_program_is_noticed_at_the_next_line(tmp_path, change):
+    path = tmp_path / "run" / "trials.jsonl"
+    path.parent.mkdir()
+    ledger = Ledger(path)
+    for kind, fields in LINES:
+        ledger.append(kind, **fields)
+    change(path)
+    before = path.read_bytes() if path.exists() else None
+    with pytest.raises(RunError, match="deleted, replaced or changed by another program") as caught:
+        ledger.append("trial", trial=1)
+    ledger.close()
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+    assert len(ledger.lines) == 3 and before == (path.read_bytes() if path.exists() else None)
+
+
+@pytest.mark.parametrize(("place", "why"), [("/dev/null", "is no file"), ("/dev/full", "is no file"),
+                                            ("/proc/x", "cannot be written: no such file")])
+def test_what_keeps_no_lines_is_refused_at_once(place, why):
+    with pytest.raises(RunError, match=f"^{place}: {why}.* Name another place"):
+        Ledger(Path(place))
+
+
 def test_what_is_not_finite_becomes_null(path):
     ledger = Ledger(path)
     line = ledger.append("rung", trial=0, metrics={"a": math.nan, "b": math.inf, "c": 1.5}, curve=[(-math.inf, 2)])
@@ -173,6 +248,7 @@ def test_full_disk_leaves_whole_lines(path):
     code = f"""
 import resource, signal
 from pathlib import Path
+from autotricks.errors import DiskError
 from autotricks.search.ledger import Ledger
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
@@ -180,7 +256,7 @@ ledger = Ledger(Path({str(path)!r}))
 try:
     while True:
         ledger.append("rung", trial=0, text="x" * 300)
-except OSError:
+except DiskError:
     print(len(ledger.lines))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
@@ -225,6 +301,7 @@ def test_records_tell_each_trial_once(path):
 
 def test_table_has_one_row_a_trial(path, tmp_path):
     write_table(tmp_path / "trials.csv", records(story(path).lines))
+    assert b"\r\n" in (tmp_path / "trials.csv").read_bytes() and not (tmp_path / "trials.csv.partial").exists()
     with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names = ("trial", "end", "budget", "epochs_spent", "seconds", "score", "sgd.lr", "cosine")
@@ -236,3 +313,20 @@ def test_table_has_one_row_a_trial(path, tmp_path):
          "sgd.lr": "0.1", "cosine": "True"},
         {"trial": "2", "end": "", "budget": "0", "epochs_spent": "0.0", "seconds": "0", "score": "", "sgd.lr": "0.1",
          "cosine": "True"}]
+
+
+EVIL = ["=HYPERLINK(A1)", "+1", "-1+1", "@sum(1)", "\t=1", "\r=1"]
+
+
+def test_no_text_of_the_table_is_a_formula(path, tmp_path):
+    ledger = Ledger(path)
+    for number, text in enumerate(EVIL):
+        ledger.append("trial", trial=number, label=text, hash="-aa", picks=None,
+                      bundle={"tricks": {"sgd": {"lr": -0.5, "name": text}, text: {}}})
+    ledger.close()
+    write_table(tmp_path / "trials.csv", records(ledger.lines))
+    with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == [row["sgd.name"] for row in rows] == [f"'{text}" for text in EVIL]
+    assert {row["hash"] for row in rows} == {"'-aa"} and {row["sgd.lr"] for row in rows} == {"-0.5"}, "numbers stay"
+    assert [row[f"'{text}"] for row, text in zip(rows, EVIL)] == ["True"] * len(EVIL)

@@ -237,8 +237,18 @@ def test_gpu_that_is_not_there_is_bad_input_to_the_command_line(tmp_path):
     assert len(done.stderr.splitlines()) == 1 and "resources.gpus" in done.stderr and done.stdout == ""
 
 
+KEEP = "objective={metric: val/accuracy, mode: max, keep: {metric: val/many_shot, within: 0.01}}"
+
+
+def test_figure_that_the_data_do_not_have_cannot_be_kept(tmp_path):
+    with pytest.raises(InputError) as caught:
+        real.search(tmp_path, KEEP)
+    line, = caught.value.problems
+    assert "objective.keep.metric: val/many_shot does not exist for this data: no class has so many or so" in line
+
+
 @pytest.mark.parametrize("override", ["data.source=npz:missing.npz", "search.sampler=grid",
-                                      "objective.metric=val/many_shot"])
+                                      "objective.metric=val/many_shot", KEEP])
 def test_refused_search_leaves_no_folder(tmp_path, override):
     with pytest.raises(InputError):
         real.search(tmp_path, override)
