@@ -20,7 +20,7 @@ from PIL.MpoImagePlugin import MpoImageFile
 
 from ..errors import DataError
 from ..processes import cores
-from .memory import Room, require_images
+from .memory import Room, give_back, require_images
 from .tones import Unusable, flat, load
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # no format whose decoder starts another program
@@ -30,6 +30,7 @@ TURNS = dict(enumerate((Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_
                         Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
                         Image.Transpose.ROTATE_90), start=2))
 THREADS = 8
+LARGE = MAX_PIXELS // THREADS    # pixels; one thread's part of the room
 LONG = 200       # characters of a name or message that are shown
 PICTURES = 0xB002                                        # the tag of an MPO that lists its pictures
 TAIL = 64        # zeros in a row that no encoder writes at the end
@@ -91,9 +92,17 @@ def decoded(image: Image.Image, side: int | None) -> Iterator[Image.Image]:
     """
     if side:
         image.draft(None, (side, side))
-    with _room.taken(image.width * image.height):
+    count = image.width * image.height
+    with _room.taken(count):
+        if count > LARGE:
+            give_back()
         load(image)
-        yield upright(image)
+        picture = upright(image)
+        try:
+            yield picture
+        finally:    # who takes the room next finds its memory free
+            picture.close()
+            image.close()
 
 
 def _unwritten(file: BinaryIO, image: Image.Image, size: int) -> bool:

@@ -107,3 +107,16 @@ def test_images_wait_for_room(monkeypatch):
     monkeypatch.setattr(decode, "_room", Noted(decode.MAX_PIXELS))
     decode.decode(written("JPEG", Image.new("RGB", (800, 400))), size=50)
     assert taken == [200 * 100]      # what is decoded of a JPEG, not all that it has
+
+
+def test_the_room_of_a_large_image_is_left_with_its_memory_freed(monkeypatch):
+    told, held = [], []
+    monkeypatch.setattr(decode, "give_back", lambda: told.append("given back"))
+    monkeypatch.setattr(decode, "upright", lambda image: held.append(tones.flat(image)) or held[-1])
+    content = written("PNG", Image.new("RGB", (8, 4), "red"))
+    assert decode.decode(content).shape == (3, 4, 8) and not told
+    monkeypatch.setattr(decode, "LARGE", 31)
+    assert decode.decode(content).shape == (3, 4, 8) and told == ["given back"]
+    for picture in held:
+        with pytest.raises(ValueError, match="closed image"):
+            picture.getpixel((0, 0))
