@@ -13,6 +13,7 @@ from pathlib import Path
 
 KILLED = {-9: ": killed, for want of memory if nobody did it", -14: ": no epoch ended within search.patience"}
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_SILENT = "ignore:resource_tracker"     # it tidies up behind the killed, and need not tell
 _PRELOAD = ["autotricks.search.warm"]
 
 
@@ -40,8 +41,9 @@ def prepare(threads: int = 1) -> BaseContext:
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
-    before = {name: os.environ.get(name) for name in THREADS}
+    before = {name: os.environ.get(name) for name in (*THREADS, "PYTHONWARNINGS")}
     os.environ.update(dict.fromkeys(THREADS, str(threads)))
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [before["PYTHONWARNINGS"], _SILENT]))
     try:
         with deaf("SIGHUP"):
             resource_tracker.ensure_running()   # which unblocks SIGINT itself

@@ -1,6 +1,7 @@
 """Weights from a file, for a model that was not trained with them."""
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,7 @@ def read(path: Path) -> dict[str, Tensor]:
         ModelError: When the file is missing, damaged, or holds something else.
     """
     try:
-        held = load_file(path) if path.suffix == ".safetensors" else torch.load(
-            path, map_location="cpu", weights_only=True)
+        held = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
     except FileNotFoundError:
         raise ModelError(f"pretrained.weights: {path}: no such file. Give the path of a .safetensors file or of a "
                          "state dict that torch.save wrote.") from None
@@ -34,6 +34,15 @@ def read(path: Path) -> dict[str, Tensor]:
                          "a state dict that torch.save wrote; a file that runs code when it is read is not taken."
                          ) from None
     return _tensors(held, path)
+
+
+def _unpickled(path: Path) -> Any:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(record.file_size for record in archive.infolist())
+        if unpacked > path.stat().st_size:  # torch.save neither compresses a record nor lists it twice
+            raise ValueError(f"it unpacks to {unpacked:,} bytes, more than it has")
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _tensors(held: Any, path: Path) -> dict[str, Tensor]:

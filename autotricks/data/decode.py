@@ -16,25 +16,25 @@ from typing import BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.MpoImagePlugin import MpoImageFile
 
 from ..errors import DataError
 from ..processes import cores
-from .memory import require_images
+from .memory import Room, give_back, require_images
+from .tones import Unusable, flat, load
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # no format whose decoder starts another program
 MAX_PIXELS = 89_478_485                                  # Pillow's own limit, a quarter of a GiB of RGB
-GRAY = ("1", "L", "LA")
 ORIENTATION = 0x0112                                     # the EXIF tag; what to do to look at the image by its value
 TURNS = dict(enumerate((Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
                         Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
                         Image.Transpose.ROTATE_90), start=2))
 THREADS = 8
+LARGE = MAX_PIXELS // THREADS    # pixels; one thread's part of the room
+LONG = 200       # characters of a name or message that are shown
+PICTURES = 0xB002                                        # the tag of an MPO that lists its pictures
 TAIL = 64        # zeros in a row that no encoder writes at the end
 Result = TypeVar("Result")
-
-
-class Unusable(ValueError):
-    """A file that cannot be a picture, with the reason in words."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,8 @@ def decode(source: str | Path | bytes, size: int | None = None, channels: int | 
     Raises:
         Exception: Whatever the decoder raises; `reason` puts it into words.
     """
-    with opened(source) as image:
-        if size:
-            image.draft(None, (2 * size, 2 * size))  # JPEG alone: decode fewer pixels, still twice as many as needed
-        image.load()
-        return pixels(upright(image), size, channels)
+    with opened(source) as image, decoded(image, 2 * size if size else None) as picture:    # twice what is needed
+        return pixels(picture, size, channels)
 
 
 @contextmanager
@@ -78,17 +75,43 @@ def opened(source: str | Path | bytes) -> Iterator[Image.Image]:
             Image.open(file, formats=FORMATS)) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
-        if _unwritten(file, image.format, size):
+        if _unwritten(file, image, size):
             raise Unusable("damaged: the file ends in zeros, which were never overwritten")
         yield image
 
 
-def _unwritten(file: BinaryIO, kind: str | None, size: int) -> bool:
+_room = Room(MAX_PIXELS)    # a file of as many is decoded alone: of some kinds a pixel takes 16 bytes meanwhile
+
+
+@contextmanager
+def decoded(image: Image.Image, side: int | None) -> Iterator[Image.Image]:
+    """Decode an opened image and yield it upright, L or RGB; a JPEG to no more pixels than leave `side` each way.
+
+    Raises:
+        Exception: Whatever the decoder raises; `reason` puts it into words.
+    """
+    if side:
+        image.draft(None, (side, side))
+    count = image.width * image.height
+    with _room.taken(count):
+        if count > LARGE:
+            give_back()
+        load(image)
+        picture = upright(image)
+        try:
+            yield picture
+        finally:    # who takes the room next finds its memory free
+            picture.close()
+            image.close()
+
+
+def _unwritten(file: BinaryIO, image: Image.Image, size: int) -> bool:
     """Return whether a compressed file has its full length and zeros for an end, as broken downloads leave it.
 
-    Decoders paint such an end black or gray and raise nothing.
+    Decoders paint such an end black or gray and raise nothing. Of an MPO, JPEGs in a row, the first counts.
     """
-    if kind not in ("JPEG", "PNG", "WEBP"):
+    kind = image.format
+    if kind not in ("JPEG", "MPO", "PNG", "WEBP"):
         return False
     place = file.tell()
     file.seek(-min(TAIL, size), os.SEEK_END)
@@ -96,7 +119,9 @@ def _unwritten(file: BinaryIO, kind: str | None, size: int) -> bool:
     file.seek(place)
     if not content:
         return False
-    if kind == "JPEG":  # zeros after the end marker are padding; a thumbnail has a marker before the last scan
+    if isinstance(image, MpoImageFile) and image.mpinfo:
+        content = content[:image.mpinfo[PICTURES][0]["Size"] or None]
+    if kind in ("JPEG", "MPO"):  # zeros after the end marker are padding; a thumbnail has a marker before the last scan
         return content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
     return b"IEND" not in content if kind == "PNG" else int.from_bytes(content[4:8], "little") > len(content) + TAIL
 
@@ -114,52 +139,23 @@ def pixels(image: Image.Image, size: int | None = None, channels: int | None = N
     if size and image.size != (size, size):
         side = min(image.size)
         left, top = (image.width - side) / 2, (image.height - side) / 2
-        image = image.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
+        box = (left, top, left + side, top + side)
+        try:
+            image = image.resize((size, size), Image.Resampling.BILINEAR, box)
+        except MemoryError:
+            raise DataError(f"data.size: memory does not hold one image of {size} x {size}. Set it to less.") from None
     values = np.asarray(image)
     return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
 
 
-def flat(image: Image.Image) -> Image.Image:
-    """Return an image of any mode as L or RGB."""
-    if image.mode == "F" or image.mode.startswith("I"):
-        return Image.fromarray(eight_bits(np.asarray(image)))
-    mode = "L" if image.mode in GRAY else "RGB"
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return image.convert(mode)
-
-
-def eight_bits(values: np.ndarray) -> np.ndarray:
-    """Scale 16-bit, 32-bit or float gray values to 0..255, by their type and range and never by their contrast.
-
-    16-bit values are divided by 257. Others are taken as 0..1 (float only), 0..255 or 0..65535, the first that
-    holds the largest value.
-
-    Raises:
-        Unusable: When a value is negative, not finite or above 65535.
-    """
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise Unusable("gray values that are not finite")
-    low, high = values.min(), values.max()
-    if low < 0 or high > 65535:
-        raise Unusable(f"gray values from {low:g} to {high:g}; 0 to 65535 can be scaled")
-    if values.dtype.kind == "f" and high <= 1:
-        scale = 255.0
-    elif values.dtype.itemsize == 2 or high > 255:
-        scale = 1 / 257
-    else:
-        scale = 1.0
-    return np.floor(values.astype(np.float64) * scale + 0.5).astype(np.uint8)
-
-
 def upright(image: Image.Image) -> Image.Image:
-    """Return an image as its EXIF orientation asks to look at it."""
+    """Return an image as L or RGB, turned as its EXIF orientation asks to look at it."""
     try:
         turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # damaged EXIF raises anything, and the picture itself is fine
         turn = None
-    return image if turn is None else image.transpose(turn)
+    picture = flat(image)   # turned, it would no longer know its file's tags
+    return picture if turn is None else picture.transpose(turn)
 
 
 def reason(error: Exception) -> str:
@@ -176,8 +172,12 @@ def reason(error: Exception) -> str:
         return f"more than {MAX_PIXELS:,} pixels"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
-    words = (str(error) or type(error).__name__).splitlines()[0]
-    return f"damaged: {printable(words)}"
+    return f"damaged: {said(error)}"
+
+
+def said(error: Exception) -> str:
+    """Return the first line of what an error of a library says."""
+    return printable((str(error).splitlines() or [""])[0][:LONG].rstrip(".")) or type(error).__name__
 
 
 def printable(name: str | os.PathLike[str]) -> str:
@@ -187,6 +187,12 @@ def printable(name: str | os.PathLike[str]) -> str:
     """
     return "".join(one if one.isprintable() or unicodedata.category(one) == "Zs" else _escaped(one)
                    for one in os.fspath(name))
+
+
+def shown(name: str | os.PathLike[str]) -> str:
+    """Return a path as `printable` does, its middle left out where it is very long."""
+    text = printable(name)
+    return text if len(text) <= LONG else f"{text[:LONG // 2]} ... {text[-LONG // 2:]}"
 
 
 def _escaped(one: str) -> str:
@@ -211,12 +217,19 @@ def each(look: Callable[[Path], Result], paths: Sequence[Path]) -> Iterator[Resu
     Image.init()
     pool = ThreadPoolExecutor(min(THREADS, cores()))
     try:
-        with warnings.catch_warnings():  # set for all threads at once: warning filters are shared
-            warnings.simplefilter("ignore", UserWarning)
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `opened` refuses these itself
+        with quiet():
             yield from pool.map(partial(_attempt, look), paths)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let Pillow not warn, in all threads at once: warning filters are shared."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `opened` refuses these itself
+        yield
 
 
 def same_size(first: tuple[str, tuple[int, ...]], other: tuple[str, tuple[int, ...]]) -> None:
@@ -265,6 +278,8 @@ def reshaped(images: np.ndarray, size: int | None, channels: int | None) -> Iter
 def _attempt(look: Callable[[Path], Result], path: Path) -> Result | Bad:
     try:
         return look(path)
+    except DataError:
+        raise
     except Exception as error:  # a decoder raises anything on a damaged file; none of it may kill a run
         return Bad(printable(path), reason(error))
 

@@ -1,6 +1,7 @@
 """Label names to numbers, and whether the splits agree about the classes."""
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -9,12 +10,13 @@ from torch import Tensor
 from ..errors import DataError
 
 SHOWN = 5
+DIGITS = sys.int_info.str_digits_check_threshold   # that Python reads whatever it is set to
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the distinct names, sorted; by value if all of them are whole numbers."""
+    """Return the distinct names, sorted; by value if all of them are whole numbers, and none a very long one."""
     distinct = set(names)
-    numeric = all(name.removeprefix("-").isdecimal() for name in distinct)
+    numeric = all(name.removeprefix("-").isdecimal() and len(name) <= DIGITS for name in distinct)
     return tuple(sorted(distinct, key=lambda name: (int(name), name) if numeric else (0, name)))
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .decode import flat, opened, upright
+from .decode import decoded, opened
 from .duplicates import difference_hash, digest, thumbnail
+from .tones import BITS, TOPS, tag
 
 DRAFT = 512             # pixels to which a large JPEG is decoded at least; its copies are decoded alike
 DIM = 4096              # 16-bit values that all lie below this become nearly black
@@ -47,14 +48,11 @@ def at_file(path: Path) -> Look:
     """
     with opened(path) as image:
         mode, kind, size = image.mode, image.format or "", image.size
-        image.draft(None, (DRAFT, DRAFT))
-        image.load()
-        deep = image.mode.startswith("I;16")
-        dim = deep and 0 < int(np.asarray(image).max()) < DIM
-        turned = upright(image)
-        swapped = (turned.size == image.size[::-1]) and turned.size != image.size
-        picture = flat(turned)
-        return _looked(picture, size[::-1] if swapped else size, (mode, kind), (_animated(image), dim))
+        with decoded(image, DRAFT) as picture:
+            deep = image.mode.startswith("I;16") and tag(image, BITS) not in TOPS
+            dim = deep and 0 < int(np.asarray(image).max()) < DIM
+            swapped = (picture.size == image.size[::-1]) and picture.size != image.size
+            return _looked(picture, size[::-1] if swapped else size, (mode, kind), (_animated(image), dim))
 
 
 def at_pixels(values: np.ndarray) -> Look:

@@ -1,14 +1,44 @@
 """How much memory there is, and a refusal before it is not enough."""
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Condition
 
 from ..errors import DataError
 
 COPIES = 2  # the images as they were read, and the same rows cut into splits
+
+
+class Room:
+    """How many pixels may be decoded at a time, over all threads; who finds too few left waits."""
+
+    def __init__(self, size: int):
+        self._left, self._freed = size, Condition()
+
+    @contextmanager
+    def taken(self, count: int) -> Iterator[None]:
+        """Hold so many of them."""
+        with self._freed:
+            self._freed.wait_for(lambda: self._left >= count)
+            self._left -= count
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._left += count
+                self._freed.notify_all()
+
+
+def give_back() -> None:
+    """Return freed memory to the machine; the allocator of Linux would keep it for each thread that had it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim:
+        trim(0)
 
 
 def require_images(count: int, shape: Sequence[int]) -> None:

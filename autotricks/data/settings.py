@@ -38,7 +38,7 @@ class Group:
             return [f"data.group.column: {self.column!r} is not allowed; take one beside path, label and split."]
         try:
             count = re.compile(self.pattern or "()").groups
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             return [f"data.group.pattern: {self.pattern!r} is no regular expression: {error}."]
         return [] if count == 1 else [
             f"data.group.pattern: {self.pattern!r} has {count} groups in parentheses; it must have one, which finds "

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import DataError
-from .decode import Bad, decode, each, printable, reason, same_size
+from ..processes import follow_parent
+from .decode import Bad, decode, each, printable, quiet, reason, same_size
 
 WORKERS, PREFETCH = 2, 2
 
@@ -88,11 +89,12 @@ class Files(Dataset[Any]):
         processes.
         """
         batch = np.empty((len(rows), *self.shape), np.uint8)
-        for place, row in enumerate(rows):
-            try:
-                batch[place] = decode(self.paths[row], self._size, self._channels)
-            except Exception as error:
-                return Bad(printable(self.paths[row]), reason(error))
+        with quiet():
+            for place, row in enumerate(rows):
+                try:
+                    batch[place] = decode(self.paths[row], self._size, self._channels)
+                except Exception as error:
+                    return Bad(printable(self.paths[row]), reason(error))
         return torch.from_numpy(batch)
 
 
@@ -200,7 +202,7 @@ class Streamed:
         workers = 0 if multiprocessing.current_process().daemon else self._reading.workers
         return DataLoader(self._files, batch_size=None, sampler=self._order, num_workers=workers,
                           prefetch_factor=self._reading.prefetch if workers else None, persistent_workers=workers > 0,
-                          pin_memory=self.device.type == "cuda",
+                          worker_init_fn=_follow, pin_memory=self.device.type == "cuda",
                           generator=torch.Generator())  # its own: torch's numbers are those of training in memory
 
     def _arrived(self, batch: Tensor | Bad) -> Tensor:
@@ -208,6 +210,11 @@ class Streamed:
             raise DataError(f"data.source: {batch.path} could be read before and cannot now: {batch.reason}. "
                             "Restore it.")
         return batch.to(self.device, non_blocking=True)
+
+
+def _follow(_: int) -> None:
+    """End with the process that reads: torch watches the one that forked, which is another below a fork server."""
+    follow_parent()
 
 
 def _mark(image: np.ndarray) -> bytes:

@@ -1,3 +1,6 @@
+import copy
+import zipfile
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -84,3 +87,22 @@ def test_one_channel_takes_the_sum_of_three(tmp_path):
     state = build("resnet8", 4, 3).state_dict()
     fits = fitted(build("resnet8", 4, 1), state, 4, tmp_path)
     torch.testing.assert_close(fits["stem.weight"], state["stem.weight"].sum(1, keepdim=True))
+
+
+def test_a_file_that_unpacks_to_more_than_it_has_is_not_unpacked(tmp_path):
+    """Of records that are compressed, and of one record that is listed again and again."""
+    torch.save({"weight": torch.zeros(100_000)}, tmp_path / "whole.pt")
+    with zipfile.ZipFile(tmp_path / "whole.pt") as whole:
+        with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+            for record in whole.infolist():
+                packed.writestr(record.filename, whole.read(record))
+        with zipfile.ZipFile(tmp_path / "again.pt", "w") as listed:
+            listed.writestr("a/data/0", whole.read("whole/data/0"))
+            for number in range(1, 9):
+                twin = copy.copy(listed.filelist[0])
+                twin.filename = f"a/data/{number}"
+                listed.filelist.append(twin)
+    assert read(tmp_path / "whole.pt")["weight"].shape == (100_000,)
+    for name in ("bomb.pt", "again.pt"):
+        with pytest.raises(ModelError, match=r"it unpacks to [\d,]+ bytes, more than it has"):
+            read(tmp_path / name)

@@ -153,6 +153,23 @@ class Boxes(Pictures):
         return Image.new("RGB", (4, 4)), {"boxes": [1, 2, 3, 4]}
 
 
+class Strange(Pictures):
+    def __getitem__(self, row):
+        return Image.new("RGB", (4, 4)), 2 - 3 * (row % 2)      # of the classes 0 and 1
+
+
+class Damaged(Pictures):
+    def __init__(self, root, train, download):
+        raise AssertionError
+
+
+class HalfDamaged(Pictures):
+    def __init__(self, root, train, download):
+        super().__init__(root, train, download)
+        if not train:
+            int("")
+
+
 @pytest.fixture
 def torchvision_has(monkeypatch):
     from torchvision import datasets
@@ -176,8 +193,17 @@ def test_errors_of_torchvision(torchvision_has):
     torchvision_has(Pictures)
     assert "1 of 6 files cannot be read" in refused("torchvision:CIFAR10:some/where")
     torchvision_has(Offline)
-    assert "cannot be downloaded (<urlopen error Name or service not known>). Check the network" in refused(
+    assert "nor downloaded to it (<urlopen error Name or service not known>). Mend or remove the files" in refused(
         "torchvision:CIFAR10:some/where")
+    torchvision_has(Strange)
+    assert "train[0] (label 2, where there are 2 classes); train[1] (label -1, where" in refused(
+        "torchvision:CIFAR10:some/where")
+    torchvision_has(Damaged)
+    assert "can neither be read from some/where nor downloaded to it (AssertionError)." in refused(
+        "torchvision:CIFAR10:some/where")
+    torchvision_has(HalfDamaged)
+    assert "has no test split that can be read: invalid literal" in refused("torchvision:CIFAR10:some/where")
+    assert "torchvision has no data set 'VisionDataset'" in refused("torchvision:VisionDataset")
     torchvision_has(Boxes)
     assert "has Image and dict; images with one whole-number label each are needed" in refused(
         "torchvision:CIFAR10:some/where")

@@ -30,11 +30,11 @@ def png(width, height, depth, color, rows, *extra):
             + chunk(b"IEND", b""))
 
 
-def tiff(order, bits, kind, values):
-    """A gray TIFF of one row; `order` is < or >, `kind` 1 unsigned, 2 signed, 3 float."""
-    tags = [(256, 3, len(values)), (257, 3, 1), (258, 3, bits), (259, 3, 1), (262, 3, 1), (273, 4, START), (277, 3, 1),
-            (278, 3, 1), (279, 4, len(values) * bits // 8), (339, 3, kind)]
-    letter = {(16, 1): "H", (16, 2): "h", (32, 1): "I", (32, 3): "f"}[bits, kind]
+def tiff(order, bits, kind, values, white=1):
+    """A gray TIFF of one row; `order` is < or >, `kind` 1 unsigned, 2 signed, 3 float, `white` 0 where 0 is white."""
+    tags = [(256, 3, len(values)), (257, 3, 1), (258, 3, bits), (259, 3, 1), (262, 3, white), (273, 4, START),
+            (277, 3, 1), (278, 3, 1), (279, 4, len(values) * bits // 8), (339, 3, kind)]
+    letter = {(8, 2): "b", (16, 1): "H", (16, 2): "h", (32, 1): "I", (32, 3): "f"}[bits, kind]
     cells = b"".join(struct.pack(order + "HHI", tag, size, 1)
                      + (struct.pack(order + "HH", value, 0) if size == 3 else struct.pack(order + "I", value))
                      for tag, size, value in tags)

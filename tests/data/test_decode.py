@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from autotricks.data import decode
+from autotricks.data import decode, tones
 from autotricks.errors import DataError
 
 from .pictures import COLORS, bad_corpus, noise, save
@@ -72,8 +72,8 @@ def test_deep_gray_is_scaled_by_its_range_not_cut(tmp_path, dtype, suffix, value
 
 @pytest.mark.parametrize("values", [[0, float("nan")], [0, float("inf")], [-1, 5], [0, 70000]])
 def test_gray_values_of_no_known_scale_are_refused(values):
-    with pytest.raises(decode.Unusable, match="gray values"):
-        decode.eight_bits(np.array(values, np.float32))
+    with pytest.raises(tones.Unusable, match="gray values"):
+        tones.eight_bits(np.array(values, np.float32))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "jpg", "webp"])

@@ -7,6 +7,7 @@ from autotricks.errors import DataError
 def test_whole_numbers_are_sorted_by_value_and_words_by_letter():
     assert ordered(["10", "9", "-1", "9"]) == ("-1", "9", "10")
     assert ordered(["10", "9", "b"]) == ("10", "9", "b")
+    assert ordered(["9", "10" * 2500]) == ("10" * 2500, "9")      # Python reads no number of 5,000 digits
 
 
 def test_numbers_every_split_by_the_training_classes():

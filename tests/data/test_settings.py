@@ -1,6 +1,7 @@
 import pytest
 
 from autotricks.data import Settings
+from autotricks.data.settings import Group
 from autotricks.errors import DataError
 
 
@@ -26,3 +27,10 @@ def test_gathers_every_problem():
     with pytest.raises(DataError) as caught:
         Settings(size=0, test=2, max_bad=-1)
     assert [line.split(":")[0] for line in caught.value.problems] == ["data.size", "data.test", "data.max_bad"]
+
+
+@pytest.mark.parametrize("pattern", ["(", "(a{99999999999})", "(" * 3000 + ")" * 3000])
+def test_a_pattern_that_cannot_be_compiled(pattern):
+    with pytest.raises(DataError) as caught:
+        Settings(group=Group(pattern=pattern))
+    assert len(caught.value.problems) == 1 and "is no regular expression" in str(caught.value)

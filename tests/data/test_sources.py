@@ -156,7 +156,7 @@ def test_errors_of_tables(tmp_path, text, message):
 def test_a_table_that_is_no_text(tmp_path):
     save(tmp_path / "t.png", noise(0, 3, 3))
     assert "is not a table in UTF-8" in refused(f"csv:{tmp_path}/t.png")
-    assert "is not a table in UTF-8" in refused(f"csv:{tmp_path}")
+    assert "is not a regular file" in refused(f"csv:{tmp_path}")
 
 
 def test_many_wrong_lines_are_shortened(tmp_path):

@@ -3,6 +3,7 @@ import gc
 import os
 import pickle
 import time
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
-from autotricks.data import Group, Settings, load
+from autotricks.data import Group, Settings, load, stream
 from autotricks.data.stream import Reading, Streamed
 from autotricks.errors import DataError
 from autotricks.search.climb import arrays, from_arrays
@@ -201,3 +202,12 @@ def test_workers_end_with_a_cycle_that_holds_the_images(streamed):
     del images
     gc.collect()
     assert time.monotonic() - started < 4 and not any(worker.is_alive() for worker in workers)
+
+
+def test_warnings_of_the_decoder_are_not_told(tmp_path, monkeypatch, recwarn):
+    def warned(*_):
+        warnings.warn("Corrupt EXIF data", stacklevel=1)
+        return np.zeros((1, 2, 2), np.uint8)
+
+    monkeypatch.setattr(stream, "decode", warned)
+    assert not stream.Files([tmp_path / "a.png"], (1, 2, 2), None, None)[[0]].any() and not recwarn.list

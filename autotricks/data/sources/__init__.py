@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import DataError
+from ..decode import shown
 from ..settings import Settings
 from . import csv_table, digits, image_folder, npz, own_code, torchvision_sets
-from .files import Listing
+from .files import Listing, refuse_address
 from .raw import Part, Raw, refuse_many
 
 Reader = Callable[[str, Settings], Raw]
@@ -43,6 +44,8 @@ def listing(settings: Settings) -> Listing | None:
     """
     word, _, place = settings.source.partition(":")
     return LISTINGS[word](place, settings) if word in LISTINGS else None
+
+
 def shape_of(settings: Settings) -> tuple[int, int, int] | None:
     """Return the shape (D, H, W) of the images where it is known before they are read."""
     word, _, place = settings.source.partition(":")
@@ -69,9 +72,10 @@ def check(source: str, trust: bool = False) -> None:
             raise DataError(f"data.source: {source!r}: " + ("digits takes nothing after it." if place else
                             f"{word} needs a {'name' if word == 'torchvision' else 'path'}; allowed are {FORMS}."))
         return
+    refuse_address(source)
     code, near = _CODE.fullmatch(source), _near(source, word, place)
     if not code or (near and not trust):
-        raise DataError(f"data.source: no source is called {source!r}.{near} Allowed are {FORMS}.")
+        raise DataError(f"data.source: no source is called '{shown(source)}'.{near} Allowed are {FORMS}.")
     if not trust:
         raise DataError(f"data.source: {source} is code of yours; allow it with --trust.")
 

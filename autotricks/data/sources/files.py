@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +14,9 @@ import torch
 
 from ...errors import DataError
 from .. import decode
-from ..decode import Bad, printable
+from ..decode import Bad, printable, shown
 from ..labels import ordered
-from ..memory import COPIES, available
+from ..memory import COPIES, available, require_images
 from ..settings import Settings
 from ..stream import PREFETCH, WORKERS, Files, Reading, Seen, Streamed, survey
 from .raw import Part, Raw, refuse_many, stacked
@@ -60,10 +61,46 @@ def existing(place: str) -> Path:
         path.stat()
         return path
     except (OSError, ValueError, RuntimeError):
-        if "://" in place:
-            raise DataError(f"data.source: {place}: an address; images are read from files. Mount the bucket, at the "
-                            "same path on every node of a cluster, and name that path.") from None
-        raise DataError(f"data.source: {place}: no such file or folder.{_near(place)}") from None
+        refuse_address(place)
+        raise DataError(f"data.source: {shown(place)}: no such file or folder.{_near(place)}") from None
+
+
+def existing_file(place: str) -> Path:
+    """Return the path of a regular file; opening a pipe would wait for ever.
+
+    Raises:
+        DataError: When it is missing or something else.
+    """
+    path = existing(place)
+    if not path.is_file():
+        raise DataError(f"data.source: {shown(path)} is not a regular file. Name the file that holds the data.")
+    return path
+
+
+def refuse_address(place: str) -> None:
+    """Refuse an address of the web or of a bucket, without the password that it may hold.
+
+    Raises:
+        DataError: When it is one.
+    """
+    scheme, mark, _ = place.partition("://")
+    if mark:
+        raise DataError(f"data.source: {shown(scheme)}://... is an address; images are read from files. Mount the "
+                        "bucket, at the same path on every node of a cluster, and name that path.")
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path, or what it links to, is a folder; a link that leads nowhere is none.
+
+    Raises:
+        DataError: When there is no permission to tell.
+    """
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except PermissionError as error:
+        _closed(error)
+    except (OSError, RuntimeError):     # RuntimeError: links in a circle, before Python 3.13
+        return False
 
 
 def hidden(name: str) -> bool:
@@ -92,6 +129,8 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
     if listing.problems:
         raise DataError(listing.problems)
     entries = listing.entries
+    if settings.size:
+        require_images(1, (settings.channels or 3, settings.size, settings.size))
     if _too_many(entries, settings):
         return _streamed(listing, settings)
     arrays, bad = decode.read([entry.path for entry in entries], settings.size, settings.channels)
@@ -174,7 +213,7 @@ def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
 
 
 def _closed(error: OSError) -> NoReturn:
-    raise DataError(f"data.source: {printable(str(error.filename))}: {error.strerror or error}.") from error
+    raise DataError(f"data.source: {shown(str(error.filename))}: {error.strerror or error}.") from error
 
 
 def _near(place: str) -> str:
@@ -185,4 +224,5 @@ def _near(place: str) -> str:
         near = difflib.get_close_matches(path.name, [other.name for other in path.parent.iterdir()], 1, 0.6)
     except (OSError, ValueError, RuntimeError):
         return ""
-    return f" Did you mean {path.parent / near[0]}?" if near else f" {path.parent} is there, {path.name} is not."
+    return (f" Did you mean {shown(path.parent / near[0])}?" if near else
+            f" {shown(path.parent)} is there, {shown(path.name)} is not.")

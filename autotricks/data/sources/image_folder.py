@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import DataError
-from ..decode import Bad, printable
+from ..decode import Bad, printable, shown
 from ..settings import Settings
-from .files import Entry, Listing, existing, files_under, images_of, visible
+from .files import Entry, Listing, existing, files_under, images_of, is_folder, visible
 from .grouping import by_pattern
 from .raw import SPLIT_WORDS, Raw, clean
 
@@ -28,8 +28,9 @@ def listing(place: str, settings: Settings) -> Listing:
         DataError: When there is no such folder, or the splits or classes are not clear.
     """
     root = existing(place)
-    if not root.is_dir():
-        raise DataError(f"data.source: {root} is a file; image_folder needs a folder with a folder for each class.")
+    if not is_folder(root):
+        raise DataError(f"data.source: {shown(root)} is a file; image_folder needs a folder with a folder for each "
+                        "class.")
     entries: list[Entry] = []
     skipped: list[Bad] = []
     problems: list[str] = []
@@ -38,7 +39,7 @@ def listing(place: str, settings: Settings) -> Listing:
         for path in _classes(folder, split):
             files, left = files_under(path, root)
             if not files:
-                problems.append(f"data.source: the class folder {printable(path)} is empty. Add images or remove it.")
+                problems.append(f"data.source: the class folder {shown(path)} is empty. Add images or remove it.")
             entries += [Entry(file, clean(path.name), split) for file in files]
             skipped += left
     if settings.group and settings.group.pattern is not None:
@@ -51,32 +52,35 @@ def listing(place: str, settings: Settings) -> Listing:
 
 def _loose(root: Path, splits: Mapping[str, Path]) -> list[Bad]:
     """Return what lies beside the folders of splits and classes."""
-    inside = [path for folder in splits.values() for path in visible(folder) if not path.is_dir()]
+    inside = [path for folder in splits.values() for path in visible(folder) if not is_folder(path)]
     beside = [] if root in splits.values() else [path for path in visible(root) if path not in splits.values()]
     return [Bad(printable(path), "lies in no folder of a class") for path in beside + inside]
 
 
 def _splits(root: Path) -> dict[str, Path]:
     """Return the folder of each split; `root` itself is the training part where it holds the classes."""
-    folders = [path for path in visible(root) if path.is_dir()]
+    folders = [path for path in visible(root) if is_folder(path)]
     named: dict[str, Path] = {}
     for path in folders:
         split = SPLIT_WORDS.get(path.name.lower())
         if split in named:
-            raise DataError(f"data.source: {named[split]} and {path} are both the {split} split. Keep one.")
+            raise DataError(f"data.source: {shown(named[split])} and {shown(path)} are both the {split} split. Keep "
+                            "one.")
         if split:
             named[split] = path
     everything = bool(named) and len(named) == len(folders)
-    if "train" in named and (everything or any(path.is_dir() for path in visible(named["train"]))):
+    if "train" in named and (everything or any(is_folder(path) for path in visible(named["train"]))):
         return named
     if everything:
-        raise DataError(f"data.source: {root} has {', '.join(path.name for path in folders)} but no train folder.")
+        raise DataError(f"data.source: {shown(root)} has {', '.join(shown(path.name) for path in folders)} but no "
+                        "train folder.")
     return {"train": root}  # a class may be called train or test
 
 
 def _classes(folder: Path, split: str) -> list[Path]:
-    classes = [path for path in visible(folder) if path.is_dir()]
+    classes = [path for path in visible(folder) if is_folder(path)]
     if not classes:
         mend = "" if split == "train" else f" Without {folder.name}, {split} is split off from train."
-        raise DataError(f"data.source: {folder} holds no folder for a class; {folder}/CLASS/*.jpg is needed.{mend}")
+        raise DataError(f"data.source: {shown(folder)} holds no folder for a class; CLASS/*.jpg is needed in "
+                        f"it.{mend}")
     return classes

@@ -2,40 +2,47 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...errors import DataError
+from ..decode import said, shown
 from ..labels import ordered
 from ..memory import require
 from ..settings import Settings
-from .files import existing
+from .files import existing_file
 from .raw import SPLIT_WORDS, Part, Raw, clean, from_arrays
+
+IMAGES = {"x": "train", **{f"x_{word}": split for word, split in SPLIT_WORDS.items()}}
 
 
 def read(place: str, settings: Settings) -> Raw:
     """Read x_train, y_train [, x_val, y_val] [, x_test, y_test] or x, y, and [, classes].
 
-    x is uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3]. y is [N], whole numbers or text; with `classes`, the names by
-    number, y is numbers into it or names of it. Pickled arrays are refused.
+    x is uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3]; where one split is color, gray ones become color. y is [N],
+    whole numbers or text; with `classes`, the names by number, y is numbers into it or names of it. Pickled arrays are
+    refused.
 
     Raises:
         DataError: When the archive is damaged, or an array is missing or of another kind.
     """
-    path = existing(place)
+    path = existing_file(place)
     try:
         _measure(path)
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files if _wanted(name)}
     except DataError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise DataError(f"data.source: {path} is not a NumPy archive that can be read: {error}.") from error
+    except Exception as error:  # what zipfile and NumPy stumble over in a damaged file is of many classes
+        raise DataError(f"data.source: {shown(path)} is not a NumPy archive that can be read: {said(error)}."
+                        ) from error
     classes = class_names(arrays["classes"]) if "classes" in arrays else None
     parts = {}
+    settings = replace(settings, channels=settings.channels or _depth({x: arrays[x].shape for x in arrays}))
     for split, (x, y) in _pairs(path, arrays).items():
         names = label_names(split, arrays.pop(y), len(arrays[x]) if arrays[x].ndim else 0, classes)
         parts[split] = Part(from_arrays(split, arrays.pop(x), settings), names)
@@ -46,9 +53,15 @@ def class_names(names: Iterable[object]) -> tuple[str, ...]:
     """Return the names of the classes, by number.
 
     Raises:
-        DataError: When two are the same.
+        DataError: When they are not in one row, one is empty, or two are the same.
     """
-    cleaned = tuple(clean(name) for name in names)
+    listed: Any = names if isinstance(names, np.ndarray) else list(names)
+    if np.ndim(listed) != 1 or not len(listed):
+        raise DataError(f"data.source: classes is of shape {list(np.shape(listed))}; [C], a name for each class, is "
+                        "needed.")
+    cleaned = tuple(map(clean, listed))
+    if "" in cleaned:
+        raise DataError("data.source: one of the names in classes is empty. Name every class.")
     if len(set(cleaned)) < len(cleaned):
         raise DataError("data.source: two of the names in classes are the same.")
     return cleaned
@@ -72,8 +85,7 @@ def label_names(split: str, labels: np.ndarray, count: int, classes: Sequence[st
     if labels.dtype.kind not in "iuUS":
         raise DataError(f"data.source: the labels of {split} are {labels.dtype}; whole numbers or text are needed.")
     if labels.dtype.kind in "US":
-        names = [clean(label.decode("utf-8", "replace") if isinstance(label, bytes) else label)
-                 for label in labels.tolist()]
+        names = [clean(label) for label in labels.tolist()]
         known = set(classes or names)
     else:
         names = [str(number) for number in labels.tolist()]
@@ -90,10 +102,10 @@ def _measure(path: Path) -> None:
     total = 0
     for name, (shape, dtype) in headers(path).items():
         if dtype.hasobject:
-            raise DataError(f"data.source: {path}: {name} is a pickled array, which can run code when it is read. Save "
-                            "it as numbers or text.")
+            raise DataError(f"data.source: {shown(path)}: {shown(name)} is a pickled array, which can run code when it "
+                            "is read. Save it as numbers or text.")
         total += int(np.prod(shape, dtype=object)) * dtype.itemsize if _wanted(name) else 0
-    require(total, f"the arrays in {path}")
+    require(total, f"the arrays in {shown(path)}")
 
 
 def _wanted(name: str) -> bool:
@@ -103,15 +115,24 @@ def _wanted(name: str) -> bool:
 def shape(place: str) -> tuple[int, int, int] | None:
     """Return the shape (D, H, W) of the training images, or None where the file does not say it."""
     try:
-        found = headers(Path(place).expanduser())
-        _, *sides = found["x_train" if "x_train" in found else "x"][0]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        shapes = {name: shape for name, (shape, _) in headers(existing_file(place)).items()}
+        _, height, width, *_ = shapes["x_train" if "x_train" in shapes else "x"]
+    except Exception:   # `read` says what is wrong
         return None
-    return (sides[2] if len(sides) == 3 else 1, sides[0], sides[1]) if len(sides) in (2, 3) else None
+    return _depth(shapes), height, width
+
+
+def _depth(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Return 3 where images of some split are color, 1 where all are gray."""
+    return 3 if any(len(shape) == 4 and shape[3] == 3 for name, shape in shapes.items() if name in IMAGES) else 1
 
 
 def headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Return shape and type of each array by name; nothing else is read."""
+    """Return shape and type of each array by name; nothing else is read.
+
+    Raises:
+        Exception: Whatever zipfile and NumPy raise, and ValueError for what they would read as something else.
+    """
     found = {}
     with zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
@@ -120,17 +141,25 @@ def headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
                 header = (np.lib.format.read_array_header_1_0 if version == (1, 0)
                           else np.lib.format.read_array_header_2_0)
                 shape, _, dtype = header(file)
-            found[member.removesuffix(".npy")] = (shape, dtype)
+            name = member.removesuffix(".npy")
+            if name == member or name in found:
+                raise ValueError(f"{member} is there twice, or is no .npy file")
+            if not all(type(size) is int and size >= 0 for size in shape):
+                raise ValueError(f"{member} is of shape {shape}")
+            found[name] = (shape, dtype)
     return found
 
 
 def _pairs(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]]:
     """Return the names of images and labels by split."""
-    pairs = {split: (f"x_{word}", f"y_{word}") for word, split in SPLIT_WORDS.items() if f"x_{word}" in arrays}
-    if "train" not in pairs and "x" in arrays:
-        pairs["train"] = ("x", "y")
+    pairs: dict[str, tuple[str, str]] = {}
+    for x, split in IMAGES.items():
+        if x in arrays and split in pairs:
+            raise DataError(f"data.source: {shown(path)} holds {pairs[split][0]} and {x}, both of {split}. Keep one.")
+        if x in arrays:
+            pairs[split] = (x, f"y{x[1:]}")
     lacking = [y for _, y in pairs.values() if y not in arrays]
     if "train" not in pairs or lacking:
-        raise DataError(f"data.source: {path} has no {lacking[0] if lacking else 'x_train'}; it holds "
-                        f"{', '.join(arrays) or 'no x or y'}. Needed are x_train and y_train, or x and y.")
+        raise DataError(f"data.source: {shown(path)} has no {lacking[0] if lacking else 'x_train'}; it holds "
+                        f"{', '.join(map(shown, arrays)) or 'no x or y'}. Needed are x_train and y_train, or x and y.")
     return pairs

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...core.images import Images
 from ...errors import DataError
-from ..decode import Bad, printable, reshaped
+from ..decode import Bad, printable, reshaped, shown
 from ..memory import require_images
 from ..settings import Settings
 
@@ -47,8 +47,12 @@ class Raw:
 
 
 def clean(name: object) -> str:
-    """Return a label's name without spaces around it, printable, composed: file systems store accents in two ways."""
-    return printable(unicodedata.normalize("NFC", str(name).strip()))
+    """Return a label's name without spaces around it, printable, composed: file systems store accents in two ways.
+
+    A backslash is doubled, so that no other name is written like one with a character that is not printable.
+    """
+    text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name)
+    return printable(unicodedata.normalize("NFC", text.strip().replace("\\", r"\\")))
 
 
 def from_arrays(split: str, images: np.ndarray, settings: Settings) -> Tensor:
@@ -92,7 +96,7 @@ def refuse_many(bad: Sequence[Bad], total: int, limit: float) -> None:
     """
     if len(bad) <= limit * total:
         return
-    few = "; ".join(f"{file.path} ({file.reason})" for file in bad[:SHOWN])
+    few = "; ".join(f"{shown(file.path)} ({file.reason})" for file in bad[:SHOWN])
     more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
     raise DataError(f"data.source: {len(bad)} of {total} files cannot be read, {len(bad) / total:.2%} where "
                     f"data.max_bad allows {limit:.2%}: {few}{more}. Mend or remove them, or raise data.max_bad.")

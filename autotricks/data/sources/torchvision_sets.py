@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import DataError
-from ..decode import Bad, gather, pixels, reason
+from ..decode import Bad, gather, pixels, reason, said
 from ..settings import Settings
 from .raw import SPLIT_WORDS, Part, Raw, clean, refuse_many, stacked
 
@@ -47,10 +47,10 @@ def read(place: str, settings: Settings) -> Raw:
 def _maker(name: str) -> Callable[..., Any]:
     from torchvision import datasets
 
-    make = getattr(datasets, name, None) if name in datasets.__all__ else None
+    known = {word.lower(): word for word in datasets.__all__ if word != "VisionDataset"}     # what all others extend
+    make = getattr(datasets, name, None) if name in known.values() else None
     if inspect.isclass(make):
         return make
-    known = {word.lower(): word for word in datasets.__all__}
     near = difflib.get_close_matches(name.lower(), known, 1, 0.6)
     raise DataError(f"data.source: torchvision has no data set {name!r}."
                     + (f" Did you mean torchvision:{known[near[0]]}?" if near else ""))
@@ -67,20 +67,20 @@ def _sets(name: str, make: Callable[..., Any], root: str) -> dict[str, Any]:
     else:
         wanted = {"train": {}}
     sets: dict[str, Any] = {}
+    where = f"data.source: torchvision:{name}"
     for word, option in wanted.items():
         try:
             sets[SPLIT_WORDS[word]] = make(**options, **option)
         except ValueError as error:
-            if word == "train":
-                raise DataError(f"data.source: torchvision:{name} has no training split: {error}") from error
+            if word == "train" or "train" in known:     # else this is a split that the data set does not have
+                raise DataError(f"{where} has no {word} split that can be read: {said(error)}.") from error
         except TypeError as error:
-            raise DataError(f"data.source: torchvision:{name} cannot be loaded by its name alone: {error}") from error
+            raise DataError(f"{where} cannot be loaded by its name alone: {said(error)}.") from error
         except ImportError as error:
-            raise DataError(f"data.source: torchvision:{name} needs a library that is not there: {error}.") from error
-        except (OSError, RuntimeError) as error:
-            words = (str(error) or type(error).__name__).splitlines()[0]
-            raise DataError(f"data.source: torchvision:{name} is not in {root} and cannot be downloaded ({words}). "
-                            "Check the network, or put it there.") from error
+            raise DataError(f"{where} needs a library that is not there: {said(error)}.") from error
+        except Exception as error:  # damaged files raise anything
+            raise DataError(f"{where} can neither be read from {root} nor downloaded to it ({said(error)}). Mend or "
+                            "remove the files there, or check the network.") from error
     return sets
 
 
@@ -97,6 +97,9 @@ def _images(source: Any, places: list[str], names: list[str], settings: Settings
         if not isinstance(image, Image.Image) or type(number) is not int:
             raise DataError(f"data.source: torchvision:{type(source).__name__} has {type(image).__name__} and "
                             f"{type(label).__name__}; images with one whole-number label each are needed.")
+        if classes and not 0 <= number < len(classes):
+            yield Bad(places[row], f"label {number}, where there are {len(classes)} classes")
+            continue
         names[row] = classes[number] if classes else str(number)
         yield pixels(image, settings.size, settings.channels)
 
