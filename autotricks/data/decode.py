@@ -20,7 +20,7 @@ from PIL.MpoImagePlugin import MpoImageFile
 
 from ..errors import DataError
 from ..processes import cores
-from .memory import Room, give_back, require_images
+from .memory import Room, require_images
 from .tones import Unusable, flat, load
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # no format whose decoder starts another program
@@ -30,11 +30,12 @@ TURNS = dict(enumerate((Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_
                         Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
                         Image.Transpose.ROTATE_90), start=2))
 THREADS = 8
-LARGE = MAX_PIXELS // THREADS    # pixels; one thread's part of the room
 LONG = 200       # characters of a name or message that are shown
 PICTURES = 0xB002                                        # the tag of an MPO that lists its pictures
 TAIL = 64        # zeros in a row that no encoder writes at the end
 Result = TypeVar("Result")
+# Blocks as large as these go back to the system when they are freed; smaller ones stay with the thread that had them.
+Image.core.set_block_size(2**26)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,6 @@ def decoded(image: Image.Image, side: int | None) -> Iterator[Image.Image]:
         image.draft(None, (side, side))
     count = image.width * image.height
     with _room.taken(count):
-        if count > LARGE:
-            give_back()
         load(image)
         picture = upright(image)
         try:

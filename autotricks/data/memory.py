@@ -1,7 +1,6 @@
 """How much memory there is, and a refusal before it is not enough."""
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -32,13 +31,6 @@ class Room:
             with self._freed:
                 self._left += count
                 self._freed.notify_all()
-
-
-def give_back() -> None:
-    """Return freed memory to the machine; the allocator of Linux would keep it for each thread that had it."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim:
-        trim(0)
 
 
 def require_images(count: int, shape: Sequence[int]) -> None:
