@@ -1,6 +1,7 @@
 """The commands that search and judge: search, confirm, ablate, replicate."""
 from __future__ import annotations
 
+import errno
 import math
 import re
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import AutotricksError, InputError, RunError
+from ..errors import AutotricksError, EngineError, InputError
 from ..interrupt import interrupt
 from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Storage, Tracking, Trust
 from .results import track
@@ -72,11 +73,17 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
                 copy.began(folder)
         try:
             result = experiment.search(loaded, options, [view, *copies], began, view.confirming)
-        except BrokenPipeError:
-            raise AutotricksError(f"Nobody reads the output any more. {interrupt.farewell()}") from None
+        except OSError as error:
+            if error.filename or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):     # of no file: the output
+                raise
+            raise AutotricksError(f"Its output cannot be written: {(error.strerror or '').lower()}. "
+                                  f"{interrupt.farewell()}") from None
     screen.result(result, loaded, as_json)
     if result.champion is None:
-        raise RunError(f"{result.folder}: no trial was trained to the end; trials.csv says why each one ended.")
+        why = ("the baseline was not trained to the end, so that nobody can say which trial keeps "
+               f"{loaded.document.objective.keep.metric}" if loaded.document.objective.keep and any(
+                   trial.end == "finished" for trial in result.trials) else "no trial was trained to the end")
+        raise EngineError(f"{result.folder}: {why}; trials.csv says why each one ended.")
 
 
 def confirm(run: Run,

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..core.bundle import Use
 from ..errors import InputError, RunError
 from ..export import BUNDLE, WEIGHTS
+from ..export.files import writing
 from . import places
 from .load import LoadedSpace
 
@@ -28,8 +29,9 @@ class Carried:
     def unpack(self, folder: Path) -> None:
         """Write everything below a folder."""
         for name, content in self.files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
+            with writing(folder / name):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(content)
 
     def below(self, folder: Path) -> places.Change:
         """Return what changes a place into where it lies when it is unpacked in `folder`."""

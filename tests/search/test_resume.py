@@ -192,7 +192,12 @@ def test_edited_space_is_refused_with_a_difference(finished, tmp_path):
     with pytest.raises(RunError) as caught:
         again(tmp_path, folder)
     assert caught.value.problems[1:] == ("  space.training.batch_size: was 64, is 32",)
-    (folder / folders.SPACE).write_text(text.replace("trials: 6", "trials: 5"))
+    fewer = text.replace("trials: 6", "trials: 5")
+    (folder / folders.SPACE).write_text(fewer)
+    with pytest.raises(RunError, match="changed since it was written") as caught:
+        again(tmp_path, folder)
+    assert caught.value.problems[1:] == ("  space.search.trials: was 6, is 5",)
+    (folder / folders.SPACE).write_text(fewer.partition("\n")[2])     # without its checksum, as the error says
     again(tmp_path, folder)     # how much is searched may change, and is recorded
     assert real.read(folder / folders.LEDGER)[0][-1]["space"]["search"]["trials"] == 5
 
