@@ -89,18 +89,19 @@ def read(shape: type[BaseModel], tree: Tree) -> tuple[Any, list[str]]:
             return document, [*lines, *_meaning(document, _Wrong(tree, wrong))]
         except ValidationError as error:
             found = error.errors()
-            lines.update((_line(tree, shape, details), None) for details in found if not _renamed(details, found))
+            lines.update((_line(tree, shape, details), None) for details in found
+                         if not _renamed(shape, details, found))
             places = {tuple(details["loc"]) for details in found}
             wrong |= places if places - wrong else {place[:1] for place in places}
             value = {"name": "unknown", "tricks": {}, **without(value, wrong)}
 
 
-def _renamed(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+def _renamed(shape: type[BaseModel], details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
     """Return whether a key is missing only because it is misspelled, which is said already."""
     *section, key = details["loc"]
     return details["type"] == "missing" and any(
         other["type"] == "extra_forbidden" and [*other["loc"][:-1]] == section
-        and nearest(str(other["loc"][-1]), [str(key)]) for other in found)
+        and nearest(str(other["loc"][-1]), keys(shape, (*section,))) == key for other in found)
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:
     kind, given, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
         known = keys(shape, path[:-1])
-        return tree.problem(path, f"no such key.{tree.hint(str(path[-1]), tree.likely(path[:-1], known))} "
+        return tree.problem(path, f"no such key.{tree.hint(str(path[-1]), known, path[:-1])} "
                                   f"{'.'.join(map(str, path[:-1])) or 'A file'} has {', '.join(known)}.")
     if kind == "missing":
         return tree.problem(path[:-1], f"the key {path[-1]} is missing.")

@@ -43,7 +43,7 @@ def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tup
     for name, values in tricks.items():
         path: Path = ("tricks", name)
         if name not in catalog():
-            found.append(tree.problem(path, f"no such trick.{tree.hint(name, tree.likely(path[:1], catalog()))} "
+            found.append(tree.problem(path, f"no such trick.{tree.hint(name, catalog(), path[:1])} "
                                             "'autotricks tricks list' shows all."))
         elif values is not None and not isinstance(values, dict):
             found.append(tree.problem(path, f"{values!r} is not a mapping; write {{}} for the trick's own domains."))
@@ -70,7 +70,7 @@ def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: boo
         if name == "always":
             continue
         if name not in known and name not in ("start", "stop"):
-            meant = tree.hint(name, tree.likely(path, [*known, "start", "stop", "always"]))
+            meant = tree.hint(name, [*known, "start", "stop", "always"], path)
             found.append(tree.problem((*path, name), f"no such parameter.{meant} {trick.name} has "
                                                      f"{', '.join([*known, 'start', 'stop'])}."))
             continue

@@ -17,7 +17,7 @@ from ..tree import Path, Tree, one_line, parse, scalar
 from . import places
 from .document import BundleDocument, SpaceDocument, read
 from .domains import entries
-from .files import find_file, read_tree, shipped
+from .files import find_file, known_file, read_tree, shipped
 from .runtime import in_bundle, quarrels, settled
 from .sections import MAX, StartSection
 from .space import Space
@@ -183,6 +183,7 @@ def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
     A published one takes model, epochs, batch size and seed of the space, and its `always` tricks where it leaves
     their seats empty.
     """
+    known = [BASELINE, *(path.stem for path in shipped("published"))]
     result: dict[str, Bundle] = {BASELINE: space.baseline()}
     for place, item in enumerate(listed):
         name, without = item.name, item.without
@@ -190,12 +191,13 @@ def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
             continue
         if name in result:
             found.append(tree.problem(("start", place), f"{name} stands twice. Drop one."))
+        if known_file(name, "published") is None:
+            found.append(tree.problem(("start", place), f"no such bundle.{tree.hint(name, known)}"))
+            continue
         try:
             bundle = load_bundle_file(name, trust).bundle
         except SpaceError as error:
-            known = [BASELINE, *(path.stem for path in shipped("published"))]
-            found += [tree.problem(("start", place), line if "no such file" not in line else
-                                   f"no such bundle.{tree.hint(name, known)}") for line in error.problems]
+            found += [tree.problem(("start", place), line) for line in error.problems]
             continue
         absent = [trick for trick in without if trick not in bundle.names()]
         found += [tree.problem(("start", place, "without"), f"{name} does not use {trick}."
