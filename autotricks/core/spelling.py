@@ -8,15 +8,15 @@ from functools import lru_cache
 LONGEST = 64    # letters of a word that are looked at
 STEM = 3        # letters that a word must share with its short or long form
 FAR = (9, 0.0)
-SYNONYMS = {    # what others call it: what it is called here, of tricks, keys and values
+SYNONYMS = {    # what others call it: what it is called here, or a word of that, for tricks, keys and values
     "learning_rate": "lr", "smoothing": "epsilon", "p": "probability", "gamma": "factor", "begin": "start",
     "end": "stop", "algorithm": "sampler", "method": "sampler", "strategy": "sampler", "direction": "mode",
     "goal": "objective", "cores": "cpus", "n_jobs": "parallel", "jobs": "parallel", "backend": "engine",
     "eta": "reduction", "grace_period": "first", "min_budget": "first", "dtype": "precision",
     "memory_format": "layout", "network": "model", "architecture": "model", "backbone": "model", "arch": "model",
     "dataset": "source", "path": "source", "folder": "source", "resolution": "size", "remove": "drop",
-    "bayesian": "tpe", "optuna": "tpe", "genetic": "evolution", "float32": "fp32", "bfloat16": "bf16",
-    "channels_last": "nhwc", "crt": "classifier_retraining", "sgdr": "warm_restart", "random_crop": "crop",
+    "bayesian": "tpe", "optuna": "tpe", "genetic": "evolution", "float32": "fp32",
+    "crt": "retraining", "sgdr": "restart",
 }
 
 
@@ -44,8 +44,8 @@ def _away(given: str, other: str) -> tuple[int, float]:
     if given == other:
         return 0, 0
     words, parts, begun = given.split("_"), other.split("_"), (given[:1] != other[:1]) / 2
-    if SYNONYMS.get(given) == other or (len(parts) > 1 and given == "".join(part[:1] for part in parts)):
-        return 1, 0
+    if SYNONYMS.get(given) in (other, *parts) or (len(parts) > 1 and given == "".join(part[:1] for part in parts)):
+        return 1, len(parts)
     most = max(1, len(given) // 3) if len(given) > 1 else 0
     count = slips(given, other) if _least_slips(given, other) <= most else most + 1
     if count <= min(1, most):
@@ -55,23 +55,24 @@ def _away(given: str, other: str) -> tuple[int, float]:
         return 3, len(given) + len(other) - 2 * shared + begun
     return (4, count + begun) if count <= most else FAR
 
+
 def _shared(words: list[str], parts: list[str]) -> int:
     """Return the letters that two names share in words of one meaning; 0 where either has a word that says more."""
     if len(parts) > len(words):
         words, parts = parts, words
     left, letters = list(words), 0
     for part in parts:
-        partner = max(left, key=lambda word: _common(part, word))
-        common = _common(part, partner)
-        if not common:
+        partner = max(left, key=lambda word: _alike(part, word))
+        alike = _alike(part, partner)
+        if not alike:
             return 0
         left.remove(partner)
-        letters += common
+        letters += alike
     return letters
 
 
 @lru_cache(maxsize=100_000)
-def _common(left: str, right: str) -> int:
+def _alike(left: str, right: str) -> int:
     """Return the letters in common of a word and its short or long form, or one with a slip in it; 0 for any other."""
     if left == right:
         return len(left)

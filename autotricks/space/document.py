@@ -90,7 +90,7 @@ def read(shape: type[BaseModel], tree: Tree) -> tuple[Any, list[str]]:
         except ValidationError as error:
             found = error.errors()
             lines.update((_line(tree, shape, details), None) for details in found
-                         if not _renamed(shape, details, found))
+                         if tuple(details["loc"]) not in wrong and not _renamed(shape, details, found))
             places = {tuple(details["loc"]) for details in found}
             wrong |= places if places - wrong else {place[:1] for place in places}
             value = {"name": "unknown", "tricks": {}, **without(value, wrong)}
@@ -136,7 +136,7 @@ def _meaning(document: Any, wrong: _Wrong) -> Iterable[str]:
 
 
 def _searching(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
-    """Yield what is wrong with the objective, the rungs and the number of trials, each by itself in order."""
+    """Yield what is wrong with the objective, the rungs, and numbers that are each in order by themselves."""
     tree, search = wrong.tree, document.search
     yield from _objective(document.objective, wrong)
     rungs, parallel = ("search", "rungs", "first"), ("search", "parallel")
@@ -144,6 +144,13 @@ def _searching(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
         yield tree.problem(rungs, f"{search.rungs.first} epochs are more than training.epochs, "
                                   f"{document.training.epochs}. Lower it.")
     cut = tree.marks.get(("search", "trials")) == (0, 0)    # by --trials, to try a file out: fewer run side by side
+    for name, bound in document.fits or ():
+        if None not in (bound.min, bound.max) and bound.min > bound.max and not wrong.hides("fits", name):
+            yield tree.problem(("fits", name), f"min {bound.min:g} is greater than max {bound.max:g}. Swap them.")
+    gpus = document.resources.gpus
+    if gpus > 1 and gpus % 1 and not wrong.hides("resources", "gpus"):
+        yield tree.problem(("resources", "gpus"), f"{gpus:g} GPUs a trial cannot be had: a trial takes whole GPUs, or "
+                                                  "a share of one. Give a whole number.")
     if (search.parallel or 1) > search.trials and not cut | wrong.hides(*parallel) | wrong.hides("search", "trials"):
         yield tree.problem(parallel, f"{search.parallel} are more than search.trials, {search.trials}. Lower it.")
 

@@ -88,10 +88,15 @@ def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: boo
     if len(found) > before:
         return None
     entry = Entry(trick, fixed, domains, always)
-    narrower = Use(trick(), Window(0.0, 0.5)) if {"start", "stop"} & set(domains) else entry.widest()
-    found += [tree.problem(path, line) for line in problems([narrower]) if "cannot have a window" in line]
+    if {"start", "stop"} & set(values):
+        narrower = Use(trick(), Window(0.0, 0.5))
+        found += [tree.problem(path, line) for line in problems([narrower]) if "cannot have a window" in line]
     if entry.widest().window.empty:
         found.append(tree.problem(path, "its window is empty: stop must be after start."))
+    elif entry.may_be_empty():
+        late, early = entry.narrowest()
+        found.append(tree.problem(path, f"its window is empty where start is {late:g} and stop {early:g}; every stop "
+                                        "must be after every start."))
     return entry if len(found) == before else None
 
 

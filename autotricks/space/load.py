@@ -23,7 +23,7 @@ from .sections import MAX, StartSection
 from .space import Space
 
 BASELINE = "baseline"
-_OVERRIDE = re.compile(r"([A-Za-z_][\w.]*)=(.+)", re.DOTALL)
+_OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,9 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     if document.search.sampler == "grid":
         found += [tree.problem(tuple(path.split(".")), text) for path, text in space.endless().items()]
     start = _start(document.start, space, tree, trust, found)
+    if document.search.trials < len(start):
+        found.append(tree.problem(("search", "trials"), f"{document.search.trials} are fewer than the {len(start)} "
+                                  "bundles to start with, the baseline among them. Raise it, or shorten start."))
     training = document.training
     found += [tree.problem(("training", key), text) for key, text in quarrels(
         space, training.precision, training.layout).items()]
@@ -187,10 +190,12 @@ def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
     result: dict[str, Bundle] = {BASELINE: space.baseline()}
     for place, item in enumerate(listed):
         name, without = item.name, item.without
-        if name == BASELINE:
-            continue
-        if name in result:
+        if name in [other.name for other in listed[:place]]:
             found.append(tree.problem(("start", place), f"{name} stands twice. Drop one."))
+        if name == BASELINE:
+            found += [tree.problem(("start", place, "without"), "the baseline has no trick that the space leaves a "
+                                   "choice about. Drop it.")] if without else []
+            continue
         if known_file(name, "published") is None:
             found.append(tree.problem(("start", place), f"no such bundle.{tree.hint(name, known)}"))
             continue
