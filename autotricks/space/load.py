@@ -24,6 +24,7 @@ from .space import Space
 
 BASELINE = "baseline"
 _OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.+)", re.DOTALL)
+_IN_FILE = re.compile(r"^:(\d+:\d+)? *| that begins in line \d+(?=\.$)")     # which a word of a command line has not
 
 
 @dataclass(frozen=True)
@@ -163,10 +164,10 @@ def _override(tree: Tree, overrides: Sequence[str]) -> list[str]:
             continue
         given = match[2].strip()
         try:
-            value = parse(given, f"--set {match[1]}").value if given[:1] in "[{\"'" else scalar(given)
+            value = parse(given, "").value if given[:1] in "[{\"'" else scalar(given)
             tree.override(tuple(match[1].split(".")), value)
         except SpaceError as error:
-            found += error.problems
+            found += [f"--set  {match[1]}: {_IN_FILE.sub('', line)}" for line in error.problems]
     return found
 
 

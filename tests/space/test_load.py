@@ -149,8 +149,11 @@ def test_overrides_fix_add_and_replace(tmp_path):
     ("tricks.mixup.alpha='0.3'", "--set  tricks.mixup.alpha: '0.3' is not a number; alpha must be > 0."),
     ("tricks.mixup.alpha=-1", "--set  tricks.mixup.alpha: -1 is not allowed; alpha must be > 0"),
     ("tricks.cuttout={}", "--set  tricks.cuttout: no such trick. Did you mean cutout?"),
-    ("tricks.mixup.alpha={choice: [1", "--set tricks.mixup.alpha:2:1  not valid YAML"),
-    ("about={a: !!python/name:os.system x}", "--set about:1:5  tags such as !!python/name:os.system are not allowed."),
+    ("tricks.mixup.alpha={choice: [1", "--set  tricks.mixup.alpha: not valid YAML: "),
+    ("training.epochs=[", "--set  training.epochs: not valid YAML: did not find expected node content while parsing a "
+                          "flow node."),
+    ("training.batch-size=3", "--set  training.batch-size: no such key. Did you mean batch_size?"),
+    ("about={a: !!python/name:os.system x}", "--set  about: tags such as !!python/name:os.system are not allowed."),
     ("tricks.mixup.alpha.choice=[1]", ":7:11  tricks.mixup.alpha: expected one domain word, got uniform, choice.")])
 def test_overrides_refused(tmp_path, override, said):
     (line,) = refused(tmp_path, HEAD + "  mixup: {alpha: {uniform: [0.1, 1]}}\n", override)
