@@ -286,6 +286,12 @@ def test_a_section_that_is_wrong_brings_no_other_complaints(tmp_path):
     assert "objective.metric: 3 is not text" in line
 
 
+def test_a_path_cannot_hold_a_nul(tmp_path):
+    (line,) = refused(tmp_path, HEAD + '  distillation: {teacher: "a\\0b"}\n')
+    assert line.startswith(f":{FIRST}:18  tricks.distillation.teacher: '")
+    assert "/a\\x00b' is not allowed; teacher must be " in line
+
+
 def test_columns_point_at_the_key(tmp_path):
     (line,) = refused(tmp_path, HEAD + "  mixup: {alpha: 0}\n")
     assert line == f":{FIRST}:11  tricks.mixup.alpha: 0 is not allowed; alpha must be > 0 (Beta concentration)."
