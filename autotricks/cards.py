@@ -19,6 +19,7 @@ from .core.slots import Slot
 from .core.trick import Trick
 from .screen import clock, to_json
 from .space.load import LoadedBundle, LoadedSpace
+from .tree import one_line
 
 if TYPE_CHECKING:
     from .bottleneck import Finding
@@ -45,7 +46,7 @@ def tricks(as_json: bool) -> None:
 
 def trick(name: str, as_json: bool) -> None:
     """Print a trick's card."""
-    kind = find(name)
+    kind = find(one_line(name))
     if as_json:
         to_json(card(kind))
         return

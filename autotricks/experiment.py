@@ -30,6 +30,7 @@ from .search.table import write as write_table
 from .search.team import train_on
 from .space.load import LoadedBundle, LoadedSpace
 from .space.sections import DataSection
+from .suits import require_model
 from .sync import put, tracker as make_tracker
 from .tracking import store
 from .trial import TrialResult
@@ -148,6 +149,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     where = store.address(options.tracking, options.root)
     slots = check_resources(loaded, options.address)
     (loaded, data), run = _ready(loaded, options)     # with test, which nothing but confirmation reads
+    require_model(loaded, data.dataset.image_shape, options.trust)
     found = []
     if loaded.fits:
         loaded = with_largest_batch(loaded, data.dataset, slots, options.trust)

@@ -4,9 +4,11 @@ from __future__ import annotations
 import math
 import textwrap
 
+from .core.bundle import Bundle
 from .screen import to_json
 from .search.rungs import budgets
 from .space.load import LoadedSpace
+from .space.space import Space
 
 
 def combinations(count: int, counted: bool) -> str:
@@ -39,7 +41,7 @@ def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> No
     for place, lines in seats.items():
         for line in lines:
             print(f"  {place:<20} {line}")
-    _section("Start trials", [f"{name}: {bundle}" for name, bundle in loaded.start.items()])
+    _section("Start trials", [f"{name}: {bundle}{_lacks(bundle, space)}" for name, bundle in loaded.start.items()])
     _section("Never together", space.quarrels())
     _section(f"Advised against ({'left out' if space.avoid else 'searched all the same'})", space.warnings())
     _section("Rungs", [f"{budget:>5} epochs: about {count:.0f} trials" for budget, count, _ in plan])
@@ -47,6 +49,12 @@ def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> No
     full = document.search.trials * rungs[-1]
     print(f"\nCost: about {cost:.0f} epochs, {cost / full:.0%} of training {document.search.trials} trials in full "
           f"({full}).\nNext: autotricks search --space {loaded.tree.file}")
+
+
+def _lacks(bundle: Bundle, space: Space) -> str:
+    """Return what is always there but in a start trial, whose own tricks leave no place for it."""
+    absent = [entry.name for entry in space.entries if entry.always and entry.name not in bundle.names()]
+    return f"; without {' and '.join(absent)}, always there otherwise: its own tricks leave no place" if absent else ""
 
 
 def expected(trials: int, protected: int, rungs: tuple[int, ...], reduction: int,

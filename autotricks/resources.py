@@ -20,9 +20,6 @@ def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
         ResourceError: When one trial asks for more than there is.
     """
     wanted, settings = loaded.document.resources, loaded.document.search
-    if wanted.gpus > 1 and wanted.gpus % 1:
-        raise ResourceError(loaded.tree.problem(("resources", "gpus"), f"{wanted.gpus:g} GPUs a trial cannot be had: a "
-                                                "trial takes whole GPUs, or a share of one. Give a whole number."))
     if address and settings.engine == "ray":
         return settings.parallel or 1
     found, here = [], cores()

@@ -59,14 +59,18 @@ class Tree:
         name = ".".join(str(part) for part in path)
         return one_line(f"{self.where(path)}  {name + ': ' if name else ''}{text}")
 
-    def likely(self, path: Path, known: Iterable[str]) -> list[str]:
-        """Return known keys, first those that do not stand at a path yet: of two as near, one of them is meant."""
-        return sorted(known, key=lambda word: (*path, word) in self.marks)
+    def hint(self, word: str, known: Iterable[str], beside: Path | None = None) -> str:
+        """Return which known word was meant; a file of nothing but wrong words is not worth the time.
 
-    def hint(self, word: str, known: Iterable[str]) -> str:
-        """Return which known word was meant; a file of nothing but wrong words is not worth the time."""
+        Args:
+            word: As it was given.
+            known: Those that are allowed.
+            beside: The path that all of them are keys at; of two as near, one that does not stand there yet is meant.
+        """
         self.hints += 1
-        return suggest(word, known) if self.hints <= MAX_HINTS else ""
+        if self.hints > MAX_HINTS:
+            return ""
+        return suggest(word, known if beside is None else sorted(known, key=lambda key: (*beside, key) in self.marks))
 
     def override(self, path: Path, value: Any) -> None:
         """Replace or add the value at a path of keys; it belongs to the command line from then on."""

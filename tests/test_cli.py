@@ -146,7 +146,20 @@ def test_no_process_outlives_a_refusal(tmp_path):
     assert real.gone(lambda: real.of_session(process.pid), 1)
 
 
+def test_a_trick_of_two_lines_is_said_in_one(here):
+    code, out, err = here("tricks", "show", "mix\n\x1b[31mup")
+    assert (code, out) == (2, "") and err.splitlines() == [r"mix\n\x1b[31mup: no such trick."]
+
+
 # --- check
+
+def test_check_says_what_a_start_trial_leaves_no_place_for(here, tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text("name: demo\nstart: [mixup_balanced_softmax]\ntricks: {sgd: {}, cutmix: {always: true}}\n")
+    lines = " ".join(here("check", str(path))[1].split())
+    assert "baseline: cutmix + sgd mixup_balanced_softmax: " in lines
+    assert "+ warmup; without cutmix, always there otherwise: its own tricks leave no place Rungs:" in lines
+
 
 def test_check_prints_its_sections(here):
     code, out, err = here("check", "long_tail.yaml", "--set", "search.trials=12")

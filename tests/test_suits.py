@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from autotricks import suits
+from autotricks import experiment, suits
 from autotricks.catalog import catalog
 from autotricks.errors import InputError, ModelError
 from autotricks.space import load_space
@@ -78,6 +78,47 @@ def test_the_command_refuses_them_with_their_places(tmp_path, linear, monkeypatc
     first, second = said.err.splitlines()
     assert first.startswith(f"{path}:5:3  tricks.group_norm: ") and "no batch norm" in first
     assert second.startswith(f"{path}:6:3  tricks.gem: ")
+
+
+@pytest.mark.parametrize(("model", "size", "said"), [
+    ("timm:vit_tiny_patch16_224", 8, ["cannot take images of 8x8 pixels and 1 channel: Input height (8) doesn't match "
+                                      "model (224). Set data.size and data.channels to what it takes, or take another "
+                                      "model."]),
+    ("torchvision:resnet18", 8, ["takes images of 3 channels, these have 1. Set data.channels: 3, or take the "
+                                 "model from timm."]),
+    ("flat_model:flat", 16, ["cannot take images of 16x16 pixels and 1 channel: ", "shapes cannot be multiplied (2x256 "
+                             "and 64x10). Set data.size and"])])
+def test_a_model_that_cannot_take_the_images_is_said_once(tmp_path, linear, model, size, said):
+    """By check, and by a search before it has a folder."""
+    path = write(tmp_path, f"name: demo\nmodel: {{name: '{model}'}}\ndata: {{size: {size}}}\n"
+                           "search: {engine: local}\ntricks: {sgd: {}, mixup: {}}\n")
+    for ask in (lambda loaded: suits.require_suited(loaded, trust=True), lambda loaded: experiment.search(
+            loaded, experiment.Options(tmp_path / "runs", tracking="off", trust=True))):
+        with pytest.raises(ModelError) as caught:
+            ask(load_space(path, trust=True))
+        (line,) = caught.value.problems
+        assert line.startswith(f"{path}:2:9  model.name: {model} ") and all(words in line for words in said)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_model_is_tried_as_the_baseline_changes_it(tmp_path, linear, monkeypatch):
+    """What is always there may be what lets the model take the images."""
+    from autotricks.tricks.gradients.gradient_clipping import GradientClipping
+
+    monkeypatch.setattr(GradientClipping, "enter", lambda self, run: setattr(
+        run.model, "layer", torch.nn.Linear(256, 10)))
+    head = f"name: demo\nmodel: {{name: '{linear}'}}\ndata: {{size: 16}}\n"
+    always = load_space(write(tmp_path, f"{head}tricks: {{gradient_clipping: {{always: true}}}}\n"), trust=True)
+    assert suits.require_model(always, (1, 16, 16), trust=True) is None
+    with pytest.raises(ModelError, match="cannot take images of 16x16"):
+        suits.require_model(load_space(write(tmp_path, f"{head}tricks: {{gradient_clipping: {{}}}}\n"), trust=True),
+                            (1, 16, 16), trust=True)
+
+
+def test_on_images_too_large_to_try_nothing_is_tried(monkeypatch):
+    monkeypatch.setattr(suits, "prepare", lambda *arguments, **options: pytest.fail("tried"))
+    told = suits.require_suited(load_space("long_tail.yaml", ["data.size=4096", "data.channels=3"]))
+    assert told.startswith("whether the tricks suit model and images: 4096x4096 pixels are too many to try it on")
 
 
 @pytest.mark.parametrize(("choice", "said"), [

@@ -117,7 +117,7 @@ class Text:
     place: str = ""
 
     def __contains__(self, value: object) -> bool:
-        return isinstance(value, str)
+        return isinstance(value, str) and "\0" not in value     # which no path can hold
 
     def __str__(self) -> str:
         return self.what

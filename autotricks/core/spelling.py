@@ -1,10 +1,23 @@
 """Spelling: which known word was meant."""
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 LONGEST = 64    # letters of a word that are looked at
+STEM = 3        # letters that a word must share with its short or long form
+FAR = (9, 0.0)
+SYNONYMS = {    # what others call it: what it is called here, or a word of that, for tricks, keys and values
+    "learning_rate": "lr", "smoothing": "epsilon", "p": "probability", "gamma": "factor", "begin": "start",
+    "end": "stop", "algorithm": "sampler", "method": "sampler", "strategy": "sampler", "direction": "mode",
+    "goal": "objective", "cores": "cpus", "n_jobs": "parallel", "jobs": "parallel", "backend": "engine",
+    "eta": "reduction", "grace_period": "first", "min_budget": "first", "dtype": "precision",
+    "memory_format": "layout", "network": "model", "architecture": "model", "backbone": "model", "arch": "model",
+    "dataset": "source", "path": "source", "folder": "source", "resolution": "size", "remove": "drop",
+    "bayesian": "tpe", "optuna": "tpe", "genetic": "evolution", "float32": "fp32",
+    "crt": "retraining", "sgdr": "restart",
+}
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
@@ -14,16 +27,75 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that takes the fewest slips of the pen, where they are few, else the most alike.
+    """Return the known word that was most likely meant, the first of those as near; None where none is near.
 
-    A slip is a letter too many, too few, or another one, or two neighbors swapped; capitals and hyphens are none.
+    Nearest is another name of it, its initials, or one slip of the pen; then what shares whole words with it, or
+    their beginnings; then what takes few slips. A slip is a letter too many, too few, or another one, or two
+    neighbors swapped; capitals and hyphens are none.
     """
     given = _plain(word)
-    away = {other: slips(given, _plain(other)) for other in known}
-    fewest = min(away.values(), default=LONGEST)
-    if len(given) > 1 and fewest <= max(1, len(given) // 3):
-        return max((other for other in away if away[other] == fewest), key=lambda other: _alike(given, other))
-    return next(iter(difflib.get_close_matches(given, away, 1, 0.6)), None)
+    away = {other: _away(given, _plain(other)) for other in known}
+    found = min(away, key=lambda other: away[other], default=None)
+    return found if found is not None and away[found] < FAR else None
+
+
+def _away(given: str, other: str) -> tuple[int, float]:
+    """Return how far a word is from a known one; of two as far, the one that begins with another letter is farther."""
+    if given == other:
+        return 0, 0
+    words, parts, begun = given.split("_"), other.split("_"), (given[:1] != other[:1]) / 2
+    if SYNONYMS.get(given) in (other, *parts) or (len(parts) > 1 and given == "".join(part[:1] for part in parts)):
+        return 1, len(parts)
+    most = max(1, len(given) // 3) if len(given) > 1 else 0
+    count = slips(given, other) if _least_slips(given, other) <= most else most + 1
+    if count <= min(1, most):
+        return 2, begun
+    shared = _shared(words, parts)
+    if shared:
+        return 3, len(given) + len(other) - 2 * shared + begun
+    return (4, count + begun) if count <= most else FAR
+
+
+def _shared(words: list[str], parts: list[str]) -> int:
+    """Return the letters that two names share in words of one meaning; 0 where either has a word that says more."""
+    if len(parts) > len(words):
+        words, parts = parts, words
+    left, letters = list(words), 0
+    for part in parts:
+        partner = max(left, key=lambda word: _alike(part, word))
+        alike = _alike(part, partner)
+        if not alike:
+            return 0
+        left.remove(partner)
+        letters += alike
+    return letters
+
+
+@lru_cache(maxsize=100_000)
+def _alike(left: str, right: str) -> int:
+    """Return the letters in common of a word and its short or long form, or one with a slip in it; 0 for any other."""
+    if left == right:
+        return len(left)
+    short, long = sorted((left, right), key=len)
+    if len(short) >= STEM and long.startswith(short):
+        return len(short)
+    if len(short) > STEM and short[0] == long[0] and _least_slips(short, long) <= 1 and slips(short, long) == 1:
+        return len(short) - 1
+    return 0
+
+
+def _least_slips(left: str, right: str) -> int:
+    """Return a number that slips cannot be below: each letter that the other lacks takes one."""
+    one, two = _letters(left), _letters(right)
+    return max(abs(len(left) - len(right)), (one & ~two).bit_count(), (two & ~one).bit_count())
+
+
+@lru_cache(maxsize=100_000)
+def _letters(word: str) -> int:
+    found = 0
+    for letter in word:
+        found |= 1 << ord(letter) % 64
+    return found
 
 
 def slips(left: str, right: str) -> int:
@@ -45,8 +117,4 @@ def slips(left: str, right: str) -> int:
 
 
 def _plain(word: str) -> str:
-    return word[:LONGEST].strip().lower().replace("-", "_").replace(" ", "_")
-
-
-def _alike(left: str, right: str) -> float:
-    return difflib.SequenceMatcher(None, left, right).ratio()
+    return re.sub("[-/ ]", "_", word[:LONGEST].strip().lower())

@@ -108,6 +108,10 @@ class Settings:
     def __post_init__(self) -> None:
         found = [f"data.{name}: {getattr(self, name)!r} is not allowed; {name} must be {words}."
                  for name, (legal, words) in LEGAL.items() if not legal(getattr(self, name))]
-        found += self.group.problems() if self.group else []
+        if self.group:
+            found += self.group.problems()
+            if str(self.source).partition(":")[0] not in ("image_folder", "csv"):
+                found.append(f"data.group: {self.source} has neither paths nor columns. Leave it out, or bring the "
+                             "images as image_folder or csv.")
         if found:
             raise DataError(found)

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..errors import ModelError
 from .resnet import ResNet
-from .zoo import LIBRARIES, problem
+from .zoo import LIBRARIES, names, problem
 
 OWN = ("resnet8", "resnet20", "resnet32", "resnet44", "resnet56")
 AUXILIARY = ("googlenet", "inception_v3")     # of torchvision, with classifiers of their own on earlier layers
@@ -38,15 +38,23 @@ def check(name: str, trust: bool = False) -> None:
     if name in OWN:
         return
     if not rest:
-        near = difflib.get_close_matches(name, OWN, 1)
-        hint = f"Did you mean {near[0]}?" if near else f"Ours are {', '.join(OWN)}."
-        raise ModelError(f"model.name: no model is called {name!r}. {hint} "
+        raise ModelError(f"model.name: no model is called {name!r}. {_hint(name)} "
                          f"Others: timm:NAME, torchvision:NAME, my.module:function.")
     if not _CODE.fullmatch(name):
         raise ModelError(f"model.name: {name!r} is not of the form my.module:function.")
     if not trust:
-        raise ModelError(f"model.name: {name} is code of yours; allow it with --trust.")
+        near = [f"{word}:{rest}" for word in difflib.get_close_matches(library, LIBRARIES, 1, 0.75)
+                if rest in names(word)]
+        raise ModelError(f"model.name: no model is called {name!r}. Did you mean {near[0]}?" if near else
+                         f"model.name: {name} is code of yours; allow it with --trust.")
     _own_code(name)
+
+
+def _hint(name: str) -> str:
+    """Return which model was meant by a name without a library: that of a library before what is only alike."""
+    near = [f"{library}:{name}" for library in LIBRARIES if name in names(library)] or \
+        difflib.get_close_matches(name, OWN, 1)
+    return f"Did you mean {' or '.join(near)}?" if near else f"Ours are {', '.join(OWN)}."
 
 
 def build(name: str, classes: int, channels: int, trust: bool = False) -> nn.Module:

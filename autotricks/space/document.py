@@ -89,18 +89,19 @@ def read(shape: type[BaseModel], tree: Tree) -> tuple[Any, list[str]]:
             return document, [*lines, *_meaning(document, _Wrong(tree, wrong))]
         except ValidationError as error:
             found = error.errors()
-            lines.update((_line(tree, shape, details), None) for details in found if not _renamed(details, found))
+            lines.update((_line(tree, shape, details), None) for details in found
+                         if tuple(details["loc"]) not in wrong and not _renamed(shape, details, found))
             places = {tuple(details["loc"]) for details in found}
             wrong |= places if places - wrong else {place[:1] for place in places}
             value = {"name": "unknown", "tricks": {}, **without(value, wrong)}
 
 
-def _renamed(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+def _renamed(shape: type[BaseModel], details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
     """Return whether a key is missing only because it is misspelled, which is said already."""
     *section, key = details["loc"]
     return details["type"] == "missing" and any(
         other["type"] == "extra_forbidden" and [*other["loc"][:-1]] == section
-        and nearest(str(other["loc"][-1]), [str(key)]) for other in found)
+        and nearest(str(other["loc"][-1]), keys(shape, (*section,))) == key for other in found)
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _meaning(document: Any, wrong: _Wrong) -> Iterable[str]:
 
 
 def _searching(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
-    """Yield what is wrong with the objective, the rungs and the number of trials, each by itself in order."""
+    """Yield what is wrong with the objective, the rungs, and numbers that are each in order by themselves."""
     tree, search = wrong.tree, document.search
     yield from _objective(document.objective, wrong)
     rungs, parallel = ("search", "rungs", "first"), ("search", "parallel")
@@ -143,6 +144,13 @@ def _searching(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
         yield tree.problem(rungs, f"{search.rungs.first} epochs are more than training.epochs, "
                                   f"{document.training.epochs}. Lower it.")
     cut = tree.marks.get(("search", "trials")) == (0, 0)    # by --trials, to try a file out: fewer run side by side
+    for name, bound in document.fits or ():
+        if None not in (bound.min, bound.max) and bound.min > bound.max and not wrong.hides("fits", name):
+            yield tree.problem(("fits", name), f"min {bound.min:g} is greater than max {bound.max:g}. Swap them.")
+    gpus = document.resources.gpus
+    if gpus > 1 and gpus % 1 and not wrong.hides("resources", "gpus"):
+        yield tree.problem(("resources", "gpus"), f"{gpus:g} GPUs a trial cannot be had: a trial takes whole GPUs, or "
+                                                  "a share of one. Give a whole number.")
     if (search.parallel or 1) > search.trials and not cut | wrong.hides(*parallel) | wrong.hides("search", "trials"):
         yield tree.problem(parallel, f"{search.parallel} are more than search.trials, {search.trials}. Lower it.")
 
@@ -169,7 +177,7 @@ def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:
     kind, given, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
         known = keys(shape, path[:-1])
-        return tree.problem(path, f"no such key.{tree.hint(str(path[-1]), tree.likely(path[:-1], known))} "
+        return tree.problem(path, f"no such key.{tree.hint(str(path[-1]), known, path[:-1])} "
                                   f"{'.'.join(map(str, path[:-1])) or 'A file'} has {', '.join(known)}.")
     if kind == "missing":
         return tree.problem(path[:-1], f"the key {path[-1]} is missing.")

@@ -43,7 +43,7 @@ def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tup
     for name, values in tricks.items():
         path: Path = ("tricks", name)
         if name not in catalog():
-            found.append(tree.problem(path, f"no such trick.{tree.hint(name, tree.likely(path[:1], catalog()))} "
+            found.append(tree.problem(path, f"no such trick.{tree.hint(name, catalog(), path[:1])} "
                                             "'autotricks tricks list' shows all."))
         elif values is not None and not isinstance(values, dict):
             found.append(tree.problem(path, f"{values!r} is not a mapping; write {{}} for the trick's own domains."))
@@ -70,7 +70,7 @@ def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: boo
         if name == "always":
             continue
         if name not in known and name not in ("start", "stop"):
-            meant = tree.hint(name, tree.likely(path, [*known, "start", "stop", "always"]))
+            meant = tree.hint(name, [*known, "start", "stop", "always"], path)
             found.append(tree.problem((*path, name), f"no such parameter.{meant} {trick.name} has "
                                                      f"{', '.join([*known, 'start', 'stop'])}."))
             continue
@@ -88,10 +88,15 @@ def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: boo
     if len(found) > before:
         return None
     entry = Entry(trick, fixed, domains, always)
-    narrower = Use(trick(), Window(0.0, 0.5)) if {"start", "stop"} & set(domains) else entry.widest()
-    found += [tree.problem(path, line) for line in problems([narrower]) if "cannot have a window" in line]
+    if {"start", "stop"} & set(values):
+        narrower = Use(trick(), Window(0.0, 0.5))
+        found += [tree.problem(path, line) for line in problems([narrower]) if "cannot have a window" in line]
     if entry.widest().window.empty:
         found.append(tree.problem(path, "its window is empty: stop must be after start."))
+    elif entry.may_be_empty():
+        late, early = entry.narrowest()
+        found.append(tree.problem(path, f"its window is empty where start is {late:g} and stop {early:g}; every stop "
+                                        "must be after every start."))
     return entry if len(found) == before else None
 
 

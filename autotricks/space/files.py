@@ -5,6 +5,7 @@ import difflib
 import errno
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path as FilePath
 
 from ..core.checksum import CHANGED, damaged
@@ -14,10 +15,19 @@ from ..tree import LARGE, SMALL, Tree, one_line, parse
 SHIPPED = (FilePath(__file__).parents[1] / "search_spaces", FilePath(__file__).parents[2] / "search_spaces")
 
 
-def shipped(kind: str = "") -> list[FilePath]:
+@cache
+def shipped(kind: str = "") -> tuple[FilePath, ...]:
     """Return the space files that ship with autotricks; `kind` is a folder below, such as `published`."""
     folder = next((folder / kind for folder in SHIPPED if folder.is_dir()), None)
-    return sorted(folder.glob("*.yaml")) if folder and folder.is_dir() else []
+    return tuple(sorted(folder.glob("*.yaml"))) if folder and folder.is_dir() else ()
+
+
+def known_file(name: str, kind: str = "") -> FilePath | None:
+    """Return the file at a path, or the one of that name that ships with autotricks; None where there is neither."""
+    names = (name, f"{name}.yaml")
+    ships = (path for path in shipped(kind) if path.name in names)
+    # os.path does not raise from a path too long or in a closed folder
+    return FilePath(name) if os.path.exists(name) else next(ships, None)
 
 
 def find_file(name: str, kind: str = "") -> FilePath:
@@ -26,10 +36,10 @@ def find_file(name: str, kind: str = "") -> FilePath:
     Raises:
         SpaceError: When there is neither; the nearest names are given.
     """
-    known = {path.name: path for path in shipped(kind)}
-    for path in (FilePath(name), known.get(name), known.get(name + ".yaml")):
-        if path and os.path.exists(path):  # which a path too long or in a closed folder does not raise from
-            return path
+    path = known_file(name, kind)
+    if path:
+        return path
+    known = [path.name for path in shipped(kind)]
     folder = FilePath(name).parent
     here = [path.name for path in folder.glob("*.yaml")] if os.path.isdir(folder) else []
     stems = {FilePath(file).stem: file for file in [*known, *here]}
@@ -59,7 +69,7 @@ def read_tree(path: FilePath, bundle: bool = False) -> tuple[Tree, list[str]]:
         return parse(content, path.name if ships else str(path), found, limits), found
     except OSError as error:
         what = "is a folder" if error.errno == errno.EISDIR else f"cannot be read: {error.strerror}"
-        raise SpaceError(f"{path}: {what}. Name a space file.") from None
+        raise SpaceError(f"{path}: {what}. Name a {'bundle' if bundle else 'space'} file.") from None
 
 
 def engine(name: str, overrides: Sequence[str] = ()) -> str:

@@ -17,13 +17,14 @@ from ..tree import Path, Tree, one_line, parse, scalar
 from . import places
 from .document import BundleDocument, SpaceDocument, read
 from .domains import entries
-from .files import find_file, read_tree, shipped
+from .files import find_file, known_file, read_tree, shipped
 from .runtime import in_bundle, quarrels, settled
 from .sections import MAX, StartSection
 from .space import Space
 
 BASELINE = "baseline"
-_OVERRIDE = re.compile(r"([A-Za-z_][\w.]*)=(.+)", re.DOTALL)
+_OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.+)", re.DOTALL)
+_IN_FILE = re.compile(r"^:(\d+:\d+)? *| that begins in line \d+(?=\.$)")     # which a word of a command line has not
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,9 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     if document.search.sampler == "grid":
         found += [tree.problem(tuple(path.split(".")), text) for path, text in space.endless().items()]
     start = _start(document.start, space, tree, trust, found)
+    if document.search.trials < len(start):
+        found.append(tree.problem(("search", "trials"), f"{document.search.trials} are fewer than the {len(start)} "
+                                  "bundles to start with, the baseline among them. Raise it, or shorten start."))
     training = document.training
     found += [tree.problem(("training", key), text) for key, text in quarrels(
         space, training.precision, training.layout).items()]
@@ -160,10 +164,10 @@ def _override(tree: Tree, overrides: Sequence[str]) -> list[str]:
             continue
         given = match[2].strip()
         try:
-            value = parse(given, f"--set {match[1]}").value if given[:1] in "[{\"'" else scalar(given)
+            value = parse(given, "").value if given[:1] in "[{\"'" else scalar(given)
             tree.override(tuple(match[1].split(".")), value)
         except SpaceError as error:
-            found += error.problems
+            found += [f"--set  {match[1]}: {_IN_FILE.sub('', line)}" for line in error.problems]
     return found
 
 
@@ -183,19 +187,23 @@ def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
     A published one takes model, epochs, batch size and seed of the space, and its `always` tricks where it leaves
     their seats empty.
     """
+    known = [BASELINE, *(path.stem for path in shipped("published"))]
     result: dict[str, Bundle] = {BASELINE: space.baseline()}
     for place, item in enumerate(listed):
         name, without = item.name, item.without
-        if name == BASELINE:
-            continue
-        if name in result:
+        if name in [other.name for other in listed[:place]]:
             found.append(tree.problem(("start", place), f"{name} stands twice. Drop one."))
+        if name == BASELINE:
+            found += [tree.problem(("start", place, "without"), "the baseline has no trick that the space leaves a "
+                                   "choice about. Drop it.")] if without else []
+            continue
+        if known_file(name, "published") is None:
+            found.append(tree.problem(("start", place), f"no such bundle.{tree.hint(name, known)}"))
+            continue
         try:
             bundle = load_bundle_file(name, trust).bundle
         except SpaceError as error:
-            known = [BASELINE, *(path.stem for path in shipped("published"))]
-            found += [tree.problem(("start", place), line if "no such file" not in line else
-                                   f"no such bundle.{tree.hint(name, known)}") for line in error.problems]
+            found += [tree.problem(("start", place), line) for line in error.problems]
             continue
         absent = [trick for trick in without if trick not in bundle.names()]
         found += [tree.problem(("start", place, "without"), f"{name} does not use {trick}."

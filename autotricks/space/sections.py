@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, WrapValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, WrapValidator
 
 from ..core.objective import SPEED, Objective
 from ..data import Group, Settings
@@ -13,15 +13,24 @@ from ..models import OWN
 METRICS = ("train/loss", SPEED, "val/loss", "val/accuracy", "val/balanced_accuracy", "val/calibration_error",
            "val/many_shot", "val/medium_shot", "val/few_shot")
 KEPT = tuple(name for name in METRICS if name.startswith("val/"))
-MAX, LARGEST = "max", 1_000_000     # of batch sizes
+MAX, LARGEST = "max", 1_000_000     # of batch sizes, and of what the largest class is to the smallest
+SIDE = 4096                         # of an image, in pixels: 50 million values
 MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
 SOURCES = "^(digits|(image_folder|csv|npz|torchvision):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
 def legal(**words: Any) -> Any:
     """Say in the JSON Schema what is checked elsewhere, in words of its own."""
     return Field(json_schema_extra=words)
+
+
+def _whole(value: Any) -> Any:
+    """Return 9 for 9.0, which JSON Schema counts among the whole numbers, as a trick's parameters do."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1), WHOLE]
 
 
 class Section(BaseModel):
@@ -33,11 +42,14 @@ class Section(BaseModel):
 class ImbalanceSection(Section):
     """The long tail made of a balanced training split."""
 
-    factor: Annotated[float, legal(minimum=1)]
+    factor: Annotated[float, Field(le=LARGEST, json_schema_extra={"minimum": 1})]
 
 
 class GroupSection(Section):
     """Which images stay together: a column of the table, or what a pattern with one group finds in their paths."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [
+        {"required": [key], "properties": {key: {"type": "string"}}} for key in ("column", "pattern")]})
 
     column: str | None = None
     pattern: str | None = None
@@ -47,18 +59,18 @@ class DataSection(Section):
     """Which images; see `autotricks.data.Settings`."""
 
     source: Annotated[str, legal(pattern=SOURCES)] = "digits"
-    size: Annotated[int | None, legal(minimum=1)] = None
-    channels: Annotated[int | None, legal(enum=[1, 3, None])] = None
+    size: Annotated[int | None, Field(le=SIDE, json_schema_extra={"minimum": 1}), WHOLE] = None
+    channels: Annotated[int | None, legal(enum=[1, 3, None]), WHOLE] = None
     imbalance: ImbalanceSection | None = None
-    validation: float = 0.25
-    test: float = 0.25
-    seed: int = 0
-    max_bad: float = 0.01
-    duplicates: str = "keep"
+    validation: Annotated[float, legal(exclusiveMinimum=0, exclusiveMaximum=1)] = 0.25
+    test: Annotated[float, legal(exclusiveMinimum=0, exclusiveMaximum=1)] = 0.25
+    seed: Seed = 0
+    max_bad: Annotated[float, legal(minimum=0, maximum=1)] = 0.01
+    duplicates: Literal["keep", "drop"] = "keep"
     group: GroupSection | None = None
     memory: Annotated[float | None, legal(minimum=0)] = None
-    workers: Annotated[int | None, legal(minimum=0, maximum=256)] = None
-    prefetch: Annotated[int | None, legal(minimum=1, maximum=1024)] = None
+    workers: Annotated[int | None, legal(minimum=0, maximum=256), WHOLE] = None
+    prefetch: Annotated[int | None, legal(minimum=1, maximum=1024), WHOLE] = None
 
     def settings(self) -> Settings:
         """Return what the data package loads.
@@ -75,8 +87,8 @@ class DataSection(Section):
 class Bound(Section):
     """The least and the greatest value that suit."""
 
-    min: float | None = None
-    max: float | None = None
+    min: Annotated[float | None, Field(ge=0)] = None
+    max: Annotated[float | None, Field(ge=0)] = None
 
 
 class FitsSection(Section):
@@ -104,8 +116,8 @@ class ModelSection(Section):
 class TrainingSection(Section):
     """How long and how large."""
 
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 27
-    batch_size: Annotated[int, Field(ge=1, le=LARGEST)] = 64
+    epochs: Annotated[int, Field(ge=1, le=100_000), WHOLE] = 27
+    batch_size: Annotated[int, Field(ge=1, le=LARGEST), WHOLE] = 64
     seed: Seed | None = None
 
 
@@ -116,7 +128,8 @@ def _or_max(value: Any, inner: Callable[[Any], int]) -> Any:
 class SpaceTrainingSection(TrainingSection):
     """How long, how large, how precise; `max`, the largest that fits, and `auto`, the fastest, are found by trying."""
 
-    batch_size: Annotated[int, Field(ge=1, le=LARGEST), WrapValidator(_or_max), PlainSerializer(lambda size: size),
+    batch_size: Annotated[int, Field(ge=1, le=LARGEST), WHOLE, WrapValidator(_or_max),
+                          PlainSerializer(lambda size: size),
                           WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": LARGEST},
                                                     {"const": MAX}]})] = 64
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -153,19 +166,19 @@ class RungsSection(Section):
     `prefix`: a rung is the beginning of the training; `compressed`: the whole bundle squeezed into the rung's epochs.
     """
 
-    first: Annotated[int, Field(ge=1)] = 3
-    reduction: Annotated[int, Field(ge=2)] = 3
+    first: Annotated[int, Field(ge=1), WHOLE] = 3
+    reduction: Annotated[int, Field(ge=2), WHOLE] = 3
     fidelity: Literal["prefix", "compressed"] = "prefix"
 
 
 class SearchSection(Section):
     """How to search."""
 
-    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 24
+    trials: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] = 24
     sampler: Literal["evolution", "tpe", "random", "grid"] = "evolution"
     seed: Seed = 0
     engine: Literal["ray", "local"] = "ray"
-    parallel: Annotated[int, Field(ge=1)] | None = None
+    parallel: Annotated[int, Field(ge=1), WHOLE] | None = None
     patience: Annotated[float, Field(gt=0)] = 7200
     rungs: RungsSection = RungsSection()
 
@@ -173,15 +186,15 @@ class SearchSection(Section):
 class ConfirmSection(Section):
     """What is trained again when the last trial has ended: the `top` bundles and the baseline, `seeds` times each."""
 
-    top: Annotated[int, Field(ge=1, le=100)] = 3
-    seeds: Annotated[int, Field(ge=1, le=1000)] = 5
+    top: Annotated[int, Field(ge=1, le=100), WHOLE] = 3
+    seeds: Annotated[int, Field(ge=1, le=1000), WHOLE] = 5
 
 
 class ResourcesSection(Section):
     """What one trial gets: cores, and GPUs, of which a trial may have a share."""
 
     cpus: Annotated[float, Field(gt=0)] = 1
-    gpus: Annotated[float, Field(ge=0)] = 0
+    gpus: Annotated[float, Field(ge=0, json_schema_extra={"anyOf": [{"maximum": 1}, {"multipleOf": 1}]})] = 0
 
 
 class StartSection(Section):

@@ -60,6 +60,16 @@ class Entry:
         start = self._edge("start", self.trick.opens, min)
         return Use(self.trick(), Window(start, max(start, self._edge("stop", 1.0, max))))
 
+    def narrowest(self) -> tuple[float, float]:
+        """Return the latest start and the earliest stop that it may get."""
+        return self._edge("start", self.trick.opens, max), self._edge("stop", 1.0, min)
+
+    def may_be_empty(self) -> bool:
+        """Return whether it may get a window that stops when it starts or before."""
+        edges, (late, early) = [self.domains.get(name) for name in ("start", "stop")], self.narrowest()
+        even = any(isinstance(edge, Float) and not edge.step for edge in edges)    # of which no end is ever drawn
+        return early < late or (early == late and not even)
+
     def default(self) -> Use:
         """Return the trick with its fixed parameters and, for the rest, its defaults."""
         return self.use(self.fixed)

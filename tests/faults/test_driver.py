@@ -161,8 +161,8 @@ def test_nobody_reads_the_output_any_more(tmp_path, injected):
     driver.wait(120)
     folder, error = next(tmp_path.iterdir()), driver.stderr.read()
     assert driver.returncode == 1
-    assert error == ("Its output cannot be written: broken pipe. Finished trials are kept. Go on with: autotricks search "
-                     f"--resume {folder}\n")
+    assert error == ("Its output cannot be written: broken pipe. Finished trials are kept. Go on with: "
+                     f"autotricks search --resume {folder}\n")
     kept.ledger_goes_on([], folder)
     assert real.gone(lambda: real.of_session(driver.pid), 2)
 

@@ -21,6 +21,11 @@ def test_builds_ours_by_name(name, layers):
     ("resnet-20", "no model is called 'resnet-20'. Did you mean resnet20?"),
     ("restnet32", "Did you mean resnet32?"),
     ("zzz", "Ours are resnet8, resnet20, resnet32, resnet44, resnet56"),
+    ("resnet18", "Did you mean timm:resnet18 or torchvision:resnet18?"),
+    ("vit_tiny_patch16_224", "Did you mean timm:vit_tiny_patch16_224? Others"),
+    ("tim:resnet18", "no model is called 'tim:resnet18'. Did you mean timm:resnet18?"),
+    ("torchvison:vgg16", "no model is called 'torchvison:vgg16'. Did you mean torchvision:vgg16?"),
+    ("tim:function", "model.name: tim:function is code of yours; allow it with --trust."),
     ("my.module:", "no model is called"),
     ("os.path:join(1)", "is not of the form my.module:function"),
     ("my.module:function", "allow it with --trust")])

@@ -66,10 +66,21 @@ def test_a_bundle_that_ships_is_found_by_name(tmp_path):
     ("[{nmae: x}]", ":7:10  start.0.nmae: no such key. Did you mean name?"),
     ("[{name: mixup_balanced_softmax, without: [mixpu]}]",
      ":7:40  start.0.without: mixup_balanced_softmax does not use mixpu. Did you mean mixup?"),
+    ("[{name: baseline, without: [sgd]}]",
+     ":7:26  start.0.without: the baseline has no trick that the space leaves a choice about. Drop it."),
+    ("[baseline, baseline]", ":7:19  start.1: baseline stands twice. Drop one."),
     ("[mixup_balanced_softmax, mixup_balanced_softmax]", ":7:33  start.1: mixup_balanced_softmax stands twice.")])
 def test_start_trials_refused(tmp_path, start, said):
     text = HEAD.removesuffix("tricks:\n") + f"\nstart: {start}\ntricks: {{sgd: {{}}}}\n"
     assert any(said in line for line in refused(tmp_path, text))
+
+
+def test_fewer_trials_than_bundles_to_start_with_are_refused(tmp_path):
+    tricks = "  sgd: {}\n"
+    assert len(loaded(tmp_path, tricks, "start=[mixup_balanced_softmax]", "search.trials=2").start) == 2
+    (line,) = refused(tmp_path, HEAD + tricks, "start=[mixup_balanced_softmax]", "search.trials=1")
+    assert line == ("--set  search.trials: 1 are fewer than the 2 bundles to start with, the baseline among them. "
+                    "Raise it, or shorten start.")
 
 
 @pytest.mark.parametrize(("tricks", "said"), [

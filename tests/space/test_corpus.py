@@ -65,8 +65,13 @@ def test_what_is_no_file(check, tmp_path):
     assert "no such file. Did you mean valid.yaml" in line
 
 
-def test_a_file_of_wrong_words_alone_takes_no_time(check, tmp_path):
-    """A thousand unknown tricks, each of which could be held against all that there are."""
+@pytest.mark.parametrize(("text", "count"), [
+    ("tricks:\n" + "".join(f"  mixpu_{number}: {{}}\n" for number in range(1000)), 1000),
+    ("tricks: {sgd: {}}\nstart:\n" + "".join(f"- nope_balanced_{number}\n" for number in range(300)), 300),
+    ("tricks: {sgd: {}}\n" + "".join(f"serach_trials_{number}: 1\n" for number in range(1000)), 1000)],
+    ids=["tricks", "bundles", "keys"])
+def test_a_file_of_wrong_words_alone_takes_no_time(check, tmp_path, text, count):
+    """Each of which could be held against all that there are."""
     path = tmp_path / "many.yaml"
-    path.write_text("name: demo\ntricks:\n" + "".join(f"  mixpu_{number}: {{}}\n" for number in range(1000)))
-    assert len(check(path)) == 1000
+    path.write_text(f"name: demo\n{text}")
+    assert len(check(path)) == count

@@ -68,7 +68,6 @@ def test_every_metric_that_training_reports_may_be_the_objective(dataset):
     ("{alpha: {lograndint: [1, 100]}}", {"alpha": Int(1, 99, log=True)}, {}),
     ("{start: 0.25, alpha: 1.0}", {}, {"start": 0.25, "alpha": 1.0}),
     ("{stop: {choice: [0.5, 1]}}", {"stop": Choice(0.5, 1.0)}, {}),
-    ("{stop: {randint: [0, 2]}}", {"stop": Int(0, 1)}, {}),
     ("{start: {uniform: [0, 0.5]}, stop: {quniform: [0.6, 1, 0.1]}}",
      {"start": Float(0.0, 0.5), "stop": Float(0.6, 1.0, step=0.1)}, {})])
 def test_values_and_domain_words(tmp_path, values, domains, fixed):
@@ -150,8 +149,11 @@ def test_overrides_fix_add_and_replace(tmp_path):
     ("tricks.mixup.alpha='0.3'", "--set  tricks.mixup.alpha: '0.3' is not a number; alpha must be > 0."),
     ("tricks.mixup.alpha=-1", "--set  tricks.mixup.alpha: -1 is not allowed; alpha must be > 0"),
     ("tricks.cuttout={}", "--set  tricks.cuttout: no such trick. Did you mean cutout?"),
-    ("tricks.mixup.alpha={choice: [1", "--set tricks.mixup.alpha:2:1  not valid YAML"),
-    ("about={a: !!python/name:os.system x}", "--set about:1:5  tags such as !!python/name:os.system are not allowed."),
+    ("tricks.mixup.alpha={choice: [1", "--set  tricks.mixup.alpha: not valid YAML: "),
+    ("training.epochs=[", "--set  training.epochs: not valid YAML: did not find expected node content while parsing a "
+                          "flow node."),
+    ("training.batch-size=3", "--set  training.batch-size: no such key. Did you mean batch_size?"),
+    ("about={a: !!python/name:os.system x}", "--set  about: tags such as !!python/name:os.system are not allowed."),
     ("tricks.mixup.alpha.choice=[1]", ":7:11  tricks.mixup.alpha: expected one domain word, got uniform, choice.")])
 def test_overrides_refused(tmp_path, override, said):
     (line,) = refused(tmp_path, HEAD + "  mixup: {alpha: {uniform: [0.1, 1]}}\n", override)
@@ -191,6 +193,55 @@ def test_a_file_that_is_closed(tmp_path):
     path.chmod(0)
     with pytest.raises(SpaceError, match="cannot be read: Permission denied"):
         load_space(path)
+
+
+@pytest.mark.parametrize(("window", "said"), [
+    ("start: {choice: [0.0, 0.9]}, stop: {choice: [0.5, 1.0]}", "start is 0.9 and stop 0.5"),
+    ("start: {choice: [0.0, 0.5]}, stop: {choice: [0.5, 1.0]}", "start is 0.5 and stop 0.5"),
+    ("start: 0.7, stop: {choice: [0.5, 1.0]}", "start is 0.7 and stop 0.5"),
+    ("stop: {randint: [0, 2]}", "start is 0 and stop 0"), ("start: search, stop: search", "start is 1 and stop 0")])
+def test_a_window_that_may_be_empty_is_refused(tmp_path, window, said):
+    (line,) = refused(tmp_path, f"{HEAD}  mixup: {{{window}}}\n")
+    assert line == (f":{FIRST}:3  tricks.mixup: its window is empty where {said}; every stop must be after every "
+                    "start.")
+
+
+@pytest.mark.parametrize("window", ["start: {uniform: [0, 0.5]}, stop: {uniform: [0.5, 1]}", "stop: search",
+                                    "start: {choice: [0.0, 0.5]}, stop: {choice: [0.6, 1.0]}", "start: search"])
+def test_a_window_whose_ends_meet_with_no_chance_at_all_is_fine(tmp_path, window):
+    assert entry(tmp_path, f"  mixup: {{{window}}}\n").name == "mixup"
+
+
+@pytest.mark.parametrize(("section", "said"), [
+    ("fits: {imbalance: {min: 10, max: 1}}", "fits.imbalance: min 10 is greater than max 1. Swap them."),
+    ("fits: {images: {min: -10}}", "fits.images.min: -10 is not allowed; min must be greater than or equal to 0."),
+    ("resources: {gpus: 2.5}", "resources.gpus: 2.5 GPUs a trial cannot be had: a trial takes whole GPUs, or a share "
+                               "of one. Give a whole number."),
+    ("confirm: {seeds: 99999999999999999999}",
+     "confirm.seeds: 100000000000000000000 is not allowed; seeds must be less than or equal to 1000.")])
+def test_what_no_search_can_be_is_refused(tmp_path, section, said):
+    (line,) = refused(tmp_path, f"{LAST}{section}\n")
+    assert line.partition("  ")[2] == said and line.startswith(f":{FIRST + 1}:")
+
+
+@pytest.mark.parametrize(("data", "said"), [
+    ("imbalance: {factor: 1e300}", ".imbalance.factor: 1e+300 is not allowed; factor must be less than or equal to "
+                                   "1000000."),
+    ("size: 20000", ".size: 20000 is not allowed; size must be less than or equal to 4096."),
+    ("group: {pattern: '(x)'}", ".group: digits has neither paths nor columns. Leave it out, or bring the images as "
+                                "image_folder or csv."),
+    ("duplicates: dorp", ".duplicates: 'dorp' is not allowed; duplicates must be 'keep' or 'drop'. Did you mean "
+                         "drop?")])
+def test_data_that_no_search_can_load_are_refused(tmp_path, data, said):
+    (line,) = refused(tmp_path, head("source: digits", f"source: digits, {data}"))
+    assert line.partition("  data")[2] == said and line.startswith(":2:")
+
+
+@pytest.mark.parametrize("numbers", ["epochs: 9.0, batch_size: 64.0", "epochs: 9., batch_size: 6.4e1"])
+def test_a_whole_number_may_be_written_as_a_real_one(tmp_path, numbers):
+    document = load_space(write(tmp_path, head("epochs: 9", numbers))).document
+    assert (document.training.epochs, document.training.batch_size) == (9, 64)
+    assert {type(document.training.epochs), type(document.training.batch_size)} == {int}
 
 
 @pytest.mark.parametrize(("tricks", "fixed"), [
@@ -233,6 +284,12 @@ def test_a_section_that_is_wrong_brings_no_other_complaints(tmp_path):
     assert "'many' is not a whole number" in line
     (line,) = refused(tmp_path, LAST + "objective: {metric: 3, mode: min}\n")
     assert "objective.metric: 3 is not text" in line
+
+
+def test_a_path_cannot_hold_a_nul(tmp_path):
+    (line,) = refused(tmp_path, HEAD + '  distillation: {teacher: "a\\0b"}\n')
+    assert line.startswith(f":{FIRST}:18  tricks.distillation.teacher: '")
+    assert "/a\\x00b' is not allowed; teacher must be " in line
 
 
 def test_columns_point_at_the_key(tmp_path):

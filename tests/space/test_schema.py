@@ -8,11 +8,12 @@ from jsonschema import Draft202012Validator
 from autotricks.catalog import catalog
 from autotricks.core.domain import Choice
 from autotricks.errors import SpaceError
+from autotricks.space import load_space
 from autotricks.space.files import SHIPPED, shipped
 from autotricks.space.schema import schema
 from autotricks.tree import parse
 
-from .made import LAST
+from .made import LAST, write
 from .test_corpus import BAD, EXPECTED
 
 VALID = Draft202012Validator(schema())
@@ -90,6 +91,28 @@ def test_domains_windows_and_always(values, wrong):
 
 def test_what_cannot_have_a_window_cannot_have_one():
     assert refused({"start": 0.5}, "sgd") and not refused({"lr": 0.5}, "sgd")
+
+
+@pytest.mark.parametrize(("section", "wrong"), [
+    ("data: {test: 1.0}", True), ("data: {validation: 0}", True), ("data: {seed: -1}", True),
+    ("data: {duplicates: dorp}", True), ("data: {duplicates: drop}", False), ("data: {max_bad: 1.5}", True),
+    ("data: {source: 'csv:x.csv', group: {}}", True), ("data: {size: 4096}", False), ("data: {size: 4097}", True),
+    ("data: {source: 'csv:x.csv', group: {column: scene, pattern: '(x)'}}", True),
+    ("data: {source: 'csv:x.csv', group: {column: scene}}", False), ("data: {imbalance: {factor: 1e300}}", True),
+    ("data: {source: 'csv:x.csv', group: {column: scene, pattern: null}}", False), ("training: {epochs: 9.0}", False),
+    ("training: {epochs: 9.5}", True), ("training: {batch_size: 8.0}", False), ("search: {parallel: 2.0}", False),
+    ("resources: {gpus: 2.5}", True), ("resources: {gpus: 2}", False), ("resources: {gpus: 0.25}", False),
+    ("fits: {images: {min: -1}}", True), ("tricks: {sgd: {start: 0.0, stop: 1.0}}", True),
+    ("tricks: {mixup: {start: 0.0, stop: 1.0}}", False)])
+def test_schema_and_check_agree(tmp_path, section, wrong):
+    text = f"name: demo\n{section}\n" + ("" if section.startswith("tricks") else "tricks: {sgd: {}}\n")
+    assert VALID.is_valid(document(text)) is not wrong
+    try:
+        load_space(write(tmp_path, text))
+    except SpaceError as error:
+        assert wrong, error
+    else:
+        assert not wrong
 
 
 def test_the_file_that_the_corpus_is_made_from_follows_it():

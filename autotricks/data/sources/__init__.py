@@ -30,9 +30,6 @@ def read(settings: Settings, trust: bool = False) -> Raw:
     """
     check(settings.source, trust)
     word, _, place = settings.source.partition(":")
-    if settings.group and word not in ("image_folder", "csv"):
-        raise DataError(f"data.group: {settings.source} has neither paths nor columns. Leave it out, or bring the "
-                        "images as image_folder or csv.")
     return READERS[word](place, settings) if word in READERS else own_code.read(settings.source, settings)
 
 
@@ -85,6 +82,10 @@ def _near(source: str, word: str, place: str) -> str:
     if not place and ("/" in source or path.suffix or path.exists()):
         kind = {".csv": "csv", ".npz": "npz"}.get(path.suffix.lower(), "image_folder")
         return f" Did you mean {kind}:{source}?"
+    known = {name.lower(): f"torchvision:{name}" for name in torchvision_sets.FAMILIAR}
+    plain = re.sub("[-_ ]", "", source.lower())
+    if plain in known:
+        return f" Did you mean {known[plain]}?"
     near = difflib.get_close_matches(word.lower().replace("-", "_"), READERS, 1, 0.7)
     return f" Did you mean {near[0]}{':' + place if place and near[0] != 'digits' else ''}?" if near else ""
 

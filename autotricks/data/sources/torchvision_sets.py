@@ -16,6 +16,9 @@ from ..decode import Bad, gather, pixels, reason, said
 from ..settings import Settings
 from .raw import SPLIT_WORDS, Part, Raw, clean, refuse_many, stacked
 
+FAMILIAR = ("MNIST", "FashionMNIST", "EMNIST", "CIFAR10", "CIFAR100", "SVHN", "STL10", "Caltech101", "Food101",
+            "Flowers102", "OxfordIIITPet", "EuroSAT", "ImageNet")    # which people name alone
+
 
 def read(place: str, settings: Settings) -> Raw:
     """Read NAME or NAME:ROOT; ROOT is `~/.cache/autotricks/data` if left out. torchvision downloads what is missing.
