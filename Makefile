@@ -22,7 +22,7 @@ test-all: install  ## the slow ones too: faults, whole searches
 	$(BIN)/pytest -m ""
 
 test-faults: install  ## searches killed, starved and cut off, over two hundred times
-	$(BIN)/pytest -m faults tests/faults
+	$(BIN)/pytest -n 2 --dist loadfile -m faults tests/faults
 
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .errors import AutotricksError, InputError, Interrupted
+from .errors import AutotricksError, InputError, Interrupted, printable
 from .interrupt import CODE, interrupt
 
 if TYPE_CHECKING:
@@ -86,13 +86,14 @@ def _explained(error: Exception) -> int:
 
 def _failed(error: BaseException) -> AutotricksError:
     error = error if str(error) else error.__cause__ or error
-    return AutotricksError(f"autotricks failed: {type(error).__name__}: {error} (--debug shows where)")
+    what = printable(f"{type(error).__name__}: {error}")
+    return AutotricksError(f"autotricks failed: {what} (--debug shows where)")
 
 
 def _fail(error: AutotricksError) -> int:
     with suppress(OSError):
-        for line in getattr(error, "problems", None) or [str(error)] if sys.stderr else ():
-            print(line, file=sys.stderr)
+        for line in getattr(error, "problems", None) or str(error).splitlines() if sys.stderr else ():
+            print(printable(line), file=sys.stderr)
     return error.exit_code
 
 

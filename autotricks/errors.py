@@ -16,6 +16,11 @@ AutotricksError            exit code 1: the job failed
 from collections.abc import Iterable
 
 
+def printable(text: str) -> str:
+    """Return text with whatever cannot be printed escaped: line ends, and what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 class AutotricksError(Exception):
     """Base of every error that autotricks raises on purpose; its text is one or more clear lines."""
 

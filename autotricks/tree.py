@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from .core.spelling import suggest
-from .errors import SpaceError
+from .errors import SpaceError, printable
 
 Path = tuple[str | int, ...]
 
@@ -100,7 +100,7 @@ def without(value: Any, wrong: set[Path], path: Path = ()) -> Any:
 
 def one_line(text: str) -> str:
     """Return text with whatever cannot be printed escaped, and its middle left out where it is too long."""
-    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    line = printable(text)
     return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE // 2]} ... {line[-MAX_LINE // 2:]}"
 
 

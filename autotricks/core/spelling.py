@@ -46,7 +46,7 @@ def _away(given: str, other: str) -> tuple[int, float]:
     words, parts, begun = given.split("_"), other.split("_"), (given[:1] != other[:1]) / 2
     if SYNONYMS.get(given) in (other, *parts) or (len(parts) > 1 and given == "".join(part[:1] for part in parts)):
         return 1, len(parts)
-    most = max(1, len(given) // 3) if len(given) > 1 else 0
+    most = max(1, (len(given) + 1) // 3) if len(given) > 1 else 0
     count = slips(given, other) if _least_slips(given, other) <= most else most + 1
     if count <= min(1, most):
         return 2, begun

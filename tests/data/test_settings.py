@@ -32,5 +32,5 @@ def test_gathers_every_problem():
 @pytest.mark.parametrize("pattern", ["(", "(a{99999999999})", "(" * 3000 + ")" * 3000])
 def test_a_pattern_that_cannot_be_compiled(pattern):
     with pytest.raises(DataError) as caught:
-        Settings(group=Group(pattern=pattern))
+        Settings(source="image_folder:photos", group=Group(pattern=pattern))
     assert len(caught.value.problems) == 1 and "is no regular expression" in str(caught.value)

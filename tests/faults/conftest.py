@@ -16,6 +16,17 @@ def injected(request):
     return count
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """Add what a worker of xdist has injected."""
+    INJECTED.update(getattr(node, "workeroutput", {}).get("injected", {}))
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["injected"] = dict(INJECTED)
+
+
 def pytest_terminal_summary(terminalreporter):
     if INJECTED:
         terminalreporter.section("faults injected")

@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+import typer
 
 from autotricks import cli, experiment, versions
 from autotricks.errors import RunError
@@ -227,7 +228,7 @@ def test_a_torn_line_is_said(tmp_path):
 def test_the_command_writes_it_again(tmp_path, monkeypatch, capsys):
     folder(tmp_path / "one", [("baseline", bundle(), [0.5, 0.75], "finished")])
     opened = []
-    monkeypatch.setattr(cli.typer, "launch", opened.append)
+    monkeypatch.setattr(typer, "launch", opened.append)
     monkeypatch.setattr(sys, "argv", ["autotricks", "report", "one", "--open", "--root", str(tmp_path)])
     with pytest.raises(SystemExit) as stop:
         cli.main()
