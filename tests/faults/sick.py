@@ -9,18 +9,17 @@ from torch import nn
 
 from autotricks.models import build
 
-PLAN = "AUTOTRICKS_TEST_SICK"   # a folder: `calls` grows by a byte a build, `wrong` says `how:build,build`
+from ..search.deadly import planned
+
+PLAN = "AUTOTRICKS_TEST_SICK"   # a folder, as that of what is deadly
 ROOM = 20                       # images for which there is memory, where that is the illness
 HEALTHY = 2                     # steps before it falls ill
 
 
 def net(classes, channels):
-    folder = Path(os.environ[PLAN])
-    with (folder / "calls").open("ab") as file:
-        file.write(b".")
-    how, _, builds = (folder / "wrong").read_text().partition(":")
+    how = planned(Path(os.environ[PLAN]))
     model = build("resnet8", classes, channels)
-    if str((folder / "calls").stat().st_size) in builds.split(","):
+    if how:
         model.steps = 0
         model.register_forward_pre_hook(partial(before, how))
         model.register_forward_hook(partial(after, how))

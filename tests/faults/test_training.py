@@ -19,12 +19,12 @@ from autotricks.export import BUNDLE
 from autotricks.search import folder as folders
 from autotricks.space.load import load_bundle_file, load_space
 
-from ..search import real
+from ..search import deadly, real
 from . import kept, sick
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 # Every rung builds a model: the baseline the first to third, the other start trial the next three, then drawn ones.
-COUNTED = ("model.name=tests.faults.sick:net", "training.precision=fp32", "search.rungs.fidelity=compressed")
+COUNTED = ("model.name=tests.faults.sick:net", *deadly.PINNED)
 LAST_RUNG, DRAWN = 6, 7
 
 
@@ -33,7 +33,7 @@ def ill(tmp_path, monkeypatch):
     """Search with models that are ill as said; return the folder and its trials."""
     monkeypatch.setenv(sick.PLAN, str(tmp_path))
     forkserver._forkserver._stop()      # the next one has the environment
-    (tmp_path / "calls").write_bytes(b"")
+    deadly.begin(tmp_path)
 
     def search(how, *builds, overrides=()):
         (tmp_path / "wrong").write_text(f"{how}:{','.join(map(str, builds))}")

@@ -81,14 +81,14 @@ def test_confirming_workers_killed_twice(tmp_path, injected):
 
 
 # A model is built for every rung, and none by the probe of what precision is fast.
-COUNTED = ("model.name=tests.search.deadly:net", "training.precision=fp32", "search.rungs.fidelity=compressed")
+COUNTED = ("model.name=tests.search.deadly:net", *deadly.PINNED)
 
 
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
     monkeypatch.setenv(deadly.PLAN, str(tmp_path))
     forkserver._forkserver._stop()      # the next one has the environment
-    (tmp_path / "calls").write_bytes(b"")
+    deadly.begin(tmp_path)
     return tmp_path / "wrong"
 
 

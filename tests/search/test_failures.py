@@ -30,10 +30,10 @@ def plan(tmp_path_factory):
 @pytest.mark.parametrize(("what", "attempts"), [("die", 3), ("raise", None)])
 def test_trial_that_always_goes_wrong_fails_alone(plan, tmp_path, engine, what, attempts):
     """The start trials build six models; the third trial goes wrong at each of its attempts."""
-    (plan / "calls").write_bytes(b"")
+    deadly.begin(plan)
     (plan / "wrong").write_text(f"{what}:7,8,9" if attempts or engine == "ray" else f"{what}:7")
     loaded = load_space("long_tail.yaml", [*real.SMALL, f"search.engine={engine}",
-                                           "model.name=tests.search.deadly:net"], trust=True)
+                                           "model.name=tests.search.deadly:net", *deadly.PINNED], trust=True)
     result = real.search(tmp_path, loaded=loaded, trust=True)
     past = real.trials(result.folder)
     assert [trial.end for trial in past[:3]] == ["finished", "finished", "failed"] and past[2].rungs == []
@@ -48,10 +48,10 @@ def test_trial_that_always_goes_wrong_fails_alone(plan, tmp_path, engine, what, 
 
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_trial_that_goes_wrong_twice_is_trained_all_the_same(plan, tmp_path, engine):
-    (plan / "calls").write_bytes(b"")
+    deadly.begin(plan)
     (plan / "wrong").write_text("die:5,6")      # the second rung of the second trial, twice
     loaded = load_space("long_tail.yaml", [*real.SMALL, f"search.engine={engine}", "search.trials=3",
-                                           "model.name=tests.search.deadly:net"], trust=True)
+                                           "model.name=tests.search.deadly:net", *deadly.PINNED], trust=True)
     result = real.search(tmp_path, loaded=loaded, trust=True)
     lines = real.read(result.folder / folders.LEDGER)[0]
     assert [(line["trial"], line["rung"], line["attempt"]) for line in lines if line["kind"] == "rung"][:6] == [
