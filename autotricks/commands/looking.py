@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import InputError
 from .options import Data, Device, Json, Set, Space, Trust
 
 
@@ -60,6 +61,10 @@ def doctor(bundle: Annotated[str, typer.Argument(help="With --profile: a bundle 
            space: Space = "", data: Data = "", device: Device = "cpu", as_json: Json = False,
            trust: Trust = False) -> None:
     """Show versions, devices and memory, and what is missing; or whether data or compute is the bottleneck."""
+    if bundle and space:
+        raise InputError("doctor: give either a bundle file or --space FILE.")
+    if not profile and (bundle or space or data or device != "cpu"):
+        raise InputError("doctor: a bundle, --space, --data and --device go with --profile.")
     from .. import cards
 
     if profile:

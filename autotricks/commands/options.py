@@ -1,6 +1,7 @@
 """Options that several commands share."""
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,16 @@ def _folder(root: Path) -> Path:
         raise InputError(f"--root {root}: not a folder. A run is written line by line to a folder of this machine or a "
                          "shared one; --storage keeps a copy of it in a bucket.")
     return root
+
+
+def time_of(text: str) -> float:
+    """Return what `90s`, `30m` or `2h` means in seconds."""
+    if not text:
+        return math.inf
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text)
+    if not match or not float(match[1]):
+        raise InputError(f"--time {text}: expected a time such as 90s, 30m or 2h.")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 RUNS = Path("runs")

@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import errno
-import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ import typer
 
 from ..errors import AutotricksError, EngineError, InputError
 from ..interrupt import interrupt
-from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Storage, Tracking, Trust
+from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Storage, Tracking, Trust, time_of
 from .results import track
 
 if TYPE_CHECKING:
@@ -42,7 +40,7 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
         raise InputError("--add-trials: goes with --resume RUN, and not with --trials.")
     overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
                  *([f"search.trials={trials}"] if trials else [])]
-    seconds = _seconds(time)
+    seconds = time_of(time)
     from ..search.folder import SPACE, find
     from ..space.files import engine
 
@@ -151,13 +149,3 @@ def _copied(storage: str) -> Iterator[list[Copy]]:
     finally:
         for line in filter(None, (copy.close() for copy in copies)):
             typer.echo(line, err=True)
-
-
-def _seconds(text: str) -> float:
-    """Return what `90s`, `30m` or `2h` means in seconds."""
-    if not text:
-        return math.inf
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text)
-    if not match or not float(match[1]):
-        raise InputError(f"--time {text}: expected a time such as 90s, 30m or 2h.")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

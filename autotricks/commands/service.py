@@ -9,7 +9,7 @@ import typer
 
 from ..errors import InputError
 from ..interrupt import interrupt
-from .options import Data, Json, Set, Space, Storage, Tracking, Trust
+from .options import Data, Json, Set, Space, Storage, Tracking, Trust, time_of
 
 if TYPE_CHECKING:
     from ..search.jobs import Job, Jobs
@@ -30,6 +30,7 @@ def submit(space: Space = "", address: Address = "", set_: Set = None, data: Dat
     """Let a cluster search by itself: the command returns, and the search outlives this machine."""
     if bool(space) == bool(resume):
         raise InputError("submit: give either --space FILE or --resume RUN.")
+    time_of(duration)
     from .. import service
 
     overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
