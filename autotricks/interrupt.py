@@ -54,8 +54,6 @@ class Interrupt:
         told = signal.set_wakeup_fd(there.fileno())
         for number in ours:
             signal.signal(number, self._hear)
-        if hasattr(signal, "pthread_sigmask"):      # who started this may have had them blocked
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, ours)
         try:
             yield
         finally:

@@ -126,9 +126,10 @@ class MlflowTracker(Tracker):
         began = time.monotonic()
         while self._thread.is_alive():
             limit = min(seconds, slow) if self._slow() else seconds
-            if time.monotonic() - began > limit:
+            left = limit - (time.monotonic() - began)
+            if left <= 0:
                 return self._missing(f"not within {limit:.3g} s.")
-            self._thread.join(0.05)
+            self._thread.join(min(0.05, left))
         return self._problem or None
 
     def _slow(self) -> bool:

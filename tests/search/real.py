@@ -50,7 +50,13 @@ def environment() -> dict[str, str]:
 def start(*arguments: str, cwd: Path | None = None) -> subprocess.Popen:
     """Run the command line in a session of its own."""
     return subprocess.Popen(command(*arguments), env=environment(), start_new_session=True, text=True, cwd=cwd,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_listen)
+
+
+def _listen() -> None:
+    """Ignore no signal, as a shell has what it starts in the background do with Ctrl-C."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def hears(process: int) -> bool:
