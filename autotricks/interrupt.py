@@ -54,6 +54,7 @@ class Interrupt:
         told = signal.set_wakeup_fd(there.fileno())
         for number in ours:
             signal.signal(number, self._hear)
+        unraised, sys.unraisablehook = sys.unraisablehook, self._lost
         try:
             yield
         finally:
@@ -61,12 +62,19 @@ class Interrupt:
                 for number in ours:
                     signal.signal(number, before[number])
                 signal.set_wakeup_fd(told)
+                sys.unraisablehook = unraised
                 there.close()
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if not self.came and number not in self.at_once:
             self.came = True
             raise KeyboardInterrupt
+
+    def _lost(self, what: sys.UnraisableHookArgs) -> None:
+        """Leave at once where Python drops `KeyboardInterrupt`, as in a finalizer; the command would go on."""
+        if self.came and issubclass(what.exc_type, KeyboardInterrupt):
+            self._leave()
+        sys.__unraisablehook__(what)
 
     def _watch(self, here: socket.socket, ours: set[int]) -> None:
         """Read the numbers of signals as they come, until the other end is closed."""

@@ -129,10 +129,11 @@ def test_a_folder_that_is_gone_is_named(tmp_path):
 @pytest.mark.parametrize("words", [("tricks", "list"), ("search", "--space", "long_tail.yaml", "--tracking", "off")])
 def test_ctrl_c_before_anything_is_imported(tmp_path, words):
     """Signals are heard before a library is imported; before Python itself is up nobody can."""
-    for _ in range(3):
+    for wait in (0, 0.1, 0.3, 0.6):
         process = real.start(*words, cwd=tmp_path)
         while not hears(process.pid):
             time.sleep(0.001)
+        time.sleep(wait)
         os.killpg(process.pid, signal.SIGINT)
         sent = time.monotonic()
         out, err = process.communicate(timeout=60)
