@@ -12,6 +12,7 @@ from autotricks.catalog import catalog
 from autotricks.errors import InputError
 from autotricks.space import load_space
 from autotricks.space.load import shipped
+from autotricks.space.places import kind as place_kind
 
 from .made import write
 
@@ -80,8 +81,11 @@ def mutations(draw):
                 str if value.style else type(yaml.safe_load(value.value)))
             start, end = value.start_mark.index, value.end_mark.index
             skip = key.start_mark.index - start      # comments may stand between; an error is at the key
-            parameter = path[0] == "tricks" and len(path) == 3 and (kind_of is dict or value.value == "search")
-            new = draw(st.sampled_from(["word", "[1]"] if parameter else WRONG[kind_of]))
+            parameter = path[0] == "tricks" and len(path) == 3      # for which a mapping is a domain, wrong inside it
+            domain = parameter and (kind_of is dict or value.value == "search")
+            legal = ["word", "[1]"][bool(parameter and place_kind(path[1], path[2])):]     # a place may be any word
+            new = draw(st.sampled_from(legal if domain else [
+                one for one in WRONG[kind_of] if not (parameter and one.startswith("{"))]))
         else:
             end = value.end_mark.index
             new = "" if not flow else draw(st.sampled_from(["", "null"]))
