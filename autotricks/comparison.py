@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .core.interval import Interval
 from .tested import Spread
 
+BASELINE = "baseline"
 METHOD = "paired differences over seeds, Student's t"
 
 
@@ -43,3 +44,41 @@ def verdict(difference: Interval, same: bool, kept: Kept | None = None) -> str:
     if difference.mean >= 0 and math.isfinite(difference.low):
         return "no evidence of improvement: the interval holds zero"
     return "no evidence of improvement"
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What the search added to the best of the bundles that it started from.
+
+    Args:
+        start: Trial number of that bundle.
+        name: What it is called.
+        difference: Champion minus start bundle on test, turned so that more is better.
+        verdict: In words.
+    """
+
+    start: int
+    name: str
+    difference: Interval
+    verdict: str
+
+
+def added(difference: Interval, name: str, same: bool, nothing: bool) -> str:
+    """Return in words what a search added to the best bundle that it started from.
+
+    Args:
+        difference: Champion minus that bundle.
+        name: Of that bundle.
+        same: Whether the champion is that bundle.
+        nothing: Whether the champion is the baseline.
+    """
+    if nothing:
+        return "nothing helps: on validation no bundle was better than the baseline"
+    if same:
+        return f"no more than the published bundle {name}: on validation nothing was better"
+    if difference.low > 0:
+        return f"added to the published bundle {name}" if name != BASELINE else "added to the baseline"
+    if difference.high < 0:
+        return f"worse than the published bundle {name}" if name != BASELINE else "worse than the baseline"
+    sure = "the interval holds zero" if math.isfinite(difference.low) else "one seed gives no interval"
+    return f"no evidence that it added anything to {name}: {sure}"

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
@@ -14,7 +16,7 @@ from safetensors.torch import load as load_weights
 
 from .catalog import bundle_from
 from .champion import bundle_document, keep
-from .comparison import METHOD, Kept, verdict
+from .comparison import METHOD, Addition, Kept, added, verdict
 from .core.bundle import Bundle
 from .core.dataset import Dataset
 from .core.interval import Interval, paired
@@ -27,12 +29,13 @@ from .predictor import Predictor
 from .search.folder import write_json
 from .search.ledger import Ledger, Line, TrialRecord
 from .search.retrain import Means, recorded, retrain
+from .search.samplers import ranked
 from .search.search import Champion, Trial
 from .space.load import BASELINE, LoadedSpace
 from .tested import ClassResults, OnTest, Spread, tested
 
 LEDGER, RESULT, WEIGHTS = "confirm.jsonl", "confirm.json", "confirm"
-FRESH = 1000            # first of the seeds that no search uses
+FRESH = 1000            # fresh seeds are from here on
 Key = TypeVar("Key")
 
 
@@ -46,15 +49,17 @@ class Confirmation:
         candidates: Trial numbers of the bundles trained again, best of the search first.
         champion: Trial number of the best on validation that keeps what is to be kept; the baseline's if none is.
         baseline: Trial number of the baseline.
-        searched: The champion's score in the search.
+        searched: What the search thought that the champion scores.
         validation: Of each bundle, by trial number.
-        test: Of champion and baseline, by trial number; the speed of training is that of the fresh trainings.
+        test: Of champion, baseline and best start bundle, by trial number; the speed of training is that of the fresh
+            trainings.
         difference: Champion minus baseline on test, turned so that more is better.
         optimism: Search score minus confirmed validation score, turned likewise.
         figures: Mean of every figure on test, by trial number.
         verdict: In words.
         classes: What champion and baseline do class by class on test, by trial number.
         kept: What came of the figure that must not be lost; None where there is none.
+        addition: What the champion has that the best start bundle had not; None in confirmations of older versions.
     """
 
     metric: str
@@ -72,6 +77,7 @@ class Confirmation:
     method: str = METHOD
     classes: dict[int, ClassResults] = field(default_factory=dict)
     kept: Kept | None = None
+    addition: Addition | None = None
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -122,9 +128,9 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
         raise Unconfirmed(f"{document.objective.metric} is no figure of images that training has not seen.")
     judge = Confirmer(folder, data.dataset, lambda bundle: bundle_document(document.name, {}, data, bundle, {}),
                       document.objective.objective(), Means.of(document, how.slots, how.trust), how)
-    found = judge.confirm(trials, document.confirm.top, document.confirm.seeds)
+    found = judge.confirm(trials, ranked(loaded, trials), document.confirm.top, document.confirm.seeds)
     record = next(trial for trial in trials if trial.number == found.champion)
-    bundle = replace(bundle_from(record.bundle), seed=FRESH)
+    bundle = replace(bundle_from(record.bundle), seed=found.seeds[0])
     metrics = judge.known[bundle.hash]
     champion = Champion(Trial(record.number, record.label, bundle), metrics[document.objective.metric], metrics,
                         judge.weights(bundle))
@@ -132,31 +138,62 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
     return found, champion
 
 
-def chosen(trials: Iterable[TrialRecord], objective: Objective,
-           top: int) -> tuple[TrialRecord, list[TrialRecord]]:
-    """Return the baseline and the `top` best trials beside it that keep what is to be kept, best first.
+@dataclass(frozen=True)
+class Candidates:
+    """Which trials are trained again.
+
+    Args:
+        baseline: What everything is compared with.
+        start: The best of the start bundles; may be the baseline.
+        others: The best trials beside the baseline, best first, the best start bundle among them.
+    """
+
+    baseline: TrialRecord
+    start: TrialRecord
+    others: tuple[TrialRecord, ...]
+
+
+def chosen(trials: Iterable[TrialRecord], objective: Objective, ranking: Sequence[int], top: int) -> Candidates:
+    """Return the baseline and the `top` best trials beside it that keep what is to be kept, and the best start bundle.
+
+    Args:
+        trials: Of the search.
+        objective: Of the search.
+        ranking: Trial numbers, one for each bundle, the best by all evidence first.
+        top: How many.
 
     Raises:
         Unconfirmed: When the baseline was not trained to the end, so that there is nothing to compare with.
     """
     metric = objective.metric
     trials = list(trials)
-    done = [trial for trial in trials if trial.end == End.FINISHED.value and trial.score(metric) is not None]
-    baseline = next((trial for trial in done if trial.label == BASELINE), None)
+    done = {trial.number: trial for trial in trials
+            if trial.end == End.FINISHED.value and trial.score(metric) is not None}
+    baseline = next((trial for trial in done.values() if trial.label == BASELINE), None)
     if baseline is None:
         ends = [trial.end or "unfinished" for trial in trials if trial.label == BASELINE]
         raise Unconfirmed(f"the baseline was not trained to the end ({ends[0]}); there is nothing to compare with."
                           if ends else "the baseline was not trained; there is nothing to compare with. Put baseline "
                           "among the space's start bundles.")
-    others = sorted((trial for trial in done if trial is not baseline and trial.hash != baseline.hash
-                     and not objective.lost(trial.figures, baseline.figures)),
-                    key=lambda trial: -objective.sign * (trial.score(metric) or 0.0))
-    return baseline, others[:top]
+    kept = [done[number] for number in ranking if number in done
+            and not objective.lost(done[number].figures, baseline.figures)]
+    start = next((trial for trial in kept if trial.label), baseline)
+    others = [trial for trial in kept if trial.hash != baseline.hash]
+    best = others[:top]
+    if start.hash != baseline.hash and start not in best:
+        best.append(start)
+    return Candidates(baseline, start, tuple(best))
 
 
 def best(validation: Mapping[Key, Spread], baseline: Key, sign: int) -> Key:
     """Return which bundle has the best mean on validation; the baseline if nothing beat it."""
     return max(validation, key=lambda key: (sign * validation[key].mean, key == baseline))
+
+
+def fresh_seeds(trials: Iterable[TrialRecord], count: int) -> tuple[int, ...]:
+    """Return seeds that no trial of the search was trained with."""
+    used = {trial.bundle["training"]["seed"] for trial in trials}
+    return tuple(islice((seed for seed in itertools.count(FRESH) if seed not in used), count))
 
 
 @dataclass
@@ -180,11 +217,13 @@ class Confirmer:
     how: Trainings
     known: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def confirm(self, trials: Sequence[TrialRecord], top: int, seeds: int) -> Confirmation:
+    def confirm(self, trials: Sequence[TrialRecord], ranking: Sequence[tuple[int, float]], top: int,
+                seeds: int) -> Confirmation:
         """Return what fresh seeds say of the best trials; what has been trained already is not trained again."""
-        baseline, others = chosen(trials, self.objective, top)
-        group = {trial.number: bundle_from(trial.bundle) for trial in [*others, baseline]}
-        fresh = tuple(range(FRESH, FRESH + seeds))
+        picked = chosen(trials, self.objective, [number for number, _ in ranking], top)
+        baseline = picked.baseline
+        group = {trial.number: bundle_from(trial.bundle) for trial in [*picked.others, baseline]}
+        fresh = fresh_seeds(trials, seeds)
         self.known = self._train([replace(bundle, seed=seed) for bundle in group.values() for seed in fresh])
         names = [self.objective.metric, *([self.objective.keep.metric] if self.objective.keep else [])]
         spreads = {name: self._spreads(name, group, fresh) for name in names}
@@ -194,8 +233,10 @@ class Confirmer:
         lost = self._lost(group, spreads)
         champion = best({number: spread for number, spread in sound.items() if number not in lost}, baseline.number,
                         self.objective.sign)
-        searched = next(trial for trial in trials if trial.number == champion).score(self.objective.metric) or math.nan
-        return self._judged(champion, searched, group, fresh, spreads)
+        labels = {trial.number: trial.label for trial in [*picked.others, baseline] if trial.label}
+        start = best({number: spread for number, spread in sound.items() if number in labels}, baseline.number,
+                     self.objective.sign)
+        return self._judged(champion, dict(ranking)[champion], group, fresh, spreads, (start, labels[start]))
 
     def _spreads(self, name: str, group: dict[int, Bundle], seeds: tuple[int, ...]) -> dict[int, Spread]:
         """Return a figure on validation of the bundles that have it for every seed, by trial number."""
@@ -230,16 +271,18 @@ class Confirmer:
         return known
 
     def _judged(self, champion: int, searched: float, group: dict[int, Bundle], seeds: tuple[int, ...],
-                spreads: dict[str, dict[int, Spread]]) -> Confirmation:
+                spreads: dict[str, dict[int, Spread]], start: tuple[int, str]) -> Confirmation:
         """Read test and judge; the last of the group is the baseline."""
         word, (*candidates, baseline) = self.objective.metric.removeprefix("val/"), group
         validation, keep = spreads[self.objective.metric], self.objective.keep
         rows = {number: [self._tested(replace(group[number], seed=seed)) for seed in seeds]
-                for number in dict.fromkeys((champion, baseline))}
+                for number in dict.fromkeys((champion, baseline, start[0]))}
         figures = {number: [one.figures for one in done] for number, done in rows.items()}
         test = {number: Spread.of([figure[word] for figure in done]) if word != SPEED else validation[number]
                 for number, done in figures.items()}
         difference = paired(self.objective.sign, test[champion].values, test[baseline].values)
+        gained = paired(self.objective.sign, test[champion].values, test[start[0]].values)
+        addition = Addition(*start, gained, added(gained, start[1], champion == start[0], champion == baseline))
         kept = None
         if keep:
             name = keep.metric.removeprefix("val/")
@@ -251,7 +294,8 @@ class Confirmer:
             self.objective.sign * (searched - validation[champion].mean),
             {number: {name: fmean(row[name] for row in done) for name in done[0]} for number, done in figures.items()},
             verdict(difference, champion == baseline, kept),
-            classes={number: ClassResults.of(done) for number, done in rows.items()}, kept=kept)
+            classes={number: ClassResults.of(done) for number, done in rows.items()}, kept=kept,
+            addition=addition)
         write_json(self.folder / RESULT, found.document())
         return found
 

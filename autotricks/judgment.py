@@ -27,12 +27,23 @@ def verdict(found: Confirmation) -> list[str]:
     if found.champion != found.baseline:
         lines.append(f"  difference {found.difference.mean:+.4f}, 95% interval {low:+.4f} to {high:+.4f} "
                      f"({found.method})")
+    lines += addition(found)
     if kept and found.champion != found.baseline:
         lines.append(f"  {kept.metric} on test {kept.difference.mean:+.4f}, 95% interval {kept.difference.low:+.4f} to "
                      f"{kept.difference.high:+.4f}; {kept.within:g} may be lost")
     far = f"was {abs(found.optimism):.4f} too {'good' if found.optimism > 0 else 'modest'}"
-    return [*lines, *further(found), f"  The search's score, {found.searched:.4f}, "
+    return [*lines, *further(found), f"  What the search thought of it, {found.searched:.4f}, "
             f"{far if abs(found.optimism) >= 5e-5 else 'held'} (validation, over the same seeds)."]
+
+
+def addition(found: Confirmation) -> list[str]:
+    """Return what the search added to the best bundle that it started from."""
+    told = found.addition
+    if told is None:
+        return []
+    span = "" if told.start == found.champion else (
+        f", {told.difference.mean:+.4f}, 95% interval {told.difference.low:+.4f} to {told.difference.high:+.4f}")
+    return [f"  The search: [bold]{told.verdict}[/bold]{span}"]
 
 
 def further(found: Confirmation) -> list[str]:

@@ -88,7 +88,7 @@ def with_data(loaded: LoadedSpace, trust: bool) -> tuple[LoadedSpace, Loaded]:
               for place, metric in wanted.items() if metric not in figures]
     if absent:
         raise InputError(absent)
-    return replace(loaded, space=fitted(loaded.space, data.dataset.traits)), data
+    return replace(loaded, space=fitted(loaded.space, data.dataset.traits), images=len(data.dataset.train)), data
 
 
 def same(folder: Path, data: Loaded) -> None:

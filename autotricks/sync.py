@@ -176,6 +176,9 @@ def figures(confirmed: Mapping[str, Any]) -> dict[str, float]:
                "test/difference": difference["mean"], "test/difference_low": difference["low"],
                "test/difference_high": difference["high"], "optimism": confirmed["optimism"],
                **{f"test/{name}": value for name, value in _of(confirmed["figures"], confirmed["champion"]).items()}}
+    if confirmed.get("addition"):
+        figures |= {f"test/added{end}": confirmed["addition"]["difference"][part]
+                    for end, part in (("", "mean"), ("_low", "low"), ("_high", "high"))}
     if kept:
         figures |= {f"test/{kept['metric']}_{part}": kept["difference"][end] for part, end in (
             ("difference", "mean"), ("difference_low", "low"), ("difference_high", "high"))}
@@ -263,6 +266,7 @@ def _effect_figures(effects: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str,
 
 def _on_test(confirmed: Mapping[str, Any], number: int, seed: int) -> dict[str, float]:
     """Return what a training of a confirmation did on test, if test was read for it."""
-    if not confirmed or number not in (confirmed["champion"], confirmed["baseline"]) or seed not in confirmed["seeds"]:
+    judged = {int(one) for one in confirmed.get("test", ())}
+    if number not in judged or seed not in confirmed["seeds"]:
         return {}
     return {on_test(confirmed["metric"]): _of(confirmed["test"], number)["values"][confirmed["seeds"].index(seed)]}

@@ -61,4 +61,4 @@ def test_an_old_confirmation_without_classes_is_printed():
 @pytest.mark.parametrize(("optimism", "said"), [
     (0.1, "0.9000, was 0.1000 too good"), (-0.1, "0.9000, was 0.1000 too modest"), (0.00004, "0.9000, held")])
 def test_how_far_the_search_was_off(optimism, said):
-    assert f"The search's score, {said} (validation" in judgment.verdict(replace(FOUND, optimism=optimism))[-1]
+    assert f"What the search thought of it, {said} (validation" in judgment.verdict(replace(FOUND, optimism=optimism))[-1]

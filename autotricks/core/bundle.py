@@ -131,6 +131,11 @@ class Bundle:
         return " + ".join(str(use) for use in self.uses) or "no tricks"
 
 
+def recipe(bundle: Bundle) -> str:
+    """Return what all trainings of one bundle share, whatever their seeds: the hash with seed 0."""
+    return replace(bundle, seed=0).hash
+
+
 def _scaled(trick: Trick, ratio: float) -> Trick:
     changed: Mapping[str, Any] = {name: getattr(trick, name) * ratio for name, parameter in trick.declared().items()
                                   if parameter.unit == "epochs"}

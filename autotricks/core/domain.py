@@ -72,6 +72,24 @@ class Choice:
         return " or ".join(str(option) for option in self.options)
 
 
+def nearest(value: Value, domain: Domain) -> Value:
+    """Return the value of a domain that is nearest to a value; where nearness means nothing, the first option."""
+    if value in domain and not (isinstance(domain, Float) and domain.step):
+        return value
+    if isinstance(domain, Choice):
+        numbers = [option for option in domain.options if _number(option)]
+        if not numbers or not _number(value):
+            return domain.options[0]
+        return min(numbers, key=lambda option: abs(float(option) - float(value)))
+    assert isinstance(domain, (Float, Int))
+    inside = min(max(float(value), domain.low), domain.high)
+    if isinstance(domain, Int):
+        return round(inside)
+    if domain.step:
+        return min(domain.low + round((inside - domain.low) / domain.step) * domain.step, domain.high)
+    return inside
+
+
 @dataclass(frozen=True)
 class Above:
     """Finite numbers greater than `low`."""

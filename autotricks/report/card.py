@@ -84,6 +84,13 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
         span = (f"95% interval {difference['low']:+.4f} to {difference['high']:+.4f}" if is_figure(difference["low"])
                 and is_figure(difference["high"]) else "no interval from a single seed")
         yield f"\nDifference in {metric}, more is better: {difference['mean']:+.4f}, {span} ({_safe(found['method'])})."
+    told = found.get("addition")
+    if told:
+        gained = told["difference"]
+        span = "" if told["start"] == found["champion"] else (
+            f": {gained['mean']:+.4f} on test, 95% interval {gained['low']:+.4f} to {gained['high']:+.4f}"
+            if is_figure(gained["low"]) and is_figure(gained["high"]) else f": {gained['mean']:+.4f} on test")
+        yield f"\nThe search: {_safe(told['verdict'])}{span}."
     if found.get("kept"):
         yield f"\n{_safe(plain(joined(*keeping(found))).strip())}"
 

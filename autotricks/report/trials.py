@@ -131,7 +131,8 @@ def listing(evidence: Evidence) -> Html:
         value = evidence.score(trial)
         return (places.get(trial.number, len(places)), -(trial.rungs[-1]["budget"] if trial.rungs else 0),
                 -evidence.sign * value if value is not None else float("inf"), trial.number)
-    rows = [(str(trial.number), joined(tag("b", None, f"{trial.label}: ") if trial.label else "", tricks(trial)),
+    rows = [(str(trial.number), joined(tag("b", None, f"{trial.label}: ") if trial.label else "", tricks(trial),
+                                        tag("div", {"class": "note"}, trial.why) if trial.why else ""),
              trial.end or "unfinished", str(trial.rungs[-1]["budget"] if trial.rungs else 0),
              shown(evidence.score(trial), evidence.metric), f"{trial.epochs:g}",
              time(sum(line["seconds"] for line in trial.rungs)))

@@ -17,7 +17,7 @@ def headline(evidence: Evidence) -> Html:
     if found and not evidence.overtaken:
         tone = next((tone for start, tone in TONES if found["verdict"].startswith(start)), "open")
         return tag("div", {"class": f"verdict {tone}"}, tag("p", {"class": "said"}, _capital(found["verdict"])),
-                   tag("p", None, *_sentence(found)))
+                   tag("p", None, *_sentence(found)), *_addition(found))
     if evidence.best is None:
         ends = ", ".join(f"{count} {end}" for end, count in evidence.ends.items()) or "none has begun"
         return tag("div", {"class": "verdict bad"}, tag("p", {"class": "said"}, "No trial was trained to the end"),
@@ -42,7 +42,7 @@ def tiles(evidence: Evidence) -> Html:
         parts = [*((f"{name} {where(metric)}", shown(found["test"][one]["mean"], metric), _spread(found, one))
                    for name, one in (("Champion", champion), ("Baseline", base))),
                  ("Difference", joined(gain(found["difference"]["mean"], metric), " ", unit(metric)), _interval(found)),
-                 *_kept_tile(found)]
+                 *_addition_tile(found), *_kept_tile(found)]
     elif evidence.best:
         parts = [("Best search score", shown(evidence.score(evidence.best), evidence.metric), "one seed, validation")]
         if evidence.baseline:
@@ -136,7 +136,8 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
         trained = len(found["candidates"])
         yield (f"Besides the baseline {trained} of {len(evidence.trials):,} trials {'were' if trained != 1 else 'was'} "
                "trained again. What the search says of the rest is of one seed.",)
-        yield ("The champion was chosen on validation; test was read for it and for the baseline only.",)
+        yield ("The champion was chosen on validation; test was read for it, the baseline and the best start bundle "
+               "only.",)
         worse = list(_worse(found))
         if worse:
             yield ("The champion is not better in everything. Worse than the baseline on test: ",
@@ -183,6 +184,26 @@ def _sentence(found: Document) -> list[str]:
             shown(test[str(found["baseline"])]["mean"], metric), ", a difference of ",
             gain(found["difference"]["mean"], metric), f" {unit(metric)} (", _interval(found),
             f"; {count} fresh seed{'s' * (count > 1)}, {found.get('method', '')}).", *keeping(found)]
+
+
+def _addition(found: Document) -> list[Html]:
+    """Return what the search added to the best bundle that it started from, as a paragraph; nothing where unknown."""
+    told = found.get("addition")
+    if not told:
+        return []
+    parts = ["The search: ", tag("b", None, told["verdict"])]
+    if told["start"] != found["champion"]:
+        parts += [" (", gain(told["difference"]["mean"], found["metric"]), f" {unit(found['metric'])}, ",
+                  _range(told["difference"], found["metric"]), ")"]
+    return [tag("p", None, *parts, ".")]
+
+
+def _addition_tile(found: Document) -> list[tuple[str, Html, str]]:
+    told = found.get("addition")
+    if not told or told["start"] == found["baseline"]:
+        return []
+    return [("Added by the search", joined(gain(told["difference"]["mean"], found["metric"]), " ",
+                                           unit(found["metric"])), f"to {told['name']}, {where(found['metric'])}")]
 
 
 def _kept_tile(found: Document) -> list[tuple[str, Html, str]]:

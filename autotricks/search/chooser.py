@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-import random
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import optuna
@@ -13,19 +14,18 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
-from ..core.bundle import Bundle
+from ..catalog import bundle_from
+from ..core.bundle import Bundle, recipe
 from ..core.domain import Choice, Domain, Float, Int, Value
 from ..core.report import End
 from ..errors import SpaceError
 from ..space.space import Space
 from .ledger import TrialRecord
 from .memory import Memory
+from .proposal import Picks, Proposal
 
-Picks = dict[str, Value]
-
-# Evolution: the share of proposals without a parent; how many of the best are parents; choices that change on the
-# average; tricks of a proposal without a parent.
-STRANGERS, PARENTS, CHANGES, TRICKS = 0.25, 3, 2, 5
+ATTEMPTS = 20       # draws, until one is new; then a bundle is trained with another seed
+SEEDS = 2 ** 32
 
 
 class Chooser:
@@ -37,25 +37,25 @@ class Chooser:
 
     Args:
         space: Where to draw from.
-        sampler: `evolution`, `tpe`, `random` or `grid`.
+        sampler: `tpe`, `random` or `grid`.
         seed: Seed of the search.
         maximize: Whether a larger score is better.
         trials: Trials planned; a grid ends earlier where it is smaller.
         bounded: Whether only the best and the most recent trials are remembered, so that a decision costs the same
             after thousands.
+        start: Bundles that are trained anyhow, so that a grid leaves them out.
     """
 
     def __init__(self, space: Space, sampler: str, seed: int, maximize: bool, trials: int,
-                 bounded: bool = True):
+                 bounded: bool = True, start: tuple[Bundle, ...] = ()):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._sampler, self._seed = space, sampler, seed
         self._study = optuna.create_study(storage=Memory(maximize) if bounded else None,
                                           direction="maximize" if maximize else "minimize")
-        self._sign = 1 if maximize else -1
-        self._given: set[int] = set()   # Optuna's numbers of the start bundles
         self._open: dict[int, optuna.Trial] = {}
         self._scores: dict[int, dict[int, float]] = {}   # of open trials, by budget
-        self._grid = list(islice(space.choices(), trials)) if sampler == "grid" else []
+        self._grid = list(islice(self._unlike(start), trials)) if sampler == "grid" else []
+        self._tried: dict[str, int] = {}    # how often each bundle was proposed, whatever its seed
         if sampler == "grid":
             endless = [f"{path}: {text}" for path, text in space.endless().items()]
             if endless:
@@ -66,7 +66,7 @@ class Chooser:
         """What Optuna knows."""
         return self._study
 
-    def propose(self, number: int, place: int) -> tuple[Bundle, Picks] | None:
+    def propose(self, number: int, place: int) -> Proposal | None:
         """Return a bundle and the picks that drew it; None when a grid is exhausted.
 
         Args:
@@ -77,74 +77,50 @@ class Chooser:
             if place >= len(self._grid):
                 return None
             self._study.enqueue_trial(self._grid[place])
-        elif self._sampler == "evolution":
-            kept = self._offspring(random.Random(f"{self._seed}/{number}"))
-            if kept:
-                self._study.enqueue_trial(kept)
-        return self._ask(number)
+        bundle, picks = self._ask(number)
+        for attempt in range(1, ATTEMPTS) if self._sampler != "grid" else ():
+            if recipe(bundle) not in self._tried:
+                break
+            self._withdraw(number)
+            bundle, picks = self._ask(number, attempt)
+        seen = self._note(bundle)
+        return Proposal(replace(bundle, seed=(bundle.seed + seen) % SEEDS) if seen else bundle, picks)
 
-    def _offspring(self, chance: random.Random) -> Picks:
-        """Return the tricks of the next proposal: those of one of the best bundles but for a few, or a few strangers.
+    def _unlike(self, start: tuple[Bundle, ...]) -> Iterator[Picks]:
+        """Yield what a grid walks, less the start bundles."""
+        known = {recipe(bundle) for bundle in start}
+        for picks in self._space.choices():
+            if recipe(self._space.draw(partial(_picked, picks))) not in known:
+                yield picks
 
-        Start bundles are parents before they have scores: who names them believes in them.
+    def _note(self, bundle: Bundle) -> int:
+        """Note a bundle; return how often it was there before."""
+        seen = self._tried.get(recipe(bundle), 0)
+        self._tried[recipe(bundle)] = seen + 1
+        return seen
 
-        Half of a parent's parameters are left to TPE, as is whatever the new choices ask for.
-        """
-        trials = self._study.get_trials(deepcopy=False)
-        done = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-        best = sorted(done, key=lambda trial: -self._sign * (trial.value or 0.0))[:PARENTS]
-        parents = best + [trial for trial in trials if trial.number in self._given and not trial.state.is_finished()]
-        if not parents or chance.random() < STRANGERS:
-            return self._stranger(chance)
-        parent = chance.choice(parents)
-        choices = [name for name, domain in parent.distributions.items() if isinstance(domain, CategoricalDistribution)]
-        chance.shuffle(choices)
-        rate = min(CHANGES / max(1, len(choices)), 0.25)
-        changed = {name for name in choices if chance.random() < rate} or {*choices[:1]}
-        kept: Picks = {}
-        for name, domain in parent.distributions.items():
-            if isinstance(domain, CategoricalDistribution):
-                others = [option for option in domain.choices if option != parent.params[name]]
-                other = name in changed and others
-                kept[name] = chance.choice(others) if other else parent.params[name]  # type: ignore[assignment]
-            elif chance.random() < 0.5:
-                kept[name] = parent.params[name]
-        return kept
+    def _withdraw(self, number: int) -> None:
+        """Forget what was asked for: the study hears that it failed, which no sampler looks at."""
+        self._scores.pop(number)
+        self._study.tell(self._open.pop(number), state=TrialState.FAIL)
 
-    def _stranger(self, chance: random.Random) -> Picks:
-        """Return choices at random, with about `TRICKS` tricks: with every second of forty one would spoil the rest."""
-        places = 0
-
-        def counted(name: str, domain: Domain) -> Value:
-            nonlocal places
-            places += _yes_or_no(domain)
-            return _any(domain, chance)
-        self._space.draw(counted)
-        share, picks = min(0.5, TRICKS / max(1, places)), {}
-
-        def few(name: str, domain: Domain) -> Value:
-            value = chance.random() < share if _yes_or_no(domain) else _any(domain, chance)
-            if isinstance(domain, Choice):
-                picks[name] = value
-            return value
-        self._space.draw(few)
-        return picks
-
-    def adopt(self, number: int, bundle: Bundle, start: bool = False) -> Picks | None:
+    def adopt(self, number: int, bundle: Bundle, start: bool = False, kind: str = "", promise: float = 0.0
+              ) -> Picks | None:
         """Take in a bundle that somebody else proposed; return its picks, None where the space does not hold it.
 
         Args:
             number: Number of the trial.
             bundle: What is trained.
-            start: Whether it is a start bundle.
+            start: Whether it is a start bundle; that, and what follows, is for samplers that ask.
+            kind: Of step that led to it.
+            promise: What was expected of it.
         """
+        self._note(bundle)
         picks = self._space.locate(bundle)
         if picks is None or not _on_steps(picks, self._distributions(picks)):
             return None
         self._study.enqueue_trial(picks)
         self._ask(number)
-        if start:
-            self._given.add(self._open[number].number)
         return picks
 
     def report(self, number: int, budget: int, score: float) -> None:
@@ -167,6 +143,9 @@ class Chooser:
     def replay(self, trials: Iterable[TrialRecord], metric: str) -> None:
         """Learn what a ledger says of trials that ended."""
         for trial in trials:
+            if trial.end is None:
+                continue
+            self._note(bundle_from(trial.bundle))
             if trial.picks is None:
                 continue
             rungs = [] if trial.end in (End.DIVERGED.value, End.OUT_OF_MEMORY.value) else trial.rungs
@@ -178,21 +157,20 @@ class Chooser:
                 value=known[max(known)] if complete else None,
                 params=trial.picks, distributions=self._distributions(trial.picks), intermediate_values=known))
 
-    def _ask(self, number: int) -> tuple[Bundle, Picks]:
-        self._study.sampler = self._seeded(number)
+    def _ask(self, number: int, attempt: int = 0) -> tuple[Bundle, Picks]:
+        self._study.sampler = self._seeded(f"{number}/{attempt}" if attempt else str(number))
         trial = self._study.ask()
         self._open[number], self._scores[number] = trial, {}
         bundle = self._space.draw(lambda name, domain: _suggest(trial, name, domain))
         return bundle, dict(trial.params)
 
-    def _seeded(self, number: int) -> BaseSampler:
+    def _seeded(self, number: str) -> BaseSampler:
         seed = int.from_bytes(hashlib.sha256(f"{self._seed}/{number}".encode()).digest()[:4], "big")
-        if self._sampler not in ("tpe", "evolution"):
+        if self._sampler != "tpe":
             return RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            joint = self._sampler == "tpe"  # evolution asks for a few parameters alone; joint TPE would draw them all
-            return TPESampler(seed=seed, n_startup_trials=8, multivariate=joint, group=joint, constant_liar=True)
+            return TPESampler(seed=seed, n_startup_trials=8, multivariate=True, group=True, constant_liar=True)
 
     def _distributions(self, picks: Mapping[str, Value]) -> dict[str, BaseDistribution]:
         found: dict[str, BaseDistribution] = {}
@@ -205,6 +183,10 @@ class Chooser:
         return found
 
 
+def _picked(picks: Picks, name: str, domain: Domain) -> Value:
+    return picks[name]
+
+
 def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
     if isinstance(domain, Choice):
         value: Value = trial.suggest_categorical(name, domain.options)  # type: ignore[assignment]
@@ -213,20 +195,6 @@ def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
         return trial.suggest_int(name, domain.low, domain.high, log=domain.log)
     assert isinstance(domain, Float)
     return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
-
-
-def _yes_or_no(domain: Domain) -> bool:
-    return isinstance(domain, Choice) and domain.options == (False, True)
-
-
-def _any(domain: Domain, chance: random.Random) -> Value:
-    """Return any value of a domain."""
-    if isinstance(domain, Choice):
-        return chance.choice(domain.options)
-    if isinstance(domain, Int):
-        return chance.randint(domain.low, domain.high)
-    assert isinstance(domain, Float)
-    return chance.uniform(domain.low, domain.high)
 
 
 def _distribution(domain: Domain) -> BaseDistribution:

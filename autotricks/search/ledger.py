@@ -168,6 +168,9 @@ class TrialRecord:
     rungs: list[Line] = field(default_factory=list)
     end: str | None = None
     attempts: int = 1
+    why: str = ""
+    step: str = ""
+    promise: float = 0.0
 
     @property
     def figures(self) -> dict[str, float | None]:
@@ -201,7 +204,9 @@ def records(lines: list[Line]) -> list[TrialRecord]:
             if number in result:
                 result[number].attempts += 1
             else:
-                result[number] = TrialRecord(number, line["label"], line["bundle"], line["picks"], line["hash"])
+                result[number] = TrialRecord(number, line["label"], line["bundle"], line["picks"], line["hash"],
+                                             why=line.get("why", ""), step=line.get("step", ""),
+                                             promise=line.get("promise") or 0.0)
         elif line["kind"] == "rung":
             result[number].rungs.append(line)
         elif line["kind"] == "end":

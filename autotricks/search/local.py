@@ -40,7 +40,7 @@ def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> 
     """
     needs = search.resources
     hire = partial(_hire, arrays(dataset), search.course(trust), max(1, int(needs.cpus)), needs.gpus)
-    rule, crew = search.halving(), [hire(place) for place in range(workers)]
+    crew = [hire(place) for place in range(workers)]
     try:
         for worker in crew:
             _next(search, worker)
@@ -55,7 +55,7 @@ def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> 
                 if isinstance(answer, RankError):
                     crew[crew.index(worker)] = _replace(search, worker, hire, str(answer))
                 else:
-                    _hear(search, worker, rule, answer)
+                    _hear(search, worker, answer)
     finally:
         for worker in crew:
             worker.process.kill()
@@ -91,7 +91,7 @@ def _send(worker: Worker, bundle: Bundle | None) -> None:
         worker.pipe.send((bundle, worker.rung))
 
 
-def _hear(search: Search, worker: Worker, rule: Any, answer: Outcome | str) -> None:
+def _hear(search: Search, worker: Worker, answer: Outcome | str) -> None:
     """Take in what a worker's trial reached and say how it goes on."""
     trial = worker.trial
     assert trial is not None
@@ -100,8 +100,7 @@ def _hear(search: Search, worker: Worker, rule: Any, answer: Outcome | str) -> N
         _next(search, worker)
         return
     score = search.report(trial, answer, worker.attempt)
-    kept = score is not None and rule.keeps(answer.rung, search.gain(score), search.waits(trial.number, answer.rung))
-    end = search.verdict(trial, answer, kept)
+    end = search.verdict(trial, answer, score)
     if end is None:
         worker.rung = answer.rung + 1
         _send(worker, None)

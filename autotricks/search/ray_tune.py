@@ -8,7 +8,7 @@ from typing import Any, cast
 import ray
 from ray import tune
 from ray.tune.execution import class_cache
-from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from ..core.dataset import Dataset
@@ -21,8 +21,6 @@ from .nodes import apart, holds, nodes, require_seen
 from .search import Search, Trial
 
 RETRIES = 2
-TIME = "rung_time"
-NOBODY: Any = None  # ASHA asks nothing of the controller
 
 
 class Chooser(Searcher):
@@ -63,26 +61,12 @@ class Chooser(Searcher):
         """Read nothing: the ledger is the search's memory."""
 
 
-class LedgerFirst(ASHAScheduler):
-    """Ray's ASHA over the rungs, told of a result only after the ledger has it; start trials are never stopped."""
+class LedgerFirst(FIFOScheduler):
+    """Asks the search whether a trial goes on, after the ledger has its result."""
 
     def __init__(self, search: Search, chooser: Chooser):
-        reduction, rungs = search.settings.rungs.reduction, len(search.budgets)
-        rule: dict[str, Any] = {"time_attr": TIME, "metric": "score", "mode": "max", "grace_period": 1,
-                                "reduction_factor": reduction, "max_t": reduction ** rungs}
-        super().__init__(**rule)
-        self._apart = ASHAScheduler(**rule)     # for trials of which a trick has still to open
-        self._clock = [reduction ** rung for rung in range(rungs)]  # rungs evenly spaced, whatever their epochs
-        for number, rung, score in search.recorded():
-            past: Any = _Past(f"past-{number}")
-            self.on_trial_add(NOBODY, past)
-            self._decide(past, rung, score, search.waits(number, rung))
+        super().__init__()  # type: ignore[no-untyped-call]
         self._search, self._chooser = search, chooser
-
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Make a trial known to both rules."""
-        super().on_trial_add(tune_controller, trial)
-        self._apart.on_trial_add(tune_controller, trial)
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray Tune pickles its scheduler for a restore that is never done: the ledger is the search's memory."""
@@ -100,9 +84,7 @@ class LedgerFirst(ASHAScheduler):
             return str(TrialScheduler.CONTINUE)
         score = self._search.report(ours, outcome, trial.num_failures + 1)
         trial.config["first"] = outcome.rung + 1  # where a retry after a lost process begins
-        kept = score is not None and self._decide(trial, outcome.rung, self._search.gain(score),
-                                                  self._search.waits(ours.number, outcome.rung))
-        end = self._search.verdict(ours, outcome, kept)
+        end = self._search.verdict(ours, outcome, score)
         if end is None:
             return str(TrialScheduler.CONTINUE)
         if crown is not None:
@@ -111,22 +93,9 @@ class LedgerFirst(ASHAScheduler):
         self._search.finish(ours, end)
         return str(TrialScheduler.STOP)
 
-    def _decide(self, trial: Any, rung: int, score: float, waits: bool) -> bool:
-        """Record a score with Ray's ASHA and return whether it lets the trial go on."""
-        tell = self._apart.on_trial_result if waits else super().on_trial_result
-        decision = tell(NOBODY, trial, {TIME: self._clock[rung], "score": score})
-        return bool(decision == TrialScheduler.CONTINUE)
-
 
 def _dirname(trial: Any) -> str:
     return f"{trial.config['number']:05d}-{trial.trial_id}"
-
-
-class _Past:
-    """A trial of an earlier sitting, as far as a bracket needs one."""
-
-    def __init__(self, trial_id: str):
-        self.trial_id = trial_id
 
 
 def slots(needs: dict[str, float], parallel: int | None) -> int:

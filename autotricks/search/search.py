@@ -5,17 +5,19 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..catalog import bundle_from
 from ..core.bundle import Bundle
 from ..core.report import End
 from ..space.carried import Carried, of_space
 from ..space.load import BASELINE, LoadedSpace
-from .chooser import Chooser, Picks
+from .bayesian import BayesianSampler
 from .climb import Course, Outcome
 from .ledger import Ledger, TrialRecord, records
+from .proposal import Picks, Proposal
 from .rungs import Halving, budgets
+from .samplers import sampler_of
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,14 @@ class Trial:
         label: The start bundle's name; empty for a drawn one.
         bundle: What is trained.
         first: The rung to begin with; those below are in the ledger already.
+        why: What the sampler tries it for; empty where it has no reason.
     """
 
     number: int
     label: str
     bundle: Bundle
     first: int = 0
+    why: str = ""
 
     @property
     def protected(self) -> bool:
@@ -85,8 +89,9 @@ class Search:
         self.budgets = budgets(document.training.epochs, self.settings.rungs.first, self.settings.rungs.reduction)
         self._ledger, self._listeners, self._deadline, self._keep = ledger, listeners, deadline, keep
         self._start = list(loaded.start.items())
-        self._chooser = Chooser(loaded.space, self.settings.sampler, self.settings.seed, self.maximize,
-                                self.settings.trials)
+        self._chooser = sampler_of(loaded)
+        self._rule = Halving(self.settings.rungs.reduction, len(self.budgets))
+        self._spent = 0.0
         self._trials: dict[int, Trial] = {}
         self._reached: dict[int, dict[int, float | None]] = {}
         self._waiting: list[TrialRecord] = []
@@ -107,13 +112,6 @@ class Search:
     def carried(self) -> Carried:
         """Return the files and bundles that tricks name, for machines that do not have them."""
         return of_space(self._loaded)
-
-    def halving(self) -> Halving:
-        """Return the rule that stops trials, with what the ledger's trials scored."""
-        rule = Halving(self.settings.rungs.reduction, len(self.budgets))
-        for number, rung, score in self.recorded():
-            rule.keeps(rung, score, self.waits(number, rung))
-        return rule
 
     def waits(self, number: int, rung: int) -> bool:
         """Return whether a trick of a trial has still to open at a rung: never where rungs train whole bundles."""
@@ -139,19 +137,27 @@ class Search:
         if self._waiting:
             record = self._waiting.pop(0)
             trial = self._trials[record.number]
-            begun = self._begin(trial, self._chooser.adopt(trial.number, trial.bundle, bool(trial.label)))
+            begun = self._begin(trial, self._chooser.adopt(trial.number, trial.bundle, bool(trial.label), record.step,
+                                                           record.promise))
             for rung, score in self._reached[trial.number].items():
                 if score is not None:
                     self._chooser.report(trial.number, self.budgets[rung], score)
             return begun
         number = len(self._trials)
-        if number >= self.settings.trials:
+        if number >= self.settings.trials or self._used_up():
             return None
         if number < len(self._start):
             label, bundle = self._start[number]
             return self._begin(Trial(number, label, bundle), self._chooser.adopt(number, bundle, True))
         proposed = self._chooser.propose(number, number - len(self._start))
-        return self._begin(Trial(number, "", proposed[0]), proposed[1]) if proposed else None
+        if proposed is None:
+            return None
+        return self._begin(Trial(number, "", proposed.bundle, why=proposed.why), proposed.picks, proposed)
+
+    def _used_up(self) -> bool:
+        """Return whether as many epochs were spent as the search may."""
+        limit = self.settings.trainings
+        return limit is not None and self._spent >= limit * self.budgets[-1]
 
     def report(self, trial: Trial, outcome: Outcome, attempt: int = 1) -> float | None:
         """Record what a trial reached at a rung; return its score, None where there is none. Twice is once."""
@@ -166,6 +172,7 @@ class Search:
                             cpu=round(outcome.cpu, 4), micro_batches=outcome.micro_batches, attempt=attempt,
                             hash=trial.bundle.hash, end=outcome.end.value if outcome.end else None)
         self._reached[trial.number][outcome.rung] = score
+        self._spent += outcome.epochs
         if trial.label == BASELINE and outcome.end is End.FINISHED:
             self._baseline = metrics
         if score is not None:
@@ -174,11 +181,19 @@ class Search:
             listener.reached(trial, outcome, budget, score)
         return score
 
-    def verdict(self, trial: Trial, outcome: Outcome, kept: bool) -> End | None:
-        """Return why a trial ends after an outcome, None if it goes on; `kept` is what the halving rule says."""
+    def verdict(self, trial: Trial, outcome: Outcome, score: float | None) -> End | None:
+        """Return why a trial ends after an outcome that was reported, None if it goes on."""
         if outcome.end:
             return outcome.end
+        kept = score is not None and self._keeps(trial, outcome.rung, score)
         return None if kept or trial.protected else End.STOPPED
+
+    def _keeps(self, trial: Trial, rung: int, score: float) -> bool:
+        """Return what the rule says that stops trials: the model's where there is one, else halving."""
+        halved = self._rule.keeps(rung, self.gain(score), self.waits(trial.number, rung))
+        if isinstance(self._chooser, BayesianSampler):
+            return self._chooser.keeps(trial.number, self.budgets[rung])
+        return halved
 
     def crowns(self, trial: Trial, outcome: Outcome) -> bool:
         """Return whether the outcome makes its trial the new champion, so that its weights are wanted."""
@@ -205,14 +220,27 @@ class Search:
         """Return every trial, those of earlier sittings included."""
         return records(self._ledger.lines)
 
-    def _begin(self, trial: Trial, picks: Picks | None) -> Trial:
+    def _begin(self, trial: Trial, picks: Picks | None, proposed: Proposal | None = None) -> Trial:
         self._trials[trial.number] = trial
         self._reached.setdefault(trial.number, {})
         self._ledger.append("trial", trial=trial.number, label=trial.label, bundle=trial.bundle.document(),
-                            hash=trial.bundle.hash, seed=trial.bundle.seed, picks=picks)
+                            hash=trial.bundle.hash, seed=trial.bundle.seed, picks=picks, **_reasons(proposed))
         for listener in self._listeners:
             listener.started(trial)
         return trial
+
+    def _unwritten(self, record: TrialRecord, halved: bool) -> End | None:
+        """Return why a trial ended at its last rung, where the line that says so is missing; None where it goes on."""
+        if record.broken:
+            return End(record.rungs[-1]["end"])
+        if not record.rungs or len(record.rungs) == len(self.budgets) or self._trials[record.number].protected:
+            return None
+        line, last = record.rungs[-1], self._ledger.lines[-1]
+        if not isinstance(self._chooser, BayesianSampler):
+            return None if halved else End.STOPPED
+        if line["seq"] != last["seq"]:      # what came after was written by a search that had decided to go on with it
+            return None
+        return None if self._chooser.keeps(record.number, line["budget"]) else End.STOPPED
 
     def _beats(self, score: float, metrics: dict[str, float]) -> bool:
         """Return whether a trial trained to the end is better than the champion and keeps what is to be kept."""
@@ -224,8 +252,9 @@ class Search:
         return reached[max(reached)] if reached else None
 
     def _recall(self) -> None:
-        """Take up what the ledger holds: finished trials teach the chooser, the others wait to be trained."""
+        """Take up what the ledger holds: finished trials teach the sampler, the others wait to be trained."""
         past, last = records(self._ledger.lines), len(self.budgets) - 1
+        self._spent = sum(record.epochs for record in past)
         for record in past:
             self._trials[record.number] = Trial(record.number, record.label, bundle_from(record.bundle),
                                                 min(len(record.rungs), last))
@@ -233,18 +262,17 @@ class Search:
                                             for line in record.rungs}
             if record.broken:
                 self._reached[record.number][record.rungs[-1]["rung"]] = None
-        rule = Halving(self.settings.rungs.reduction, len(self.budgets))
-        kept = {number: rule.keeps(rung, score, self.waits(number, rung)) for number, rung, score in self.recorded()}
+        kept = {number: self._rule.keeps(rung, score, self.waits(number, rung))
+                for number, rung, score in self.recorded()}
+        self._chooser.replay(past, self.objective.metric)
         for record in past:
-            trial, score = self._trials[record.number], record.score(self.objective.metric)
-            stopped = record.rungs and len(record.rungs) <= last and not (kept.get(record.number) or trial.protected)
-            if record.end is None and (record.broken or stopped):  # it ended at its last rung, but the line is missing
-                end = End(record.rungs[-1]["end"]) if record.broken else End.STOPPED
-                self._ledger.append("end", trial=trial.number, reason=end.value, score=score, detail="",
-                                    hash=trial.bundle.hash, seed=trial.bundle.seed)
+            if record.end is None and (end := self._unwritten(record, kept.get(record.number, False))):
+                score = record.score(self.objective.metric)
+                self._ledger.append("end", trial=record.number, reason=end.value, score=score, detail="",
+                                    hash=record.hash, seed=self._trials[record.number].bundle.seed)
+                self._chooser.tell(record.number, score, False)
         past = records(self._ledger.lines)
         self._waiting = [record for record in past if record.end is None]
-        self._chooser.replay((record for record in past if record.end is not None), self.objective.metric)
         scored = [(score, record) for record in past if record.end == End.FINISHED.value
                   and (score := record.score(self.objective.metric)) is not None]
         scored.sort(key=lambda pair: int(pair[1].rungs[-1]["seq"]))  # of equals, the first to arrive was crowned
@@ -253,3 +281,10 @@ class Search:
             self._baseline = metrics if record.label == BASELINE else self._baseline
             if self._beats(score, metrics):
                 self.champion = Champion(self._trials[record.number], score, metrics)
+
+
+def _reasons(proposed: Proposal | None) -> dict[str, Any]:
+    """Return what a ledger holds of why a trial is tried."""
+    if proposed is None or not proposed.why:
+        return {}
+    return {"why": proposed.why, "step": proposed.kind, "promise": proposed.promise}

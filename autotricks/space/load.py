@@ -36,12 +36,14 @@ class LoadedSpace:
         space: The tricks and their domains.
         start: Bundles to run first, by name.
         tree: Where everything stood.
+        images: Training images; 0 until the data are known.
     """
 
     document: SpaceDocument
     space: Space
     start: dict[str, Bundle]
     tree: Tree
+    images: int = 0
 
     def moved(self, change: places.Change) -> LoadedSpace:
         """Return it with every place that a trick names changed."""
@@ -65,9 +67,9 @@ class LoadedSpace:
     def with_batch_size(self, size: int) -> LoadedSpace:
         """Return the space with another batch size for every trial."""
         training = self.document.training.model_copy(update={"batch_size": size})
-        return LoadedSpace(self.document.model_copy(update={"training": training}),
-                           replace(self.space, frame=replace(self.space.frame, batch_size=size)),
-                           {name: replace(bundle, batch_size=size) for name, bundle in self.start.items()}, self.tree)
+        return replace(self, document=self.document.model_copy(update={"training": training}),
+                       space=replace(self.space, frame=replace(self.space.frame, batch_size=size)),
+                       start={name: replace(bundle, batch_size=size) for name, bundle in self.start.items()})
 
 
     def with_runtime(self, precision: str, layout: str) -> LoadedSpace:

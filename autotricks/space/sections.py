@@ -175,7 +175,9 @@ class SearchSection(Section):
     """How to search."""
 
     trials: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] = 24
-    sampler: Literal["evolution", "tpe", "random", "grid"] = "evolution"
+    trainings: Annotated[float, Field(gt=0)] | None = None
+    sampler: Literal["bayesian", "tpe", "random", "grid"] = "bayesian"
+    prior: str = "shipped"
     seed: Seed = 0
     engine: Literal["ray", "local"] = "ray"
     parallel: Annotated[int, Field(ge=1), WHOLE] | None = None

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from ..catalog import DEFAULTS
+from ..catalog import DEFAULTS, catalog
 from ..core.bundle import Bundle, Use, Window, window_of
-from ..core.domain import Choice, Domain, Float, Int, Value
+from ..core.domain import Choice, Domain, Float, Int, Value, nearest
 from ..core.plan import OF_DATA, advice, problems, warnings
 from ..core.slots import Slot
 from ..core.trick import Trait, Trick
 from .walk import Walk, size
 
 Pick = Callable[[str, Domain], Value]    # a choice's name and domain -> the value chosen
+Wish = Mapping[str, Mapping[str, Value]]    # tricks, and what is wished for of their parameters
 
 
 class Taken(Choice):
@@ -24,6 +25,17 @@ class Taken(Choice):
         object.__setattr__(self, "by", by)
 
     by: tuple[str, ...]
+
+
+def typical(name: str, domain: Domain) -> Value:
+    """Return a parameter's default where its domain holds it, else what is nearest; of a choice the first option."""
+    trick, _, parameter = name.rpartition(".")
+    if trick in catalog():
+        values = {**catalog()[trick].defaults(), "start": catalog()[trick].opens, "stop": 1.0}
+        if parameter in values:
+            return nearest(values[parameter], domain)
+    assert isinstance(domain, Choice)
+    return domain.options[0]
 
 
 @dataclass(frozen=True)
@@ -165,9 +177,37 @@ class Space:
             return value
 
         try:
-            return picks if self.draw(follow).document() == bundle.document() else None
+            drawn = replace(self.draw(follow), seed=bundle.seed)
+            return picks if drawn.document() == bundle.document() else None
         except LookupError:
             return None
+
+    def closest(self, wish: Wish, fill: Pick = typical) -> Bundle:
+        """Draw the legal bundle that comes closest to a wish.
+
+        Where tricks that are wished for cannot meet, the one that is drawn first stays; what a trick needs comes with
+        it; a value outside its domain becomes the nearest inside.
+
+        Args:
+            wish: Tricks, each with the values of those parameters that are wished for.
+            fill: Asked for each parameter that the wish does not name, and for each choice that it leaves open.
+        """
+        listed = {entry.name for entry in self.entries}
+
+        def follow(name: str, domain: Domain) -> Value:
+            trick, _, parameter = name.rpartition(".")
+            if trick in listed:
+                values = wish.get(trick, {})
+                return nearest(values[parameter], domain) if parameter in values else fill(name, domain)
+            if isinstance(domain, Taken):
+                return any(one in wish for one in domain.by)
+            if domain == Choice(False, True):
+                return name in wish
+            assert isinstance(domain, Choice)
+            wanted = [option for option in domain.options if option in wish]
+            return wanted[0] if wanted else fill(name, domain)
+
+        return self.draw(follow)
 
     def choices(self) -> Iterator[dict[str, Value]]:
         """Yield every combination of picks, a range counting as its lower end; the tricks' choices vary fastest."""

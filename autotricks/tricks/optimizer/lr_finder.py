@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch.optim import Optimizer
 
-from ...core.domain import Above, Choice, Int, tunable
+from ...core.domain import Above, Choice, Float, Int, tunable
 from ...core.run import Run
 from ...core.slots import Build, Groups, Slot
 from ...core.trick import Trait, Trick
@@ -72,8 +72,8 @@ class LrFinder(Trick):
 
     seats = {Slot.OPTIMIZER: "rate"}
     brings = frozenset({Trait.SETS_RATE})
-    low: float = tunable(1e-7, search=Choice(1e-7), legal=Above(0), unit="as the optimizer's rate")
-    high: float = tunable(10.0, search=Choice(10.0), legal=Above(0), unit="as the optimizer's rate")
+    low: float = tunable(1e-7, search=Float(1e-8, 1e-4, log=True), legal=Above(0), unit="as the optimizer's rate")
+    high: float = tunable(10.0, search=Float(1.0, 10.0, log=True), legal=Above(0), unit="as the optimizer's rate")
     iterations: int = tunable(100, search=Choice(100, 200, 300), legal=Int(10, 10_000), unit="steps")
     rule: str = tunable("minimum", search=Choice("steepest", "minimum"))
 

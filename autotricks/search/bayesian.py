@@ -1,0 +1,349 @@
+"""The default sampler: steps from the best bundles, chosen by what a model of effects expects of them."""
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..catalog import bundle_from
+from ..core.bundle import Bundle, recipe
+from ..core.objective import less_is_better
+from ..core.report import End
+from ..space.space import Space
+from .effects import EffectModel, Observation, chance, expected_improvement
+from .features import Features, Vector, Wish, wish_of
+from .ledger import TrialRecord
+from .prior import Prior
+from .proposal import Picks, Proposal
+from .steps import KINDS, Step, Steps, changes
+
+POOL, LEGAL = 240, 6        # wishes that a decision compares, and the best of them that are made legal
+DRAWS = 24                  # bundles of which one drawn from the prior is the best
+PARENTS = 4                 # best bundles that steps begin at
+REPEATS = 5                 # trainings of one bundle at most
+BEST, RECENT = 96, 160      # observations that the model is given
+KEEP = 0.3                  # of the improvement expected at first, below which, by what is left to pay, a trial ends
+EDGE = 0.004                # distance from 0 and 1 at which accuracies are cut off
+BROKEN = 1.0                # logits below the worst score that a trial which broke down counts as
+
+
+@dataclass
+class Known:
+    """A trial as the sampler knows it.
+
+    Args:
+        number: Of the trial.
+        bundle: With its seed.
+        vector: Of the bundle.
+        kind: Of step; `start` for a start bundle, `again` for another seed.
+        scores: In logits, by budget.
+        end: `finished`, another word for what ended early, None while it runs.
+        promise: Improvement expected when it was proposed.
+    """
+
+    number: int
+    bundle: Bundle
+    vector: Vector
+    kind: str = "start"
+    scores: dict[int, float] = field(default_factory=dict)
+    end: str | None = None
+    promise: float = 0.0
+
+    @property
+    def recipe(self) -> str:
+        """What all trainings of one bundle share, whatever their seeds."""
+        return recipe(self.bundle)
+
+
+class BayesianSampler:
+    """Proposes bundles and learns from their scores.
+
+    Every score, of however few epochs, is evidence about the effects of tricks; a trial that was stopped counts as what
+    its curve led to expect. Each proposal draws from a generator seeded by the search's seed and the trial's number,
+    so that the same history leads to the same proposal.
+
+    Args:
+        space: Where to draw from.
+        seed: Seed of the search.
+        budgets: Epochs of the rungs, rising.
+        metric: What is to be best.
+        maximize: Whether a larger score is better.
+        prior: What is known before the first trial.
+        trust: How much of the prior's means to believe, 0 to 1.
+        repeats: Whether bundles may be trained again with other seeds.
+        kinds: Of steps.
+    """
+
+    def __init__(self, space: Space, seed: int, budgets: tuple[int, ...], metric: str, maximize: bool, prior: Prior,
+                 trust: float = 1.0, repeats: bool = True, kinds: tuple[str, ...] = KINDS):
+        self._space, self._seed, self._budgets, self._prior = space, seed, budgets, prior
+        self._metric, self._sign, self._repeats, self._kinds = metric, 1 if maximize else -1, repeats, kinds
+        self._features = Features([entry.name for entry in space.entries], budgets[-1])
+        mean, variance = prior.columns(self._features, trust)
+        self._model = EffectModel(mean, variance, prior.residual, prior.length)
+        places = {name: place for place, name in enumerate(self._features.names)}
+        spread = {entry.name: places[entry.name] for entry in space.entries}
+        self._steps = Steps(space, lambda trick: 0.05 + float(chance(np.array(
+            [mean[spread[trick]] / math.sqrt(variance[spread[trick]])]))[0]))
+        self._known: dict[int, Known] = {}
+        self._stale = True
+        self._best = -math.inf
+
+    def propose(self, number: int, place: int) -> Proposal | None:
+        """Return the bundle that is expected to improve most on the best so far."""
+        rng = random.Random(f"{self._seed}/{number}")
+        self._learn()
+        ranked = self.ranking()
+        parents = [wish_of(one.bundle) for one, _, _ in ranked[:PARENTS]]
+        if not parents:
+            parents = [wish_of(one.bundle) for one in self._known.values() if one.kind == "start"]
+        steps = self._pool(parents, rng)
+        vectors = self._features.matrix([step.wish for step in steps])
+        order = np.argsort(-self._worth(vectors), kind="stable")
+        tried = {one.recipe for one in self._known.values()}
+        options: list[tuple[float, Bundle, Step]] = []
+        for place_ in order:
+            step = steps[int(place_)]
+            bundle = self._steps.legal(step.wish, rng)
+            if recipe(bundle) not in tried:
+                tried.add(recipe(bundle))
+                options.append((self._worth_of(bundle), bundle, step))
+            if len(options) == LEGAL:
+                break
+        options += self._again(ranked)
+        if not options:
+            return self._another_seed(number, ranked)
+        worth, bundle, step = max(options, key=lambda option: option[0])
+        return self._proposal(number, bundle, step, worth, ranked)
+
+    def drawn(self, number: int) -> Bundle:
+        """Return a bundle drawn from the prior alone: of many draws the best under effects that are drawn too."""
+        rng = random.Random(f"{self._seed}/drawn/{number}")
+        mean, variance = self._prior.columns(self._features)
+        effects = np.array([rng.gauss(middle, math.sqrt(part)) for middle, part in zip(mean, variance, strict=True)])
+        bundles = [self._steps.draw(rng) for _ in range(DRAWS)]
+        worth = self._features.matrix([wish_of(bundle) for bundle in bundles]) @ effects
+        return bundles[int(np.argmax(worth))]
+
+    def adopt(self, number: int, bundle: Bundle, start: bool = False, kind: str = "", promise: float = 0.0
+              ) -> Picks | None:
+        """Take in a bundle that somebody else proposed, or that an earlier sitting did."""
+        self._known[number] = Known(number, bundle, self._features.vector(wish_of(bundle)),
+                                    "start" if start else kind, promise=promise)
+        self._stale = True
+        return self._space.locate(bundle)
+
+    def report(self, number: int, budget: int, score: float) -> None:
+        """Learn a score at a rung."""
+        if number in self._known and math.isfinite(score):
+            self._known[number].scores[budget] = self.logit(score)
+            self._stale = True
+
+    def tell(self, number: int, score: float | None, complete: bool) -> None:
+        """Learn that a trial ended; `complete` if it was trained to the end, without a score if it broke down."""
+        known = self._known.get(number)
+        if known is None:
+            return
+        if score is None:
+            known.end = "broken"
+        else:
+            known.end = End.FINISHED.value if complete else End.STOPPED.value
+        self._stale = True
+
+    def replay(self, trials: Iterable[TrialRecord], metric: str) -> None:
+        """Learn what a ledger says of trials."""
+        for trial in trials:
+            self.adopt(trial.number, bundle_from(trial.bundle), bool(trial.label), trial.step, trial.promise)
+            for line in trial.rungs:
+                score = line["metrics"].get(metric)
+                if score is not None and not (trial.broken and line is trial.rungs[-1]):
+                    self.report(trial.number, line["budget"], score)
+            self.tell(trial.number, trial.score(metric), trial.end == End.FINISHED.value)
+
+    def keeps(self, number: int, budget: int) -> bool:
+        """Return whether a trial is worth what the rest of its training costs.
+
+        It is where the improvement still expected, for each epoch that is left, is more than a share of what was
+        expected for each epoch at first.
+        """
+        known = self._known[number]
+        self._learn()
+        best = max((mean for one, mean, _ in self.ranking() if one.recipe != known.recipe), default=-math.inf)
+        if not math.isfinite(best):
+            return True
+        mean, sd = self._model.predict(known.vector[None])
+        hope = float(expected_improvement(mean, sd, best)[0])
+        left = 1 - budget / self._budgets[-1]
+        return hope >= KEEP * left * known.promise
+
+    def ranking(self) -> list[tuple[Known, float, float]]:
+        """Return one trial of each bundle that was trained to the end, with what its true score is thought to be.
+
+        Mean and standard deviation are in logits; the best comes first.
+        """
+        self._learn()
+        done: dict[str, Known] = {}
+        for one in self._known.values():
+            if one.end == End.FINISHED.value or (one.end is None and self._budgets[-1] in one.scores):
+                done.setdefault(one.recipe, one)
+        if not done:
+            return []
+        mean, sd = self._model.predict(np.array([one.vector for one in done.values()]))
+        found = list(zip(done.values(), mean.tolist(), sd.tolist(), strict=True))
+        return sorted(found, key=lambda item: (-item[1], item[0].number))
+
+    def logit(self, score: float) -> float:
+        """Return a score on the scale of the model, where larger is better."""
+        if _is_share(self._metric):
+            inside = min(max(score, EDGE), 1 - EDGE)
+            return self._sign * math.log(inside / (1 - inside))
+        return self._sign * math.log(max(abs(score), 1e-9)) if score > 0 else self._sign * -20.0
+
+    def score(self, logit: float) -> float:
+        """Return what `logit` was taken of."""
+        if _is_share(self._metric):
+            return 1 / (1 + math.exp(-self._sign * logit))
+        return math.exp(self._sign * logit)
+
+    # what the model is told
+
+    def _learn(self) -> None:
+        """Bring the model up to date with every score."""
+        if not self._stale:
+            return
+        observations = self._observations()
+        self._model.learn(observations)
+        open_ = [one for one in self._known.values() if one.end is None and not one.scores]
+        if open_ and observations:
+            # trials of which nothing is known yet count as what is expected of them, so that others are proposed
+            mean, _ = self._model.predict(np.array([one.vector for one in open_]))
+            self._model.learn([*observations, *(Observation(one.vector, float(value), self._prior.noise)
+                                                for one, value in zip(open_, mean, strict=True))])
+        self._stale = False
+
+    def _observations(self) -> list[Observation]:
+        scored = [one for one in self._known.values() if one.scores]
+        broken = [one for one in self._known.values() if one.end == "broken"]
+        last = self._budgets[-1]
+        rises = self._rises()
+        found: list[tuple[int, Observation]] = []
+        for one in scored:
+            if one.end == "broken":
+                continue
+            budget = max(one.scores)
+            if budget == last:
+                found.append((one.number, Observation(one.vector, one.scores[last], self._prior.noise)))
+            else:
+                curve = self._prior.curve(budget / last)
+                expected = rises[budget] + curve.slope * one.scores[budget] + self._gain(one.vector, budget)
+                found.append((one.number, Observation(one.vector, expected, curve.sd)))
+        worst = min((seen.score for _, seen in found), default=0.0) - BROKEN
+        found += [(one.number, Observation(one.vector, worst, 2 * self._prior.noise)) for one in broken]
+        if len(found) > BEST + RECENT:
+            recent = sorted(found, key=lambda item: item[0])[-RECENT:]
+            older = sorted(found, key=lambda item: item[0])[:-RECENT]
+            found = sorted(older, key=lambda item: -item[1].score)[:BEST] + recent
+        return [seen for _, seen in sorted(found, key=lambda item: item[0])]
+
+    def _rises(self) -> dict[int, float]:
+        """Return the constant of each budget's curve on these data: the prior's, moved by what finished trials say."""
+        last, found = self._budgets[-1], {}
+        done = [one for one in self._known.values() if last in one.scores and one.end != "broken"]
+        for budget in self._budgets[:-1]:
+            curve = self._prior.curve(budget / last)
+            seen = [one.scores[last] - curve.slope * one.scores[budget] - self._gain(one.vector, budget)
+                    for one in done if budget in one.scores]
+            found[budget] = (curve.rise + sum(seen)) / (1 + len(seen))
+        return found
+
+    def _gain(self, vector: Vector, budget: int) -> float:
+        curve = self._prior.curve(budget / self._budgets[-1])
+        return float(sum(value * curve.gains.get(name, 0.0)
+                         for name, value in zip(self._features.names, vector.tolist(), strict=True) if value))
+
+    # what is proposed
+
+    def _pool(self, parents: Sequence[Wish], rng: random.Random) -> list[Step]:
+        """Return wishes of all kinds, more of those kinds that have paid."""
+        weights = []
+        for kind in self._kinds:
+            own = [one for one in self._known.values() if one.kind == kind and one.end]
+            weights.append((1 + sum(self._won(one) for one in own)) / (2 + len(own)))
+        found = []
+        for kind in rng.choices(self._kinds, weights, k=POOL):
+            step = self._steps.step(kind, parents, rng)
+            if step is not None:
+                found.append(step)
+        return found or [Step("draw", wish_of(self._steps.draw(rng)))]
+
+    def _won(self, trial: Known) -> bool:
+        """Return whether a trial was better than all before it that were trained to the end."""
+        last = self._budgets[-1]
+        return last in trial.scores and trial.scores[last] > max(
+            (one.scores[last] for one in self._known.values() if one.number < trial.number and last in one.scores),
+            default=-math.inf)
+
+    def _worth(self, vectors: Vector) -> Vector:
+        """Return what each bundle is expected to add to the best, by what one training would tell of it."""
+        mean, sd = self._model.predict(vectors)
+        told = sd ** 2 / np.sqrt(sd ** 2 + self._prior.noise ** 2)
+        return expected_improvement(mean, told, self._incumbent())
+
+    def _worth_of(self, bundle: Bundle) -> float:
+        return float(self._worth(self._features.vector(wish_of(bundle))[None])[0])
+
+    def _incumbent(self) -> float:
+        ranked = self.ranking()
+        if ranked:
+            return ranked[0][1]
+        return max((seen.score for seen in self._observations()), default=0.0)
+
+    def _again(self, ranked: list[tuple[Known, float, float]]) -> list[tuple[float, Bundle, Step]]:
+        """Return the best bundles with another seed each, where more is to be learned of them."""
+        found = []
+        for one, _, _ in ranked[:PARENTS] if self._repeats else ():
+            bundle = self._reseeded(one)
+            if bundle is not None:
+                found.append((self._worth_of(bundle), bundle, Step("again", wish_of(bundle))))
+        return found
+
+    def _reseeded(self, one: Known) -> Bundle | None:
+        """Return a bundle with the next seed that it has not been trained with; None after enough of them."""
+        used = {other.bundle.seed for other in self._known.values() if other.recipe == one.recipe}
+        if len(used) >= REPEATS:
+            return None
+        first = self._space.frame.seed
+        return replace(one.bundle, seed=next(seed for seed in range(first, first + REPEATS) if seed not in used))
+
+    def _another_seed(self, number: int, ranked: list[tuple[Known, float, float]]) -> Proposal | None:
+        """Return a bundle with a seed that is new, where the space holds no other bundle; None at the end."""
+        for one, _, _ in ranked:
+            bundle = self._reseeded(one)
+            if bundle is not None:
+                return self._proposal(number, bundle, Step("again", wish_of(bundle)), 0.0, ranked)
+        return None
+
+    def _proposal(self, number: int, bundle: Bundle, step: Step, worth: float,
+                  ranked: list[tuple[Known, float, float]]) -> Proposal:
+        mean, sd = self._model.predict(self._features.vector(wish_of(bundle))[None])
+        self.adopt(number, bundle, kind=step.kind, promise=worth)
+        low, middle, high = (self.score(float(mean[0]) + shift * float(sd[0])) for shift in (-1, 0, 1))
+        expected = f"expected {middle:.4g}, {min(low, high):.4g} to {max(low, high):.4g}"
+        if step.kind == "again":
+            first = min(one.number for one in self._known.values() if one.recipe == recipe(bundle))
+            why = f"trial {first} again with seed {bundle.seed}"
+        elif step.parents:
+            parents = [ranked[place][0] for place in step.parents if place < len(ranked)]
+            told = changes(wish_of(parents[0].bundle), wish_of(bundle)) if parents else []
+            begun = " and ".join(f"trial {one.number}" for one in parents) or "a start bundle"
+            why = f"from {begun}: {', '.join(told) or 'as it is'}"
+        else:
+            why = "drawn anew"
+        return Proposal(bundle, self._space.locate(bundle), f"{why}; {expected}", step.kind, worth)
+
+
+def _is_share(metric: str) -> bool:
+    return not less_is_better(metric) and metric.startswith("val/")

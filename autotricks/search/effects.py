@@ -1,0 +1,90 @@
+"""A model of what bundles score: additive effects with a prior, and what bundles near each other share beside that.
+
+A Gaussian process whose covariance is that of a linear model with normal weights plus a squared exponential of the
+distance between vectors (Rasmussen and Williams 2006, chapter 2, https://gaussianprocess.org/gpml). It is exact, and
+costs what its observations cost: the search gives it a bounded number.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .features import Vector
+
+LEVEL = 3.0     # standard deviation of the score of a bundle without tricks, in logits: any
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A score of a bundle, in logits, and the standard deviation of its noise."""
+
+    vector: Vector
+    score: float
+    noise: float
+
+
+class EffectModel:
+    """Learns from observations and predicts bundles.
+
+    Args:
+        mean: Of the effect of each column, [D].
+        variance: Of the effect of each column, [D].
+        residual: Standard deviation of what is not additive.
+        length: Distance within which that is alike.
+    """
+
+    def __init__(self, mean: Vector, variance: Vector, residual: float, length: float):
+        self._mean, self._variance = mean, variance
+        self._residual, self._length = residual ** 2, 2 * length ** 2
+        self._seen: Vector = np.zeros((0, len(mean)))
+        self._factor: Vector = np.zeros((0, 0))
+        self._weights: Vector = np.zeros(0)
+
+    def learn(self, observations: list[Observation]) -> None:
+        """Forget what was known and learn from these."""
+        self._seen = np.array([one.vector for one in observations]).reshape(len(observations), len(self._mean))
+        scores = np.array([one.score for one in observations])
+        noise = np.array([one.noise for one in observations]) ** 2
+        covariance = self._covariance(self._seen, self._seen) + np.diag(noise)
+        self._factor = np.linalg.cholesky(covariance)
+        surprise = np.linalg.solve(self._factor, scores - self._seen @ self._mean)
+        self._weights = np.linalg.solve(self._factor.T, surprise)
+
+    def predict(self, vectors: Vector) -> tuple[Vector, Vector]:
+        """Return mean and standard deviation of the true scores of bundles, [N] and [N]."""
+        shared = self._covariance(vectors, self._seen)
+        mean = vectors @ self._mean + shared @ self._weights
+        own = (vectors ** 2) @ self._variance + self._residual + LEVEL ** 2
+        explained = np.linalg.solve(self._factor, shared.T)
+        return mean, np.sqrt(np.maximum(own - (explained ** 2).sum(0), 1e-12))
+
+    def effects(self) -> tuple[Vector, Vector]:
+        """Return mean and standard deviation of each column's effect, [D] and [D]."""
+        shared = self._variance[:, None] * self._seen.T
+        explained = np.linalg.solve(self._factor, shared.T)
+        return (self._mean + shared @ self._weights,
+                np.sqrt(np.maximum(self._variance - (explained ** 2).sum(0), 1e-12)))
+
+    def _covariance(self, left: Vector, right: Vector) -> Vector:
+        squares = (left ** 2).sum(1)[:, None] + (right ** 2).sum(1)[None] - 2 * left @ right.T
+        near = self._residual * np.exp(-np.maximum(squares, 0) / self._length)
+        found: Vector = LEVEL ** 2 + (left * self._variance) @ right.T + near
+        return found
+
+
+def expected_improvement(mean: Vector, sd: Vector, best: float) -> Vector:
+    """Return by how much bundles are expected to be better than `best`, counting worse as nothing.
+
+    Paper: Jones et al. 1998, https://doi.org/10.1023/A:1008306431147, equation 15.
+    """
+    gap = (mean - best) / sd
+    density = np.exp(-gap ** 2 / 2) / math.sqrt(2 * math.pi)
+    found: Vector = sd * (gap * chance(gap) + density)
+    return found
+
+
+def chance(gap: Vector) -> Vector:
+    """Return the normal distribution function, elementwise."""
+    return np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in np.atleast_1d(gap)])

@@ -1,0 +1,130 @@
+"""Prior: what is known of tricks before a search begins, learned from TrickBench's trainings on other data."""
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .features import Features, Vector
+
+SHIPPED, NONE = "shipped", "none"
+FLAT_SD = 0.2           # of a column that nothing is known of, in logits
+UNKNOWN_MEAN = -0.03    # a trick that nothing is known of rather harms than helps: most do
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How a final score follows from one after a fraction of training.
+
+    `final = set's own constant + slope * score + gains of the bundle's columns`, all in logits.
+
+    Args:
+        slope: Of the early score.
+        sd: Of what is left unexplained.
+        rise: The constant in the mean over the sets.
+        gains: Of columns.
+    """
+
+    slope: float
+    sd: float
+    rise: float
+    gains: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Effects of tricks in logits of accuracy, with their spread over data sets.
+
+    Args:
+        effects: Mean and standard deviation over data sets of each column of `Features`.
+        residual: Standard deviation of what a bundle is beside the sum of its effects.
+        length: Distance between bundles' vectors within which that is much alike.
+        noise: Standard deviation of a score over seeds and validation images.
+        curves: By fraction of training, rising.
+        steps: Of the trainings that it was learned from; 0 where nobody knows.
+    """
+
+    effects: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    residual: float = 0.15
+    length: float = 2.0
+    noise: float = 0.2
+    curves: Mapping[float, Curve] = field(default_factory=dict)
+    steps: float = 0.0
+
+    def trust(self, steps: float) -> float:
+        """Return how much of the means to believe for trainings of so many steps, 0 to 1.
+
+        What helps in short trainings need not help in long ones: ten times as long is believed by half.
+        """
+        if not self.steps or not steps:
+            return 1.0
+        return 1 / (1 + math.log10(steps / self.steps) ** 2)
+
+    def columns(self, features: Features, trust: float = 1.0) -> tuple[Vector, Vector]:
+        """Return mean and variance of each column's effect, [D] and [D].
+
+        Args:
+            features: Whose columns.
+            trust: How much of the means to believe, 0 to 1: what is not believed becomes variance.
+        """
+        mean, variance = np.zeros(len(features.names)), np.full(len(features.names), FLAT_SD ** 2)
+        for place, name in enumerate(features.names):
+            if name in self.effects:
+                middle, sd = self.effects[name]
+                mean[place] = trust * middle
+                variance[place] = sd ** 2 + (1 - trust) ** 2 * middle ** 2
+            elif self.effects and "." not in name:
+                mean[place] = UNKNOWN_MEAN
+        return mean, variance
+
+    def curve(self, fraction: float) -> Curve:
+        """Return the curve at a fraction of training, between two that are known."""
+        known = sorted(self.curves)
+        if not known:
+            return Curve(1.0, 2 * self.noise * math.sqrt(1 / fraction - 1), 0.0)
+        places = [self.curves[one] for one in known]
+        return Curve(float(np.interp(fraction, known, [one.slope for one in places])),
+                     float(np.interp(fraction, known, [one.sd for one in places])),
+                     float(np.interp(fraction, known, [one.rise for one in places])),
+                     {name: float(np.interp(fraction, known, [one.gains.get(name, 0.0) for one in places]))
+                      for name in places[0].gains})
+
+
+@cache
+def load(name: str) -> Prior:
+    """Return a prior: the one that ships, none, or one of a file.
+
+    Raises:
+        InputError: When the file is no prior.
+    """
+    if name == NONE:
+        return Prior()
+    if name == SHIPPED:
+        text = resources.files(__package__).joinpath("prior.json").read_text("utf-8")
+    else:
+        try:
+            text = Path(name).read_text("utf-8")
+        except OSError as error:
+            raise InputError(f"search.prior: {name} cannot be read: {error.strerror}. Write {SHIPPED}, {NONE}, or the "
+                             "path of a file that benchmarks/trickbench/fit.py wrote.") from None
+    try:
+        return _from(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"search.prior: {name} is no prior. Write {SHIPPED}, {NONE}, or the path of a file that "
+                         "benchmarks/trickbench/fit.py wrote.") from None
+
+
+def _from(table: Any) -> Prior:
+    return Prior({name: (float(mean), float(sd)) for name, (mean, sd) in table["effects"].items()},
+                 float(table["residual"]), float(table["length"]), float(table["noise"]),
+                 {float(fraction): Curve(float(fields["slope"]), float(fields["sd"]), float(fields["rise"]),
+                                         {name: float(gain) for name, gain in fields["gains"].items()})
+                  for fraction, fields in table["curves"].items()}, float(table["steps"]))

@@ -1,0 +1,199 @@
+"""Steps: how a search gets from bundles that are good to bundles that may be better."""
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..catalog import DEFAULTS, catalog
+from ..core.bundle import Bundle
+from ..core.domain import Choice, Domain, Float, Int, Value, nearest
+from ..space.space import Space, Taken, clash, typical
+from .features import Wish, wish_of
+
+KINDS = ("tune", "add", "drop", "cross", "draw")
+AGAIN = 0.4         # of steps that are followed by another
+NEAR = 0.2          # standard deviation of a small step, as a share of the domain
+SEATS, TRICKS = 0.2, 4      # share of single seats that a draw takes; other tricks that it has, about
+OFTEN = 4           # times as often as others: rate and decay of the optimizer, which matter most
+RATES = ("lr", "weight_decay")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A wish, and how it came about.
+
+    Args:
+        kind: One of `KINDS`.
+        wish: Tricks with their values.
+        parents: Positions, among the bundles that were given, of those that it was made from.
+    """
+
+    kind: str
+    wish: Wish
+    parents: tuple[int, ...] = ()
+
+
+class Steps:
+    """Makes wishes from bundles.
+
+    Args:
+        space: What may be wished for.
+        appeal: How much a trick is liked, by its name; a step adds tricks in proportion.
+    """
+
+    def __init__(self, space: Space, appeal: Callable[[str], float] = lambda trick: 1.0):
+        self._space = space
+        self._entries = {entry.name: entry for entry in space.entries}
+        self._free = [entry for entry in space.entries if not entry.always]
+        self._appeal = {entry.name: appeal(entry.name) for entry in self._free}
+
+    def step(self, kind: str, parents: Sequence[Wish], rng: random.Random) -> Step | None:
+        """Return a step of a kind from one or two of the parents; None where none can be made."""
+        if kind == "draw" or not parents:
+            return Step("draw", wish_of(self.draw(rng)))
+        first = rng.randrange(len(parents))
+        if kind == "cross":
+            others = [place for place in range(len(parents)) if place != first]
+            if not others:
+                return None
+            second = rng.choice(others)
+            return Step(kind, self._cross(parents[first], parents[second], rng), (first, second))
+        wish: Wish | None = parents[first]
+        wish = self._changed(kind, parents[first], rng)
+        if wish is not None and rng.random() < AGAIN:
+            wish = self._changed(rng.choice(KINDS[:3]), wish, rng) or wish
+        return Step(kind, wish, (first,)) if wish is not None else None
+
+    def legal(self, wish: Wish, rng: random.Random) -> Bundle:
+        """Return the legal bundle closest to a wish; what the wish leaves open is a default or anything."""
+        return self._space.closest(wish, lambda name, domain: self._filled(name, domain, rng))
+
+    def draw(self, rng: random.Random) -> Bundle:
+        """Draw a bundle of a few tricks, with values from anywhere in their domains."""
+        places = 0
+
+        def counted(name: str, domain: Domain) -> Value:
+            nonlocal places
+            places += _yes_or_no(name, domain)
+            return _anywhere(domain, rng)
+
+        self._space.draw(counted)
+        share = min(0.5, TRICKS / max(1, places))
+
+        def few(name: str, domain: Domain) -> Value:
+            if isinstance(domain, Taken):
+                return rng.random() < SEATS
+            if _yes_or_no(name, domain):
+                return rng.random() < share
+            return self._filled(name, domain, rng)
+
+        return self._space.draw(few)
+
+    def _changed(self, kind: str, wish: Wish, rng: random.Random) -> Wish | None:
+        return {"tune": self._tuned, "add": self._added, "drop": self._dropped}[kind](wish, rng)
+
+    def _tuned(self, wish: Wish, rng: random.Random) -> Wish | None:
+        """Move one parameter, or two."""
+        movable = [(name, key, domain) for name in sorted(wish) if name in self._entries
+                   for key, domain in self._entries[name].domains.items()]
+        if not movable:
+            return None
+        weights = [OFTEN if key in RATES else 1 for _, key, _ in movable]
+        changed = {name: dict(values) for name, values in wish.items()}
+        for name, key, domain in rng.choices(movable, weights, k=rng.choice((1, 1, 2, 3))):
+            changed[name][key] = _moved(changed[name].get(key, _usual(name, key)), domain, rng)
+        return changed
+
+    def _added(self, wish: Wish, rng: random.Random) -> Wish | None:
+        """Add a trick; what cannot meet it leaves."""
+        absent = [entry for entry in self._free if entry.name not in wish]
+        if not absent:
+            return None
+        entry = rng.choices(absent, [self._appeal[entry.name] for entry in absent])[0]
+        kept = {name: values for name, values in wish.items() if not self._clash(entry.name, name)}
+        return {**kept, entry.name: {key: self._filled(f"{entry.name}.{key}", domain, rng)
+                                     for key, domain in entry.domains.items()}}
+
+    def _dropped(self, wish: Wish, rng: random.Random) -> Wish | None:
+        """Take a trick out; not what a required seat has by default."""
+        able = [entry.name for entry in self._free if entry.name in wish and entry.name not in DEFAULTS]
+        if not able:
+            return None
+        gone = rng.choice(able)
+        return {name: values for name, values in wish.items() if name != gone}
+
+    def _cross(self, left: Wish, right: Wish, rng: random.Random) -> Wish:
+        """Take each trick from one of two bundles; what both have stays, with the values of either."""
+        found: dict[str, Mapping[str, Value]] = {}
+        names = sorted({*left, *right})
+        rng.shuffle(names)
+        names.sort(key=lambda name: not (name in left and name in right))
+        for name in names:
+            source = rng.choice((left, right))
+            if name in source and not any(self._clash(name, other) for other in found):
+                found[name] = source[name]
+            elif name in left and name in right:
+                found[name] = left[name]
+        return found
+
+    def _clash(self, left: str, right: str) -> bool:
+        if left == right or left not in self._entries or right not in self._entries:
+            return False
+        return clash(self._entries[left].widest(), self._entries[right].widest(), self._space.avoid)
+
+    def _filled(self, name: str, domain: Domain, rng: random.Random) -> Value:
+        """Return a parameter's default as often as anything else; of other choices anything."""
+        if name.rpartition(".")[0] in self._entries and rng.random() < 0.5:
+            return typical(name, domain)
+        return _anywhere(domain, rng)
+
+
+def changes(before: Wish, after: Wish) -> list[str]:
+    """Return in words what tells one bundle from another."""
+    found = [f"+ {name}" for name in sorted(set(after) - set(before))]
+    found += [f"- {name}" for name in sorted(set(before) - set(after))]
+    for name in sorted(set(before) & set(after)):
+        found += [f"{name}.{key} {_short(before[name][key])} -> {_short(value)}" for key, value in after[name].items()
+                  if key in before[name] and before[name][key] != value]
+    return found
+
+
+def _short(value: Value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _usual(name: str, key: str) -> Value:
+    return {**catalog()[name].defaults(), "start": catalog()[name].opens, "stop": 1.0}[key]
+
+
+def _yes_or_no(name: str, domain: Domain) -> bool:
+    return not isinstance(domain, Taken) and domain == Choice(False, True) and "." not in name
+
+
+def _moved(value: Value, domain: Domain, rng: random.Random) -> Value:
+    """Return a value near another as often as one from anywhere; never the same where there is another."""
+    if isinstance(domain, Choice):
+        others = [option for option in domain.options if option != value]
+        return rng.choice(others) if others else value
+    if rng.random() < 0.3:
+        return _anywhere(domain, rng)
+    assert isinstance(domain, (Float, Int))
+    low, high, here = float(domain.low), float(domain.high), float(nearest(value, domain))
+    if domain.log:
+        low, high, here = math.log(low), math.log(high), math.log(here)
+    there = here + rng.gauss(0, NEAR) * (high - low)
+    there = min(max(there, low), high)
+    there = math.exp(there) if domain.log else there
+    return nearest(round(there) if isinstance(domain, Int) else there, domain)
+
+
+def _anywhere(domain: Domain, rng: random.Random) -> Value:
+    """Return any value of a domain, evenly, in the logarithm where it says so."""
+    if isinstance(domain, Choice):
+        return rng.choice(domain.options)
+    assert isinstance(domain, (Float, Int))
+    low, high = float(domain.low), float(domain.high)
+    value = math.exp(rng.uniform(math.log(low), math.log(high))) if domain.log else rng.uniform(low, high)
+    return nearest(round(value) if isinstance(domain, Int) else value, domain)

@@ -1,0 +1,1 @@
+"""TrickBench: learning curves of the same bundles of tricks on nine data sets."""
