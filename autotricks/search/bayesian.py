@@ -23,9 +23,9 @@ from .steps import KINDS, Step, Steps, changes
 POOL, LEGAL = 240, 6        # wishes that a decision compares, and the best of them that are made legal
 DRAWS = 24                  # bundles of which one drawn from the prior is the best
 PARENTS = 4                 # best bundles that steps begin at
-REPEATS = 5                 # trainings of one bundle at most
+REPEATS = 3                 # trainings of one bundle at most
 BEST, RECENT = 96, 160      # observations that the model is given
-KEEP = 0.3                  # of the improvement expected at first, below which, by what is left to pay, a trial ends
+KEEP = 0.45                 # of the improvement expected at first, below which, by what is left to pay, a trial ends
 EDGE = 0.004                # distance from 0 and 1 at which accuracies are cut off
 BROKEN = 1.0                # logits below the worst score that a trial which broke down counts as
 
@@ -42,6 +42,7 @@ class Known:
         scores: In logits, by budget.
         end: `finished`, another word for what ended early, None while it runs.
         promise: Improvement expected when it was proposed.
+        recipe: What all trainings of the bundle share, whatever their seeds.
     """
 
     number: int
@@ -51,11 +52,10 @@ class Known:
     scores: dict[int, float] = field(default_factory=dict)
     end: str | None = None
     promise: float = 0.0
+    recipe: str = ""
 
-    @property
-    def recipe(self) -> str:
-        """What all trainings of one bundle share, whatever their seeds."""
-        return recipe(self.bundle)
+    def __post_init__(self) -> None:
+        self.recipe = recipe(self.bundle)
 
 
 class BayesianSampler:
@@ -83,6 +83,9 @@ class BayesianSampler:
         self._metric, self._sign, self._repeats, self._kinds = metric, 1 if maximize else -1, repeats, kinds
         self._features = Features([entry.name for entry in space.entries], budgets[-1])
         mean, variance = prior.columns(self._features, trust)
+        self._curves = {budget: prior.curve(budget / budgets[-1]) for budget in budgets[:-1]}
+        self._gains = {budget: np.array([curve.gains.get(name, 0.0) for name in self._features.names])
+                       for budget, curve in self._curves.items()}
         self._model = EffectModel(mean, variance, prior.residual, prior.length)
         places = {name: place for place, name in enumerate(self._features.names)}
         spread = {entry.name: places[entry.name] for entry in space.entries}
@@ -124,7 +127,7 @@ class BayesianSampler:
         rng = random.Random(f"{self._seed}/drawn/{number}")
         mean, variance = self._prior.columns(self._features)
         effects = np.array([rng.gauss(middle, math.sqrt(part)) for middle, part in zip(mean, variance, strict=True)])
-        bundles = [self._steps.draw(rng) for _ in range(DRAWS)]
+        bundles = [self._steps.legal(self._steps.draw(rng), rng) for _ in range(DRAWS)]
         worth = self._features.matrix([wish_of(bundle) for bundle in bundles]) @ effects
         return bundles[int(np.argmax(worth))]
 
@@ -237,7 +240,7 @@ class BayesianSampler:
             if budget == last:
                 found.append((one.number, Observation(one.vector, one.scores[last], self._prior.noise)))
             else:
-                curve = self._prior.curve(budget / last)
+                curve = self._curves[budget]
                 expected = rises[budget] + curve.slope * one.scores[budget] + self._gain(one.vector, budget)
                 found.append((one.number, Observation(one.vector, expected, curve.sd)))
         worst = min((seen.score for _, seen in found), default=0.0) - BROKEN
@@ -252,17 +255,14 @@ class BayesianSampler:
         """Return the constant of each budget's curve on these data: the prior's, moved by what finished trials say."""
         last, found = self._budgets[-1], {}
         done = [one for one in self._known.values() if last in one.scores and one.end != "broken"]
-        for budget in self._budgets[:-1]:
-            curve = self._prior.curve(budget / last)
+        for budget, curve in self._curves.items():
             seen = [one.scores[last] - curve.slope * one.scores[budget] - self._gain(one.vector, budget)
                     for one in done if budget in one.scores]
             found[budget] = (curve.rise + sum(seen)) / (1 + len(seen))
         return found
 
     def _gain(self, vector: Vector, budget: int) -> float:
-        curve = self._prior.curve(budget / self._budgets[-1])
-        return float(sum(value * curve.gains.get(name, 0.0)
-                         for name, value in zip(self._features.names, vector.tolist(), strict=True) if value))
+        return float(vector @ self._gains[budget])
 
     # what is proposed
 
@@ -277,7 +277,7 @@ class BayesianSampler:
             step = self._steps.step(kind, parents, rng)
             if step is not None:
                 found.append(step)
-        return found or [Step("draw", wish_of(self._steps.draw(rng)))]
+        return found or [Step("draw", self._steps.draw(rng))]
 
     def _won(self, trial: Known) -> bool:
         """Return whether a trial was better than all before it that were trained to the end."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from ..catalog import DEFAULTS, catalog
 from ..core.bundle import Bundle
 from ..core.domain import Choice, Domain, Float, Int, Value, nearest
-from ..space.space import Space, Taken, clash, typical
-from .features import Wish, wish_of
+from ..space.space import Space, clash, typical
+from .features import Wish
 
 KINDS = ("tune", "add", "drop", "cross", "draw")
 AGAIN = 0.4         # of steps that are followed by another
 NEAR = 0.2          # standard deviation of a small step, as a share of the domain
-SEATS, TRICKS = 0.2, 4      # share of single seats that a draw takes; other tricks that it has, about
+TRICKS, MOST = 4, 9         # a draw has about so many tricks beside one, and at most so many
 OFTEN = 4           # times as often as others: rate and decay of the optimizer, which matter most
 RATES = ("lr", "weight_decay")
 
@@ -52,7 +52,7 @@ class Steps:
     def step(self, kind: str, parents: Sequence[Wish], rng: random.Random) -> Step | None:
         """Return a step of a kind from one or two of the parents; None where none can be made."""
         if kind == "draw" or not parents:
-            return Step("draw", wish_of(self.draw(rng)))
+            return Step("draw", self.draw(rng))
         first = rng.randrange(len(parents))
         if kind == "cross":
             others = [place for place in range(len(parents)) if place != first]
@@ -70,26 +70,12 @@ class Steps:
         """Return the legal bundle closest to a wish; what the wish leaves open is a default or anything."""
         return self._space.closest(wish, lambda name, domain: self._filled(name, domain, rng))
 
-    def draw(self, rng: random.Random) -> Bundle:
-        """Draw a bundle of a few tricks, with values from anywhere in their domains."""
-        places = 0
-
-        def counted(name: str, domain: Domain) -> Value:
-            nonlocal places
-            places += _yes_or_no(name, domain)
-            return _anywhere(domain, rng)
-
-        self._space.draw(counted)
-        share = min(0.5, TRICKS / max(1, places))
-
-        def few(name: str, domain: Domain) -> Value:
-            if isinstance(domain, Taken):
-                return rng.random() < SEATS
-            if _yes_or_no(name, domain):
-                return rng.random() < share
-            return self._filled(name, domain, rng)
-
-        return self._space.draw(few)
+    def draw(self, rng: random.Random) -> Wish:
+        """Wish for a few tricks, with values from anywhere in their domains; what is liked more comes more often."""
+        found: Wish = {}
+        for _ in range(1 + min(int(rng.expovariate(1 / TRICKS)), MOST)):
+            found = self._added(found, rng) or found
+        return found
 
     def _changed(self, kind: str, wish: Wish, rng: random.Random) -> Wish | None:
         return {"tune": self._tuned, "add": self._added, "drop": self._dropped}[kind](wish, rng)
@@ -166,10 +152,6 @@ def _short(value: Value) -> str:
 
 def _usual(name: str, key: str) -> Value:
     return {**catalog()[name].defaults(), "start": catalog()[name].opens, "stop": 1.0}[key]
-
-
-def _yes_or_no(name: str, domain: Domain) -> bool:
-    return not isinstance(domain, Taken) and domain == Choice(False, True) and "." not in name
 
 
 def _moved(value: Value, domain: Domain, rng: random.Random) -> Value:

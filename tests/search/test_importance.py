@@ -19,10 +19,14 @@ def space(tmp_path_factory):
 
 
 def trials(space, count, score, budget=lambda names: 10):
-    """Trials drawn at random, each with the score that `score` gives its tricks' names and parameters."""
-    chooser, found = Chooser(space, "random", 3, True, count), []
+    """Trials drawn at random, each with the score that `score` gives its tricks' names and parameters.
+
+    Each by a chooser of its own, which does not know what was drawn before: they are independent.
+    """
+    found = []
     for number in range(count):
-        bundle, picks = chooser.propose(number, number)
+        proposed = Chooser(space, "random", 3, True, count).propose(number, number)
+        bundle, picks = proposed.bundle, proposed.picks
         names = bundle.names()
         end = "finished" if budget(names) == 10 else "stopped"
         rung = {"budget": budget(names), "metrics": {METRIC: score(names, picks)}, "epochs": 1, "end": None}

@@ -26,7 +26,7 @@ def cut(path, count) -> None:
 
 @pytest.mark.parametrize(("sampler", "fidelity"), [
     ("random", "compressed"), ("random", "prefix"),
-    ("tpe", "compressed"), ("tpe", "prefix"), ("evolution", "compressed")])
+    ("tpe", "compressed"), ("tpe", "prefix"), ("bayesian", "compressed"), ("bayesian", "prefix")])
 def test_search_killed_after_any_line_comes_to_the_same_end(tmp_path, path, dataset, monkeypatch, fidelity, sampler):
     space = mixed(tmp_path, f"search.rungs.fidelity={fidelity}", f"search.sampler={sampler}", "search.trials=12")
     whole = search(space, path, dataset, monkeypatch)

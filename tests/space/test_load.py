@@ -39,7 +39,8 @@ def test_sections_left_out_have_their_defaults(tmp_path):
     document = load_space(write(tmp_path, "name: demo\ntricks: {sgd: {}}\n")).document
     assert (document.data.source, document.model.name, document.training.epochs) == ("digits", "resnet8", 27)
     assert (document.objective.metric, document.objective.mode) == ("val/balanced_accuracy", "max")
-    assert (document.search.sampler, document.search.rungs.fidelity) == ("evolution", "prefix")
+    assert (document.search.sampler, document.search.rungs.fidelity) == ("bayesian", "prefix")
+    assert (document.search.trainings, document.search.prior) == (None, "shipped")
     assert document.advice == "avoid"
 
 

@@ -50,7 +50,7 @@ data.duplicates=dropp>drop data.duplicates=remove>drop data.source=mnist>torchvi
 data.source=cifar10>torchvision:CIFAR10 data.source=CIFAR-100>torchvision:CIFAR100 data.source=digit>digits
 model.name=resnet18>timm:resnet18 model.name=tim:resnet18>timm:resnet18 model.name=resnet-20>resnet20
 model.name=resnet50>timm:resnet50 model.name=torchvison:vgg16>torchvision:vgg16
-model.name=efficientnet_b0>timm:efficientnet_b0 search.sampler=evolutionary>evolution search.sampler=bayesian>tpe
+model.name=efficientnet_b0>timm:efficientnet_b0 search.sampler=bayes>bayesian search.sampler=bayesain>bayesian
 search.sampler=gridsearch>grid search.sampler=optuna>tpe search.engine=locl>local training.precision=bfloat16>bf16
 training.precision=float32>fp32 training.layout=channels_last>nhwc objective.metric=accuracy>val/accuracy
 objective.metric=val/acc>val/accuracy objective.metric=balanced_accuracy>val/balanced_accuracy
@@ -72,3 +72,8 @@ def test_nine_of_ten_misspellings_are_understood(tmp_path):
              for found in [said(path, override)] if f"Did you mean {meant}?" not in found.replace(" or ", "? or ")]
     print(f"{1 - len(wrong) / len(pairs):.1%} of {len(pairs)} misspellings understood", *wrong, sep="\n")
     assert len(pairs) >= 150 and len(wrong) <= 0.1 * len(pairs)
+
+
+@pytest.mark.parametrize("word", ["evolution", "genetic"])
+def test_a_sampler_that_is_gone_leads_to_the_default(tmp_path, word):
+    assert "Did you mean bayesian?" in said(write(tmp_path, LAST), f"search.sampler={word}")
