@@ -100,6 +100,9 @@ class BayesianSampler:
         rng = random.Random(f"{self._seed}/{number}")
         self._learn()
         ranked = self.ranking()
+        known = self._from_portfolio(rng)
+        if known is not None:
+            return self._proposal(number, known, Step("portfolio", wish_of(known)), self._worth_of(known), ranked)
         parents = [wish_of(one.bundle) for one, _, _ in ranked[:PARENTS]]
         if not parents:
             parents = [wish_of(one.bundle) for one in self._known.values() if one.kind == "start"]
@@ -231,7 +234,7 @@ class BayesianSampler:
         scored = [one for one in self._known.values() if one.scores]
         broken = [one for one in self._known.values() if one.end == "broken"]
         last = self._budgets[-1]
-        rises = self._rises()
+        constants = self._constants()
         found: list[tuple[int, Observation]] = []
         for one in scored:
             if one.end == "broken":
@@ -240,9 +243,9 @@ class BayesianSampler:
             if budget == last:
                 found.append((one.number, Observation(one.vector, one.scores[last], self._prior.noise)))
             else:
-                curve = self._curves[budget]
-                expected = rises[budget] + curve.slope * one.scores[budget] + self._gain(one.vector, budget)
-                found.append((one.number, Observation(one.vector, expected, curve.sd)))
+                curve, (constant, unsure) = self._curves[budget], constants[budget]
+                final = (one.scores[budget] - constant - self._gain(one.vector, budget)) / curve.slope
+                found.append((one.number, Observation(one.vector, final, unsure * curve.sd / curve.slope)))
         worst = min((seen.score for _, seen in found), default=0.0) - BROKEN
         found += [(one.number, Observation(one.vector, worst, 2 * self._prior.noise)) for one in broken]
         if len(found) > BEST + RECENT:
@@ -251,14 +254,17 @@ class BayesianSampler:
             found = sorted(older, key=lambda item: -item[1].score)[:BEST] + recent
         return [seen for _, seen in sorted(found, key=lambda item: item[0])]
 
-    def _rises(self) -> dict[int, float]:
-        """Return the constant of each budget's curve on these data: the prior's, moved by what finished trials say."""
+    def _constants(self) -> dict[int, tuple[float, float]]:
+        """Return the constant of each budget's curve on these data, and by how much it widens the curve's noise.
+
+        It is the prior's, moved by what trials say that were trained to the end.
+        """
         last, found = self._budgets[-1], {}
         done = [one for one in self._known.values() if last in one.scores and one.end != "broken"]
         for budget, curve in self._curves.items():
-            seen = [one.scores[last] - curve.slope * one.scores[budget] - self._gain(one.vector, budget)
+            seen = [one.scores[budget] - curve.slope * one.scores[last] - self._gain(one.vector, budget)
                     for one in done if budget in one.scores]
-            found[budget] = (curve.rise + sum(seen)) / (1 + len(seen))
+            found[budget] = (curve.rise + sum(seen)) / (1 + len(seen)), math.sqrt(1 + 1 / (1 + len(seen)))
         return found
 
     def _gain(self, vector: Vector, budget: int) -> float:
@@ -301,6 +307,15 @@ class BayesianSampler:
             return ranked[0][1]
         return max((seen.score for seen in self._observations()), default=0.0)
 
+    def _from_portfolio(self, rng: random.Random) -> Bundle | None:
+        """Return the next bundle that was good on other data and has not been tried."""
+        tried = {one.recipe for one in self._known.values()}
+        for bundle in self._prior.portfolio:
+            here = self._steps.legal(wish_of(bundle.squeezed(self._budgets[-1])), rng)
+            if recipe(here) not in tried:
+                return here
+        return None
+
     def _again(self, ranked: list[tuple[Known, float, float]]) -> list[tuple[float, Bundle, Step]]:
         """Return the best bundles with another seed each, where more is to be learned of them."""
         found = []
@@ -340,6 +355,8 @@ class BayesianSampler:
             told = changes(wish_of(parents[0].bundle), wish_of(bundle)) if parents else []
             begun = " and ".join(f"trial {one.number}" for one in parents) or "a start bundle"
             why = f"from {begun}: {', '.join(told) or 'as it is'}"
+        elif step.kind == "portfolio":
+            why = "good on other data"
         else:
             why = "drawn anew"
         return Proposal(bundle, self._space.locate(bundle), f"{why}; {expected}", step.kind, worth)

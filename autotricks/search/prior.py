@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..catalog import bundle_from
+from ..core.bundle import Bundle
+from ..errors import BundleError, InputError
 from .features import Features, Vector
 
 SHIPPED, NONE = "shipped", "none"
@@ -22,13 +24,13 @@ UNKNOWN_MEAN = -0.03    # a trick that nothing is known of rather harms than hel
 
 @dataclass(frozen=True)
 class Curve:
-    """How a final score follows from one after a fraction of training.
+    """What a score after a fraction of training tells of the final one.
 
-    `final = set's own constant + slope * score + gains of the bundle's columns`, all in logits.
+    `early = the set's own constant + slope * final + gains of the bundle's columns + noise`, all in logits.
 
     Args:
-        slope: Of the early score.
-        sd: Of what is left unexplained.
+        slope: By which early scores differ where final ones do by 1.
+        sd: Of the noise.
         rise: The constant in the mean over the sets.
         gains: Of columns.
     """
@@ -50,6 +52,8 @@ class Prior:
         noise: Standard deviation of a score over seeds and validation images.
         curves: By fraction of training, rising.
         steps: Of the trainings that it was learned from; 0 where nobody knows.
+        portfolio: Bundles, as bundle files hold them, in the order that brought the best so far up fastest on the data
+            that it was learned from: what a search tries first.
     """
 
     effects: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -58,6 +62,7 @@ class Prior:
     noise: float = 0.2
     curves: Mapping[float, Curve] = field(default_factory=dict)
     steps: float = 0.0
+    portfolio: tuple[Bundle, ...] = ()
 
     def trust(self, steps: float) -> float:
         """Return how much of the means to believe for trainings of so many steps, 0 to 1.
@@ -117,7 +122,7 @@ def load(name: str) -> Prior:
                              "path of a file that benchmarks/trickbench/fit.py wrote.") from None
     try:
         return _from(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, BundleError):
         raise InputError(f"search.prior: {name} is no prior. Write {SHIPPED}, {NONE}, or the path of a file that "
                          "benchmarks/trickbench/fit.py wrote.") from None
 
@@ -127,4 +132,5 @@ def _from(table: Any) -> Prior:
                  float(table["residual"]), float(table["length"]), float(table["noise"]),
                  {float(fraction): Curve(float(fields["slope"]), float(fields["sd"]), float(fields["rise"]),
                                          {name: float(gain) for name, gain in fields["gains"].items()})
-                  for fraction, fields in table["curves"].items()}, float(table["steps"]))
+                  for fraction, fields in table["curves"].items()}, float(table["steps"]),
+                 tuple(bundle_from(document) for document in table["portfolio"]))

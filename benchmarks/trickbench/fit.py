@@ -32,7 +32,12 @@ STEPS = 300
 MEAN_SD, SPREAD, SPREAD_SD = 0.3, 0.12, 0.7     # of the weak priors: of means; of deviations, in the logarithm
 FRACTIONS = (0.1, 0.17, 0.25, 1 / 3, 0.5, 0.7, 0.85)
 GAIN_SD = 0.15      # of how much more or less a column's early score rises
+FEWEST = 5          # sets that a deviation is counted as known from, at least
 CHUNK = 1.0         # logits below the worst that a training which broke down counts as
+
+PORTFOLIO = 2       # bundles
+EPOCHS = 50         # in which they are written down
+START = ("baseline", "mixup_balanced_softmax")
 
 Arrays = dict[str, Any]
 
@@ -60,6 +65,7 @@ def arrays(table: Table, tricks: Sequence[str]) -> Arrays:
 
 def fitted(sets: Sequence[Arrays]) -> dict[str, Any]:
     """Return means and deviations of effects, and the scales of what is beside them."""
+    torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     size = len(sets[0]["names"])
     mean = torch.zeros(size, requires_grad=True)
@@ -87,8 +93,9 @@ def fitted(sets: Sequence[Arrays]) -> dict[str, Any]:
         loss.backward()
         optimizer.step()
     seen = np.array([sum((one["x"][:, place] != 0).any() for one in sets) for place in range(size)])
-    # the mean over so many sets is itself uncertain by its own share of the spread
-    deviation = np.exp(spread.detach().numpy()) * np.sqrt(1 + 1 / np.maximum(seen, 1))
+    # what a set more will have, where mean and spread are known from so few sets: Student's t has this deviation
+    sure = np.maximum(seen, FEWEST)
+    deviation = np.exp(spread.detach().numpy()) * np.sqrt((1 + 1 / sure) * (sure - 1) / (sure - 3))
     residual, length, noise = torch.exp(scales).tolist()
     return {"residual": round(residual, 4), "length": round(length, 4), "noise": round(noise, 4),
             "effects": {name: [round(float(mean[place].detach()), 4), round(float(deviation[place]), 4)]
@@ -96,7 +103,7 @@ def fitted(sets: Sequence[Arrays]) -> dict[str, Any]:
 
 
 def curves(sets: Sequence[Arrays]) -> dict[str, Any]:
-    """Return how final scores follow from early ones, by fraction of training: ridge regression, a constant a set."""
+    """Return how early scores go with final ones, by fraction of training: ridge regression, a constant a set."""
     found = {}
     for fraction in FRACTIONS:
         rows, targets = [], []
@@ -106,8 +113,8 @@ def curves(sets: Sequence[Arrays]) -> dict[str, Any]:
             early, final = one["curves"][good][:, max(0, round(fraction * epochs) - 1)], one["curves"][good][:, -1]
             constants = np.zeros((good.sum(), len(sets)))
             constants[:, place] = 1
-            rows.append(np.hstack([early[:, None], constants, one["x"][good]]))
-            targets.append(final)
+            rows.append(np.hstack([final[:, None], constants, one["x"][good]]))
+            targets.append(early)
         x, y = np.vstack(rows), np.concatenate(targets)
         noise = 0.2 ** 2
         ridge = np.diag([1.0] + [1e-4] * len(sets) + [noise / GAIN_SD ** 2] * (x.shape[1] - 1 - len(sets)))
@@ -118,6 +125,30 @@ def curves(sets: Sequence[Arrays]) -> dict[str, Any]:
             "slope": round(float(weights[0]), 4), "sd": round(spread * 1.1, 4),
             "rise": round(float(np.mean(weights[1:1 + len(sets)])), 4),
             "gains": {name: round(float(gain), 4) for name, gain in gains.items() if abs(gain) > 0.005}}
+    return found
+
+
+def portfolio(tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """Return bundles in the order in which each adds most to the best so far, in logits, in the mean over the sets.
+
+    The start bundles are trained anyhow, so what counts is what comes on top of them.
+    """
+    labels = [one.label for one in tables[0].bundles]
+    scores = np.full((len(labels), len(tables)), np.nan)
+    for column, table in enumerate(tables):
+        for row, recorded in enumerate(table.bundles):
+            values = [(run["accuracy"][-1] + run["test"]) / 2 for run in recorded.runs if run["test"] is not None]
+            if values:
+                scores[row, column] = np.mean(logit(np.array(values)))
+    scores = np.where(np.isnan(scores), np.nanmin(scores, 0), scores)
+    best = scores[[labels.index(label) for label in START]].max(0)
+    found = []
+    for _ in range(PORTFOLIO):
+        row = int(np.argmax(np.maximum(scores, best).mean(1)))
+        best = np.maximum(best, scores[row])
+        document = tables[0].bundles[row].bundle.squeezed(EPOCHS).document()
+        found.append(document)
+        print(f"portfolio: {labels[row]}")
     return found
 
 
@@ -134,7 +165,7 @@ def main() -> int:
     prior = {"about": f"learned by benchmarks/trickbench/fit.py from {', '.join(table.name for table in tables)}",
              "steps": round(float(np.exp(np.mean([math.log(table.epochs * math.ceil(table.facts["images"] / 64))
                                                   for table in tables])))),
-             **fitted(sets), "curves": curves(sets)}
+             **fitted(sets), "curves": curves(sets), "portfolio": portfolio(tables)}
     given.out.write_text(json.dumps(prior, indent=1) + "\n", encoding="utf-8")
     print(f"{given.out}: {len(prior['effects'])} columns, residual {prior['residual']}, length {prior['length']}, "
           f"noise {prior['noise']}")
