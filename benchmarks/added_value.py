@@ -16,13 +16,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -30,12 +32,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import sets
-from trainings import ACCURACY, LOSS, Running, Store
+from stretches import Bench, outcome_of
+from trainings import ACCURACY, Store
 
 from autotricks.catalog import bundle_from
 from autotricks.core.bundle import Bundle
-from autotricks.core.report import End
-from autotricks.search.climb import Outcome
 from autotricks.search.ledger import Ledger, records
 from autotricks.search.samplers import ranked
 from autotricks.search.search import Search
@@ -47,53 +48,17 @@ JUDGE = range(2000, 2010)
 PUBLISHED = "mixup_balanced_softmax"
 
 
-@dataclass
-class Bench:
-    """One set with its trainings."""
-
-    name: str
-    folder: Path
-    store: Store
-    priors: Path | None = None
-
-    def load(self, seed: int, more: Sequence[str] = ()) -> LoadedSpace:
-        """Return the space that ships, with a prior that was not learned from this set."""
-        found = sets.load(self.name, self.folder, [
-            f"search.seed={seed}", f"tricks.warmup.epochs={{uniform: [0, {sets.recipes()[self.name].epochs / 10:g}]}}",
-            *([f"search.prior={self.priors / self.name}.json"] if self.priors else []), *more])
-        return replace(found, images=len(sets.dataset(self.name, self.folder).train))
-
-    def train(self, bundle: Bundle) -> dict[str, Any]:
-        """Return a whole training, done now or before."""
-        return self.store.train(self.name, bundle, sets.dataset(self.name, self.folder))
-
-    def stretch(self, bundle: Bundle) -> Stretch:
-        """Return a training that goes on as far as one asks."""
-        return Stretch(self, bundle)
-
-
-class Stretch:
-    """A training read from the store as far as it is there, and trained from there on."""
-
-    def __init__(self, bench: Bench, bundle: Bundle):
-        self._bench, self.bundle = bench, bundle
-        self._row = bench.store.find(bench.name, bundle.hash)
-        self._running: Running | None = None
-
-    def until(self, epochs: int) -> dict[str, Any]:
-        """Return the training's row, at least so many epochs long unless it ended before."""
-        if self._row and (self._row["end"] or len(self._row["accuracy"]) >= epochs):
-            return self._row
-        if self._running is None:
-            self._running = Running(self.bundle, sets.dataset(self._bench.name, self._bench.folder))
-        self._running.until(epochs)
-        self._row = self._bench.store.add(self._bench.name, self._running.row())
-        return self._row
+def load(bench: Bench, seed: int, more: Sequence[str] = ()) -> LoadedSpace:
+    """Return the space that ships on a set, with a prior that was not learned from this set."""
+    found = sets.load(bench.name, bench.folder, [
+        f"search.seed={seed}", f"tricks.warmup.epochs={{uniform: [0, {sets.recipes()[bench.name].epochs / 10:g}]}}",
+        *([f"search.prior={bench.priors / bench.name}.json"] if bench.priors else []), *more])
+    return replace(found, images=len(sets.dataset(bench.name, bench.folder).train))
 
 
 def by_search(bench: Bench, seed: int, more: Sequence[str] = ()) -> dict[str, Any]:
     """Search as `autotricks search` does, in this process; return what is to be confirmed, best first."""
-    loaded = bench.load(seed, [f"search.trainings={TRAININGS}", "search.trials=1000", *more])
+    loaded = load(bench, seed, [f"search.trainings={TRAININGS}", "search.trials=1000", *more])
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder) / "trials.jsonl")
         search = Search(loaded, ledger)
@@ -107,7 +72,7 @@ def by_search(bench: Bench, seed: int, more: Sequence[str] = ()) -> dict[str, An
             trials += 1
             stretch, before = bench.stretch(trial.bundle), 0.0
             for rung, budget in enumerate(search.budgets):
-                outcome, before = _outcome(stretch.until(budget), rung, budget, search.budgets[-1], before)
+                outcome, before = outcome_of(stretch.until(budget), rung, budget, search.budgets[-1], before)
                 score = search.report(trial, outcome)
                 end = search.verdict(trial, outcome, score)
                 if end is not None:
@@ -124,21 +89,9 @@ def by_search(bench: Bench, seed: int, more: Sequence[str] = ()) -> dict[str, An
             "decision_ms": round(1000 * deciding / max(1, trials), 1), "log": log}
 
 
-def _outcome(row: dict[str, Any], rung: int, budget: int, whole: int, before: float) -> tuple[Outcome, float]:
-    """Return what a trial reached at a rung, and the epochs that it has spent by then."""
-    extra = row["spent"] - len(row["accuracy"])      # of a test of rates, say, before the first epoch
-    reached = min(budget, len(row["accuracy"]))
-    spent = reached + max(0.0, extra)
-    broken = row["end"] not in (None, "finished") and reached == len(row["accuracy"])
-    end = End(row["end"]) if broken else End.FINISHED if budget == whole else None
-    metrics = {} if not reached or row["accuracy"][reached - 1] is None else {
-        ACCURACY: row["accuracy"][reached - 1], LOSS: row["loss"][reached - 1] or math.nan}
-    return Outcome(rung, end, metrics, [], spent - before, 0.0), spent
-
-
 def by_tuning(bench: Bench, seed: int) -> dict[str, Any]:
     """Train the published bundle with rate, decay and alpha at random; return the best, best first."""
-    start, rng = bench.load(seed).start[PUBLISHED], random.Random(f"tuned/{seed}")
+    start, rng = load(bench, seed).start[PUBLISHED], random.Random(f"tuned/{seed}")
 
     def tuned() -> Bundle:
         values = {"sgd": {"lr": math.exp(rng.uniform(math.log(0.02), 0.0)),
@@ -149,12 +102,24 @@ def by_tuning(bench: Bench, seed: int) -> dict[str, Any]:
     return _trained(bench, [start, *(tuned() for _ in range(TRAININGS - 1))])
 
 
+def as_it_was(bench: Bench, seed: int) -> dict[str, Any]:
+    """Search with the code in the folder that BEFORE names: `git worktree add FOLDER 55ff6ad`."""
+    command = [sys.executable, str(Path(__file__).with_name("as_it_was.py")), bench.name, str(seed), "--data",
+               str(bench.folder), "--store", str(bench.store.path), "--trainings", str(TRAININGS)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": os.environ["BEFORE"]}, capture_output=True,
+                          text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**found, "chosen": [(bundle_from(document), score) for document, score in found["chosen"]]}
+
+
 def by_prior(bench: Bench, seed: int) -> dict[str, Any]:
     """Train bundles drawn from the prior; return the best, best first."""
     from autotricks.search.bayesian import BayesianSampler
     from autotricks.search.prior import load as load_prior
 
-    loaded = bench.load(seed)
+    loaded = load(bench, seed)
     sampler = BayesianSampler(loaded.space, seed, (loaded.space.frame.epochs,), ACCURACY, True,
                               load_prior(loaded.document.search.prior))
     start = list(loaded.start.values())
@@ -170,6 +135,7 @@ def _trained(bench: Bench, bundles: Iterable[Bundle]) -> dict[str, Any]:
 
 ARMS: dict[str, Callable[[Bench, int], dict[str, Any]]] = {
     "search": by_search,
+    "as it was": as_it_was,
     "tuned": by_tuning,
     "prior": by_prior,
     "search, no prior": lambda bench, seed: by_search(bench, seed, ["search.prior=none"]),
@@ -179,7 +145,7 @@ ARMS: dict[str, Callable[[Bench, int], dict[str, Any]]] = {
 def judged(arm: str, bench: Bench, seed: int) -> dict[str, Any]:
     """Run an arm, confirm what it chose, and train champion and start bundles again."""
     found = ARMS[arm](bench, seed)
-    start = bench.load(seed).start
+    start = load(bench, seed).start
     best_start = max(start, key=lambda label: bench.train(start[label])["accuracy"][-1] or 0.0)
     candidates = {bundle.hash: (bundle, score) for bundle, score in found["chosen"][:TOP]}
     plain = replace(start[best_start], seed=seed)
