@@ -23,7 +23,7 @@ from .reopen import reopened, settle, space_of, with_data
 from .resources import check_resources
 from .search import folder as folders
 from .search.engines import Engine, placed, started
-from .search.ledger import TrialRecord, records
+from .search.ledger import TrialRecord, read as read_ledger, records
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
@@ -223,7 +223,7 @@ def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False, mor
     Raises:
         RunError: When the folder holds no run or the overrides change what was searched.
     """
-    allowed = ("search.trials", "search.parallel", "search.engine", "search.patience")
+    allowed = ("search.trials", "search.trainings", "search.parallel", "search.engine", "search.patience")
     for text in overrides:
         if text.split("=")[0] not in allowed:
             raise RunError(f"--set {text}: a resumed search may change {', '.join(allowed)} alone. "
@@ -231,7 +231,12 @@ def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False, mor
     loaded = space_of(folder, overrides, trust)
     if not more:
         return loaded
-    return space_of(folder, [*overrides, f"search.trials={loaded.document.search.trials + more}"], trust)
+    settings = loaded.document.search
+    planned = settings.trials
+    if settings.trainings is not None:      # which ended it, or would: what counts is how many there are
+        ledger = folder / folders.LEDGER
+        planned = len(records(read_ledger(ledger)[0])) if ledger.exists() else 0
+    return space_of(folder, [*overrides, f"search.trials={planned + more}", "search.trainings=null"], trust)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> No
         ranges = ", ".join(f"{name} {domain}" for name, domain in entry.domains.items())
         line = f"{mark}  {entry.name}" + (f"  [{ranges}]" if ranges else "")
         seats.setdefault(f"{slot.value}.{seat}", []).append(line)
-    cost = sum(count * epochs for _, count, epochs in plan)
+    cost, search = sum(count * epochs for _, count, epochs in plan), document.search
+    if search.trainings is not None:
+        cost = min(cost, search.trainings * rungs[-1])
     if as_json:
         to_json({"name": document.name, "choices": space.size()[0], "seats": seats, "quarrels": space.quarrels(),
                  "advice": space.warnings(), "unchecked": unchecked,
@@ -44,11 +46,17 @@ def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> No
     _section("Start trials", [f"{name}: {bundle}{_lacks(bundle, space)}" for name, bundle in loaded.start.items()])
     _section("Never together", space.quarrels())
     _section(f"Advised against ({'left out' if space.avoid else 'searched all the same'})", space.warnings())
-    _section("Rungs", [f"{budget:>5} epochs: about {count:.0f} trials" for budget, count, _ in plan])
+    if search.sampler == "bayesian":
+        _section("Rungs", [f"{', '.join(map(str, rungs))} epochs; a trial goes on as long as what is still expected of "
+                           "it is worth the epochs that are left"])
+    else:
+        _section("Rungs", [f"{budget:>5} epochs: about {count:.0f} trials" for budget, count, _ in plan])
     _section("Not checked", [unchecked] if unchecked else [])
-    full = document.search.trials * rungs[-1]
-    print(f"\nCost: about {cost:.0f} epochs, {cost / full:.0%} of training {document.search.trials} trials in full "
-          f"({full}).\nNext: autotricks search --space {loaded.tree.file}")
+    full = search.trials * rungs[-1]
+    told = f"{cost / full:.0%} of training {search.trials} trials in full ({full})"
+    if search.trainings is not None:
+        told = f"those of {search.trainings:g} full trainings, in at most {search.trials} trials"
+    print(f"\nCost: about {cost:.0f} epochs, {told}.\nNext: autotricks search --space {loaded.tree.file}")
 
 
 def _lacks(bundle: Bundle, space: Space) -> str:

@@ -26,8 +26,8 @@ from .trainer.evaluate import names
 
 MISSING = "missing"
 # What a sitting may change: how much, how long and where is searched, not what.
-MAY_CHANGE = ("space.search.trials", "space.search.parallel", "space.search.engine", "space.search.patience",
-              "versions.cores", "versions.gpus", "versions.system", "versions.mlflow")
+MAY_CHANGE = ("space.search.trials", "space.search.trainings", "space.search.parallel", "space.search.engine",
+              "space.search.patience", "versions.cores", "versions.gpus", "versions.system", "versions.mlflow")
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,9 @@ class Lines:
     def __init__(self, loaded: LoadedSpace):
         self.started_at = time.monotonic()
         self._total = loaded.document.search.trials
+        self._trainings = loaded.document.search.trainings
+        self._epochs = loaded.document.training.epochs
+        self._spent = 0.0
         self._objective = loaded.document.objective.objective()
         self._sign = self._objective.sign
         self._figures: dict[str, dict[str, float]] = {}     # of trials trained to the end
@@ -55,7 +58,10 @@ class Lines:
         """Say what is searched and where it is kept."""
         for line in [describe(facts), *leaks(facts)]:
             self._say(line)
-        self._say(f"{folder}: {self._total} trials")
+        length = f"{self._total} trials"
+        if self._trainings is not None:
+            length = f"the epochs of {self._trainings:g} full trainings, at most {self._total} trials"
+        self._say(f"{folder}: {length}")
 
     def started(self, trial: Trial) -> None:
         """Say nothing: a trial that begins is no news in a pipe."""
@@ -69,7 +75,7 @@ class Lines:
         self._count(trial, end, score)
         shown = "      -" if score is None else f"{score:7.4f}"
         best = "-" if self.best is None else f"{self.best:.4f}"
-        self._say(f"{self.done:4d}/{self._total}  trial {trial.number:3d}  {end.value:<13} {shown}  best {best}  "
+        self._say(f"{self._progress()}  trial {trial.number:3d}  {end.value:<13} {shown}  best {best}  "
                   f"{trial.label or trial.bundle}")
 
     def confirming(self, done: int, total: int) -> None:
@@ -77,7 +83,21 @@ class Lines:
         if done in (0, total):
             self._say(f"fresh seeds: {done}/{total} trainings")
 
+    def _progress(self) -> str:
+        """Return how much of the search is done: trials, or full trainings where these are what ends it."""
+        if self._trainings is None:
+            return f"{self.done:4d}/{self._total}"
+        return f"{self._spent / self._epochs:4.1f}/{self._trainings:g}"
+
+    def _done(self) -> float:
+        """Return the part of the search that is done, 0 to 1."""
+        part = self.done / self._total
+        if self._trainings is not None:
+            part = max(part, self._spent / self._epochs / self._trainings)
+        return min(part, 1.0)
+
     def _hear(self, trial: Trial, outcome: Outcome) -> None:
+        self._spent += outcome.epochs
         if outcome.end is End.FINISHED:
             self._figures[trial.label or str(trial.number)] = outcome.metrics
 
@@ -153,9 +173,10 @@ class LiveTable(Lines):
 
     def _footer(self) -> str:
         elapsed = time.monotonic() - self.started_at
-        left = elapsed / self.done * (self._total - self.done) if self.done else math.nan
+        left = elapsed / self._done() - elapsed if self._done() else math.nan
         best = "-" if self.best is None else f"{self.best:.4f}"
-        return (f"{self.done}/{self._total} trials   best {best}   {clock(elapsed)} gone"
+        whole = "trials" if self._trainings is None else f"full trainings, {self.done} trials"
+        return (f"{self._progress().strip()} {whole}   best {best}   {clock(elapsed)} gone"
                 + ("" if math.isnan(left) else f", about {clock(left)} left"))
 
 

@@ -39,7 +39,7 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
     if add_trials and (trials or not resume):
         raise InputError("--add-trials: goes with --resume RUN, and not with --trials.")
     overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
-                 *([f"search.trials={trials}"] if trials else [])]
+                 *([f"search.trials={trials}", "search.trainings=null"] if trials else [])]
     seconds = time_of(time)
     from ..search.folder import SPACE, find
     from ..space.files import engine

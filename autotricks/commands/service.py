@@ -34,7 +34,7 @@ def submit(space: Space = "", address: Address = "", set_: Set = None, data: Dat
     from .. import service
 
     overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
-                 *([f"search.trials={trials}"] if trials else [])]
+                 *([f"search.trials={trials}", "search.trainings=null"] if trials else [])]
     flags = [*(["--time", duration] if duration else []), *["--no-confirm"] * no_confirm,
              *(["--storage", storage] if storage else [])]
     name = service.submit(service.Submission(space, overrides, resume, root, flags, trust, tracking), address)

@@ -15,7 +15,7 @@ SYNONYMS = {    # what others call it: what it is called here, or a word of that
     "eta": "reduction", "grace_period": "first", "min_budget": "first", "dtype": "precision",
     "memory_format": "layout", "network": "model", "architecture": "model", "backbone": "model", "arch": "model",
     "dataset": "source", "path": "source", "folder": "source", "resolution": "size", "remove": "drop",
-    "bayesian": "tpe", "optuna": "tpe", "genetic": "evolution", "float32": "fp32",
+    "bo": "bayesian", "optuna": "tpe", "genetic": "bayesian", "evolution": "bayesian", "float32": "fp32",
     "crt": "retraining", "sgdr": "restart",
 }
 
