@@ -13,10 +13,11 @@ $(ENV/bin/python -c "import site; print(site.getsitepackages()[0])")/ours.pth
 Options and file are those of `added_value.py`, whose own arms can be named here too; with the same `--work` they share
 what is trained. The arms:
 
-- `tpe wilcoxon`: Optuna's TPE over the conditional space, each trial on up to three training seeds, of which Optuna's
-  Wilcoxon pruner spares those that cannot win. Start bundles are enqueued; TPE takes no prior.
+- `tpe wilcoxon`: Optuna's TPE over the conditional space, each trial on up to three training seeds; Optuna's Wilcoxon
+  pruner spares the third where a trial looks worse than the best. Start bundles are enqueued; TPE takes no prior.
 - `asha`: Ray Tune's ASHA over the rungs of the search, on bundles drawn from the prior, start bundles first.
-- `priorband`: PriorBand of NePS, centred at the published start bundle; both start bundles are told as whole trainings.
+- `priorband`: PriorBand of NePS, centred at the published start bundle, which it is told of as a whole training; the
+  other start bundles are members of its first bracket.
 - `smac`: SMAC3's multi-fidelity facade, with categories weighted by the prior; start bundles are its initial design.
 
 NePS and SMAC see a flat space: one choice for each place that a trick may take, one parameter for each domain. What
@@ -40,8 +41,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import added_value
 import torch
-from added_value import PUBLISHED, Bench
+from added_value import PUBLISHED, load
 from sets import REDUCTION
+from stretches import Bench, Stretch, outcome_of
 from trainings import ACCURACY
 
 from autotricks.catalog import DEFAULTS
@@ -59,7 +61,7 @@ TRIALS = 1000           # where a tool asks for the same bundles again, which co
 SEEDS = 3               # of one trial of TPE
 P_THRESHOLD = 0.3       # three pairs never get below 1/8, two not below 1/4: Optuna's own 0.1 would prune nothing
 STARTUP = 4             # trials before TPE models anything; its own 10 are more than the budget holds
-DRAWN = 100             # bundles that tell SMAC how often the prior takes a trick
+DRAWN = 60              # bundles that tell SMAC how often the prior takes a trick
 NONE = "none"           # of a place that no trick takes
 EPOCHS = "epochs"       # the fidelity
 
@@ -76,7 +78,7 @@ class Race:
 
     def __init__(self, bench: Bench, epochs: int):
         self._bench, self._epochs = bench, epochs
-        self._stretches: dict[str, added_value.Stretch] = {}
+        self._stretches: dict[str, Stretch] = {}
         self._chance: dict[str, torch.Tensor] = {}
         self._spent: dict[str, float] = {}
         self._done: dict[str, tuple[Bundle, float]] = {}
@@ -102,7 +104,7 @@ class Race:
                 torch.set_rng_state(self._chance[digest])
             row = stretch.until(epochs)
             self._chance[digest] = torch.get_rng_state()
-        outcome, spent = added_value._outcome(row, 0, epochs, self._epochs, 0.0)
+        outcome, spent = outcome_of(row, 0, epochs, self._epochs, 0.0)
         self._spent[digest] = max(spent, self._spent.get(digest, 0.0))
         broken = outcome.end not in (None, End.FINISHED)
         score = 0.0 if broken else outcome.metrics.get(ACCURACY, 0.0)
@@ -127,7 +129,7 @@ def tpe_wilcoxon(bench: Bench, seed: int) -> dict[str, Any]:
 
     from autotricks.search.chooser import _suggest
 
-    loaded = bench.load(seed)
+    loaded = load(bench, seed)
     frame = loaded.space.frame
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
@@ -157,7 +159,7 @@ def asha(bench: Bench, seed: int) -> dict[str, Any]:
     """Draw bundles from the prior and let Ray Tune's ASHA decide which of them are trained on."""
     from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-    loaded = bench.load(seed)
+    loaded = load(bench, seed)
     rungs = _rungs(loaded)
     clock = [REDUCTION ** rung for rung in range(len(rungs))]   # rungs evenly spaced, whatever their epochs
     scheduler = ASHAScheduler(time_attr="clock", metric="score", mode="max", grace_period=1,
@@ -293,7 +295,7 @@ def priorband(bench: Bench, seed: int) -> dict[str, Any]:
     import numpy as np
     from neps.space.parameters import HPOFloat
 
-    loaded = bench.load(seed)
+    loaded = load(bench, seed)
     rungs, flat = _rungs(loaded), Flat(loaded.space)
     fidelity = HPOFloat(lower=_first(rungs), upper=rungs[-1], is_fidelity=True)
     optimizer = neps.algorithms.priorband(
@@ -353,7 +355,7 @@ def smac(bench: Bench, seed: int) -> dict[str, Any]:
     from smac import MultiFidelityFacade, Scenario
     from smac.runhistory.dataclasses import TrialValue
 
-    loaded = bench.load(seed)
+    loaded = load(bench, seed)
     rungs, flat = _rungs(loaded), Flat(loaded.space)
     space = _config_space(flat, loaded, seed)
     start = {Configuration(space, flat.active(flat.locate(bundle))): bundle for bundle in loaded.start.values()}

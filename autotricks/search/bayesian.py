@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,13 +21,14 @@ from .prior import Prior
 from .proposal import Picks, Proposal
 from .steps import KINDS, Step, Steps, changes
 
-POOL, LEGAL = 240, 6        # wishes that a decision compares, and the best of them that are made legal
+POOL, LEGAL = 120, 4        # steps that a decision compares, and the best of them that are made legal
 DRAWS = 24                  # bundles of which one drawn from the prior is the best
 PARENTS = 4                 # best bundles that steps begin at
 REPEATS = 3                 # trainings of one bundle at most
 BEST, RECENT = 96, 160      # observations that the model is given
 KEEP = 0.45                 # of the improvement expected at first, below which, by what is left to pay, a trial ends
 EDGE = 0.004                # distance from 0 and 1 at which accuracies are cut off
+BREAKDOWN = "broken"        # how a trial ended that has no score
 BROKEN = 1.0                # logits below the worst score that a trial which broke down counts as
 
 
@@ -40,7 +42,7 @@ class Known:
         vector: Of the bundle.
         kind: Of step; `start` for a start bundle, `again` for another seed.
         scores: In logits, by budget.
-        end: `finished`, another word for what ended early, None while it runs.
+        end: `finished`, `stopped`, `broken`, or None while it runs.
         promise: Improvement expected when it was proposed.
         recipe: What all trainings of the bundle share, whatever their seeds.
     """
@@ -91,9 +93,14 @@ class BayesianSampler:
         spread = {entry.name: places[entry.name] for entry in space.entries}
         self._steps = Steps(space, lambda trick: 0.05 + float(chance(np.array(
             [mean[spread[trick]] / math.sqrt(variance[spread[trick]])]))[0]))
-        self._known: dict[int, Known] = {}
+        self._known: dict[int, Known] = {}                  # those that are open, the best and the most recent
+        self._recent: deque[int] = deque()
+        self._seeds: dict[str, set[int]] = {}               # of every bundle that was proposed
+        self._first: dict[str, int] = {}                    # trial of each
+        self._tries: dict[str, tuple[int, int]] = {}        # by kind of step: how many ended, how many were a new best
+        self._best = -math.inf                              # final score
+        self._portfolio = True                              # whether some of it is left to try
         self._stale = True
-        self._best = -math.inf
 
     def propose(self, number: int, place: int) -> Proposal | None:
         """Return the bundle that is expected to improve most on the best so far."""
@@ -109,7 +116,7 @@ class BayesianSampler:
         steps = self._pool(parents, rng)
         vectors = self._features.matrix([step.wish for step in steps])
         order = np.argsort(-self._worth(vectors), kind="stable")
-        tried = {one.recipe for one in self._known.values()}
+        tried = set(self._seeds)
         options: list[tuple[float, Bundle, Step]] = []
         for place_ in order:
             step = steps[int(place_)]
@@ -137,8 +144,11 @@ class BayesianSampler:
     def adopt(self, number: int, bundle: Bundle, start: bool = False, kind: str = "", promise: float = 0.0
               ) -> Picks | None:
         """Take in a bundle that somebody else proposed, or that an earlier sitting did."""
-        self._known[number] = Known(number, bundle, self._features.vector(wish_of(bundle)),
-                                    "start" if start else kind, promise=promise)
+        known = Known(number, bundle, self._features.vector(wish_of(bundle)), "start" if start else kind,
+                      promise=promise)
+        self._known[number] = known
+        self._seeds.setdefault(known.recipe, set()).add(bundle.seed)
+        self._first.setdefault(known.recipe, number)
         self._stale = True
         return self._space.locate(bundle)
 
@@ -154,10 +164,27 @@ class BayesianSampler:
         if known is None:
             return
         if score is None:
-            known.end = "broken"
+            known.end = BREAKDOWN
         else:
             known.end = End.FINISHED.value if complete else End.STOPPED.value
+        final = known.scores.get(self._budgets[-1], -math.inf) if known.end != BREAKDOWN else -math.inf
+        ended, won = self._tries.get(known.kind, (0, 0))
+        self._tries[known.kind] = ended + 1, won + (final > self._best)
+        self._best = max(self._best, final)
+        self._recent.append(number)
+        if len(self._recent) > RECENT:
+            self._forget(self._recent.popleft())
         self._stale = True
+
+    def _forget(self, number: int) -> None:
+        """Let go of the worst of the trials that are no longer recent, where they are too many: none is better."""
+        recent = set(self._recent)
+        older = [one for one in self._known.values() if one.end is not None and one.number not in recent]
+        if len(older) > BEST:
+            last = self._budgets[-1]
+            worst = min(older, key=lambda one: (one.scores.get(last, -math.inf), max(one.scores, default=0),
+                                                -one.number))
+            del self._known[worst.number]
 
     def replay(self, trials: Iterable[TrialRecord], metric: str) -> None:
         """Learn what a ledger says of trials."""
@@ -167,7 +194,8 @@ class BayesianSampler:
                 score = line["metrics"].get(metric)
                 if score is not None and not (trial.broken and line is trial.rungs[-1]):
                     self.report(trial.number, line["budget"], score)
-            self.tell(trial.number, trial.score(metric), trial.end == End.FINISHED.value)
+            if trial.end is not None:
+                self.tell(trial.number, trial.score(metric), trial.end == End.FINISHED.value)
 
     def keeps(self, number: int, budget: int) -> bool:
         """Return whether a trial is worth what the rest of its training costs.
@@ -232,12 +260,12 @@ class BayesianSampler:
 
     def _observations(self) -> list[Observation]:
         scored = [one for one in self._known.values() if one.scores]
-        broken = [one for one in self._known.values() if one.end == "broken"]
+        broken = [one for one in self._known.values() if one.end == BREAKDOWN]
         last = self._budgets[-1]
         constants = self._constants()
         found: list[tuple[int, Observation]] = []
         for one in scored:
-            if one.end == "broken":
+            if one.end == BREAKDOWN:
                 continue
             budget = max(one.scores)
             if budget == last:
@@ -248,10 +276,6 @@ class BayesianSampler:
                 found.append((one.number, Observation(one.vector, final, unsure * curve.sd / curve.slope)))
         worst = min((seen.score for _, seen in found), default=0.0) - BROKEN
         found += [(one.number, Observation(one.vector, worst, 2 * self._prior.noise)) for one in broken]
-        if len(found) > BEST + RECENT:
-            recent = sorted(found, key=lambda item: item[0])[-RECENT:]
-            older = sorted(found, key=lambda item: item[0])[:-RECENT]
-            found = sorted(older, key=lambda item: -item[1].score)[:BEST] + recent
         return [seen for _, seen in sorted(found, key=lambda item: item[0])]
 
     def _constants(self) -> dict[int, tuple[float, float]]:
@@ -260,7 +284,7 @@ class BayesianSampler:
         It is the prior's, moved by what trials say that were trained to the end.
         """
         last, found = self._budgets[-1], {}
-        done = [one for one in self._known.values() if last in one.scores and one.end != "broken"]
+        done = [one for one in self._known.values() if last in one.scores and one.end != BREAKDOWN]
         for budget, curve in self._curves.items():
             seen = [one.scores[budget] - curve.slope * one.scores[last] - self._gain(one.vector, budget)
                     for one in done if budget in one.scores]
@@ -273,24 +297,18 @@ class BayesianSampler:
     # what is proposed
 
     def _pool(self, parents: Sequence[Wish], rng: random.Random) -> list[Step]:
-        """Return wishes of all kinds, more of those kinds that have paid."""
+        """Return every single change of the best bundle, and steps of all kinds, more of those that have paid."""
         weights = []
         for kind in self._kinds:
-            own = [one for one in self._known.values() if one.kind == kind and one.end]
-            weights.append((1 + sum(self._won(one) for one in own)) / (2 + len(own)))
-        found = []
+            ended, won = self._tries.get(kind, (0, 0))
+            weights.append((1 + won) / (2 + ended))
+        singles = self._steps.singles(parents[0]) if parents else ()
+        found = [step for step in singles if step.kind in self._kinds]
         for kind in rng.choices(self._kinds, weights, k=POOL):
             step = self._steps.step(kind, parents, rng)
             if step is not None:
                 found.append(step)
         return found or [Step("draw", self._steps.draw(rng))]
-
-    def _won(self, trial: Known) -> bool:
-        """Return whether a trial was better than all before it that were trained to the end."""
-        last = self._budgets[-1]
-        return last in trial.scores and trial.scores[last] > max(
-            (one.scores[last] for one in self._known.values() if one.number < trial.number and last in one.scores),
-            default=-math.inf)
 
     def _worth(self, vectors: Vector) -> Vector:
         """Return what each bundle is expected to add to the best, by what one training would tell of it."""
@@ -309,11 +327,11 @@ class BayesianSampler:
 
     def _from_portfolio(self, rng: random.Random) -> Bundle | None:
         """Return the next bundle that was good on other data and has not been tried."""
-        tried = {one.recipe for one in self._known.values()}
-        for bundle in self._prior.portfolio:
+        for bundle in self._prior.portfolio if self._portfolio else ():
             here = self._steps.legal(wish_of(bundle.squeezed(self._budgets[-1])), rng)
-            if recipe(here) not in tried:
+            if recipe(here) not in self._seeds:
                 return here
+        self._portfolio = False
         return None
 
     def _again(self, ranked: list[tuple[Known, float, float]]) -> list[tuple[float, Bundle, Step]]:
@@ -327,7 +345,7 @@ class BayesianSampler:
 
     def _reseeded(self, one: Known) -> Bundle | None:
         """Return a bundle with the next seed that it has not been trained with; None after enough of them."""
-        used = {other.bundle.seed for other in self._known.values() if other.recipe == one.recipe}
+        used = self._seeds[one.recipe]
         if len(used) >= REPEATS:
             return None
         first = self._space.frame.seed
@@ -348,8 +366,7 @@ class BayesianSampler:
         low, middle, high = (self.score(float(mean[0]) + shift * float(sd[0])) for shift in (-1, 0, 1))
         expected = f"expected {middle:.4g}, {min(low, high):.4g} to {max(low, high):.4g}"
         if step.kind == "again":
-            first = min(one.number for one in self._known.values() if one.recipe == recipe(bundle))
-            why = f"trial {first} again with seed {bundle.seed}"
+            why = f"trial {self._first[recipe(bundle)]} again with seed {bundle.seed}"
         elif step.parents:
             parents = [ranked[place][0] for place in step.parents if place < len(ranked)]
             told = changes(wish_of(parents[0].bundle), wish_of(bundle)) if parents else []

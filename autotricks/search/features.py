@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from ..catalog import catalog
 from ..core.bundle import Bundle
 from ..core.domain import Choice, Float, Int, Value
+from ..core.slots import Slot
 from ..core.trick import Trick
 
 Wish = Mapping[str, Mapping[str, Value]]
 Vector = NDArray[Any]
+CROWD, FEW = "crowd", 4     # the column of many tricks, and how many are a few
 EPOCHS = 0.2    # the fraction of training that counts as a long time, for parameters in epochs
 
 
@@ -29,8 +31,9 @@ class Features:
     """Maps bundles to vectors with one column for each thing that may be chosen.
 
     A trick has a column that is 1 where it is used, one each for how much later it opens and how much earlier it
-    closes than unasked, and for each parameter either two, its place in the trick's own search domain (-1 to 1) and the
-    square of that, or one for each word that is not the default.
+    closes than unasked, and for each parameter either two, its distance from the default (2 is the width of the trick's
+    own search domain) and the square of that, or one for each word that is not the default. One more column, `crowd`,
+    grows with the square of how many tricks there are beyond a few.
 
     Args:
         tricks: Names of the tricks that bundles may hold; others are not seen.
@@ -40,7 +43,8 @@ class Features:
     def __init__(self, tricks: Sequence[str], epochs: int):
         self.epochs = epochs
         self._known = frozenset(tricks)
-        self.names = tuple(name for trick in sorted(self._known) for name in _columns(catalog()[trick]))
+        self._counted = frozenset(name for name in tricks if Slot.RUNTIME not in catalog()[name].seats)
+        self.names = (CROWD, *(name for trick in sorted(self._known) for name in _columns(catalog()[trick])))
         self._place = {name: place for place, name in enumerate(self.names)}
 
     def vector(self, wish: Wish) -> Vector:
@@ -54,6 +58,7 @@ class Features:
             for column, value in self._parts(name, values):
                 if column in place:     # a path has none
                     found[place[column]] = value
+        found[0] = (max(0, sum(name in self._counted for name in wish) - FEW) / FEW) ** 2
         return found
 
     def matrix(self, wishes: Sequence[Wish]) -> Vector:
@@ -71,9 +76,9 @@ class Features:
                 if value != trick.defaults()[key]:
                     yield f"{name}.{key}={value}", 1.0
             else:
-                inside = _inside(name, key, float(value), self.epochs)
-                yield f"{name}.{key}", inside
-                yield f"{name}.{key}^2", inside * inside
+                moved = _inside(name, key, float(value), self.epochs) - _usual(name, key, self.epochs)
+                yield f"{name}.{key}", moved
+                yield f"{name}.{key}^2", moved * moved
 
 
 def _columns(trick: type[Trick]) -> Iterator[str]:
@@ -88,6 +93,14 @@ def _columns(trick: type[Trick]) -> Iterator[str]:
         else:
             yield f"{trick.name}.{name}"
             yield f"{trick.name}.{name}^2"
+
+
+@lru_cache(maxsize=4096)
+def _usual(trick: str, name: str, epochs: int) -> float:
+    """Return where a parameter's default lies; one in epochs counts from none at all."""
+    if catalog()[trick].declared()[name].unit == "epochs":
+        return -1.0
+    return _inside(trick, name, float(catalog()[trick].defaults()[name]), epochs)
 
 
 @lru_cache(maxsize=65536)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..catalog import DEFAULTS, catalog
@@ -13,11 +13,12 @@ from ..space.space import Space, clash, typical
 from .features import Wish
 
 KINDS = ("tune", "add", "drop", "cross", "draw")
-AGAIN = 0.4         # of steps that are followed by another
+AGAIN = 0.3         # of steps that are followed by another
 NEAR = 0.2          # standard deviation of a small step, as a share of the domain
 TRICKS, MOST = 4, 9         # a draw has about so many tricks beside one, and at most so many
 OFTEN = 4           # times as often as others: rate and decay of the optimizer, which matter most
 RATES = ("lr", "weight_decay")
+FACTORS = (0.25, 0.5, 2.0, 4.0)     # by which these are moved alone
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,28 @@ class Steps:
         if wish is not None and rng.random() < AGAIN:
             wish = self._changed(rng.choice(KINDS[:3]), wish, rng) or wish
         return Step(kind, wish, (first,)) if wish is not None else None
+
+    def singles(self, wish: Wish) -> Iterator[Step]:
+        """Yield every change of one thing of the first of the parents.
+
+        Each trick is added at its usual values, each is taken out, rates and decays are moved.
+        """
+        for entry in self._free:
+            if entry.name in wish:
+                if entry.name not in DEFAULTS:
+                    rest = {name: values for name, values in wish.items() if name != entry.name}
+                    yield Step("drop", rest, (0,))
+            else:
+                kept = {name: values for name, values in wish.items() if not self._clash(entry.name, name)}
+                usual = {key: typical(f"{entry.name}.{key}", domain) for key, domain in entry.domains.items()}
+                yield Step("add", {**kept, entry.name: usual}, (0,))
+        for name in sorted(set(wish) & set(self._entries)):
+            for key, domain in self._entries[name].domains.items():
+                if key in RATES and isinstance(domain, Float) and domain.log:
+                    here = float(wish[name].get(key, _usual(name, key)))
+                    for factor in FACTORS:
+                        moved = {**wish[name], key: nearest(here * factor, domain)}
+                        yield Step("tune", {**wish, name: moved}, (0,))
 
     def legal(self, wish: Wish, rng: random.Random) -> Bundle:
         """Return the legal bundle closest to a wish; what the wish leaves open is a default or anything."""

@@ -129,7 +129,7 @@ class Space:
         """
         uses = [entry.draw(pick) for entry in self.entries if entry.always]
         left = [entry for entry in self.entries if not entry.always]   # those not asked for yet
-        for place, candidates in self._seats():
+        for place, candidates in self._seats:
             if candidates[0].single:
                 self._fill(place, candidates, uses, left, pick)
                 continue
@@ -258,6 +258,7 @@ class Space:
         return (left.place == right.place and left.single) or bool(
             needs or [line for line in problems(pair) if " needs " not in line] or (self.avoid and advice(pair)))
 
+    @cached_property
     def _seats(self) -> list[tuple[tuple[Slot, str], list[Entry]]]:
         """Return the optional entries by main seat: first where tricks need others, then where most may sit.
 
