@@ -78,17 +78,19 @@ def tricks(part: float) -> tuple[float, int]:
     """Return the seconds of 24 proposals from a part of the tricks, and how many tricks that is."""
     from dataclasses import replace
 
-    from autotricks.search.chooser import Chooser
+    from autotricks.search.samplers import sampler_of
     from autotricks.space.load import load_space
 
-    space = load_space("long_tail.yaml").space
+    loaded = load_space("long_tail.yaml")
+    space = loaded.space
     needed = [entry for entry in space.entries if entry.always or entry.name in ("sgd", "cosine_head")]
     others = [entry for entry in space.entries if entry not in needed]
     space = replace(space, entries=(*needed, *others[:round(part * len(space.entries)) - len(needed)]))
-    chooser = Chooser(space, "evolution", 0, True, 24)
+    chooser = sampler_of(replace(loaded, space=space))
     started = time.process_time()
     for number in range(24):
         chooser.propose(number, number)
+        chooser.report(number, loaded.document.training.epochs if number % 3 == 0 else 6, number / 24)
         chooser.tell(number, number / 24, number % 3 == 0)
     return time.process_time() - started, len(space.entries)
 

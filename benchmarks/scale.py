@@ -28,7 +28,7 @@ from typing import Any
 
 SIZES, WINDOW, METRIC, DECISIONS = (100, 1_000, 10_000), 50, "val/balanced_accuracy", 15
 COSTS, BATCH = "costs.jsonl", 10    # trials between two looks at MLflow's writer
-SPACE = "long_tail.yaml"
+SPACE, RUNGS = "long_tail.yaml", (6, 17, 50)
 
 
 @dataclass
@@ -84,8 +84,8 @@ def drive(folder: Path, count: int, seconds: float) -> None:
     relay = Relay(tracker, loaded, data.facts, run.name, records(ledger.lines))
     costs.around(ledger, "append", "ledger")
     search = Search(loaded, ledger, [relay], keep=lambda champion: None)
-    recall, rule = time.monotonic() - began, search.halving()
-    costs.around(rule, "keeps", "rule")
+    recall = time.monotonic() - began
+    costs.around(search, "verdict", "rule")
     print(f"{len(search.records())} trials recalled {recall:.1f} s after the start", flush=True)
     writer, batch, kept = Writer(tracker), [], (folder / COSTS).open("a")
     while time.monotonic() - began < seconds:
@@ -95,7 +95,7 @@ def drive(folder: Path, count: int, seconds: float) -> None:
         if trial is None:
             break
         costs.spent["decision"] = 1000 * (time.thread_time() - before) - costs.spent["ledger"]
-        climb(search, rule, trial, real, chance)
+        climb(search, trial, real, chance)
         costs.spent["all of the driver's thread"] = 1000 * (time.thread_time() - before)
         batch.append({"trial": trial.number, **costs.spent})
         if len(batch) == BATCH:
@@ -110,13 +110,12 @@ def drive(folder: Path, count: int, seconds: float) -> None:
     table(folder)
 
 
-def climb(search: Any, rule: Any, trial: Any, real: Mapping[str, float], chance: random.Random) -> None:
+def climb(search: Any, trial: Any, real: Mapping[str, float], chance: random.Random) -> None:
     """Take a trial up the rungs as the local engine does."""
     for rung in range(trial.first, len(search.budgets)):
         outcome = outcome_of(rung, search.budgets, real, chance)
         score = search.report(trial, outcome)
-        kept = rule.keeps(rung, search.gain(score), search.waits(trial.number, rung))
-        end = search.verdict(trial, outcome, kept)
+        end = search.verdict(trial, outcome, score)
         if end is not None:
             if search.crowns(trial, outcome):
                 search.crown(trial, outcome, outcome.weights)
@@ -182,11 +181,13 @@ def made_up(count: int) -> list[Any]:
     chance, found = random.Random(0), []
     drawn = Chooser(load_space(SPACE).space, "random", 0, True, count)
     for number in range(count):
-        bundle, picks = drawn.propose(number, number)   # type: ignore[misc]
-        budgets = (3, 9, 27) if chance.random() < 0.3 else (3,)
+        proposal = drawn.propose(number, number)
+        assert proposal is not None
+        bundle, picks = proposal.bundle, proposal.picks
+        budgets = RUNGS if chance.random() < 0.3 else RUNGS[:1]
         rungs = [{"budget": budget, "metrics": {METRIC: chance.random()}} for budget in budgets]
         found.append(TrialRecord(number, "", bundle.document(), picks, bundle.hash, rungs,
-                                 "finished" if len(budgets) == 3 else "stopped"))
+                                 "finished" if budgets == RUNGS else "stopped"))
         drawn.tell(number, None, False)
     return found
 
@@ -194,12 +195,18 @@ def made_up(count: int) -> list[Any]:
 def decide(count: int, bounded: bool) -> None:
     """Print what a decision costs, told of trials as on a resume; sizes in turn, on a machine that may be busy."""
     from autotricks.search.chooser import Chooser
+    from autotricks.search.samplers import sampler_of
     from autotricks.space.load import load_space
 
     trials = made_up(count)
-    for sampler in ("random", "tpe", "evolution"):
-        choosers = {size: Chooser(load_space(SPACE).space, sampler, 0, True, 2 * size, bounded)
-                    for size in SIZES if size <= count}
+    for sampler in ("random", "tpe", "bayesian"):
+        loaded = load_space(SPACE, [f"search.sampler={sampler}"])
+        choosers: dict[int, Any] = {}
+        for size in SIZES:
+            if size <= count and sampler == "bayesian":
+                choosers[size] = sampler_of(loaded)
+            elif size <= count:
+                choosers[size] = Chooser(loaded.space, sampler, 0, True, 2 * size, bounded)
         told, times = {}, defaultdict(list)
         for size, chooser in choosers.items():
             began = time.process_time()
@@ -209,7 +216,7 @@ def decide(count: int, bounded: bool) -> None:
             for size, chooser in choosers.items():
                 began = time.process_time()
                 chooser.propose(size + turn, size + turn)
-                chooser.report(size + turn, 3, 0.5)
+                chooser.report(size + turn, RUNGS[0], 0.5)
                 chooser.tell(size + turn, 0.5, False)
                 times[size].append(1000 * (time.process_time() - began))
         for size in choosers:

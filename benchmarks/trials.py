@@ -213,7 +213,7 @@ def measure(quick: bool) -> list[Row]:
     rows = [Row("100 trials", "one more trial, local engine", repeated(lambda: marginal(locally), times), "ms", LOCAL),
             Row("100 trials", "one more trial, Ray", repeated(lambda: marginal(on_ray), times), "ms", RAY)]
     rows += [Row("45 tricks", f"one decision of {name}", repeated(lambda name=name: deciding(name), times), "ms")
-             for name in ("random", "tpe", "evolution")]
+             for name in ("random", "tpe", "bayesian")]
     rows += [Row("digits", f"command to first step, {engine}", repeated(lambda e=engine: first_step(e), times), "s",
                  target) for engine, target in SOON.items()]
     speeds = {count: repeated(lambda c=count: trials_per_second(c, 6 if quick else 24), times) for count in counts}

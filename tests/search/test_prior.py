@@ -8,7 +8,7 @@ import pytest
 from autotricks.catalog import catalog, plan_of
 from autotricks.errors import InputError
 from autotricks.search import prior
-from autotricks.search.features import Features
+from autotricks.search.features import CROWD, Features
 from autotricks.search.prior import FLAT_SD, NONE, SHIPPED, UNKNOWN_MEAN, Curve, Prior, load
 
 EFFECTS = {"mixup": (0.2, 0.1), "mixup.alpha": (0.05, 0.02), "sgd": (-0.1, 0.3)}
@@ -136,7 +136,7 @@ def test_the_prior_that_ships():
     fractions = list(found.curves)
     assert len(found.effects) > 20 and found.noise > 0 and found.residual > 0 and found.length > 0
     assert all(sd > 0 and math.isfinite(mean) for mean, sd in found.effects.values())
-    assert {name.split(".")[0] for name in found.effects} <= set(catalog())
+    assert {name.split(".")[0] for name in found.effects} <= {*catalog(), CROWD}
     assert len(fractions) >= 3 and 0 < fractions[0] and fractions[-1] < 1
     assert all(early < late for early, late in pairwise(fractions))
     assert all(found.curve(early).sd / found.curve(early).slope > found.curve(late).sd / found.curve(late).slope
