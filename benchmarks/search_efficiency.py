@@ -1,8 +1,8 @@
 """What the prior and the model of the default sampler are worth, replayed on TrickBench without training anything.
 
 A policy chooses among the bundles that were recorded on a set, sees the validation curve of one seed, and pays for
-each epoch. Reported, in the mean over the sets: by how many points the bundle that the policy would choose after so many
-full trainings is better on test than the best start bundle, mean over the recorded seeds.
+each epoch. Reported, in the mean over the sets: by how many points the bundle that the policy would choose after so
+many full trainings is better on test than the best start bundle, mean over the recorded seeds.
 
 - *random*: whole trainings in random order.
 - *halving*: asynchronous halving (Ray's rule), random order, the best third at a ninth and a third of training go on.

@@ -12,7 +12,7 @@ SYNONYMS = {    # what others call it: what it is called here, or a word of that
     "learning_rate": "lr", "smoothing": "epsilon", "p": "probability", "gamma": "factor", "begin": "start",
     "end": "stop", "algorithm": "sampler", "method": "sampler", "strategy": "sampler", "direction": "mode",
     "goal": "objective", "cores": "cpus", "n_jobs": "parallel", "jobs": "parallel", "backend": "engine",
-    "eta": "reduction", "grace_period": "first", "min_budget": "first", "dtype": "precision",
+    "eta": "reduction", "budget": "trainings", "grace_period": "first", "min_budget": "first", "dtype": "precision",
     "memory_format": "layout", "network": "model", "architecture": "model", "backbone": "model", "arch": "model",
     "dataset": "source", "path": "source", "folder": "source", "resolution": "size", "remove": "drop",
     "bo": "bayesian", "optuna": "tpe", "genetic": "bayesian", "evolution": "bayesian", "float32": "fp32",

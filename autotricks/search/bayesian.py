@@ -25,7 +25,7 @@ POOL, LEGAL = 120, 4        # steps that a decision compares, and the best of th
 DRAWS = 24                  # bundles of which one drawn from the prior is the best
 PARENTS = 4                 # best bundles that steps begin at
 REPEATS = 3                 # trainings of one bundle at most
-BEST, RECENT = 96, 160      # observations that the model is given
+BEST, RECENT = 64, 96       # observations that the model is given
 KEEP = 0.45                 # of the improvement expected at first, below which, by what is left to pay, a trial ends
 EDGE = 0.004                # distance from 0 and 1 at which accuracies are cut off
 BREAKDOWN = "broken"        # how a trial ended that has no score
@@ -100,6 +100,7 @@ class BayesianSampler:
         self._tries: dict[str, tuple[int, int]] = {}        # by kind of step: how many ended, how many were a new best
         self._best = -math.inf                              # final score
         self._portfolio = True                              # whether some of it is left to try
+        self._ranked: list[tuple[Known, float, float]] | None = None
         self._stale = True
 
     def propose(self, number: int, place: int) -> Proposal | None:
@@ -219,6 +220,11 @@ class BayesianSampler:
         Mean and standard deviation are in logits; the best comes first.
         """
         self._learn()
+        if self._ranked is None:
+            self._ranked = self._rank()
+        return self._ranked
+
+    def _rank(self) -> list[tuple[Known, float, float]]:
         done: dict[str, Known] = {}
         for one in self._known.values():
             if one.end == End.FINISHED.value or (one.end is None and self._budgets[-1] in one.scores):
@@ -248,6 +254,7 @@ class BayesianSampler:
         """Bring the model up to date with every score."""
         if not self._stale:
             return
+        self._ranked = None
         observations = self._observations()
         self._model.learn(observations)
         open_ = [one for one in self._known.values() if one.end is None and not one.scores]

@@ -39,7 +39,7 @@ class EffectModel:
         self._mean, self._variance = mean, variance
         self._residual, self._length = residual ** 2, 2 * length ** 2
         self._seen: Vector = np.zeros((0, len(mean)))
-        self._factor: Vector = np.zeros((0, 0))
+        self._inverse: Vector = np.zeros((0, 0))    # of the Cholesky factor of the observations' covariance
         self._weights: Vector = np.zeros(0)
 
     def learn(self, observations: list[Observation]) -> None:
@@ -48,22 +48,21 @@ class EffectModel:
         scores = np.array([one.score for one in observations])
         noise = np.array([one.noise for one in observations]) ** 2
         covariance = self._covariance(self._seen, self._seen) + np.diag(noise)
-        self._factor = np.linalg.cholesky(covariance)
-        surprise = np.linalg.solve(self._factor, scores - self._seen @ self._mean)
-        self._weights = np.linalg.solve(self._factor.T, surprise)
+        self._inverse = np.linalg.inv(np.linalg.cholesky(covariance))
+        self._weights = self._inverse.T @ (self._inverse @ (scores - self._seen @ self._mean))
 
     def predict(self, vectors: Vector) -> tuple[Vector, Vector]:
         """Return mean and standard deviation of the true scores of bundles, [N] and [N]."""
         shared = self._covariance(vectors, self._seen)
         mean = vectors @ self._mean + shared @ self._weights
         own = (vectors ** 2) @ self._variance + self._residual + LEVEL ** 2
-        explained = np.linalg.solve(self._factor, shared.T)
+        explained = self._inverse @ shared.T
         return mean, np.sqrt(np.maximum(own - (explained ** 2).sum(0), 1e-12))
 
     def effects(self) -> tuple[Vector, Vector]:
         """Return mean and standard deviation of each column's effect, [D] and [D]."""
         shared = self._variance[:, None] * self._seen.T
-        explained = np.linalg.solve(self._factor, shared.T)
+        explained = self._inverse @ shared.T
         return (self._mean + shared @ self._weights,
                 np.sqrt(np.maximum(self._variance - (explained ** 2).sum(0), 1e-12)))
 

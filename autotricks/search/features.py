@@ -18,6 +18,7 @@ from ..core.trick import Trick
 Wish = Mapping[str, Mapping[str, Value]]
 Vector = NDArray[Any]
 CROWD, FEW = "crowd", 4     # the column of many tricks, and how many are a few
+KEPT = 20_000               # tricks with values whose columns are remembered
 EPOCHS = 0.2    # the fraction of training that counts as a long time, for parameters in epochs
 
 
@@ -45,25 +46,36 @@ class Features:
         self._known = frozenset(tricks)
         self._counted = frozenset(name for name in tricks if Slot.RUNTIME not in catalog()[name].seats)
         self.names = (CROWD, *(name for trick in sorted(self._known) for name in _columns(catalog()[trick])))
+        self._kept: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
         self._place = {name: place for place, name in enumerate(self.names)}
 
     def vector(self, wish: Wish) -> Vector:
         """Return one bundle as a vector [D]."""
         found = np.zeros(len(self.names))
-        place = self._place
         for name, values in wish.items():
             if name not in self._known:
                 continue
-            found[place[name]] = 1.0
-            for column, value in self._parts(name, values):
-                if column in place:     # a path has none
-                    found[place[column]] = value
+            for where, value in self._cells(name, values):
+                found[where] = value
         found[0] = (max(0, sum(name in self._counted for name in wish) - FEW) / FEW) ** 2
         return found
 
     def matrix(self, wishes: Sequence[Wish]) -> Vector:
         """Return bundles as rows [N, D]."""
         return np.array([self.vector(wish) for wish in wishes]).reshape(len(wishes), len(self.names))
+
+    def _cells(self, name: str, values: Mapping[str, Value]) -> list[tuple[int, float]]:
+        """Return the columns, by position, that a trick with these values fills."""
+        key = (name, *values.items())
+        found = self._kept.get(key)
+        if found is None:
+            parts = [(name, 1.0), *self._parts(name, values)]
+            # a path has no column
+            found = [(self._place[column], value) for column, value in parts if column in self._place]
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            self._kept[key] = found
+        return found
 
     def _parts(self, name: str, values: Mapping[str, Value]) -> Iterator[tuple[str, float]]:
         trick = catalog()[name]

@@ -47,8 +47,9 @@ class Steps:
     def __init__(self, space: Space, appeal: Callable[[str], float] = lambda trick: 1.0):
         self._space = space
         self._entries = {entry.name: entry for entry in space.entries}
-        self._free = [entry for entry in space.entries if not entry.always]
-        self._appeal = {entry.name: appeal(entry.name) for entry in self._free}
+        self._free = {entry.name: entry for entry in space.entries if not entry.always}
+        self._appeal = {name: appeal(name) for name in self._free}
+        self._clashes: dict[tuple[str, str], bool] = {}
 
     def step(self, kind: str, parents: Sequence[Wish], rng: random.Random) -> Step | None:
         """Return a step of a kind from one or two of the parents; None where none can be made."""
@@ -72,15 +73,14 @@ class Steps:
 
         Each trick is added at its usual values, each is taken out, rates and decays are moved.
         """
-        for entry in self._free:
-            if entry.name in wish:
-                if entry.name not in DEFAULTS:
-                    rest = {name: values for name, values in wish.items() if name != entry.name}
-                    yield Step("drop", rest, (0,))
-            else:
-                kept = {name: values for name, values in wish.items() if not self._clash(entry.name, name)}
-                usual = {key: typical(f"{entry.name}.{key}", domain) for key, domain in entry.domains.items()}
-                yield Step("add", {**kept, entry.name: usual}, (0,))
+        for added, entry in self._free.items():
+            if added not in wish:
+                kept = {name: values for name, values in wish.items() if not self._clash(added, name)}
+                usual = {key: typical(f"{added}.{key}", domain) for key, domain in entry.domains.items()}
+                yield Step("add", {**kept, added: usual}, (0,))
+            elif added not in DEFAULTS:
+                rest = {name: values for name, values in wish.items() if name != added}
+                yield Step("drop", rest, (0,))
         for name in sorted(set(wish) & set(self._entries)):
             for key, domain in self._entries[name].domains.items():
                 if key in RATES and isinstance(domain, Float) and domain.log:
@@ -117,17 +117,17 @@ class Steps:
 
     def _added(self, wish: Wish, rng: random.Random) -> Wish | None:
         """Add a trick; what cannot meet it leaves."""
-        absent = [entry for entry in self._free if entry.name not in wish]
+        absent = [name for name in self._free if name not in wish]
         if not absent:
             return None
-        entry = rng.choices(absent, [self._appeal[entry.name] for entry in absent])[0]
-        kept = {name: values for name, values in wish.items() if not self._clash(entry.name, name)}
-        return {**kept, entry.name: {key: self._filled(f"{entry.name}.{key}", domain, rng)
-                                     for key, domain in entry.domains.items()}}
+        added = rng.choices(absent, [self._appeal[name] for name in absent])[0]
+        kept = {name: values for name, values in wish.items() if not self._clash(added, name)}
+        return {**kept, added: {key: self._filled(f"{added}.{key}", domain, rng)
+                                for key, domain in self._free[added].domains.items()}}
 
     def _dropped(self, wish: Wish, rng: random.Random) -> Wish | None:
         """Take a trick out; not what a required seat has by default."""
-        able = [entry.name for entry in self._free if entry.name in wish and entry.name not in DEFAULTS]
+        able = [name for name in self._free if name in wish and name not in DEFAULTS]
         if not able:
             return None
         gone = rng.choice(able)
@@ -150,7 +150,11 @@ class Steps:
     def _clash(self, left: str, right: str) -> bool:
         if left == right or left not in self._entries or right not in self._entries:
             return False
-        return clash(self._entries[left].widest(), self._entries[right].widest(), self._space.avoid)
+        pair = (left, right) if left < right else (right, left)
+        if pair not in self._clashes:
+            first, second = (self._entries[name].widest() for name in pair)
+            self._clashes[pair] = clash(first, second, self._space.avoid)
+        return self._clashes[pair]
 
     def _filled(self, name: str, domain: Domain, rng: random.Random) -> Value:
         """Return a parameter's default as often as anything else; of other choices anything."""
