@@ -233,7 +233,8 @@ class Confirmer:
         lost = self._lost(group, spreads)
         champion = best({number: spread for number, spread in sound.items() if number not in lost}, baseline.number,
                         self.objective.sign)
-        labels = {trial.number: trial.label for trial in [*picked.others, baseline] if trial.label}
+        labels = {trial.number: trial.label for trial in [*picked.others, baseline]
+                  if trial.label and (trial is baseline or trial.number not in lost)}
         start = best({number: spread for number, spread in sound.items() if number in labels}, baseline.number,
                      self.objective.sign)
         return self._judged(champion, dict(ranking)[champion], group, fresh, spreads, (start, labels[start]))

@@ -37,6 +37,7 @@ from trainings import ACCURACY, Store
 
 from autotricks.catalog import bundle_from
 from autotricks.core.bundle import Bundle
+from autotricks.core.objective import Objective
 from autotricks.search.ledger import Ledger, records
 from autotricks.search.samplers import ranked
 from autotricks.search.search import Search
@@ -120,7 +121,7 @@ def by_prior(bench: Bench, seed: int) -> dict[str, Any]:
     from autotricks.search.prior import load as load_prior
 
     loaded = load(bench, seed)
-    sampler = BayesianSampler(loaded.space, seed, (loaded.space.frame.epochs,), ACCURACY, True,
+    sampler = BayesianSampler(loaded.space, seed, (loaded.space.frame.epochs,), Objective(ACCURACY),
                               load_prior(loaded.document.search.prior))
     start = list(loaded.start.values())
     return _trained(bench, [*start, *(sampler.drawn(number) for number in range(len(start), TRAININGS))])

@@ -49,6 +49,7 @@ from trainings import ACCURACY
 from autotricks.catalog import DEFAULTS
 from autotricks.core.bundle import Bundle
 from autotricks.core.domain import Choice, Domain, Float, Int, Value, nearest
+from autotricks.core.objective import Objective
 from autotricks.core.report import End
 from autotricks.search.bayesian import BayesianSampler
 from autotricks.search.features import wish_of
@@ -197,7 +198,7 @@ def _bundles(loaded: LoadedSpace, seed: int) -> Iterator[Bundle]:
 
 
 def _sampler(loaded: LoadedSpace, seed: int) -> BayesianSampler:
-    return BayesianSampler(loaded.space, seed, (loaded.space.frame.epochs,), ACCURACY, True,
+    return BayesianSampler(loaded.space, seed, (loaded.space.frame.epochs,), Objective(ACCURACY),
                            load_prior(loaded.document.search.prior))
 
 

@@ -6,8 +6,8 @@ import torch
 
 from autotricks import confirm as use_case, experiment, sync, tested as on_test
 from autotricks.catalog import bundle_from
-from autotricks.comparison import Kept, verdict
-from autotricks.confirm import Spread, Trainings, Unconfirmed, best, chosen, confirm
+from autotricks.comparison import Kept, added, verdict
+from autotricks.confirm import Spread, Trainings, Unconfirmed, best, chosen, confirm, fresh_seeds
 from autotricks.core.interval import Interval, interval, unpaired
 from autotricks.core.objective import SPEED, Keep, Objective
 from autotricks.data import load as load_data
@@ -27,9 +27,10 @@ SMALL = ["search.engine=local", "search.parallel=2", "search.trials=4", "trainin
          "confirm.top=2", "confirm.seeds=2"]
 
 
-def record(number, score, label="", end="finished", hash_=None):
+def record(number, score, label="", end="finished", hash_=None, seed=0):
     rungs = [{"metrics": {METRIC: score}, "end": None, "budget": 1, "epochs": 1}]
-    return TrialRecord(number, label, {}, None, hash_ or f"h{number}", rungs, end)
+    bundle = {"training": {"seed": seed}}
+    return TrialRecord(number, label, bundle, None, hash_ or f"h{number}", rungs, end)
 
 
 def test_interval_by_the_table_of_student():
@@ -58,21 +59,71 @@ def test_verdicts(difference, same, said):
     assert verdict(difference, same) == said
 
 
+def numbers(trials):
+    return [trial.number for trial in trials]
+
+
 def test_the_best_beside_the_baseline_are_chosen():
+    """In the order of the ranking, whatever the scores; what was not trained to the end is none of them."""
     trials = [record(0, 0.5, "baseline"), record(1, 0.7), record(2, 0.9, end="stopped"), record(3, 0.8),
               record(4, 0.6), record(5, 0.5, hash_="h0")]
-    baseline, best = chosen(trials, Objective(METRIC), 2)
-    assert baseline.number == 0 and [trial.number for trial in best] == [3, 1]
-    assert [trial.number for trial in chosen(trials, Objective(METRIC, False), 9)[1]] == [4, 1, 3], "less is better"
+    picked = chosen(trials, Objective(METRIC), [2, 3, 1, 4, 0], 2)
+    assert picked.baseline.number == 0 and numbers(picked.others) == [3, 1]
+    assert numbers(chosen(trials, Objective(METRIC), [4, 1, 0, 3], 9).others) == [4, 1, 3]
+    assert numbers(chosen(trials, Objective(METRIC), [5, 0], 9).others) == [], "the baseline under another number"
     with pytest.raises(Unconfirmed, match="Put baseline among"):
-        chosen(trials[1:], Objective(METRIC), 2)
+        chosen(trials[1:], Objective(METRIC), [3, 1, 4], 2)
+
+
+@pytest.mark.parametrize(("ranking", "others", "start"), [
+    ([4, 3, 1, 2, 0], [4, 3, 1], 1),       # too far down to be among the best two
+    ([4, 3, 2, 1, 0], [4, 3, 2], 2),       # the better of two
+    ([1, 4, 2, 0, 3], [1, 4], 1),          # among the best anyhow
+    ([4, 3, 0, 1, 2], [4, 3], 0),          # the baseline is the best of them
+    ([0, 1, 4, 2, 3], [1, 4], 0)])
+def test_the_best_start_bundle_is_always_trained_again(ranking, others, start):
+    trials = [record(0, 0.5, "baseline"), record(1, 0.6, "published"), record(2, 0.6, "another"), record(3, 0.7),
+              record(4, 0.8)]
+    picked = chosen(trials, Objective(METRIC), ranking, 2)
+    assert (numbers(picked.others), picked.start.number, picked.baseline.number) == (others, start, 0)
+
+
+def test_a_start_bundle_that_broke_down_is_not_the_best_of_them():
+    trials = [record(0, 0.5, "baseline"), record(1, 0.9, "published", end="diverged"), record(2, 0.7)]
+    picked = chosen(trials, Objective(METRIC), [1, 2, 0], 2)
+    assert (numbers(picked.others), picked.start.number) == ([2], 0)
+
+
+def test_fresh_seeds_are_none_of_the_search():
+    trials = [record(0, 0.5), record(1, 0.6, seed=1001), record(2, 0.7, seed=1002), record(3, 0.8, seed=999)]
+    assert fresh_seeds(trials, 3) == (1000, 1003, 1004)
+    assert fresh_seeds(trials[:1], 2) == (1000, 1001) and fresh_seeds([], 1) == (1000,)
+
+
+@pytest.mark.parametrize(("difference", "name", "same", "nothing", "said"), [
+    (Interval(0.1, 0.01, 0.2), "mixup_recipe", False, False, "added to the published bundle mixup_recipe"),
+    (Interval(0.1, 0.01, 0.2), "baseline", False, False, "added to the baseline"),
+    (Interval(-0.1, -0.2, -0.01), "mixup_recipe", False, False, "worse than the published bundle mixup_recipe"),
+    (Interval(-0.1, -0.2, -0.01), "baseline", False, False, "worse than the baseline"),
+    (Interval(0.1, -0.01, 0.2), "mixup_recipe", False, False,
+     "no evidence that it added anything to mixup_recipe: the interval holds zero"),
+    (Interval(0.1, -math.inf, math.inf), "baseline", False, False,
+     "no evidence that it added anything to baseline: one seed gives no interval"),
+    (Interval(0.0, 0.0, 0.0), "mixup_recipe", True, False,
+     "no more than the published bundle mixup_recipe: on validation nothing was better"),
+    (Interval(0.0, 0.0, 0.0), "baseline", True, True,
+     "nothing helps: on validation no bundle was better than the baseline"),
+    (Interval(-0.1, -0.2, -0.01), "mixup_recipe", False, True,
+     "nothing helps: on validation no bundle was better than the baseline")])
+def test_what_the_search_added_in_words(difference, name, same, nothing, said):
+    assert added(difference, name, same, nothing) == said
 
 
 @pytest.mark.parametrize(("end", "said"), [("diverged", "diverged"), ("out_of_memory", "out_of_memory"),
                                            (None, "unfinished")])
 def test_a_baseline_that_broke_down_is_not_said_to_be_absent(end, said):
     with pytest.raises(Unconfirmed) as caught:
-        chosen([record(0, None, "baseline", end), record(1, 0.7)], Objective(METRIC), 2)
+        chosen([record(0, None, "baseline", end), record(1, 0.7)], Objective(METRIC), [1], 2)
     assert caught.value.problems == (
         f"the baseline was not trained to the end ({said}); there is nothing to compare with.",)
 
@@ -82,7 +133,10 @@ def test_those_that_lost_too_much_in_the_search_are_not_trained_again():
     for trial, accuracy in zip(trials, (0.9, 0.85, 0.7)):
         trial.rungs[-1]["metrics"]["val/accuracy"] = accuracy
     kept = Objective(METRIC, True, Keep("val/accuracy", 0.1))
-    assert [trial.number for trial in chosen(trials, kept, 9)[1]] == [1]
+    picked = chosen(trials, kept, [2, 1, 0], 9)
+    assert numbers(picked.others) == [1] and picked.start.number == 0
+    published = [trials[0], trials[1], replace(trials[2], label="published")]
+    assert chosen(published, kept, [2, 1, 0], 9).start.number == 0, "nor is it a start bundle to compare with"
 
 
 def test_what_is_lost_on_test_is_no_improvement():
@@ -123,26 +177,48 @@ def test_it_says_what_single_trainings_say(found):
     loaded, result, _ = found
     confirmation = result.confirmation
     data = load_data(loaded.document.data.settings()).dataset
-    for number in {confirmation.champion, confirmation.baseline}:
+    for number in {confirmation.champion, confirmation.baseline, confirmation.addition.start}:
         bundle = bundle_from(next(trial for trial in result.trials if trial.number == number).bundle)
         for place, seed in enumerate(confirmation.seeds):
             single = run_trial(replace(bundle, seed=seed), data)
             assert single.metrics[METRIC] == confirmation.validation[number].values[place]
             on_test = run_trial(replace(bundle, seed=seed), replace(data, validation=data.test))
             assert on_test.metrics[METRIC] == pytest.approx(confirmation.test[number].values[place], abs=1e-6)
-    pairs = zip(confirmation.test[confirmation.champion].values, confirmation.test[confirmation.baseline].values)
-    assert confirmation.difference == interval([one - other for one, other in pairs])
+    ours = confirmation.test[confirmation.champion].values
+    for other, difference in ((confirmation.baseline, confirmation.difference),
+                              (confirmation.addition.start, confirmation.addition.difference)):
+        pairs = zip(ours, confirmation.test[other].values)
+        assert difference == interval([one - base for one, base in pairs])
     assert confirmation.optimism == pytest.approx(
         confirmation.searched - confirmation.validation[confirmation.champion].mean)
 
 
-def test_test_is_read_for_champion_and_baseline_alone(found):
+def test_test_is_read_for_champion_baseline_and_best_start_bundle_alone(found):
     loaded, result, read_of_test = found
-    pair = {result.confirmation.champion, result.confirmation.baseline}
+    confirmation = result.confirmation
+    judged = {confirmation.champion, confirmation.baseline, confirmation.addition.start}
     data = load_data(loaded.document.data.settings()).dataset
-    assert read_of_test == [len(data.test), len(data.validation)] * 2 * len(pair)
-    assert set(result.confirmation.test) == pair
-    assert len(result.confirmation.validation) == 3
+    assert read_of_test == [len(data.test), len(data.validation)] * 2 * len(judged)
+    assert set(confirmation.test) == judged
+    assert set(confirmation.validation) == {*confirmation.candidates, confirmation.baseline}
+
+
+def test_the_best_start_bundle_is_what_the_search_is_measured_by(found):
+    """Of those that the search began with, the best mean on validation; both of them were trained again."""
+    _, result, _ = found
+    confirmation = result.confirmation
+    labels = {trial.number: trial.label for trial in result.trials if trial.label}
+    assert len(labels) == 2 and set(labels) <= set(confirmation.validation)
+    start = max(labels, key=lambda number: confirmation.validation[number].mean)
+    addition = confirmation.addition
+    assert (addition.start, addition.name) == (start, labels[start])
+    assert addition.verdict == added(addition.difference, labels[start], confirmation.champion == start,
+                                     confirmation.champion == confirmation.baseline)
+    told = sync.figures(confirmation.document())
+    assert told["test/added"] == addition.difference.mean
+    assert (told["test/added_low"], told["test/added_high"]) == (addition.difference.low, addition.difference.high)
+    page = Page((result.folder / "report.html").read_text("utf-8"))
+    assert addition.verdict in page.sections[""] and addition.verdict in card(result.folder).replace("\\", "")
 
 
 def test_the_champion_is_the_best_on_validation_with_the_weights_of_a_fresh_seed(found):
@@ -196,7 +272,8 @@ def test_what_was_trained_is_kept(found, monkeypatch):
     again = experiment.confirm_again(result.folder, 2, 2)
     assert trained == [] and again.test == result.confirmation.test
     more = experiment.confirm_again(result.folder, 2, 3)
-    assert {bundle.seed for bundle in trained} == {1002} and len(trained) == 3
+    assert {bundle.seed for bundle in trained} == {1002}
+    assert len(trained) == len(result.confirmation.validation) == len(more.validation)
     assert more.validation[0].values[:2] == result.confirmation.validation[0].values
     assert (result.folder / "confirm.jsonl").read_text().startswith(before)
 
@@ -232,6 +309,8 @@ def test_the_fastest_that_keeps_accuracy(tmp_path, monkeypatch):
     monkeypatch.setattr(use_case, "retrain", made)
     found, champion = confirm(result.folder, loaded, data, result.trials, Trainings(2))
     assert (found.champion, found.kept.lost) == (2, (1,)) and champion.trial.number == 2
+    assert (found.addition.start, found.addition.name) == (0, "baseline"), "trial 1 cannot be champion either"
+    assert found.addition.difference == found.difference and found.addition.verdict == "added to the baseline"
     assert found.test[2].values == (200.0, 201.0) and found.difference.mean == 100.0
     exported = load_bundle_file(result.folder / "champion.yaml").document.result
     assert exported["trial"] == 2 and exported["confirmed"]["kept"]["lost"] == [1]

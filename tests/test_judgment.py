@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from autotricks import judgment, sync
+from autotricks.comparison import Addition, added
 from autotricks.confirm import Confirmation, Interval
 from autotricks.tested import ClassResults, Spread
 
@@ -61,4 +62,49 @@ def test_an_old_confirmation_without_classes_is_printed():
 @pytest.mark.parametrize(("optimism", "said"), [
     (0.1, "0.9000, was 0.1000 too good"), (-0.1, "0.9000, was 0.1000 too modest"), (0.00004, "0.9000, held")])
 def test_how_far_the_search_was_off(optimism, said):
-    assert f"What the search thought of it, {said} (validation" in judgment.verdict(replace(FOUND, optimism=optimism))[-1]
+    last = judgment.verdict(replace(FOUND, optimism=optimism))[-1]
+    assert f"What the search thought of it, {said} (validation" in last
+
+
+# --- what the search added to the best bundle that it started from
+
+SPAN = Interval(0.05, 0.0125, 0.0875)
+
+
+def with_addition(start, name, champion=4, difference=SPAN):
+    told = Addition(start, name, difference, added(difference, name, champion == start, champion == 0))
+    return replace(FOUND, champion=champion, addition=told)
+
+
+@pytest.mark.parametrize(("found", "said"), [
+    (with_addition(2, "mixup_recipe"), "  The search: [bold]added to the published bundle mixup_recipe[/bold], +0.0500, "
+                                       "95% interval +0.0125 to +0.0875"),
+    (with_addition(0, "baseline"), "  The search: [bold]added to the baseline[/bold], +0.0500, 95% interval +0.0125 to "
+                                   "+0.0875"),
+    (with_addition(4, "mixup_recipe", difference=Interval(0.0, 0.0, 0.0)),
+     "  The search: [bold]no more than the published bundle mixup_recipe: on validation nothing was better[/bold]"),
+    (with_addition(0, "baseline", champion=0, difference=Interval(0.0, 0.0, 0.0)),
+     "  The search: [bold]nothing helps: on validation no bundle was better than the baseline[/bold]")])
+def test_what_the_search_added_is_said(found, said):
+    assert judgment.addition(found) == [said] and said in judgment.verdict(found)
+
+
+def test_a_confirmation_of_an_older_version_says_nothing_of_it():
+    assert judgment.addition(FOUND) == [] and not any("The search:" in line for line in judgment.verdict(FOUND))
+    assert not any("added" in name for name in sync.figures(FOUND.document()))
+
+
+def test_a_bundles_name_is_printed_as_it_is(tmp_path, capsys):
+    """The name of a start bundle may be any path."""
+    (tmp_path / "data.json").write_text(json.dumps({"classes": ["cat", "eel", "ox"]}))
+    judgment.confirmed(with_addition(2, "/runs/[old]/[/mine].yaml"), tmp_path, False)
+    assert "added to the published bundle /runs/[old]/[/mine].yaml, +0.0500" in capsys.readouterr().out
+
+
+def test_a_tracker_hears_what_was_added():
+    told = sync.figures(with_addition(2, "mixup_recipe").document())
+    assert {name: value for name, value in told.items() if "added" in name} == {
+        "test/added": 0.05, "test/added_low": 0.0125, "test/added_high": 0.0875}
+    single = with_addition(2, "mixup_recipe", difference=Interval(0.05, float("-inf"), float("inf")))
+    assert {name: value for name, value in sync.figures(single.document()).items() if "added" in name} == {
+        "test/added": 0.05}

@@ -131,6 +131,9 @@ class Bundle:
         return " + ".join(str(use) for use in self.uses) or "no tricks"
 
 
+SEEDS = 2 ** 32     # a seed is below that
+
+
 def recipe(bundle: Bundle) -> str:
     """Return what all trainings of one bundle share, whatever their seeds: the hash with seed 0."""
     return replace(bundle, seed=0).hash

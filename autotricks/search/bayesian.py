@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..catalog import bundle_from
-from ..core.bundle import Bundle, recipe
-from ..core.objective import less_is_better
+from ..core.bundle import SEEDS, Bundle, recipe
+from ..core.objective import Objective, less_is_better
 from ..core.report import End
 from ..space.space import Space
 from .effects import EffectModel, Observation, chance, expected_improvement
@@ -27,6 +27,7 @@ PARENTS = 4                 # best bundles that steps begin at
 REPEATS = 3                 # trainings of one bundle at most
 BEST, RECENT = 64, 96       # observations that the model is given
 KEEP = 0.45                 # of the improvement expected at first, below which, by what is left to pay, a trial ends
+LEAST = 1e-9                # below which a loss or a speed counts as that
 EDGE = 0.004                # distance from 0 and 1 at which accuracies are cut off
 BREAKDOWN = "broken"        # how a trial ended that has no score
 BROKEN = 1.0                # logits below the worst score that a trial which broke down counts as
@@ -60,6 +61,26 @@ class Known:
         self.recipe = recipe(self.bundle)
 
 
+@dataclass(frozen=True)
+class Habits:
+    """What a sampler does; benchmarks switch one off at a time.
+
+    Args:
+        kinds: Of steps.
+        repeats: Whether bundles are trained again with other seeds.
+        portfolio: Whether bundles that were good on other data come first.
+        stops: Whether trials are stopped at rungs.
+    """
+
+    kinds: tuple[str, ...] = KINDS
+    repeats: bool = True
+    portfolio: bool = True
+    stops: bool = True
+
+
+HABITS = Habits()
+
+
 class BayesianSampler:
     """Proposes bundles and learns from their scores.
 
@@ -71,20 +92,17 @@ class BayesianSampler:
         space: Where to draw from.
         seed: Seed of the search.
         budgets: Epochs of the rungs, rising.
-        metric: What is to be best.
-        maximize: Whether a larger score is better.
+        objective: What is to be best.
         prior: What is known before the first trial.
-        trust: How much of the prior's means to believe, 0 to 1.
-        repeats: Whether bundles may be trained again with other seeds.
-        kinds: Of steps.
+        habits: What it does and what it leaves.
     """
 
-    def __init__(self, space: Space, seed: int, budgets: tuple[int, ...], metric: str, maximize: bool, prior: Prior,
-                 trust: float = 1.0, repeats: bool = True, kinds: tuple[str, ...] = KINDS):
+    def __init__(self, space: Space, seed: int, budgets: tuple[int, ...], objective: Objective, prior: Prior,
+                 habits: Habits = HABITS):
         self._space, self._seed, self._budgets, self._prior = space, seed, budgets, prior
-        self._metric, self._sign, self._repeats, self._kinds = metric, 1 if maximize else -1, repeats, kinds
+        self._metric, self._sign, self._habits = objective.metric, objective.sign, habits
         self._features = Features([entry.name for entry in space.entries], budgets[-1])
-        mean, variance = prior.columns(self._features, trust)
+        mean, variance = prior.columns(self._features)
         self._curves = {budget: prior.curve(budget / budgets[-1]) for budget in budgets[:-1]}
         self._gains = {budget: np.array([curve.gains.get(name, 0.0) for name in self._features.names])
                        for budget, curve in self._curves.items()}
@@ -99,7 +117,7 @@ class BayesianSampler:
         self._first: dict[str, int] = {}                    # trial of each
         self._tries: dict[str, tuple[int, int]] = {}        # by kind of step: how many ended, how many were a new best
         self._best = -math.inf                              # final score
-        self._portfolio = True                              # whether some of it is left to try
+        self._portfolio = habits.portfolio                  # whether some of it is left to try
         self._ranked: list[tuple[Known, float, float]] | None = None
         self._stale = True
 
@@ -207,7 +225,7 @@ class BayesianSampler:
         known = self._known[number]
         self._learn()
         best = max((mean for one, mean, _ in self.ranking() if one.recipe != known.recipe), default=-math.inf)
-        if not math.isfinite(best):
+        if not math.isfinite(best) or not self._habits.stops:
             return True
         mean, sd = self._model.predict(known.vector[None])
         hope = float(expected_improvement(mean, sd, best)[0])
@@ -240,7 +258,7 @@ class BayesianSampler:
         if _is_share(self._metric):
             inside = min(max(score, EDGE), 1 - EDGE)
             return self._sign * math.log(inside / (1 - inside))
-        return self._sign * math.log(max(abs(score), 1e-9)) if score > 0 else self._sign * -20.0
+        return self._sign * math.log(max(score, LEAST))
 
     def score(self, logit: float) -> float:
         """Return what `logit` was taken of."""
@@ -306,12 +324,12 @@ class BayesianSampler:
     def _pool(self, parents: Sequence[Wish], rng: random.Random) -> list[Step]:
         """Return every single change of the best bundle, and steps of all kinds, more of those that have paid."""
         weights = []
-        for kind in self._kinds:
+        for kind in self._habits.kinds:
             ended, won = self._tries.get(kind, (0, 0))
             weights.append((1 + won) / (2 + ended))
         singles = self._steps.singles(parents[0]) if parents else ()
-        found = [step for step in singles if step.kind in self._kinds]
-        for kind in rng.choices(self._kinds, weights, k=POOL):
+        found = [step for step in singles if step.kind in self._habits.kinds]
+        for kind in rng.choices(self._habits.kinds, weights, k=POOL):
             step = self._steps.step(kind, parents, rng)
             if step is not None:
                 found.append(step)
@@ -344,7 +362,7 @@ class BayesianSampler:
     def _again(self, ranked: list[tuple[Known, float, float]]) -> list[tuple[float, Bundle, Step]]:
         """Return the best bundles with another seed each, where more is to be learned of them."""
         found = []
-        for one, _, _ in ranked[:PARENTS] if self._repeats else ():
+        for one, _, _ in ranked[:PARENTS] if self._habits.repeats else ():
             bundle = self._reseeded(one)
             if bundle is not None:
                 found.append((self._worth_of(bundle), bundle, Step("again", wish_of(bundle))))
@@ -356,7 +374,8 @@ class BayesianSampler:
         if len(used) >= REPEATS:
             return None
         first = self._space.frame.seed
-        return replace(one.bundle, seed=next(seed for seed in range(first, first + REPEATS) if seed not in used))
+        seeds = ((first + place) % SEEDS for place in range(REPEATS))
+        return replace(one.bundle, seed=next(seed for seed in seeds if seed not in used))
 
     def _another_seed(self, number: int, ranked: list[tuple[Known, float, float]]) -> Proposal | None:
         """Return a bundle with a seed that is new, where the space holds no other bundle; None at the end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
 from ..catalog import bundle_from
-from ..core.bundle import Bundle, recipe
+from ..core.bundle import SEEDS, Bundle, recipe
 from ..core.domain import Choice, Domain, Float, Int, Value
 from ..core.report import End
 from ..errors import SpaceError
@@ -25,7 +25,6 @@ from .memory import Memory
 from .proposal import Picks, Proposal
 
 ATTEMPTS = 20       # draws, until one is new; then a bundle is trained with another seed
-SEEDS = 2 ** 32
 
 
 class Chooser:
@@ -43,18 +42,19 @@ class Chooser:
         trials: Trials planned; a grid ends earlier where it is smaller.
         bounded: Whether only the best and the most recent trials are remembered, so that a decision costs the same
             after thousands.
-        start: Bundles that are trained anyhow, so that a grid leaves them out.
     """
 
     def __init__(self, space: Space, sampler: str, seed: int, maximize: bool, trials: int,
-                 bounded: bool = True, start: tuple[Bundle, ...] = ()):
+                 bounded: bool = True):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._sampler, self._seed = space, sampler, seed
         self._study = optuna.create_study(storage=Memory(maximize) if bounded else None,
                                           direction="maximize" if maximize else "minimize")
         self._open: dict[int, optuna.Trial] = {}
         self._scores: dict[int, dict[int, float]] = {}   # of open trials, by budget
-        self._grid = list(islice(self._unlike(start), trials)) if sampler == "grid" else []
+        self._trials = trials
+        self._grid: list[Picks] | None = None
+        self._start: set[str] = set()       # bundles that are trained anyhow, which a grid leaves out
         self._tried: dict[str, int] = {}    # how often each bundle was proposed, whatever its seed
         if sampler == "grid":
             endless = [f"{path}: {text}" for path, text in space.endless().items()]
@@ -74,6 +74,8 @@ class Chooser:
             place: How many trials were proposed before, start trials left out.
         """
         if self._sampler == "grid":
+            if self._grid is None:
+                self._grid = list(islice(self._unlike(self._start), self._trials))
             if place >= len(self._grid):
                 return None
             self._study.enqueue_trial(self._grid[place])
@@ -86,9 +88,8 @@ class Chooser:
         seen = self._note(bundle)
         return Proposal(replace(bundle, seed=(bundle.seed + seen) % SEEDS) if seen else bundle, picks)
 
-    def _unlike(self, start: tuple[Bundle, ...]) -> Iterator[Picks]:
-        """Yield what a grid walks, less the start bundles."""
-        known = {recipe(bundle) for bundle in start}
+    def _unlike(self, known: Container[str]) -> Iterator[Picks]:
+        """Yield what a grid walks, less the bundles that are known."""
         for picks in self._space.choices():
             if recipe(self._space.draw(partial(_picked, picks))) not in known:
                 yield picks
@@ -116,6 +117,8 @@ class Chooser:
             promise: What was expected of it.
         """
         self._note(bundle)
+        if start:
+            self._start.add(recipe(bundle))
         picks = self._space.locate(bundle)
         if picks is None or not _on_steps(picks, self._distributions(picks)):
             return None
@@ -146,6 +149,8 @@ class Chooser:
             if trial.end is None:
                 continue
             self._note(bundle_from(trial.bundle))
+            if trial.label:
+                self._start.add(recipe(bundle_from(trial.bundle)))
             if trial.picks is None:
                 continue
             rungs = [] if trial.end in (End.DIVERGED.value, End.OUT_OF_MEMORY.value) else trial.rungs

@@ -56,6 +56,9 @@ class Memory(InMemoryStorage):
         if not trial.state.is_finished() or trial_id not in self._open:
             return
         self._open.discard(trial_id)
+        if trial.state is TrialState.FAIL:      # withdrawn: it never was a trial of the search
+            self._forget(trial)
+            return
         leaving = {*islice(self._recent, 1)} if len(self._recent) == RECENT else set()
         self._recent.append(trial_id)
         bisect.insort(self._best, (self._rank(trial), trial_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -19,6 +19,7 @@ from .features import Features, Vector
 
 SHIPPED, NONE = "shipped", "none"
 FLAT_SD = 0.2           # of a column that nothing is known of, in logits
+ALLOWED = f"Write {SHIPPED}, {NONE}, or the path of a file that benchmarks/trickbench/fit.py wrote."
 UNKNOWN_MEAN = -0.03    # a trick that nothing is known of rather harms than helps: most do
 
 
@@ -73,19 +74,18 @@ class Prior:
             return 1.0
         return 1 / (1 + math.log10(steps / self.steps) ** 2)
 
-    def columns(self, features: Features, trust: float = 1.0) -> tuple[Vector, Vector]:
-        """Return mean and variance of each column's effect, [D] and [D].
+    def trusted(self, trust: float) -> Prior:
+        """Return the prior with only a part of its means, 0 to 1, believed: what is not believed becomes spread."""
+        return replace(self, effects={name: (trust * mean, math.hypot(sd, (1 - trust) * mean))
+                                      for name, (mean, sd) in self.effects.items()})
 
-        Args:
-            features: Whose columns.
-            trust: How much of the means to believe, 0 to 1: what is not believed becomes variance.
-        """
+    def columns(self, features: Features) -> tuple[Vector, Vector]:
+        """Return mean and variance of each column's effect, [D] and [D]."""
         mean, variance = np.zeros(len(features.names)), np.full(len(features.names), FLAT_SD ** 2)
         for place, name in enumerate(features.names):
             if name in self.effects:
-                middle, sd = self.effects[name]
-                mean[place] = trust * middle
-                variance[place] = sd ** 2 + (1 - trust) ** 2 * middle ** 2
+                mean[place], sd = self.effects[name]
+                variance[place] = sd ** 2
             elif self.effects and "." not in name:
                 mean[place] = UNKNOWN_MEAN
         return mean, variance
@@ -113,24 +113,32 @@ def load(name: str) -> Prior:
     if name == NONE:
         return Prior()
     if name == SHIPPED:
-        text = resources.files(__package__).joinpath("prior.json").read_text("utf-8")
-    else:
-        try:
-            text = Path(name).read_text("utf-8")
-        except OSError as error:
-            raise InputError(f"search.prior: {name} cannot be read: {error.strerror}. Write {SHIPPED}, {NONE}, or the "
-                             "path of a file that benchmarks/trickbench/fit.py wrote.") from None
+        return _from(json.loads(resources.files(__package__).joinpath("prior.json").read_text("utf-8")))
+    try:
+        text = Path(name).read_bytes()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"search.prior: {name!r} cannot be read: {why}. {ALLOWED}") from None
     try:
         return _from(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError, BundleError):
-        raise InputError(f"search.prior: {name} is no prior. Write {SHIPPED}, {NONE}, or the path of a file that "
-                         "benchmarks/trickbench/fit.py wrote.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BundleError):
+        raise InputError(f"search.prior: {name} is no prior. {ALLOWED}") from None
 
 
 def _from(table: Any) -> Prior:
-    return Prior({name: (float(mean), float(sd)) for name, (mean, sd) in table["effects"].items()},
-                 float(table["residual"]), float(table["length"]), float(table["noise"]),
-                 {float(fraction): Curve(float(fields["slope"]), float(fields["sd"]), float(fields["rise"]),
-                                         {name: float(gain) for name, gain in fields["gains"].items()})
-                  for fraction, fields in table["curves"].items()}, float(table["steps"]),
+    """Return what a file holds; what means nothing raises a ValueError."""
+    effects = {name: (_number(mean), _number(sd, above=0)) for name, (mean, sd) in table["effects"].items()}
+    curves = {_number(fraction, above=0, below=1): Curve(
+        _number(fields["slope"], above=0), _number(fields["sd"], above=0), _number(fields["rise"]),
+        {name: _number(gain) for name, gain in fields["gains"].items()})
+        for fraction, fields in table["curves"].items()}
+    return Prior(effects, _number(table["residual"], above=0), _number(table["length"], above=0),
+                 _number(table["noise"], above=0), curves, _number(table["steps"], above=0),
                  tuple(bundle_from(document) for document in table["portfolio"]))
+
+
+def _number(value: Any, above: float = -math.inf, below: float = math.inf) -> float:
+    found = float(value)
+    if not above < found < below:
+        raise ValueError(value)
+    return found

@@ -24,17 +24,15 @@ def sampler_of(loaded: LoadedSpace) -> BayesianSampler | Chooser:
     document, space = loaded.document, loaded.space
     settings, objective = document.search, document.objective.objective()
     if settings.sampler != "bayesian":
-        return Chooser(space, settings.sampler, settings.seed, objective.maximize, settings.trials,
-                       start=tuple(loaded.start.values()))
+        return Chooser(space, settings.sampler, settings.seed, objective.maximize, settings.trials)
     prior = load_prior(settings.prior)
     if settings.prior == SHIPPED and not (objective.maximize and objective.metric.startswith(SHARES)):
-        prior = replace(prior, effects={}, curves={})   # it knows nothing of losses, errors and speed
+        prior = replace(prior, effects={}, curves={}, portfolio=())    # it knows nothing of losses, errors and speed
     if settings.rungs.fidelity == "compressed":
         prior = replace(prior, curves={})
     rungs = budgets(document.training.epochs, settings.rungs.first, settings.rungs.reduction)
     steps = document.training.epochs * math.ceil(loaded.images / space.frame.batch_size)
-    return BayesianSampler(space, settings.seed, rungs, objective.metric, objective.maximize, prior,
-                           prior.trust(steps))
+    return BayesianSampler(space, settings.seed, rungs, objective, prior.trusted(prior.trust(steps)))
 
 
 def ranked(loaded: LoadedSpace, trials: Sequence[TrialRecord]) -> list[tuple[int, float]]:

@@ -1,20 +1,14 @@
-"""Size: files, functions and signatures stay small enough to be read at once."""
+"""Size: functions and signatures stay small enough to be read at once."""
 import ast
 import statistics
 
 import pytest
 
-from .source import ROOT, modules, tree, where
+from .source import modules, tree, where
 
-LINES = {"trainer/trainer.py": 250, "core/trick.py": 160}
-FILE, TRICK, FUNCTION, MEDIAN, ARGUMENTS = 300, 120, 60, 10, 6
+FUNCTION, MEDIAN, ARGUMENTS = 60, 10, 6
 FUNCTIONS = [(path, node) for path in modules().values() for node in ast.walk(tree(path))
              if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-
-
-def limit(path):
-    name = path.relative_to(ROOT).as_posix()
-    return LINES.get(name, TRICK if name.startswith("tricks/") else FILE)
 
 
 def length(node):
@@ -26,12 +20,6 @@ def arguments(node):
     names = [argument.arg for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]]
     extra = [each for each in (node.args.vararg, node.args.kwarg) if each]
     return len(names) + len(extra) - (names[:1] in (["self"], ["cls"]))
-
-
-def test_files_are_short():
-    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules().values()}
-    found = [f"{path}: {count} lines, at most {limit(path)}" for path, count in lines.items() if count > limit(path)]
-    assert not found, "\n".join(found)
 
 
 def test_functions_are_short():

@@ -77,6 +77,11 @@ def confirmed(**changes):
             "verdict": "better than the baseline", "method": "paired differences", "classes": classes, **changes}
 
 
+def addition(start=0, name="baseline", verdict="added to the baseline", mean=0.125, low=0.0625, high=0.1875):
+    """What confirmation writes of what the search added to the best start bundle."""
+    return {"start": start, "name": name, "verdict": verdict, "difference": {"mean": mean, "low": low, "high": high}}
+
+
 class Page(HTMLParser):
     """What a report shows: elements with their attributes, the text of each, figures, and text by section."""
 

@@ -11,7 +11,7 @@ from autotricks import export
 from autotricks.errors import RunError
 from autotricks.report.card import card
 
-from .made import EVIL, confirmed, data, folder, searched
+from .made import EVIL, addition, confirmed, data, folder, searched
 
 SAFE = html.escape(EVIL)
 
@@ -133,3 +133,40 @@ def test_a_single_seed_has_no_interval(tmp_path):
     judged = json.loads(json.dumps(confirmed(difference={"mean": 0.25, "low": None, "high": None})))
     assert "+0.2500, no interval from a single seed" in card(
         searched(tmp_path / "made", confirm_json=judged, champion_yaml=champion(judged)))
+
+
+def told(tmp_path, found, **changes):
+    judged = confirmed(addition=found, **changes)
+    return card(searched(tmp_path / "made", confirm_json=judged, champion_yaml=champion(judged)))
+
+
+@pytest.mark.parametrize(("found", "said"), [
+    (addition(2, "mixup_recipe", "added to the published bundle mixup_recipe"),
+     "The search: added to the published bundle mixup_recipe: +0.1250 on test, 95% interval +0.0625 to +0.1875."),
+    (addition(), "The search: added to the baseline: +0.1250 on test, 95% interval +0.0625 to +0.1875."),
+    (addition(2, "mixup_recipe", "no evidence that it added anything to mixup_recipe: one seed gives no interval",
+              low=None, high=None),
+     "The search: no evidence that it added anything to mixup_recipe: one seed gives no interval: +0.1250 on test."),
+    (addition(1, "mixup_recipe", "no more than the published bundle mixup_recipe: on validation nothing was better",
+              0.0, 0.0, 0.0),
+     "The search: no more than the published bundle mixup_recipe: on validation nothing was better.")])
+def test_what_the_search_added_is_said(tmp_path, found, said):
+    assert f"\n{said}\n" in told(tmp_path, found)
+
+
+def test_where_nothing_helps_that_is_said(tmp_path):
+    verdict = "nothing helps: on validation no bundle was better than the baseline"
+    text = told(tmp_path, addition(0, "baseline", verdict, 0.0, 0.0, 0.0), champion=0)
+    assert f"\nThe search: {verdict}.\n" in text
+
+
+def test_without_an_addition_nothing_is_said_of_it(text):
+    assert "The search:" not in text
+
+
+@pytest.mark.parametrize("evil", MARKUP)
+def test_the_name_of_a_start_bundle_is_no_markdown(tmp_path, evil):
+    plain, _ = read_markdown(told(tmp_path / "plain", addition(2, "words", "added to the published bundle words")))
+    elements, shown = read_markdown(told(tmp_path / "evil", addition(2, evil, f"added to the published bundle {evil}")))
+    assert elements == plain
+    assert f"added to the published bundle {re.sub(r'[\0-\x1f\u2028]+', ' ', evil).strip()}: +0.1250" in shown

@@ -1,6 +1,7 @@
 """The report says what ledger and confirmation say, whatever of them is there, and fetches nothing."""
 import base64
 import hashlib
+import json
 import platform
 import re
 import sys
@@ -13,9 +14,9 @@ from autotricks.errors import RunError
 from autotricks.report import write
 from autotricks.report.evidence import gather
 from autotricks.report.parallel import _numeric, _parted
-from autotricks.search.ledger import read, records
+from autotricks.search.ledger import Ledger, read, records
 
-from .made import EVIL, METRIC, Page, bundle, confirmed, folder, searched
+from .made import EVIL, METRIC, Page, addition, bundle, confirmed, folder, searched
 
 
 def page(path):
@@ -288,3 +289,71 @@ def test_differences_are_colored_by_what_is_better(tmp_path):
     text = found.sections["Class by class"]
     assert "the mean over classes81.2%56.2%+25.0 points" in text and "(less is better)9.4%1.6%+7.8 points" in text
     assert len(found.marks("span", "good")) == len(found.marks("span", "bad")) == 1
+
+
+# --- what the search added to the best bundle that it started from
+
+PUBLISHED = "added to the published bundle mixup_recipe"
+
+
+def told(tmp_path, found, trial=1, **changes):
+    return page(searched(tmp_path, confirm_json=confirmed(addition=found, **changes), champion_yaml=champion(trial)))
+
+
+def test_what_the_search_added_is_said_with_its_interval(tmp_path):
+    found = told(tmp_path, addition(2, "mixup_recipe", PUBLISHED))
+    first = found.sections[""]
+    assert f"The search: {PUBLISHED} (+12.5 points, 95% interval +6.2 to +18.8)." in first
+    assert "Added by the search+12.5 pointsto mixup_recipe, on test" in first
+    assert {0.125, 0.0625, 0.1875} <= set(found.values)
+
+
+def test_what_it_added_to_the_baseline_is_the_difference_and_has_no_tile_of_its_own(tmp_path):
+    first = told(tmp_path, addition()).sections[""]
+    assert "The search: added to the baseline (+12.5 points, 95% interval +6.2 to +18.8)." in first
+    assert "Added by the search" not in first
+
+
+def test_a_champion_that_the_search_started_from_added_nothing(tmp_path):
+    verdict = "no more than the published bundle mixup_recipe: on validation nothing was better"
+    first = told(tmp_path, addition(1, "mixup_recipe", verdict, 0.0, 0.0, 0.0)).sections[""]
+    assert f"The search: {verdict}." in first and "Added by the search+0.0 points" in first
+
+
+def test_where_nothing_helps_that_is_said(tmp_path):
+    verdict = "nothing helps: on validation no bundle was better than the baseline"
+    first = told(tmp_path, addition(0, "baseline", verdict, 0.0, 0.0, 0.0), 0, champion=0,
+                 verdict="no evidence of improvement: the baseline itself was the best on validation",
+                 difference={"mean": 0.0, "low": 0.0, "high": 0.0}).sections[""]
+    assert f"The search: {verdict}." in first and "No bundle did better than the baseline" in first
+
+
+def test_of_a_single_seed_what_was_added_has_no_interval(tmp_path):
+    verdict = "no evidence that it added anything to mixup_recipe: one seed gives no interval"
+    first = told(tmp_path, addition(2, "mixup_recipe", verdict, low=None, high=None), seeds=[1000],
+                 difference={"mean": 0.25, "low": None, "high": None}).sections[""]
+    assert f"The search: {verdict} (+12.5 points, no interval: a single seed)." in first
+
+
+def test_a_confirmation_of_an_older_version_says_nothing_of_what_was_added(tmp_path):
+    assert "The search:" not in page(searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion())).text
+
+
+def test_the_name_of_a_start_bundle_is_escaped(tmp_path):
+    path = searched(tmp_path, confirm_json=confirmed(addition=addition(2, EVIL, f"added to the published bundle {EVIL}")),
+                    champion_yaml=champion())
+    source = write(path).read_text("utf-8")
+    assert EVIL not in source and f"added to the published bundle {EVIL} (" in Page(source).sections[""]
+
+
+def test_why_a_trial_was_tried_stands_in_the_table(tmp_path):
+    path = searched(tmp_path)
+    lines = (path / "trials.jsonl").read_text().splitlines()
+    (path / "trials.jsonl").unlink()
+    ledger = Ledger(path / "trials.jsonl")
+    for line in map(json.loads, lines):
+        why = {"why": f"from trial 0: + mixup {EVIL}"} if line["kind"] == "trial" and line["trial"] == 1 else {}
+        ledger.append(**{name: value for name, value in line.items() if name not in ("seq", "check")}, **why)
+    ledger.close()
+    source = write(path).read_text("utf-8")
+    assert f"from trial 0: + mixup {EVIL}" in Page(source).sections["Where the trials went"] and EVIL not in source

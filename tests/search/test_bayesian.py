@@ -9,9 +9,11 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from autotricks.catalog import make, plan_of
 from autotricks.core.bundle import Bundle, recipe
+from autotricks.core.objective import Objective
 from autotricks.core.plan import advice
 from autotricks.search.bayesian import REPEATS, BayesianSampler
 from autotricks.search.chooser import Chooser
@@ -51,7 +53,7 @@ def four(tmp_path) -> Space:
 
 
 def sampler(space, seed=0, metric=METRIC, maximize=True, prior=Prior()) -> BayesianSampler:
-    return BayesianSampler(space, seed, BUDGETS, metric, maximize, prior)
+    return BayesianSampler(space, seed, BUDGETS, Objective(metric, maximize), prior)
 
 
 def trained(made: BayesianSampler, number: int, bundle: Bundle, end: str, scores, proposed: Proposal | None = None,
@@ -206,16 +208,15 @@ def test_a_trial_that_a_ledger_leaves_open_speaks_neither_for_nor_against_its_tr
         (known.number, mean) for known, mean, _ in made.ranking()]
 
 
-def share_with(space, trick: str, better: bool, **how) -> float:
+def share_with(space, trick: str, better: bool, good: float, poor: float, **how) -> float:
     """Return how many of twelve proposals hold a trick after twenty trials in which it was better, or worse.
 
     One number follows for each from the same trials; those were drawn by another, with the trick or without.
     """
     drawn, past = Chooser(space, "random", 0, True, 20), []
-    low, high = (0.5, 0.7) if how.get("maximize", True) else (0.7, 0.5)     # poor and good
     for number in range(20):
         bundle = drawn.propose(number, number).bundle
-        score = high if (trick in bundle.names()) == better else low
+        score = good if (trick in bundle.names()) == better else poor
         past.append(trained(sampler(space, **how), number, bundle, "finished", [score] * 3,
                             metric=how.get("metric", METRIC)))
     assert sum(trick in record.bundle["tricks"] for record in past) == 6
@@ -227,10 +228,12 @@ def share_with(space, trick: str, better: bool, **how) -> float:
     return sum(found) / len(found)
 
 
-@pytest.mark.parametrize("how", [{}, {"metric": "train/loss", "maximize": False},
-                                 {"metric": "train/images_per_second"}])
-def test_it_learns_which_trick_helps(space, how):
-    assert share_with(space, "mixup", True, **how) > share_with(space, "mixup", False, **how) + 0.6
+@pytest.mark.parametrize(("good", "poor", "how"), [
+    (0.7, 0.5, {}), (0.3, 1.2, {"metric": "train/loss", "maximize": False}),
+    (400.0, 100.0, {"metric": "train/images_per_second"})])
+def test_it_learns_which_trick_helps(space, good, poor, how):
+    helped, harmed = (share_with(space, "mixup", better, good, poor, **how) for better in (True, False))
+    assert helped > harmed + 0.6
 
 
 def test_a_prior_speaks_before_there_are_scores(space):
@@ -357,7 +360,7 @@ def at_a_rung(space, first: float, **how) -> bool:
     for number, bundle in enumerate(several(space, 8), 1):
         made.adopt(number, bundle)
         trained(made, number, bundle, "finished", risen(0.7 + number / 1000))
-    proposed = made.propose(9, 8)
+    made.propose(9, 8)
     made.report(9, 1, first)
     return made.keeps(9, 1)
 
@@ -425,16 +428,16 @@ def test_other_samplers_are_optunas(tmp_path, name):
 
 @pytest.mark.slow
 def test_a_decision_takes_no_longer_after_ten_thousand_trials(monkeypatch):
-    """Of the space that ships: 60 ms of this thread's time, whatever else the machine does."""
+    """Of the space that ships: 60 ms of one thread's time, whatever else the machine does."""
     space, rng = load_space("long_tail.yaml").space, random.Random(0)
     steps = Steps(space)
     few = [steps.legal(steps.draw(rng), rng) for _ in range(100)]
-    made = BayesianSampler(space, 0, (6, 17, 50), METRIC, True, load("shipped"))
+    made = BayesianSampler(space, 0, (6, 17, 50), Objective(METRIC), load("shipped"))
     monkeypatch.setattr(Space, "locate", lambda self, bundle: None)     # of no use here, and most of the time
     for number in range(10_000):
-        bundle = rng.choice(few)
+        rate, bundle = 10 ** rng.uniform(-3, -2), rng.choice(few)
         bundle = replace(bundle, uses=tuple(
-            replace(use, trick=replace(use.trick, lr=10 ** rng.uniform(-3, -2))) if "lr" in use.trick.declared() else use
+            replace(use, trick=replace(use.trick, lr=rate)) if "lr" in use.trick.declared() else use
             for use in bundle.uses))
         made.adopt(number, bundle, kind=rng.choice(("tune", "add", "drop", "cross", "draw")), promise=0.01)
         score, end = rng.uniform(0.4, 0.8), rng.random() < 0.3
@@ -443,12 +446,13 @@ def test_a_decision_takes_no_longer_after_ten_thousand_trials(monkeypatch):
         made.tell(number, score, end)
     monkeypatch.undo()
     took = []
-    for number in range(10_000, 10_005):
-        began = time.thread_time()
-        proposed = made.propose(number, number)
-        made.report(number, 6, 0.6)
-        made.keeps(number, 6)
-        took.append(time.thread_time() - began)
-        made.tell(number, 0.6, False)
-        assert proposed is not None
+    with threadpool_limits(1):      # threads that wait for each other spend time too
+        for number in range(10_000, 10_005):
+            began = time.thread_time()
+            proposed = made.propose(number, number)
+            made.report(number, 6, 0.6)
+            made.keeps(number, 6)
+            took.append(time.thread_time() - began)
+            made.tell(number, 0.6, False)
+            assert proposed is not None
     assert statistics.median(took) < 0.06, np.round(took, 3)

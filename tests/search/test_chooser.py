@@ -1,5 +1,6 @@
 import itertools
 import math
+from collections import Counter
 from dataclasses import replace
 
 import optuna
@@ -7,6 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from autotricks.catalog import bundle_from, make, plan_of
+from autotricks.core.bundle import recipe
 from autotricks.core.plan import advice
 from autotricks.errors import SpaceError
 from autotricks.search.chooser import Chooser
@@ -17,6 +19,15 @@ from autotricks.space.load import load_space
 from .spaces import COUNTED, MIXED, loaded
 
 METRIC = "score"
+FOUR = """
+name: four
+training: {epochs: 9}
+search: {trials: 14, rungs: {first: 1, reduction: 3}}
+tricks:
+  cosine: {always: true}
+  mixup: {alpha: 0.2}
+  no_bias_decay: {}
+"""
 
 
 @pytest.fixture
@@ -206,3 +217,65 @@ def test_grid_over_a_range_without_steps_is_refused(space):
         "tricks.sgd.lr", "tricks.adamw.lr", "tricks.label_smoothing.epsilon", "tricks.mixup.alpha",
         "tricks.cutmix.alpha"]
     assert "quniform" in lines[0]
+
+
+# --- bundles that were there before
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("seed", [0, 2**32 - 2])
+def test_in_a_tiny_space_no_bundle_is_trained_twice_with_one_seed(tmp_path, sampler, seed):
+    """Four bundles and fourteen trials: all of them, and then with other seeds, which a file may hold."""
+    space = loaded(tmp_path, FOUR, f"search.seed={seed}").space
+    made, found = chooser(space, sampler, trials=14), [space.baseline()]
+    made.adopt(0, space.baseline(), True)
+    made.tell(0, 0.5, True)
+    for number in range(1, 14):
+        proposed = made.propose(number, number - 1)
+        found.append(proposed.bundle)
+        assert space.locate(proposed.bundle) == proposed.picks
+        made.tell(number, 0.5 + number / 100, True)
+    assert len({bundle.hash for bundle in found}) == 14
+    assert len(Counter(map(recipe, found))) == 4
+    assert len({recipe(bundle) for bundle in found[:4]}) == 4 and {bundle.seed for bundle in found[:4]} == {seed}
+    assert all(0 <= bundle.seed < 2**32 for bundle in found)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_resumed_search_of_a_tiny_space_takes_the_same_seeds(tmp_path, sampler):
+    space = loaded(tmp_path, FOUR).space
+    made, past, proposals = chooser(space, sampler), [], []
+    for number in range(14):
+        proposals.append(made.propose(number, number))
+        past.append(live(made, number, proposals[-1], ("finished", "stopped", "diverged")[number % 3]))
+    for count in (1, 5, 9, 13):
+        again = chooser(space, sampler)
+        again.replay(past[:count], METRIC)
+        assert again.propose(count, count) == proposals[count]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_draws_that_were_not_new_push_no_trial_out_of_memory(tmp_path, sampler):
+    """Sixty trials of four bundles, for each of which some twenty draws are thrown away: all sixty are remembered."""
+    made = chooser(loaded(tmp_path, FOUR).space, sampler, trials=60)
+    for number in range(60):
+        made.propose(number, number)
+        made.tell(number, 0.5, True)
+    assert [trial.state for trial in told(made) if trial.state is not TrialState.FAIL] == [TrialState.COMPLETE] * 60
+    assert all(trial.params for trial in told(made) if trial.state is TrialState.COMPLETE)
+
+
+def test_a_grid_leaves_out_what_is_trained_anyhow(tmp_path):
+    """Two start bundles of the grid, one of them with another seed, and one that the space does not hold."""
+    space = loaded(tmp_path, COUNTED).space
+    plain = replace(space.frame, uses=(make("sgd", {"lr": 0.1}), make("cosine", {})))
+    mixed = replace(space.frame, seed=7, uses=(*plain.uses, make("mixup", {"alpha": 0.2})))
+    other = replace(space.frame, uses=(*plain.uses, make("mixup", {"alpha": 0.3})))
+    made, found = Chooser(space, "grid", 0, True, 100), []
+    for number, bundle in enumerate((plain, mixed, other), start=1000):
+        made.adopt(number, bundle, start=True)
+        made.tell(number, 0.5, True)
+    while (proposed := made.propose(len(found), len(found))) is not None:
+        found.append(proposed.bundle)
+        made.tell(len(found) - 1, 0.5, True)
+    assert len(found) == len({bundle.hash for bundle in found}) == 46
+    assert {recipe(plain), recipe(mixed)}.isdisjoint(map(recipe, found))

@@ -17,7 +17,7 @@ FEATURES = Features(("mixup", "flip", "sgd"), 50)
 
 def columns(made: Prior, trust: float = 1.0) -> dict[str, tuple[float, float]]:
     """Return mean and standard deviation of each column."""
-    mean, variance = made.columns(FEATURES, trust)
+    mean, variance = made.trusted(trust).columns(FEATURES)
     return {name: (float(middle), math.sqrt(part))
             for name, middle, part in zip(FEATURES.names, mean, variance, strict=True)}
 
@@ -137,7 +137,7 @@ def test_the_prior_that_ships():
     assert len(found.effects) > 20 and found.noise > 0 and found.residual > 0 and found.length > 0
     assert all(sd > 0 and math.isfinite(mean) for mean, sd in found.effects.values())
     assert {name.split(".")[0] for name in found.effects} <= {*catalog(), CROWD}
-    assert len(fractions) >= 3 and 0 < fractions[0] and fractions[-1] < 1
+    assert len(fractions) >= 3 and fractions[0] > 0 and fractions[-1] < 1
     assert all(early < late for early, late in pairwise(fractions))
     assert all(found.curve(early).sd / found.curve(early).slope > found.curve(late).sd / found.curve(late).slope
                for early, late in pairwise(fractions))

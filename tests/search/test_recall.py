@@ -24,13 +24,25 @@ def cut(path, count) -> None:
     path.write_bytes(b"".join(lines[:count]) + (lines[count][:len(lines[count]) // 2] if count < len(lines) else b""))
 
 
+def reasons(path) -> list[tuple]:
+    """Return why each trial was tried."""
+    return [(trial.why, trial.step, trial.promise) for trial in trials(path)]
+
+
+def doubtful(number: int, rung: int):
+    """Answer as by merit, but every fourth trial is so poor that no model goes on with it."""
+    return outcome(rung, 0.01 + rung / 100) if number % 4 == 1 else by_merit(number, rung)
+
+
 @pytest.mark.parametrize(("sampler", "fidelity"), [
     ("random", "compressed"), ("random", "prefix"),
     ("tpe", "compressed"), ("tpe", "prefix"), ("bayesian", "compressed"), ("bayesian", "prefix")])
 def test_search_killed_after_any_line_comes_to_the_same_end(tmp_path, path, dataset, monkeypatch, fidelity, sampler):
     space = mixed(tmp_path, f"search.rungs.fidelity={fidelity}", f"search.sampler={sampler}", "search.trials=12")
-    whole = search(space, path, dataset, monkeypatch)
-    expected, content = story(path), path.read_bytes()
+    made = doubtful if sampler == "bayesian" else by_merit
+    whole = search(space, path, dataset, monkeypatch, made)
+    expected, content, why = story(path), path.read_bytes(), reasons(path)
+    assert {trial.end for trial in trials(path)} == {"finished", "stopped", "diverged"}
     for count in range(content.count(b"\n") + 1):
         path.write_bytes(content)
         cut(path, count)
@@ -38,15 +50,46 @@ def test_search_killed_after_any_line_comes_to_the_same_end(tmp_path, path, data
 
         def answer(number, rung, sent=sent):
             sent.append(number)
-            return by_merit(number, rung)
+            return made(number, rung)
 
         before = {trial.number for trial in trials(path) if trial.end}
         found = search(space, path, dataset, monkeypatch, answer)
         assert story(path) == expected, f"killed after line {count}"
+        assert reasons(path) == why, f"killed after line {count}"
         assert not before & set(sent), "a finished trial was trained again"
         assert found.champion.trial.number == whole.champion.trial.number
         assert found.champion.score == whole.champion.score
         assert found.champion.metrics == whole.champion.metrics
+
+
+@pytest.mark.parametrize("sampler", ["random", "bayesian"])
+def test_search_bounded_by_epochs_and_killed_after_any_line_spends_the_same(tmp_path, path, dataset, monkeypatch,
+                                                                            sampler):
+    """Five trainings of nine epochs are spent before twelve trials are."""
+    space = mixed(tmp_path, f"search.sampler={sampler}", "search.trials=12", "search.trainings=5")
+    search(space, path, dataset, monkeypatch)
+    expected, content = story(path), path.read_bytes()
+    assert 3 < len(expected) < 12 and sum(trial.epochs for trial in trials(path)) >= 45
+    for count in range(content.count(b"\n") + 1):
+        path.write_bytes(content)
+        cut(path, count)
+        search(space, path, dataset, monkeypatch)
+        assert story(path) == expected, f"killed after line {count}"
+
+
+def test_search_killed_twice_comes_to_the_same_end(tmp_path, path, dataset, monkeypatch):
+    """Once after any rung, and again when the resumed one has begun the same trial once more."""
+    space = mixed(tmp_path, "search.sampler=bayesian", "search.trials=6")
+    search(space, path, dataset, monkeypatch, doubtful)
+    expected, content = story(path), path.read_bytes()
+    for line in [line for line in read(path)[0] if line["kind"] == "rung"]:
+        path.write_bytes(content)
+        cut(path, line["seq"] + 1)
+        ledger = Ledger(path)
+        Search(space, ledger).propose()
+        ledger.close()
+        search(space, path, dataset, monkeypatch, doubtful)
+        assert story(path) == expected, f"killed after line {line['seq'] + 1}"
 
 
 def test_optuna_hears_of_every_rung_of_a_resumed_trial(tmp_path, path, dataset, monkeypatch):
@@ -83,6 +126,22 @@ def test_search_killed_after_any_line_with_four_workers(tmp_path, path, dataset,
         for kind in ("rung", "end"):
             once = [(line["trial"], line.get("rung")) for line in lines if line["kind"] == kind]
             assert len(once) == len(set(once))
+
+
+@pytest.mark.parametrize("sampler", ["bayesian", "tpe"])
+def test_no_bundle_is_trained_twice_however_often_a_search_is_killed(tmp_path, path, dataset, monkeypatch, sampler):
+    """With four workers: what is open when the search is killed is not proposed again beside itself."""
+    space = mixed(tmp_path, f"search.sampler={sampler}", "search.trials=16")
+    search(space, path, dataset, monkeypatch, workers=4)
+    content = path.read_bytes()
+    for count in range(2, content.count(b"\n"), 7):
+        path.write_bytes(content)
+        cut(path, count)
+        kept = read(path)[0]
+        search(space, path, dataset, monkeypatch, workers=4)
+        hashes = [trial.hash for trial in trials(path)]
+        assert read(path)[0][:len(kept)] == kept and all(trial.end for trial in trials(path))
+        assert len(hashes) == len(set(hashes)) == 16
 
 
 def test_more_trials_extend_a_finished_search(tmp_path, path, dataset, monkeypatch):

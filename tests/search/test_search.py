@@ -1,15 +1,20 @@
+import csv
 import math
+import random
 import time
+from types import SimpleNamespace
 
 import pytest
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from autotricks.core.objective import SPEED
 from autotricks.core.report import End
 from autotricks.search.ledger import Ledger, read
 from autotricks.search.search import Search
+from autotricks.search.table import write as write_table
 
 from .scripted import DIE, DIE_AFTER, METRIC, by_merit, merit, outcome, search, story, trials
-from .spaces import MIXED, loaded
+from .spaces import COUNTED, MIXED, loaded
 
 
 @pytest.fixture
@@ -189,3 +194,115 @@ def test_error_in_a_worker_fails_its_trial_alone(tmp_path, path, dataset, monkey
 def test_time_is_up(tmp_path, path, dataset, monkeypatch):
     found = Search(mixed(tmp_path), Ledger(path), deadline=-math.inf)
     assert found.propose() is None and found.records() == []
+
+
+# --- who goes on
+
+def answered(found: Search, trial, rung: int, score: float) -> End | None:
+    """Report a score of a trial at a rung and return what the search says of it."""
+    made = outcome(rung, score)
+    return found.verdict(trial, made, found.report(trial, made))
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_the_verdicts_are_those_of_rays_scheduler(tmp_path, path, sampler):
+    """Forty trials at a time, which answer in any order; Ray's scheduler has one step of time for each rung."""
+    found = Search(mixed(tmp_path, "search.trials=41", f"search.sampler={sampler}"), Ledger(path))
+    chance, rungs, said = random.Random(3), len(found.budgets), []
+    theirs = ASHAScheduler(time_attr="t", metric="score", mode="max", grace_period=1, reduction_factor=3,
+                           max_t=3 ** rungs)
+    start, *drawn = [found.propose() for _ in range(41)]
+    known = {trial.number: SimpleNamespace(trial_id=str(trial.number)) for trial in (start, *drawn)}
+    for one in known.values():
+        theirs.on_trial_add(None, one)
+    alive = dict.fromkeys([start, *drawn], 0)
+    while alive:
+        trial = chance.choice(list(alive))
+        rung, score = alive[trial], chance.randint(0, 12) / 12      # few scores: many ties
+        decision = theirs.on_trial_result(None, known[trial.number], {"t": 3 ** rung, "score": score})
+        end = answered(found, trial, rung, score)
+        if rung == rungs - 1:
+            assert end is End.FINISHED
+        elif trial is start:
+            assert end is None, "start trials are never stopped"
+        else:
+            assert (end is End.STOPPED) == (decision == TrialScheduler.STOP), (trial.number, rung, score)
+            said.append(end)
+        alive[trial] += 1
+        if end:
+            del alive[trial]
+    assert min(said.count(None), said.count(End.STOPPED)) > 10
+
+
+def test_the_model_decides_where_there_is_one(tmp_path, path, monkeypatch):
+    """Halving would let the best of all go on, and stop the worst."""
+    found = Search(loaded(tmp_path, MIXED), Ledger(path))
+    start, good, bad = (found.propose() for _ in range(3))
+    asked, kept = [], {good.number: False, bad.number: True}
+
+    def keeps(number, budget):
+        asked.append((number, budget))
+        return kept.get(number, False)
+    monkeypatch.setattr(found._chooser, "keeps", keeps)
+    assert answered(found, start, 0, 0.1) is None, "start trials are never stopped"
+    assert answered(found, good, 0, 0.9) is End.STOPPED
+    assert answered(found, bad, 0, 0.05) is None and answered(found, bad, 1, 0.05) is None
+    assert asked[-3:] == [(good.number, 1), (bad.number, 1), (bad.number, 3)]
+    assert answered(found, bad, 2, 0.05) is End.FINISHED
+
+
+@pytest.mark.parametrize("sampler", ["bayesian", "random"])
+def test_an_outcome_that_says_its_end_is_believed_and_one_without_a_score_goes_no_further(tmp_path, path, sampler):
+    found = Search(mixed(tmp_path, f"search.sampler={sampler}"), Ledger(path))
+    found.propose()
+    trial, other = found.propose(), found.propose()
+    assert found.verdict(trial, outcome(1, 0.9, End.DIVERGED), None) is End.DIVERGED
+    assert found.verdict(other, outcome(1, math.nan), None) is End.STOPPED
+
+
+# --- why it is tried, and how long
+
+def test_the_ledger_says_why_a_trial_is_tried(tmp_path, path, dataset, monkeypatch):
+    """What was proposed has reasons, a start bundle has none; the table shows them."""
+    search(loaded(tmp_path, MIXED, "search.trials=8", "start=[baseline, mixup_balanced_softmax]"), path, dataset,
+           monkeypatch)
+    lines = [line for line in read(path)[0] if line["kind"] == "trial"]
+    assert all({"why", "step", "promise"}.isdisjoint(line) for line in lines[:2])
+    assert all(line["why"] and line["step"] and line["promise"] >= 0 for line in lines[2:]) and len(lines) == 8
+    assert [trial.why for trial in trials(path)] == [line.get("why", "") for line in lines]
+    write_table(tmp_path / "trials.csv", trials(path))
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        assert [row["why"] for row in csv.DictReader(file)] == [line.get("why", "") for line in lines]
+
+
+def test_a_sampler_without_reasons_writes_none(tmp_path, path, dataset, monkeypatch):
+    search(mixed(tmp_path, "search.trials=4"), path, dataset, monkeypatch)
+    assert all({"why", "step", "promise"}.isdisjoint(line) for line in read(path)[0])
+
+
+@pytest.mark.parametrize(("trainings", "count"), [(1, 1), (1.5, 2), (4, 3), (5, 4), (100, 20)])
+@pytest.mark.parametrize("sampler", ["random", "bayesian"])
+def test_a_search_ends_once_so_many_epochs_are_spent(tmp_path, path, dataset, monkeypatch, trainings, count, sampler):
+    """A full training has 9 epochs; each of these spends 1 + 3 + 9, so that 4 times 9 are spent after three."""
+    space = mixed(tmp_path, f"search.sampler={sampler}", f"search.trainings={trainings}")
+    monkeypatch.setattr(Search, "_keeps", lambda *rest: True)
+    search(space, path, dataset, monkeypatch, lambda number, rung: outcome(rung, 0.5))
+    assert [(trial.number, trial.epochs) for trial in trials(path)] == [(number, 13) for number in range(count)]
+    before = path.read_bytes()
+    search(space, path, dataset, monkeypatch, lambda number, rung: outcome(rung, 0.5))
+    assert path.read_bytes() == before, "nor does a resume go on"
+
+
+def test_a_resume_may_spend_more(tmp_path, path, dataset, monkeypatch):
+    for trainings, count in ((2, 2), (5, 4)):
+        search(mixed(tmp_path, f"search.trainings={trainings}"), path, dataset, monkeypatch,
+               lambda number, rung: outcome(rung, 0.5))
+        assert len(trials(path)) == count
+
+
+def test_a_grid_leaves_out_what_is_trained_first(tmp_path, path, dataset, monkeypatch):
+    """Of 48 bundles the baseline is trained anyhow: no bundle twice, and none is missing."""
+    space = loaded(tmp_path, COUNTED)
+    search(space, path, dataset, monkeypatch)
+    hashes = [trial.hash for trial in trials(path)]
+    assert hashes[0] == space.start["baseline"].hash and len(hashes) == len(set(hashes)) == 48
