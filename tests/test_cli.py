@@ -171,8 +171,16 @@ def test_check_prints_its_sections(here):
     places = [out.index(word) for word in (
         "long_tail: ", " combinations of choices, ", "\n  optimizer.base       one of  sgd  [lr ",
         "\nStart trials:\n  baseline: ", "\nNever together:\n", "\nAdvised against (left out):\n", "\nRungs:\n",
-        "\nCost: about ", "of training 12 trials in full", "Next: autotricks search --space long_tail.yaml")]
+        "\nCost: about ", "those of 16 full trainings, in at most 12 trials", "Next: autotricks search --space long_tail")]
     assert places == sorted(places)
+
+
+def test_check_counts_the_trials_where_nothing_else_bounds_them(here):
+    """Of 12 trials with the sampler of old, or the epochs of 2.5 trainings of 50 each."""
+    words = ("check", "long_tail.yaml", "--set", "search.trials=12", "--set", "search.sampler=random")
+    assert "of training 12 trials in full (600)." in here(*words, "--set", "search.trainings=null")[1]
+    bounded = here(*words, "--set", "search.trainings=2.5")[1]
+    assert "Cost: about 125 epochs, those of 2.5 full trainings, in at most 12 trials." in bounded
 
 
 def test_check_for_machines(tmp_path):

@@ -77,10 +77,10 @@ def with_addition(start, name, champion=4, difference=SPAN):
 
 
 @pytest.mark.parametrize(("found", "said"), [
-    (with_addition(2, "mixup_recipe"), "  The search: [bold]added to the published bundle mixup_recipe[/bold], +0.0500, "
-                                       "95% interval +0.0125 to +0.0875"),
-    (with_addition(0, "baseline"), "  The search: [bold]added to the baseline[/bold], +0.0500, 95% interval +0.0125 to "
-                                   "+0.0875"),
+    (with_addition(2, "mixup_recipe"),
+     "  The search: [bold]added to the published bundle mixup_recipe[/bold], +0.0500, 95% interval +0.0125 to +0.0875"),
+    (with_addition(0, "baseline"),
+     "  The search: [bold]added to the baseline[/bold], +0.0500, 95% interval +0.0125 to +0.0875"),
     (with_addition(4, "mixup_recipe", difference=Interval(0.0, 0.0, 0.0)),
      "  The search: [bold]no more than the published bundle mixup_recipe: on validation nothing was better[/bold]"),
     (with_addition(0, "baseline", champion=0, difference=Interval(0.0, 0.0, 0.0)),

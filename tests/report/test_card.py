@@ -168,5 +168,5 @@ def test_without_an_addition_nothing_is_said_of_it(text):
 def test_the_name_of_a_start_bundle_is_no_markdown(tmp_path, evil):
     plain, _ = read_markdown(told(tmp_path / "plain", addition(2, "words", "added to the published bundle words")))
     elements, shown = read_markdown(told(tmp_path / "evil", addition(2, evil, f"added to the published bundle {evil}")))
-    assert elements == plain
-    assert f"added to the published bundle {re.sub(r'[\0-\x1f\u2028]+', ' ', evil).strip()}: +0.1250" in shown
+    assert elements == plain, "as of a name that is a word"
+    assert re.sub(r"[\0-\x1f\u2028]+", " ", f"added to the published bundle {evil}: +0.1250") in shown

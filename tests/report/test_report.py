@@ -317,7 +317,7 @@ def test_what_it_added_to_the_baseline_is_the_difference_and_has_no_tile_of_its_
 def test_a_champion_that_the_search_started_from_added_nothing(tmp_path):
     verdict = "no more than the published bundle mixup_recipe: on validation nothing was better"
     first = told(tmp_path, addition(1, "mixup_recipe", verdict, 0.0, 0.0, 0.0)).sections[""]
-    assert f"The search: {verdict}." in first and "Added by the search+0.0 points" in first
+    assert f"The search: {verdict}." in first and "Added by the search0.0 points" in first
 
 
 def test_where_nothing_helps_that_is_said(tmp_path):
@@ -340,8 +340,8 @@ def test_a_confirmation_of_an_older_version_says_nothing_of_what_was_added(tmp_p
 
 
 def test_the_name_of_a_start_bundle_is_escaped(tmp_path):
-    path = searched(tmp_path, confirm_json=confirmed(addition=addition(2, EVIL, f"added to the published bundle {EVIL}")),
-                    champion_yaml=champion())
+    found = addition(2, EVIL, f"added to the published bundle {EVIL}")
+    path = searched(tmp_path, confirm_json=confirmed(addition=found), champion_yaml=champion())
     source = write(path).read_text("utf-8")
     assert EVIL not in source and f"added to the published bundle {EVIL} (" in Page(source).sections[""]
 

@@ -15,7 +15,7 @@ from autotricks.space.load import LoadedSpace, load_space
 
 METRIC = "val/balanced_accuracy"
 SMALL = ("search.engine=local", "search.trials=6", "search.sampler=random", "search.parallel=1", "training.epochs=4",
-         "search.rungs.first=1", "search.rungs.reduction=2")
+         "search.rungs.first=1", "search.rungs.reduction=2", "search.trainings=null")
 BUDGETS = (1, 2, 4)
 
 

@@ -180,8 +180,22 @@ def test_more_trials_may_be_asked_for(finished):
     assert experiment.resume(finished.folder, ["search.trials=9"]).document.search.trials == 9
 
 
+def test_more_epochs_may_be_asked_for(finished):
+    assert experiment.resume(finished.folder, ["search.trainings=9.5"]).document.search.trainings == 9.5
+
+
 def test_trials_are_added_to_those_of_the_run(finished):
     assert experiment.resume(finished.folder, more=3).document.search.trials == 9
+
+
+def test_trials_are_added_to_those_that_there_are_where_epochs_ended_the_search(tmp_path):
+    """The epochs of one training are spent by the baseline alone, of six trials: three more make four."""
+    result = real.search(tmp_path, "search.trainings=1")
+    assert len(result.trials) == 1
+    more = experiment.resume(result.folder, more=3).document.search
+    assert (more.trials, more.trainings) == (4, None)
+    options = experiment.Options(tmp_path, result.folder, tracking="off", confirm=False)
+    assert len(experiment.search(experiment.resume(result.folder, more=3), options).trials) == 4
 
 
 def test_edited_space_is_refused_with_a_difference(finished, tmp_path):
@@ -240,6 +254,15 @@ def test_gpu_that_is_not_there_is_bad_input_to_the_command_line(tmp_path):
     done = real.run(*arguments(tmp_path, "resources.gpus=1", "search.engine=ray"), timeout=60)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1 and "resources.gpus" in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize(("prior", "said"), [("missing.json", "cannot be read"), ("space.yaml", "is no prior")])
+def test_search_with_a_bad_prior_leaves_no_folder(tmp_path, monkeypatch, prior, said):
+    (tmp_path / "space.yaml").write_text("name: mine\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"search.prior: .*{said}"):
+        real.search(tmp_path / "runs", "search.sampler=bayesian", f"search.prior={prior}")
+    assert not (tmp_path / "runs").exists()
 
 
 KEEP = "objective={metric: val/accuracy, mode: max, keep: {metric: val/many_shot, within: 0.01}}"
