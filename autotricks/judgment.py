@@ -43,7 +43,7 @@ def addition(found: Confirmation) -> list[str]:
         return []
     span = "" if told.start == found.champion else (
         f", {told.difference.mean:+.4f}, 95% interval {told.difference.low:+.4f} to {told.difference.high:+.4f}")
-    return [f"  The search: [bold]{told.verdict}[/bold]{span}"]
+    return [f"  The search: [bold]{escape(told.verdict)}[/bold]{span}"]
 
 
 def further(found: Confirmation) -> list[str]:

@@ -171,7 +171,8 @@ def test_check_prints_its_sections(here):
     places = [out.index(word) for word in (
         "long_tail: ", " combinations of choices, ", "\n  optimizer.base       one of  sgd  [lr ",
         "\nStart trials:\n  baseline: ", "\nNever together:\n", "\nAdvised against (left out):\n", "\nRungs:\n",
-        "\nCost: about ", "those of 16 full trainings, in at most 12 trials", "Next: autotricks search --space long_tail")]
+        "\nCost: about ", "those of 16 full trainings, in at most 12 trials",
+        "Next: autotricks search --space long_tail")]
     assert places == sorted(places)
 
 

@@ -264,14 +264,19 @@ class Search:
                 self._reached[record.number][record.rungs[-1]["rung"]] = None
         kept = {number: self._rule.keeps(rung, score, self.waits(number, rung))
                 for number, rung, score in self.recorded()}
-        self._chooser.replay(past, self.objective.metric)
+        model = self._chooser if isinstance(self._chooser, BayesianSampler) else None
+        if model:   # which decides who goes on
+            model.replay(past, self.objective.metric)
         for record in past:
             if record.end is None and (end := self._unwritten(record, kept.get(record.number, False))):
                 score = record.score(self.objective.metric)
                 self._ledger.append("end", trial=record.number, reason=end.value, score=score, detail="",
                                     hash=record.hash, seed=self._trials[record.number].bundle.seed)
-                self._chooser.tell(record.number, score, False)
+                if model:
+                    model.tell(record.number, score, False)
         past = records(self._ledger.lines)
+        if not model:
+            self._chooser.replay(past, self.objective.metric)
         self._waiting = [record for record in past if record.end is None]
         scored = [(score, record) for record in past if record.end == End.FINISHED.value
                   and (score := record.score(self.objective.metric)) is not None]

@@ -14,6 +14,8 @@ from .features import Wish
 
 KINDS = ("tune", "add", "drop", "cross", "draw")
 AGAIN = 0.3         # of steps that are followed by another
+FAR = 0.3           # of the moves of a number that go anywhere
+TRIES = 20          # to find another value than the one there is
 NEAR = 0.2          # standard deviation of a small step, as a share of the domain
 TRICKS, MOST = 4, 9         # a draw has about so many tricks beside one, and at most so many
 OFTEN = 4           # times as often as others: rate and decay of the optimizer, which matter most
@@ -62,10 +64,11 @@ class Steps:
                 return None
             second = rng.choice(others)
             return Step(kind, self._cross(parents[first], parents[second], rng), (first, second))
-        wish: Wish | None = parents[first]
         wish = self._changed(kind, parents[first], rng)
         if wish is not None and rng.random() < AGAIN:
-            wish = self._changed(rng.choice(KINDS[:3]), wish, rng) or wish
+            more = self._changed(rng.choice(KINDS[:3]), wish, rng)
+            if more is not None and more != parents[first]:     # where a second step takes the first back
+                wish = more
         return Step(kind, wish, (first,)) if wish is not None else None
 
     def singles(self, wish: Wish) -> Iterator[Step]:
@@ -111,7 +114,8 @@ class Steps:
             return None
         weights = [OFTEN if key in RATES else 1 for _, key, _ in movable]
         changed = {name: dict(values) for name, values in wish.items()}
-        for name, key, domain in rng.choices(movable, weights, k=rng.choice((1, 1, 2, 3))):
+        picked = rng.choices(range(len(movable)), weights, k=rng.choice((1, 1, 2, 3)))
+        for name, key, domain in (movable[place] for place in dict.fromkeys(picked)):
             changed[name][key] = _moved(changed[name].get(key, _usual(name, key)), domain, rng)
         return changed
 
@@ -182,17 +186,28 @@ def _usual(name: str, key: str) -> Value:
 
 
 def _moved(value: Value, domain: Domain, rng: random.Random) -> Value:
-    """Return a value near another as often as one from anywhere; never the same where there is another."""
+    """Return a value near another, or one from anywhere; never the same where there is another."""
     if isinstance(domain, Choice):
         others = [option for option in domain.options if option != value]
         return rng.choice(others) if others else value
-    if rng.random() < 0.3:
-        return _anywhere(domain, rng)
+    for _ in range(TRIES):
+        moved = _anywhere(domain, rng) if rng.random() < FAR else _near(value, domain, rng)
+        if moved != value:
+            return moved
+    return value
+
+
+def _near(value: Value, domain: Domain, rng: random.Random) -> Value:
+    """Return a value near another; what would lie beyond an end is mirrored at it."""
     assert isinstance(domain, (Float, Int))
     low, high, here = float(domain.low), float(domain.high), float(nearest(value, domain))
     if domain.log:
         low, high, here = math.log(low), math.log(high), math.log(here)
     there = here + rng.gauss(0, NEAR) * (high - low)
+    if there < low:
+        there = 2 * low - there
+    if there > high:
+        there = 2 * high - there
     there = min(max(there, low), high)
     there = math.exp(there) if domain.log else there
     return nearest(round(there) if isinstance(domain, Int) else there, domain)

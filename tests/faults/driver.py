@@ -14,7 +14,8 @@ import traceback
 from pathlib import Path
 
 SMALL = ("search.engine=local", "search.trials=4", "search.sampler=random", "search.parallel=1", "training.epochs=2",
-         "search.rungs.first=1", "search.rungs.reduction=2", "confirm.top=1", "confirm.seeds=2", "search.trainings=null")
+         "search.rungs.first=1", "search.rungs.reduction=2", "confirm.top=1", "confirm.seeds=2",
+         "search.trainings=null")
 CLEAR = 3       # exit code of a search that ended with a clear error
 
 

@@ -12,7 +12,7 @@ from autotricks.core.plan import advice, problems
 from autotricks.core.slots import Slot
 from autotricks.core.trick import Trait, Trick
 from autotricks.space import Entry, Space
-from autotricks.space.space import Taken
+from autotricks.space.space import Taken, typical
 
 from .made import key, loaded, picker
 
@@ -323,3 +323,70 @@ def test_a_bundle_is_located_whatever_its_seed():
     bundle = Bundle((Use(catalog()["mixup"](alpha=0.5)),))
     picks = {"flip": False, "batch.mix taken": True, "mixup.alpha": 0.5}
     assert made.locate(bundle) == made.locate(replace(bundle, seed=7)) == picks
+
+
+# --- the bundle closest to a wish
+
+def wish(bundle):
+    return {use.trick.name: {**use.trick.values(), "start": use.window.start, "stop": use.window.stop}
+            for use in bundle.uses}
+
+
+@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("avoid", [False, True])
+def test_a_bundle_of_a_space_is_the_closest_to_itself(name, avoid):
+    made = space(*FIXED[name], avoid=avoid)
+    for bundle in drawn(made):
+        assert made.closest(wish(bundle)) == bundle
+
+
+MIXES = (entry("mixup", domains={"alpha": Float(0.1, 0.5), "stop": Choice(0.6, 0.8)}), entry("cutmix"), entry("flip"),
+         entry("ema", always=True, domains={"decay": Float(0.9, 0.99)}))
+
+
+def closest(**wished):
+    return {use.trick.name: use for use in space(*MIXES).closest(wished).uses}
+
+
+def test_a_value_outside_becomes_the_nearest_inside():
+    found = closest(mixup={"alpha": 5.0, "stop": 1.0}, ema={"decay": 0.5})["mixup"]
+    assert (found.trick.alpha, found.window) == (0.5, Window(0.0, 0.8))
+    assert closest(ema={"decay": 0.5})["ema"].trick.decay == 0.9
+
+
+def test_what_a_wish_leaves_open_is_usual():
+    """Mixup's default of 1 is outside, and so is an end at 1: the nearest; of ema's decay the default is outside too."""
+    found = closest(mixup={})
+    assert (found["mixup"].trick.alpha, found["mixup"].window) == (0.5, Window(0.0, 0.8))
+    assert found["ema"].trick.decay == 0.99 and "flip" not in found
+
+
+def test_of_two_that_cannot_meet_one_stays_and_what_is_not_listed_is_left_out():
+    assert set(closest(mixup={}, cutmix={}, cutout={})) == {"ema", "mixup"}
+    assert set(closest(cutmix={}, flip={})) == {"cutmix", "ema", "flip"}
+    assert set(closest()) == {"ema"}, "what is always there"
+
+
+def test_what_is_needed_comes_along():
+    made = space(*FIXED["needs"])
+    assert made.closest({"made_margin": {}}, lambda name, domain: 0.1).names() == ("made_head", "made_margin")
+
+
+def test_nobody_is_asked_for_what_is_wished_for():
+    asked = []
+
+    def fill(name, domain):
+        asked.append(name)
+        return typical(name, domain)
+    space(*MIXES).closest({"mixup": {"alpha": 0.3}, "ema": {"decay": 0.95}}, fill)
+    assert asked == ["mixup.stop"]
+
+
+@pytest.mark.parametrize(("name", "domain", "value"), [
+    ("mixup.alpha", Float(0.1, 2.0), 1.0), ("mixup.alpha", Float(0.1, 0.5), 0.5), ("mixup.alpha", Float(1.5, 2.0), 1.5),
+    ("sgd.momentum", Choice(0.5, 0.8, 0.95), 0.95), ("sgd.nesterov", Choice(True, False), False),
+    ("mixup.start", Choice(0.2, 0.5), 0.2), ("mixup.stop", Choice(0.2, 0.5), 0.5),
+    ("influence_balanced.start", Choice(0.0, 0.6), 0.6),        # it opens at half of training
+    ("optimizer.base", Choice("adam", "sgd"), "adam"), ("flip", Choice(False, True), False)])
+def test_what_is_usual(name, domain, value):
+    assert typical(name, domain) == value

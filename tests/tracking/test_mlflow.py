@@ -72,7 +72,8 @@ def test_parameters_are_flat(children):
 def test_one_row_of_metrics_an_epoch(children, store):
     for run, trial in children:
         rows = [row for line in trial.rungs for row in line["curve"]]
-        assert len(rows) == trial.epochs
+        tested = "lr_finder" in trial.bundle["tricks"]      # whose steps count as epochs and have no rows
+        assert len(rows) < trial.epochs if tested else len(rows) == trial.epochs
         for name in ("train/loss", "train/lr", "val/loss", "val/accuracy", METRIC):
             history = sorted(store.get_metric_history(run.info.run_id, name), key=lambda metric: metric.step)
             assert [metric.step for metric in history] == list(range(1, len(rows) + 1))
