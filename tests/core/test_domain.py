@@ -5,9 +5,11 @@ from autotricks.core.domain import Choice, Float, Int, nearest
 
 
 @pytest.mark.parametrize(("value", "domain", "found"), [
-    (0.3, Float(0.1, 0.5), 0.3), (0.7, Float(0.1, 0.5), 0.5), (-1, Float(0.1, 0.5), 0.1), (1e-9, Float(1e-5, 1.0, True), 1e-5),
-    (0.3, Float(0.0, 1.0, step=0.25), 0.25), (0.4, Float(0.0, 1.0, step=0.25), 0.5), (7.0, Float(0.0, 1.0, step=0.25), 1.0),
-    (0.37, Float(0.1, 0.9, step=0.4), 0.5), (2, Int(1, 5), 2), (2.6, Int(1, 5), 3), (9, Int(1, 5), 5), (0.2, Int(1, 5), 1),
+    (0.3, Float(0.1, 0.5), 0.3), (0.7, Float(0.1, 0.5), 0.5), (-1, Float(0.1, 0.5), 0.1),
+    (1e-9, Float(1e-5, 1.0, log=True), 1e-5), (0.3, Float(0.0, 1.0, step=0.25), 0.25),
+    (0.4, Float(0.0, 1.0, step=0.25), 0.5), (7.0, Float(0.0, 1.0, step=0.25), 1.0),
+    (0.37, Float(0.1, 0.9, step=0.4), 0.5), (2, Int(1, 5), 2), (2.6, Int(1, 5), 3), (9, Int(1, 5), 5),
+    (0.2, Int(1, 5), 1),
     (0.9, Choice(0.5, 0.8, 0.95), 0.95), (4, Choice(1, 2, 8), 2), (2, Choice(1, 2, 8), 2),
     ("b", Choice("a", "b"), "b"), ("c", Choice("a", "b"), "a"), (0.5, Choice("a", "b"), "a"),
     (True, Choice(False, True), True), ("c", Choice(1, 2), 1)])
