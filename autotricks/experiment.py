@@ -24,6 +24,7 @@ from .resources import check_resources
 from .search import folder as folders
 from .search.engines import Engine, placed, started
 from .search.ledger import TrialRecord, read as read_ledger, records
+from .search.prior import load as load_prior
 from .search.relay import Relay
 from .search.search import Champion, Listener, Search
 from .search.table import write as write_table
@@ -150,6 +151,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     slots = check_resources(loaded, options.address)
     (loaded, data), run = _ready(loaded, options)     # with test, which nothing but confirmation reads
     require_model(loaded, data.dataset.image_shape, options.trust)
+    load_prior(loaded.document.search.prior)    # which is refused before anything is written
     found = []
     if loaded.fits:
         loaded = with_largest_batch(loaded, data.dataset, slots, options.trust)

@@ -22,7 +22,7 @@ from autotricks.search.features import Features
 from autotricks.search.ledger import TrialRecord
 from autotricks.search.prior import Curve, Prior, load
 from autotricks.search.proposal import Proposal
-from autotricks.search.samplers import sampler_of
+from autotricks.search.samplers import ranked, sampler_of
 from autotricks.search.steps import Steps
 from autotricks.space import Space
 from autotricks.space.load import load_space
@@ -262,6 +262,22 @@ def test_what_was_good_on_other_data_comes_first(space):
     assert [proposed.kind for proposed in found[:2]] == ["portfolio"] * 2 and found[2].kind != "portfolio"
 
 
+@pytest.mark.parametrize("text", [
+    MIXED, MIXED.replace("{epochs: {quniform: [0, 2, 0.5]}}", "{epochs: {uniform: [0, 2]}, always: true}")])
+def test_what_was_good_on_other_data_comes_once_where_the_space_must_add_to_it(tmp_path, text):
+    """No adam is listed, so that another optimizer takes its seat; and a warmup may always be there."""
+    space = loaded(tmp_path, text).space
+    good = Bundle((make("adam", {}), make("cosine", {}), make("mixup", {"alpha": 0.5})), epochs=9)
+    made = sampler(space, prior=Prior({"mixup": (0.1, 0.1)}, portfolio=(good,)))
+    started(space, made)
+    kinds = []
+    for number in range(1, 7):
+        proposed = made.propose(number, number - 1)
+        kinds.append(proposed.kind)
+        trained(made, number, proposed.bundle, "finished", risen(0.6), proposed)
+    assert kinds[0] == "portfolio" and "portfolio" not in kinds[1:]
+
+
 # --- what it believes
 
 def flat(space, residual: float, noise: float) -> Prior:
@@ -405,6 +421,41 @@ def test_early_scores_are_read_by_the_curve(space):
         return mean
     assert believed("mixup", -0.7) == pytest.approx(believed("cutmix", 0.3))
     assert believed("mixup", -0.7) > believed("cutmix", -0.7) + 0.05
+
+
+# --- which is the best by all evidence
+
+@pytest.mark.parametrize("name", ["random", "tpe"])
+def test_without_a_model_bundles_are_ranked_by_the_mean_of_their_seeds(tmp_path, name):
+    """One bundle with .8 and .5, another with .7 and .66, a third with .67 once; what did not finish is not ranked."""
+    given = loaded(tmp_path, MIXED, f"search.sampler={name}")
+    lucky, steady, third, never = several(given.space, 4)
+    runs = [(lucky, 0.8, "finished"), (steady, 0.7, "finished"), (third, 0.67, "finished"), (never, 0.9, "stopped"),
+            (replace(lucky, seed=1), 0.5, "finished"), (replace(steady, seed=1), 0.66, "finished")]
+    none = sampler(given.space)
+    past = [trained(none, number, bundle, end, [score] * 3) for number, (bundle, score, end) in enumerate(runs)]
+    assert ranked(given, past) == [(1, pytest.approx(0.68)), (2, pytest.approx(0.67)), (0, pytest.approx(0.65))]
+
+
+def test_with_a_model_the_score_is_what_it_thinks(tmp_path):
+    given = loaded(tmp_path, MIXED)
+    none = sampler(given.space)
+    past = [trained(none, number, bundle, "finished", [score] * 3) for number, (bundle, score) in enumerate(
+        zip(several(given.space, 8), (0.6, 0.6, 0.6, 0.85, 0.6, 0.6, 0.6, 0.6), strict=True))]
+    number, score = ranked(given, past)[0]
+    assert number == 3 and 0.6 < score < 0.85, "less than the best of many single scores"
+
+
+def test_what_the_search_began_with_is_ranked_however_long_it_was(tmp_path):
+    """After four hundred better trials the start bundles are compared with all the same: confirmation needs them."""
+    given = loaded(tmp_path, MIXED, "start=[baseline, mixup_balanced_softmax]")
+    none = sampler(given.space)
+    past = [trained(none, number, bundle, "finished", [0.5] * 3, label=name)
+            for number, (name, bundle) in enumerate(given.start.items())]
+    rates = [10 ** (-2 + place / 400) for place in range(400)]
+    past += [trained(none, number, replace(given.space.frame, uses=(make("sgd", {"lr": rate}), make("cosine", {}))),
+                     "finished", [0.7] * 3) for number, rate in enumerate(rates, 2)]
+    assert {0, 1} <= {number for number, _ in ranked(given, past)}
 
 
 # --- which sampler a space has

@@ -5,10 +5,12 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from autotricks.core.objective import SPEED
 from autotricks.core.report import End
+from autotricks.search import ray_tune
+from autotricks.search.climber import OUTCOME
 from autotricks.search.ledger import Ledger, read
 from autotricks.search.search import Search
 from autotricks.search.table import write as write_table
@@ -232,6 +234,38 @@ def test_the_verdicts_are_those_of_rays_scheduler(tmp_path, path, sampler):
         if end:
             del alive[trial]
     assert min(said.count(None), said.count(End.STOPPED)) > 10
+
+
+@pytest.mark.parametrize("sampler", ["random", "bayesian"])
+def test_rays_scheduler_asks_the_search_and_the_ledger_has_it_first(tmp_path, path, monkeypatch, sampler):
+    """What Ray is told of each result is what another search says that hears the same; no end is left unwritten."""
+    space = mixed(tmp_path, f"search.sampler={sampler}", "search.trials=16")
+    found, other = Search(space, Ledger(path)), Search(space, Ledger(path.with_name("other.jsonl")))
+    chooser, chance, said = ray_tune.Chooser(found), random.Random(5), []
+    scheduler = ray_tune.LedgerFirst(found, chooser)
+    monkeypatch.setattr(ray_tune.ray, "get", lambda weights: b"weights of a champion")
+    assert isinstance(scheduler, FIFOScheduler) and not isinstance(scheduler, ASHAScheduler)
+    for number in range(16):
+        config, theirs = chooser.suggest(str(number)), other.propose()
+        assert config["number"] == number and config["bundle"] == theirs.bundle.document()
+        trial = SimpleNamespace(trial_id=str(number), config=config, num_failures=0)
+        score = 0.01 if number % 4 == 1 else chance.uniform(0.5, 0.9)
+        for rung in range(3):
+            made = outcome(rung, score)
+            result = {OUTCOME: [{"rung": rung, "metrics": made.metrics, "curve": [], "epochs": 1.0, "seconds": 0.0,
+                                 "cpu": 0.0, "end": made.end.value if made.end else None, "weights": None}]}
+            decision = scheduler.on_trial_result(None, trial, result)
+            end = answered(other, theirs, rung, score)
+            assert decision == (TrialScheduler.STOP if end else TrialScheduler.CONTINUE)
+            said.append(end)
+            last = read(path)[0][-1]
+            assert (last["kind"], last["trial"]) == ("end" if end else "rung", number)
+            if end:
+                other.finish(theirs, end)
+                break
+    assert said.count(None) > 5 and said.count(End.STOPPED) > 1 and said.count(End.FINISHED) > 1
+    assert found.champion.weights == b"weights of a champion"
+    assert chooser.suggest("more") == ray_tune.Searcher.FINISHED
 
 
 def test_the_model_decides_where_there_is_one(tmp_path, path, monkeypatch):

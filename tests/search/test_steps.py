@@ -164,6 +164,27 @@ def test_a_cross_holds_tricks_of_its_parents_alone(shipped, parents):
     assert both > len(SEEDS) / 2, "of both parents"
 
 
+def test_every_single_change_of_a_bundle(shipped, parents):
+    """Each absent trick at its usual values, each that may go, and rates and decays up and down; all of them legal."""
+    steps, rng = Steps(shipped), random.Random(0)
+    for parent in parents[:4]:
+        before, found = wish_of(parent), {"add": [], "drop": [], "tune": []}
+        for step in steps.singles(before):
+            assert step.parents == (0,)
+            found[step.kind].append(step.wish)
+            plan_of(steps.legal(step.wish, rng))
+        everything = {entry.name for entry in shipped.entries}
+        new = [(set(wish) - set(before)).pop() for wish in found["add"]]
+        assert sorted(new) == sorted(everything - set(before))
+        gone = [(set(before) - set(wish)).pop() for wish in found["drop"]]
+        assert sorted(gone) == sorted(set(before) - {*DEFAULTS, "cosine"})
+        for wish in found["tune"]:
+            key, = [key for name in wish for key in wish[name] if wish[name][key] != before[name][key]]
+            assert key in ("lr", "weight_decay") and wish.keys() == before.keys()
+        rates = [wish[name]["lr"] / before[name]["lr"] for wish in found["tune"] for name in wish if "lr" in wish[name]]
+        assert min(rates) < 0.9 and max(rates) > 1.1
+
+
 def test_a_step_may_be_followed_by_another(shipped, parents, monkeypatch):
     monkeypatch.setattr(module, "AGAIN", 1.0)
     more = [made(shipped, parents, "tune", seed) for seed in SEEDS]

@@ -26,7 +26,7 @@ from . import real
 from .scripted import hiring
 
 BUNDLE = Bundle(tuple(make(name, values) for name, values in (
-    ("sgd", {"lr": 0.05}), ("mixup", {}), ("class_balanced", {"start": 0.5}), ("group_norm", {}))),
+    ("sgd", {"lr": 0.01}), ("mixup", {}), ("class_balanced", {"start": 0.5}), ("group_norm", {}))),
     epochs=4, batch_size=15)
 SLOW = Bundle((make("sgd", {"lr": 0.05}),), epochs=200, batch_size=16)
 
