@@ -126,7 +126,7 @@ class BayesianSampler:
         rng = random.Random(f"{self._seed}/{number}")
         self._learn()
         ranked = self.ranking()
-        known = self._from_portfolio(rng)
+        known = self._from_portfolio()
         if known is not None:
             return self._proposal(number, known, Step("portfolio", wish_of(known)), self._worth_of(known), ranked)
         parents = [wish_of(one.bundle) for one, _, _ in ranked[:PARENTS]]
@@ -198,7 +198,8 @@ class BayesianSampler:
     def _forget(self, number: int) -> None:
         """Let go of the worst of the trials that are no longer recent, where they are too many: none is better."""
         recent = set(self._recent)
-        older = [one for one in self._known.values() if one.end is not None and one.number not in recent]
+        older = [one for one in self._known.values() if one.end is not None and one.number not in recent
+                 and one.kind != "start"]
         if len(older) > BEST:
             last = self._budgets[-1]
             worst = min(older, key=lambda one: (one.scores.get(last, -math.inf), max(one.scores, default=0),
@@ -350,10 +351,10 @@ class BayesianSampler:
             return ranked[0][1]
         return max((seen.score for seen in self._observations()), default=0.0)
 
-    def _from_portfolio(self, rng: random.Random) -> Bundle | None:
+    def _from_portfolio(self) -> Bundle | None:
         """Return the next bundle that was good on other data and has not been tried."""
         for bundle in self._prior.portfolio if self._portfolio else ():
-            here = self._steps.legal(wish_of(bundle.squeezed(self._budgets[-1])), rng)
+            here = self._space.closest(wish_of(bundle.squeezed(self._budgets[-1])))
             if recipe(here) not in self._seeds:
                 return here
         self._portfolio = False
