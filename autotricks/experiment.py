@@ -13,6 +13,7 @@ from typing import Any
 from . import export as bundles, report, teachers
 from .champion import bundle_document, keep
 from .confirm import Confirmation, Trainings, Unconfirmed, confirm
+from .core.dataset import Dataset
 from .core.report import Reporter
 from .data import Loaded, load as load_data
 from .errors import AutotricksError, InputError, RunError
@@ -152,13 +153,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     (loaded, data), run = _ready(loaded, options)     # with test, which nothing but confirmation reads
     require_model(loaded, data.dataset.image_shape, options.trust)
     load_prior(loaded.document.search.prior)    # which is refused before anything is written
-    found = []
-    if loaded.fits:
-        loaded = with_largest_batch(loaded, data.dataset, slots, options.trust)
-        found.append(f"training.batch_size: max is {loaded.space.frame.batch_size} on this machine")
-    if loaded.document.training.precision == "auto" and not options.resume:
-        loaded, probed = with_precision(loaded, data.dataset, options.trust, placed(loaded.document, options.address))
-        found += [str(probed)] if probed.unusual else []
+    loaded, found = _probed(loaded, data.dataset, slots, options)
     fetched = teachers.found(loaded, data.dataset, where, options.trust)
     folder = options.resume or folders.create(options.root, loaded.document.name)
     with folders.locked(folder):
@@ -198,6 +193,18 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
                         time.monotonic() - began_at, max(0.0, clock.last - began_at),
                         max(0.0, (clock.first or began_at) - began_at), clock.training, slots,
                         loaded.document.training.epochs, tuple(notices), confirmation, tracker.standing)
+
+
+def _probed(loaded: LoadedSpace, dataset: Dataset, slots: int, options: Options) -> tuple[LoadedSpace, list[str]]:
+    """Return the space with what this machine decides, batch and precision, and what the user should hear of it."""
+    found = []
+    if loaded.fits:
+        loaded = with_largest_batch(loaded, dataset, slots, options.trust)
+        found.append(f"training.batch_size: max is {loaded.space.frame.batch_size} on this machine")
+    if loaded.document.training.precision == "auto" and not options.resume:
+        loaded, probed = with_precision(loaded, dataset, options.trust, placed(loaded.document, options.address))
+        found += [str(probed)] if probed.unusual else []
+    return loaded, found
 
 
 def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False,
