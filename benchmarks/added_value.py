@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -38,8 +39,9 @@ from trainings import ACCURACY, Store
 from autotricks.catalog import bundle_from
 from autotricks.core.bundle import Bundle
 from autotricks.core.objective import Objective
+from autotricks.search.bayesian import HABITS, Habits
 from autotricks.search.ledger import Ledger, records
-from autotricks.search.samplers import ranked
+from autotricks.search.samplers import ranked, sampler_of
 from autotricks.search.search import Search
 from autotricks.space.load import LoadedSpace
 
@@ -57,12 +59,12 @@ def load(bench: Bench, seed: int, more: Sequence[str] = ()) -> LoadedSpace:
     return replace(found, images=len(sets.dataset(bench.name, bench.folder).train))
 
 
-def by_search(bench: Bench, seed: int, more: Sequence[str] = ()) -> dict[str, Any]:
+def by_search(bench: Bench, seed: int, more: Sequence[str] = (), habits: Habits = HABITS) -> dict[str, Any]:
     """Search as `autotricks search` does, in this process; return what is to be confirmed, best first."""
     loaded = load(bench, seed, [f"search.trainings={TRAININGS}", "search.trials=1000", *more])
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder) / "trials.jsonl")
-        search = Search(loaded, ledger)
+        search = Search(loaded, ledger, sampler=sampler_of(loaded, habits))
         deciding, trials = 0.0, 0
         while True:
             began = time.monotonic()
@@ -134,12 +136,15 @@ def _trained(bench: Bench, bundles: Iterable[Bundle]) -> dict[str, Any]:
             "spent": sum(row["spent"] for _, row in rows) / rows[0][0].epochs}
 
 
+WITHOUT = {"portfolio": Habits(portfolio=False), "steps": Habits(kinds=("draw",)), "repeats": Habits(repeats=False),
+           "stops": Habits(stops=False), "waits": Habits(waits=False)}
 ARMS: dict[str, Callable[[Bench, int], dict[str, Any]]] = {
     "search": by_search,
     "as it was": as_it_was,
     "tuned": by_tuning,
     "prior": by_prior,
     "search, no prior": lambda bench, seed: by_search(bench, seed, ["search.prior=none"]),
+    **{f"search, no {means}": partial(by_search, habits=habits) for means, habits in WITHOUT.items()},
 }
 
 

@@ -70,12 +70,14 @@ class Habits:
         repeats: Whether bundles are trained again with other seeds.
         portfolio: Whether bundles that were good on other data come first.
         stops: Whether trials are stopped at rungs.
+        waits: Whether early scores are read by what their tricks have still to bring.
     """
 
     kinds: tuple[str, ...] = KINDS
     repeats: bool = True
     portfolio: bool = True
     stops: bool = True
+    waits: bool = True
 
 
 HABITS = Habits()
@@ -318,7 +320,7 @@ class BayesianSampler:
         return found
 
     def _gain(self, vector: Vector, budget: int) -> float:
-        return float(vector @ self._gains[budget])
+        return float(vector @ self._gains[budget]) if self._habits.waits else 0.0
 
     # what is proposed
 

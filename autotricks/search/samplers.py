@@ -10,7 +10,7 @@ from ..catalog import bundle_from
 from ..core.bundle import recipe
 from ..core.report import End
 from ..space.load import LoadedSpace
-from .bayesian import BayesianSampler
+from .bayesian import HABITS, BayesianSampler, Habits
 from .chooser import Chooser
 from .ledger import TrialRecord
 from .prior import SHIPPED, load as load_prior
@@ -19,8 +19,8 @@ from .rungs import budgets
 SHARES = "val/"     # of accuracies: what the prior that ships was learned from
 
 
-def sampler_of(loaded: LoadedSpace) -> BayesianSampler | Chooser:
-    """Return what proposes the trials of a space."""
+def sampler_of(loaded: LoadedSpace, habits: Habits = HABITS) -> BayesianSampler | Chooser:
+    """Return what proposes the trials of a space; habits are those of the default sampler."""
     document, space = loaded.document, loaded.space
     settings, objective = document.search, document.objective.objective()
     if settings.sampler != "bayesian":
@@ -32,7 +32,7 @@ def sampler_of(loaded: LoadedSpace) -> BayesianSampler | Chooser:
         prior = replace(prior, curves={})
     rungs = budgets(document.training.epochs, settings.rungs.first, settings.rungs.reduction)
     steps = document.training.epochs * math.ceil(loaded.images / space.frame.batch_size)
-    return BayesianSampler(space, settings.seed, rungs, objective, prior.trusted(prior.trust(steps)))
+    return BayesianSampler(space, settings.seed, rungs, objective, prior.trusted(prior.trust(steps)), habits)
 
 
 def ranked(loaded: LoadedSpace, trials: Sequence[TrialRecord]) -> list[tuple[int, float]]:

@@ -13,6 +13,7 @@ from ..core.report import End
 from ..space.carried import Carried, of_space
 from ..space.load import BASELINE, LoadedSpace
 from .bayesian import BayesianSampler
+from .chooser import Chooser
 from .climb import Course, Outcome
 from .ledger import Ledger, TrialRecord, records
 from .proposal import Picks, Proposal
@@ -79,17 +80,19 @@ class Search:
         listeners: Told after the ledger.
         deadline: Time of the monotonic clock after which no trial is handed out.
         keep: Called with each new champion.
+        sampler: What proposes; the one that the space names, unless told.
     """
 
     def __init__(self, loaded: LoadedSpace, ledger: Ledger, listeners: Sequence[Listener] = (),
-                 deadline: float = math.inf, keep: Callable[[Champion], None] = lambda champion: None):
+                 deadline: float = math.inf, keep: Callable[[Champion], None] = lambda champion: None,
+                 sampler: BayesianSampler | Chooser | None = None):
         document, self._loaded = loaded.document, loaded
         self.settings, self.resources = document.search, document.resources
         self.objective = document.objective.objective()
         self.budgets = budgets(document.training.epochs, self.settings.rungs.first, self.settings.rungs.reduction)
         self._ledger, self._listeners, self._deadline, self._keep = ledger, listeners, deadline, keep
         self._start = list(loaded.start.items())
-        self._chooser = sampler_of(loaded)
+        self._chooser = sampler or sampler_of(loaded)
         self._rule = Halving(self.settings.rungs.reduction, len(self.budgets))
         self._spent = 0.0
         self._trials: dict[int, Trial] = {}
