@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
+from torch.optim import Optimizer
 
 from .core.bundle import Bundle
 from .core.dataset import Dataset, Split
@@ -16,6 +17,7 @@ from .errors import InputError, ModelError
 from .space import Entry, Pick, Space, places
 from .space.load import LoadedSpace
 from .space.space import Taken
+from .trainer import Trainer
 from .trainer.pipeline import fold
 from .trial import prepare
 
@@ -92,13 +94,21 @@ def require_model(loaded: LoadedSpace, shape: tuple[int, int, int], trust: bool 
 def misfits(bundle: Bundle, data: Dataset, trust: bool) -> tuple[str, ...]:
     """Return why a bundle cannot be built for data of this shape; nothing where it can."""
     try:
-        trainer = prepare(bundle, data, trust=trust)
+        trainer = prepare(bundle, data, trust=trust, kind=Built)
         for phase in trainer.plan.phases:
             trainer.enter(phase)
         fold(trainer.plan.once, Slot.PREDICT, trainer.evaluated, trainer.run)
     except InputError as error:
         return error.problems
     return ()
+
+
+class Built(Trainer):
+    """A trainer that is built and never trains."""
+
+    def probe_rates(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
+        """Return losses that fall with the rate: nothing is found out here by training."""
+        return [1 - rate / rates[-1] for rate in rates]
 
 
 def alone(space: Space, entry: Entry) -> Iterator[Bundle]:

@@ -58,7 +58,7 @@ class Trainer:
         self._pace = Pace()
         self._unread = torch.empty(0, dtype=torch.int64, device=device)
         self.run = begin(plan, model, self.dataset, torch.device(device), runtime)
-        self.run.teacher, self.run.probe = supply.teacher, self._probe
+        self.run.teacher, self.run.probe = supply.teacher, self.probe_rates
         self.run.fresh = (lambda build=supply.fresh: self._tricked(build())) if supply.fresh else None
         self.run.runtime = fold(plan.once, Slot.RUNTIME, runtime, self.run)
         self.run.model = self._tricked(model)
@@ -215,7 +215,7 @@ class Trainer:
             images = images.contiguous(memory_format=torch.channels_last)
         return self._pipeline.mix(Batch.plain(images, self.run.labels[rows], rows))
 
-    def _probe(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
+    def probe_rates(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
         """Train one step at each rate, from here and with the tricks of the first phase; then undo it all."""
         self.enter(self.plan.phases[0])
         model, steps = copy.deepcopy(self.run.model.state_dict()), copy.deepcopy(optimizer.state_dict())
