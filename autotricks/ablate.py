@@ -26,7 +26,7 @@ from .search.ledger import Ledger, Line, TrialRecord, trial_of
 from .search.retrain import Means, recorded, retrain
 from .space import load_bundle_file
 from .space.load import LoadedSpace
-from .tested import Spread
+from .stats.spread import Spread
 
 RESULT, KIND = "ablation.json", "ablate"
 OWN = 2000          # first of the seeds; a champion is favored by the luck of the seeds that chose it

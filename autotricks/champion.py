@@ -7,7 +7,7 @@ from typing import Any
 from . import export as bundles
 from .core.bundle import Bundle
 from .data import Loaded
-from .search.search import Champion
+from .runs.trial import Champion
 from .space.load import LoadedSpace
 
 

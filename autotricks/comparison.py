@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 
 from .core.interval import Interval
-from .tested import Spread
+from .stats.spread import Spread
 
 BASELINE = "baseline"
 METHOD = "paired differences over seeds, Student's t"

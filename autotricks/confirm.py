@@ -26,13 +26,14 @@ from .data import Loaded
 from .errors import RunError
 from .export.files import put, writing
 from .predictor import Predictor
+from .runs.trial import Champion, Trial
 from .search.folder import write_json
 from .search.ledger import Ledger, Line, TrialRecord
 from .search.retrain import Means, recorded, retrain
 from .search.samplers import ranked
-from .search.search import Champion, Trial
 from .space.load import BASELINE, LoadedSpace
-from .tested import ClassResults, OnTest, Spread, tested
+from .stats.spread import Spread
+from .tested import ClassResults, OnTest, tested
 
 LEDGER, RESULT, WEIGHTS = "confirm.jsonl", "confirm.json", "confirm"
 FRESH = 1000            # fresh seeds are from here on
@@ -318,4 +319,4 @@ class Confirmer:
     def _tested(self, bundle: Bundle) -> OnTest:
         """Return what a trained bundle does on test."""
         predictor = Predictor(self.document(bundle), load_weights(self.weights(bundle)), self.how.trust)
-        return tested(predictor, self.dataset)
+        return tested(predictor.logits, self.dataset)

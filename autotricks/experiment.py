@@ -21,13 +21,13 @@ from .export.files import made
 from .largest_batch import with_largest_batch
 from .precision import with_precision
 from .reopen import reopened, settle, space_of, with_data
-from .resources import check_resources
+from .runs.trial import Champion
 from .search import folder as folders
 from .search.engines import Engine, placed, started
 from .search.ledger import TrialRecord, read as read_ledger, records
 from .search.prior import load as load_prior
 from .search.relay import Relay
-from .search.search import Champion, Listener, Search
+from .search.search import Listener, Search
 from .search.table import write as write_table
 from .search.team import train_on
 from .space.load import LoadedBundle, LoadedSpace
@@ -36,6 +36,7 @@ from .suits import require_model
 from .sync import put, tracker as make_tracker
 from .tracking import store
 from .trial import TrialResult
+from .workflows.resources import check_resources
 
 ROOT = Path("runs")
 FLUSH, FLUSH_INTERRUPTED = 60.0, 5.0    # seconds that the end of a search waits for the tracking server

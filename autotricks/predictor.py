@@ -1,7 +1,6 @@
 """Predictor: an exported bundle and its weights, as something that names what is on a picture."""
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -111,8 +110,7 @@ def teacher(address: str, dataset: Dataset, device: torch.device | str = "cpu", 
     """Return a trained model that maps images, normalized as `dataset` says, to logits; nothing is learned through it.
 
     Args:
-        address: A folder that holds a bundle and its weights, that bundle file, or `models:/NAME@ALIAS` of MLflow's
-            registry at MLFLOW_TRACKING_URI, or that of the searches in `runs`.
+        address: A folder that holds a bundle and its weights, or that bundle file.
         dataset: What the student learns: classes and image shape must be the teacher's.
         device: Where to predict.
         trust: Whether a model of the form `my.module:function` may be imported.
@@ -138,11 +136,5 @@ def teacher(address: str, dataset: Dataset, device: torch.device | str = "cpu", 
 @lru_cache(maxsize=4)
 def _found(address: str, trust: bool, device: str) -> Predictor:
     """Load a teacher once for all trials of a process."""
-    if address.startswith("models:/"):
-        from .tracking.registry import fetch
-        from .tracking.store import default_uri
-
-        store = os.environ.get("MLFLOW_TRACKING_URI") or default_uri(Path("runs"))
-        return Predictor.load(fetch(address, store), trust, device)
     path = Path(address).expanduser()
     return Predictor.load(path.parent if path.suffix in (".yaml", ".yml") else path, trust, device)

@@ -17,12 +17,12 @@ from .errors import InputError, RunError
 from .export.bundle import text
 from .export.files import put
 from .report.evidence import gather
-from .resources import check_resources
 from .search import folder as folders
 from .search.ledger import Ledger, TrialRecord, read, searched
 from .space.fitting import fitted
 from .space.load import LoadedSpace, load_space
 from .trainer.evaluate import names
+from .workflows.resources import check_resources
 
 MISSING = "missing"
 # What a sitting may change: how much, how long and where is searched, not what.

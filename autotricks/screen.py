@@ -19,8 +19,7 @@ from .judgment import verdict
 from .space.load import BASELINE, LoadedSpace
 
 if TYPE_CHECKING:
-    from .search.climb import Outcome
-    from .search.search import Trial
+    from .runs.trial import Outcome, Trial
 
 UNCONFIRMED = ("This is the best of many scores on validation data that the search has seen: expect less on new "
                "images.")

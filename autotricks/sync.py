@@ -20,10 +20,10 @@ from .reopen import space_of
 from .report import REPORT
 from .report.card import card
 from .report.evidence import ABLATION as ABLATED
+from .runs.trial import Trial
 from .search import folder as folders
 from .search.ledger import Line, TrialRecord, read, records, trial_of
 from .search.relay import Relay, key, parameters, title
-from .search.search import Trial
 from .space.load import LoadedSpace
 from .tracking import NullTracker, Tracker, store
 from .tracking.registry import Entry

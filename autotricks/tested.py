@@ -4,32 +4,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .core.dataset import Dataset, Split
-from .predictor import Predictor
+from .core.slots import Predict
+from .stats.spread import Spread
 from .trainer.evaluate import CHUNK, calibration_error, figures, names
 
 COARSEST, FINEST, HALVINGS = -3.0, 3.0, 40     # natural logarithms of temperatures
 LARGEST = 200                                  # classes; with more, a confusion matrix is too large to keep
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A figure over seeds: mean, standard deviation (nan for one seed) and the values."""
-
-    mean: float
-    deviation: float
-    values: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Return the spread of some values."""
-        return cls(fmean(values), stdev(values) if len(values) > 1 else math.nan, tuple(values))
 
 
 @dataclass(frozen=True)
@@ -78,22 +65,22 @@ class ClassResults:
                    fmean(row.calibrated for row in rows))
 
 
-def logits_on(predictor: Predictor, split: Split) -> Tensor:
-    """Return a predictor's logits, [N, C], on a split."""
+def logits_on(predict: Predict, split: Split) -> Tensor:
+    """Return logits, [N, C], on a split; `predict` maps images in [0, 1] to them."""
     with torch.inference_mode():
-        return torch.cat([predictor.logits(part.float() / 255) for part in split.images.split(CHUNK)]).float()
+        return torch.cat([predict(part.float() / 255) for part in split.images.split(CHUNK)]).float()
 
 
-def measured(predictor: Predictor, split: Split, dataset: Dataset) -> dict[str, float]:
-    """Return every figure of a predictor on a split, by name."""
-    return _figures(logits_on(predictor, split), split, dataset)
+def measured(predict: Predict, split: Split, dataset: Dataset) -> dict[str, float]:
+    """Return every figure of a model on a split, by name; `predict` maps images in [0, 1] to logits."""
+    return _figures(logits_on(predict, split), split, dataset)
 
 
-def tested(predictor: Predictor, dataset: Dataset) -> OnTest:
-    """Return what a predictor does on test; the temperature is fitted on validation."""
+def tested(predict: Predict, dataset: Dataset) -> OnTest:
+    """Return what a model does on test; the temperature is fitted on validation."""
     assert dataset.test is not None, "confirmation needs the test split"
-    logits, labels, classes = logits_on(predictor, dataset.test), dataset.test.labels, len(dataset.classes)
-    heat = temperature(logits_on(predictor, dataset.validation), dataset.validation.labels)
+    logits, labels, classes = logits_on(predict, dataset.test), dataset.test.labels, len(dataset.classes)
+    heat = temperature(logits_on(predict, dataset.validation), dataset.validation.labels)
     confidence, predicted = (logits / heat).softmax(1).max(1)
     counts = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
     return OnTest(_figures(logits, dataset.test, dataset), counts, heat,

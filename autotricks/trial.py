@@ -62,8 +62,9 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
 
     def teacher(address: str) -> Predict:
         from .predictor import teacher as find  # reads YAML, which a trial without a teacher does not need
+        from .tracking.registry import local_folder
 
-        return find(address, dataset, device, trust)
+        return find(local_folder(address), dataset, device, trust)
     runtime = among(Runtime(channels_last=min(dataset.image_shape[1:]) >= NHWC_FROM))
     return kind(plan, make(), dataset, device, runtime, Supply(make, teacher))
 

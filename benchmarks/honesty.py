@@ -51,7 +51,8 @@ from autotricks.data import Loaded, load as load_data
 from autotricks.export import weights_of
 from autotricks.predictor import Predictor
 from autotricks.space import load_space
-from autotricks.tested import Spread, measured
+from autotricks.stats.spread import Spread
+from autotricks.tested import measured
 from autotricks.trial import run_trial
 
 PLAIN: dict[str, dict[str, Any]] = {"sgd": {"lr": 0.1, "nesterov": True}, "cosine": {}}
@@ -195,7 +196,7 @@ def trained(bundles: dict[str, dict[str, dict[str, Any]]], seeds: Iterable[int],
             weights = load_weights(weights_of(result.model))
             predictor = Predictor(bundle_document("study", {}, data, bundle, {}), weights)
             assert data.dataset.test is not None
-            test = measured(predictor, data.dataset.test, data.dataset)["balanced_accuracy"]
+            test = measured(predictor.logits, data.dataset.test, data.dataset)["balanced_accuracy"]
             known[name, seed] = result.metrics["val/balanced_accuracy"], test
             print(json.dumps([name, seed, *known[name, seed]]), file=stream, flush=True)
     return known

@@ -53,7 +53,7 @@ class Costs:
 def outcome_of(rung: int, budgets: tuple[int, ...], real: Mapping[str, float], chance: random.Random) -> Any:
     """Return an outcome that nobody trained: the names of a real one's figures, a row for each epoch."""
     from autotricks.core.report import End
-    from autotricks.search.climb import Outcome
+    from autotricks.runs.trial import Outcome
 
     curve = [{"epoch": epoch, **{name: value * chance.uniform(0.9, 1.1) for name, value in real.items()}}
              for epoch in range(1, budgets[rung] + 1)]

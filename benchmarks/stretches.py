@@ -11,7 +11,7 @@ from trainings import ACCURACY, LOSS, Running, Store
 
 from autotricks.core.bundle import Bundle
 from autotricks.core.report import End
-from autotricks.search.climb import Outcome
+from autotricks.runs.trial import Outcome
 
 
 @dataclass

@@ -26,10 +26,11 @@ from autotricks.core.dataset import Dataset
 from autotricks.core.report import End
 from autotricks.data import load as load_data
 from autotricks.processes import cores
+from autotricks.runs.trial import Course, Outcome, Trial
 from autotricks.search import folder as folders
-from autotricks.search.climb import Climb, Course, Outcome
+from autotricks.search.climb import Climb
 from autotricks.search.ledger import Ledger
-from autotricks.search.search import Search, Trial
+from autotricks.search.search import Search
 from autotricks.space.load import load_space
 
 FROM, TO, TRIALS, WORKERS = 24, 72, 100, 2

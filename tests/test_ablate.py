@@ -16,10 +16,10 @@ from autotricks.core.interval import interval
 from autotricks.data import load as load_data
 from autotricks.errors import RunError
 from autotricks.reopen import settle
+from autotricks.runs.trial import Champion, Trial
 from autotricks.search.folder import read_json
 from autotricks.search.ledger import Ledger, read
 from autotricks.search.retrain import retrain
-from autotricks.search.search import Champion, Trial
 from autotricks.space import load_space
 from autotricks.trial import run_trial
 

@@ -162,9 +162,9 @@ def found(tmp_path_factory):
     """A small search, confirmed; what was read of test."""
     read_of_test = []
 
-    def noted(predictor, split, logits_on=on_test.logits_on):
+    def noted(predict, split, logits_on=on_test.logits_on):
         read_of_test.append(len(split))
-        return logits_on(predictor, split)
+        return logits_on(predict, split)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(on_test, "logits_on", noted)
         loaded = load_space("long_tail.yaml", SMALL)
@@ -231,7 +231,7 @@ def test_the_champion_is_the_best_on_validation_with_the_weights_of_a_fresh_seed
     assert exported.document.result["confirmed"]["verdict"] == confirmation.verdict
     assert exported.document.result["score"] == confirmation.validation[confirmation.champion].values[0]
     data = load_data(loaded.document.data.settings()).dataset
-    figures = on_test.measured(Predictor.load(result.folder), data.test, data)
+    figures = on_test.measured(Predictor.load(result.folder).logits, data.test, data)
     assert figures["balanced_accuracy"] == confirmation.test[confirmation.champion].values[0]
     assert read_json(result.folder / "confirm.json") == confirmation.document()
 
@@ -315,7 +315,7 @@ def test_the_fastest_that_keeps_accuracy(tmp_path, monkeypatch):
     exported = load_bundle_file(result.folder / "champion.yaml").document.result
     assert exported["trial"] == 2 and exported["confirmed"]["kept"]["lost"] == [1]
     page = Page(write(result.folder).read_text("utf-8"))
-    figures = on_test.measured(Predictor.load(result.folder), data.dataset.test, data.dataset)
+    figures = on_test.measured(Predictor.load(result.folder).logits, data.dataset.test, data.dataset)
     assert found.figures[2]["accuracy"] - found.figures[0]["accuracy"] == pytest.approx(found.kept.difference.mean)
     assert figures["accuracy"] <= 1 and {100.0, 200.5, found.kept.difference.mean} <= set(page.values)
     assert "cannot be champion: mixup_balanced_softmax (trial 1)" in page.text.replace("\n", " ")

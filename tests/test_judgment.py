@@ -7,7 +7,8 @@ import pytest
 from autotricks import judgment, sync
 from autotricks.comparison import Addition, added
 from autotricks.confirm import Confirmation, Interval
-from autotricks.tested import ClassResults, Spread
+from autotricks.stats.spread import Spread
+from autotricks.tested import ClassResults
 
 
 def results(recalls, error, calibrated):

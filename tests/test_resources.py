@@ -6,8 +6,10 @@ import torch
 
 from autotricks import cli, resources
 from autotricks.errors import InputError, ResourceError, SpaceError
-from autotricks.resources import check_device, check_resources, set_threads, threads_of, training_devices
+from autotricks.resources import check_device, set_threads, threads_of, training_devices
 from autotricks.space.load import load_space
+from autotricks.workflows import resources as slots_here
+from autotricks.workflows.resources import check_resources
 
 SPACE = ("search.engine=local", "search.trials=100", "resources.cpus=0.01")
 
@@ -59,7 +61,7 @@ def test_one_gpu_is_enough_for_cuda(gpus):
 
 @pytest.mark.parametrize(("cpus", "slots"), [(0.1, 4), (1, 4), (1.5, 2), (2, 2), (4, 1)])
 def test_no_more_trials_at_a_time_than_cores(monkeypatch, cpus, slots):
-    monkeypatch.setattr(resources, "cores", lambda: 4)
+    monkeypatch.setattr(slots_here, "cores", lambda: 4)
     given = ["search.engine=local", "search.trials=100", f"resources.cpus={cpus}"]
     assert check_resources(load_space("long_tail.yaml", given)) == slots
     with pytest.raises(ResourceError, match=f"{slots + 1} trials of .* offers 4; .* Lower it to {slots}"):

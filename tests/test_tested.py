@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from autotricks.tested import ClassResults, OnTest, Spread, temperature
+from autotricks.stats.spread import Spread
+from autotricks.tested import ClassResults, OnTest, temperature
 
 
 def test_temperature_of_two_classes_in_closed_form():

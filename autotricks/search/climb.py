@@ -5,7 +5,6 @@ import signal
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,59 +15,9 @@ from ..core.dataset import Dataset, Split
 from ..core.dynamo import postpone
 from ..core.report import End
 from ..export import weights_of
+from ..runs.trial import Course, Outcome
 from ..trainer import Trainer
 from ..trial import prepare
-
-
-@dataclass(frozen=True)
-class Course:
-    """What all climbs of a search share.
-
-    Args:
-        budgets: Epochs of each rung, rising.
-        compressed: Whether each rung trains the whole bundle squeezed into its budget; else a rung is a stretch of
-            one long training run.
-        device: Where to train.
-        trust: Whether the model may be code of the user's.
-        patience: Seconds within which an epoch must end.
-    """
-
-    budgets: tuple[int, ...]
-    compressed: bool = True
-    device: str = "cpu"
-    trust: bool = False
-    patience: float = 7200.0
-
-    def climb(self, bundle: Bundle, dataset: Dataset, alive: Callable[[float], None] = lambda seconds: None) -> Climb:
-        """Return what trains a bundle rung by rung; `alive` hears how long the next epoch may take."""
-        return Climb(bundle, self, dataset, alive)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a trial reached at one rung.
-
-    Args:
-        rung: Number of the rung, from 0.
-        end: Set where the trial cannot go on: finished, diverged, out of memory.
-        metrics: Figures of the last epoch.
-        curve: Figures of every epoch since the rung before.
-        epochs: Epochs' worth of steps spent for this rung.
-        seconds: Wall time of training it.
-        weights: The trained model as safetensors, at the last rung alone.
-        cpu: Seconds that its process computed meanwhile.
-        micro_batches: Pieces into which memory, or a trick, cut each batch.
-    """
-
-    rung: int
-    end: End | None
-    metrics: dict[str, float]
-    curve: list[dict[str, float]]
-    epochs: float
-    seconds: float
-    weights: Any = field(default=None, repr=False)
-    cpu: float = 0.0
-    micro_batches: int = 1
 
 
 def warm_up(threads: int) -> None:

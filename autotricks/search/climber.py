@@ -9,9 +9,10 @@ from ray.tune import Trainable
 
 from ..catalog import bundle_from
 from ..core.bundle import Bundle
+from ..runs.trial import Course
 from ..space import places
 from ..space.carried import Carried
-from .climb import Course, watch
+from .climb import watch
 from .team import Team, devices
 
 OUTCOME = "outcome"

@@ -14,8 +14,9 @@ from ..core.dataset import Dataset
 from ..core.report import End
 from ..errors import RankError
 from ..processes import died, follow_parent, prepare
-from .climb import Course, Outcome, arrays, watch
-from .search import Search, Trial
+from ..runs.trial import Course, Outcome, Trial
+from .climb import arrays, watch
+from .search import Search
 from .team import Team, devices
 
 RETRIES = 2

@@ -14,11 +14,12 @@ from ray.tune.search import Searcher
 from ..core.dataset import Dataset
 from ..core.report import End
 from ..errors import AutotricksError, EngineError, ResourceError
+from ..runs.trial import Outcome, Trial
 from ..space.carried import Carried
-from .climb import Outcome, arrays
+from .climb import arrays
 from .climber import OUTCOME, Climber
 from .nodes import apart, holds, nodes, require_seen
-from .search import Search, Trial
+from .search import Search
 
 RETRIES = 2
 

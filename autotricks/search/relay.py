@@ -7,11 +7,10 @@ from typing import Any
 from ..catalog import bundle_from
 from ..core.bundle import Bundle
 from ..core.report import End
+from ..runs.trial import Outcome, Trial
 from ..space.load import LoadedSpace
 from ..tracking import Tracker
-from .climb import Outcome
 from .ledger import TrialRecord
-from .search import Trial
 from .table import flat
 
 

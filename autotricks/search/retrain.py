@@ -17,10 +17,11 @@ from ..core.dataset import Dataset
 from ..core.report import End
 from ..errors import EngineError, RankError
 from ..processes import follow_parent, prepare
+from ..runs.trial import Course, Outcome
 from ..space import places
 from ..space.carried import Carried, of_uses
 from ..space.document import SpaceDocument
-from .climb import Course, Outcome, arrays, watch
+from .climb import arrays, watch
 from .team import Team, devices
 
 RETRIES = 2

@@ -4,46 +4,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..catalog import bundle_from
-from ..core.bundle import Bundle
 from ..core.report import End
+from ..runs.trial import Champion, Course, Outcome, Trial
 from ..space.carried import Carried, of_space
 from ..space.load import BASELINE, LoadedSpace
 from .bayesian import BayesianSampler
 from .chooser import Chooser
-from .climb import Course, Outcome
 from .ledger import Ledger, TrialRecord, records
 from .proposal import Picks, Proposal
 from .rungs import Halving, budgets
 from .samplers import sampler_of
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One bundle drawn from a space and trained.
-
-    Args:
-        number: Place in the search, from 0.
-        label: The start bundle's name; empty for a drawn one.
-        bundle: What is trained.
-        first: The rung to begin with; those below are in the ledger already.
-        why: What the sampler tries it for; empty where it has no reason.
-    """
-
-    number: int
-    label: str
-    bundle: Bundle
-    first: int = 0
-    why: str = ""
-
-    @property
-    def protected(self) -> bool:
-        """Whether the trial always runs to the end, as start trials do."""
-        return bool(self.label)
-
 
 BROKEN = (End.DIVERGED, End.OUT_OF_MEMORY)
 
@@ -59,16 +32,6 @@ class Listener(Protocol):
 
     def ended(self, trial: Trial, end: End, score: float | None) -> None:
         """Hear why a trial ended."""
-
-
-@dataclass
-class Champion:
-    """The best trial so far that was trained to the end, with its weights as safetensors."""
-
-    trial: Trial
-    score: float
-    metrics: dict[str, float]
-    weights: bytes = field(default=b"", repr=False)
 
 
 class Search:

@@ -12,8 +12,9 @@ from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.report import End, Reporter
 from ..ranks import Followers
+from ..runs.trial import Course, Outcome
 from ..trial import TrialResult, run_trial
-from .climb import Climb, Course, Outcome, arrays, from_arrays, warm_up
+from .climb import Climb, arrays, from_arrays, warm_up
 
 
 def devices(gpus: float, place: int = 0) -> tuple[str, ...]:
@@ -88,7 +89,7 @@ class _Climbing:
     def __call__(self, course: Course, bundle: Bundle | None, rung: int) -> Outcome:
         """Train up to a rung."""
         if bundle is not None:
-            self._climb = replace(course, device=self._device).climb(bundle, self._dataset, self._alive)
+            self._climb = Climb(bundle, replace(course, device=self._device), self._dataset, self._alive)
         assert self._climb is not None
         return self._climb.reach(rung)
 

@@ -5,11 +5,13 @@ import contextlib
 import getpass
 import json
 import math
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,10 @@ from ..core.interval import paired, unpaired
 from ..core.objective import SPEED
 from ..errors import RunError
 from .address import redacted
-from .store import FILE, client
+from .store import FILE, client, default_uri
 
 LOADER = "autotricks.serving"
+REGISTERED = "models:/"
 CHAMPION, CHALLENGER = "champion", "challenger"
 CARD, DESCRIPTION = "MODEL_CARD.md", 5000    # characters that a registry's database keeps
 
@@ -200,3 +203,19 @@ def fetch(uri: str, store: str) -> Path:
     except (mlflow.MlflowException, OSError) as error:
         why = redacted(str(error).splitlines()[0]).rstrip(".")
         raise RunError(f"{where} does not give it: {why}. {name_it}") from None
+
+
+@cache
+def local_folder(address: str) -> str:
+    """Return the folder of a trained bundle; one that is registered is fetched once a process.
+
+    Args:
+        address: A path, or `models:/NAME@ALIAS` of MLflow's registry at MLFLOW_TRACKING_URI, or that of the searches
+            in `runs`.
+
+    Raises:
+        RunError: When the registry has no such model or cannot be reached.
+    """
+    if not address.startswith(REGISTERED):
+        return address
+    return str(fetch(address, os.environ.get("MLFLOW_TRACKING_URI") or default_uri(Path("runs"))))

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset
 from autotricks.core.report import End
+from autotricks.runs.trial import Champion, Outcome
 from autotricks.search import local
-from autotricks.search.climb import Outcome
 from autotricks.search.ledger import Ledger, TrialRecord, read, records
-from autotricks.search.search import Champion, Search
+from autotricks.search.search import Search
 from autotricks.space.load import LoadedSpace
 
 DIE, DIE_AFTER = "the process is killed before it answers", "the process is killed after it answered"

@@ -11,7 +11,8 @@ from autotricks.core.bundle import Bundle, Use
 from autotricks.core.report import End
 from autotricks.core.slots import Slot
 from autotricks.core.trick import Trick
-from autotricks.search.climb import Climb, Course, arrays, from_arrays
+from autotricks.runs.trial import Course
+from autotricks.search.climb import Climb, arrays, from_arrays
 from autotricks.trainer import Trainer
 from autotricks.trial import run_trial
 from tests.conftest import timeless

@@ -19,8 +19,9 @@ from autotricks.core.bundle import Bundle
 from autotricks.data import load as load_data
 from autotricks.export import BUNDLE, WEIGHTS
 from autotricks.report import REPORT
+from autotricks.runs.trial import Course
 from autotricks.search import folder as folders, local
-from autotricks.search.climb import Course, arrays
+from autotricks.search.climb import arrays
 from autotricks.space.load import load_bundle_file, load_space
 from autotricks.trial import run_trial
 from tests.conftest import timeless

@@ -13,8 +13,9 @@ import ray
 from autotricks import experiment
 from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
+from autotricks.runs.trial import Course
 from autotricks.search import folder as folders
-from autotricks.search.climb import Course, arrays
+from autotricks.search.climb import arrays
 from autotricks.search.cluster import connect
 from autotricks.search.team import Team
 from tests.conftest import timeless

@@ -14,8 +14,9 @@ from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
 from autotricks.core.report import End
 from autotricks.errors import RankError
+from autotricks.runs.trial import Course
 from autotricks.search import local
-from autotricks.search.climb import Course, arrays
+from autotricks.search.climb import arrays
 from autotricks.search.folder import LEDGER
 from autotricks.search.team import Team, devices, train_on
 from autotricks.space.load import load_space
