@@ -15,8 +15,8 @@ from .core.bundle import Bundle
 from .core.dataset import Dataset
 from .data.memory import available
 from .errors import ResourceError
-from .processes import prepare as process_context
 from .search.climb import warm_up
+from .search.worker_context import worker_context
 from .space.load import LoadedSpace
 from .trial import prepare
 
@@ -57,7 +57,7 @@ def largest_batch(bundle: Bundle, dataset: Dataset, device: str, memory: float, 
     if device == "cpu" and not sys.platform.startswith("linux"):
         raise ResourceError("training.batch_size: max needs Linux on a CPU, whose memory it can limit. Give a number.")
     best = 0
-    with ProcessPoolExecutor(1, process_context(), _limit, (device, memory)) as pool:
+    with ProcessPoolExecutor(1, worker_context(), _limit, (device, memory)) as pool:
         for power in range(int(math.log2(len(dataset.train))) + 1):
             size = 2 ** power
             part = replace(dataset, train=dataset.train.sample(size), validation=dataset.validation.sample(SEEN),

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -14,7 +14,6 @@ from pathlib import Path
 KILLED = {-9: ": killed, for want of memory if nobody did it", -14: ": no epoch ended within search.patience"}
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SILENT = "ignore:resource_tracker"     # it tidies up behind the killed, and need not tell
-_PRELOAD = ["autotricks.search.warm"]
 
 
 def cores() -> int:
@@ -27,20 +26,25 @@ def cores() -> int:
         return count
 
 
-def prepare(threads: int = 1) -> BaseContext:
+def forked(preload: Sequence[str], threads: int = 1) -> BaseContext:
     """Return a context to start processes in; start their server, which begins to import, if it is not up.
 
     A forked process has torch at once, and shares its memory with the others. The server must not have worker threads:
     the libraries' thread counts are fixed in its environment, and a process may raise its own with
     `torch.set_num_threads`. Where there is no fork, each process imports for itself. What a terminal sends to all is
-    the caller's to hear: the server is born deaf to it, as are the processes that it forks and Python's own tracker.
+    the caller's to hear: the server starts with these signals blocked, and so do the processes that it forks and
+    Python's own tracker.
+
+    Args:
+        preload: Names of the modules that the server imports once for all.
+        threads: Of each process.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver, resource_tracker
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOAD)
+    context.set_forkserver_preload([*preload])
     before = {name: os.environ.get(name) for name in (*THREADS, "PYTHONWARNINGS")}
     os.environ.update(dict.fromkeys(THREADS, str(threads)))
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [before["PYTHONWARNINGS"], _SILENT]))

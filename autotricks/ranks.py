@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from .errors import RankError
-from .processes import died, follow_parent, prepare
+from .processes import died, follow_parent
+from .search.worker_context import worker_context
 from .trainer.distributed import abort, join, part_ways, together
 
 NOTICE, ABORT = 3.0, 20.0   # seconds until a rank that is gone is missed, and until waiting for it cannot be ended
@@ -44,7 +45,7 @@ class Followers:
         self._devices, self._noticed = devices, threading.Event()
         self._closed = self._lost = False
         self._room = tempfile.TemporaryDirectory(prefix="autotricks-")
-        context: Any = prepare()
+        context: Any = worker_context()
         self._processes, self._pipes = [], list[Connection]()
         meeting = Path(self._room.name) / "ranks"
         for rank in range(1, len(devices)):

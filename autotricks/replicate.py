@@ -17,9 +17,9 @@ from .core.spelling import suggest
 from .data import Loaded, Settings, load as load_data
 from .errors import InputError, RunError
 from .export.files import made
-from .processes import prepare
 from .resources import check_device
 from .search.ledger import Ledger
+from .search.worker_context import worker_context
 from .space import load_bundle_file
 from .trial import run_trial
 
@@ -161,7 +161,7 @@ def _figures(jobs: Iterable[tuple[str, Bundle]], known: dict[str, dict[str, Any]
     if asked.parallel == 1 or not missing:
         yield from ((name, bundle, _train(bundle, asked)) for name, bundle in missing)
         return
-    with ProcessPoolExecutor(min(asked.parallel, len(missing)), prepare(), torch.set_num_threads, (1,)) as pool:
+    with ProcessPoolExecutor(min(asked.parallel, len(missing)), worker_context(), torch.set_num_threads, (1,)) as pool:
         waiting = {pool.submit(_train, bundle, asked): (name, bundle) for name, bundle in missing}
         try:
             for future in as_completed(waiting):

@@ -52,9 +52,9 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
     if folder:
         interrupt.expect(lambda: KEPT.format(folder))
     if engine(str(folder / SPACE) if folder else space, overrides) == "local":
-        from ..processes import prepare
+        from ..search.worker_context import worker_context
 
-        prepare()   # the workers' imports go on beside ours
+        worker_context()   # the workers' imports go on beside ours
     from .. import experiment, screen
     from ..space import load_space
 

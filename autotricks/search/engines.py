@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.dataset import Dataset
-from ..processes import prepare
 from ..space.document import SpaceDocument
 from .search import Search
+from .worker_context import worker_context
 
 Engine = Callable[[Search, Dataset, Path, int], int]    # runs a search and says how many trials ran at a time
 
@@ -26,7 +26,7 @@ def started(document: SpaceDocument, address: str | None, beside: ThreadPoolExec
     if document.search.engine == "local":
         from . import local
 
-        prepare(max(1, int(document.resources.cpus)))
+        worker_context(max(1, int(document.resources.cpus)))
         return lambda search, dataset, folder, slots: local.run(search, dataset, slots, trust)
     from .cluster import connect
 

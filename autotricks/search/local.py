@@ -13,11 +13,12 @@ from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.report import End
 from ..errors import RankError
-from ..processes import died, follow_parent, prepare
+from ..processes import died, follow_parent
 from ..runs.trial import Course, Outcome, Trial
 from .climb import arrays, watch
 from .search import Search
 from .team import Team, devices
+from .worker_context import worker_context
 
 RETRIES = 2
 
@@ -66,7 +67,7 @@ def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> 
 
 
 def _hire(shared: dict[str, Any], course: Course, threads: int, gpus: float = 0, place: int = 0) -> Worker:
-    context: Any = prepare(threads)
+    context: Any = worker_context(threads)
     here, there = context.Pipe()
     process = context.Process(target=_work, args=(there, shared, course, devices(gpus, place), threads))
     process.start()

@@ -16,13 +16,14 @@ from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.report import End
 from ..errors import EngineError, RankError
-from ..processes import follow_parent, prepare
+from ..processes import follow_parent
 from ..runs.trial import Course, Outcome
 from ..space import places
 from ..space.carried import Carried, of_uses
 from ..space.document import SpaceDocument
 from .climb import arrays, watch
 from .team import Team, devices
+from .worker_context import worker_context
 
 RETRIES = 2
 _team: Team | None = None       # of a worker process
@@ -85,7 +86,7 @@ def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) ->
     left = list(bundles)
     for attempt in itertools.count():
         try:
-            context: Any = prepare(means.threads)
+            context: Any = worker_context(means.threads)
             free, size = context.SimpleQueue(), max(1, min(means.workers, len(left)))
             for place in range(size):
                 free.put(place)
