@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from .bundle import Bundle, Use
-from .plan import problems
+from .plan import clashes, problems
 from .trick import Trait
 
 
@@ -147,4 +147,4 @@ def _unmet(use: Use, uses: list[Use]) -> list[Trait]:
 
 
 def _clash(left: Use, right: Use) -> bool:
-    return any(" needs a trick " not in line for line in problems((left, right)))
+    return bool(clashes((left, right)))

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from itertools import combinations, pairwise
 
 from ..errors import BundleError
@@ -38,6 +39,30 @@ class Plan:
     def active(self) -> tuple[Use, ...]:
         """The uses whose window is not empty."""
         return tuple(use for use in self.bundle.uses if not use.window.empty)
+
+
+class Kind(Enum):
+    """What a conflict is about."""
+
+    SEAT = "two tricks take one seat"
+    WINDOW = "a trick that is built once has a window"
+    MISSING = "nothing brings what a trick needs"
+    REFUSED = "a trick refuses what another brings"
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Why uses cannot make one bundle.
+
+    Args:
+        kind: What it is about.
+        tricks: Names of those whom it concerns.
+        text: One line for the user, with what to do.
+    """
+
+    kind: Kind
+    tricks: tuple[str, ...]
+    text: str
 
 
 def seated(uses: Iterable[Use], slot: Slot) -> list[Use]:
@@ -87,10 +112,20 @@ def _filled(uses: tuple[Use, ...], fillers: tuple[Use, ...], phased: bool) -> tu
     return here + filling
 
 
-def problems(uses: Iterable[Use]) -> list[str]:
-    """Return one line for each hard conflict: two tricks in one single seat, a window that cannot be, a trait."""
+def conflicts(uses: Iterable[Use]) -> list[Conflict]:
+    """Return each hard conflict: two tricks in one single seat, a window that cannot be, a trait."""
     active = [use for use in uses if not use.window.empty]
-    return [*_window_problems(active), *_seat_problems(active), *_trait_problems(active)]
+    return [*_windows(active), *_seats(active), *_traits(active)]
+
+
+def clashes(uses: Iterable[Use]) -> list[Conflict]:
+    """Return the conflicts that no further trick could end: all but those in which something is missing."""
+    return [conflict for conflict in conflicts(uses) if conflict.kind is not Kind.MISSING]
+
+
+def problems(uses: Iterable[Use]) -> list[str]:
+    """Return one line for each hard conflict."""
+    return [conflict.text for conflict in conflicts(uses)]
 
 
 def advice(uses: Iterable[Use], of_data: Container[Trait] = ()) -> list[str]:
@@ -123,15 +158,15 @@ def warnings(bundle: Bundle) -> list[str]:
             "(Wu and He 2018, https://arxiv.org/abs/1803.08494, figure 1)"]
 
 
-def _window_problems(uses: list[Use]) -> Iterator[str]:
+def _windows(uses: list[Use]) -> Iterator[Conflict]:
     for use in uses:
         fixed = [slot.value for slot in use.trick.seats if not slot.phased]
         if fixed and not use.window.whole:
-            yield (f"{use.trick.name} works in {', '.join(fixed)}, which is built once; it cannot have a window. "
-                   "Drop its start and stop.")
+            yield Conflict(Kind.WINDOW, (use.trick.name,), f"{use.trick.name} works in {', '.join(fixed)}, which is "
+                           "built once; it cannot have a window. Drop its start and stop.")
 
 
-def _seat_problems(uses: list[Use]) -> Iterator[str]:
+def _seats(uses: list[Use]) -> Iterator[Conflict]:
     for left, right in combinations(uses, 2):
         for slot in left.trick.seats.keys() & right.trick.seats.keys():
             seat = slot.seat(left.trick.seats[slot])
@@ -140,19 +175,23 @@ def _seat_problems(uses: list[Use]) -> Iterator[str]:
                 stop = min(left.window.stop, right.window.stop)
                 mend = (f"Drop one, or part their windows ({left.trick.name}.stop: 0.5, {right.trick.name}.start: 0.5)."
                         if slot.phased else "Drop one.")
-                yield (f"{left.trick.name} and {right.trick.name} both take {slot.value}.{seat.name} "
-                       f"for {start * 100:g}-{stop * 100:g}% of training. {mend}")
+                names = left.trick.name, right.trick.name
+                yield Conflict(Kind.SEAT, names, f"{' and '.join(names)} both take {slot.value}.{seat.name} "
+                               f"for {start * 100:g}-{stop * 100:g}% of training. {mend}")
 
 
-def _trait_problems(uses: list[Use]) -> Iterator[str]:
+def _traits(uses: list[Use]) -> Iterator[Conflict]:
     for use in uses:
         others = [other for other in uses if other is not use and use.window.overlaps(other.window)]
         for trait in sorted(use.trick.needs, key=lambda trait: trait.name):
             if not any(trait in other.trick.brings for other in others):
-                yield f"{use.trick.name} needs a trick that brings {_words(trait.name)}; none is active with it."
+                yield Conflict(Kind.MISSING, (use.trick.name,), f"{use.trick.name} needs a trick that brings "
+                               f"{_words(trait.name)}; none is active with it.")
         for other in others:
             for trait in sorted(use.trick.refuses & other.trick.brings, key=lambda trait: trait.name):
-                yield f"{use.trick.name} refuses {other.trick.name}, which brings {_words(trait.name)}. Drop one."
+                names = use.trick.name, other.trick.name
+                yield Conflict(Kind.REFUSED, names, f"{use.trick.name} refuses {other.trick.name}, which brings "
+                               f"{_words(trait.name)}. Drop one.")
 
 
 def _words(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from ..catalog import catalog
 from ..core.bundle import Use, Window
 from ..core.domain import Between, Choice, Domain, Float, Int, Legal, Parameter, Value, tunable
-from ..core.plan import problems
+from ..core.plan import Kind, clashes, conflicts
 from ..core.trick import Trick
 from ..tree import Path, Tree
 from .space import Entry
@@ -52,7 +52,8 @@ def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tup
             if entry:
                 result.append(entry)
     present = [entry.widest() for entry in result if entry.always or not searched]
-    found += [tree.problem(("tricks",), line) for line in problems(present) if not found or " needs " not in line]
+    met = clashes(present) if found else conflicts(present)     # a trick that is wrong may be what another needs
+    found += [tree.problem(("tricks",), conflict.text) for conflict in met]
     return result, found
 
 
@@ -90,7 +91,8 @@ def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: boo
     entry = Entry(trick, fixed, domains, always)
     if {"start", "stop"} & set(values):
         narrower = Use(trick(), Window(0.0, 0.5))
-        found += [tree.problem(path, line) for line in problems([narrower]) if "cannot have a window" in line]
+        found += [tree.problem(path, conflict.text) for conflict in conflicts([narrower])
+                  if conflict.kind is Kind.WINDOW]
     if entry.widest().window.empty:
         found.append(tree.problem(path, "its window is empty: stop must be after start."))
     elif entry.may_be_empty():

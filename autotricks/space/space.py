@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from ..catalog import DEFAULTS, catalog
 from ..core.bundle import Bundle, Use, Window, window_of
 from ..core.domain import Choice, Domain, Float, Int, Value, nearest
-from ..core.plan import OF_DATA, advice, problems, warnings
+from ..core.plan import OF_DATA, advice, clashes, problems, warnings
 from ..core.slots import Slot
 from ..core.trick import Trait, Trick
 from .walk import Walk, size
@@ -236,7 +236,7 @@ class Space:
         """Return each pair of listed tricks that can never meet in one bundle, and why."""
         pairs = [(left.widest(), right.widest()) for place, left in enumerate(self.entries)
                  for right in self.entries[place + 1:]]
-        return list(dict.fromkeys(line for pair in pairs for line in problems(pair) if " needs " not in line))
+        return list(dict.fromkeys(conflict.text for pair in pairs for conflict in clashes(pair)))
 
     def warnings(self) -> list[str]:
         """Return what the literature advises against among the listed tricks, whatever the data are."""
@@ -256,7 +256,7 @@ class Space:
         pair = (left.widest(), right.widest())
         needs = left.trick.needs & right.trick.brings or right.trick.needs & left.trick.brings
         return (left.place == right.place and left.single) or bool(
-            needs or [line for line in problems(pair) if " needs " not in line] or (self.avoid and advice(pair)))
+            needs or clashes(pair) or (self.avoid and advice(pair)))
 
     @cached_property
     def _seats(self) -> list[tuple[tuple[Slot, str], list[Entry]]]:
@@ -338,4 +338,4 @@ def clash(left: Use, right: Use, avoid: bool) -> bool:
 @lru_cache(maxsize=100_000)
 def _clash(left: type[Trick], window: Window, right: type[Trick], other: Window, avoid: bool) -> bool:
     pair = (Use(left(), window), Use(right(), other))
-    return any(" needs " not in line for line in problems(pair)) or (avoid and bool(advice(pair)))
+    return bool(clashes(pair)) or (avoid and bool(advice(pair)))
