@@ -17,7 +17,7 @@ def _app() -> typer.Typer:
     """Return all commands."""
     import typer
 
-    from .commands import looking, results, searching, service
+    from .commands import looking, options, results, searching, service
 
     app = typer.Typer(name="autotricks", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                       pretty_exceptions_enable=False,
@@ -33,6 +33,7 @@ def _app() -> typer.Typer:
     tricks.command("list")(looking.tricks_list)
     tricks.command("show")(looking.tricks_show)
     data.command("check")(looking.data_check)
+    app.callback()(options.everywhere)
     app.add_typer(tricks, name="tricks")
     app.add_typer(data, name="data")
     return app

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import autotricks
 from autotricks import cards
 from autotricks.catalog import catalog
 
@@ -246,3 +247,8 @@ def test_doctor_asks_for_what_the_project_needs(here, monkeypatch):
     code, out, _ = here("doctor")
     assert code == 1 and "Install: pip install 'torch>=2.10' 'optuna>=5.0'\n" in out
     assert re.search(r"torch +2\.9\.1\+cpu +<- too old or missing\n", out)
+
+
+def test_version_is_that_of_the_package(here):
+    code, out, err = here("--version")
+    assert (code, out, err) == (0, f"autotricks {autotricks.__version__}\n", "")

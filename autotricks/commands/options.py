@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .. import __version__
 from ..errors import InputError
 
 
@@ -41,3 +42,14 @@ Storage = Annotated[str, typer.Option(metavar="URI", help="Keep a copy of the ru
 Run = Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'.")]
 Tracking = Annotated[str, typer.Option(envvar="MLFLOW_TRACKING_URI",
                                        help="MLflow's address, or 'off'; SQLite in --root without it.")]
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"autotricks {__version__}")
+        raise typer.Exit
+
+
+def everywhere(version: Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True,
+                                                     help="Print the version and end.")] = False) -> None:
+    """Find the bundle of training tricks that is best for your images, and train with it."""
