@@ -16,12 +16,14 @@ used.
 from importlib import import_module
 from typing import Any
 
-__all__ = ["Bundle", "Options", "Trick", "Use", "Window", "catalog", "load_bundle", "load_data", "load_space",
-           "run_trial", "search", "tunable"]
+__all__ = ["AutotricksError", "Bundle", "Options", "Trick", "Use", "Window", "catalog", "load_bundle", "load_data",
+           "load_space", "run_trial", "save_bundle", "search", "set_threads", "tunable"]
 __version__ = "0.1.0"
 
 _WHERE = {"Bundle": "core.bundle", "Use": "core.bundle", "Window": "core.bundle", "Trick": "core.trick",
-          "tunable": "core.domain", "catalog": "catalog", "load_data": "data:load", "load_space": "space",
+          "tunable": "core.domain", "catalog": "catalog", "AutotricksError": "errors",
+          "load_data": "workflows.script", "save_bundle": "workflows.script", "set_threads": "resources",
+          "load_space": "space",
           "load_bundle": "space:load_bundle_file", "run_trial": "trial", "search": "experiment",
           "Options": "experiment"}
 
