@@ -16,7 +16,7 @@ install: .venv/.installed  ## make .venv and install autotricks with tested vers
 	touch $@
 
 test: install  ## the default tests on two cores, under five minutes
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist worksteal
 
 test-all: install  ## the slow ones too: faults, whole searches
 	$(BIN)/pytest -m ""

@@ -1,3 +1,4 @@
+import gc
 import sys
 
 import pytest
@@ -9,6 +10,16 @@ from autotricks.core.objective import SPEED
 from autotricks.core.run import Run
 
 torch.set_num_threads(1)
+
+
+def pytest_collection():
+    """Import hundreds of thousands of objects, none of them garbage, without a look at each time after time."""
+    gc.disable()
+
+
+def pytest_collection_finish():
+    gc.freeze()     # nor are they looked at during the tests
+    gc.enable()
 
 
 @pytest.fixture

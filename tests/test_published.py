@@ -1,4 +1,5 @@
 """The long-tailed bundles are the recipes that their sources describe, and carry their sources' figures."""
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,11 @@ SETTING = {"sgd": {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay":
            "crop": {"padding": 4}, "flip": {}}
 
 
+@cache
+def loaded(name):
+    return load_bundle_file(FILES[name])
+
+
 def columns(text, prefix):
     return {prefix + key: float(figure) for key, figure in zip(COLUMNS, text.split(), strict=False) if figure != "-"}
 
@@ -128,7 +134,7 @@ def test_every_file_is_in_the_table_and_every_row_has_its_figures():
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_holds_the_figures_of_the_table(name):
-    document = load_bundle_file(FILES[name]).document
+    document = loaded(name).document
     figures = {key: value for key, value in document.published.items() if key != "metric"}
     assert figures == ROWS[name]
     assert document.published["metric"] == "test error in percent, best epoch, one seed"
@@ -136,7 +142,7 @@ def test_a_file_holds_the_figures_of_the_table(name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_is_called_as_its_bundle_and_can_be_planned(name):
-    found = load_bundle_file(FILES[name])
+    found = loaded(name)
     assert found.document.name == name
     assert not problems(found.bundle.uses)
     edges = {edge for use in found.bundle.uses for edge in (use.window.start, use.window.stop)}
@@ -150,20 +156,20 @@ def test_a_file_is_called_as_its_bundle_and_can_be_planned(name):
 
 
 def test_no_two_files_hold_one_bundle():
-    hashes = {load_bundle_file(path).bundle.hash for path in FILES.values()}
+    hashes = {loaded(name).bundle.hash for name in FILES}
     assert len(hashes) == len(FILES)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_bundle_that_mixes_trains_twice_as_long(name):
-    bundle = load_bundle_file(FILES[name]).bundle
+    bundle = loaded(name).bundle
     long = bool(MIXING & set(bundle.names())) or name == "cross_entropy_400_epochs"   # the baseline of those that mix
     assert bundle.epochs == (sum(STAGES[name]) if name in STAGES else 400 if long else 200)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_setting_is_the_same_for_all(name):
-    document = load_bundle_file(FILES[name]).bundle.document()
+    document = loaded(name).bundle.document()
     assert document["model"] == {"name": "resnet32"} and document["training"]["batch_size"] == 128
     earlier = {"step": {"first": 0.5, "second": 0.8, "factor": 0.01}} if name == "deferred_influence_balanced" else {}
     assert {trick: document["tricks"][trick] for trick in SETTING} == {**SETTING, **earlier}
@@ -171,14 +177,14 @@ def test_the_setting_is_the_same_for_all(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_what_its_row_says(name):
-    tricks = load_bundle_file(FILES[name]).bundle.document()["tricks"]
+    tricks = loaded(name).bundle.document()["tricks"]
     assert {trick: values for trick, values in tricks.items() if trick not in SETTING} == RECIPES[name]
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_opens_with_what_it_is_and_its_setting(name):
     opening = FILES[name].read_text().split("name:")[0].splitlines()
-    epochs = load_bundle_file(FILES[name]).bundle.epochs
+    epochs = loaded(name).bundle.epochs
     assert len(opening) == 2 and opening[1].startswith("# Setting: CIFAR-10")
     said = opening[1].partition("as published, ")[2].removesuffix(" epochs.")
     assert [int(part) for part in said.split("+")] == list(STAGES.get(name, (epochs,)))

@@ -1,8 +1,6 @@
 """Every technique has a row, every row names what is there, every trick is in a row."""
 from pathlib import Path
 
-import pytest
-
 from autotricks import techniques
 from autotricks.catalog import catalog
 from autotricks.core.trick import Trick
@@ -23,12 +21,11 @@ def test_every_technique_has_its_row_and_there_is_no_other():
     assert list(techniques.document()["families"]) == list(FAMILIES)
 
 
-@pytest.mark.parametrize("number", NUMBERS)
-def test_a_technique_is_done_by_tricks_or_by_a_part_or_refused(number):
-    technique = TECHNIQUES[number]
-    assert technique["name"]
-    assert sorted(set(technique) - {"name"}) in (["tricks"], ["part", "test"], ["refused"])
-    assert all(technique[key] for key in technique)
+def test_a_technique_is_done_by_tricks_or_by_a_part_or_refused():
+    for number, technique in TECHNIQUES.items():
+        assert technique["name"], number
+        assert sorted(set(technique) - {"name"}) in (["tricks"], ["part", "test"], ["refused"]), number
+        assert all(technique[key] for key in technique), number
 
 
 def test_every_trick_is_in_a_row_or_said_to_be_beyond_them():
@@ -37,13 +34,15 @@ def test_every_trick_is_in_a_row_or_said_to_be_beyond_them():
     assert not named & set(techniques.document()["ours"])
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if not row.refused], ids=lambda row: f"{row.id}-{row.what[:20]}")
-def test_what_does_it_has_a_test_that_names_it_and_a_paper(row):
-    text = (ROOT / row.test).read_text()
-    assert "def test_" in text
-    if row.seat:
-        assert row.what in text or catalog()[row.what].__name__ in text
-        assert row.paper.startswith("[") and "](http" in row.paper
+def test_what_does_it_has_a_test_that_names_it_and_a_paper():
+    done = [row for row in ROWS if not row.refused]
+    assert len(done) > 100
+    for row in done:
+        text = (ROOT / row.test).read_text()
+        assert "def test_" in text, row
+        if row.seat:
+            assert row.what in text or catalog()[row.what].__name__ in text, row
+            assert row.paper.startswith("[") and "](http" in row.paper, row
 
 
 def test_no_exception_is_listed_without_need():

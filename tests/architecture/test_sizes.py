@@ -7,8 +7,9 @@ import pytest
 from .source import modules, tree, where
 
 FUNCTION, MEDIAN, ARGUMENTS = 60, 10, 6
-FUNCTIONS = [(path, node) for path in modules().values() for node in ast.walk(tree(path))
-             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+NAMED = [(path, node) for path in modules().values() for node in ast.walk(tree(path))
+         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+FUNCTIONS = [(path, node) for path, node in NAMED if not isinstance(node, ast.ClassDef)]
 
 
 def length(node):
@@ -55,8 +56,7 @@ def test_a_trick_file_has_one_public_class_of_its_name():
 def test_names_say_what_things_are(word):
     singular = word.removesuffix("s")
     found = [str(path) for path in modules().values() if singular in path.stem]
-    found += [f"{where(path, node)}: {node.name}" for path in modules().values() for node in ast.walk(tree(path))
-              if isinstance(node, ast.FunctionDef | ast.ClassDef) and singular in node.name.lower()]
+    found += [f"{where(path, node)}: {node.name}" for path, node in NAMED if singular in node.name.lower()]
     assert not found, "\n".join(found)
 
 

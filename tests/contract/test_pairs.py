@@ -1,4 +1,7 @@
-"""Every legal pair of tricks trains one step: a tiny model, one batch, one epoch of one step and its evaluation."""
+"""Every legal pair of tricks trains one step: a tiny model, one batch, one epoch of one step and its evaluation.
+
+The thousands of pairs are trained in some two hundred bundles of ten tricks, the slow test trains each alone.
+"""
 from functools import cache
 from itertools import combinations
 
@@ -13,6 +16,9 @@ from autotricks.core.run import Supply
 from autotricks.models.resnet import Block
 from autotricks.trainer import Trainer
 from tests.conftest import make_dataset
+
+SIZE, PARTS = 10, 12    # tricks of a bundle; tests over which the bundles are spread
+SHORT = {"lr_finder": {"iterations": 20}}
 
 
 class Tiny(nn.Module):
@@ -49,15 +55,49 @@ def uses(names):
     missing = sorted(needed - {trait for trick in tricks for trait in trick.brings}, key=lambda trait: trait.name)
     tricks += [next(other for other in catalog().values() if trait in other.brings) for trait in missing]
     # the whole window where one is allowed: a trick that opens late would not be there for the one step
-    return tuple(Use(trick(), Window()) for trick in tricks)
+    return tuple(Use(trick(**SHORT.get(trick.name, {})), Window()) for trick in tricks)
 
 
+@cache
 def pairs():
     return [pair for pair in combinations(catalog(), 2) if not problems(uses(pair))]
 
 
+@cache
+def bundles():
+    """Return legal bundles of up to ten tricks in which every legal pair is together at least once."""
+    beside = {name: set() for name in catalog()}
+    for one, other in pairs():
+        beside[one].add(other)
+        beside[other].add(one)
+    left, found = {name: set(others) for name, others in beside.items()}, []
+    while any(left.values()):
+        names = [max(left, key=lambda name: len(left[name]))]
+        fitting = [name for name in catalog() if name in beside[names[0]]]
+        while fitting and len(names) < SIZE:
+            best = max(fitting, key=lambda name: len(left[name].intersection(names)))
+            if problems(uses((*names, best))):      # what the one needs may be what another refuses
+                fitting.remove(best)
+            else:
+                names.append(best)
+                fitting = [name for name in fitting if name in beside[best]]
+        for name in names:
+            left[name].difference_update(names)
+        found.append(tuple(names))
+    return found
+
+
+def smallest(names, fails):
+    """Return the fewest of the names that still fail together: none of them can be left out."""
+    for name in names:
+        fewer = tuple(other for other in names if other != name)
+        if fails(fewer):
+            names = fewer
+    return names
+
+
 def fault(pair, model=Tiny):
-    """Train one step with the pair; return what is wrong, or nothing."""
+    """Train one step with the tricks; return what is wrong, or nothing."""
     torch.manual_seed(0)
     try:
         trainer = Trainer(plan_of(Bundle(uses(pair), epochs=1, batch_size=16)), model(), images(),
@@ -75,10 +115,28 @@ def test_the_pairs_are_those_that_fit():
     assert ("cutmix", "mixup") not in legal and ("balanced_softmax", "focal") not in legal
 
 
+def test_the_bundles_are_legal_and_hold_every_legal_pair():
+    assert [names for names in bundles() if problems(uses(names))] == []
+    together = {frozenset(pair) for names in bundles() for pair in combinations(names, 2)}
+    assert {frozenset(pair) for pair in pairs()} <= together
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_legal_pair_trains_one_step_in_a_bundle(part):
+    failed = [names for names in bundles()[part::PARTS] if fault(names)]
+    assert [fault(smallest(names, lambda fewer: not problems(uses(fewer)) and fault(fewer))) for names in failed] == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalog())
-def test_every_legal_pair_trains_one_step(name):
+def test_every_legal_pair_trains_one_step_alone(name):
     mine = [pair for pair in pairs() if pair[0] == name]
     assert [found for found in map(fault, mine) if found] == []
+
+
+def test_the_guilty_of_a_bundle_are_found():
+    assert smallest(tuple("abcdefgh"), lambda names: {"b", "g"} <= set(names)) == ("b", "g")
+    assert smallest(tuple("abc"), lambda names: "c" in names) == ("c",)
 
 
 def test_a_pair_that_fails_is_told():

@@ -29,53 +29,57 @@ def ran(program: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_training_alone_never_imports_the_compiler():
-    assert ran(f"postpone(); trained(2); print('{HEAVY}' in sys.modules)") == ["False"]
-    assert ran(f"trained(1); print('{HEAVY}' in sys.modules)") == ["True"]      # which is why there is a stand-in
-
-
-def test_training_and_compiling_afterwards_give_what_they_give_without_the_stand_in():
+def test_neither_training_nor_a_group_of_processes_nor_who_asks_all_modules_imports_the_compiler(tmp_path):
+    """`inspect` asks them for their files, while torch.distributed.tensor is being imported."""
     program = f"""
-model = trained(3)
-compiled = torch.compile(model, backend="aot_eager")
-print('{HEAVY}' in sys.modules, *compiled(torch.arange(6.0).view(2, 3)).flatten().tolist())
-print(torch._dynamo.is_compiling(), sys.modules["torch._dynamo"] is torch._dynamo)
-trained(1)
-from torch.optim.optimizer import Optimizer
-print(Optimizer.zero_grad.__wrapped__.__dict__["__dynamo_disable"] is Optimizer.zero_grad.__wrapped__)
-"""
-    plain, postponed = ran(program), ran("postpone()" + program)
-    assert postponed == plain
-    assert postponed[0] == "True" and postponed[-1] == "False"  # the real compiler took the answers back
-
-
-def test_a_group_of_processes_never_imports_the_compiler(tmp_path):
-    program = f"""
+import inspect
 import torch.distributed as dist
+postpone()
+trained(2)
+print('{HEAVY}' in sys.modules)
 dist.init_process_group("gloo", init_method="file://{tmp_path}/meeting", rank=0, world_size=1)
 total = torch.ones(1)
 dist.all_reduce(total)
 dist.destroy_process_group()
 print('{HEAVY}' in sys.modules)
+inspect.getmodule(sys._getframe(), "nowhere")
+print('{HEAVY}' in sys.modules)
+import torch.distributed.tensor     # the compiler would import that again
+torch.testing.assert_close(torch.ones(2), torch.ones(2))
+print(torch.distributed.tensor.DeviceMesh.__name__)
 """
-    assert ran("postpone()" + program) == ["False"]
+    assert ran(program) == ["False", "False", "False", "DeviceMesh"]
+
+
+COMPILE = f"""
+model = trained(3)
+print('{HEAVY}' in sys.modules)
+compiled = torch.compile(model, backend="aot_eager")
+print('{HEAVY}' in sys.modules, *compiled(torch.arange(6.0).view(2, 3)).flatten().tolist())
+print(torch._dynamo.is_compiling(), sys.modules["torch._dynamo"] is torch._dynamo)
+again = trained(3)      # with the real one
+print(*[torch.equal(one, other) for one, other in zip(model.parameters(), again.parameters())])
+print(torch.allclose(model(torch.arange(6.0).view(2, 3)), compiled(torch.arange(6.0).view(2, 3))))
+from torch.optim.optimizer import Optimizer
+print(Optimizer.zero_grad.__wrapped__.__dict__["__dynamo_disable"] is Optimizer.zero_grad.__wrapped__)
+"""
+
+
+def test_compiling_after_training_imports_the_compiler_in_the_place_of_the_stand_in():
+    heavy_before, heavy_after, *_, compiling, real, weight, bias, compiled, disabled = ran("postpone()" + COMPILE)
+    assert (heavy_before, heavy_after, compiling, real) == ("False", "True", "False", "True")
+    assert (weight, bias, compiled) == ("True", "True", "True")
+    assert disabled == "False"      # the real compiler took the answers back
+
+
+@pytest.mark.slow
+def test_training_and_compiling_afterwards_give_what_they_give_without_the_stand_in():
+    plain, postponed = ran(COMPILE), ran("postpone()" + COMPILE)
+    assert plain[0] == "True" and postponed[0] == "False"       # which is why there is a stand-in
+    assert postponed[1:] == plain[1:]
 
 
 @pytest.mark.slow
 def test_what_the_stand_in_does_not_know_of_rules_it_asks_of_the_compiler():
     asked = ran(f"postpone(); print(torch._dynamo.trace_rules.lookup.__module__, '{HEAVY}' in sys.modules)")
     assert asked == ["torch._dynamo.trace_rules", "True"]
-
-
-def test_whoever_asks_all_modules_for_their_files_does_not_import_it():
-    """`inspect` does, while torch.distributed.tensor is being imported: the compiler would import that again."""
-    program = f"""
-import inspect
-postpone()
-inspect.getmodule(sys._getframe(), "nowhere")
-print('{HEAVY}' in sys.modules)
-import torch.distributed.tensor
-torch.testing.assert_close(torch.ones(2), torch.ones(2))
-print(torch.distributed.tensor.DeviceMesh.__name__)
-"""
-    assert ran(program) == ["False", "DeviceMesh"]

@@ -5,7 +5,6 @@ import subprocess
 
 import pytest
 
-from ..search import real
 from .stack import COMPOSE, DOCKER, ROOT, SERVICES, VARIABLE
 
 FILE = (DOCKER / "Dockerfile").read_text()
@@ -94,14 +93,14 @@ def test_a_linter_of_dockerfiles_finds_nothing_in_ours(tmp_path, wrong):
     assert (done.returncode != 0) == bool(wrong) and (done.stdout == "") != bool(wrong), done.stdout
 
 
-def test_the_commands_of_the_readme_name_what_there_is():
+def test_the_commands_of_the_readme_name_what_there_is(here):
     """Every option of ours is one, and every service, file and port is the compose file's."""
     blocks = re.findall(r"```\n(.*?)```", TEXTS["README.md"], re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     ours = [line.split() for line in lines if line.startswith("autotricks ")]
     assert {words[1] for words in ours} == {"submit", "logs", "status", "list", "train"}
     for words in ours:
-        known = re.findall(r"--[\w-]+", real.run(words[1], "--help").stdout)
+        known = re.findall(r"--[\w-]+", here(words[1], "--help")[1])
         assert {word for word in words if word.startswith("--")} <= {*known}, words
     assert {line.split()[3] for line in lines if line.startswith("docker compose ")} == {"docker/compose.yaml"}
     assert SERVICES["head"]["ports"] == ["127.0.0.1:8265:8265"] and SERVICES["mlflow"]["ports"] == [

@@ -67,7 +67,7 @@ def kills(root, parallel, times, chance, injected):
 
 def test_twenty_kills_in_one_search(tmp_path, injected):
     whole = real.search(tmp_path / "whole", *LONG, "search.parallel=1")
-    folder, done = kills(tmp_path / "runs", 1, 20, random.Random(), injected)
+    folder, done = kills(tmp_path / "runs", 1, 20, random.Random(1), injected)
     assert done == 20
     kept.as_unbroken(folder, whole.folder)
 
@@ -75,7 +75,7 @@ def test_twenty_kills_in_one_search(tmp_path, injected):
 def test_with_two_at_a_time_the_same_trials_are_there(tmp_path, injected):
     """Who is stopped at a rung depends on who was there first; which bundles are tried by `random` does not."""
     whole = real.search(tmp_path / "whole", *LONG, "search.parallel=1")
-    folder, done = kills(tmp_path / "runs", 2, 6, random.Random(), injected)
+    folder, done = kills(tmp_path / "runs", 2, 6, random.Random(2), injected)
     assert done == 6
     mine, theirs = real.trials(folder), real.trials(whole.folder)
     assert [(trial.number, trial.hash) for trial in mine] == [(trial.number, trial.hash) for trial in theirs]
@@ -133,7 +133,7 @@ def interrupted(root, engine, phase, names, seconds, pause=0.4):
     try:
         assert until(driver, lambda: real.hears(driver.pid))
         if phase == "starting":
-            time.sleep(random.Random().uniform(0, 1.5))
+            time.sleep(random.Random(f"{engine} {names} {pause}").uniform(0, 1.5))
         assert until(driver, lambda: PHASES[phase](root))
         for number, name in enumerate(names):
             time.sleep(pause * bool(number))

@@ -46,7 +46,7 @@ def test_killed_twenty_times_in_one_search(drivers, tmp_path, injected):
     """At random moments; twenty sittings and one more come to what one alone comes to."""
     longer = {"overrides": ["search.trials=20"]}
     assert drivers.run(tmp_path / "whole", **longer)["code"] == 0
-    root, folder, kills, chance = tmp_path / "runs", None, 0, random.Random()
+    root, folder, kills, chance = tmp_path / "runs", None, 0, random.Random(0)
     while True:
         before = kept.lines(folder) if folder else []
         wanted = kills < 20

@@ -55,7 +55,7 @@ def test_workers_killed_all_the_time(tmp_path, injected):
     trials = "search.trials=30"
     whole = real.search(tmp_path / "whole", trials)
     options = experiment.Options(tmp_path / "runs", tracking="off", confirm=False)
-    result = experiment.search(real.small(trials), options, [Killer(injected, random.Random())])
+    result = experiment.search(real.small(trials), options, [Killer(injected, random.Random(0))])
     kept.ledger_goes_on([], result.folder)
     kept.as_unbroken(result.folder, whole.folder)
     assert real.gone(lambda: real.below(os.getpid()), 5)

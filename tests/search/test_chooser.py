@@ -137,13 +137,14 @@ def test_tpe_learns_from_history_and_random_does_not(space):
     assert proposals_with_mixup(space, "random", True) == proposals_with_mixup(space, "random", False)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-@pytest.mark.parametrize("shipped", [False, True])
-def test_only_legal_bundles_are_proposed(space, sampler, shipped):
+@pytest.mark.parametrize(("shipped", "sampler", "trials"), [
+    (False, "tpe", 60), (False, "random", 60), (True, "random", 60),
+    (True, "tpe", 20), pytest.param(True, "tpe", 60, marks=pytest.mark.slow)])   # it models from the eleventh on
+def test_only_legal_bundles_are_proposed(space, sampler, shipped, trials):
     space = load_space("long_tail.yaml").space if shipped else space
-    made, met = chooser(space, sampler, trials=60), set()
+    made, met = chooser(space, sampler, trials=trials), set()
     everything = {entry.name for entry in space.entries}
-    for number in range(60):
+    for number in range(trials):
         proposed = made.propose(number, number)
         bundle, picks = proposed.bundle, proposed.picks
         assert (proposed.why, proposed.kind, proposed.promise) == ("", "", 0.0), "it has no reasons"
@@ -154,7 +155,7 @@ def test_only_legal_bundles_are_proposed(space, sampler, shipped):
         assert space.locate(bundle) == picks
         met.update(bundle.names())
         made.tell(number, score_of(bundle, 9), True)
-    assert met == everything
+    assert met == everything if trials == 60 else len(met) > 20
 
 
 def test_bundle_of_the_space_is_adopted(space):

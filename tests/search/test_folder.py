@@ -1,7 +1,6 @@
 import errno
+import multiprocessing
 import os
-import subprocess
-import sys
 import threading
 import time
 
@@ -37,18 +36,25 @@ def test_root_that_is_a_file_is_refused(tmp_path):
         folders.create(tmp_path / "runs", "x")
 
 
+def hold(folder, held):
+    with folders.locked(folder):
+        held.set()
+        time.sleep(60)
+
+
 def test_lock_names_its_holder_and_goes_with_it(tmp_path):
-    code = ("import sys, time\nfrom pathlib import Path\nfrom autotricks.search.folder import locked\n"
-            f"with locked(Path({str(tmp_path)!r})):\n    print('held', flush=True)\n    time.sleep(60)\n")
-    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    context = multiprocessing.get_context("fork")
+    held = context.Event()
+    holder = context.Process(target=hold, args=(tmp_path, held))
+    holder.start()
     try:
-        assert holder.stdout.readline() == "held\n"
+        assert held.wait(30)
         with pytest.raises(RunError, match=f"in use by process {holder.pid} on {os.uname().nodename} since"), \
                 folders.locked(tmp_path):
             pass
     finally:
         holder.kill()
-        holder.communicate()
+        holder.join()
     with folders.locked(tmp_path):      # whoever was killed holds nothing
         assert f"process {os.getpid()} " in (tmp_path / ".owner").read_text()
     assert not (tmp_path / ".owner").exists()

@@ -8,6 +8,11 @@ from autotricks.search.search import Search
 from .scripted import METRIC, by_merit, merit, outcome, search, story, trials
 from .spaces import MIXED, loaded
 
+SAMPLERS = ("random", "tpe", "bayesian")
+# Each sampler is killed after every third line, each after others; after every line in the slow run.
+THIRDS = [pytest.param(sampler, slice(place, None, 3), id=f"{sampler}-third") for place, sampler in enumerate(SAMPLERS)]
+ALL = [pytest.param(sampler, slice(None), id=f"{sampler}-all", marks=pytest.mark.slow) for sampler in SAMPLERS]
+
 
 @pytest.fixture
 def path(tmp_path):
@@ -35,16 +40,16 @@ def doubtful(number: int, rung: int):
     return outcome(rung, 0.01) if number % 4 == 1 else outcome(rung, 0.5 + merit(number, rung) / 2, made.end)
 
 
-@pytest.mark.parametrize(("sampler", "fidelity"), [
-    ("random", "compressed"), ("random", "prefix"),
-    ("tpe", "compressed"), ("tpe", "prefix"), ("bayesian", "compressed"), ("bayesian", "prefix")])
-def test_search_killed_after_any_line_comes_to_the_same_end(tmp_path, path, dataset, monkeypatch, fidelity, sampler):
+@pytest.mark.parametrize("fidelity", ["compressed", "prefix"])
+@pytest.mark.parametrize(("sampler", "some"), THIRDS + ALL)
+def test_search_killed_after_any_line_comes_to_the_same_end(tmp_path, path, dataset, monkeypatch, fidelity, sampler,
+                                                            some):
     space = mixed(tmp_path, f"search.rungs.fidelity={fidelity}", f"search.sampler={sampler}", "search.trials=12")
     made = doubtful if sampler == "bayesian" else by_merit
     whole = search(space, path, dataset, monkeypatch, made)
     expected, content, why = story(path), path.read_bytes(), reasons(path)
     assert {trial.end for trial in trials(path)} == {"finished", "stopped", "diverged"}
-    for count in range(content.count(b"\n") + 1):
+    for count in range(content.count(b"\n") + 1)[some]:
         path.write_bytes(content)
         cut(path, count)
         sent = []
@@ -63,15 +68,15 @@ def test_search_killed_after_any_line_comes_to_the_same_end(tmp_path, path, data
         assert found.champion.metrics == whole.champion.metrics
 
 
-@pytest.mark.parametrize("sampler", ["random", "bayesian"])
+@pytest.mark.parametrize(("sampler", "some"), [*THIRDS[::2], *ALL[::2]])
 def test_search_bounded_by_epochs_and_killed_after_any_line_spends_the_same(tmp_path, path, dataset, monkeypatch,
-                                                                            sampler):
+                                                                            sampler, some):
     """Five trainings of nine epochs are spent before twelve trials are."""
     space = mixed(tmp_path, f"search.sampler={sampler}", "search.trials=12", "search.trainings=5")
     search(space, path, dataset, monkeypatch)
     expected, content = story(path), path.read_bytes()
     assert 3 < len(expected) < 12 and sum(trial.epochs for trial in trials(path)) >= 45
-    for count in range(content.count(b"\n") + 1):
+    for count in range(content.count(b"\n") + 1)[some]:
         path.write_bytes(content)
         cut(path, count)
         search(space, path, dataset, monkeypatch)
@@ -170,7 +175,9 @@ def test_champion_of_a_tie_is_the_same_after_resume(tmp_path, path, dataset, mon
     ledger.close()
 
 
-def test_exploded_loss_is_no_score_after_a_resume_either(tmp_path, path, dataset, monkeypatch):
+@pytest.mark.parametrize("some", [slice(None, None, 3), pytest.param(slice(None), marks=pytest.mark.slow)],
+                         ids=["third", "all"])
+def test_exploded_loss_is_no_score_after_a_resume_either(tmp_path, path, dataset, monkeypatch, some):
     """A trial whose loss explodes ends with figures that are finite: they count for nothing, then and later."""
     space = mixed(tmp_path, "search.trials=12")
 
@@ -181,7 +188,7 @@ def test_exploded_loss_is_no_score_after_a_resume_either(tmp_path, path, dataset
     expected, content = story(path), path.read_bytes()
     assert [line["score"] for line in read(path)[0] if line["kind"] == "end" and line["reason"] == "diverged"] == [
         None] * sum(trial.end == "diverged" for trial in trials(path))
-    for count in range(content.count(b"\n")):
+    for count in range(content.count(b"\n"))[some]:
         path.write_bytes(content)
         cut(path, count)
         search(space, path, dataset, monkeypatch, answer)

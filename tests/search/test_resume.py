@@ -63,7 +63,7 @@ def kept(before: list, folder) -> None:
 
 
 def test_driver_killed_and_search_resumed(finished, tmp_path):
-    count = random.Random().randint(1, len(real.read(finished.folder / folders.LEDGER)[0]) - 1)
+    count = random.Random(0).randint(1, len(real.read(finished.folder / folders.LEDGER)[0]) - 1)
     print("killed after line", count)
     folder = killed(tmp_path, lambda content: content is not None and content.count(b"\n") >= count)
     before, _ = real.read(folder / folders.LEDGER)
@@ -79,7 +79,7 @@ def test_driver_killed_and_search_resumed(finished, tmp_path):
 @pytest.mark.parametrize("seed", range(5))
 def test_driver_killed_at_random_and_resumed(finished, tmp_path, engine, seed):
     """The moment is drawn from the time that the search takes after its ledger is there, Ray's start included."""
-    chance, began = random.Random(), []
+    chance, began = random.Random(f"{engine} {seed}"), []
     wait = chance.uniform(0, 12 if engine == "ray" else 9)
     print("killed after", wait, "s")
 

@@ -1,4 +1,4 @@
-"""Two thousand draws from the space that ships."""
+"""Draws from the space that ships: three hundred, and two thousand in the slow run."""
 import pytest
 
 from autotricks.catalog import plan_of
@@ -13,11 +13,11 @@ def long_tail():
     return load_space("long_tail.yaml").space
 
 
-@pytest.fixture(scope="module")
-def draws(long_tail):
-    """Two thousand draws: the bundle, and what was picked from which domain."""
+@pytest.fixture(scope="module", params=[300, pytest.param(2000, marks=pytest.mark.slow)])
+def draws(long_tail, request):
+    """Draws: the bundle, and what was picked from which domain."""
     result = []
-    for seed in range(2000):
+    for seed in range(request.param):
         pick, asked = picker(seed), {}
 
         def noted(name, domain, pick=pick, asked=asked):
@@ -28,16 +28,16 @@ def draws(long_tail):
     return result
 
 
-def test_two_thousand_draws_are_legal_and_plannable(draws):
+def test_draws_are_legal_and_plannable(draws):
     for number, (bundle, _) in enumerate(draws):
         assert not problems(bundle.uses) and not advice(bundle.uses)
         assert number >= 50 or plan_of(bundle).phases
-    assert len({key(bundle) for bundle, _ in draws}) > 1990
+    assert len({key(bundle) for bundle, _ in draws}) > 0.995 * len(draws)
     assert {name for bundle, _ in draws for name in bundle.names()} == set(
         load_space("long_tail.yaml").document.tricks), "every trick listed is drawn"
 
 
-def test_two_thousand_draws_are_located_by_their_own_picks(long_tail, draws):
+def test_draws_are_located_by_their_own_picks(long_tail, draws):
     for bundle, asked in draws:
         picks = long_tail.locate(bundle)
         assert picks == {name: value for name, (value, _) in asked.items()}

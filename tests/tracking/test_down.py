@@ -1,6 +1,7 @@
 """A tracking server that is down, broken or slow never stops a search, nor holds it up."""
 import http.server
 import random
+import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -79,7 +80,7 @@ def synced(folder):
 
 @pytest.mark.parametrize(("name", "why"), [("folder", "unable to open database file"),
                                            ("noise", "file is not a database")])
-def test_a_file_that_is_no_store(tmp_path, name, why):
+def test_a_file_that_is_no_store(tmp_path, stocked, name, why):
     """MLflow would try for minutes to open it; the line's command puts everything there once it is out of the way."""
     place = tmp_path / "mlflow.db"
     place.mkdir() if name == "folder" else place.write_bytes(random.Random(0).randbytes(50_000))
@@ -93,6 +94,7 @@ def test_a_file_that_is_no_store(tmp_path, name, why):
         with pytest.raises(RunError, match=why):
             refused()
     place.rename(tmp_path / "away")
+    shutil.copy(stocked("blank") / "mlflow.db", place)      # as MLflow makes one where none is
     assert synced(result.folder) == (1 + 5, 6)
 
 

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -40,16 +42,24 @@ def other():
     return resnet()
 
 
-@pytest.mark.parametrize("name", BUNDLES)
+@pytest.fixture(scope="module", params=BUNDLES)
+def one_go(request, tmp_path_factory):
+    """Train without a break: the uses, the trainer at the end, where checkpoints lie, and the states in them."""
+    uses, folder, states = BUNDLES[request.param], tmp_path_factory.mktemp(request.param), {}
+    whole = make_trainer(*uses)
+    for metrics in whole.epochs():
+        states[metrics.epoch] = deepcopy(whole.state_dict())
+        checkpoint.save(whole.state_dict(), folder / str(metrics.epoch))
+    return uses, whole, folder, states
+
+
 @pytest.mark.parametrize("done", [1, 2, 3])
-def test_resumed_training_equals_training_in_one_go(name, done, tmp_path):
-    whole = trained(*BUNDLES[name])
-    half = trained(*BUNDLES[name], epochs=done)
-    checkpoint.save(half.state_dict(), tmp_path / "state")
-    resumed = make_trainer(*BUNDLES[name], model=other)
+def test_resumed_training_equals_training_in_one_go(one_go, done):
+    uses, whole, folder, states = one_go
+    resumed = make_trainer(*uses, model=other)
     resumed.run.generator.manual_seed(99)
-    resumed.load_state_dict(checkpoint.load(tmp_path / "state"))
-    assert differences(resumed.state_dict(), half.state_dict()) == []
+    resumed.load_state_dict(checkpoint.load(folder / str(done)))
+    assert differences(resumed.state_dict(), states[done]) == []
     assert [metrics.epoch for metrics in resumed.epochs()] == list(range(done + 1, EPOCHS + 1))
     assert differences(resumed.state_dict(), whole.state_dict()) == []
     assert resumed.spent == whole.spent
