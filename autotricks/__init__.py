@@ -20,12 +20,12 @@ __all__ = ["AutotricksError", "Bundle", "Options", "Trick", "Use", "Window", "ca
            "load_space", "run_trial", "save_bundle", "search", "set_threads", "tunable"]
 __version__ = "0.1.0"
 
-_WHERE = {"Bundle": "core.bundle", "Use": "core.bundle", "Window": "core.bundle", "Trick": "core.trick",
-          "tunable": "core.domain", "catalog": "catalog", "AutotricksError": "errors",
-          "load_data": "workflows.script", "save_bundle": "workflows.script", "set_threads": "resources",
-          "load_space": "space",
-          "load_bundle": "space:load_bundle_file", "run_trial": "trial", "search": "experiment",
-          "Options": "experiment"}
+_WHERE = {"AutotricksError": "errors", "Bundle": "core.bundle", "Use": "core.bundle", "Window": "core.bundle",
+          "Trick": "core.trick", "tunable": "core.domain", "catalog": "tricks.catalog", "load_space": "space",
+          "load_bundle": "space:load_bundle_file", "load_data": "workflows.script", "save_bundle": "workflows.script",
+          "run_trial": "trial", "search": "workflows.search", "Options": "workflows.search",
+          "set_threads": "system.devices",
+          "_load_pyfunc": "inference.pyfunc"}    # what MLflow calls to load a registered model
 
 
 def __getattr__(name: str) -> Any:

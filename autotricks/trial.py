@@ -8,16 +8,16 @@ from functools import partial
 import torch
 from torch import nn
 
-from .catalog import plan_of
 from .core.bundle import Bundle
 from .core.dataset import Dataset
-from .core.dynamo import postpone
-from .core.report import End, ListReporter, Metrics, Reporter, Verdict
+from .core.reporting import End, ListReporter, Metrics, Reporter, Verdict
 from .core.run import Runtime, Supply
 from .core.slots import Predict
 from .models import build
+from .system.lazy_compiler import postpone
 from .trainer import Trainer
 from .trainer.distributed import among
+from .tricks.catalog import plan_of
 
 NHWC_FROM = 32  # side in pixels from which images and weights are laid out as NHWC: 1.2 times as fast for ResNet-20
 
@@ -61,8 +61,8 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
     make = partial(build, bundle.model, len(dataset.classes), dataset.image_shape[0], trust)
 
     def teacher(address: str) -> Predict:
-        from .predictor import teacher as find  # reads YAML, which a trial without a teacher does not need
-        from .tracking.registry import local_folder
+        from .inference.predictor import teacher as find  # reads YAML, which a trial without a teacher does not need
+        from .tracking.model_registry import local_folder
 
         return find(local_folder(address), dataset, device, trust)
     runtime = among(Runtime(channels_last=min(dataset.image_shape[1:]) >= NHWC_FROM))

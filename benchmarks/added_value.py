@@ -36,14 +36,14 @@ import sets
 from stretches import Bench, outcome_of
 from trainings import ACCURACY, Store
 
-from autotricks.catalog import bundle_from
 from autotricks.core.bundle import Bundle
 from autotricks.core.objective import Objective
-from autotricks.search.bayesian import HABITS, Habits
-from autotricks.search.ledger import Ledger, records
-from autotricks.search.samplers import ranked, sampler_of
-from autotricks.search.search import Search
+from autotricks.runs.ledger import Ledger, records
 from autotricks.space.load import LoadedSpace
+from autotricks.tricks.catalog import bundle_from
+from autotricks.tuning.bayesian_sampler import HABITS, Habits
+from autotricks.tuning.samplers import ranked, sampler_of
+from autotricks.tuning.search import Search
 
 TRAININGS, TOP = 16, 3
 CONFIRM = range(1000, 1005)
@@ -119,8 +119,8 @@ def as_it_was(bench: Bench, seed: int) -> dict[str, Any]:
 
 def by_prior(bench: Bench, seed: int) -> dict[str, Any]:
     """Train bundles drawn from the prior; return the best, best first."""
-    from autotricks.search.bayesian import BayesianSampler
-    from autotricks.search.prior import load as load_prior
+    from autotricks.tuning.bayesian_sampler import BayesianSampler
+    from autotricks.tuning.prior import load as load_prior
 
     loaded = load(bench, seed)
     sampler = BayesianSampler(loaded.space, seed, (loaded.space.frame.epochs,), Objective(ACCURACY),
@@ -199,7 +199,7 @@ def _added(row: dict[str, Any]) -> float:
 
 def show(given: argparse.Namespace) -> None:
     """Print the table of sets and arms."""
-    from autotricks.core.interval import interval
+    from autotricks.stats.intervals import interval
 
     rows = _rows(given.work)
     arms = given.arms or sorted({row["arm"] for row in rows})

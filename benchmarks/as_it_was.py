@@ -18,8 +18,8 @@ import sets
 from stretches import Bench, outcome_of
 from trainings import ACCURACY, Store
 
-from autotricks.search.ledger import Ledger, records
-from autotricks.search.search import Search
+from autotricks.runs.ledger import Ledger, records
+from autotricks.tuning.search import Search
 
 
 def searched(bench: Bench, seed: int, trainings: float) -> dict[str, Any]:

@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.utils.data import default_collate
 from torchvision.transforms import v2
 
-from autotricks.catalog import make, plan_of
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
 from autotricks.models import build
 from autotricks.trainer import Trainer
 from autotricks.trainer.pipeline import Pipeline, pipeline
+from autotricks.tricks.catalog import make, plan_of
 
 PADDING, BATCH = 4, 128
 PLACES, SIDES = 2 * PADDING + 1, 2

@@ -29,10 +29,10 @@ from trainings import Store
 
 from autotricks.core.bundle import Bundle, recipe
 from autotricks.core.domain import Choice, Domain, Float, Int, Value, nearest
-from autotricks.core.interval import interval
-from autotricks.search.features import Wish, wish_of
-from autotricks.search.steps import Steps, changes
 from autotricks.space.space import Space
+from autotricks.stats.intervals import interval
+from autotricks.tuning.features import Wish, wish_of
+from autotricks.tuning.steps import Steps, changes
 
 BEST = 8                    # changes of which pairs are made
 SEEDS = range(3000, 3008)   # of the race

@@ -34,12 +34,12 @@ from peers import fused_sgd
 from torch import Tensor, nn
 from trainer import Setting, Unevaluated, fresh_model, random_images, trainer_arm
 
-from autotricks.catalog import make, plan_of
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
 from autotricks.core.run import Runtime
 from autotricks.trainer.pipeline import pipeline
 from autotricks.trial import run_trial
+from autotricks.tricks.catalog import make, plan_of
 
 FUSED_BYTES = 308e6     # of ResNet-50 at 224 in bf16, an image, forward and backward
 TOGETHER = (1, 2, 4, 8)

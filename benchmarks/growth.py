@@ -60,9 +60,10 @@ def trials(count: int) -> tuple[float, float]:
     from trials import Ends, IdleSearch
 
     from autotricks.data import load as load_data
-    from autotricks.search import folder as folders, local
-    from autotricks.search.ledger import Ledger
+    from autotricks.runs import folder as folders
+    from autotricks.runs.ledger import Ledger
     from autotricks.space.load import load_space
+    from autotricks.tuning.engines import local
 
     loaded = load_space("long_tail.yaml", [f"search.trials={count}", "search.parallel=1"])
     dataset, ends = load_data(loaded.document.data.settings()).dataset.without_test(), Ends()
@@ -78,8 +79,8 @@ def tricks(part: float) -> tuple[float, int]:
     """Return the seconds of 24 proposals from a part of the tricks, and how many tricks that is."""
     from dataclasses import replace
 
-    from autotricks.search.samplers import sampler_of
     from autotricks.space.load import load_space
+    from autotricks.tuning.samplers import sampler_of
 
     loaded = load_space("long_tail.yaml")
     space = loaded.space

@@ -41,19 +41,19 @@ import torch
 import yaml
 from safetensors.torch import load as load_weights
 
-from autotricks.catalog import make
-from autotricks.champion import bundle_document
-from autotricks.comparison import verdict
-from autotricks.confirm import FRESH, best
 from autotricks.core.bundle import Bundle
-from autotricks.core.interval import interval
 from autotricks.data import Loaded, load as load_data
 from autotricks.export import weights_of
-from autotricks.predictor import Predictor
+from autotricks.inference.predictor import Predictor
+from autotricks.runs.champion import bundle_document
 from autotricks.space import load_space
+from autotricks.stats.intervals import interval
 from autotricks.stats.spread import Spread
-from autotricks.tested import measured
+from autotricks.stats.verdict import verdict
+from autotricks.tasks.classification.testing import measured
 from autotricks.trial import run_trial
+from autotricks.tricks.catalog import make
+from autotricks.workflows.confirm import FRESH, best
 
 PLAIN: dict[str, dict[str, Any]] = {"sgd": {"lr": 0.1, "nesterov": True}, "cosine": {}}
 DICE: dict[str, dict[str, Any]] = {      # these draw random numbers and change nothing, or next to nothing

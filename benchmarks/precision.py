@@ -20,12 +20,12 @@ import torch
 from machine import Row, Target, conclude, parser, ratio_row, spread, take_turns
 from trainer import SETTINGS, Setting, random_images, trainer_arm
 
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
 from autotricks.core.run import PLAIN, Runtime
 from autotricks.data import Settings, load
 from autotricks.trial import run_trial
+from autotricks.tricks.catalog import make
 
 RUNTIMES = {"fp32 NCHW": PLAIN, "fp32 NHWC": Runtime(channels_last=True),
             "bf16 NHWC": Runtime(channels_last=True, autocast=torch.bfloat16)}

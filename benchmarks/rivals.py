@@ -46,17 +46,17 @@ from sets import REDUCTION
 from stretches import Bench, Stretch, outcome_of
 from trainings import ACCURACY
 
-from autotricks.catalog import DEFAULTS
 from autotricks.core.bundle import Bundle
 from autotricks.core.domain import Choice, Domain, Float, Int, Value, nearest
 from autotricks.core.objective import Objective
-from autotricks.core.report import End
-from autotricks.search.bayesian import BayesianSampler
-from autotricks.search.features import wish_of
-from autotricks.search.prior import load as load_prior
-from autotricks.search.rungs import budgets
+from autotricks.core.reporting import End
 from autotricks.space.load import LoadedSpace
 from autotricks.space.space import Space, typical
+from autotricks.tricks.catalog import DEFAULTS
+from autotricks.tuning.bayesian_sampler import BayesianSampler
+from autotricks.tuning.features import wish_of
+from autotricks.tuning.halving import budgets
+from autotricks.tuning.prior import load as load_prior
 
 TRIALS = 1000           # where a tool asks for the same bundles again, which costs nothing
 SEEDS = 3               # of one trial of TPE
@@ -128,7 +128,7 @@ def tpe_wilcoxon(bench: Bench, seed: int) -> dict[str, Any]:
     """Search with Optuna's TPE, each trial on up to three seeds, which the Wilcoxon pruner cuts short."""
     import optuna
 
-    from autotricks.search.chooser import _suggest
+    from autotricks.tuning.optuna_sampler import _suggest
 
     loaded = load(bench, seed)
     frame = loaded.space.frame

@@ -52,7 +52,7 @@ class Costs:
 
 def outcome_of(rung: int, budgets: tuple[int, ...], real: Mapping[str, float], chance: random.Random) -> Any:
     """Return an outcome that nobody trained: the names of a real one's figures, a row for each epoch."""
-    from autotricks.core.report import End
+    from autotricks.core.reporting import End
     from autotricks.runs.trial import Outcome
 
     curve = [{"epoch": epoch, **{name: value * chance.uniform(0.9, 1.1) for name, value in real.items()}}
@@ -66,13 +66,13 @@ def outcome_of(rung: int, budgets: tuple[int, ...], real: Mapping[str, float], c
 def drive(folder: Path, count: int, seconds: float) -> None:
     """Carry a search on to `count` trials, or for so many seconds, and note what each trial cost."""
     from autotricks.data import load as load_data
-    from autotricks.reopen import settle
-    from autotricks.search.ledger import records
-    from autotricks.search.relay import Relay
-    from autotricks.search.search import Search
+    from autotricks.runs.ledger import records
     from autotricks.space.load import load_space
-    from autotricks.sync import tracker as make_tracker
     from autotricks.trial import run_trial
+    from autotricks.tuning.search import Search
+    from autotricks.tuning.tracking_listener import Relay
+    from autotricks.workflows.reopen import settle
+    from autotricks.workflows.sync import tracker as make_tracker
 
     began, run = time.monotonic(), folder / "run"
     run.mkdir(parents=True, exist_ok=True)
@@ -156,9 +156,9 @@ def table(folder: Path) -> None:
 def report(folder: Path) -> None:
     """Write the report of what was driven, and the table of its trials."""
     from autotricks import report as reports
-    from autotricks.search import folder as folders
-    from autotricks.search.ledger import read, records
-    from autotricks.search.table import write
+    from autotricks.runs import folder as folders
+    from autotricks.runs.ledger import read, records
+    from autotricks.runs.table import write
 
     run, began, worked = folder / "run", time.perf_counter(), time.process_time()
     past = records(read(run / folders.LEDGER)[0])
@@ -174,9 +174,9 @@ def report(folder: Path) -> None:
 
 def made_up(count: int) -> list[Any]:
     """Return the records of trials that nobody trained: picks at random, three of ten trained to the end."""
-    from autotricks.search.chooser import Chooser
-    from autotricks.search.ledger import TrialRecord
+    from autotricks.runs.ledger import TrialRecord
     from autotricks.space.load import load_space
+    from autotricks.tuning.optuna_sampler import Chooser
 
     chance, found = random.Random(0), []
     drawn = Chooser(load_space(SPACE).space, "random", 0, True, count)
@@ -194,9 +194,9 @@ def made_up(count: int) -> list[Any]:
 
 def decide(count: int, bounded: bool) -> None:
     """Print what a decision costs, told of trials as on a resume; sizes in turn, on a machine that may be busy."""
-    from autotricks.search.chooser import Chooser
-    from autotricks.search.samplers import sampler_of
     from autotricks.space.load import load_space
+    from autotricks.tuning.optuna_sampler import Chooser
+    from autotricks.tuning.samplers import sampler_of
 
     trials = made_up(count)
     for sampler in ("random", "tpe", "bayesian"):
@@ -233,8 +233,8 @@ def engine(count: int, which: str) -> None:
     from trials import SMALL, IdleSearch, locally, on_ray
 
     from autotricks.data import load as load_data
-    from autotricks.search import folder as folders
-    from autotricks.search.ledger import Ledger
+    from autotricks.runs import folder as folders
+    from autotricks.runs.ledger import Ledger
     from autotricks.space.load import load_space
 
     class Marks:

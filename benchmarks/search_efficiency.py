@@ -31,10 +31,10 @@ import numpy as np
 from trickbench.fit import START, logit
 from trickbench.tables import Table, read
 
-from autotricks.search.effects import EffectModel, Observation, expected_improvement
-from autotricks.search.features import Features, wish_of
-from autotricks.search.prior import Prior, load as load_prior
-from autotricks.search.rungs import Halving, budgets
+from autotricks.tuning.effect_model import EffectModel, Observation, expected_improvement
+from autotricks.tuning.features import Features, wish_of
+from autotricks.tuning.halving import Halving, budgets
+from autotricks.tuning.prior import Prior, load as load_prior
 
 HERE = Path(__file__).parent / "trickbench"
 AFTER = (4, 8, 16)      # full trainings

@@ -10,7 +10,7 @@ import sets
 from trainings import ACCURACY, LOSS, Running, Store
 
 from autotricks.core.bundle import Bundle
-from autotricks.core.report import End
+from autotricks.core.reporting import End
 from autotricks.runs.trial import Outcome
 
 

@@ -25,12 +25,12 @@ from machine import Arm, Row, Seconds, Target, compared, conclude, parser, ratio
 from peers import SGD, fused_sgd, peers
 from torch import nn
 
-from autotricks.catalog import make, plan_of
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
 from autotricks.core.run import PLAIN, Runtime
 from autotricks.models import build
 from autotricks.trainer import Trainer
+from autotricks.tricks.catalog import make, plan_of
 
 CLASSES = 10
 AHEAD = Target(least=1.0)

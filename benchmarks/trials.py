@@ -23,15 +23,15 @@ from machine import Row, Target, conclude, parser, spread
 
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset
-from autotricks.core.report import End
+from autotricks.core.reporting import End
 from autotricks.data import load as load_data
-from autotricks.processes import cores
+from autotricks.runs import folder as folders
+from autotricks.runs.ledger import Ledger
 from autotricks.runs.trial import Course, Outcome, Trial
-from autotricks.search import folder as folders
-from autotricks.search.climb import Climb
-from autotricks.search.ledger import Ledger
-from autotricks.search.search import Search
 from autotricks.space.load import load_space
+from autotricks.system.workers import cores
+from autotricks.tuning.engines.rung_training import Climb
+from autotricks.tuning.search import Search
 
 FROM, TO, TRIALS, WORKERS = 24, 72, 100, 2
 LOCAL, RAY = Target(most=2.0), Target(most=20.0)                 # milliseconds of a worker's time
@@ -47,10 +47,10 @@ tricks: {sgd: {lr: search}, mixup: {}, label_smoothing: {}}
 FIRST = """
 import sys, threading, time
 def watch():
-    name = "autotricks.search.search"
+    name = "autotricks.tuning.search"
     while not hasattr(sys.modules.get(name), "Search"):
         time.sleep(0.005)
-    search = sys.modules["autotricks.search.search"].Search
+    search = sys.modules["autotricks.tuning.search"].Search
     report = search.report
     def told(self, trial, outcome, attempt=1):
         print("FIRST", time.time() - outcome.seconds, file=sys.stderr, flush=True)
@@ -128,14 +128,14 @@ def marginal(run: Callable[[Search, Dataset, Path], int]) -> float:
 
 
 def locally(search: Search, dataset: Dataset, folder: Path) -> int:
-    from autotricks.search import local
+    from autotricks.tuning.engines import local
 
     return local.run(search, dataset, WORKERS)
 
 
 def on_ray(search: Search, dataset: Dataset, folder: Path) -> int:
-    from autotricks.search import ray_tune
-    from autotricks.search.cluster import connect
+    from autotricks.tuning.engines import ray_tune
+    from autotricks.tuning.engines.ray_cluster import connect
 
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
     connect(None, WORKERS)      # whose processes find this file's classes by the path
@@ -144,7 +144,7 @@ def on_ray(search: Search, dataset: Dataset, folder: Path) -> int:
 
 def deciding(sampler: str) -> float:
     """Return the milliseconds that the 24th to 72nd proposals of a sampler take, each."""
-    from autotricks.search.chooser import Chooser
+    from autotricks.tuning.optuna_sampler import Chooser
 
     space, times = load_space("long_tail.yaml").space, []
     chooser = Chooser(space, sampler, 0, True, TRIALS)
@@ -174,7 +174,7 @@ def trials_per_second(workers: int, trials: int) -> float:
         f"search.trials={trials}", "search.rungs.first=20", "training.epochs=20", "search.engine=local",
         f"search.parallel={workers}", "search.sampler=random"])
     dataset, ends = load_data(loaded.document.data.settings()).dataset.without_test(), Ends()
-    from autotricks.search import local
+    from autotricks.tuning.engines import local
 
     class Same(Search):
         """A search of one bundle again and again."""

@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from trainer import SGD, Setting, Unevaluated, fresh_model, random_images
 
-from autotricks.catalog import catalog, make, plan_of
 from autotricks.core.bundle import Bundle
 from autotricks.core.run import Supply
 from autotricks.errors import InputError
+from autotricks.tricks.catalog import catalog, make, plan_of
 
 SETTING = Setting("every trick", "resnet8", (3, 32, 32), 16, 64, 1)
 WAITING = {torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero, torch.ops.aten.masked_select,

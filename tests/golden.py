@@ -22,8 +22,8 @@ from typing import Any
 import torch
 
 import autotricks
-from autotricks.catalog import catalog
 from autotricks.errors import AutotricksError
+from autotricks.tricks.catalog import catalog
 from tests.conftest import make_dataset
 
 SPACES = Path(__file__).parent.parent / "search_spaces"

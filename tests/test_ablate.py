@@ -5,23 +5,25 @@ from statistics import fmean
 
 import pytest
 
-from autotricks import ablate as use_case, attribution, cli
-from autotricks.ablate import ablate, effect
-from autotricks.catalog import make
-from autotricks.champion import keep
-from autotricks.confirm import FRESH, Trainings
+from autotricks import cli
+from autotricks.cli.views import ablation
 from autotricks.core.bundle import Bundle
-from autotricks.core.changes import Change, pairs
-from autotricks.core.interval import interval
 from autotricks.data import load as load_data
 from autotricks.errors import RunError
-from autotricks.reopen import settle
+from autotricks.runs.champion import keep
+from autotricks.runs.folder import read_json
+from autotricks.runs.ledger import Ledger, read
 from autotricks.runs.trial import Champion, Trial
-from autotricks.search.folder import read_json
-from autotricks.search.ledger import Ledger, read
-from autotricks.search.retrain import retrain
 from autotricks.space import load_space
+from autotricks.stats.intervals import interval
 from autotricks.trial import run_trial
+from autotricks.tricks.catalog import make
+from autotricks.tuning.engines.retraining import retrain
+from autotricks.workflows import ablate as use_case
+from autotricks.workflows.ablate import ablate, effect
+from autotricks.workflows.confirm import FRESH, Trainings
+from autotricks.workflows.contrasts import Change, pairs
+from autotricks.workflows.reopen import settle
 
 METRIC = "val/balanced_accuracy"
 SPACE = """name: planted
@@ -85,7 +87,7 @@ def test_a_single_seed_says_nothing_sure():
     change = Change("ema", "alone", ((1, A), (-1, NONE)))
     found = effect(change, lambda bundle: PLANTED[bundle][:1], lambda *both: (1.0, 1.0), 1)
     assert (found.mean, found.low, found.high) == (1.0, -math.inf, math.inf)
-    assert attribution.verdict(found) == "unclear" and attribution.forest(found, 0.0, 1.0) == "|" + "-" * 14 + "o"
+    assert ablation.verdict(found) == "unclear" and ablation.forest(found, 0.0, 1.0) == "|" + "-" * 14 + "o"
 
 
 # --- a run with planted effects: smoothing by nothing, and a learning rate that hardly learns
@@ -140,14 +142,14 @@ def test_what_does_nothing_has_an_effect_of_nothing(found):
     for kind in ("without", "alone"):
         row = rows(found[1])["label_smoothing", kind]
         assert (row.mean, row.low, row.high) == (0.0, 0.0, 0.0)
-        assert attribution.verdict(row) == "nothing"
+        assert ablation.verdict(row) == "nothing"
 
 
 def test_what_harms_is_found_out(found):
     _, result, _, (champion, baseline, dataset) = found
     for kind in ("without", "alone"):
         row = rows(result)["sgd: other values", kind]
-        assert row.high < 0 and attribution.verdict(row) == "harms"
+        assert row.high < 0 and ablation.verdict(row) == "harms"
     assert result.comparisons == 4 and result.seeds == (2000, 2001, 2002)
     differences = []
     for seed in result.seeds:
@@ -212,10 +214,10 @@ def test_what_is_kept_and_printed(found, capsys, monkeypatch):
     assert document == result.document() and document["importance"] is None
     assert set(document["effects"][0]) >= {"trick", "kind", "mean", "low", "high", "seconds_ratio", "seeds", "note"}
     assert (document["metric"], document["comparisons"]) == (METRIC, 4) and "Bonferroni" in document["method"]
-    attribution.ablated(result, folder, as_json=True)
+    ablation.ablated(result, folder, as_json=True)
     assert json.loads(capsys.readouterr().out) == document
     monkeypatch.setenv("COLUMNS", "100")
-    attribution.ablated(result, folder, as_json=False)
+    ablation.ablated(result, folder, as_json=False)
     said = capsys.readouterr().out
     row = rows(result)["sgd: other values", "without"]
     line = next(line for line in said.splitlines() if line.startswith("sgd: other values"))
@@ -229,14 +231,14 @@ def test_no_figure_is_cut_however_narrow_the_terminal(found, capsys, monkeypatch
     folder, result, _, _ = found
     long = replace(result.effects[0], trick="label_aware_smoothing", mean=-12.3456, low=-98.7654, high=74.0742)
     monkeypatch.setenv("COLUMNS", columns)
-    attribution.ablated(replace(result, effects=(long, *result.effects)), folder, as_json=False)
+    ablation.ablated(replace(result, effects=(long, *result.effects)), folder, as_json=False)
     said = capsys.readouterr().out
     assert "\N{HORIZONTAL ELLIPSIS}" not in said and "unclear" in said
     close = " ".join(said.split())
     for row in (long, *result.effects):
         if row.mean is not None:
             assert f"{row.mean:+.4f} {row.low:+.4f} to {row.high:+.4f}" in close
-            assert f"{f'x{row.seconds_ratio:.2f}' if row.seconds_ratio else '-'} {attribution.verdict(row)}" in close
+            assert f"{f'x{row.seconds_ratio:.2f}' if row.seconds_ratio else '-'} {ablation.verdict(row)}" in close
     assert ("label_aware_smoothing" in said) == (columns != "60")
 
 
@@ -251,7 +253,7 @@ def test_the_command_prints_one_document_for_machines(found, capsys, monkeypatch
 def test_the_scale_of_a_forest():
     change = Change("x", "alone", ((1, A), (-1, NONE)))
     row = replace(effect(change, scores, lambda *both: (1.0, 1.0), 1), mean=0.5, low=0.0, high=1.0)
-    assert attribution.forest(row, -1.0, 1.0) == " " * 8 + "|--o----"
+    assert ablation.forest(row, -1.0, 1.0) == " " * 8 + "|--o----"
 
 
 def test_a_champion_that_is_the_baseline_has_nothing_to_ablate(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 from autotricks.core.domain import Choice, Float
 from autotricks.core.plan import advice
 from autotricks.core.trick import MANY_CLASSES, Trait
-from autotricks.search.ledger import read, records
-from autotricks.space.fitting import fitted
+from autotricks.runs.ledger import read, records
+from autotricks.space.data_fit import fitted
 from autotricks.space.load import load_space
 
 MANY = frozenset({Trait.HAS_MANY_CLASSES})

@@ -3,12 +3,12 @@ import json
 import pytest
 from torch import nn
 
-from autotricks.bottleneck import Finding, bottleneck, judged
 from autotricks.core.bundle import Bundle, Use
 from autotricks.core.run import Runtime
 from autotricks.core.slots import Slot
 from autotricks.core.trick import Trick
 from autotricks.models import build
+from autotricks.probes.bottleneck import Finding, bottleneck, judged
 from autotricks.trainer.profile import PARTS, Profile
 from autotricks.tricks.load.image_transform import ImageTransform
 from tests.clock import Clock
@@ -116,19 +116,19 @@ def made(**seconds):
     ({"forward": 1.0}, Runtime(), "compute", "channels_last"),
     ({"backward": 1.0}, Runtime(channels_last=True, compile=True), "compute", "smaller model")])
 def test_advice_names_what_to_change(seconds, runtime, where, words, monkeypatch):
-    monkeypatch.setattr("autotricks.bottleneck._has_bf16", lambda device: False)
+    monkeypatch.setattr("autotricks.probes.bottleneck._has_bf16", lambda device: False)
     from autotricks.tricks.augment.cutout import Cutout
     assert (found := judged(made(**seconds), Bundle((Use(Cutout()),)), runtime, "cpu"))[0] == where
     assert words in found[1]
 
 
 def test_half_precision_where_the_device_has_it(monkeypatch):
-    monkeypatch.setattr("autotricks.bottleneck._has_bf16", lambda device: True)
+    monkeypatch.setattr("autotricks.probes.bottleneck._has_bf16", lambda device: True)
     assert "bf16, with channels_last" in judged(made(forward=1.0), Bundle(()), Runtime(), "cpu")[1]
 
 
 def test_what_is_printed(capsys):
-    from autotricks.cards import profiled
+    from autotricks.cli.views.cards import profiled
     parts = dict(zip(PARTS, (0.010, 0.020, 0.030, 0.020, 0.010, 0.005, 0.005)))
     profiled(Finding(Profile(parts, 20), 640.0, "compute", "Do this."), False)
     out = capsys.readouterr().out

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import autotricks
-from autotricks import cards
-from autotricks.catalog import catalog
+from autotricks.cli.views import cards
+from autotricks.tricks.catalog import catalog
 
 from .search import real
 from .search.real import hears

@@ -4,21 +4,22 @@ from dataclasses import replace
 import pytest
 import torch
 
-from autotricks import confirm as use_case, experiment, sync, tested as on_test
-from autotricks.catalog import bundle_from
-from autotricks.comparison import Kept, added, verdict
-from autotricks.confirm import Spread, Trainings, Unconfirmed, best, chosen, confirm, fresh_seeds
-from autotricks.core.interval import Interval, interval, unpaired
 from autotricks.core.objective import SPEED, Keep, Objective
 from autotricks.data import load as load_data
-from autotricks.predictor import Predictor
+from autotricks.inference.predictor import Predictor
 from autotricks.report import write
 from autotricks.report.card import card
-from autotricks.search.folder import read_json
-from autotricks.search.ledger import TrialRecord, read
-from autotricks.search.retrain import retrain
+from autotricks.runs.folder import read_json
+from autotricks.runs.ledger import TrialRecord, read
 from autotricks.space import load_bundle_file, load_space
+from autotricks.stats.intervals import Interval, interval, unpaired
+from autotricks.stats.verdict import Kept, added, verdict
+from autotricks.tasks.classification import testing as on_test
 from autotricks.trial import run_trial
+from autotricks.tricks.catalog import bundle_from
+from autotricks.tuning.engines.retraining import retrain
+from autotricks.workflows import confirm as use_case, search as experiment, sync
+from autotricks.workflows.confirm import Spread, Trainings, Unconfirmed, best, chosen, confirm, fresh_seeds
 
 from .report.made import Page
 

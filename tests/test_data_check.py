@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from autotricks import cli
+from autotricks.cli.views.search import leaks
 from autotricks.data import Settings, load
-from autotricks.screen import leaks
 from autotricks.space import load_space
 from autotricks.space.load import shipped
+from autotricks.space.recommendation import command, compare, judged
 from autotricks.space.sections import Bound, FitsSection
-from autotricks.suited import command, compare, judged
 
 from .data.pictures import folder, noise, save
 

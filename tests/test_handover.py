@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import yaml
 
-from autotricks import experiment, export, handover
-from autotricks.catalog import catalog, make
+from autotricks import export
 from autotricks.core.bundle import Bundle
-from autotricks.core.fuse import Fusible
 from autotricks.core.slots import Slot
 from autotricks.errors import AutotricksError, InputError, RunError
 from autotricks.export.script import script
+from autotricks.nn.fusing import Fusible
 from autotricks.space.load import load_bundle_file
+from autotricks.tricks.catalog import catalog, make
+from autotricks.workflows import export as handover, search as experiment
 
 from .conftest import make_dataset, timeless
 from .report import made, test_card
@@ -147,7 +148,7 @@ def test_graph_holds_no_pickle(trained, npz, tmp_path):
 
 
 def test_branches_are_fused_in_what_is_handed_over(trained, npz):
-    from autotricks.predictor import Predictor
+    from autotricks.inference.predictor import Predictor
 
     folder, _ = trained(npz(1), {"acnet": {}}, epochs=1)
     predictor = Predictor.load(folder)
@@ -156,7 +157,7 @@ def test_branches_are_fused_in_what_is_handed_over(trained, npz):
 
 
 def test_graph_that_computes_something_else_is_removed(trained, npz, tmp_path, monkeypatch):
-    from autotricks.predictor import Predictor
+    from autotricks.inference.predictor import Predictor
 
     folder, _ = trained(npz(1), {}, epochs=1)
     predict = Predictor.predict

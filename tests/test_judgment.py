@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from autotricks import judgment, sync
-from autotricks.comparison import Addition, added
-from autotricks.confirm import Confirmation, Interval
+from autotricks.cli.views import confirmation
 from autotricks.stats.spread import Spread
-from autotricks.tested import ClassResults
+from autotricks.stats.verdict import Addition, added
+from autotricks.tasks.classification.testing import ClassResults
+from autotricks.workflows import sync
+from autotricks.workflows.confirm import Confirmation, Interval
 
 
 def results(recalls, error, calibrated):
@@ -27,14 +28,14 @@ FOUND = made([(0.5, 1.0), None, (0.25, 0.25)], [(0.5, 0.5), None, (1.0, 1.0)])
 
 
 def test_groups_and_calibration_are_said_before_and_after():
-    assert judgment.further(FOUND) == [
+    assert confirmation.further(FOUND) == [
         "  many-shot 0.9100 (baseline 0.9300), few-shot 0.7200 (baseline 0.1100)",
         "  calibration error 0.2500 (baseline 0.5000), with temperature scaling 0.0625 (0.1250)"]
 
 
 def test_every_class_that_test_has_is_listed(tmp_path, capsys):
     (tmp_path / "data.json").write_text(json.dumps({"classes": ["cat", "eel", "[b]ox"]}))
-    judgment.confirmed(FOUND, tmp_path, False)
+    confirmation.confirmed(FOUND, tmp_path, False)
     lines = capsys.readouterr().out.splitlines()
     place = lines.index("Recall of each class on test:")
     assert lines[place + 2:place + 5] == ["  cat    0.7500 +- 0.3536    0.5000 +- 0.0000",
@@ -44,7 +45,7 @@ def test_every_class_that_test_has_is_listed(tmp_path, capsys):
 def test_of_many_classes_those_that_change_most_are_listed_in_their_order():
     base = [(0.5, 0.5)] * 40
     best = [((40 - place) / 100 + 0.5,) * 2 for place in range(40)]
-    lines = judgment.classes(made(best, base), [f"c{place}" for place in range(40)])
+    lines = confirmation.classes(made(best, base), [f"c{place}" for place in range(40)])
     assert "the 30 of 40 that change most" in lines[0]
     assert [line.split()[0] for line in lines[2:]] == [f"c{place}" for place in range(30)]
 
@@ -57,13 +58,13 @@ def test_a_tracker_hears_of_groups_and_calibration():
 
 def test_an_old_confirmation_without_classes_is_printed():
     old = replace(FOUND, classes={})
-    assert len(judgment.further(old)) == 1 and judgment.classes(old, ["cat", "eel", "ox"]) == []
+    assert len(confirmation.further(old)) == 1 and confirmation.classes(old, ["cat", "eel", "ox"]) == []
 
 
 @pytest.mark.parametrize(("optimism", "said"), [
     (0.1, "0.9000, was 0.1000 too good"), (-0.1, "0.9000, was 0.1000 too modest"), (0.00004, "0.9000, held")])
 def test_how_far_the_search_was_off(optimism, said):
-    last = judgment.verdict(replace(FOUND, optimism=optimism))[-1]
+    last = confirmation.verdict(replace(FOUND, optimism=optimism))[-1]
     assert f"What the search thought of it, {said} (validation" in last
 
 
@@ -87,18 +88,18 @@ def with_addition(start, name, champion=4, difference=SPAN):
     (with_addition(0, "baseline", champion=0, difference=Interval(0.0, 0.0, 0.0)),
      "  The search: [bold]nothing helps: on validation no bundle was better than the baseline[/bold]")])
 def test_what_the_search_added_is_said(found, said):
-    assert judgment.addition(found) == [said] and said in judgment.verdict(found)
+    assert confirmation.addition(found) == [said] and said in confirmation.verdict(found)
 
 
 def test_a_confirmation_of_an_older_version_says_nothing_of_it():
-    assert judgment.addition(FOUND) == [] and not any("The search:" in line for line in judgment.verdict(FOUND))
+    assert confirmation.addition(FOUND) == [] and not any("The search:" in line for line in confirmation.verdict(FOUND))
     assert not any("added" in name for name in sync.figures(FOUND.document()))
 
 
 def test_a_bundles_name_is_printed_as_it_is(tmp_path, capsys):
     """The name of a start bundle may be any path."""
     (tmp_path / "data.json").write_text(json.dumps({"classes": ["cat", "eel", "ox"]}))
-    judgment.confirmed(with_addition(2, "/runs/[old]/[/mine].yaml"), tmp_path, False)
+    confirmation.confirmed(with_addition(2, "/runs/[old]/[/mine].yaml"), tmp_path, False)
     assert "added to the published bundle /runs/[old]/[/mine].yaml, +0.0500" in capsys.readouterr().out
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from autotricks.core.bundle import Bundle
 from autotricks.errors import ResourceError
-from autotricks.largest_batch import largest_batch, with_largest_batch
+from autotricks.probes.batch_size import largest_batch, with_largest_batch
 from autotricks.space import load_space
 from tests.conftest import make_dataset
 

@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from autotricks import experiment, precision
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
-from autotricks.core.report import Metrics
+from autotricks.core.reporting import Metrics
 from autotricks.core.slots import Slot
 from autotricks.errors import SpaceError
 from autotricks.export.bundle import text
+from autotricks.probes import precision
 from autotricks.space.load import load_space
+from autotricks.workflows import search as experiment
 
 ARMS = ("fp32 nchw", "fp32 nhwc", "bf16 nhwc")
 LINEAR = 8 * (2 * 3 * 2 * 8 * 8 + 2 * 2 * 2)    # operations of a batch of 8 in `Slowed`: a product and a sum each

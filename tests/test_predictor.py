@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from autotricks import export
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
 from autotricks.errors import DataError, RunError
-from autotricks.predictor import Predictor
+from autotricks.inference.predictor import Predictor
 from autotricks.trial import run_trial
+from autotricks.tricks.catalog import make
 
 
 @pytest.fixture(scope="module")

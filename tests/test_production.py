@@ -8,7 +8,7 @@ import yaml
 
 from autotricks import cli
 from autotricks.data import Settings, load
-from autotricks.predictor import Predictor
+from autotricks.inference.predictor import Predictor
 
 BUNDLE = {"name": "made", "data": {"source": "digits", "size": 8}, "tricks": {"sgd": {"lr": 0.05}},
           "training": {"epochs": 1, "batch_size": 64, "seed": 1},

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from autotricks.catalog import plan_of
 from autotricks.core.plan import problems
 from autotricks.space import load_bundle_file
+from autotricks.tricks.catalog import plan_of
 
 FOLDER = Path(__file__).parents[1] / "search_spaces" / "published"
 OTHERS = ("imagenet_", "accv_2020", "icpr_2020")    # of other tables, or of none

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from autotricks.catalog import plan_of
 from autotricks.space import load_bundle_file, load_space
+from autotricks.tricks.catalog import plan_of
 
 FOLDER = Path(__file__).parents[1] / "search_spaces" / "published"
 FILES = {path.stem.removeprefix("imagenet_"): path for path in FOLDER.glob("imagenet_*.yaml")}

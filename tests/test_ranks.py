@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from autotricks.errors import ModelError, RankError, ResourceError
-from autotricks.ranks import NOTICE, Followers
 from autotricks.tricks.batch.mixup import Mixup
 from autotricks.tricks.gradients.classifier_retraining import ClassifierRetraining
 from autotricks.tricks.loss.class_weights import ClassWeights
 from autotricks.tricks.model.sync_bn import SyncBn
+from autotricks.tuning.engines.ranks import NOTICE, Followers
 from tests.trainer.made import Hungry
 from tests.trainer.together import DEVICES, Broken, Job, Rank, Slow, Tiny, together
 

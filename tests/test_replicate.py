@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from autotricks.cards import replicated
+from autotricks.cli.views.cards import replicated
 from autotricks.core.bundle import Bundle
 from autotricks.data import Settings, load
 from autotricks.errors import InputError, RunError
-from autotricks.replicate import Replication, Row, bundles, replicate, shortened
 from autotricks.trial import run_trial
+from autotricks.workflows.replicate import Replication, Row, bundles, replicate, shortened
 
 FILE = """name: {name}
 published: {{metric: error, digits_lt_4: {figure}, digits_lt_8: 9.5}}
@@ -89,7 +89,7 @@ def test_figures_of_other_data_are_refused(folder, source, tmp_path):
 
 @pytest.mark.parametrize("content", [b"my thesis\n", b"\x89PNG\r\n", b'{"seq": 0}\n'])
 def test_file_of_somebody_else_stays_as_it_is(folder, source, tmp_path, monkeypatch, content):
-    monkeypatch.setattr("autotricks.replicate._train", lambda *rest: pytest.fail("trained for nothing"))
+    monkeypatch.setattr("autotricks.workflows.replicate._train", lambda *rest: pytest.fail("trained for nothing"))
     (tmp_path / "thesis.txt").write_bytes(content)
     with pytest.raises(RunError, match=r"thesis\.txt: is no ledger, and stays as it is\. Name another file"):
         replicate(asked(folder, source), tmp_path / "thesis.txt", lambda *line: None)
@@ -100,7 +100,7 @@ def test_file_of_somebody_else_stays_as_it_is(folder, source, tmp_path, monkeypa
     ("published", "published: is no file"), ("published/plain.yaml/x", "plain.yaml: cannot be written: file exists"),
     ("/proc/x", "/proc: cannot be written")])
 def test_place_that_cannot_be_written_is_one_line(folder, source, tmp_path, monkeypatch, place, said):
-    monkeypatch.setattr("autotricks.replicate._train", lambda *rest: pytest.fail("trained for nothing"))
+    monkeypatch.setattr("autotricks.workflows.replicate._train", lambda *rest: pytest.fail("trained for nothing"))
     with pytest.raises(RunError, match=said) as caught:
         replicate(asked(folder, source), tmp_path / place, lambda *line: None)
     assert len(caught.value.problems) == 1

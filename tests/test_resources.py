@@ -4,10 +4,11 @@ import sys
 import pytest
 import torch
 
-from autotricks import cli, resources
+from autotricks import cli
 from autotricks.errors import InputError, ResourceError, SpaceError
-from autotricks.resources import check_device, set_threads, threads_of, training_devices
 from autotricks.space.load import load_space
+from autotricks.system import devices
+from autotricks.system.devices import check_device, set_threads, threads_of, training_devices
 from autotricks.workflows import resources as slots_here
 from autotricks.workflows.resources import check_resources
 
@@ -70,12 +71,12 @@ def test_no_more_trials_at_a_time_than_cores(monkeypatch, cpus, slots):
 
 def test_threads_are_at_most_the_cores(monkeypatch):
     taken = []
-    monkeypatch.setattr(resources, "cores", lambda: 4)
+    monkeypatch.setattr(devices, "cores", lambda: 4)
     monkeypatch.setattr(torch, "set_num_threads", taken.append)
-    monkeypatch.setattr(resources.os, "environ", {})
+    monkeypatch.setattr(devices.os, "environ", {})
     for count in (0, 1, 4):
         set_threads(count)
-    assert taken == [1, 4] and resources.os.environ["OMP_NUM_THREADS"] == "4"
+    assert taken == [1, 4] and devices.os.environ["OMP_NUM_THREADS"] == "4"
     for count in (5, 1_000_000, 99999999999):
         with pytest.raises(ResourceError, match=f"^--threads {count}: this machine offers 4. Ask for 4 or fewer.$"):
             set_threads(count)
@@ -106,8 +107,8 @@ def test_train_refuses_threads(here, count, said):
 
 def test_a_bundle_with_more_threads_than_cores_takes_the_cores(here, monkeypatch, tmp_path):
     taken = []
-    monkeypatch.setattr(resources, "set_threads", taken.append)
-    monkeypatch.setattr("autotricks.processes.cores", lambda: 2)
+    monkeypatch.setattr(devices, "set_threads", taken.append)
+    monkeypatch.setattr("autotricks.system.workers.cores", lambda: 2)
     for threads in (1, 2, 64, "abc"):
         (tmp_path / "b.yaml").write_text(f"name: b\ntricks: {{sgd: {{}}}}\nresult: {{threads: {threads}}}\n")
         code, _, err = here("train", str(tmp_path / "b.yaml"))

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import autotricks
-from autotricks.catalog import bundle_from, plan_of
 from autotricks.core.plan import problems
 from autotricks.space import load_bundle_file, load_space
+from autotricks.tricks.catalog import bundle_from, plan_of
 
 from .space.made import picker
 

@@ -6,8 +6,8 @@ import urllib.request
 
 import pytest
 
-from autotricks import storage
 from autotricks.errors import InputError, RunError
+from autotricks.runs import mirror
 
 from .search import real
 from .search.cluster import free_port
@@ -31,7 +31,7 @@ def run_of(folder):
 
 
 def copied(address, folder):
-    copy = storage.Copy(address)
+    copy = mirror.Copy(address)
     copy.began(folder)
     return copy.close()
 
@@ -41,17 +41,17 @@ def test_everything_but_rays_own_and_the_lock_is_copied_and_comes_back(tmp_path)
     assert copied(address, run) == ""
     there = contents(tmp_path / "shared" / "one")
     assert there == {"space.yaml": b"name: s\n", "trials.jsonl": b"{}\n", "teachers/0-t/champion.yaml": b"t"}
-    back = storage.fetched(f"{address}/one", tmp_path / "other")
+    back = mirror.fetched(f"{address}/one", tmp_path / "other")
     assert back == tmp_path / "other" / "one" and contents(back) == there
     (back / "trials.jsonl").write_text("more\n")
-    assert storage.fetched(f"{address}/one", tmp_path / "other") == back, "what is here is newer"
+    assert mirror.fetched(f"{address}/one", tmp_path / "other") == back, "what is here is newer"
     assert (back / "trials.jsonl").read_text() == "more\n"
 
 
 def test_what_changes_is_copied_while_the_search_goes_on_and_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "EVERY", 0.05)
+    monkeypatch.setattr(mirror, "EVERY", 0.05)
     run, there = run_of(tmp_path / "one"), tmp_path / "shared" / "one"
-    copy = storage.Copy(f"file://{tmp_path}/shared")
+    copy = mirror.Copy(f"file://{tmp_path}/shared")
     copy.began(run)
     copy.ended(None, None, None)
     wait(lambda: (there / "trials.jsonl").exists())
@@ -90,12 +90,12 @@ def test_images_of_an_address_are_refused(here):
 
 def test_a_place_without_a_run_is_one_line(tmp_path):
     with pytest.raises(RunError, match=r"no run lies there; it would hold space\.yaml and trials\.jsonl"):
-        storage.fetched(f"file://{tmp_path}/nowhere", tmp_path)
+        mirror.fetched(f"file://{tmp_path}/nowhere", tmp_path)
 
 
 def test_a_storage_that_goes_away_is_one_line_and_stops_nothing(tmp_path):
     run = run_of(tmp_path / "one")
-    copy = storage.Copy(f"file://{tmp_path}/shared")
+    copy = mirror.Copy(f"file://{tmp_path}/shared")
     shutil.rmtree(tmp_path / "shared")
     (tmp_path / "shared").write_text("a file now")
     copy.began(run)
@@ -144,7 +144,7 @@ def test_a_search_lost_with_its_machine_goes_on_from_a_bucket(bucket, tmp_path):
     assert again.returncode == 0, again.stderr
     after = real.story(tmp_path / "found" / folder.name)
     assert after[:3] == before and len(after) == 5 and after[4][2]
-    third = storage.fetched(f"{bucket}/{folder.name}", tmp_path / "third")
+    third = mirror.fetched(f"{bucket}/{folder.name}", tmp_path / "third")
     assert real.story(third) == after and (third / "champion.safetensors").exists()
     assert "hush" not in "".join(path.read_text(errors="replace") for path in third.rglob("*") if path.is_file())
 
@@ -152,5 +152,5 @@ def test_a_search_lost_with_its_machine_goes_on_from_a_bucket(bucket, tmp_path):
 @pytest.mark.slow
 def test_a_bucket_that_is_not_there_is_one_line(bucket):
     with pytest.raises(InputError) as caught:
-        storage.opened("s3://nonesuch/runs")
+        mirror.opened("s3://nonesuch/runs")
     assert len(caught.value.problems) == 1 and "nonesuch" in str(caught.value)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from autotricks import experiment, suits
-from autotricks.catalog import catalog
 from autotricks.errors import InputError, ModelError
+from autotricks.probes import compatibility
 from autotricks.space import load_space
 from autotricks.trial import run_trial
+from autotricks.tricks.catalog import catalog
+from autotricks.workflows import search as experiment
 
 from .conftest import make_dataset
 from .space.made import write
@@ -42,7 +43,7 @@ def linear(tmp_path, monkeypatch):
 def blamed(loaded):
     """The tricks that `check` says do not suit."""
     try:
-        assert suits.require_suited(loaded, trust=True) is None
+        assert compatibility.require_suited(loaded, trust=True) is None
     except ModelError as error:
         return {line.partition("  tricks.")[2].partition(":")[0] for line in error.problems}
     return set()
@@ -57,7 +58,7 @@ def test_what_is_blamed_is_what_fails_when_it_is_trained(tmp_path, linear):
     path = write(tmp_path, head + "".join(f"  {name}: {{}}\n" for name in names))
     loaded, data, failed = load_space(path, trust=True), make_dataset(counts=(8, 8, 4)), set()
     for entry in loaded.space.entries:
-        for bundle in suits.alone(loaded.space, entry):
+        for bundle in compatibility.alone(loaded.space, entry):
             try:
                 run_trial(replace(bundle, epochs=2), data, trust=True)
             except InputError:
@@ -92,7 +93,7 @@ def test_a_model_that_cannot_take_the_images_is_said_once(tmp_path, linear, mode
     """By check, and by a search before it has a folder."""
     path = write(tmp_path, f"name: demo\nmodel: {{name: '{model}'}}\ndata: {{size: {size}}}\n"
                            "search: {engine: local}\ntricks: {sgd: {}, mixup: {}}\n")
-    for ask in (lambda loaded: suits.require_suited(loaded, trust=True), lambda loaded: experiment.search(
+    for ask in (lambda loaded: compatibility.require_suited(loaded, trust=True), lambda loaded: experiment.search(
             loaded, experiment.Options(tmp_path / "runs", tracking="off", trust=True))):
         with pytest.raises(ModelError) as caught:
             ask(load_space(path, trust=True))
@@ -109,15 +110,15 @@ def test_the_model_is_tried_as_the_baseline_changes_it(tmp_path, linear, monkeyp
         run.model, "layer", torch.nn.Linear(256, 10)))
     head = f"name: demo\nmodel: {{name: '{linear}'}}\ndata: {{size: 16}}\n"
     always = load_space(write(tmp_path, f"{head}tricks: {{gradient_clipping: {{always: true}}}}\n"), trust=True)
-    assert suits.require_model(always, (1, 16, 16), trust=True) is None
+    assert compatibility.require_model(always, (1, 16, 16), trust=True) is None
     with pytest.raises(ModelError, match="cannot take images of 16x16"):
-        suits.require_model(load_space(write(tmp_path, f"{head}tricks: {{gradient_clipping: {{}}}}\n"), trust=True),
-                            (1, 16, 16), trust=True)
+        loaded = load_space(write(tmp_path, f"{head}tricks: {{gradient_clipping: {{}}}}\n"), trust=True)
+        compatibility.require_model(loaded, (1, 16, 16), trust=True)
 
 
 def test_on_images_too_large_to_try_nothing_is_tried(monkeypatch):
-    monkeypatch.setattr(suits, "prepare", lambda *arguments, **options: pytest.fail("tried"))
-    told = suits.require_suited(load_space("long_tail.yaml", ["data.size=4096", "data.channels=3"]))
+    monkeypatch.setattr(compatibility, "prepare", lambda *arguments, **options: pytest.fail("tried"))
+    told = compatibility.require_suited(load_space("long_tail.yaml", ["data.size=4096", "data.channels=3"]))
     assert told.startswith("whether the tricks suit model and images: 4096x4096 pixels are too many to try it on")
 
 
@@ -126,10 +127,10 @@ def test_on_images_too_large_to_try_nothing_is_tried(monkeypatch):
 def test_a_choice_is_tried_value_by_value(tmp_path, choice, said):
     path = write(tmp_path, f"name: demo\ntricks:\n  sgd: {{}}\n  resnet_variant: {{variant: {{choice: [{choice}]}}}}\n")
     if said is None:
-        assert suits.require_suited(load_space(path)) is None
+        assert compatibility.require_suited(load_space(path)) is None
         return
     with pytest.raises(ModelError, match=said) as caught:
-        suits.require_suited(load_space(path))
+        compatibility.require_suited(load_space(path))
     assert len(caught.value.problems) == 1
 
 
@@ -137,8 +138,8 @@ def test_a_choice_is_tried_value_by_value(tmp_path, choice, said):
 def test_the_shape_of_an_archive_is_read_from_its_header(tmp_path, sides, shape):
     np.savez_compressed(tmp_path / "x.npz", x_train=np.zeros(sides, np.uint8), y_train=np.zeros(5, np.int64))
     settings = load_space("long_tail.yaml", [f"data.source=npz:{tmp_path}/x.npz"]).document.data.settings()
-    assert suits.shape_of(settings) == shape
-    assert suits.shape_of(replace(settings, size=4, channels=1)) == (1, 4, 4)
+    assert compatibility.shape_of(settings) == shape
+    assert compatibility.shape_of(replace(settings, size=4, channels=1)) == (1, 4, 4)
 
 
 def test_what_does_not_suit_together_is_found_too(tmp_path, linear, monkeypatch):
@@ -150,12 +151,12 @@ def test_what_does_not_suit_together_is_found_too(tmp_path, linear, monkeypatch)
             raise ModelError("gradient_clipping: cannot clip group norms.")
     text = "name: demo\ntricks:\n  sgd: {}\n  group_norm: {}\n  gradient_clipping: {}\n"
     path = write(tmp_path, text)
-    assert suits.require_suited(load_space(path)) is None
+    assert compatibility.require_suited(load_space(path)) is None
     monkeypatch.setattr(GradientClipping, "check", check)
     with pytest.raises(ModelError, match=r"space.yaml:2:1  tricks: gradient_clipping: cannot clip"):
-        suits.require_suited(load_space(path))
+        compatibility.require_suited(load_space(path))
 
 
 def test_where_the_shape_is_not_known_it_says_so():
-    told = suits.require_suited(load_space("long_tail.yaml", ["data.source=image_folder:nowhere"]))
+    told = compatibility.require_suited(load_space("long_tail.yaml", ["data.source=image_folder:nowhere"]))
     assert "image_folder:nowhere" in told and "data.size" in told

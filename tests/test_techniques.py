@@ -1,9 +1,9 @@
 """Every technique has a row, every row names what is there, every trick is in a row."""
 from pathlib import Path
 
-from autotricks import techniques
-from autotricks.catalog import catalog
+from autotricks.cli.views import techniques
 from autotricks.core.trick import Trick
+from autotricks.tricks.catalog import catalog
 
 ROOT = Path(__file__).parents[1]
 FAMILIES = {"A": 10, "B": 11, "C": 10, "D": 18, "E": 8, "F": 9, "G": 7, "H": 7, "I": 5, "J": 14, "K": 15, "L": 9,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autotricks.stats.spread import Spread
-from autotricks.tested import ClassResults, OnTest, temperature
+from autotricks.tasks.classification.testing import ClassResults, OnTest, temperature
 
 
 def test_temperature_of_two_classes_in_closed_form():

@@ -3,14 +3,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
 from autotricks.data import load
 from autotricks.errors import InputError, ModelError
 from autotricks.models import build
+from autotricks.probes.transfer import Advice, advise
 from autotricks.space import load_space
-from autotricks.transfer import Advice, advise
 from autotricks.trial import run_trial
+from autotricks.tricks.catalog import make
 
 
 @pytest.mark.parametrize(("per_class", "found", "said"), [

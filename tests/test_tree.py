@@ -9,7 +9,7 @@ import pytest
 
 from autotricks.errors import SpaceError
 from autotricks.export import text as written
-from autotricks.tree import LARGE, MAX_DEPTH, SMALL, Tree, parse
+from autotricks.io.yaml_tree import LARGE, MAX_DEPTH, SMALL, Tree, parse
 
 MAX_BYTES, MAX_NODES = SMALL
 
@@ -153,7 +153,7 @@ def test_every_duplicate_and_every_tag_is_named_at_once():
 def test_half_a_million_brackets_do_not_crash_the_process():
     """Composing recurses in C, where running out of stack is no exception: only a process of its own shows it."""
     program = ("import sys\n"
-               "from autotricks.tree import parse\nfrom autotricks.errors import SpaceError\n"
+               "from autotricks.io.yaml_tree import parse\nfrom autotricks.errors import SpaceError\n"
                "for text in ('[' * 499_000 + ']' * 499_000, '- ' * 499_000, '{a: ' * 200_000):\n"
                "    try:\n        parse(text, 'f.yaml')\n    except SpaceError as error:\n        print(error)\n")
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)

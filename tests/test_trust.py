@@ -8,9 +8,9 @@ from torch import ones
 
 from autotricks import cli
 from autotricks.errors import InputError
-from autotricks.predictor import Predictor, teacher
-from autotricks.serving import _load_pyfunc
-from autotricks.tree import LARGE
+from autotricks.inference.predictor import Predictor, teacher
+from autotricks.inference.pyfunc import _load_pyfunc
+from autotricks.io.yaml_tree import LARGE
 
 from .conftest import make_dataset
 

@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.MpoImagePlugin import MpoImageFile
 
 from ..errors import DataError
-from ..processes import cores
+from ..system.workers import cores
 from .memory import Room, require_images
 from .tones import Unusable, flat, load
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import DataError
-from ..processes import follow_parent
+from ..system.workers import follow_parent
 from .decode import Bad, decode, each, printable, quiet, reason, same_size
 
 WORKERS, PREFETCH = 2, 2

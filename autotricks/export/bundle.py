@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ..core.checksum import CHANGED, damaged, stamped
 from ..errors import RunError, SpaceError
-from ..tree import LARGE, NUMBER, WHOLE, parse
-from .files import made, put
+from ..io.checksum import CHANGED, damaged, stamped
+from ..io.files import made, put
+from ..io.yaml_tree import LARGE, NUMBER, WHOLE, parse
 
 BUNDLE, WEIGHTS = "champion.yaml", "champion.safetensors"
 _FLAT = 100   # characters of a line within which a mapping stays on one line

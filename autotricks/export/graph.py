@@ -16,7 +16,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from ..errors import InputError
-from .files import put
+from ..io.files import put
 
 EXAMPLES = 2                # images to trace with; one would be taken for a constant
 NEEDED = ("onnx", "onnxscript", "onnxruntime")

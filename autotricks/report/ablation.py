@@ -1,7 +1,7 @@
 """What each trick brought: forest plots of real trainings, and beside them what a surrogate makes of the search."""
 from __future__ import annotations
 
-from .evidence import Document, Evidence, is_figure
+from ..runs.evidence import Document, Evidence, is_figure
 from .html import Html, gain, joined, shown, tag, unit, words
 from .plot import Scale
 from .rows import Track, chart, row

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .evidence import Document, Evidence, is_figure
+from ..runs.evidence import Document, Evidence, is_figure
 from .html import Html, breakable, gain, joined, tag, unit
 
 NAMED = 4       # tricks whose effect is named

@@ -5,8 +5,8 @@ import inspect
 import re
 from typing import Any
 
-from ..catalog import catalog
-from .evidence import Evidence
+from ..runs.evidence import Evidence
+from ..tricks.catalog import catalog
 from .html import Html, command, joined, table, tag
 
 

@@ -7,10 +7,10 @@ from html import escape
 from pathlib import Path
 
 from ..errors import RunError
-from ..search.folder import DATA, read_json
+from ..runs.evidence import CHAMPION, Document, Evidence, gather, is_figure
+from ..runs.folder import DATA, read_json
 from .bundle import about, values_of
 from .classes import mistakes
-from .evidence import CHAMPION, Document, Evidence, gather, is_figure
 from .html import joined, plain, words
 from .verdict import ON_TEST, keeping, reservations, where
 

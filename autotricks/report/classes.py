@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.objective import loss
-from .evidence import Document, Evidence, is_figure
+from ..runs.evidence import Document, Evidence, is_figure
 from .html import Html, gain, joined, shown, table, tag, unit
 from .plot import legend
 from .rows import Track, chart, row

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import yaml
 
-from .evidence import Evidence
+from ..runs.evidence import Evidence
 from .html import Html, command, joined, table, tag, words
 from .plot import Scale
 from .rows import Track, chart, row

@@ -5,9 +5,9 @@ import base64
 import hashlib
 from pathlib import Path
 
-from ..export.files import put
+from ..io.files import put
+from ..runs.evidence import Evidence, gather
 from . import ablation, brief, bundle, classes, facts, parallel, trials, verdict
-from .evidence import Evidence, gather
 from .html import Html, breakable, joined, tag, words
 
 REPORT = "report.html"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ..catalog import catalog
-from ..search.ledger import TrialRecord
-from .evidence import Evidence, is_figure
+from ..runs.evidence import Evidence, is_figure
+from ..runs.ledger import TrialRecord
+from ..tricks.catalog import catalog
 from .html import Html, joined, tag, words
 from .plot import Scale, figure, label
 from .trials import CROWD, MANY, kind, layered, tip

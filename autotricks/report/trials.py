@@ -4,8 +4,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..search.ledger import TrialRecord
-from .evidence import LEADING, Evidence, is_figure
+from ..runs.evidence import LEADING, Evidence, is_figure
+from ..runs.ledger import TrialRecord
 from .html import Html, joined, shown, table, tag, time, words
 from .plot import Panel, Scale, figure, legend
 from .rows import Track, chart, row

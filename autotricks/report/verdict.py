@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .evidence import Document, Evidence, is_figure
+from ..runs.evidence import Document, Evidence, is_figure
 from .html import Html, breakable, gain, joined, shown, table, tag, time, unit, words
 from .rows import Track, chart, row
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.bundle import Bundle
-from ..core.report import End
+from ..core.reporting import End
 
 
 @dataclass(frozen=True)

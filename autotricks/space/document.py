@@ -10,9 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..core.objective import less_is_better
-from ..core.spelling import nearest
 from ..errors import DataError
-from ..tree import Path, Tree, without
+from ..io.did_you_mean import nearest
+from ..io.yaml_tree import Path, Tree, without
 from .sections import (
     KEPT,
     METRICS,

@@ -5,12 +5,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..catalog import catalog
 from ..core.bundle import Use, Window
 from ..core.domain import Between, Choice, Domain, Float, Int, Legal, Parameter, Value, tunable
 from ..core.plan import Kind, clashes, conflicts
 from ..core.trick import Trick
-from ..tree import Path, Tree
+from ..io.yaml_tree import Path, Tree
+from ..tricks.catalog import catalog
 from .space import Entry
 
 WORDS = {"choice": "[a, b, ...]", "uniform": "[low, high]", "loguniform": "[low, high]",

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path as FilePath
 
-from ..core.checksum import CHANGED, damaged
 from ..errors import SpaceError
-from ..tree import LARGE, SMALL, Tree, one_line, parse
+from ..io.checksum import CHANGED, damaged
+from ..io.yaml_tree import LARGE, SMALL, Tree, one_line, parse
 
 SHIPPED = (FilePath(__file__).parents[1] / "search_spaces", FilePath(__file__).parents[2] / "search_spaces")
 

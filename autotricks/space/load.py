@@ -12,13 +12,13 @@ from ..core.bundle import Bundle
 from ..core.plan import advice, problems
 from ..data import check as check_source
 from ..errors import DataError, ModelError, SpaceError
+from ..io.yaml_tree import Path, Tree, one_line, parse, scalar
 from ..models import check as check_model
-from ..tree import Path, Tree, one_line, parse, scalar
-from . import places
+from . import paths
 from .document import BundleDocument, SpaceDocument, read
 from .domains import entries
 from .files import find_file, known_file, read_tree, shipped
-from .runtime import in_bundle, quarrels, settled
+from .precision_layout import in_bundle, quarrels, settled
 from .sections import MAX, StartSection
 from .space import Space
 
@@ -45,11 +45,11 @@ class LoadedSpace:
     tree: Tree
     images: int = 0
 
-    def moved(self, change: places.Change) -> LoadedSpace:
+    def moved(self, change: paths.Change) -> LoadedSpace:
         """Return it with every place that a trick names changed."""
-        document = self.document.model_copy(update={"tricks": places.changed(self.document.tricks, change)})
-        listed = tuple(places.moved_entry(entry, change) for entry in self.space.entries)
-        start = {name: places.moved_bundle(bundle, change) for name, bundle in self.start.items()}
+        document = self.document.model_copy(update={"tricks": paths.changed(self.document.tricks, change)})
+        listed = tuple(paths.moved_entry(entry, change) for entry in self.space.entries)
+        start = {name: paths.moved_bundle(bundle, change) for name, bundle in self.start.items()}
         return replace(self, document=document, space=replace(self.space, entries=listed), start=start)
 
     @cached_property
@@ -107,7 +107,7 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     found += lines
     if document is None:
         raise SpaceError(found)
-    document = document.model_copy(update={"tricks": places.changed(document.tricks, places.absolute)})
+    document = document.model_copy(update={"tricks": paths.changed(document.tricks, paths.absolute)})
     listed, lines = entries(document.tricks, tree)
     found += lines
     if document.advice == "avoid":
@@ -146,7 +146,7 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
     found += lines
     if document is None:
         raise SpaceError(found)
-    document = document.model_copy(update={"tricks": places.changed(document.tricks, places.absolute)})
+    document = document.model_copy(update={"tricks": paths.changed(document.tricks, paths.absolute)})
     listed, lines = entries(document.tricks, tree, searched=False)
     found += lines + _refused(check_model, document.model.name, ("model", "name"), tree, trust)
     if found:

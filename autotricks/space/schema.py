@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..catalog import catalog
 from ..core.domain import Above, Between, Choice, Domain, Int, Legal, Parameter, Value
 from ..core.trick import Trick
+from ..tricks.catalog import catalog
 from .document import SpaceDocument
 from .domains import SEARCH, WORDS, edges
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from ..catalog import DEFAULTS, catalog
 from ..core.bundle import Bundle, Use, Window, window_of
 from ..core.domain import Choice, Domain, Float, Int, Value, nearest
 from ..core.plan import OF_DATA, advice, clashes, problems, warnings
 from ..core.slots import Slot
 from ..core.trick import Trait, Trick
-from .walk import Walk, size
+from ..tricks.catalog import DEFAULTS, catalog
+from .enumeration import Walk, size
 
 Pick = Callable[[str, Domain], Value]    # a choice's name and domain -> the value chosen
 Wish = Mapping[str, Mapping[str, Value]]    # tricks, and what is wished for of their parameters

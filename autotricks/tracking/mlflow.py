@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .address import redacted
-from .registry import Entry, register
+from .model_registry import Entry, register
 from .store import client, default_uri, said
 from .tracker import Row, Tracker
 

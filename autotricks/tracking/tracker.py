@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .registry import Entry
+from .model_registry import Entry
 
 Row = Mapping[str, float]
 

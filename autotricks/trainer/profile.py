@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..core.plan import Phase
-from ..core.report import Metrics
+from ..core.reporting import Metrics
 from .trainer import Trainer
 
 PARTS = ("loading", "augmentation", "forward", "backward", "optimizer", "evaluation", "other")

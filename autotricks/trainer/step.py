@@ -10,13 +10,13 @@ from operator import add
 import torch
 from torch import Tensor, nn
 
-from ..core import loss_scaling
-from ..core.anatomy import classifier, features
 from ..core.batch import Batch
-from ..core.normalization import synchronized
-from ..core.recompute import recompute_blocks
 from ..core.run import Run
 from ..core.slots import Gradients, Loss
+from ..nn.activation_checkpointing import recompute_blocks
+from ..nn.classifier import classifier, features
+from ..nn.normalization import synchronized
+from . import loss_scaling
 from .distributed import own_numbers, summed
 
 

@@ -15,12 +15,12 @@ from torch.optim import Optimizer
 from ..core.batch import Batch
 from ..core.dataset import Dataset
 from ..core.images import ahead
-from ..core.normalization import synchronize
 from ..core.objective import SPEED
 from ..core.plan import Phase, Plan, seated
-from ..core.report import End, Metrics
+from ..core.reporting import End, Metrics
 from ..core.run import NOTHING, PLAIN, Runtime, Supply
 from ..core.slots import Predict, Schedule, Slot
+from ..nn.normalization import synchronize
 from .begin import begin
 from .chance import rng_state, set_rng_state
 from .distributed import agreed

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 from ..errors import ResourceError
-from ..processes import cores
 from ..space.load import LoadedSpace
+from ..system.workers import cores
 
 
 def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:

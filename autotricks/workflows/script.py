@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from .. import export
-from ..champion import bundle_document
 from ..data import Loaded, Settings, load
 from ..errors import DataError
-from ..export.files import made
+from ..io.files import made
+from ..runs.champion import bundle_document
 from ..space.sections import DataSection
 from ..trial import TrialResult
 

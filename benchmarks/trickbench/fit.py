@@ -1,9 +1,9 @@
 """Learn the prior of the search from TrickBench: what each trick brings, how much that differs among data sets.
 
-    python benchmarks/trickbench/fit.py --out autotricks/search/prior.json
+    python benchmarks/trickbench/fit.py --out autotricks/tuning/prior.json
     python benchmarks/trickbench/fit.py --without gtsrb --out gtsrb.json         # to judge it on gtsrb
 
-The effects of a set are draws from normal distributions, one for each column of `autotricks.search.features`, whose
+The effects of a set are draws from normal distributions, one for each column of `autotricks.tuning.features`, whose
 means and variances are those under which the tables are most likely (type-II maximum likelihood, with weak priors). A
 bundle counts as the mean of its balanced accuracy on validation and on test, in logits.
 """
@@ -23,9 +23,9 @@ sys.path.insert(0, str(HERE.parent))
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from autotricks.search.bayesian import EDGE  # noqa: E402
-from autotricks.search.effects import LEVEL  # noqa: E402
-from autotricks.search.features import Features, wish_of  # noqa: E402
+from autotricks.tuning.bayesian_sampler import EDGE  # noqa: E402
+from autotricks.tuning.effect_model import LEVEL  # noqa: E402
+from autotricks.tuning.features import Features, wish_of  # noqa: E402
 from trickbench.tables import Table, read  # noqa: E402
 
 STEPS = 300

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from autotricks.catalog import bundle_from
 from autotricks.core.bundle import Bundle
+from autotricks.tricks.catalog import bundle_from
 
 HERE = Path(__file__).parent
 

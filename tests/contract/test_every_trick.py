@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from autotricks.catalog import bundle_from, catalog
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.slots import PHASED
 from autotricks.trainer import checkpoint
 from autotricks.trial import prepare
+from autotricks.tricks.catalog import bundle_from, catalog
 from tests.conftest import make_dataset
 from tests.contract.waiting import Waiting
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from autotricks.catalog import catalog, plan_of
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.plan import problems
 from autotricks.core.run import Supply
 from autotricks.models.resnet import Block
 from autotricks.trainer import Trainer
+from autotricks.tricks.catalog import catalog, plan_of
 from tests.conftest import make_dataset
 
 SIZE, PARTS = 10, 12    # tricks of a bundle; tests over which the bundles are spread

@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from autotricks.catalog import catalog
 from autotricks.core.bundle import Use, Window
 from autotricks.core.plan import problems
-from autotricks.ranks import Followers
 from autotricks.trial import prepare
+from autotricks.tricks.catalog import catalog
+from autotricks.tuning.engines.ranks import Followers
 from tests.contract.test_every_trick import NAMES, WINDOWED, bundle, images
 
 pytestmark = pytest.mark.slow

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from autotricks.core.activation import activation_maps, evaluating, foreground, training_maps
 from autotricks.errors import ModelError
 from autotricks.models import build
 from autotricks.models.resnet import ResNet
+from autotricks.nn.activation_maps import activation_maps, evaluating, foreground, training_maps
 from tests.conftest import make_run
 
 

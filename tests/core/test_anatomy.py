@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from autotricks.core.anatomy import classifier, feature_maps, features
 from autotricks.errors import ModelError
 from autotricks.models import build
 from autotricks.models.resnet import ResNet
+from autotricks.nn.classifier import classifier, feature_maps, features
 from tests.conftest import make_run
 
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 from scipy import stats
 
-from autotricks.core import augmix
-from autotricks.core.augmix import mixed, operations
-from autotricks.core.operations import Operation
+from autotricks.functional import augmix
+from autotricks.functional.augmix import mixed, operations
+from autotricks.functional.image_operations import Operation
 
 CPU = torch.device("cpu")
 

@@ -1,10 +1,10 @@
 """What tells two bundles apart, taken out of the one or put into the other; nothing is trained."""
 import pytest
 
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
-from autotricks.core.changes import alone, changed, pairs, singles, without
 from autotricks.core.plan import problems
+from autotricks.tricks.catalog import make
+from autotricks.workflows.contrasts import alone, changed, pairs, singles, without
 
 
 def bundle(**tricks):

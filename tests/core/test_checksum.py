@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from autotricks.core.checksum import damaged, stamped
+from autotricks.io.checksum import damaged, stamped
 
 JSON, YAML = b'{\n "a": 1\n}\n', b"# two\n# lines\nname: x\n"
 

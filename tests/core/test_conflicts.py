@@ -1,10 +1,10 @@
 """Why uses cannot make one bundle: each kind of conflict, and which of them a further trick could end."""
 from itertools import combinations
 
-from autotricks.catalog import catalog, make
 from autotricks.core.bundle import Use, Window
 from autotricks.core.plan import Kind, clashes, conflicts, problems
 from autotricks.space.space import clash
+from autotricks.tricks.catalog import catalog, make
 
 
 def test_two_tricks_in_one_seat():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy import stats
 
-from autotricks.core.draw import (
+from autotricks.functional.sampling import (
     beta,
     class_probabilities,
     filled_order,

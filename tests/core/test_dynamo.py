@@ -8,7 +8,7 @@ HEAVY = "torch._dynamo.symbolic_convert"
 TRAIN = """
 import sys
 import torch
-from autotricks.core.dynamo import postpone
+from autotricks.system.lazy_compiler import postpone
 
 def trained(steps):
     torch.manual_seed(0)

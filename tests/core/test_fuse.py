@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from autotricks.core.fuse import Fusible, fuse
+from autotricks.nn.fusing import Fusible, fuse
 
 
 class Twice(Fusible):

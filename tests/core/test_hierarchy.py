@@ -1,7 +1,7 @@
 import pytest
 
-from autotricks.core.hierarchy import groups
 from autotricks.errors import DataError
+from autotricks.io.class_hierarchy import groups
 
 NAMES = ("cat", "dog", "oak", "elm", "rose")
 

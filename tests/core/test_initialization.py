@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from autotricks.core.initialization import draw, fans, initialize, kaiming
 from autotricks.errors import ModelError
+from autotricks.nn.initialization import draw, fans, initialize, kaiming
 
 
 @pytest.mark.parametrize(("layer", "expected"), [

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from autotricks.core.loss_scaling import PATIENCE, SCALE, STEPS, moved, scale, unscale
+from autotricks.trainer.loss_scaling import PATIENCE, SCALE, STEPS, moved, scale, unscale
 from tests.conftest import make_run
 
 

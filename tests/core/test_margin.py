@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from autotricks.core.margin import against_others, cosine_scale
 from autotricks.errors import ModelError
+from autotricks.functional.margins import against_others, cosine_scale
 
 
 def test_a_label_sees_its_own_logit_and_those_of_the_others():

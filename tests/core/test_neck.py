@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from autotricks.core.anatomy import classifier, features
-from autotricks.core.neck import insert, width
 from autotricks.errors import ModelError
 from autotricks.models import build
+from autotricks.nn.classifier import classifier, features
+from autotricks.nn.neck import insert, width
 
 
 class Doubling(nn.Module):

@@ -3,7 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autotricks.core.normalization import (
+from autotricks.errors import ModelError
+from autotricks.models import build
+from autotricks.models.resnet import ResNet
+from autotricks.nn.normalization import (
     batch_norms,
     copy_state,
     normalized_convolutions,
@@ -12,9 +15,6 @@ from autotricks.core.normalization import (
     statistics,
     track,
 )
-from autotricks.errors import ModelError
-from autotricks.models import build
-from autotricks.models.resnet import ResNet
 
 
 class Branches(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
-from autotricks.core.operations import BLENDS, CURVES, GEOMETRY, Operation, applied, luminance, smoothed
+from autotricks.functional.image_operations import BLENDS, CURVES, GEOMETRY, Operation, applied, luminance, smoothed
 
 AT_REST = {Operation.POSTERIZE: 8.0, Operation.SOLARIZE: 256.0}
 MEASURED = [operation for operation in Operation if operation not in (

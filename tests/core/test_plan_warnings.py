@@ -1,7 +1,7 @@
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
 from autotricks.core.plan import warnings
 from autotricks.space import load_space
+from autotricks.tricks.catalog import make
 
 
 def test_a_batch_too_small_for_batch_norm_is_told():

@@ -3,9 +3,9 @@ import torch
 from scipy import stats
 from torchvision.transforms import v2
 
-from autotricks.core import policy
-from autotricks.core.operations import Operation
-from autotricks.core.policy import Range, standard, uniform
+from autotricks.functional import augmentation_policies
+from autotricks.functional.augmentation_policies import Range, standard, uniform
+from autotricks.functional.image_operations import Operation
 
 CPU = torch.device("cpu")
 NAMES = {Operation.SHEAR_X: "ShearX", Operation.SHEAR_Y: "ShearY", Operation.TRANSLATE_X: "TranslateX",
@@ -54,7 +54,7 @@ def test_the_rest_of_an_operation_may_be_another():
 
 def test_each_operation_and_each_sign_is_as_likely(monkeypatch):
     seen = []
-    monkeypatch.setattr(policy, "applied", lambda images, numbers, magnitudes, fill, among: seen.append(
+    monkeypatch.setattr(augmentation_policies, "applied", lambda images, numbers, magnitudes, fill, among: seen.append(
         (numbers, magnitudes)) or images)
     found = Range.of(standard(8, 8), CPU)
     uniform(torch.zeros(28_000, 1, 1, 1), found, torch.ones(28_000), torch.zeros(1, 1, 1),

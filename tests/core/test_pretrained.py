@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from autotricks.core.pretrained import adapted, fitted, read
 from autotricks.errors import ModelError
 from autotricks.models import build
+from autotricks.nn.pretrained import adapted, fitted, read
 
 
 def written(state, path):

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from autotricks.core.recompute import blocks, recompute_blocks
 from autotricks.errors import ModelError
 from autotricks.models import build
+from autotricks.nn.activation_checkpointing import blocks, recompute_blocks
 
 
 def step(model, dtype=None, seed=0):

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from autotricks.core.resampling import coarsening, require_size, resized, separately, shrinking, sides
 from autotricks.errors import ModelError
+from autotricks.functional.resizing import coarsening, require_size, resized, separately, shrinking, sides
 from tests.conftest import make_run
 
 CPU = torch.device("cpu")

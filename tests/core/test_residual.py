@@ -1,9 +1,9 @@
 import pytest
 from torch import nn
 
-from autotricks.core.residual import main_path, residual_blocks, shortcut, strided
 from autotricks.errors import ModelError
 from autotricks.models import build
+from autotricks.nn.residual import main_path, residual_blocks, shortcut, strided
 
 
 @pytest.mark.parametrize(("name", "blocks", "places", "path"), [

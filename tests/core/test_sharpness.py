@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from autotricks.core.sharpness import displaced, replayed, twice, uphill
+from autotricks.functional.sharpness import displaced, replayed, twice, uphill
 from tests.conftest import make_batch, make_run
 
 from .slopes import CURVATURE, START, bowl, steep

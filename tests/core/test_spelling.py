@@ -1,7 +1,7 @@
 """Which word was meant: slips counted by hand, and the words that are easily confused."""
 import pytest
 
-from autotricks.core.spelling import nearest, slips
+from autotricks.io.did_you_mean import nearest, slips
 
 
 @pytest.mark.parametrize(("left", "right", "count"), [

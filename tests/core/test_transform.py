@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy import stats
 
-from autotricks.core.transform import Motion, matrices, middle, motions, moved, synthesized, synthetic_share
+from autotricks.functional.affine import Motion, matrices, middle, motions, moved, synthesized, synthetic_share
 
 C10_LT_100 = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
 from autotricks.data import Group, Settings, load, stream
 from autotricks.data.stream import Reading, Streamed
 from autotricks.errors import DataError
-from autotricks.search.climb import arrays, from_arrays
 from autotricks.trial import prepare, run_trial
+from autotricks.tricks.catalog import make
+from autotricks.tuning.engines.rung_training import arrays, from_arrays
 from tests.trainer.made import differences
 
 PER_CLASS, CLASSES = 24, 3

@@ -7,7 +7,7 @@ import pytest
 
 from autotricks import export
 from autotricks.errors import DiskError, RunError
-from autotricks.export.files import made, put
+from autotricks.io.files import made, put
 
 
 def failing(number):

@@ -66,20 +66,21 @@ class Moments:
 
 
 def main() -> None:
-    from autotricks import experiment, report, tested  # noqa: F401
-    from autotricks.search import climb, engines, local, retrain, team
     from autotricks.space.load import load_space
+    from autotricks.tasks.classification import testing  # noqa: F401
+    from autotricks.tuning.engines import device_team, local, retraining, rung_training, select
+    from autotricks.workflows import search as experiment
 
     from ..search.scripted import hiring
 
     def hire(shared, course, *where):
-        dataset = climb.from_arrays(shared)
-        return hiring(lambda bundle, rung: climb.Climb(bundle, course, dataset).reach(rung))()
+        dataset = rung_training.from_arrays(shared)
+        return hiring(lambda bundle, rung: rung_training.Climb(bundle, course, dataset).reach(rung))()
 
     def locally(bundles, shared, means):
-        mine = team.Team(shared, ("cpu",), 1)
+        mine = device_team.Team(shared, ("cpu",), 1)
         for bundle in bundles:
-            yield bundle, retrain._reached(mine, bundle, means)
+            yield bundle, retraining._reached(mine, bundle, means)
 
     def search(job: dict) -> None:
         overrides, resume = job.get("overrides", []), Path(job["resume"]) if job["resume"] else None
@@ -87,7 +88,7 @@ def main() -> None:
         experiment.search(loaded, experiment.Options(Path(job["root"]), resume, tracking=job.get("tracking", "off"),
                                                      confirm=job.get("confirm", True)))
 
-    local._hire, retrain._locally, engines.prepare = hire, locally, lambda threads: None
+    local._hire, retraining._locally, select.prepare = hire, locally, lambda threads: None
     with tempfile.TemporaryDirectory() as folder:       # whatever is imported late is imported once, here
         search({"root": folder, "resume": None})
     for line in sys.stdin:

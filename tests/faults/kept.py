@@ -5,8 +5,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from autotricks.search import folder as folders
-from autotricks.search.ledger import read
+from autotricks.runs import folder as folders
+from autotricks.runs.ledger import read
 
 from ..search import real
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from autotricks.search import folder as folders
+from autotricks.runs import folder as folders
 
 from ..search import real
 from ..search.test_resume import arguments

@@ -7,15 +7,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from autotricks import experiment, reopen, report, sync
+from autotricks import report
 from autotricks.data import load as load_data
 from autotricks.errors import AutotricksError, RunError
 from autotricks.export import read_weights
 from autotricks.export.bundle import read as read_bundle
-from autotricks.search import folder as folders
-from autotricks.search.ledger import read
+from autotricks.runs import folder as folders
+from autotricks.runs.ledger import read
 from autotricks.space import load_bundle_file
 from autotricks.trainer import checkpoint
+from autotricks.workflows import reopen, search as experiment, sync
 
 from ..search import real
 from . import kept

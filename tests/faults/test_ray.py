@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from autotricks import experiment
+from autotricks.workflows import search as experiment
 
 from ..search import real
 from . import kept
@@ -39,7 +39,7 @@ def test_node_lost(tmp_path, injected, capfd):
     import ray
     from ray.cluster_utils import Cluster
 
-    from autotricks.search.cluster import QUIET
+    from autotricks.tuning.engines.ray_cluster import QUIET
 
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from autotricks.sync import sync
 from autotricks.tracking.store import client, default_uri
+from autotricks.workflows.sync import sync
 
 from ..search import real
 from ..tracking.conftest import confirmed, search, stocked  # noqa: F401

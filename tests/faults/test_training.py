@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from autotricks.export import BUNDLE
-from autotricks.search import folder as folders
+from autotricks.runs import folder as folders
 from autotricks.space.load import load_bundle_file, load_space
 
 from ..search import deadly, real

@@ -9,10 +9,10 @@ from multiprocessing import forkserver
 
 import pytest
 
-from autotricks import experiment
 from autotricks.errors import EngineError
-from autotricks.search import folder as folders
+from autotricks.runs import folder as folders
 from autotricks.space.load import load_space
+from autotricks.workflows import search as experiment
 
 from ..search import deadly, real
 from . import kept

@@ -196,9 +196,9 @@ def test_a_baseline_epoch_is_a_plain_loop_parameter_by_parameter(name, plain):
     import timm
     import torchvision.models as zoo
 
-    from autotricks.catalog import make
     from autotricks.core.bundle import Bundle
     from autotricks.trial import prepare
+    from autotricks.tricks.catalog import make
     from tests.conftest import make_dataset
 
     data = make_dataset(size=24, channels=3)

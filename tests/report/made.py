@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import yaml
 
-from autotricks.search.ledger import Ledger
+from autotricks.runs.ledger import Ledger
 
 METRIC = "val/balanced_accuracy"
 EVIL = "<script>alert(1)</script>"

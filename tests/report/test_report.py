@@ -9,12 +9,14 @@ import sys
 import pytest
 import typer
 
-from autotricks import cli, experiment, versions
+from autotricks import cli
 from autotricks.errors import RunError
 from autotricks.report import write
-from autotricks.report.evidence import gather
 from autotricks.report.parallel import _numeric, _parted
-from autotricks.search.ledger import Ledger, read, records
+from autotricks.runs import versions
+from autotricks.runs.evidence import gather
+from autotricks.runs.ledger import Ledger, read, records
+from autotricks.workflows import search as experiment
 
 from .made import EVIL, METRIC, Page, addition, bundle, confirmed, folder, searched
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from autotricks import experiment
-from autotricks.search import local
+from autotricks.tuning.engines import local
+from autotricks.workflows import search as experiment
 
 from . import real
 

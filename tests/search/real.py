@@ -8,10 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-from autotricks import experiment
-from autotricks.search.folder import LEDGER
-from autotricks.search.ledger import TrialRecord, read, records
+from autotricks.runs.folder import LEDGER
+from autotricks.runs.ledger import TrialRecord, read, records
 from autotricks.space.load import LoadedSpace, load_space
+from autotricks.workflows import search as experiment
 
 METRIC = "val/balanced_accuracy"
 SMALL = ("search.engine=local", "search.trials=6", "search.sampler=random", "search.parallel=1", "training.epochs=4",

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset
-from autotricks.core.report import End
+from autotricks.core.reporting import End
+from autotricks.runs.ledger import Ledger, TrialRecord, read, records
 from autotricks.runs.trial import Champion, Outcome
-from autotricks.search import local
-from autotricks.search.ledger import Ledger, TrialRecord, read, records
-from autotricks.search.search import Search
 from autotricks.space.load import LoadedSpace
+from autotricks.tuning.engines import local
+from autotricks.tuning.search import Search
 
 DIE, DIE_AFTER = "the process is killed before it answers", "the process is killed after it answered"
 METRIC = "val/balanced_accuracy"

@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from autotricks.catalog import make, plan_of
 from autotricks.core.bundle import Bundle, recipe
 from autotricks.core.objective import Objective
 from autotricks.core.plan import advice
-from autotricks.search.bayesian import REPEATS, BayesianSampler
-from autotricks.search.chooser import Chooser
-from autotricks.search.effects import LEVEL
-from autotricks.search.features import Features
-from autotricks.search.ledger import TrialRecord
-from autotricks.search.prior import Curve, Prior, load
-from autotricks.search.proposal import Proposal
-from autotricks.search.samplers import ranked, sampler_of
-from autotricks.search.steps import Steps
+from autotricks.runs.ledger import TrialRecord
 from autotricks.space import Space
 from autotricks.space.load import load_space
+from autotricks.tricks.catalog import make, plan_of
+from autotricks.tuning.bayesian_sampler import REPEATS, BayesianSampler
+from autotricks.tuning.effect_model import LEVEL
+from autotricks.tuning.features import Features
+from autotricks.tuning.optuna_sampler import Chooser
+from autotricks.tuning.prior import Curve, Prior, load
+from autotricks.tuning.proposal import Proposal
+from autotricks.tuning.samplers import ranked, sampler_of
+from autotricks.tuning.steps import Steps
 
 from .spaces import MIXED, loaded
 

@@ -7,14 +7,14 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from autotricks.catalog import bundle_from, make, plan_of
 from autotricks.core.bundle import recipe
 from autotricks.core.plan import advice
 from autotricks.errors import SpaceError
-from autotricks.search.chooser import Chooser
-from autotricks.search.ledger import TrialRecord
-from autotricks.search.proposal import Proposal
+from autotricks.runs.ledger import TrialRecord
 from autotricks.space.load import load_space
+from autotricks.tricks.catalog import bundle_from, make, plan_of
+from autotricks.tuning.optuna_sampler import Chooser
+from autotricks.tuning.proposal import Proposal
 
 from .spaces import COUNTED, MIXED, loaded
 

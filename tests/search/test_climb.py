@@ -6,15 +6,15 @@ import pytest
 import torch
 from safetensors.torch import load as load_weights
 
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.report import End
+from autotricks.core.reporting import End
 from autotricks.core.slots import Slot
 from autotricks.core.trick import Trick
 from autotricks.runs.trial import Course
-from autotricks.search.climb import Climb, arrays, from_arrays
 from autotricks.trainer import Trainer
 from autotricks.trial import run_trial
+from autotricks.tricks.catalog import make
+from autotricks.tuning.engines.rung_training import Climb, arrays, from_arrays
 from tests.conftest import timeless
 
 PREFIX = Course((1, 2, 4), compressed=False)

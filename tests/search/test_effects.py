@@ -6,7 +6,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
 
-from autotricks.search.effects import LEVEL, EffectModel, Observation, chance, expected_improvement
+from autotricks.tuning.effect_model import LEVEL, EffectModel, Observation, chance, expected_improvement
 
 COLUMNS = 5
 MEAN, VARIANCE = np.array([0.3, -0.1, 0.0, 0.05, 0.2]), np.array([0.04, 0.09, 0.01, 0.25, 0.0025])

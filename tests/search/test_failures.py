@@ -3,10 +3,10 @@ import os
 
 import pytest
 
-from autotricks import experiment
 from autotricks.errors import RunError
-from autotricks.search import folder as folders
+from autotricks.runs import folder as folders
 from autotricks.space.load import load_space
+from autotricks.workflows import search as experiment
 
 from . import deadly, real
 

@@ -1,9 +1,9 @@
 """Bundles as vectors: every column worked out by hand."""
 import pytest
 
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
-from autotricks.search.features import CROWD, EPOCHS, FEW, Features, wish_of
+from autotricks.tricks.catalog import make
+from autotricks.tuning.features import CROWD, EPOCHS, FEW, Features, wish_of
 
 TRICKS = ("sgd", "mixup", "warmup", "lr_finder", "class_weights", "influence_balanced", "pretrained")
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from autotricks.errors import DiskError, RunError
-from autotricks.export.files import writing
-from autotricks.search import folder as folders
+from autotricks.io.files import writing
+from autotricks.runs import folder as folders
 
 
 def test_folders_are_numbered_and_never_written_over(tmp_path):

@@ -2,10 +2,10 @@ import random
 
 import pytest
 
-from autotricks.search.chooser import Chooser
-from autotricks.search.importance import FEWEST, importance
-from autotricks.search.ledger import TrialRecord
+from autotricks.runs.ledger import TrialRecord
 from autotricks.space import load_space
+from autotricks.tuning.importance import FEWEST, importance
+from autotricks.tuning.optuna_sampler import Chooser
 
 METRIC = "val/accuracy"
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from autotricks.errors import DiskError, RunError
-from autotricks.search.ledger import Ledger, finished, read, records
-from autotricks.search.table import write as write_table
+from autotricks.runs.ledger import Ledger, finished, read, records
+from autotricks.runs.table import write as write_table
 
 # Judy and 1e-05: one flipped bit makes a line feed of J, and 1E-05, the same number, of 1e-05.
 LINES = [("trial", {"trial": 0, "label": "Judy", "lr": 1e-05}), ("rung", {"trial": 0, "rung": 0, "score": 0.25}),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from autotricks.errors import RunError
-from autotricks.search.ledger import Ledger, read
+from autotricks.runs.ledger import Ledger, read
 
 from .test_ledger import LINES, written
 

@@ -13,17 +13,18 @@ import pytest
 import torch
 from safetensors.torch import load as load_weights
 
-from autotricks import experiment
-from autotricks.catalog import bundle_from, make
 from autotricks.core.bundle import Bundle
 from autotricks.data import load as load_data
 from autotricks.export import BUNDLE, WEIGHTS
 from autotricks.report import REPORT
+from autotricks.runs import folder as folders
 from autotricks.runs.trial import Course
-from autotricks.search import folder as folders, local
-from autotricks.search.climb import arrays
 from autotricks.space.load import load_bundle_file, load_space
 from autotricks.trial import run_trial
+from autotricks.tricks.catalog import bundle_from, make
+from autotricks.tuning.engines import local
+from autotricks.tuning.engines.rung_training import arrays
+from autotricks.workflows import search as experiment
 from tests.conftest import timeless
 
 from . import real

@@ -187,7 +187,7 @@ def test_two_searches_share_a_cluster_and_neither_changes_the_other(clusters, tm
 ASK = """
 import json, ray, sys
 from autotricks.errors import ResourceError
-from autotricks.search.ray_tune import slots
+from autotricks.tuning.engines.ray_tune import slots
 ray.init(address=sys.argv[1], log_to_driver=False)
 def held(cpu, gpu, parallel=None):
     try:

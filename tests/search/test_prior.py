@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import pytest
 
-from autotricks.catalog import catalog, plan_of
 from autotricks.errors import InputError
-from autotricks.search import prior
-from autotricks.search.features import CROWD, Features
-from autotricks.search.prior import FLAT_SD, NONE, SHIPPED, UNKNOWN_MEAN, Curve, Prior, load
+from autotricks.tricks.catalog import catalog, plan_of
+from autotricks.tuning import prior
+from autotricks.tuning.features import CROWD, Features
+from autotricks.tuning.prior import FLAT_SD, NONE, SHIPPED, UNKNOWN_MEAN, Curve, Prior, load
 
 EFFECTS = {"mixup": (0.2, 0.1), "mixup.alpha": (0.05, 0.02), "sgd": (-0.1, 0.3)}
 FEATURES = Features(("mixup", "flip", "sgd"), 50)

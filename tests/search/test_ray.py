@@ -10,14 +10,14 @@ from types import SimpleNamespace
 import pytest
 import ray
 
-from autotricks import experiment
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
+from autotricks.runs import folder as folders
 from autotricks.runs.trial import Course
-from autotricks.search import folder as folders
-from autotricks.search.climb import arrays
-from autotricks.search.cluster import connect
-from autotricks.search.team import Team
+from autotricks.tricks.catalog import make
+from autotricks.tuning.engines.device_team import Team
+from autotricks.tuning.engines.ray_cluster import connect
+from autotricks.tuning.engines.rung_training import arrays
+from autotricks.workflows import search as experiment
 from tests.conftest import timeless
 
 from . import real

@@ -1,9 +1,9 @@
 """A search killed at any point and taken up from its ledger, with workers that answer by a script."""
 import pytest
 
-from autotricks.core.report import End
-from autotricks.search.ledger import Ledger, read
-from autotricks.search.search import Search
+from autotricks.core.reporting import End
+from autotricks.runs.ledger import Ledger, read
+from autotricks.tuning.search import Search
 
 from .scripted import METRIC, by_merit, merit, outcome, search, story, trials
 from .spaces import MIXED, loaded

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from autotricks import experiment
 from autotricks.errors import InputError, ResourceError, RunError
 from autotricks.export import BUNDLE, WEIGHTS
-from autotricks.search import folder as folders
+from autotricks.runs import folder as folders
+from autotricks.workflows import search as experiment
 
 from . import real
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from autotricks.search.rungs import Halving, budgets, percentile
+from autotricks.tuning.halving import Halving, budgets, percentile
 
 
 @pytest.mark.parametrize(("epochs", "first", "reduction", "expected"), [

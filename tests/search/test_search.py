@@ -8,12 +8,12 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from autotricks.core.objective import SPEED
-from autotricks.core.report import End
-from autotricks.search import ray_tune
-from autotricks.search.climber import OUTCOME
-from autotricks.search.ledger import Ledger, read
-from autotricks.search.search import Search
-from autotricks.search.table import write as write_table
+from autotricks.core.reporting import End
+from autotricks.runs.ledger import Ledger, read
+from autotricks.runs.table import write as write_table
+from autotricks.tuning.engines import ray_tune
+from autotricks.tuning.engines.ray_trainable import OUTCOME
+from autotricks.tuning.search import Search
 
 from .scripted import DIE, DIE_AFTER, METRIC, by_merit, merit, outcome, search, story, trials
 from .spaces import COUNTED, MIXED, loaded

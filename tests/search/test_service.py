@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from autotricks import service
 from autotricks.errors import InputError
-from autotricks.search.jobs import checked
 from autotricks.space import load_space
+from autotricks.tuning.engines.ray_jobs import checked
+from autotricks.workflows import submit
 
 from . import real
 from .cluster import Cluster
@@ -30,7 +30,7 @@ def test_what_travels_is_the_space_as_it_is_searched_and_nothing_beside_it(tmp_p
     (home / "photos.npz").write_bytes(b"0" * 1000)
     (home / "mine.yaml").write_text("name: mine\ndata: {source: 'npz:photos.npz'}\ntricks: {sgd: {lr: search}}\n")
     there.mkdir()
-    service.pack(load_space(home / "mine.yaml", ["search.trials=7"]), there)
+    submit.pack(load_space(home / "mine.yaml", ["search.trials=7"]), there)
     assert [path.name for path in there.rglob("*")] == ["space.yaml"]
     arrived = yaml.safe_load((there / "space.yaml").read_text())
     assert (arrived["name"], arrived["search"]["trials"], arrived["data"]["source"]) == ("mine", 7, "npz:photos.npz")
@@ -43,16 +43,16 @@ def test_a_teacher_travels_with_its_weights_and_is_named_by_its_new_place(tmp_pa
         (teacher / name).write_text(name)
     (tmp_path / "mine.yaml").write_text(f"name: mine\ntricks: {{distillation: {{teacher: '{teacher}'}}}}\n")
     there.mkdir()
-    service.pack(load_space(tmp_path / "mine.yaml"), there)
+    submit.pack(load_space(tmp_path / "mine.yaml"), there)
     arrived = yaml.safe_load((there / "space.yaml").read_text())
     place = arrived["tricks"]["distillation"]["teacher"]
     assert place == "files/0-teacher"
     assert sorted(str(path.relative_to(there)) for path in there.rglob("*") if path.is_file()) == [
         "files/0-teacher/champion.safetensors", "files/0-teacher/champion.yaml", "space.yaml"]
     assert str(tmp_path) not in (there / "space.yaml").read_text()
-    monkeypatch.setattr(service, "LARGEST", 10)
+    monkeypatch.setattr(submit, "LARGEST", 10)
     with pytest.raises(InputError, match="travel with a search"):
-        service.pack(load_space(tmp_path / "mine.yaml"), tmp_path / "there")
+        submit.pack(load_space(tmp_path / "mine.yaml"), tmp_path / "there")
 
 
 def test_a_teacher_may_be_named_by_its_file_and_one_that_is_missing_is_refused(tmp_path):
@@ -61,11 +61,11 @@ def test_a_teacher_may_be_named_by_its_file_and_one_that_is_missing_is_refused(t
         (tmp_path / "teacher" / name).write_text(name)
     space = tmp_path / "mine.yaml"
     space.write_text(f"name: mine\ntricks: {{distillation: {{teacher: '{tmp_path}/teacher/champion.yaml'}}}}\n")
-    service.pack(load_space(space), tmp_path / "there")
+    submit.pack(load_space(space), tmp_path / "there")
     assert (tmp_path / "there" / "files" / "0-teacher" / "champion.safetensors").read_text() == "champion.safetensors"
     (tmp_path / "teacher" / "champion.safetensors").unlink()
     with pytest.raises(InputError, match=r"champion\.safetensors: no such file or directory\. Paths are taken"):
-        service.pack(load_space(space), tmp_path / "there")
+        submit.pack(load_space(space), tmp_path / "there")
 
 
 @pytest.mark.parametrize("tricks", ["sgd: {}, pretrained: {weights: '%s'}", "group_head: {hierarchy: '%s'}",
@@ -75,7 +75,7 @@ def test_only_what_a_trick_can_use_travels(tmp_path, tricks):
     (tmp_path / "id_rsa").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n")
     (tmp_path / "mine.yaml").write_text(f"name: mine\ntricks: {{{tricks % (tmp_path / 'id_rsa')}}}\n")
     with pytest.raises(InputError, match=r"cannot be read as weights|its first line must be class,group") as caught:
-        service.pack(load_space(tmp_path / "mine.yaml"), tmp_path / "there")
+        submit.pack(load_space(tmp_path / "mine.yaml"), tmp_path / "there")
     assert "c2VjcmV0" not in str(caught.value) and not (tmp_path / "there").exists()
 
 
@@ -83,14 +83,14 @@ def test_a_start_bundle_of_this_machine_is_refused(tmp_path):
     (tmp_path / "first.yaml").write_text("name: first\ntricks: {mixup: {}}\n")
     (tmp_path / "mine.yaml").write_text(f"name: mine\nstart: ['{tmp_path}/first.yaml']\ntricks: {{mixup: {{}}}}\n")
     with pytest.raises(InputError, match=r"first\.yaml is a file of this machine, which does not travel"):
-        service.pack(load_space(tmp_path / "mine.yaml"), tmp_path)
+        submit.pack(load_space(tmp_path / "mine.yaml"), tmp_path)
 
 
 def test_the_command_is_quoted_for_the_clusters_shell(tmp_path):
     """A shell takes it apart again: no word of the user's does anything, and only the home folder is filled in."""
-    asked = service.Submission("", ("search.trials=9; touch x",), "a run; touch y", "~/my runs", ("--no-confirm",))
-    line = service.command(asked).replace("python -m autotricks", f"{sys.executable} -c 'import sys, json; "
-                                          "print(json.dumps(sys.argv[1:]))'")
+    asked = submit.Submission("", ("search.trials=9; touch x",), "a run; touch y", "~/my runs", ("--no-confirm",))
+    line = submit.command(asked).replace("python -m autotricks", f"{sys.executable} -c 'import sys, json; "
+                                         "print(json.dumps(sys.argv[1:]))'")
     said = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True, cwd=tmp_path,
                           env={**os.environ, "HOME": "/home/me"}).stdout
     assert json.loads(said) == ["search", "--resume", "a run; touch y", "--set", "search.trials=9; touch x",

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from autotricks.catalog import DEFAULTS, bundle_from, catalog, make, plan_of
 from autotricks.core.bundle import Bundle
 from autotricks.core.plan import advice, clashes
-from autotricks.search import steps as module
-from autotricks.search.features import wish_of
-from autotricks.search.steps import KINDS, Steps, changes
 from autotricks.space import Space
 from autotricks.space.load import load_space
+from autotricks.tricks.catalog import DEFAULTS, bundle_from, catalog, make, plan_of
+from autotricks.tuning import steps as module
+from autotricks.tuning.features import wish_of
+from autotricks.tuning.steps import KINDS, Steps, changes
 
 SEEDS = range(40)
 

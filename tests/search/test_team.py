@@ -9,18 +9,18 @@ import pytest
 import torch
 from safetensors.torch import load as load_weights
 
-from autotricks import experiment
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
-from autotricks.core.report import End
+from autotricks.core.reporting import End
 from autotricks.errors import RankError
+from autotricks.runs.folder import LEDGER
 from autotricks.runs.trial import Course
-from autotricks.search import local
-from autotricks.search.climb import arrays
-from autotricks.search.folder import LEDGER
-from autotricks.search.team import Team, devices, train_on
 from autotricks.space.load import load_space
 from autotricks.trial import run_trial
+from autotricks.tricks.catalog import make
+from autotricks.tuning.engines import local
+from autotricks.tuning.engines.device_team import Team, devices, train_on
+from autotricks.tuning.engines.rung_training import arrays
+from autotricks.workflows import search as experiment
 from tests.conftest import timeless
 
 from . import real

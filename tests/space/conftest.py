@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from autotricks import cli, outline
+from autotricks import cli
+from autotricks.cli.views import space
 from autotricks.space import load_space
 
 SECONDS = 0.2    # of one core, for one file once the program is up
@@ -13,7 +14,7 @@ SECONDS = 0.2    # of one core, for one file once the program is up
 @pytest.fixture(scope="session")
 def up():
     """Have the program up: its modules and the catalog of tricks are imported once."""
-    outline.show(load_space("long_tail.yaml"), as_json=True)
+    space.show(load_space("long_tail.yaml"), as_json=True)
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Draws from the space that ships: three hundred, and two thousand in the slow run."""
 import pytest
 
-from autotricks.catalog import plan_of
 from autotricks.core.plan import advice, problems
 from autotricks.space import load_space
+from autotricks.tricks.catalog import plan_of
 
 from .made import key, picker
 

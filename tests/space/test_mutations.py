@@ -8,11 +8,11 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, assume, given, settings, strategies as st
 
-from autotricks.catalog import catalog
 from autotricks.errors import InputError
 from autotricks.space import load_space
 from autotricks.space.load import shipped
-from autotricks.space.places import kind as place_kind
+from autotricks.space.paths import kind as place_kind
+from autotricks.tricks.catalog import catalog
 
 from .made import write
 

@@ -5,13 +5,13 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from autotricks.catalog import catalog
 from autotricks.core.domain import Choice
 from autotricks.errors import SpaceError
+from autotricks.io.yaml_tree import parse
 from autotricks.space import load_space
 from autotricks.space.files import SHIPPED, shipped
 from autotricks.space.schema import schema
-from autotricks.tree import parse
+from autotricks.tricks.catalog import catalog
 
 from .made import LAST, write
 from .test_corpus import BAD, EXPECTED

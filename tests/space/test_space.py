@@ -5,7 +5,6 @@ from itertools import product
 
 import pytest
 
-from autotricks.catalog import DEFAULTS, catalog, plan_of
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.domain import Choice, Float, Int, tunable
 from autotricks.core.plan import advice, problems
@@ -13,6 +12,7 @@ from autotricks.core.slots import Slot
 from autotricks.core.trick import Trait, Trick
 from autotricks.space import Entry, Space
 from autotricks.space.space import Taken, typical
+from autotricks.tricks.catalog import DEFAULTS, catalog, plan_of
 
 from .made import key, loaded, picker
 

@@ -2,11 +2,11 @@ import shutil
 
 import pytest
 
-from autotricks import experiment
-from autotricks.search import local
-from autotricks.search.climb import Climb, from_arrays
 from autotricks.space.load import load_space
 from autotricks.tracking.store import client, default_uri
+from autotricks.tuning.engines import local
+from autotricks.tuning.engines.rung_training import Climb, from_arrays
+from autotricks.workflows import search as experiment
 
 from ..search.scripted import hiring
 

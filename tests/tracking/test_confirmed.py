@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from autotricks.data import load as load_data
-from autotricks.predictor import Predictor
-from autotricks.search.ledger import read, records
+from autotricks.inference.predictor import Predictor
+from autotricks.runs.ledger import read, records
 from autotricks.space.load import load_bundle_file, load_space
-from autotricks.sync import sync
 from autotricks.tracking.store import client, default_uri
+from autotricks.workflows.sync import sync
 
 from .conftest import METRIC, NAME
 

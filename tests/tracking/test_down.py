@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import pytest
 
 from autotricks.errors import RunError
-from autotricks.search.folder import LEDGER
-from autotricks.search.ledger import read, records
-from autotricks.sync import sync
+from autotricks.runs.folder import LEDGER
+from autotricks.runs.ledger import read, records
 from autotricks.tracking.store import client, default_uri
 from autotricks.tracking.ui import addresses
+from autotricks.workflows.sync import sync
 
 from .conftest import METRIC, search
 

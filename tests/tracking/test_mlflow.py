@@ -3,11 +3,11 @@ import json
 
 import pytest
 
-from autotricks import experiment
-from autotricks.search.folder import LEDGER
-from autotricks.search.ledger import read, records
+from autotricks.runs.folder import LEDGER
+from autotricks.runs.ledger import read, records
 from autotricks.space.load import load_bundle_file
 from autotricks.tracking.store import client, default_uri
+from autotricks.workflows import search as experiment
 from tests.conftest import timeless
 
 from .conftest import METRIC, NAME, search

@@ -4,13 +4,13 @@ import json
 import pytest
 
 from autotricks import cli, export
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
 from autotricks.core.objective import SPEED
 from autotricks.errors import RunError
-from autotricks.tracking.registry import Entry, compared, promote, register
+from autotricks.tracking.model_registry import Entry, compared, promote, register
 from autotricks.tracking.store import client, default_uri
 from autotricks.trial import run_trial
+from autotricks.tricks.catalog import make
 
 from ..conftest import make_dataset
 

@@ -19,11 +19,11 @@ from PIL import Image
 from autotricks import cli
 from autotricks.data import load as load_data
 from autotricks.data.decode import decode
-from autotricks.predictor import Predictor
-from autotricks.search.ledger import read
+from autotricks.inference.predictor import Predictor
+from autotricks.runs.ledger import read
 from autotricks.space.load import load_space
-from autotricks.sync import sync
 from autotricks.tracking.store import client, default_uri
+from autotricks.workflows.sync import sync
 
 from .conftest import NAME, search
 

@@ -4,16 +4,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from autotricks import experiment
 from autotricks.data import load as load_data
+from autotricks.inference.predictor import Predictor
 from autotricks.models import build
-from autotricks.predictor import Predictor
-from autotricks.search import local
-from autotricks.search.ledger import read, records
+from autotricks.runs.ledger import read, records
 from autotricks.space.load import load_bundle_file, load_space
-from autotricks.tracking.registry import Entry, register
+from autotricks.tracking.model_registry import Entry, register
 from autotricks.tracking.store import client, default_uri
 from autotricks.trial import prepare
+from autotricks.tuning.engines import local
+from autotricks.workflows import search as experiment
 
 from .conftest import METRIC, NAME, hire
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autotricks.core.bundle import Use, Window
-from autotricks.core.report import End
+from autotricks.core.reporting import End
 from autotricks.errors import RunError
 from autotricks.trainer import checkpoint
 from autotricks.tricks.average.ema import Ema

@@ -7,7 +7,6 @@ import torch
 
 from autotricks.core.bundle import Use, Window
 from autotricks.core.run import Runtime
-from autotricks.ranks import Followers
 from autotricks.trainer.distributed import own_numbers
 from autotricks.tricks.average.ema import Ema
 from autotricks.tricks.batch.cutmix import Cutmix
@@ -21,6 +20,7 @@ from autotricks.tricks.loss.seql import Seql
 from autotricks.tricks.model.sync_bn import SyncBn
 from autotricks.tricks.runtime.gradient_accumulation import GradientAccumulation
 from autotricks.tricks.sampler.class_balanced import ClassBalanced
+from autotricks.tuning.engines.ranks import Followers
 from tests.conftest import make_run
 from tests.trainer.made import Doubled, Frozen, Noise, differences, resnet
 from tests.trainer.together import DEVICES, Job, Noisy, Partial, Rank, Uneven, together

@@ -134,9 +134,9 @@ def test_evaluation_keeps_no_graph():
 
 def test_what_was_learned_is_judged_on_images_as_they_are():
     """Mixed and cropped while training; judged by hand on the same images untouched, at the end alone."""
-    from autotricks.catalog import make
     from autotricks.core.bundle import Bundle
     from autotricks.trial import prepare
+    from autotricks.tricks.catalog import make
 
     images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([0] * 30 + [1] * 10)

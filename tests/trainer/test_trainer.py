@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from autotricks.core.batch import Batch
 from autotricks.core.bundle import Use, Window
-from autotricks.core.report import End
+from autotricks.core.reporting import End
 from autotricks.core.run import Runtime
 from autotricks.trainer import checkpoint
 from autotricks.trainer.pipeline import pipeline

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.fuse import fuse
 from autotricks.errors import BundleError, ModelError
 from autotricks.models import build
+from autotricks.nn.fusing import fuse
 from autotricks.trial import prepare
 from autotricks.tricks.model.acnet import Acnet, folded
 from autotricks.tricks.model.group_norm import GroupNorm

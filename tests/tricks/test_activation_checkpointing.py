@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from autotricks.catalog import catalog
 from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import BundleError
 from autotricks.trial import prepare
 from autotricks.tricks.batch.manifold_mixup import ManifoldMixup
+from autotricks.tricks.catalog import catalog
 from autotricks.tricks.model.cross_iteration_bn import CrossIterationBn
 from autotricks.tricks.runtime.activation_checkpointing import ActivationCheckpointing
 from autotricks.tricks.runtime.torch_compile import TorchCompile

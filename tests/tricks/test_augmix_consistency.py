@@ -5,13 +5,13 @@ import torch
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from autotricks.catalog import catalog, make
 from autotricks.core.batch import Batch
 from autotricks.core.plan import problems
 from autotricks.core.run import Runtime
 from autotricks.errors import BundleError
 from autotricks.trainer.step import backward
 from autotricks.tricks.batch.augmix_consistency import AugmixConsistency, divergence
+from autotricks.tricks.catalog import catalog, make
 from tests.conftest import make_batch, make_run
 
 SHAPE = (2, 8, 8)

@@ -5,8 +5,8 @@ import torch
 from scipy import stats
 from torchvision.transforms import AutoAugmentPolicy, v2
 
-from autotricks.core.operations import Operation
 from autotricks.errors import BundleError
+from autotricks.functional.image_operations import Operation
 from autotricks.tricks.augment import auto_augment
 from autotricks.tricks.augment.auto_augment import AutoAugment, sub_policies
 from tests.conftest import make_run

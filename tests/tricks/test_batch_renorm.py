@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.fuse import fuse
 from autotricks.errors import BundleError, ModelError
 from autotricks.models import build
+from autotricks.nn.fusing import fuse
 from autotricks.trial import prepare
 from autotricks.tricks.model.batch_renorm import BatchRenorm, corrections
 from tests.conftest import make_dataset, make_run

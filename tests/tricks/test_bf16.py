@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.loss_scaling import SCALE
 from autotricks.errors import BundleError
+from autotricks.trainer.loss_scaling import SCALE
 from autotricks.trial import prepare
 from autotricks.tricks.gradients.gradient_clipping import GradientClipping
 from autotricks.tricks.gradients.sam import Sam

@@ -2,14 +2,14 @@ import pytest
 import torch
 from scipy import stats
 
-from autotricks.catalog import make
-from autotricks.core.activation import training_maps
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.plan import advice, problems
 from autotricks.errors import BundleError, ModelError
 from autotricks.models.resnet import ResNet
+from autotricks.nn.activation_maps import training_maps
 from autotricks.trainer import checkpoint
 from autotricks.trial import prepare
+from autotricks.tricks.catalog import make
 from autotricks.tricks.load.cam_sampling import MAPS, CamSampling
 from tests.conftest import make_run
 

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.fuse import fuse
 from autotricks.errors import BundleError, ModelError
 from autotricks.models import build
+from autotricks.nn.fusing import fuse
 from autotricks.trial import prepare
 from autotricks.tricks.model.cross_iteration_bn import CrossIterationBn, pooled
 from tests.conftest import make_dataset, make_run

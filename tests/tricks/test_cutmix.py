@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from autotricks.core.batch import Batch
-from autotricks.core.draw import spans
 from autotricks.errors import BundleError
+from autotricks.functional.sampling import spans
 from autotricks.tricks.batch.cutmix import Cutmix, cutmix
 from tests.conftest import make_run
 

@@ -5,14 +5,14 @@ from autotricks import export
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.plan import advice, problems
 from autotricks.core.run import Supply
-from autotricks.core.teaching import divergence, taught
 from autotricks.data import Loaded
 from autotricks.errors import BundleError, RunError
-from autotricks.experiment import bundle_document
+from autotricks.functional.distillation import divergence, taught
 from autotricks.trial import prepare, run_trial
 from autotricks.tricks.batch.mixup import Mixup
 from autotricks.tricks.loss.distillation import Distillation
 from autotricks.tricks.loss.label_smoothing import LabelSmoothing
+from autotricks.workflows.search import bundle_document
 from tests.conftest import make_batch, make_dataset
 
 DATA = make_dataset()
@@ -137,7 +137,7 @@ def test_smoothed_labels_beside_it_are_not_advised():
 
 
 def test_without_a_builder_a_new_student_is_refused():
-    from autotricks.core.teaching import begin
+    from autotricks.functional.distillation import begin
     from tests.conftest import make_run
     with pytest.raises(TypeError, match=r"Supply\.fresh"):
         begin(make_run(), True)

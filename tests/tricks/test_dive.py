@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from autotricks.core.bundle import Bundle, Use, Window
-from autotricks.core.teaching import divergence
+from autotricks.functional.distillation import divergence
 from autotricks.trial import prepare
 from autotricks.tricks.loss.balanced_softmax import BalancedSoftmax
 from autotricks.tricks.loss.dive import Dive

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from autotricks.core.anatomy import classifier, features
 from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import BundleError
 from autotricks.models import build
+from autotricks.nn.classifier import classifier, features
 from autotricks.trial import prepare
 from autotricks.tricks.model.dropout import Dropout
 from tests.conftest import make_dataset, make_run

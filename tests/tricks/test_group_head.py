@@ -3,11 +3,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autotricks.core.anatomy import classifier
 from autotricks.core.batch import Batch
 from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import BundleError, DataError
 from autotricks.models import build
+from autotricks.nn.classifier import classifier
 from autotricks.trainer.step import backward
 from autotricks.trial import prepare
 from autotricks.tricks.average.ema import Ema

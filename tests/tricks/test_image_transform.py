@@ -2,10 +2,10 @@ import pytest
 import torch
 from scipy import stats
 
-from autotricks.catalog import make
 from autotricks.core.bundle import Use, Window
 from autotricks.core.plan import advice
 from autotricks.errors import BundleError
+from autotricks.tricks.catalog import make
 from autotricks.tricks.load.image_transform import ImageTransform
 from tests.conftest import make_run
 

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
 from autotricks.errors import BundleError, ModelError
 from autotricks.trial import prepare
+from autotricks.tricks.catalog import make
 from autotricks.tricks.predict.inference_resolution import InferenceResolution
 from tests.conftest import make_run
 from tests.tricks.test_multi_scale import flexible

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from autotricks.core.anatomy import classifier
 from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import BundleError, ModelError
 from autotricks.models import build
+from autotricks.nn.classifier import classifier
 from autotricks.trial import prepare
 from autotricks.tricks.average.ema import Ema
 from autotricks.tricks.model.group_head import GroupHead

@@ -7,9 +7,9 @@ from torch import nn
 
 from autotricks.core.batch import Batch
 from autotricks.core.bundle import Bundle, Use, Window
-from autotricks.core.margin import log_sum_of_others
 from autotricks.core.plan import problems
 from autotricks.errors import BundleError, ModelError
+from autotricks.functional.margins import log_sum_of_others
 from autotricks.trial import prepare
 from autotricks.tricks.loss.class_weights import ClassWeights
 from autotricks.tricks.loss.label_smoothing import LabelSmoothing

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle
 from autotricks.errors import BundleError
 from autotricks.trial import prepare
+from autotricks.tricks.catalog import make
 from autotricks.tricks.optimizer.momentum_cycling import MomentumCycling, momentum
 from tests.conftest import make_run
 

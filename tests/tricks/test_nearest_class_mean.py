@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from autotricks import export
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle, Use
 from autotricks.core.plan import problems
 from autotricks.errors import BundleError
+from autotricks.inference.predictor import Predictor
 from autotricks.models import build
-from autotricks.predictor import Predictor
 from autotricks.trial import prepare, run_trial
 from autotricks.tricks.average.ema import Ema
+from autotricks.tricks.catalog import make
 from autotricks.tricks.model.cosine_head import CosineHead
 from autotricks.tricks.predict.nearest_class_mean import NearestClassMean, class_means, first_rows
 from autotricks.tricks.predict.tau_normalization import TauNormalization

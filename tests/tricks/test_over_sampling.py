@@ -2,11 +2,11 @@ import pytest
 import torch
 from scipy import stats
 
-from autotricks.catalog import make
 from autotricks.core.bundle import Bundle, Use
 from autotricks.core.trick import Trait
 from autotricks.errors import BundleError
 from autotricks.trial import prepare
+from autotricks.tricks.catalog import make
 from autotricks.tricks.sampler.over_sampling import OverSampling
 from tests.conftest import make_run
 

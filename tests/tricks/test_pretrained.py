@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from autotricks import export
-from autotricks.catalog import bundle_from, make
 from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import BundleError, ModelError
+from autotricks.inference.predictor import Predictor
 from autotricks.models import build
-from autotricks.predictor import Predictor
 from autotricks.trial import prepare, run_trial
+from autotricks.tricks.catalog import bundle_from, make
 from autotricks.tricks.model.acnet import Acnet
 from autotricks.tricks.model.cosine_head import CosineHead
 from autotricks.tricks.model.group_norm import GroupNorm

@@ -1,8 +1,8 @@
 import torch
 from scipy import stats
 
-from autotricks.catalog import make
 from autotricks.tricks.augment.quarter_turns import QuarterTurns, turned
+from autotricks.tricks.catalog import make
 from tests.conftest import make_run
 
 

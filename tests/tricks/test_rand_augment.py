@@ -2,9 +2,9 @@ import pytest
 import torch
 from scipy import stats
 
-from autotricks.core import policy
-from autotricks.core.operations import Operation
 from autotricks.errors import BundleError
+from autotricks.functional import augmentation_policies
+from autotricks.functional.image_operations import Operation
 from autotricks.tricks.augment.rand_augment import RandAugment
 from tests.conftest import make_run
 
@@ -15,7 +15,7 @@ def same(images):
 
 def recorded(monkeypatch, trick, count=28_000):
     seen = []
-    monkeypatch.setattr(policy, "applied", lambda images, numbers, magnitudes, fill, among: seen.append(
+    monkeypatch.setattr(augmentation_policies, "applied", lambda images, numbers, magnitudes, fill, among: seen.append(
         (numbers, magnitudes)) or images + 1)
     found = trick.augment(same, make_run(image_shape=(1, 32, 32)))(torch.zeros(count, 1, 1, 1))
     assert float(found.amin()) == float(found.amax()) == len(seen)

@@ -6,8 +6,8 @@ from scipy import stats
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
-from autotricks.core.transform import Motion
 from autotricks.errors import BundleError
+from autotricks.functional.affine import Motion
 from autotricks.tricks.augment import random_affine
 from autotricks.tricks.augment.random_affine import RandomAffine, moved
 from tests.conftest import make_run

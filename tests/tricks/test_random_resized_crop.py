@@ -6,8 +6,8 @@ from scipy import stats
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import resized_crop
 
-from autotricks.core.resampling import separately
 from autotricks.errors import BundleError
+from autotricks.functional.resizing import separately
 from autotricks.tricks.augment.random_resized_crop import RandomResizedCrop, fitting, stretching, whole
 from tests.conftest import make_run
 

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autotricks.core.residual import residual_blocks
 from autotricks.errors import BundleError, ModelError
 from autotricks.models import build
 from autotricks.models.resnet import Block
+from autotricks.nn.residual import residual_blocks
 from autotricks.tricks.model.resnet_variant import ResnetVariant, average_shortcut, deep_stem, move_stride
 from tests.conftest import make_run
 

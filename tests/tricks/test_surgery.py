@@ -2,13 +2,13 @@
 import pytest
 import torch
 
-from autotricks.catalog import catalog
 from autotricks.core.bundle import Bundle, Use
 from autotricks.core.run import Run
 from autotricks.core.slots import Slot
 from autotricks.models import build
 from autotricks.trainer.pipeline import fold
 from autotricks.trial import prepare
+from autotricks.tricks.catalog import catalog
 from tests.conftest import make_dataset
 from tests.contract.waiting import Waiting
 

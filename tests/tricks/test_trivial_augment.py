@@ -3,9 +3,9 @@ import torch
 from scipy import stats
 from torchvision.transforms import v2
 
-from autotricks.core import policy
-from autotricks.core.operations import Operation
-from autotricks.core.policy import Range
+from autotricks.functional import augmentation_policies
+from autotricks.functional.augmentation_policies import Range
+from autotricks.functional.image_operations import Operation
 from autotricks.tricks.augment.trivial_augment import TrivialAugment, wide
 from tests.conftest import make_run
 from tests.core.test_policy import CPU, named, torchvisions
@@ -32,7 +32,7 @@ def test_small_images_are_not_moved_further_than_their_side():
 
 def test_operations_levels_and_signs_are_uniform(monkeypatch):
     seen = []
-    monkeypatch.setattr(policy, "applied", lambda images, numbers, magnitudes, fill, among: seen.append(
+    monkeypatch.setattr(augmentation_policies, "applied", lambda images, numbers, magnitudes, fill, among: seen.append(
         (numbers, magnitudes)) or images)
     TrivialAugment().augment(same, make_run(image_shape=(1, 8, 8)))(torch.zeros(56_000, 1, 8, 8))
     numbers, magnitudes = seen[0]

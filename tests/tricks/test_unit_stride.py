@@ -7,13 +7,13 @@ import torch
 import torchvision.models as zoo
 from torch import nn
 
-from autotricks.core.anatomy import feature_maps
 from autotricks.core.bundle import Use
 from autotricks.core.plan import seated
 from autotricks.core.slots import Slot
 from autotricks.errors import BundleError, ModelError
 from autotricks.models import build
 from autotricks.models.resnet import ResNet
+from autotricks.nn.classifier import feature_maps
 from autotricks.tricks.model.resnet_variant import ResnetVariant
 from autotricks.tricks.model.unit_stride import UnitStride, dilate, shifted
 from tests.conftest import make_run

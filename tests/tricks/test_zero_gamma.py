@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.residual import residual_blocks, shortcut
 from autotricks.errors import ModelError
 from autotricks.models import build
+from autotricks.nn.residual import residual_blocks, shortcut
 from autotricks.trial import prepare
 from autotricks.tricks.model.group_norm import GroupNorm
 from autotricks.tricks.model.zero_gamma import ZeroGamma

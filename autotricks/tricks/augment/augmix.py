@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...core.augmix import mixed, operations
 from ...core.domain import Between, Choice, Int, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.augmix import mixed, operations
 
 
 class Augmix(Trick):

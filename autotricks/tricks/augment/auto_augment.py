@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 
 from ...core.domain import Choice, tunable
-from ...core.operations import Operation, applied
-from ...core.policy import Range, standard
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.augmentation_policies import Range, standard
+from ...functional.image_operations import Operation, applied
 
 # A sub-policy: operation, probability in tenths and level of 9; twice. A level of - is none.
 POLICIES = {

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from ...core.domain import Between, Choice, Float, tunable
-from ...core.operations import luminance
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.image_operations import luminance
 
 BRIGHTNESS, CONTRAST, SATURATION = range(3)
 

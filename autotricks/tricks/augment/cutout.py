@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from ...core.domain import Between, Float, tunable
-from ...core.draw import spans
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.sampling import spans
 
 
 class Cutout(Trick):

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from ...core.domain import Between, Float, tunable
-from ...core.resampling import coarsening, separately
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.resizing import coarsening, separately
 
 
 class Downscale(Trick):

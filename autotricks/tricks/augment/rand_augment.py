@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from ...core.domain import Between, Choice, Int, tunable
-from ...core.policy import Range, standard, uniform
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.augmentation_policies import Range, standard, uniform
 
 LEVELS = 31
 

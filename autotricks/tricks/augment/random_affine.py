@@ -10,8 +10,8 @@ from torch import Tensor
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
-from ...core.transform import Motion, matrices
 from ...core.trick import Trick
+from ...functional.affine import Motion, matrices
 
 
 def moved(images: Tensor, motion: Motion, fill: Tensor) -> Tensor:

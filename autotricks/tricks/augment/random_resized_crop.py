@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from ...core.domain import Between, Choice, at_least, tunable
-from ...core.resampling import separately
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.resizing import separately
 
 ATTEMPTS = 10
 

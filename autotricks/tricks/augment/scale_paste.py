@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from ...core.domain import Between, Float, tunable
-from ...core.resampling import separately, shrinking
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.resizing import separately, shrinking
 
 _MANY = 2**62  # so many outcomes that a remainder is uniform to one part in 10^12
 

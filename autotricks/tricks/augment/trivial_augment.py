@@ -4,11 +4,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...core.operations import Operation
-from ...core.policy import Range, standard, uniform
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.augmentation_policies import Range, standard, uniform
+from ...functional.image_operations import Operation
 
 LEVELS = 31
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ...core.augmix import mixed, operations
 from ...core.batch import Batch
 from ...core.domain import Between, Choice, Float, Int, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Loss, Mix, Slot
 from ...core.trick import Trick
+from ...functional.augmix import mixed, operations
 
 VIEWS = 3
 

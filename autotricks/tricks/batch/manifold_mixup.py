@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from ...core.batch import Batch
 from ...core.domain import Above, Between, Choice, Float, tunable
-from ...core.draw import beta
 from ...core.run import Run
 from ...core.slots import Mix, Model, Slot
 from ...core.trick import Advice, Trait, Trick
 from ...errors import ModelError
+from ...functional.sampling import beta
 
 
 def flipped(hidden: Tensor, keep: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ...core.batch import Batch
 from ...core.domain import Above, Float, tunable
-from ...core.draw import beta
 from ...core.run import Run
 from ...core.slots import Mix, Slot
 from ...core.trick import Trait, Trick
+from ...functional.sampling import beta
 
 
 def mixup(batch: Batch, partner: Tensor, keep: Tensor) -> Batch:

@@ -7,10 +7,10 @@ import torch
 
 from ...core.batch import Batch
 from ...core.domain import Above, Float, tunable
-from ...core.resampling import require_size, resized, sides
 from ...core.run import Run
 from ...core.slots import Mix, Slot
 from ...core.trick import Trait, Trick
+from ...functional.resizing import require_size, resized, sides
 
 
 def scales(smallest: float, largest: float) -> list[float]:

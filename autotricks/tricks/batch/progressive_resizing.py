@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from ...core.batch import Batch
 from ...core.domain import Between, Choice, Float, tunable
-from ...core.resampling import require_size, resized, sides
 from ...core.run import Run
 from ...core.slots import Mix, Slot
 from ...core.trick import Trait, Trick
+from ...functional.resizing import require_size, resized, sides
 
 
 def grown(progress: float, first: float, delay: float, full: float) -> float:

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ...core.batch import Batch
 from ...core.domain import Above, Between, Float, at_least, tunable
-from ...core.draw import beta
 from ...core.run import Run
 from ...core.slots import Mix, Slot
 from ...core.trick import Trait, Trick
+from ...functional.sampling import beta
 
 
 def label_share(sizes: Tensor, others: Tensor, keep: Tensor, kappa: float, tau: float) -> Tensor:

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ...core.batch import Batch
 from ...core.domain import Above, Float, tunable
-from ...core.draw import beta
 from ...core.run import Run
 from ...core.slots import Mix, Slot
 from ...core.trick import Trait, Trick
+from ...functional.sampling import beta
 
 _MANY = 2**62  # so many outcomes that a remainder is uniform to one part in 10^12
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...core.anatomy import classifier
 from ...core.batch import Batch
 from ...core.domain import Above, Float, tunable
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
 from ...core.trick import Trick
+from ...nn.classifier import classifier
 
 LEAST, TINY = 1e-3, 1e-6    # length that weights and that gradients have at least
 

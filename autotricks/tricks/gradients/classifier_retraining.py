@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import torch
 
-from ...core.anatomy import classifier
 from ...core.domain import Choice, tunable
-from ...core.freeze import Freezing, freeze
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
+from ...nn.classifier import classifier
+from ...nn.freezing import Freezing, freeze
 
 
 class ClassifierRetraining(Freezing):

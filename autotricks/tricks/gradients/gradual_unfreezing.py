@@ -5,13 +5,13 @@ import math
 
 from torch import Tensor
 
-from ...core.anatomy import classifier
 from ...core.batch import Batch
-from ...core.freeze import Freezing, freeze
-from ...core.levels import levels
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
 from ...core.trick import Trait
+from ...nn.classifier import classifier
+from ...nn.depth import levels
+from ...nn.freezing import Freezing, freeze
 
 
 def lowest(done: float, layers: int) -> int:

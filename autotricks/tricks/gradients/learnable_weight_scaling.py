@@ -3,12 +3,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...core.anatomy import classifier
 from ...core.batch import Batch
-from ...core.freeze import Freezing, freeze
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
 from ...core.trick import Trait
+from ...nn.classifier import classifier
+from ...nn.freezing import Freezing, freeze
 
 KEY = "learnable_weight_scaling.directions"
 

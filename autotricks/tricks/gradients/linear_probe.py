@@ -1,11 +1,11 @@
 """Linear probe: train the classifier alone."""
 from __future__ import annotations
 
-from ...core.anatomy import classifier
-from ...core.freeze import Freezing, freeze
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
 from ...core.trick import Trait
+from ...nn.classifier import classifier
+from ...nn.freezing import Freezing, freeze
 
 
 class LinearProbe(Freezing):

@@ -6,9 +6,9 @@ from torch import Tensor
 from ...core.batch import Batch
 from ...core.domain import Above, Float, tunable
 from ...core.run import Run
-from ...core.sharpness import twice, uphill
 from ...core.slots import Gradients, Slot
 from ...core.trick import Trait, Trick
+from ...functional.sharpness import twice, uphill
 
 
 class Sam(Trick):

@@ -3,12 +3,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...core.activation import foreground, training_maps
 from ...core.domain import Above, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Load, Slot
-from ...core.transform import synthesized, synthetic_share
 from ...core.trick import Advice, Trait, Trick
+from ...functional.affine import synthesized, synthetic_share
+from ...nn.activation_maps import foreground, training_maps
 
 MAPS = "cam_sampling.maps"
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from ...core.domain import Choice, tunable
 from ...core.run import Run
 from ...core.slots import Load, Slot
-from ...core.transform import synthesized, synthetic_share
 from ...core.trick import Trick
+from ...functional.affine import synthesized, synthetic_share
 
 
 class ImageTransform(Trick):

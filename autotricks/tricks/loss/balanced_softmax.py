@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from ...core.batch import Batch
-from ...core.prior import OVER_BALANCE
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.trick import Trait, Trick
+from ...functional.class_priors import OVER_BALANCE
 
 
 def balanced_softmax(logits: Tensor, labels: Tensor, log_counts: Tensor) -> Tensor:

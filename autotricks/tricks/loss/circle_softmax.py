@@ -5,10 +5,10 @@ from torch import Tensor
 
 from ...core.batch import Batch
 from ...core.domain import Above, Between, Float, tunable
-from ...core.margin import against_others, cosine_scale
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.trick import Advice, Trait, Trick
+from ...functional.margins import against_others, cosine_scale
 
 
 def circle(cosines: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:

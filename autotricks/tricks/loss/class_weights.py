@@ -8,7 +8,7 @@ from ...core.domain import Between, Choice, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.trick import Trait, Trick
-from ...core.weights import ADVICE, weighted_by_class
+from ...functional.class_weighting import ADVICE, weighted_by_class
 
 
 def class_weights(counts: Tensor, beta: float) -> Tensor:

@@ -8,7 +8,7 @@ from ...core.domain import Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.trick import Trait, Trick
-from ...core.weights import ADVICE, weighted_by_class
+from ...functional.class_weighting import ADVICE, weighted_by_class
 
 
 def cost_weights(counts: Tensor, exponent: float) -> Tensor:

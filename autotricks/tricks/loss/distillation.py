@@ -1,13 +1,13 @@
 """Distillation: learn the soft labels of a teacher beside the labels."""
 from __future__ import annotations
 
-from ...core import teaching
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.trick import Advice, Trait
+from ...functional import distillation
 
 
-class Distillation(teaching.Student):
+class Distillation(distillation.Student):
     """Minimize (1 - alpha) * loss + alpha * T^2 * KL(teacher || student), both at temperature T.
 
     The teacher is what `teacher` names: an exported bundle, or a model of the registry. Without a name it is made by
@@ -34,4 +34,4 @@ class Distillation(teaching.Student):
 
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the loss, in part that of the teacher."""
-        return teaching.taught(inner, teaching.teacher(run, self.teacher), self.alpha, self.temperature)
+        return distillation.taught(inner, distillation.teacher(run, self.teacher), self.alpha, self.temperature)

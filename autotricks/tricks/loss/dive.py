@@ -1,13 +1,13 @@
 """DiVE: learn flattened soft labels of a teacher that was trained with balanced softmax."""
 from __future__ import annotations
 
-from ...core import teaching
 from ...core.domain import Above, Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
+from ...functional import distillation
 
 
-class Dive(teaching.Student):
+class Dive(distillation.Student):
     """Minimize (1 - alpha) * loss + alpha * T^2 * KL(flattened teacher || student), for long-tailed data.
 
     The teacher's soft labels, taken to a power below 1 and normalized again, are read as virtual examples of all
@@ -31,4 +31,5 @@ class Dive(teaching.Student):
 
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the loss, in part that of the flattened teacher."""
-        return teaching.taught(inner, teaching.teacher(run, self.teacher), self.alpha, self.temperature, self.power)
+        taught_by = distillation.teacher(run, self.teacher)
+        return distillation.taught(inner, taught_by, self.alpha, self.temperature, self.power)

@@ -9,7 +9,7 @@ from ...core.domain import Above, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.trick import Trait, Trick
-from ...core.weights import ADVICE
+from ...functional.class_weighting import ADVICE
 
 
 def influence(logits: Tensor, labels: Tensor, features: Tensor) -> Tensor:

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from ...core.batch import Batch
 from ...core.domain import Float, at_least, tunable
-from ...core.prior import OVER_BALANCE, log_prior
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.trick import Trait, Trick
+from ...functional.class_priors import OVER_BALANCE, log_prior
 
 
 def logit_adjusted(logits: Tensor, labels: Tensor, log_prior: Tensor, tau: float) -> Tensor:

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from ...core.domain import Above, Float, tunable
-from ...core.fuse import Fusible
-from ...core.initialization import draw, fans, kaiming
-from ...core.normalization import plain_pairs, replace_norm
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trait, Trick
+from ...nn.fusing import Fusible
+from ...nn.initialization import draw, fans, kaiming
+from ...nn.normalization import plain_pairs, replace_norm
 
 
 def folded(layer: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -71,7 +71,7 @@ class Acnet(Trick):
     """Train each 3x3 convolution as the sum of a 3x3, a 3x1 and a 1x3 one, each with batch norm of its own.
 
     The flat kernels strengthen the cross of the square one. Since convolution is linear, the three are one in
-    evaluation: `autotricks.core.fuse.fuse` returns the model as it was before, with the weights added up. The 3x3
+    evaluation: `autotricks.nn.fusing.fuse` returns the model as it was before, with the weights added up. The 3x3
     kernel keeps the model's initialization. Every convolution of 3x3 is changed whose output goes into batch norm
     alone. Sits with the normalizations because it brings its own: no other norm can take the place of batch norm.
 

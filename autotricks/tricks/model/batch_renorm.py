@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.domain import Above, Float, at_least, tunable
-from ...core.fuse import Fusible
-from ...core.normalization import copy_state, replace_norms, statistics, track
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trait, Trick
+from ...nn.fusing import Fusible
+from ...nn.normalization import copy_state, replace_norms, statistics, track
 
 HOLD, REACHED = 1 / 8, 5 / 8    # of the ramp: the paper's 5,000 steps of batch norm and 25,000 until d_max, of 40,000
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ...core import neck
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trait, Trick
+from ...nn import neck
 
 
 class _Unshifted(nn.BatchNorm1d):

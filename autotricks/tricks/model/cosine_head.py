@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...core.anatomy import classifier
 from ...core.domain import Above, Float, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trait, Trick
 from ...errors import ModelError
+from ...nn.classifier import classifier
 
 
 def cosines(features: Tensor, weight: Tensor) -> Tensor:

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 
 from ...core.domain import Between, Choice, Float, Int, tunable
-from ...core.fuse import Fusible
-from ...core.normalization import copy_state, plain_pairs, statistics, track
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trait, Trick
+from ...nn.fusing import Fusible
+from ...nn.normalization import copy_state, plain_pairs, statistics, track
 
 
 def pooled(means: Tensor, squares: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:

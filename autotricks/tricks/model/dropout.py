@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from ...core import neck
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trick
+from ...nn import neck
 
 
 class Dropout(Trick):

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...core.anatomy import classifier
 from ...core.batch import Batch
 from ...core.domain import Choice, Float, Text, at_least, tunable
-from ...core.hierarchy import groups
 from ...core.run import Run
 from ...core.slots import Loss, Model, Slot
 from ...core.trick import Trick
+from ...io.class_hierarchy import groups
+from ...nn.classifier import classifier
 
 NAME = "group_head"
 

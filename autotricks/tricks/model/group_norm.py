@@ -4,10 +4,10 @@ from __future__ import annotations
 from torch import nn
 
 from ...core.domain import Choice, Int, tunable
-from ...core.normalization import copy_state, replace_norms
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trait, Trick
+from ...nn.normalization import copy_state, replace_norms
 
 
 def groups_of(channels: int, groups: int) -> int:

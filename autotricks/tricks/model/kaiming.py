@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 from ...core.domain import Choice, tunable
-from ...core.initialization import initialize, kaiming
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trick
+from ...nn.initialization import initialize, kaiming
 
 
 class Kaiming(Trick):

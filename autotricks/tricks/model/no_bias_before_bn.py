@@ -1,10 +1,10 @@
 """No bias before batch norm: drop what batch norm takes away again."""
 from __future__ import annotations
 
-from ...core.normalization import normalized_convolutions
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trick
+from ...nn.normalization import normalized_convolutions
 
 
 class NoBiasBeforeBn(Trick):

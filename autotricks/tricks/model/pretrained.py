@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from ...core.domain import Choice, Text, tunable
-from ...core.pretrained import fitted, read
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trait, Trick
+from ...nn.pretrained import fitted, read
 
 
 class Pretrained(Trick):

@@ -6,10 +6,10 @@ from functools import partial
 from torch import Tensor, nn
 
 from ...core.domain import Float, at_least, tunable
-from ...core.prior import OVER_BALANCE, log_prior
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Advice, Trait, Trick
+from ...functional.class_priors import OVER_BALANCE, log_prior
 
 
 def biased(bias: Tensor, model: nn.Module, images: tuple[Tensor], logits: Tensor) -> Tensor:

@@ -6,12 +6,12 @@ from itertools import pairwise
 from torch import nn
 
 from ...core.domain import Choice, tunable
-from ...core.initialization import draw, fans, kaiming
-from ...core.residual import pads_channels, residual_blocks, shortcut
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trait, Trick
 from ...errors import ModelError
+from ...nn.initialization import draw, fans, kaiming
+from ...nn.residual import pads_channels, residual_blocks, shortcut
 
 
 def move_stride(block: nn.Module, source: str, target: str) -> bool:

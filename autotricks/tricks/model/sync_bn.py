@@ -1,10 +1,10 @@
 """Synchronized batch norm: take the statistics of a batch over all devices that share it."""
 from __future__ import annotations
 
-from ...core.normalization import batch_norms, synchronize
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trick
+from ...nn.normalization import batch_norms, synchronize
 
 
 class SyncBn(Trick):

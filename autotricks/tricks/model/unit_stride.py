@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 
 from ...core.domain import Choice, Int, tunable
-from ...core.residual import main_path, pads_channels, residual_blocks, strided
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trick
 from ...errors import ModelError
+from ...nn.residual import main_path, pads_channels, residual_blocks, strided
 
 
 def shifted(images: Tensor, pixels: int, dim: int) -> Tensor:

@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from ...core.residual import residual_blocks
 from ...core.run import Run
 from ...core.slots import Model, Slot
 from ...core.trick import Trait, Trick
+from ...nn.residual import residual_blocks
 
 
 def last_norm(block: nn.Module) -> nn.Module:

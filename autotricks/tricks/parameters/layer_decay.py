@@ -4,12 +4,12 @@ from __future__ import annotations
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ...core.anatomy import classifier
 from ...core.domain import Between, Float, tunable
-from ...core.levels import levels
 from ...core.run import Run
 from ...core.slots import Build, Groups, Slot
 from ...core.trick import Trick
+from ...nn.classifier import classifier
+from ...nn.depth import levels
 
 
 class LayerDecay(Trick):

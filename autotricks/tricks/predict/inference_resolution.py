@@ -4,10 +4,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from ...core.domain import Above, Float, tunable
-from ...core.resampling import require_size, resized, sides
 from ...core.run import Run
 from ...core.slots import Predict, Slot
 from ...core.trick import Trick
+from ...functional.resizing import require_size, resized, sides
 
 
 class InferenceResolution(Trick):

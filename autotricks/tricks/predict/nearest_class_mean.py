@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...core.anatomy import classifier, features
 from ...core.domain import Choice, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Model, Predict, Slot
 from ...core.trick import Trick
+from ...nn.classifier import classifier, features
 
 CHUNK = 256             # images a forward pass
 OUT_OF_REACH = 3.0      # length of the mean of a class without images: it is 2 or more from all features of length 1

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ...core import prior
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Model, Predict, Slot
 from ...core.trick import Advice, Trait, Trick
+from ...functional import class_priors
 
 BUFFER = "removed_log_prior"
 
@@ -50,7 +50,7 @@ class PriorRemoval(Trick):
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model, which now holds the log of the class shares."""
-        inner.register_buffer(BUFFER, prior.log_prior(run.counts))
+        inner.register_buffer(BUFFER, class_priors.log_prior(run.counts))
         return inner
 
     def predict(self, inner: Predict, run: Run) -> Predict:

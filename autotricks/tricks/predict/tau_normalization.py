@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ...core.anatomy import classifier
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Predict, Slot
 from ...core.trick import Trait, Trick
+from ...nn.classifier import classifier
 
 
 def shortened(weight: Tensor, tau: float) -> Tensor:

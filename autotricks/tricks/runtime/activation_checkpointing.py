@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...core.recompute import blocks
 from ...core.run import Run, Runtime
 from ...core.slots import Slot
 from ...core.trick import Trait, Trick
+from ...nn.activation_checkpointing import blocks
 
 
 class ActivationCheckpointing(Trick):

@@ -6,10 +6,10 @@ import math
 from torch import Tensor
 
 from ...core.domain import Between, Float, tunable
-from ...core.draw import filled_order, filled_places
 from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.trick import Trait, Trick
+from ...functional.sampling import filled_order, filled_places
 
 
 def least_rows(largest: int, fraction: float) -> int:

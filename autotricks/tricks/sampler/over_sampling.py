@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...core.draw import filled_order, filled_places
 from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.trick import Trait, Trick
+from ...functional.sampling import filled_order, filled_places
 
 
 class OverSampling(Trick):

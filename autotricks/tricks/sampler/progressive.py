@@ -4,10 +4,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from ...core.domain import Between, Choice, tunable
-from ...core.draw import class_probabilities, rows_by_class
 from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.trick import Trait, Trick
+from ...functional.sampling import class_probabilities, rows_by_class
 
 
 def progressive_probabilities(counts: Tensor, progress: float, first: float = 0.0) -> Tensor:

@@ -4,11 +4,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...core.draw import class_probabilities, rows_by_class
 from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.trick import Trait, Trick
 from ...errors import BundleError
+from ...functional.sampling import class_probabilities, rows_by_class
 
 
 class ReverseSampling(Trick):

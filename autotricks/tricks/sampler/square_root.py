@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...core.draw import class_probabilities, rows_by_class
 from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.trick import Trait, Trick
+from ...functional.sampling import class_probabilities, rows_by_class
 
 
 class SquareRoot(Trick):

@@ -4,10 +4,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...core.draw import shuffled_by_class
 from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.trick import Trait, Trick
+from ...functional.sampling import shuffled_by_class
 
 
 def places_down(counts: Tensor, count: int) -> Tensor:

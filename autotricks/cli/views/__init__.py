@@ -1,0 +1,1 @@
+"""What one sees: each command's output."""

@@ -1,0 +1,140 @@
+"""What a person sees of a data set before training: autotricks data check."""
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ...data import Settings, survey
+from ...space.recommendation import Suited, command, compare
+from .search import to_json
+
+BAR, NAME, CLASSES, FILES, REASONS, EXAMPLES = 50, 24, 40, 10, 5, 3
+Facts = Mapping[str, Any]
+
+
+def check(source: str, trust: bool, as_json: bool) -> bool:
+    """Print what a source holds, what is wrong with it, and which space fits; return whether training would take it.
+
+    Raises:
+        DataError: When the source is none, or is missing.
+    """
+    facts = survey(Settings(source), trust)
+    spaces = compare(facts)
+    if as_json:
+        to_json({**facts, "spaces": [asdict(one) for one in spaces], "next": _next(facts, spaces)})
+    else:
+        print("\n".join([*_told(facts), *_spaces(facts, spaces)]))
+    return bool(facts["usable"])
+
+
+def _told(facts: Facts) -> Iterator[str]:
+    splits = ", ".join(f"{name} {sum(counts):,}" for name, counts in facts["counts"].items())
+    yield f"{facts['source']}: {len(facts['classes'])} classes, {facts['images']:,} images: {splits or 'none'}"
+    if facts["images"]:
+        yield from _forms(facts)
+        yield from _histogram(facts)
+    yield from _files("Bad files, left out", facts["bad"], len(facts["bad"]) + facts["images"])
+    yield from _files("Not used", facts["skipped"], 0)
+    yield from _equal(facts["duplicates"])
+    yield from _alike(facts["alike"])
+
+
+def _forms(facts: Facts) -> Iterator[str]:
+    sizes = facts["sizes"]
+    smallest, median, largest = ("x".join(map(str, sizes[name])) for name in ("smallest", "median", "largest"))
+    yield "Sizes:   " + (smallest if sizes["distinct"] == 1 else
+                         f"{smallest} to {largest}, median {median}, {sizes['distinct']:,} different")
+    yield f"Formats: {_tally(facts['formats'])}; modes {_tally(facts['modes'])}"
+    if facts["frames"]:
+        yield f"Animated or of several pages: {facts['frames']:,}; the first frame is used."
+    if facts["dim"]:
+        yield (f"Nearly black: {facts['dim']:,} images of 16 bits use less than a sixteenth of their range; 16 bits "
+               "become 8 by dividing by 257. Scale them first.")
+
+
+def _tally(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _histogram(facts: Facts) -> Iterator[str]:
+    counts = facts["counts"].get("train", [])
+    if not any(counts):
+        return
+    yield f"\nTraining images of each class, imbalance (largest / smallest) {facts['imbalance']:.3g}:"
+    order = sorted(range(len(counts)), key=lambda place: -counts[place])
+    width = min(NAME, max(map(len, facts["classes"])))
+    shown = order if len(order) <= CLASSES else [*order[:CLASSES // 2], None, *order[-CLASSES // 2:]]
+    for place in shown:
+        if place is None:
+            yield f"  ... {len(order) - CLASSES} classes between"
+        else:
+            bar = "#" * max(counts[place] > 0, round(BAR * counts[place] / max(counts)))
+            yield f"  {facts['classes'][place][:width]:<{width}} {counts[place]:7,} {bar}"
+
+
+def _files(title: str, files: Sequence[Mapping[str, str]], total: int) -> Iterator[str]:
+    if not files:
+        return
+    share = f" ({len(files) / total:.2%} of {total:,})" if total else ""
+    yield f"\n{title}: {len(files):,}{share}"
+    if len(files) > FILES:
+        reasons = Counter(one["reason"] for one in files).most_common(REASONS)
+        yield from (f"  {count:7,} {reason}" for reason, count in reasons)
+    yield from (f"  {one['path']}: {one['reason']}" for one in files[:FILES])
+    if len(files) > FILES:
+        yield f"  and {len(files) - FILES:,} more; --json lists all"
+
+
+def _equal(found: Facts) -> Iterator[str]:
+    if not found["groups"]:
+        yield "\nEqual images: none"
+        return
+    yield f"\nEqual images: copies {found['copies']:,}, groups {found['groups']:,}"
+    yield from _across(found["across"], "equal images")
+    if found["across"]:
+        yield "  --set data.duplicates=drop takes them out of the split that is read first"
+    if found["two_labels"]:
+        yield f"  images that bear two labels: {found['two_labels']:,}; at most one of the two is right"
+    yield from _examples(found["examples"], "=")
+
+
+def _alike(found: Facts | None) -> Iterator[str]:
+    if found is None:
+        yield "Look-alikes:  not looked for in images as small as these"
+        return
+    part = "" if found["complete"] else " at least"
+    yield f"Look-alikes:  pairs{part} {found['pairs']:,}, among {found['looked']:,} images" if found["pairs"] else (
+        "Look-alikes:  none")
+    yield from _across(found["across"], "look-alikes")
+    if found["two_labels"]:
+        yield f"  pairs that bear two labels: {found['two_labels']:,}"
+    yield from _examples(found["examples"], "~")
+
+
+def _across(counts: Mapping[str, int], what: str) -> Iterator[str]:
+    for pair, count in counts.items():
+        first, second = pair.split("_")
+        yield f"  {second} images with {what} in {first}: {count:,}; figures on {second} flatter"
+
+
+def _examples(groups: Sequence[Sequence[Sequence[str]]], sign: str) -> Iterator[str]:
+    for group in groups[:EXAMPLES]:
+        named = len({label for _, label in group}) > 1
+        yield "  e.g. " + f" {sign} ".join(f"{name} ({label})" if named else name for name, label in group[:4])
+
+
+def _spaces(facts: Facts, spaces: Sequence[Suited]) -> Iterator[str]:
+    if facts["problems"]:
+        yield "\nTraining refuses these data:"
+        yield from (f"  {line}" for line in facts["problems"])
+        return
+    fitting = [one for one in spaces if one.fits]
+    yield "\nSpaces that fit:" if fitting else "\nNo space that ships is made for such data; the nearest first:"
+    yield from (f"  {one.space}: {'; '.join(one.why)}" for one in fitting or spaces)
+    yield f"Next: {_next(facts, spaces) or 'autotricks check SPACE'}"
+
+
+def _next(facts: Facts, spaces: Sequence[Suited]) -> str | None:
+    return command(facts, spaces[0]) if facts["usable"] and spaces else None

@@ -1,0 +1,260 @@
+"""What a person sees of a search: the live table and the result."""
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ...core.reporting import End
+from ...space.load import BASELINE, LoadedSpace
+from .confirmation import verdict
+
+if TYPE_CHECKING:
+    from ...runs.trial import Outcome, Trial
+
+UNCONFIRMED = ("This is the best of many scores on validation data that the search has seen: expect less on new "
+               "images.")
+SHOWN = 12     # trials in the live table
+
+
+def to_json(content: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(content, indent=1, default=str))
+
+
+class Lines:
+    """Follows a search with one plain line for each trial that ends."""
+
+    def __init__(self, loaded: LoadedSpace):
+        self.started_at = time.monotonic()
+        self._total = loaded.document.search.trials
+        self._trainings = loaded.document.search.trainings
+        self._epochs = loaded.document.training.epochs
+        self._spent = 0.0
+        self._objective = loaded.document.objective.objective()
+        self._sign = self._objective.sign
+        self._figures: dict[str, dict[str, float]] = {}     # of trials trained to the end
+        self.best: float | None = None
+        self.done = 0
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Leave nothing open."""
+
+    def began(self, folder: Path, facts: dict[str, Any]) -> None:
+        """Say what is searched and where it is kept."""
+        for line in [describe(facts), *leaks(facts)]:
+            self._say(line)
+        length = f"{self._total} trials"
+        if self._trainings is not None:
+            length = f"the epochs of {self._trainings:g} full trainings, at most {self._total} trials"
+        self._say(f"{folder}: {length}")
+
+    def started(self, trial: Trial) -> None:
+        """Say nothing: a trial that begins is no news in a pipe."""
+
+    def reached(self, trial: Trial, outcome: Outcome, budget: int, score: float | None) -> None:
+        """Say nothing before the trial ends."""
+        self._hear(trial, outcome)
+
+    def ended(self, trial: Trial, end: End, score: float | None) -> None:
+        """Print the trial's line."""
+        self._count(trial, end, score)
+        shown = "      -" if score is None else f"{score:7.4f}"
+        best = "-" if self.best is None else f"{self.best:.4f}"
+        self._say(f"{self._progress()}  trial {trial.number:3d}  {end.value:<13} {shown}  best {best}  "
+                  f"{trial.label or trial.bundle}")
+
+    def confirming(self, done: int, total: int) -> None:
+        """Say how many trainings with fresh seeds are done."""
+        if done in (0, total):
+            self._say(f"fresh seeds: {done}/{total} trainings")
+
+    def _progress(self) -> str:
+        """Return how much of the search is done: trials, or full trainings where these are what ends it."""
+        if self._trainings is None:
+            return f"{self.done:4d}/{self._total}"
+        return f"{self._spent / self._epochs:4.1f}/{self._trainings:g}"
+
+    def _done(self) -> float:
+        """Return the part of the search that is done, 0 to 1."""
+        part = self.done / self._total
+        if self._trainings is not None:
+            part = max(part, self._spent / self._epochs / self._trainings)
+        return min(part, 1.0)
+
+    def _hear(self, trial: Trial, outcome: Outcome) -> None:
+        self._spent += outcome.epochs
+        if outcome.end is End.FINISHED:
+            self._figures[trial.label or str(trial.number)] = outcome.metrics
+
+    def _count(self, trial: Trial, end: End, score: float | None) -> None:
+        self.done += 1
+        figures = self._figures.get(trial.label or str(trial.number), {})
+        if end is End.FINISHED and score is not None and not self._objective.lost(
+                figures, self._figures.get(BASELINE)):
+            self.best = score if self.best is None else self._sign * max(self._sign * self.best, self._sign * score)
+
+    def _say(self, text: str) -> None:
+        print(text, flush=True)
+
+
+class Quiet(Lines):
+    """Follows a search without a word, where JSON is wanted."""
+
+    def _say(self, text: str) -> None:
+        """Print nothing."""
+
+
+class LiveTable(Lines):
+    """Follows a search with a live table: the trials at work and the best so far."""
+
+    def __init__(self, loaded: LoadedSpace):
+        super().__init__(loaded)
+        self._rows: dict[int, tuple[str, int, float | None, str]] = {}
+        self._live = Live(get_renderable=self._draw, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> LiveTable:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Take the table off the screen; the result follows."""
+        self._live.stop()
+
+    def started(self, trial: Trial) -> None:
+        """Show the trial as running."""
+        self._rows[trial.number] = (trial.label or str(trial.bundle), 0, None, "running")
+
+    def reached(self, trial: Trial, outcome: Outcome, budget: int, score: float | None) -> None:
+        """Show how far it came."""
+        self._hear(trial, outcome)
+        self._rows[trial.number] = (trial.label or str(trial.bundle), budget, score, "running")
+
+    def ended(self, trial: Trial, end: End, score: float | None) -> None:
+        """Show why it ended."""
+        self._count(trial, end, score)
+        self._rows[trial.number] = (*self._rows[trial.number][:2], score, end.value)
+
+    def _say(self, text: str) -> None:
+        self._live.console.print(text, highlight=False)
+
+    def _draw(self) -> Group:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name, width in (("trial", 5), ("epochs", 6), ("score", 8)):
+            table.add_column(name, justify="right", min_width=width)
+        table.add_column("", min_width=13)
+        table.add_column("tricks", no_wrap=True, overflow="ellipsis", ratio=1)
+        running = [number for number, row in self._rows.items() if row[3] == "running"]
+        ranked = sorted((number for number, row in self._rows.items() if row[3] == "finished" and row[2] is not None),
+                        key=lambda number: -self._sign * (self._rows[number][2] or 0.0))
+        others = [number for number in reversed(self._rows) if number not in running and number not in ranked]
+        for number in [*ranked[:4], *running, *others][:SHOWN]:
+            name, budget, score, state = self._rows[number]
+            best = state == "finished" and score == self.best
+            style = "bold green" if best else "" if state in ("running", "finished") else "dim"
+            shown = "" if score is None else f"{score:.4f}"
+            table.add_row(str(number), str(budget or ""), shown, state, name, style=style)
+        return Group(table, Text(self._footer(), style="dim"))
+
+    def _footer(self) -> str:
+        elapsed = time.monotonic() - self.started_at
+        left = elapsed / self._done() - elapsed if self._done() else math.nan
+        best = "-" if self.best is None else f"{self.best:.4f}"
+        whole = "trials" if self._trainings is None else f"full trainings, {self.done} trials"
+        return (f"{self._progress().strip()} {whole}   best {best}   {clock(elapsed)} gone"
+                + ("" if math.isnan(left) else f", about {clock(left)} left"))
+
+
+def view(loaded: LoadedSpace, as_json: bool) -> Lines:
+    """Return what follows a search: JSON wants silence, a terminal the live table, a pipe plain lines."""
+    if as_json:
+        return Quiet(loaded)
+    return LiveTable(loaded) if sys.stdout.isatty() else Lines(loaded)
+
+
+def clock(seconds: float) -> str:
+    """Return a time as `42 s`, `3:05` or `1:02:03`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """Return a data set in one line."""
+    counts = facts["counts"]
+    shape = "x".join(str(side) for side in facts["image_shape"])
+    bad = f", {len(facts['bad'])} bad files left out" if facts["bad"] else ""
+    groups = f"{facts['groups']} groups, " if facts.get("groups") else ""
+    return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {sum(counts['train'])} "
+            f"({max(counts['train'])} to {min(counts['train'])} a class), validation {sum(counts['validation'])}, "
+            f"test {sum(counts['test'])} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
+
+
+def leaks(facts: dict[str, Any]) -> list[str]:
+    """Return one line when images of validation or test are in train too."""
+    copies = {name: count for name, count in facts["duplicates"].items() if count}
+    if not copies:
+        return []
+    words = " and ".join(f"{count} {name.split('_')[1]}" for name, count in copies.items())
+    return [f"{words} images are, pixel for pixel, in train too, so that figures on them flatter; "
+            "--set data.duplicates=drop takes them out of train"]
+
+
+def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
+    """Print what a search found, what it cost, and the next commands."""
+    champion, metric = found.champion, loaded.document.objective.metric
+    if as_json:
+        to_json({"folder": str(found.folder), "metric": metric, "trials": len(found.trials), "baseline": found.baseline,
+                 "best": champion.score if champion else None, "trial": champion.trial.number if champion else None,
+                 "bundle": champion.trial.bundle.document() if champion else None, "epochs_spent": found.spent,
+                 "share_of_full_training": found.share, "seconds": found.seconds, "searching_seconds": found.searching,
+                 "warming_seconds": found.warming,
+                 "training_seconds": found.training, "slots": found.slots, "efficiency": found.efficiency,
+                 "confirmation": found.confirmation.document() if found.confirmation else None,
+                 "registered": found.standing, "notices": list(found.notices)})
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    ends = {end.value: sum(trial.end == end.value for trial in found.trials) for end in End}
+    console.print(f"\n[bold]{len(found.trials)} trials in {clock(found.seconds)}[/bold]: "
+                  + ", ".join(f"{count} {name}" for name, count in ends.items() if count))
+    console.print(f"{found.spent:.0f} epochs spent, {found.share:.0%} of training every trial in full; "
+                  f"{found.slots} trials at a time, {found.efficiency:.0%} of their time spent training, "
+                  f"the first step after {found.warming:.1f} s")
+    if champion:
+        before = ("" if found.baseline is None or found.confirmation else
+                  f"   (baseline {found.baseline:.4f}, {champion.score - found.baseline:+.4f})")
+        what = "The best bundle" if found.confirmation else f"Best {metric} {champion.score:.4f}"
+        console.print(f"\n[bold]{what}[/bold]{before}, trial {champion.trial.number}:")
+        for use in champion.trial.bundle.uses:
+            values = ", ".join(f"{name} {_short(value)}" for name, value in use.document().items())
+            console.print(f"  {use.trick.name:<18} [dim]{values}[/dim]")
+        for line in verdict(found.confirmation) if found.confirmation else [UNCONFIRMED]:
+            console.print(line)
+    if found.standing:
+        console.print(f"Registered: {found.standing}", markup=False)
+    for notice in found.notices:
+        console.print(f"[yellow]Note:[/yellow] {notice}")
+    console.print(f"\nAll of it: {found.folder}\nReport:    {found.folder}/report.html")
+    if champion:
+        console.print(f"Next:      autotricks train {found.folder}/champion.yaml\n           autotricks ui"
+                      + ("" if str(found.folder.parent) == "runs" else f" --root {found.folder.parent}"))
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

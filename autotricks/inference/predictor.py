@@ -1,0 +1,140 @@
+"""Predictor: an exported bundle and its weights, as something that names what is on a picture."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..core.dataset import Dataset
+from ..core.run import Run
+from ..core.slots import Predict, Slot
+from ..errors import BundleError, DataError
+from ..export import BUNDLE, WEIGHTS, read_weights
+from ..export.bundle import read
+from ..export.pixels import Pixels
+from ..models import build
+from ..nn.fusing import fuse
+from ..trainer.evaluate import CHUNK
+from ..trainer.pipeline import fold
+from ..tricks.catalog import bundle_from, plan_of
+
+
+class Predictor:
+    """Maps images to class probabilities, preprocessing included.
+
+    Args:
+        document: What `champion.yaml` holds.
+        weights: The model's weights and buffers, by name.
+        trust: Whether a model of the form `my.module:function` may be imported.
+        device: Where to predict.
+
+    Attributes:
+        classes: Names, in the order of the probabilities.
+        shape: (D, H, W) of an image.
+        statistics: Mean and standard deviation of each channel in [0, 1].
+    """
+
+    def __init__(self, document: Mapping[str, Any], weights: Mapping[str, Tensor], trust: bool = False,
+                 device: torch.device | str = "cpu"):
+        images = document["images"]
+        self.classes, self.shape = list(document["classes"]), tuple(images["shape"])
+        self.statistics = tuple(images["mean"]), tuple(images["std"])
+        self._mean, self._std = (torch.tensor(images[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
+        plan = plan_of(bundle_from(document))
+        model: nn.Module = build(document["model"]["name"], len(self.classes), self.shape[0], trust).to(device)
+        nothing = torch.zeros(len(self.classes), device=device)
+        run = Run(model, torch.empty(0, *self.shape, dtype=torch.uint8), nothing.long()[:0], nothing, self._mean,
+                  self._std, self.shape, plan.bundle.batch_size, plan.bundle.epochs, 1, torch.device(device),
+                  torch.Generator(device))
+        self._model = run.model = fold(plan.once, Slot.MODEL, model, run)
+        self._model.load_state_dict(weights)
+        self._model.eval()
+        self._plan, self._run = plan, run
+        self._logits = fold(plan.once, Slot.PREDICT, self._model, run)
+
+    @classmethod
+    def load(cls, folder: Path, trust: bool = False, device: torch.device | str = "cpu") -> Predictor:
+        """Return the predictor of a folder that holds `champion.yaml` and `champion.safetensors`.
+
+        Raises:
+            RunError: When a file is missing or damaged.
+        """
+        document = read(folder / BUNDLE)
+        return cls(document, read_weights(folder / WEIGHTS, document["result"].get("weights", "")), trust, device)
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probability of each class.
+
+        Shapes:
+            images: [N, H, W, D] or, with one channel, [N, H, W]; uint8.
+            returns: [N, C], float32.
+
+        Raises:
+            DataError: When the images are not of the shape that the model was trained on.
+        """
+        array = np.asarray(images)
+        array = array[..., None] if array.ndim == 3 else array
+        depth, height, width = self.shape
+        if array.shape[1:] != (height, width, depth) or array.dtype != np.uint8:
+            raise DataError(f"images: got {array.dtype} of shape {tuple(array.shape)}; expected uint8 of shape "
+                            f"(N, {height}, {width}, {depth}).")
+        # in one memory layout and in the pieces that training evaluates: other ones round differently
+        whole = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2).clone(
+            memory_format=torch.contiguous_format)
+        with torch.inference_mode():
+            logits = [self.logits(part.to(self._mean.device).float() / 255) for part in whole.split(CHUNK)]
+            probabilities: NDArray[np.float32] = torch.cat(logits).softmax(1).cpu().numpy()
+        return probabilities
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return logits, [N, C], of images in [0, 1], [N, D, H, W], on the device."""
+        logits: Tensor = self._logits((images - self._mean) / self._std)
+        return logits
+
+
+    def pixels(self) -> Pixels:
+        """Return all of it as one module, from uint8 images [N, D, H, W] to probabilities, fused for production."""
+        plain = fuse(self._model).requires_grad_(False)
+        logits = fold(self._plan.once, Slot.PREDICT, plain, replace(self._run, model=plain))
+        return Pixels(plain, logits, self._mean, self._std)
+
+
+def teacher(address: str, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False) -> Predict:
+    """Return a trained model that maps images, normalized as `dataset` says, to logits; nothing is learned through it.
+
+    Args:
+        address: A folder that holds a bundle and its weights, or that bundle file.
+        dataset: What the student learns: classes and image shape must be the teacher's.
+        device: Where to predict.
+        trust: Whether a model of the form `my.module:function` may be imported.
+
+    Raises:
+        RunError: When nothing usable is there.
+        BundleError: When the teacher knows other classes or other images.
+    """
+    found = _found(address, trust, str(device))
+    for what, theirs, ours in (("classes", tuple(found.classes), dataset.classes),
+                               ("image shape", tuple(found.shape), dataset.image_shape)):
+        if theirs != ours:
+            raise BundleError(f"teacher: {address} has the {what} {theirs}, the data has {ours}. "
+                              "Take a teacher that was trained on this data.")
+    mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (dataset.mean, dataset.std))
+
+    def taught(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return found.logits(images * std + mean)
+    return taught
+
+
+@lru_cache(maxsize=4)
+def _found(address: str, trust: bool, device: str) -> Predictor:
+    """Load a teacher once for all trials of a process."""
+    path = Path(address).expanduser()
+    return Predictor.load(path.parent if path.suffix in (".yaml", ".yml") else path, trust, device)

@@ -1,0 +1,103 @@
+"""Serving: a registered bundle as MLflow loads it: arrays or image files in, class names with probabilities out."""
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..data import decode
+from ..errors import DataError
+from .predictor import Predictor
+
+COLUMN = "images"
+
+
+class Served:
+    """A predictor behind MLflow's interface.
+
+    Args:
+        predictor: Of the bundle.
+    """
+
+    def __init__(self, predictor: Predictor):
+        self.predictor = predictor
+
+    def predict(self, model_input: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
+        """Return a row for each image: `class`, its `probability`, and the `probabilities` of all classes by name.
+
+        Args:
+            model_input: Its column `images` holds, row by row, pixels as the model was trained on, [H, W, D] or
+                [H, W] of whole numbers from 0 to 255; or an image file (JPEG, PNG, ...) as bytes or, since JSON has
+                no bytes, in base64. A file is turned upright and brought to the model's size and channels as the
+                files of a data set are.
+
+        Raises:
+            DataError: When the column is missing, or a row is not such an image.
+        """
+        if COLUMN not in model_input:
+            raise DataError(f"the input has the columns {', '.join(map(str, model_input)) or 'none'}; expected "
+                            f"{COLUMN}.")
+        pictures = [self._pixels(cell, row) for row, cell in enumerate(_cells(model_input[COLUMN]))]
+        depth, height, width = self.predictor.shape
+        stacked = np.stack(pictures) if pictures else np.empty((0, height, width, depth), np.uint8)
+        probabilities = self.predictor.predict(stacked)
+        names, best = self.predictor.classes, probabilities.argmax(1)
+        return pd.DataFrame({
+            "class": [names[place] for place in best],
+            "probability": [float(row[place]) for row, place in zip(probabilities, best)],
+            "probabilities": [dict(zip(names, map(float, row))) for row in probabilities]})
+
+    def _pixels(self, cell: Any, row: int) -> NDArray[np.uint8]:
+        """Return an image as uint8 [H, W, D]."""
+        if isinstance(cell, (str, bytes)):
+            return self._decoded(cell, row)
+        depth, height, width = self.predictor.shape
+        try:
+            values = np.asarray(cell)
+        except ValueError:   # rows of different lengths
+            values = np.empty(0, object)
+        values = values[..., None] if values.ndim == 2 else values
+        if values.shape != (height, width, depth) or values.dtype.kind not in "ui" or not (
+                values.min() >= 0 and values.max() <= 255):
+            raise DataError(f"{COLUMN}, row {row}: expected whole numbers from 0 to 255 of shape ({height}, {width}, "
+                            f"{depth}), or an image file's bytes; got {values.dtype} of shape {values.shape}.")
+        return values.astype(np.uint8)
+
+    def _decoded(self, content: str | bytes, row: int) -> NDArray[np.uint8]:
+        """Return an image file as uint8 [H, W, D]."""
+        depth, height, width = self.predictor.shape
+        if depth not in (1, 3):
+            raise DataError(f"{COLUMN}, row {row}: an image file has 1 or 3 channels, the model takes {depth}. "
+                            "Send pixels.")
+        square = height if height == width else None
+        try:
+            raw = base64.b64decode(content, validate=True) if isinstance(content, str) else content
+            picture = decode.decode(raw, square, depth).transpose(1, 2, 0)
+        except binascii.Error as error:
+            raise DataError(f"{COLUMN}, row {row}: a text that is not base64: {error}.") from None
+        except Exception as error:  # a decoder raises anything on a damaged file
+            raise DataError(f"{COLUMN}, row {row}: cannot be read: {decode.reason(error)}.") from None
+        if picture.shape != (height, width, depth):
+            raise DataError(f"{COLUMN}, row {row}: {picture.shape[1]} x {picture.shape[0]} pixels; a model of images "
+                            f"that are not square takes {width} x {height} alone.")
+        return picture
+
+
+def _cells(column: Any) -> Iterator[Any]:
+    """Yield the images of a column; a list of files in one cell, as MLflow passes `{"inputs": [...]}`, counts each."""
+    for cell in column:
+        if isinstance(cell, (list, np.ndarray)) and len(cell) and isinstance(cell[0], (str, bytes)):
+            yield from cell
+        else:
+            yield cell
+
+
+def _load_pyfunc(path: str) -> Served:
+    """Load the model that MLflow registered: the folder of a bundle."""
+    return Served(Predictor.load(Path(path)))

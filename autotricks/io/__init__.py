@@ -1,0 +1,1 @@
+"""Strict YAML, whole files, checksums, did-you-mean."""

@@ -1,0 +1,245 @@
+"""`training.precision: auto`: what a device trains the model fastest in, found once before a search by a few steps.
+
+The same command should find the same each time. Whether steps are timed at all hangs on the work of a step, which is
+counted, not on a clock; and float32 in the usual layout stands unless another arm is clearly faster in nearly all of
+several timings in turn.
+"""
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from ..core.bundle import Bundle
+from ..core.dataset import Dataset
+from ..core.reporting import Metrics
+from ..core.slots import Slot
+from ..models import build
+from ..space.load import LoadedSpace
+from ..space.precision_layout import LAYOUTS, uses
+from ..system.lazy_compiler import postpone
+from ..trainer import Trainer
+from ..trial import NHWC_FROM, prepare
+from ..tricks.catalog import make
+
+# Floating point operations of a batch's forward pass below which overhead rules and rounding off would be all there is
+# to gain. On one core of a Xeon with AVX-512 ResNets of 8 to 20 layers take 46 to 77 ms a step for 1e9 of them: about
+# 30 ms for this many.
+WORK = 5e8
+ROUNDS = 7          # of two arms in turn, at most
+SPARED = 1          # rounds that the machine may spoil
+# How many times as fast an arm must be in all other rounds. With 10 % noise on every timing an arm that is really 1.1
+# times as fast is taken in less than one search of a hundred, one that is really 1.8 times as fast in more than 99.
+WORTH = 1.2
+TICK = 1e-9         # seconds that a step takes at least, as some clocks stand still for long
+RATE = 1e-6         # learning rate, so low that no model breaks down meanwhile
+Run = Callable[..., "Probed"]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a few steps said.
+
+    Args:
+        precision: `fp32` or `bf16`.
+        layout: `nchw` or `nhwc`.
+        seconds: Of the fastest step of each arm, by precision and layout, such as `bf16 nhwc`; none where no step was
+            timed.
+        reason: Why these, in words.
+    """
+
+    precision: str
+    layout: str
+    seconds: dict[str, float]
+    reason: str = ""
+
+    @property
+    def unusual(self) -> bool:
+        """Whether there was a choice to make by timings, which is worth a line."""
+        return len(self.seconds) > 1
+
+    def __str__(self) -> str:
+        return f"training.precision: auto is {self.precision}, {self.layout}: {self.reason}"
+
+
+def here(function: Callable[..., Probed], *arguments: Any) -> Probed:
+    """Call a function in this process."""
+    return function(*arguments)
+
+
+def usual(dataset: Dataset) -> str:
+    """Return the layout that images of this size get where nobody has measured."""
+    return "nhwc" if min(dataset.image_shape[1:]) >= NHWC_FROM else "nchw"
+
+
+def with_precision(loaded: LoadedSpace, dataset: Dataset, trust: bool = False,
+                   run: Run = here) -> tuple[LoadedSpace, Probed]:
+    """Return the space with the precision and the layout that train its model fastest, for every trial alike.
+
+    What the space lists among its tricks is left to the search, and a layout that it names stays.
+
+    Args:
+        loaded: The space.
+        dataset: Train and validation.
+        trust: Whether a model of the form `my.module:function` may be imported.
+        run: Calls a function with its arguments where a trial would be trained.
+    """
+    needs, listed = loaded.document.resources, [entry.trick.seats.get(Slot.RUNTIME) for entry in loaded.space.entries]
+    named, known = loaded.document.training.layout, usual(dataset)
+    size = min(loaded.space.frame.batch_size, len(dataset.train))
+    small = replace(dataset, train=dataset.train.sample(size), validation=dataset.validation.sample(1), test=None)
+    arms = _arms(named if named in LAYOUTS else known, "precision" not in listed, "memory" not in listed)
+    found = run(probe, loaded.space.frame, small, "cuda" if needs.gpus else "cpu", max(1, int(needs.cpus)), trust, arms)
+    layout = "auto" if "memory" in listed or found.layout == known else found.layout
+    loaded = loaded.with_runtime(found.precision, layout)
+    if named in LAYOUTS:    # the space's tricks hold it already; what is read again for a resumed search should too
+        training = loaded.document.training.model_copy(update={"layout": named})
+        loaded = replace(loaded, document=loaded.document.model_copy(update={"training": training}))
+    return loaded, found
+
+
+def probe(frame: Bundle, dataset: Dataset, device: str, threads: int = 1, trust: bool = False,
+          arms: tuple[str, ...] = ()) -> Probed:
+    """Time steps of a bundle's model with plain SGD, two arms in turn: float32 in both layouts, bfloat16 in NHWC.
+
+    Args:
+        frame: Model and batch size; its tricks are left out.
+        dataset: Train, one batch of it, and validation, which is not looked at.
+        device: Where to train.
+        threads: Of a trial.
+        trust: Whether a model of the form `my.module:function` may be imported.
+        arms: Precisions and layouts such as `bf16 nhwc`, first the one that stands unless another is clearly faster;
+            all where none is named.
+
+    Raises:
+        ModelError: When the model cannot be built or does not suit the data.
+
+    Cost: a forward pass; where its work is enough to be timed, 11 steps if neither arm gains anything, 31 at most.
+    """
+    arms = arms or _arms(usual(dataset))
+    precision, layout = arms[0].split()
+    if len(arms) == 1:
+        return Probed(precision, layout, {}, "the space's tricks leave no choice")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        work = _work(frame, dataset, device, trust)
+        if work < WORK:
+            return Probed(precision, layout, {}, f"a batch takes {work / 1e9:.2g} GFLOP forward, too few to gain by; "
+                                                 f"steps are timed from {WORK / 1e9:g} on")
+        # on a CPU the time at work, whatever else the machine does
+        clock = time.process_time if device == "cpu" else time.perf_counter
+        return _probe(partial(_steps, frame, dataset, device, trust), arms, clock)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _arms(layout: str, precisions: bool = True, layouts: bool = True) -> tuple[str, ...]:
+    """Return what may be chosen from: first float32 in this layout, then other layouts and precisions if they may be.
+
+    Where the layout may be any, bfloat16 comes in NHWC alone.
+    """
+    other = "nchw" if layout == "nhwc" else "nhwc"
+    return (f"fp32 {layout}", *[f"fp32 {other}"] * layouts, *[f"bf16 {'nhwc' if layouts else layout}"] * precisions)
+
+
+def _work(frame: Bundle, dataset: Dataset, device: str, trust: bool) -> int:
+    """Return the floating point operations of a batch's forward pass: the same wherever and whenever it is asked."""
+    from torch.utils.flop_counter import FlopCounterMode  # a quarter of a second, which no other command should wait
+
+    postpone()
+    model = build(frame.model, len(dataset.classes), dataset.image_shape[0], trust).to(device).eval()
+    images = torch.zeros(min(frame.batch_size, len(dataset.train)), *dataset.image_shape, device=device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(images)
+    return int(counter.get_total_flops())
+
+
+@dataclass(frozen=True)
+class _Duel:
+    """Two arms in turn.
+
+    Args:
+        standing: The arm that stays unless the other is clearly faster.
+        other: The other arm.
+        rounds: Seconds of a step of each, the standing one's first.
+    """
+
+    standing: str
+    other: str
+    rounds: tuple[tuple[float, float], ...]
+
+    @property
+    def gained(self) -> int:
+        """Rounds in which the other arm was clearly faster; none of a breakdown."""
+        return sum(math.isfinite(one) and other * WORTH <= one for one, other in self.rounds)
+
+    @property
+    def won(self) -> bool:
+        """Whether the other arm is clearly faster, whatever the rounds to come would say."""
+        return self.gained >= ROUNDS - SPARED
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is not, whatever the rounds to come would say."""
+        return len(self.rounds) - self.gained > SPARED
+
+    def __str__(self) -> str:
+        broken = [name for name, times in zip((self.standing, self.other), zip(*self.rounds)) if math.inf in times]
+        if broken:
+            return f"{self.other} cannot be held against {self.standing}: {broken[0]} broke down"
+        share = statistics.median(other / one for one, other in self.rounds)
+        count, than = (self.gained, "at least") if self.won else (len(self.rounds) - self.gained, "less than")
+        return (f"{self.other} took {share:.2f} of the time of {self.standing}, {than} {WORTH} times as fast in "
+                f"{count} of {len(self.rounds)} rounds")
+
+
+def _probe(steps: Callable[[str, str], Iterator[Metrics]], arms: tuple[str, ...],
+           clock: Callable[[], float]) -> Probed:
+    """Return the arm that stands after each of the others has been timed in turn with the one that stood before."""
+    running = {name: steps(*name.split()) for name in arms}
+    seconds = dict.fromkeys(arms, math.inf)
+    for one in running.values():
+        _timed(one, clock)      # kernels are chosen and compiled
+    standing, duels = arms[0], []
+    for name in arms[1:]:
+        duel = _Duel(standing, name, ())
+        while not duel.won and not duel.lost:
+            # who goes first changes, so that a machine that slows down or speeds up favours neither
+            order = (standing, name) if len(duel.rounds) % 2 == 0 else (name, standing)
+            times = {arm: _timed(running[arm], clock) for arm in order}
+            seconds = {arm: min(value, times.get(arm, math.inf)) for arm, value in seconds.items()}
+            duel = replace(duel, rounds=(*duel.rounds, (times[standing], times[name])))
+        duels.append(duel)
+        standing = name if duel.won else standing
+    precision, layout = standing.split()
+    return Probed(precision, layout, seconds, "; ".join(str(duel) for duel in duels))
+
+
+class _Unwatched(Trainer):
+    """Train without looking at the validation split."""
+
+    def evaluate(self) -> dict[str, float]:
+        """Return no figures."""
+        return {}
+
+
+def _steps(frame: Bundle, dataset: Dataset, device: str, trust: bool, precision: str,
+           layout: str) -> Iterator[Metrics]:
+    """Return what trains one step each time it is asked."""
+    bundle = replace(frame, uses=(make("sgd", {"lr": RATE}), *uses(precision, layout)), epochs=1 + 2 * ROUNDS)
+    return prepare(bundle, dataset, device, trust, _Unwatched).epochs()
+
+
+def _timed(steps: Iterator[Metrics], clock: Callable[[], float]) -> float:
+    """Return the seconds of one step; infinitely many where training broke down."""
+    started = clock()
+    if not next(steps, None):
+        return math.inf
+    return max(clock() - started, TICK)

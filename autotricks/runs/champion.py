@@ -1,0 +1,34 @@
+"""The champion: what the best bundle's file holds, and keeping it in a run's folder."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .. import export as bundles
+from ..core.bundle import Bundle
+from ..data import Loaded
+from ..space.load import LoadedSpace
+from .trial import Champion
+
+
+def bundle_document(name: str, settings: dict[str, Any], data: Loaded, bundle: Bundle,
+                    result: dict[str, Any]) -> dict[str, Any]:
+    """Return what a bundle file holds: all that production training and prediction need."""
+    facts = data.facts
+    return {"name": name, "data": settings, "classes": facts["classes"],
+            "images": {"shape": facts["image_shape"], "mean": facts["mean"], "std": facts["std"]},
+            **bundle.document(), "result": {"fingerprint": facts["fingerprint"], **result}}
+
+
+def keep(folder: Path, loaded: LoadedSpace, data: Loaded, champion: Champion,
+         confirmed: dict[str, Any] | None = None) -> None:
+    """Write a champion into the run's folder; `confirmed` is what fresh seeds said of it."""
+    document = loaded.document
+    settings = document.data.model_dump(mode="json", exclude_none=True)
+    result = {"trial": champion.trial.number, "score": champion.score, "metric": document.objective.metric,
+              "threads": max(1, int(document.resources.cpus)), "metrics": champion.metrics,
+              **({"confirmed": confirmed} if confirmed else {})}
+    content = bundle_document(document.name, settings, data, champion.trial.bundle, result)
+    bundles.write(folder, content, champion.weights,
+                  f"The best bundle of {folder.name}: trial {champion.trial.number}.\n"
+                  f"Train it: autotricks train {bundles.BUNDLE}")

@@ -1,0 +1,237 @@
+"""The ledger: one line of JSON for each thing that happened, on disk before anybody else hears of it."""
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError
+from ..io.files import writing
+
+Line = dict[str, Any]
+_START = b'{"seq":'   # what every line begins with; in the middle of one, JSON would escape its quotes
+_FIRST = _START + b'0,"kind":"'
+
+
+class Ledger:
+    """Appends lines to `trials.jsonl`; one writer only, which holds the run folder's lock.
+
+    Kinds of line: `search` (what is searched, on which data, with which libraries: the first line, and one where a
+    later sitting changed what it may), `trial` (a bundle is about to be trained), `rung` (its figures at a budget),
+    `end` (and why).
+    Every line carries a sequence number and the first 16 digits of the SHA-256 of its other fields.
+
+    Attributes:
+        lines: All of them, without the curves, which would be most of the memory of a long search; the file has these.
+
+    Raises:
+        RunError: When the file is no ledger, is damaged, or cannot be written; it is as it was.
+        DiskError: When the disk is full or fails.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.lines, whole, self.torn = _read(path, _without_curve) if path.exists() else ([], 0, False)
+        with writing(path):
+            if self.torn:  # so that the next line does not go on where the torn one ends
+                os.truncate(path, whole)
+            self._file = path.open("ab", buffering=0)
+        self._size = os.fstat(self._file.fileno()).st_size
+
+    def append(self, kind: str, **fields: Any) -> Line:
+        """Write one line to the disk, whole or not at all, and return it.
+
+        Raises:
+            RunError: When the file is not as the last line left it.
+            DiskError: When the disk is full or fails.
+        """
+        line = {"seq": len(self.lines), "kind": kind, **_plain(fields)}
+        line["check"] = _check(line)
+        content, file = _text(line).encode(), self._file.fileno()
+        if not self._untouched():
+            raise RunError(f"{self.path}: was deleted, replaced or changed by another program while this one writes "
+                           "it; nothing more is written to it. Restore it, then give the command again.")
+        with writing(self.path):
+            try:
+                rest = content
+                while rest:
+                    rest = rest[self._file.write(rest):]
+                os.fsync(file)
+            except OSError:     # a full disk takes a part of a line
+                os.ftruncate(file, self._size)
+                raise
+        self._size += len(content)
+        self.lines.append(_without_curve(line))
+        return line
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _untouched(self) -> bool:
+        """Return whether the path still leads to the open file, to which nobody else has written."""
+        ours = os.fstat(self._file.fileno())
+        try:
+            there = self.path.stat()
+        except OSError:
+            return False
+        return os.path.samestat(ours, there) and ours.st_size == self._size
+
+
+def read(path: Path) -> tuple[list[Line], bool]:
+    """Return the lines of a ledger and whether a torn last line was left out.
+
+    Raises:
+        RunError: When the file is missing or no ledger, a line that is not the last is damaged, or one is missing.
+    """
+    lines, _, torn = _read(path)
+    return lines, torn
+
+
+def searched(lines: Sequence[Line]) -> Line | None:
+    """Return the last line that says what is searched."""
+    return next((line for line in reversed(lines) if line["kind"] == "search"), None)
+
+
+def _read(path: Path, kept: Callable[[Line], Line] = lambda line: line) -> tuple[list[Line], int, bool]:
+    """Return what is kept of each line, how many bytes hold whole lines, and whether a torn one follows."""
+    if path.exists() and not path.is_file():    # a folder, or what never ends
+        raise RunError(f"{path}: is no file, and so no ledger. Name another place, or restore the ledger.")
+    try:
+        content, place = path.read_bytes(), 0
+    except OSError as error:
+        raise RunError(f"{path}: the ledger cannot be read: {(error.strerror or str(error)).lower()}. Restore it."
+                       ) from None
+    lines: list[Line] = []
+    while place < len(content):
+        stop = content.find(b"\n", place)
+        line = _line(content[place:stop]) if stop >= 0 else None
+        if line is None or line.get("seq") != len(lines):
+            if line is None and content.find(_START, place + 1) < 0:
+                if not lines and content[:len(_FIRST)] != _FIRST[:len(content)]:
+                    raise RunError(f"{path}: is no ledger, and stays as it is. Name another file, or restore the "
+                                   "ledger.")
+                return lines, place, True
+            raise RunError(f"{path}:{len(lines) + 1}  this line of the ledger is damaged; what comes after it cannot "
+                           "be trusted. Restore the file, or start a new search.")
+        lines.append(kept(line))
+        place = stop + 1
+    return lines, place, False
+
+
+def _line(text: bytes) -> Line | None:
+    """Return the line that stands in `text`, None unless it is written and checked just as `append` does it."""
+    try:
+        line: Line = json.loads(text)
+        whole = line["check"] == _check({key: value for key, value in line.items() if key != "check"})
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return None
+    return line if whole and _text(line).encode() == text + b"\n" else None
+
+
+def _without_curve(line: Line) -> Line:
+    return {name: value for name, value in line.items() if name != "curve"}
+
+
+def _text(line: Line) -> str:
+    """Return a line as it stands in the file: ASCII, ended by a line feed."""
+    return json.dumps(line, separators=(",", ":")) + "\n"
+
+
+def _check(line: Line) -> str:
+    return hashlib.sha256(json.dumps(line, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it; what is not a finite number becomes null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@dataclass
+class TrialRecord:
+    """What the ledger says of one trial."""
+
+    number: int
+    label: str
+    bundle: dict[str, Any]
+    picks: dict[str, Any] | None
+    hash: str
+    rungs: list[Line] = field(default_factory=list)
+    end: str | None = None
+    attempts: int = 1
+    why: str = ""
+    step: str = ""
+    promise: float = 0.0
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """The figures at the highest rung reached; empty before the first or where the trial broke down."""
+        return dict(self.rungs[-1]["metrics"]) if self.rungs and not self.broken else {}
+
+    def score(self, metric: str) -> float | None:
+        """Return the figure at the highest rung reached, None before the first or where the trial broke down."""
+        value = self.figures.get(metric)
+        return value if isinstance(value, (int, float)) else None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the trial broke down at its last rung: diverged, or ran out of memory."""
+        return bool(self.rungs) and self.rungs[-1].get("end") not in (None, "finished")
+
+    @property
+    def epochs(self) -> float:
+        """Epochs spent, every restart counted."""
+        return float(sum(line["epochs"] for line in self.rungs))
+
+
+def records(lines: list[Line]) -> list[TrialRecord]:
+    """Return the trials of a ledger, by number."""
+    result: dict[int, TrialRecord] = {}
+    for line in lines:
+        if line["kind"] == "search":
+            continue
+        number = line["trial"]
+        if line["kind"] == "trial":
+            if number in result:
+                result[number].attempts += 1
+            else:
+                result[number] = TrialRecord(number, line["label"], line["bundle"], line["picks"], line["hash"],
+                                             why=line.get("why", ""), step=line.get("step", ""),
+                                             promise=line.get("promise") or 0.0)
+        elif line["kind"] == "rung":
+            result[number].rungs.append(line)
+        elif line["kind"] == "end":
+            result[number].end = line["reason"]
+    return [result[number] for number in sorted(result)]
+
+
+def trial_of(trials: Iterable[TrialRecord], number: object, path: Path) -> TrialRecord:
+    """Return the trial that a run's champion is.
+
+    Args:
+        trials: Of the ledger.
+        number: Of the trial.
+        path: Of the ledger.
+
+    Raises:
+        RunError: When the ledger does not hold that it was trained to the end: it was cut off, or is another run's.
+    """
+    for trial in trials:
+        if trial.number == number and trial.rungs and trial.rungs[-1].get("end") == "finished":
+            return trial
+    raise RunError(f"{path}: does not hold trial {number}, the champion, to its end: it was cut off, or is another "
+                   "run's. Restore it.")
+
+
+def finished(trials: list[TrialRecord]) -> Iterator[TrialRecord]:
+    """Yield the trials that were trained to the end."""
+    return (trial for trial in trials if trial.end == "finished")

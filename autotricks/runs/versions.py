@@ -1,0 +1,34 @@
+"""Versions: what a search ran with, kept in its folder for whoever repeats it."""
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from ..system.workers import cores
+from .folder import VERSIONS, read_json, write_json
+
+LIBRARIES = ("autotricks", "torch", "torchvision", "timm", "ray", "optuna", "mlflow", "numpy", "scikit-learn", "pillow")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that matter, and the kind of machine."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    gpus = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
+    return {**found, "system": f"{platform.system()} {platform.machine()}", "cores": str(cores()),
+            "gpus": ", ".join(gpus) or "none"}
+
+
+def note(folder: Path) -> None:
+    """Write the versions of this sitting of a search into its folder, unless they are the last sitting's."""
+    path = folder / VERSIONS
+    sittings = read_json(path, "sittings")["sittings"] if path.exists() else []
+    if versions() not in sittings[-1:]:
+        write_json(path, {"sittings": [*sittings, versions()]})

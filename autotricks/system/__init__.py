@@ -1,0 +1,1 @@
+"""This machine, its devices, processes and signals."""

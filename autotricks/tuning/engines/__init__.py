@@ -1,0 +1,1 @@
+"""Carries a search out; Ray is imported here alone."""

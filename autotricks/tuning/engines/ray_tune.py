@@ -1,0 +1,152 @@
+"""The Ray engine: Ray Tune schedules the trials over one machine or a cluster."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import ray
+from ray import tune
+from ray.tune.execution import class_cache
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from ...core.dataset import Dataset
+from ...core.reporting import End
+from ...errors import AutotricksError, EngineError, ResourceError
+from ...runs.trial import Outcome, Trial
+from ...space.packing import Carried
+from ..search import Search
+from .ray_nodes import apart, holds, nodes, require_seen
+from .ray_trainable import OUTCOME, Climber
+from .rung_training import arrays
+
+RETRIES = 2
+
+
+class Chooser(Searcher):
+    """Hands the search's proposals to Ray Tune under Ray's trial ids."""
+
+    def __init__(self, search: Search):
+        super().__init__()
+        self._search = search
+        self.trials: dict[str, Trial] = {}
+        self.ended: set[str] = set()
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        """Accept whatever Ray Tune was told; the search knows its objective."""
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return the next trial as a configuration."""
+        trial = self._search.propose()
+        if trial is None:
+            return Searcher.FINISHED
+        self.trials[trial_id] = trial
+        return {"number": trial.number, "bundle": trial.bundle.document(), "first": trial.first}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Record trials that failed for good; the others were recorded when their last result came."""
+        if trial_id in self.trials and trial_id not in self.ended:
+            self.ended.add(trial_id)
+            self._search.finish(self.trials[trial_id], End.FAILED, "its process failed; see the ray folder")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray Tune pickles its searcher for a restore that is never done: the ledger is the search's memory."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: the ledger is the search's memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing: the ledger is the search's memory."""
+
+
+class LedgerFirst(FIFOScheduler):
+    """Asks the search whether a trial goes on, after the ledger has its result."""
+
+    def __init__(self, search: Search, chooser: Chooser):
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._search, self._chooser = search, chooser
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray Tune pickles its scheduler for a restore that is never done: the ledger is the search's memory."""
+        return {}
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Record the result, then decide."""
+        ours = self._chooser.trials[trial.trial_id]
+        parts = dict(result[OUTCOME][0])
+        weights = parts.pop("weights")
+        outcome = Outcome(**{**parts, "end": End(parts["end"]) if parts["end"] else None})
+        try:
+            crown = cast(bytes, ray.get(weights)) if self._search.crowns(ours, outcome) else None
+        except ray.exceptions.RayError:     # lost with their node: Ray Tune will notice, and the rung is trained again
+            return str(TrialScheduler.CONTINUE)
+        score = self._search.report(ours, outcome, trial.num_failures + 1)
+        trial.config["first"] = outcome.rung + 1  # where a retry after a lost process begins
+        end = self._search.verdict(ours, outcome, score)
+        if end is None:
+            return str(TrialScheduler.CONTINUE)
+        if crown is not None:
+            self._search.crown(ours, outcome, crown)
+        self._chooser.ended.add(trial.trial_id)
+        self._search.finish(ours, end)
+        return str(TrialScheduler.STOP)
+
+
+def _dirname(trial: Any) -> str:
+    return f"{trial.config['number']:05d}-{trial.trial_id}"
+
+
+def slots(needs: dict[str, float], parallel: int | None) -> int:
+    """Return how many trials the connected Ray holds at a time.
+
+    Raises:
+        ResourceError: When no node can hold one trial.
+    """
+    count = sum(holds(node, needs) for node in nodes())
+    if not count:
+        had = [node["Resources"] for node in nodes()]
+        raise ResourceError(f"resources: no node of the Ray cluster has {needs['cpu']:g} CPUs and {needs['gpu']:g} "
+                            f"GPUs for one trial; the nodes have {had}. Lower resources.")
+    return min(count, parallel or count)
+
+
+def run(search: Search, dataset: Dataset, folder: Path, trust: bool = False) -> int:
+    """Run a search to its end on the Ray that is connected; return how many trials ran at a time.
+
+    As many trials are handed out as there is room for and no more, so that each is chosen knowing all that ended.
+
+    Raises:
+        ResourceError: When no node can hold one trial.
+        DataError: When a node that can does not see the files that images are read from.
+        EngineError: When Ray gives up; what had finished is in the ledger.
+    """
+    needs = {"cpu": search.resources.cpus, "gpu": search.resources.gpus}
+    room = slots(needs, search.settings.parallel)
+    require_seen(dataset, needs)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room)
+    class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in os.environ if name.startswith("AWS_")}   # Ray logs them
+    chooser = Chooser(search)
+    trainable = tune.with_parameters(Climber, shared=arrays(dataset), course=search.course(trust),
+                                     carried=search.carried() if apart() else Carried(),
+                                     threads=max(1, int(search.resources.cpus)), gpus=search.resources.gpus)
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, needs),
+        tune_config=tune.TuneConfig(search_alg=chooser, scheduler=LedgerFirst(search, chooser), reuse_actors=True,
+                                    num_samples=search.settings.trials, max_concurrent_trials=room,
+                                    trial_dirname_creator=_dirname),
+        run_config=tune.RunConfig(name="ray", storage_path=str(folder.resolve()), verbose=0,
+                                  checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                                  failure_config=tune.FailureConfig(max_failures=RETRIES)))
+    try:
+        tuner.fit()
+    except (ray.exceptions.RayError, tune.error.TuneError) as error:
+        first: BaseException = error
+        while first.__context__ and not isinstance(first, AutotricksError):
+            first = first.__context__   # Ray Tune raises the text of what our scheduler raised, for a full disk say
+        if isinstance(first, (OSError, AutotricksError)):
+            raise first from None
+        raise EngineError(f"Ray Tune stopped: {str(error).strip().splitlines()[-1]}") from error
+    return room

@@ -1,0 +1,97 @@
+"""Climb: one trial going up the rungs, in whichever process trains it."""
+from __future__ import annotations
+
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...core.bundle import Bundle
+from ...core.dataset import Dataset, Split
+from ...core.reporting import End
+from ...export import weights_of
+from ...runs.trial import Course, Outcome
+from ...system.lazy_compiler import postpone
+from ...trainer import Trainer
+from ...trial import prepare
+
+
+def warm_up(threads: int) -> None:
+    """Make a fresh process ready to train."""
+    torch.set_num_threads(threads)
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    postpone()
+
+
+def watch(seconds: float) -> None:
+    """Have the kernel kill this process unless it asks again within so many seconds; 0 calls that off."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+class Climb:
+    """Trains one bundle rung by rung.
+
+    Args:
+        bundle: What to train.
+        course: The rungs.
+        dataset: Train and validation.
+        alive: Told at the start, and as each epoch ends, how long the next may take; 0 at the end.
+    """
+
+    def __init__(self, bundle: Bundle, course: Course, dataset: Dataset,
+                 alive: Callable[[float], None] = lambda seconds: None):
+        self.bundle, self.course, self._dataset, self._alive = bundle, course, dataset, alive
+        self._trainer: Trainer | None = None
+
+    def reach(self, rung: int) -> Outcome:
+        """Train up to a rung and return what was reached."""
+        started, computed, budget = time.monotonic(), time.process_time(), self.course.budgets[rung]
+        self._alive(self.course.patience)
+        trainer, before = self._prepared(budget)
+        first = self.course.budgets[rung - 1] if rung and not self.course.compressed else 0
+        end = None
+        try:
+            for report in trainer.epochs():
+                self._alive(self.course.patience)
+                if report.epoch == budget < trainer.plan.bundle.epochs:
+                    break   # at the last epoch the trainer is left to end by itself: the tricks leave their windows
+        except torch.OutOfMemoryError:
+            end = End.OUT_OF_MEMORY
+        self._alive(0)
+        last = rung + 1 == len(self.course.budgets)
+        end = end or (End.DIVERGED if trainer.end is End.DIVERGED else End.FINISHED if last else None)
+        curve = [{"epoch": metrics.epoch, **metrics.values} for metrics in trainer.history[first:]]
+        weights = weights_of(trainer.evaluated) if end is End.FINISHED else None
+        metrics = trainer.figures if curve else {}
+        curve[-1:] = [{**row, **metrics} for row in curve[-1:]]     # with the speed, which is known at the end
+        return Outcome(rung, end, metrics, curve, trainer.spent - before, time.monotonic() - started, weights,
+                       time.process_time() - computed, trainer.run.runtime.micro_batches)
+
+    def _prepared(self, budget: int) -> tuple[Trainer, float]:
+        """Return a trainer for the next rung and the epochs it has spent already."""
+        if self.course.compressed:
+            return prepare(self.bundle.squeezed(budget), self._dataset, self.course.device, self.course.trust), 0.0
+        if self._trainer is None:
+            self._trainer = prepare(self.bundle, self._dataset, self.course.device, self.course.trust)
+            return self._trainer, 0.0
+        return self._trainer, self._trainer.spent
+
+
+def arrays(dataset: Dataset) -> dict[str, Any]:
+    """Return a data set as NumPy arrays and plain values: what travels between processes without a copy."""
+    def parts(split: Split) -> tuple[Any, Any]:
+        return split.images.numpy() if isinstance(split.images, torch.Tensor) else split.images, split.labels.numpy()
+    return {"train": parts(dataset.train), "validation": parts(dataset.validation),
+            "rest": (dataset.classes, dataset.mean, dataset.std, dataset.fingerprint, dataset.source)}
+
+
+def from_arrays(parts: dict[str, Any]) -> Dataset:
+    """Return the data set that `arrays` took apart, without its test split."""
+    def split(images: Any, labels: Any) -> Split:
+        return Split(torch.from_numpy(images) if isinstance(images, np.ndarray) else images, torch.from_numpy(labels))
+    return Dataset(split(*parts["train"]), split(*parts["validation"]), None, *parts["rest"])

@@ -1,0 +1,322 @@
+"""Confirmation: the best bundles and the baseline trained again with fresh seeds; test is read once, at the end."""
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+from typing import Any, TypeVar
+
+from safetensors.torch import load as load_weights
+
+from ..core.bundle import Bundle
+from ..core.dataset import Dataset
+from ..core.objective import SPEED, Objective, less_is_better
+from ..core.reporting import End
+from ..data import Loaded
+from ..errors import RunError
+from ..inference.predictor import Predictor
+from ..io.files import put, writing
+from ..runs.champion import bundle_document, keep
+from ..runs.folder import write_json
+from ..runs.ledger import Ledger, Line, TrialRecord
+from ..runs.trial import Champion, Trial
+from ..space.load import BASELINE, LoadedSpace
+from ..stats.intervals import Interval, paired
+from ..stats.spread import Spread
+from ..stats.verdict import METHOD, Addition, Kept, added, verdict
+from ..tasks.classification.testing import ClassResults, OnTest, tested
+from ..tricks.catalog import bundle_from
+from ..tuning.engines.retraining import Means, recorded, retrain
+from ..tuning.samplers import ranked
+
+LEDGER, RESULT, WEIGHTS = "confirm.jsonl", "confirm.json", "confirm"
+FRESH = 1000            # fresh seeds are from here on
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What fresh seeds say.
+
+    Args:
+        metric: The figure that the search was for, without `val/`.
+        seeds: Of the trainings; the same for all bundles.
+        candidates: Trial numbers of the bundles trained again, best of the search first.
+        champion: Trial number of the best on validation that keeps what is to be kept; the baseline's if none is.
+        baseline: Trial number of the baseline.
+        searched: What the search thought that the champion scores.
+        validation: Of each bundle, by trial number.
+        test: Of champion, baseline and best start bundle, by trial number; the speed of training is that of the fresh
+            trainings.
+        difference: Champion minus baseline on test, turned so that more is better.
+        optimism: Search score minus confirmed validation score, turned likewise.
+        figures: Mean of every figure on test, by trial number.
+        verdict: In words.
+        classes: What champion and baseline do class by class on test, by trial number.
+        kept: What came of the figure that must not be lost; None where there is none.
+        addition: What the champion has that the best start bundle had not; None in confirmations of older versions.
+    """
+
+    metric: str
+    seeds: tuple[int, ...]
+    candidates: tuple[int, ...]
+    champion: int
+    baseline: int
+    searched: float
+    validation: dict[int, Spread]
+    test: dict[int, Spread]
+    difference: Interval
+    optimism: float
+    figures: dict[int, dict[str, float]]
+    verdict: str
+    method: str = METHOD
+    classes: dict[int, ClassResults] = field(default_factory=dict)
+    kept: Kept | None = None
+    addition: Addition | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)), parse_constant=lambda word: None)
+        return plain
+
+    def brief(self) -> dict[str, Any]:
+        """Return what a bundle file holds of it: all but the classes, which may be many."""
+        return {name: value for name, value in self.document().items() if name != "classes"}
+
+
+class Unconfirmed(RunError):
+    """There is nothing to compare with."""
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """How to train again.
+
+    Args:
+        slots: Trainings at a time, of the local engine.
+        trust: Whether a model of the form `my.module:function` may be imported.
+        told: Hears how many trainings are done of how many.
+    """
+
+    slots: int = 1
+    trust: bool = False
+    told: Callable[[int, int], None] = lambda done, total: None
+
+
+def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[TrialRecord],
+            how: Trainings) -> tuple[Confirmation, Champion]:
+    """Train the best bundles and the baseline again, and keep the one that is best then as the run's champion.
+
+    Args:
+        folder: Of the run, which is locked.
+        loaded: The space, with its `confirm` section.
+        data: With its test split.
+        trials: Of the search.
+        how: To train.
+
+    Raises:
+        Unconfirmed: When there is nothing to compare with.
+        EngineError: When a training's process died again and again.
+    """
+    document = loaded.document
+    if not document.objective.metric.startswith(("val/", SPEED)):
+        raise Unconfirmed(f"{document.objective.metric} is no figure of images that training has not seen.")
+    judge = Confirmer(folder, data.dataset, lambda bundle: bundle_document(document.name, {}, data, bundle, {}),
+                      document.objective.objective(), Means.of(document, how.slots, how.trust), how)
+    found = judge.confirm(trials, ranked(loaded, trials), document.confirm.top, document.confirm.seeds)
+    record = next(trial for trial in trials if trial.number == found.champion)
+    bundle = replace(bundle_from(record.bundle), seed=found.seeds[0])
+    metrics = judge.known[bundle.hash]
+    champion = Champion(Trial(record.number, record.label, bundle), metrics[document.objective.metric], metrics,
+                        judge.weights(bundle))
+    keep(folder, loaded, data, champion, found.brief())
+    return found, champion
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Which trials are trained again.
+
+    Args:
+        baseline: What everything is compared with.
+        start: The best of the start bundles; may be the baseline.
+        others: The best trials beside the baseline, best first, the best start bundle among them.
+    """
+
+    baseline: TrialRecord
+    start: TrialRecord
+    others: tuple[TrialRecord, ...]
+
+
+def chosen(trials: Iterable[TrialRecord], objective: Objective, ranking: Sequence[int], top: int) -> Candidates:
+    """Return the baseline and the `top` best trials beside it that keep what is to be kept, and the best start bundle.
+
+    Args:
+        trials: Of the search.
+        objective: Of the search.
+        ranking: Trial numbers, one for each bundle, the best by all evidence first.
+        top: How many.
+
+    Raises:
+        Unconfirmed: When the baseline was not trained to the end, so that there is nothing to compare with.
+    """
+    metric = objective.metric
+    trials = list(trials)
+    done = {trial.number: trial for trial in trials
+            if trial.end == End.FINISHED.value and trial.score(metric) is not None}
+    baseline = next((trial for trial in done.values() if trial.label == BASELINE), None)
+    if baseline is None:
+        ends = [trial.end or "unfinished" for trial in trials if trial.label == BASELINE]
+        raise Unconfirmed(f"the baseline was not trained to the end ({ends[0]}); there is nothing to compare with."
+                          if ends else "the baseline was not trained; there is nothing to compare with. Put baseline "
+                          "among the space's start bundles.")
+    kept = [done[number] for number in ranking if number in done
+            and not objective.lost(done[number].figures, baseline.figures)]
+    start = next((trial for trial in kept if trial.label), baseline)
+    others = [trial for trial in kept if trial.hash != baseline.hash]
+    best = others[:top]
+    if start.hash != baseline.hash and start not in best:
+        best.append(start)
+    return Candidates(baseline, start, tuple(best))
+
+
+def best(validation: Mapping[Key, Spread], baseline: Key, sign: int) -> Key:
+    """Return which bundle has the best mean on validation; the baseline if nothing beat it."""
+    return max(validation, key=lambda key: (sign * validation[key].mean, key == baseline))
+
+
+def fresh_seeds(trials: Iterable[TrialRecord], count: int) -> tuple[int, ...]:
+    """Return seeds that no trial of the search was trained with."""
+    used = {trial.bundle["training"]["seed"] for trial in trials}
+    return tuple(islice((seed for seed in itertools.count(FRESH) if seed not in used), count))
+
+
+@dataclass
+class Confirmer:
+    """Trains candidates with fresh seeds and judges them.
+
+    Args:
+        folder: Of the run; takes `confirm.jsonl`, `confirm.json` and, while it works, weights.
+        dataset: With its test split, which the trainings do not see.
+        document: Of a bundle file, for a bundle: what `Predictor` takes.
+        objective: Of the search: a figure of validation, or the speed of training.
+        means: To train with.
+        how: To train.
+    """
+
+    folder: Path
+    dataset: Dataset
+    document: Callable[[Bundle], dict[str, Any]]
+    objective: Objective
+    means: Means
+    how: Trainings
+    known: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def confirm(self, trials: Sequence[TrialRecord], ranking: Sequence[tuple[int, float]], top: int,
+                seeds: int) -> Confirmation:
+        """Return what fresh seeds say of the best trials; what has been trained already is not trained again."""
+        picked = chosen(trials, self.objective, [number for number, _ in ranking], top)
+        baseline = picked.baseline
+        group = {trial.number: bundle_from(trial.bundle) for trial in [*picked.others, baseline]}
+        fresh = fresh_seeds(trials, seeds)
+        self.known = self._train([replace(bundle, seed=seed) for bundle in group.values() for seed in fresh])
+        names = [self.objective.metric, *([self.objective.keep.metric] if self.objective.keep else [])]
+        spreads = {name: self._spreads(name, group, fresh) for name in names}
+        sound = spreads[self.objective.metric]
+        if baseline.number not in sound:
+            raise Unconfirmed("the baseline diverged with a fresh seed; there is nothing to compare with.")
+        lost = self._lost(group, spreads)
+        champion = best({number: spread for number, spread in sound.items() if number not in lost}, baseline.number,
+                        self.objective.sign)
+        labels = {trial.number: trial.label for trial in [*picked.others, baseline]
+                  if trial.label and (trial is baseline or trial.number not in lost)}
+        start = best({number: spread for number, spread in sound.items() if number in labels}, baseline.number,
+                     self.objective.sign)
+        return self._judged(champion, dict(ranking)[champion], group, fresh, spreads, (start, labels[start]))
+
+    def _spreads(self, name: str, group: dict[int, Bundle], seeds: tuple[int, ...]) -> dict[int, Spread]:
+        """Return a figure on validation of the bundles that have it for every seed, by trial number."""
+        values = {number: [self.known[replace(bundle, seed=seed).hash].get(name, math.nan) for seed in seeds]
+                  for number, bundle in group.items()}
+        return {number: Spread.of(found) for number, found in values.items() if all(map(math.isfinite, found))}
+
+    def _lost(self, group: dict[int, Bundle], spreads: dict[str, dict[int, Spread]]) -> tuple[int, ...]:
+        """Return the bundles that lose what is to be kept, on the mean over the seeds; the baseline is the last."""
+        means = {number: {name: found[number].mean for name, found in spreads.items() if number in found}
+                 for number in group}
+        return tuple(number for number in group if self.objective.lost(means[number], means[[*group][-1]]))
+
+    def _train(self, bundles: Sequence[Bundle]) -> dict[str, dict[str, float]]:
+        """Return the validation figures of each training by its hash; weights lie in the folder."""
+        with writing(self.folder / WEIGHTS):
+            (self.folder / WEIGHTS).mkdir(exist_ok=True)
+        ledger = Ledger(self.folder / LEDGER)
+        try:
+            known: dict[str, dict[str, float]] = {
+                line["hash"]: line["metrics"] for line in ledger.lines if self._whole(line)}
+            missing = [bundle for bundle in bundles if bundle.hash not in known]
+            self.how.told(len(bundles) - len(missing), len(bundles))
+            for bundle, outcome in retrain(missing, self.dataset.without_test(), self.means):
+                weights = outcome.weights or b""
+                put(self._path(bundle.hash), weights)
+                ledger.append("confirm", **recorded(bundle, outcome), weights=hashlib.sha256(weights).hexdigest())
+                known[bundle.hash] = ledger.lines[-1]["metrics"]
+                self.how.told(sum(bundle.hash in known for bundle in bundles), len(bundles))
+        finally:
+            ledger.close()
+        return known
+
+    def _judged(self, champion: int, searched: float, group: dict[int, Bundle], seeds: tuple[int, ...],
+                spreads: dict[str, dict[int, Spread]], start: tuple[int, str]) -> Confirmation:
+        """Read test and judge; the last of the group is the baseline."""
+        word, (*candidates, baseline) = self.objective.metric.removeprefix("val/"), group
+        validation, keep = spreads[self.objective.metric], self.objective.keep
+        rows = {number: [self._tested(replace(group[number], seed=seed)) for seed in seeds]
+                for number in dict.fromkeys((champion, baseline, start[0]))}
+        figures = {number: [one.figures for one in done] for number, done in rows.items()}
+        test = {number: Spread.of([figure[word] for figure in done]) if word != SPEED else validation[number]
+                for number, done in figures.items()}
+        difference = paired(self.objective.sign, test[champion].values, test[baseline].values)
+        gained = paired(self.objective.sign, test[champion].values, test[start[0]].values)
+        addition = Addition(*start, gained, added(gained, start[1], champion == start[0], champion == baseline))
+        kept = None
+        if keep:
+            name = keep.metric.removeprefix("val/")
+            ours, theirs = ([figure[name] for figure in figures[number]] for number in (champion, baseline))
+            kept = Kept(name, keep.within, spreads[keep.metric], self._lost(group, spreads),
+                        paired(-1 if less_is_better(name) else 1, ours, theirs))
+        found = Confirmation(
+            word, seeds, tuple(candidates), champion, baseline, searched, validation, test, difference,
+            self.objective.sign * (searched - validation[champion].mean),
+            {number: {name: fmean(row[name] for row in done) for name in done[0]} for number, done in figures.items()},
+            verdict(difference, champion == baseline, kept),
+            classes={number: ClassResults.of(done) for number, done in rows.items()}, kept=kept,
+            addition=addition)
+        write_json(self.folder / RESULT, found.document())
+        return found
+
+    def weights(self, bundle: Bundle) -> bytes:
+        """Return the weights of a training that is done."""
+        return self._path(bundle.hash).read_bytes()
+
+    def _whole(self, line: Line) -> bool:
+        """Return whether the weights of a training are there as they were written; else it is trained again."""
+        try:
+            weights = self._path(line["hash"]).read_bytes()
+        except OSError:
+            return False
+        return "weights" not in line or bool(hashlib.sha256(weights).hexdigest() == line["weights"])
+
+    def _path(self, digest: str) -> Path:
+        return self.folder / WEIGHTS / f"{digest}.safetensors"
+
+    def _tested(self, bundle: Bundle) -> OnTest:
+        """Return what a trained bundle does on test."""
+        predictor = Predictor(self.document(bundle), load_weights(self.weights(bundle)), self.how.trust)
+        return tested(predictor.logits, self.dataset)

@@ -1,0 +1,129 @@
+"""Handing a champion over: bundle and weights, a training script, or a graph for production."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..data import load as load_data
+from ..errors import AutotricksError, InputError, RunError
+from ..export import BUNDLE, copy
+from ..export.script import SCRIPT, script
+from ..inference.predictor import Predictor
+from ..io.files import made, put, writing
+from ..report import card
+from ..runs.folder import SPACE, find
+from ..space.load import LoadedBundle, load_bundle_file
+from ..system.devices import threads_of
+
+PREPROCESSING = "preprocessing.json"
+COMPARED = 256              # validation images on which a graph is held against torch
+TOLERANCE = 1e-4            # largest difference of a probability; rounding makes 1e-6
+
+
+def export(name: str, root: Path, format_: str, out: Path, trust: bool = False) -> list[str]:
+    """Write a champion in one of the formats and return what to tell: the files, and how the graph was checked.
+
+    Args:
+        name: A run, or a folder that holds a bundle and its weights, such as `autotricks train` writes.
+        root: Folder of all runs.
+        format_: bundle, script, onnx or pt2.
+        out: Folder to write to.
+        trust: Whether `my.module:function` may be imported.
+
+    Raises:
+        InputError: When there is no such format, run or champion, or a library is missing.
+        AutotricksError: When the graph does not compute what the champion computes.
+    """
+    if format_ not in FORMATS:
+        raise InputError(f"--format {format_}: not offered; formats: {', '.join(FORMATS)}.")
+    folder = Path(name) if (Path(name) / BUNDLE).exists() else find(name, root)
+    if not (folder / BUNDLE).exists():
+        raise RunError(f"{folder}: holds no {BUNDLE}; no trial of this search was trained to the end.")
+    return FORMATS[format_](folder, out, trust)
+
+
+def _bundle(folder: Path, out: Path, trust: bool) -> list[str]:
+    text = card.card(folder) if (folder / SPACE).exists() else ""     # a training has none
+    files = copy(folder, out)
+    if text:
+        put(out / card.CARD, text.encode())
+        files.append(out / card.CARD)
+    return [*map(str, files), f"Next: autotricks train {out / BUNDLE}"]
+
+
+def _script(folder: Path, out: Path, trust: bool) -> list[str]:
+    loaded, data = _named(folder, trust)
+    document = loaded.document
+    threads = max(1, threads_of(document.result))
+    put(made(out) / SCRIPT, script(document.name, loaded.bundle, data, threads, trust).encode())
+    return [str(out / SCRIPT), f"Next: python {out / SCRIPT}"]
+
+
+def _onnx(folder: Path, out: Path, trust: bool) -> list[str]:
+    return _graph(folder, out / "model.onnx", trust)
+
+
+def _pt2(folder: Path, out: Path, trust: bool) -> list[str]:
+    return _graph(folder, out / "model.pt2", trust)
+
+
+def _graph(folder: Path, path: Path, trust: bool) -> list[str]:
+    """Write a graph and its preprocessing, and hold it against what the predictor says of validation images."""
+    from ..export import graph
+
+    predictor = Predictor.load(folder, trust)
+    loaded, data = _named(folder, trust)
+    assert loaded.document.data is not None
+    draft = made(path.parent) / f".unchecked{path.suffix}"
+    images = load_data(loaded.document.data.settings(), trust).dataset.validation.images
+    pixels = images[torch.arange(0, len(images), max(1, len(images) // COMPARED))[:COMPARED]].numpy()
+    expected = predictor.predict(pixels.transpose(0, 2, 3, 1))
+    program = graph.captured(predictor.pixels(), predictor.shape)
+    content = json.dumps(preprocessing(predictor, data), indent=1, ensure_ascii=False) + "\n"
+    try:
+        run = (graph.write_onnx if path.suffix == ".onnx" else graph.write_pt2)(program, draft)
+        apart = max(float(np.abs(run(pixels[:count]) - expected[:count]).max()) for count in (1, len(pixels)))
+        if not apart <= TOLERANCE:
+            raise AutotricksError(f"{path.name}: its probabilities differ by {apart:.1e} from torch's on validation "
+                                  f"images; at most {TOLERANCE:.0e} is allowed. It is removed; export another format.")
+        put(path.with_name(PREPROCESSING), content.encode())
+        with writing(path):
+            draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return [str(path), str(path.with_name(PREPROCESSING)),
+            f"Largest difference from torch on {len(pixels)} validation images: {apart:.1e}"]
+
+
+def preprocessing(predictor: Predictor, data: dict[str, Any]) -> dict[str, Any]:
+    """Return, as JSON holds it, what goes into a graph, what it does itself, and what comes out."""
+    depth, height, width = predictor.shape
+    mean, std = predictor.statistics
+    resize = ("none: the images of this size are taken as they are" if data.get("size") is None else
+              f"the largest square in the center, resized to {width} x {height} (Pillow: bilinear, with box)")
+    return {
+        "input": {"name": "images", "dtype": "uint8", "shape": ["N", depth, height, width],
+                  "channels": "gray" if depth == 1 else "red, green, blue"},
+        "from a file": {"orientation": "as EXIF says", "transparency": "laid on white", "resize": resize,
+                        "channels": "converted by Pillow to L" if depth == 1 else "converted by Pillow to RGB"},
+        "inside the graph": {"scale": "divided by 255", "mean": list(mean), "std": list(std),
+                             "order": "(images / 255 - mean) / std"},
+        "output": {"name": "probabilities", "dtype": "float32", "shape": ["N", len(predictor.classes)],
+                   "classes": predictor.classes}}
+
+
+def _named(folder: Path, trust: bool) -> tuple[LoadedBundle, dict[str, Any]]:
+    """Return a folder's bundle and its data section, which must be there."""
+    loaded = load_bundle_file(str(folder / BUNDLE), trust)
+    if loaded.document.data is None:
+        raise RunError(f"{folder / BUNDLE}: names no data. Add a data section.")
+    return loaded, loaded.document.data.model_dump(mode="json", exclude_none=True)
+
+
+FORMATS: dict[str, Callable[[Path, Path, bool], list[str]]] = {
+    "bundle": _bundle, "script": _script, "onnx": _onnx, "pt2": _pt2}

@@ -1,0 +1,156 @@
+"""Reopening a run: its space, its trials, and data that are still those it was searched on."""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..core.dataset import Dataset
+from ..core.objective import SPEED
+from ..data import Loaded, load as load_data
+from ..errors import InputError, RunError
+from ..export.bundle import text
+from ..io.checksum import CHANGED, damaged, stamped
+from ..io.files import put
+from ..runs import folder as folders, versions
+from ..runs.evidence import gather
+from ..runs.ledger import Ledger, TrialRecord, read, searched
+from ..space.data_fit import fitted
+from ..space.load import LoadedSpace, load_space
+from ..trainer.evaluate import names
+from .resources import check_resources
+
+MISSING = "missing"
+# What a sitting may change: how much, how long and where is searched, not what.
+MAY_CHANGE = ("space.search.trials", "space.search.trainings", "space.search.parallel", "space.search.engine",
+              "space.search.patience", "versions.cores", "versions.gpus", "versions.system", "versions.mlflow")
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A run that is held again: its space, its data, its trials, and how many trainings go on at a time."""
+
+    loaded: LoadedSpace
+    data: Loaded
+    trials: list[TrialRecord]
+    slots: int
+
+
+@contextmanager
+def reopened(folder: Path, overrides: Sequence[str], trust: bool) -> Iterator[Reopened]:
+    """Hold a run's folder and make its engine ready to train again.
+
+    Raises:
+        RunError: When the folder holds no run, its ledger was cut off, or its data changed.
+    """
+    loaded = space_of(folder, overrides, trust)
+    slots = check_resources(loaded)
+    loaded, data = with_data(loaded, trust)
+    with folders.locked(folder):
+        same(folder, data)
+        if loaded.document.search.engine == "ray":
+            from ..tuning.engines.ray_cluster import connect
+
+            connect()
+        yield Reopened(loaded, data, list(gather(folder).trials), slots)
+
+
+def space_of(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
+    """Return the space of a run, which must be as it was written; overrides are not written yet.
+
+    Raises:
+        SpaceError: When the file holds no space.
+        RunError: When there is none, or it was changed, with a line for each value that the ledger has otherwise.
+    """
+    path, ledger = folder / folders.SPACE, folder / folders.LEDGER
+    if not path.exists():
+        raise RunError(f"{folder}: holds no {folders.SPACE}; it is not the folder of a run.")
+    if damaged(path.read_bytes()):
+        before = searched(read(ledger)[0] if ledger.exists() else [])
+        changes = differences(before["space"], load_space(path, (), trust).resolved, "space") if before else {}
+        raise RunError([f"{path}: {CHANGED}", *_listed(changes)])
+    return load_space(path, overrides, trust)
+
+
+def with_data(loaded: LoadedSpace, trust: bool) -> tuple[LoadedSpace, Loaded]:
+    """Load a space's data, see that they have the figures that the search is for, and fit the space to them."""
+    data = load_data(loaded.document.data.settings(), trust)
+    figures, objective = _figures(data.dataset), loaded.document.objective
+    wanted: dict[tuple[str, ...], str] = {("objective", "metric"): objective.metric}
+    if objective.keep:
+        wanted["objective", "keep", "metric"] = objective.keep.metric
+    absent = [loaded.tree.problem(place, f"{metric} does not exist for this data: no class has so many or so few "
+                                  f"images. It has {', '.join(figures)}.")
+              for place, metric in wanted.items() if metric not in figures]
+    if absent:
+        raise InputError(absent)
+    return replace(loaded, space=fitted(loaded.space, data.dataset.traits), images=len(data.dataset.train)), data
+
+
+def same(folder: Path, data: Loaded) -> None:
+    """Refuse data that are not those of the run."""
+    before = folders.read_json(folder / folders.DATA, "fingerprint")
+    if before["fingerprint"] != data.facts["fingerprint"]:
+        sizes = [f"{split} had {sum(counts)} images, has {sum(data.facts['counts'][split])}"
+                 for split, counts in before.get("counts", {}).items() if counts != data.facts["counts"].get(split)]
+        raise RunError(f"{folder}: its data had the fingerprint {str(before['fingerprint'])[:12]}, the data now has "
+                       f"{data.facts['fingerprint'][:12]}{''.join('; ' + size for size in sizes)}. Restore the data, "
+                       "or start a new search.")
+
+
+def settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> Ledger:
+    """Return a run's ledger, opened, after holding space, data and libraries against those of earlier sittings.
+
+    Space, data facts and versions are then written into the folder, which is locked.
+
+    Raises:
+        RunError: When something differs that a resumed search may not change, with a line for each.
+    """
+    if (folder / folders.DATA).exists():
+        same(folder, data)
+    now = {"space": loaded.resolved, "data": {"fingerprint": data.facts["fingerprint"]},
+           "versions": versions.versions()}
+    ledger = Ledger(folder / folders.LEDGER)
+    try:
+        before = searched(ledger.lines)
+        changes = differences({name: before[name] for name in now}, json.loads(json.dumps(now))) if before else {}
+        refused = _listed({name: change for name, change in changes.items() if not name.startswith(MAY_CHANGE)})
+        if refused:
+            raise RunError([f"{folder}: what was searched differs from what is to go on. Restore it, or start a new "
+                            f"search with --space {folder / folders.SPACE}:", *refused])
+        folders.write_json(folder / folders.DATA, data.facts)
+        versions.note(folder)
+        put(folder / folders.SPACE, stamped(text(loaded.resolved).encode()))
+        if changes or not before:
+            ledger.append("search", **now)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def differences(before: Any, now: Any, name: str = "") -> dict[str, str]:
+    """Return by its dotted name what differs between two documents of plain values."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        found: dict[str, str] = {}
+        for key in [*before, *(key for key in now if key not in before)]:
+            inner = f"{name}.{key}" if name else key
+            found |= differences(before.get(key, MISSING), now.get(key, MISSING), inner)
+        return found
+    return {} if before == now else {name: f"was {_short(before)}, is {_short(now)}"}
+
+
+def _listed(changes: dict[str, str]) -> list[str]:
+    return [f"  {name}: {change}" for name, change in changes.items()]
+
+
+def _short(value: Any) -> str:
+    line = value if value is MISSING else json.dumps(value)
+    return line if len(line) <= 80 else f"{line[:77]}..."
+
+
+def _figures(dataset: Dataset) -> list[str]:
+    return ["train/loss", SPEED, *(f"val/{name}" for name in names(dataset.counts.float(), dataset.validation.labels))]
