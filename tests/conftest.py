@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from autotricks.core.batch import Batch
-from autotricks.core.dataset import Dataset, Split
+from autotricks.core.dataset import Dataset
 from autotricks.core.objective import SPEED
 from autotricks.core.run import Run
+from autotricks.testing import striped
 
 torch.set_num_threads(1)
 
@@ -62,19 +63,7 @@ def dataset() -> Dataset:
 
 
 def make_dataset(counts=(48, 24, 12, 6), size=8, channels=1, seed=0) -> Dataset:
-    generator = torch.Generator().manual_seed(seed)
-
-    def split(counts):
-        labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-        images = torch.randint(0, 120, (len(labels), channels, size, size), generator=generator)
-        for place, label in enumerate(labels.tolist()):
-            images[place, :, (label * size // len(counts)):((label + 1) * size // len(counts))] += 90
-        return Split(images.to(torch.uint8), labels)
-
-    train, validation, test = split(counts), split((10,) * len(counts)), split((10,) * len(counts))
-    pixels = train.images.float() / 255
-    return Dataset(train, validation, test, tuple("abcdefghij"[:len(counts)]), tuple(pixels.mean((0, 2, 3)).tolist()),
-                   tuple(pixels.std((0, 2, 3)).tolist()), "made-on-the-spot", "stripes")
+    return striped(counts, size, channels, seed)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -126,6 +126,13 @@ class Trainer:
         if last >= 0:
             self._phase = self.plan.phases[self._place(last)]
             self._pipeline = pipeline(self._phase, self.run)
+
+    def first_step(self) -> Callable[[], Tensor]:
+        """Enter the first phase and return what computes the gradients of its first batch: to watch a step."""
+        self.enter(self.plan.phases[0])
+        self._set_rate(0)
+        rows = next(self._rows(1, 0))
+        return lambda: self._pipeline.gradients(self._batch(rows))
 
     def evaluate(self) -> dict[str, float]:
         """Return the figures on the validation split, by name; at the end with what became of training images."""

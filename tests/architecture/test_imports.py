@@ -16,6 +16,7 @@ LEVELS = [
     {"tasks", "tricks"},
     {"inference", "space"},
     {"runs", "trial"},
+    {"testing"},
     {"report", "tuning"},
     {"tuning.engines"},
     {"probes"},
@@ -26,7 +27,7 @@ LEVELS = [
     {"", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
-ROOT = {"", "__main__", "errors", "trial"}      # the modules that lie loose in the package
+ROOT = {"", "__main__", "errors", "testing", "trial"}      # the modules that lie loose in the package
 NAMED = {f"autotricks.{name}" for name in modules() if name}
 HOMES = {"pyarrow": {"runs"}, "ray": {"tuning.engines"}, "optuna": {"tuning"}, "mlflow": {"tracking"},
          "typer": {"cli", "cli.commands"}}

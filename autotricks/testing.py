@@ -1,0 +1,244 @@
+"""The contract that every trick is held to: ours, and those of other packages.
+
+from autotricks.testing import check_trick
+
+def test_my_trick_keeps_the_contract():
+check_trick(ConfidencePenalty)
+"""
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import FrozenInstanceError
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from .core.bundle import Bundle, Use, Window
+from .core.dataset import Dataset, Split
+from .core.domain import Value
+from .core.reporting import End, Metrics
+from .core.slots import PHASED
+from .core.trick import Trick
+from .trainer import Trainer, checkpoint
+from .trial import prepare
+from .tricks.catalog import catalog
+
+IMAGES = (16, 8, 5, 3)      # of each class
+EPOCHS, BATCH = 2, 16
+MIDWAY = Window(0.25, 0.75)     # opens and closes within an epoch, with a checkpoint in it
+WAITS = frozenset({"item", "tolist", "numpy", "cpu", "nonzero", "argwhere", "unique", "masked_select", "is_nonzero",
+                   "equal", "allclose", "__bool__", "__float__", "__int__", "__index__"})
+Weights = dict[str, Tensor]
+
+
+def check_trick(cls: type[Trick], dataset: Dataset | None = None) -> None:
+    """Hold a trick to every point of the contract.
+
+    Args:
+        cls: The trick's class; its defaults are what is tried.
+        dataset: To train on; a few striped images of 8 x 8 pixels in four classes, unless told.
+
+    Raises:
+        AssertionError: With each point that it does not keep, and why.
+    """
+    contract, broken = Contract(cls, dataset), []
+    for name in POINTS:
+        try:
+            getattr(contract, name)()
+        except Exception as error:
+            broken.append(f"{cls.__name__}, {name.replace('_', ' ')}: {error}")
+    if broken:
+        raise AssertionError("\n".join(broken))
+
+
+class Contract:
+    """What a trick promises, point by point; each raises an AssertionError that says what is not so.
+
+    Args:
+        cls: The trick's class.
+        dataset: To train on.
+        whole: Whether it is active from start to end; else, where it may have a window, in one that opens and closes.
+    """
+
+    def __init__(self, cls: type[Trick], dataset: Dataset | None = None, whole: bool = False):
+        self.cls, self._dataset = cls, dataset or striped()
+        self.windowed = set(cls.seats) <= PHASED
+        self._window = MIDWAY if self.windowed and not whole else Window()
+
+    def is_frozen_hashable_and_equal_to_its_like(self) -> None:
+        """A trick is a value: nothing of it can be set."""
+        trick = self.cls()
+        assert trick == self.cls() and hash(trick) == hash(self.cls()), "two of the same values are not equal"
+        for name in [*trick.values(), "anything"]:
+            try:
+                setattr(trick, name, 1)
+            except (FrozenInstanceError, TypeError):
+                continue
+            raise AssertionError(f"{name} can be set; let the class stay a frozen dataclass")
+
+    def survives_the_way_through_a_file(self) -> None:
+        """Its values can be written down, and make the same trick again."""
+        trick = self.cls()
+        values: dict[str, Value] = json.loads(json.dumps(trick.values()))
+        assert self.cls(**values) == trick, f"{values} do not make the same trick"
+
+    def has_defaults_that_are_legal_and_searched(self) -> None:
+        """Its defaults are allowed, and each lies in its own search domain."""
+        assert self.cls.problems(self.cls().values()) == [], self.cls.problems(self.cls().values())
+        declared = self.cls.declared()
+        outside = [name for name, value in self.cls.defaults().items() if value not in declared[name].search]
+        assert not outside, f"the defaults of {', '.join(outside)} are not in what is searched"
+
+    def says_what_whose_and_at_what_cost(self) -> None:
+        """Its docstring begins with a sentence, cites its paper, and states what it costs."""
+        text = inspect.getdoc(self.cls) or ""
+        assert re.match(r"[A-Z][^\n]+\.(\n|$)", text), "the docstring's first line is no sentence"
+        assert re.search(r"^Paper: .*(\n +.*)*https?://\S+", text, re.MULTILINE), "no line `Paper:` with an address"
+        assert re.search(r"^Cost: \S", text, re.MULTILINE), "no line `Cost:`"
+
+    def trains_finite_and_changes_the_weights(self) -> None:
+        """Two epochs come to their end, with finite figures and weights that move."""
+        end, seen = self._trained
+        assert end is End.FINISHED, f"training ended as {end}"
+        assert all(metrics.finite for _, metrics in seen), "a figure is not finite"
+        assert all(bool(value.isfinite().all()) for value in seen[0][0].values()), "a weight is not finite"
+        assert different(seen[0][0], seen[1][0]), "the second epoch changed no weight"
+
+    def is_the_same_from_the_same_seed_and_from_a_checkpoint(self) -> None:
+        """One epoch, and another from its checkpoint, are two epochs without a break, bit for bit.
+
+        What the process drew before does not matter, nor, for a trick that may have a window, what others draw
+        meanwhile: it draws from the run's own generator.
+        """
+        end, seen = self._trained
+        assert end is End.FINISHED, f"training ended as {end}"
+        torch.manual_seed(123)
+        first = self._trainer()
+        if self.windowed:
+            torch.manual_seed(456)
+        metrics = next(first.epochs())
+        assert metrics == seen[0][1], f"another first epoch from the same seed: {metrics} and {seen[0][1]}"
+        changed = different(weights(first), seen[0][0])
+        assert not changed, f"other weights from the same seed: {changed[0]}"
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint.save(first.state_dict(), Path(folder) / "state")
+            state = checkpoint.load(Path(folder) / "state")
+        torch.manual_seed(123)
+        second = self._trainer()
+        second.load_state_dict(state)
+        rest = list(second.epochs())
+        assert rest == [seen[1][1]], f"another second epoch from a checkpoint: {rest} and {seen[1][1]}"
+        changed = different(weights(second), seen[1][0])
+        assert not changed, f"other weights from a checkpoint: {changed[0]}"
+
+    def does_nothing_in_an_empty_window(self) -> None:
+        """Where it may have a window, an empty one leaves training as it is, bit for bit."""
+        if self.windowed:
+            plain = trained_without(self._dataset, [])
+            changed = different(trained_without(self._dataset, [self.cls]), plain)
+            assert not changed, f"other weights beside an empty window: {changed[0]}"
+
+    def never_waits_for_the_device(self) -> None:
+        """No step of it reads a value, or a shape that depends on values, off the device."""
+        if self.windowed:
+            step = self._trainer(Window()).first_step()
+            with Waiting() as waiting:
+                step()
+            assert not waiting.calls, f"a step calls {', '.join(waiting.calls)}, for which a GPU's host waits"
+
+    @cached_property
+    def _trained(self) -> tuple[End | None, list[tuple[Weights, Metrics]]]:
+        """How two epochs without a break end: weights and metrics after each."""
+        trainer = self._trainer()
+        seen = [(weights(trainer), metrics) for metrics in trainer.epochs()]
+        return trainer.end, seen
+
+    def _trainer(self, window: Window | None = None) -> Trainer:
+        uses = (Use(self.cls(), self._window if window is None else window), *companions(self.cls))
+        return prepare(Bundle(uses, epochs=EPOCHS, batch_size=BATCH), self._dataset)
+
+
+POINTS: tuple[str, ...] = tuple(name for name, value in vars(Contract).items()
+                                if inspect.isfunction(value) and not name.startswith("_"))
+
+
+class Waiting(TorchFunctionMode):
+    """While active, collects the names of calls whose result or shape the host must read from the device.
+
+    Attributes:
+        calls: Their names.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    def __torch_function__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Note a call and carry it out."""
+        name = getattr(function, "__name__", "")
+        masked = name in ("__getitem__", "__setitem__") and any(
+            isinstance(index, Tensor) and index.dtype == torch.bool
+            for index in (args[1] if isinstance(args[1], tuple) else (args[1],)))
+        positions = name == "where" and len(args) == 1
+        if name in WAITS or masked or positions:
+            self.calls.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+def striped(counts: Sequence[int] = IMAGES, size: int = 8, channels: int = 1, seed: int = 0) -> Dataset:
+    """Return random images with a bright stripe where the class says: what a small network learns in a few epochs.
+
+    Args:
+        counts: Training images of each class.
+        size: Side in pixels.
+        channels: Of an image.
+        seed: Of the pixels.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def split(counts: Sequence[int]) -> Split:
+        labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+        images = torch.randint(0, 120, (len(labels), channels, size, size), generator=generator)
+        for place, label in enumerate(labels.tolist()):
+            images[place, :, (label * size // len(counts)):((label + 1) * size // len(counts))] += 90
+        return Split(images.to(torch.uint8), labels)
+
+    train, validation, test = split(counts), split((10,) * len(counts)), split((10,) * len(counts))
+    assert isinstance(train.images, Tensor)
+    pixels = train.images.float() / 255
+    return Dataset(train, validation, test, tuple("abcdefghij"[:len(counts)]), tuple(pixels.mean((0, 2, 3)).tolist()),
+                   tuple(pixels.std((0, 2, 3)).tolist()), "made-on-the-spot", "stripes")
+
+
+def companions(cls: type[Trick]) -> tuple[Use, ...]:
+    """Return a trick of the catalog for each trait that a trick needs."""
+    return tuple(next(Use(other()) for other in catalog().values() if trait in other.brings)
+                 for trait in sorted(cls.needs, key=lambda trait: trait.name))
+
+
+def trained_without(dataset: Dataset, tricks: Sequence[type[Trick]]) -> Weights:
+    """Return the weights after a training in which some tricks have empty windows."""
+    uses = tuple(Use(cls(), Window(0.25, 0.25)) for cls in tricks)
+    trainer = prepare(Bundle(uses, epochs=EPOCHS, batch_size=BATCH), dataset)
+    for _ in trainer.epochs():
+        pass
+    return weights(trainer)
+
+
+def weights(trainer: Trainer) -> Weights:
+    """Return a copy of what a trainer's model has learned, buffers included."""
+    return {key: value.clone() for key, value in trainer.evaluated.state_dict().items()}
+
+
+def different(left: Weights, right: Weights) -> list[str]:
+    """Return the names of the weights that are not equal, bit for bit."""
+    assert left.keys() == right.keys(), "not the same weights"
+    return [key for key in left if not torch.equal(left[key], right[key])]
