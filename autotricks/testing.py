@@ -220,8 +220,8 @@ def striped(counts: Sequence[int] = IMAGES, size: int = 8, channels: int = 1, se
 
 def companions(cls: type[Trick]) -> tuple[Use, ...]:
     """Return a trick of the catalog for each trait that a trick needs."""
-    return tuple(next(Use(other()) for other in catalog().values() if trait in other.brings)
-                 for trait in sorted(cls.needs, key=lambda trait: trait.name))
+    return tuple(next(Use(other()) for other in catalog().values() if trait in other.provides)
+                 for trait in sorted(cls.requires, key=lambda trait: trait.name))
 
 
 def trained_without(dataset: Dataset, tricks: Sequence[type[Trick]]) -> Weights:

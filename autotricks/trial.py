@@ -11,7 +11,7 @@ from torch import nn
 from .core.bundle import Bundle
 from .core.dataset import Dataset
 from .core.reporting import End, ListReporter, Metrics, Reporter, Verdict
-from .core.run import Runtime, Supply
+from .core.run import ModelFactory, Runtime
 from .core.slots import Predict
 from .models import build
 from .system.lazy_compiler import postpone
@@ -66,7 +66,7 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
 
         return find(local_folder(address), dataset, device, trust)
     runtime = among(Runtime(channels_last=min(dataset.image_shape[1:]) >= NHWC_FROM))
-    return kind(plan, make(), dataset, device, runtime, Supply(make, teacher))
+    return kind(plan, make(), dataset, device, runtime, ModelFactory(make, teacher))
 
 
 def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None,

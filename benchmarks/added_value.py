@@ -79,8 +79,8 @@ def by_search(bench: Bench, seed: int, more: Sequence[str] = (), habits: Habits 
                 score = search.report(trial, outcome)
                 end = search.verdict(trial, outcome, score)
                 if end is not None:
-                    if search.crowns(trial, outcome):
-                        search.crown(trial, outcome, b"")
+                    if search.is_new_best(trial, outcome):
+                        search.set_best(trial, outcome, b"")
                     search.finish(trial, end)
                     break
         past = records(ledger.lines)

@@ -48,7 +48,7 @@ from autotricks.inference.predictor import Predictor
 from autotricks.runs.champion import bundle_document
 from autotricks.space import load_space
 from autotricks.stats.intervals import interval
-from autotricks.stats.spread import Spread
+from autotricks.stats.spread import SeedStatistics
 from autotricks.stats.verdict import verdict
 from autotricks.tasks.classification.testing import measured
 from autotricks.trial import run_trial
@@ -244,7 +244,7 @@ def choosing(out: Path, size: Size) -> dict[str, Any]:
     fixed: list[str] = []
     for _ in range(MANY):
         drawn = dice.sample(seeds, size.seeds)
-        spreads = {name: Spread.of([rows[name, seed][0] for seed in drawn]) for name in (*ROLLS, "baseline")}
+        spreads = {name: SeedStatistics.of([rows[name, seed][0] for seed in drawn]) for name in (*ROLLS, "baseline")}
         for name, said in ((best(spreads, "baseline", 1), verdicts), (ROLLS[0], fixed)):
             difference = interval([rows[name, seed][1] - rows["baseline", seed][1] for seed in drawn])
             said.append(verdict(difference, name == "baseline"))

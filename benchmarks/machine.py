@@ -33,7 +33,7 @@ Arm = Callable[[], object]      # does a slice of its work, as long as that of e
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedStatistics:
     """Median, quartiles, and the order statistics between which the true median lies 95 times in 100.
 
     Below six repeats the interval is the whole range, which holds it less often.
@@ -79,7 +79,7 @@ class Row:
 
     setting: str
     what: str
-    figure: Spread | None
+    figure: SeedStatistics | None
     unit: str = "x"
     target: Target | None = None
     note: str = ""
@@ -104,13 +104,13 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def spread(figures: Iterable[float]) -> Spread:
+def spread(figures: Iterable[float]) -> SeedStatistics:
     """Return the spread of one figure or more."""
     ordered = sorted(figures)
     count = len(ordered)
     edge = max(0, math.floor(count / 2 - 0.98 * math.sqrt(count)))
     lower, median, upper = statistics.quantiles(ordered, n=4, method="inclusive") if count > 1 else ordered * 3
-    return Spread(median, lower, upper, ordered[edge], ordered[count - 1 - edge], count)
+    return SeedStatistics(median, lower, upper, ordered[edge], ordered[count - 1 - edge], count)
 
 
 def timed(arm: Arm) -> Seconds:
@@ -132,7 +132,7 @@ def take_turns(arms: Mapping[str, Arm], rounds: int) -> dict[str, list[Seconds]]
     return seconds
 
 
-def compared(seconds: Mapping[str, list[Seconds]], arm: str, against: str, clock: int = 0) -> Spread:
+def compared(seconds: Mapping[str, list[Seconds]], arm: str, against: str, clock: int = 0) -> SeedStatistics:
     """Return how many times as fast an arm is as another, by the pairs of each round; clock 0 is CPU, 1 is wall."""
     return spread(theirs[clock] / ours[clock] for ours, theirs in zip(seconds[arm], seconds[against], strict=True))
 

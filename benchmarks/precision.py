@@ -22,12 +22,12 @@ from trainer import SETTINGS, Setting, random_images, trainer_arm
 
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
-from autotricks.core.run import PLAIN, Runtime
+from autotricks.core.run import DEFAULT_RUNTIME, Runtime
 from autotricks.data import Settings, load
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import make
 
-RUNTIMES = {"fp32 NCHW": PLAIN, "fp32 NHWC": Runtime(channels_last=True),
+RUNTIMES = {"fp32 NCHW": DEFAULT_RUNTIME, "fp32 NHWC": Runtime(channels_last=True),
             "bf16 NHWC": Runtime(channels_last=True, autocast=torch.bfloat16)}
 MODELS = ("resnet8", "resnet20", "resnet32")
 SEEDS, TRAIN, VALIDATION, EPOCHS = 5, 2000, 1000, 8

@@ -70,7 +70,7 @@ def drive(folder: Path, count: int, seconds: float) -> None:
     from autotricks.space.load import load_space
     from autotricks.trial import run_trial
     from autotricks.tuning.search import Search
-    from autotricks.tuning.tracking_listener import Relay
+    from autotricks.tuning.tracking_listener import TrackingListener
     from autotricks.workflows.reopen import settle
     from autotricks.workflows.sync import tracker as make_tracker
 
@@ -81,7 +81,7 @@ def drive(folder: Path, count: int, seconds: float) -> None:
     real = run_trial(replace(loaded.start["baseline"], epochs=2), data.dataset).metrics
     costs, chance = Costs(), random.Random(time.time_ns())
     ledger, tracker = settle(run, loaded, data), make_tracker(None, folder)
-    relay = Relay(tracker, loaded, data.facts, run.name, records(ledger.lines))
+    relay = TrackingListener(tracker, loaded, data.facts, run.name, records(ledger.lines))
     costs.around(ledger, "append", "ledger")
     search = Search(loaded, ledger, [relay], keep=lambda champion: None)
     recall = time.monotonic() - began
@@ -117,8 +117,8 @@ def climb(search: Any, trial: Any, real: Mapping[str, float], chance: random.Ran
         score = search.report(trial, outcome)
         end = search.verdict(trial, outcome, score)
         if end is not None:
-            if search.crowns(trial, outcome):
-                search.crown(trial, outcome, outcome.weights)
+            if search.is_new_best(trial, outcome):
+                search.set_best(trial, outcome, outcome.weights)
             search.finish(trial, end)
             return
 
@@ -176,10 +176,10 @@ def made_up(count: int) -> list[Any]:
     """Return the records of trials that nobody trained: picks at random, three of ten trained to the end."""
     from autotricks.runs.ledger import TrialRecord
     from autotricks.space.load import load_space
-    from autotricks.tuning.optuna_sampler import Chooser
+    from autotricks.tuning.optuna_sampler import OptunaSampler
 
     chance, found = random.Random(0), []
-    drawn = Chooser(load_space(SPACE).space, "random", 0, True, count)
+    drawn = OptunaSampler(load_space(SPACE).space, "random", 0, True, count)
     for number in range(count):
         proposal = drawn.propose(number, number)
         assert proposal is not None
@@ -195,7 +195,7 @@ def made_up(count: int) -> list[Any]:
 def decide(count: int, bounded: bool) -> None:
     """Print what a decision costs, told of trials as on a resume; sizes in turn, on a machine that may be busy."""
     from autotricks.space.load import load_space
-    from autotricks.tuning.optuna_sampler import Chooser
+    from autotricks.tuning.optuna_sampler import OptunaSampler
     from autotricks.tuning.samplers import sampler_of
 
     trials = made_up(count)
@@ -206,7 +206,7 @@ def decide(count: int, bounded: bool) -> None:
             if size <= count and sampler == "bayesian":
                 choosers[size] = sampler_of(loaded)
             elif size <= count:
-                choosers[size] = Chooser(loaded.space, sampler, 0, True, 2 * size, bounded)
+                choosers[size] = OptunaSampler(loaded.space, sampler, 0, True, 2 * size, bounded)
         told, times = {}, defaultdict(list)
         for size, chooser in choosers.items():
             began = time.process_time()

@@ -27,7 +27,7 @@ from torch import nn
 
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
-from autotricks.core.run import PLAIN, Runtime
+from autotricks.core.run import DEFAULT_RUNTIME, Runtime
 from autotricks.models import build
 from autotricks.trainer import Trainer
 from autotricks.tricks.catalog import make, plan_of
@@ -88,8 +88,8 @@ def fresh_model(setting: Setting) -> nn.Module:
     return build(setting.model, CLASSES, setting.image_shape[0])
 
 
-def trainer_arm(setting: Setting, dataset: Dataset, tricks: dict[str, dict[str, Any]], runtime: Runtime = PLAIN,
-                device: str = "cpu") -> Arm:
+def trainer_arm(setting: Setting, dataset: Dataset, tricks: dict[str, dict[str, Any]],
+                runtime: Runtime = DEFAULT_RUNTIME, device: str = "cpu") -> Arm:
     uses = tuple(make(name, values) for name, values in {"sgd": SGD, **tricks}.items())
     bundle = Bundle(uses, setting.model, epochs=10**6, batch_size=setting.batch_size)
     epochs = Unevaluated(plan_of(bundle), fresh_model(setting), dataset, device, runtime).epochs()

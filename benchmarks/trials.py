@@ -27,10 +27,10 @@ from autotricks.core.reporting import End
 from autotricks.data import load as load_data
 from autotricks.runs import folder as folders
 from autotricks.runs.ledger import Ledger
-from autotricks.runs.trial import Course, Outcome, Trial
+from autotricks.runs.trial import Outcome, RungPlan, Trial
 from autotricks.space.load import load_space
 from autotricks.system.workers import cores
-from autotricks.tuning.engines.rung_training import Climb
+from autotricks.tuning.engines.rung_training import RungTrainer
 from autotricks.tuning.search import Search
 
 FROM, TO, TRIALS, WORKERS = 24, 72, 100, 2
@@ -63,7 +63,7 @@ main()
 """
 
 
-class Nothing(Climb):
+class Nothing(RungTrainer):
     """Climbs without training anything."""
 
     def reach(self, rung: int) -> Outcome:
@@ -74,10 +74,10 @@ class Nothing(Climb):
 
 
 @dataclass(frozen=True)
-class Idle(Course):
+class Idle(RungPlan):
     """A course on which nothing is trained."""
 
-    def climb(self, bundle: Bundle, dataset: Dataset, alive: Any = None) -> Climb:
+    def climb(self, bundle: Bundle, dataset: Dataset, alive: Any = None) -> RungTrainer:
         """Return what reaches every rung at once."""
         return Nothing(bundle, self, dataset)
 
@@ -85,7 +85,7 @@ class Idle(Course):
 class IdleSearch(Search):
     """A search whose trials train nothing and are all kept."""
 
-    def course(self, trust: bool = False) -> Course:
+    def course(self, trust: bool = False) -> RungPlan:
         """Return what the workers are to do."""
         return Idle(self.budgets)
 
@@ -93,7 +93,7 @@ class IdleSearch(Search):
         """Let every trial go on to its end."""
         return outcome.end
 
-    def crowns(self, trial: Trial, outcome: Outcome) -> bool:
+    def is_new_best(self, trial: Trial, outcome: Outcome) -> bool:
         """Want nobody's weights."""
         return False
 
@@ -144,10 +144,10 @@ def on_ray(search: Search, dataset: Dataset, folder: Path) -> int:
 
 def deciding(sampler: str) -> float:
     """Return the milliseconds that the 24th to 72nd proposals of a sampler take, each."""
-    from autotricks.tuning.optuna_sampler import Chooser
+    from autotricks.tuning.optuna_sampler import OptunaSampler
 
     space, times = load_space("long_tail.yaml").space, []
-    chooser = Chooser(space, sampler, 0, True, TRIALS)
+    chooser = OptunaSampler(space, sampler, 0, True, TRIALS)
     for number in range(TO):
         started = time.perf_counter()
         chooser.propose(number, number)

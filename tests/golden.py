@@ -49,8 +49,8 @@ def recorded() -> Iterator[tuple[str, Any]]:
 def _weights(name: str) -> list[str]:
     """Return how the run of a trick ended, and a hash of its weights after two epochs."""
     tricks = catalog()
-    needed = [next(other for other in tricks.values() if trait in other.brings)
-              for trait in sorted(tricks[name].needs, key=lambda trait: trait.name)]
+    needed = [next(other for other in tricks.values() if trait in other.provides)
+              for trait in sorted(tricks[name].requires, key=lambda trait: trait.name)]
     bundle = autotricks.Bundle(tuple(autotricks.Use(trick()) for trick in (tricks[name], *needed)), epochs=2,
                                batch_size=16)
     result = autotricks.run_trial(bundle, make_dataset())
@@ -67,7 +67,7 @@ def _losses(number: int) -> list[float] | str:
     loaded = autotricks.load_space(names[number % len(names)], ["training.precision=fp32"])
     rng = random.Random(number)
     data = make_dataset((16, 10, 6), size=12, channels=3, seed=number)
-    bundle = loaded.space.draw(lambda name, domain: _anywhere(domain, rng)).squeezed(STEPS)
+    bundle = loaded.space.draw(lambda name, domain: _anywhere(domain, rng)).rescaled(STEPS)
     bundle = replace(bundle, model="resnet8", batch_size=32)
     try:
         result = autotricks.run_trial(bundle, data)

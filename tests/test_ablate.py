@@ -21,7 +21,7 @@ from autotricks.tricks.catalog import make
 from autotricks.tuning.engines.retraining import retrain
 from autotricks.workflows import ablate as use_case
 from autotricks.workflows.ablate import ablate, effect
-from autotricks.workflows.confirm import FRESH, Trainings
+from autotricks.workflows.confirm import FRESH, TrainingResources
 from autotricks.workflows.contrasts import Change, pairs
 from autotricks.workflows.reopen import settle
 
@@ -129,8 +129,8 @@ def found(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(use_case, "retrain", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            ablate(folder, 3, 0, Trainings())
-        result = ablate(folder, 3, 2, Trainings())
+            ablate(folder, 3, 0, TrainingResources())
+        result = ablate(folder, 3, 2, TrainingResources())
     return folder, result, trained, (champion, baseline, dataset)
 
 
@@ -174,7 +174,7 @@ def test_nothing_is_trained_twice(found):
     assert [line["hash"] for line in lines] == trained
     before = len(lines)
     told = []
-    again = ablate(folder, 3, 2, Trainings(told=lambda done, total: told.append((done, total))))
+    again = ablate(folder, 3, 2, TrainingResources(told=lambda done, total: told.append((done, total))))
     assert again == result and told[0] == (12, 12) and len(read(folder / "confirm.jsonl")[0]) == before
 
 
@@ -188,7 +188,7 @@ def test_what_another_sitting_trained_is_trained_for_its_time_alone(tmp_path):
         ledger.append("ablate", hash=fresh.hash, seed=2000, bundle=fresh.document(), end="finished", epochs=3,
                       metrics={METRIC: 0.25 if bundle == champion else 0.75}, seconds=99.0)
     ledger.close()
-    result = ablate(folder, 1, 0, Trainings())
+    result = ablate(folder, 1, 0, TrainingResources())
     assert (result.champion.values, result.baseline.values) == ((0.25,), (0.75,))
     added = read(folder / "confirm.jsonl")[0][2:]
     assert sorted(line["seed"] for line in added) == [2000, 2000, 2001, 2001, 2002, 2002]
@@ -204,7 +204,7 @@ def test_the_seeds_that_chose_the_champion_do_not_judge_it(tmp_path):
         ledger.append("confirm", hash=fresh.hash, seed=FRESH, bundle=fresh.document(), end="finished", epochs=3,
                       metrics={METRIC: value}, seconds=1.0)
     ledger.close()
-    result = ablate(folder, 1, 0, Trainings())
+    result = ablate(folder, 1, 0, TrainingResources())
     assert FRESH not in result.seeds and result.champion.mean < result.baseline.mean
 
 
@@ -259,10 +259,10 @@ def test_the_scale_of_a_forest():
 def test_a_champion_that_is_the_baseline_has_nothing_to_ablate(tmp_path):
     folder, _, _, _ = planted(tmp_path, {"sgd": {}})
     with pytest.raises(RunError, match="its champion is the baseline itself; there is no trick to ablate"):
-        ablate(folder, 2, 0, Trainings())
+        ablate(folder, 2, 0, TrainingResources())
     (folder / "champion.yaml").unlink()
     with pytest.raises(RunError, match=r"holds no champion\.yaml"):
-        ablate(folder, 2, 0, Trainings())
+        ablate(folder, 2, 0, TrainingResources())
 
 
 def test_less_loss_is_better(tmp_path):
@@ -277,5 +277,5 @@ def test_less_loss_is_better(tmp_path):
         ledger.append("confirm", hash=fresh.hash, seed=2000, bundle=fresh.document(), end="finished", epochs=3,
                       metrics={"val/loss": value}, seconds=1.0)
     ledger.close()
-    result = ablate(folder, 1, 0, Trainings())
+    result = ablate(folder, 1, 0, TrainingResources())
     assert [row.mean for row in result.effects] == [-0.5, -0.5] and result.champion.mean == 2.0

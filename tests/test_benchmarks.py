@@ -85,7 +85,7 @@ def test_spread_is_order_statistics():
     """For 9 repeats the interval runs from the 2nd to the 8th: binomial, 1 - 2 * (1 + 9) / 2^9 = 0.961."""
     found = machine.spread([9.0, 1.0, 8.0, 2.0, 7.0, 3.0, 6.0, 4.0, 5.0])
     assert (found.median, found.lower_quartile, found.upper_quartile, found.low, found.high) == (5, 3, 7, 2, 8)
-    assert machine.spread([3.0]) == machine.Spread(3, 3, 3, 3, 3, 1)
+    assert machine.spread([3.0]) == machine.SeedStatistics(3, 3, 3, 3, 3, 1)
 
 
 @pytest.mark.parametrize(("target", "figure", "verdict"), [

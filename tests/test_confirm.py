@@ -13,13 +13,21 @@ from autotricks.runs.folder import read_json
 from autotricks.runs.ledger import TrialRecord, read
 from autotricks.space import load_bundle_file, load_space
 from autotricks.stats.intervals import Interval, interval, unpaired
-from autotricks.stats.verdict import Kept, added, verdict
+from autotricks.stats.verdict import Constraint, added, verdict
 from autotricks.tasks.classification import testing as on_test
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import bundle_from
 from autotricks.tuning.engines.retraining import retrain
 from autotricks.workflows import confirm as use_case, search as experiment, sync
-from autotricks.workflows.confirm import Spread, Trainings, Unconfirmed, best, chosen, confirm, fresh_seeds
+from autotricks.workflows.confirm import (
+    ConfirmationError,
+    SeedStatistics,
+    TrainingResources,
+    best,
+    chosen,
+    confirm,
+    fresh_seeds,
+)
 
 from .report.made import Page
 
@@ -72,7 +80,7 @@ def test_the_best_beside_the_baseline_are_chosen():
     assert picked.baseline.number == 0 and numbers(picked.others) == [3, 1]
     assert numbers(chosen(trials, Objective(METRIC), [4, 1, 0, 3], 9).others) == [4, 1, 3]
     assert numbers(chosen(trials, Objective(METRIC), [5, 0], 9).others) == [], "the baseline under another number"
-    with pytest.raises(Unconfirmed, match="Put baseline among"):
+    with pytest.raises(ConfirmationError, match="Put baseline among"):
         chosen(trials[1:], Objective(METRIC), [3, 1, 4], 2)
 
 
@@ -123,7 +131,7 @@ def test_what_the_search_added_in_words(difference, name, same, nothing, said):
 @pytest.mark.parametrize(("end", "said"), [("diverged", "diverged"), ("out_of_memory", "out_of_memory"),
                                            (None, "unfinished")])
 def test_a_baseline_that_broke_down_is_not_said_to_be_absent(end, said):
-    with pytest.raises(Unconfirmed) as caught:
+    with pytest.raises(ConfirmationError) as caught:
         chosen([record(0, None, "baseline", end), record(1, 0.7)], Objective(METRIC), [1], 2)
     assert caught.value.problems == (
         f"the baseline was not trained to the end ({said}); there is nothing to compare with.",)
@@ -141,21 +149,22 @@ def test_those_that_lost_too_much_in_the_search_are_not_trained_again():
 
 
 def test_what_is_lost_on_test_is_no_improvement():
-    faster, kept = Interval(50.0, 40.0, 60.0), Kept("accuracy", 0.01, {}, (), Interval(-0.0312, -0.05, -0.01))
+    faster, kept = Interval(50.0, 40.0, 60.0), Constraint("accuracy", 0.01, {}, (), Interval(-0.0312, -0.05, -0.01))
     assert verdict(faster, False, kept) == (
         "no evidence of improvement: on test accuracy is 0.0312 worse, more than 0.01")
-    assert verdict(faster, False, Kept("accuracy", 0.04, {}, (), kept.difference)) == "better than the baseline"
+    assert verdict(faster, False, Constraint("accuracy", 0.04, {}, (), kept.difference)) == "better than the baseline"
 
 
 def test_the_best_on_validation_is_the_champion():
-    three = {7: Spread.of([0.5, 0.75]), 8: Spread.of([0.5, 0.5]), 9: Spread.of([0.25, 1.0])}   # .625, .5, .625
+    values = {7: [0.5, 0.75], 8: [0.5, 0.5], 9: [0.25, 1.0]}    # means of .625, .5, .625
+    three = {number: SeedStatistics.of(scores) for number, scores in values.items()}
     assert best(three, 7, 1) == 7 and best(three, 9, 1) == 9, "what only equals the baseline is no champion"
     assert best(three, 7, -1) == 8, "where less is better"
 
 
 def test_spread():
-    assert Spread.of([1.0, 3.0]) == Spread(2.0, pytest.approx(2 ** 0.5), (1.0, 3.0))
-    assert math.isnan(Spread.of([1.0]).deviation)
+    assert SeedStatistics.of([1.0, 3.0]) == SeedStatistics(2.0, pytest.approx(2 ** 0.5), (1.0, 3.0))
+    assert math.isnan(SeedStatistics.of([1.0]).deviation)
 
 
 @pytest.fixture(scope="module")
@@ -308,7 +317,7 @@ def test_the_fastest_that_keeps_accuracy(tmp_path, monkeypatch):
             outcome.metrics.update({SPEED: speeds[number] + bundle.seed % 2, "val/accuracy": accuracies[number]})
             yield bundle, outcome
     monkeypatch.setattr(use_case, "retrain", made)
-    found, champion = confirm(result.folder, loaded, data, result.trials, Trainings(2))
+    found, champion = confirm(result.folder, loaded, data, result.trials, TrainingResources(2))
     assert (found.champion, found.kept.lost) == (2, (1,)) and champion.trial.number == 2
     assert (found.addition.start, found.addition.name) == (0, "baseline"), "trial 1 cannot be champion either"
     assert found.addition.difference == found.difference and found.addition.verdict == "added to the baseline"
@@ -332,5 +341,5 @@ def test_training_loss_is_not_confirmed(tmp_path):
     result = experiment.search(loaded, experiment.Options(root=tmp_path, tracking="off"))
     assert result.confirmation is None and result.champion
     assert result.notices == ("not confirmed: train/loss is no figure of images that training has not seen.",)
-    with pytest.raises(Unconfirmed):
-        confirm(result.folder, loaded, load_data(loaded.document.data.settings()), result.trials, Trainings())
+    with pytest.raises(ConfirmationError):
+        confirm(result.folder, loaded, load_data(loaded.document.data.settings()), result.trials, TrainingResources())

@@ -258,8 +258,8 @@ TRICKS = [name for name, kind in catalog().items() if kind.seats.keys() & {Slot.
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRICKS)
 def test_every_trick_of_models_and_prediction_can_be_handed_over(trained, npz, tmp_path, name):
-    needs = {"learnable_weight_scaling": {}} if name == "learnable_weight_scaling" else {}
-    folder, _ = trained(npz(1), {name: {}, **needs}, epochs=1)
+    needed = {"learnable_weight_scaling": {}} if name == "learnable_weight_scaling" else {}
+    folder, _ = trained(npz(1), {name: {}, **needed}, epochs=1)
     for format_ in ("pt2", "onnx"):
         told = handover.export(str(folder), tmp_path, format_, tmp_path / "out")
         assert float(told[2].split(": ")[1]) < 1e-5

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from autotricks.cli.views import confirmation
-from autotricks.stats.spread import Spread
+from autotricks.stats.spread import SeedStatistics
 from autotricks.stats.verdict import Addition, added
 from autotricks.tasks.classification.testing import ClassResults
 from autotricks.workflows import sync
@@ -13,13 +13,13 @@ from autotricks.workflows.confirm import Confirmation, Interval
 
 
 def results(recalls, error, calibrated):
-    return ClassResults(tuple(value and Spread.of(value) for value in recalls), None, 1.5, error, calibrated)
+    return ClassResults(tuple(value and SeedStatistics.of(value) for value in recalls), None, 1.5, error, calibrated)
 
 
 def made(best, base):
     return Confirmation(
-        "balanced_accuracy", (1000, 1001), (4,), 4, 0, 0.9, {4: Spread.of([0.8, 0.8])},
-        {4: Spread.of([0.75, 0.85]), 0: Spread.of([0.5, 0.5])}, Interval(0.3, 0.2, 0.4), 0.1,
+        "balanced_accuracy", (1000, 1001), (4,), 4, 0, 0.9, {4: SeedStatistics.of([0.8, 0.8])},
+        {4: SeedStatistics.of([0.75, 0.85]), 0: SeedStatistics.of([0.5, 0.5])}, Interval(0.3, 0.2, 0.4), 0.1,
         {4: {"many_shot": 0.91, "few_shot": 0.72, "loss": 1.0}, 0: {"many_shot": 0.93, "few_shot": 0.11, "loss": 2.0}},
         "better than the baseline", classes={4: results(best, 0.25, 0.0625), 0: results(base, 0.5, 0.125)})
 

@@ -14,7 +14,7 @@ from autotricks.tricks.batch.mixup import Mixup
 from autotricks.tricks.gradients.classifier_retraining import ClassifierRetraining
 from autotricks.tricks.loss.class_weights import ClassWeights
 from autotricks.tricks.model.sync_bn import SyncBn
-from autotricks.tuning.engines.ranks import NOTICE, Followers
+from autotricks.tuning.engines.ranks import NOTICE, RankProcesses
 from tests.trainer.made import Hungry
 from tests.trainer.together import DEVICES, Broken, Job, Rank, Slow, Tiny, together
 
@@ -35,7 +35,7 @@ def test_an_error_of_all_ranks_is_that_error():
 
 
 def test_a_killed_rank_is_missed_at_once():
-    followers, died = Followers(DEVICES, Rank), []
+    followers, died = RankProcesses(DEVICES, Rank), []
 
     def kill():
         died.append(time.monotonic())
@@ -49,18 +49,18 @@ def test_a_killed_rank_is_missed_at_once():
 
 @pytest.mark.slow
 def test_a_rank_that_dies_while_the_first_is_long_at_work_is_missed_when_it_is_needed():
-    followers = Followers(DEVICES, Rank)
+    followers = RankProcesses(DEVICES, Rank)
     os.kill(followers._processes[0].pid, signal.SIGKILL)
     with pytest.raises(RankError, match="its process died, exit code -9"), followers.lockstep():
         time.sleep(NOTICE + 1)
         Rank("cpu")(Job())
-    with closing(Followers(DEVICES, Rank)) as others:       # this process can join others
+    with closing(RankProcesses(DEVICES, Rank)) as others:       # this process can join others
         assert together(others, Job(epochs=1)).epoch == 1
 
 
 @pytest.mark.slow
 def test_three_ranks_train_what_one_process_trains_until_one_of_them_dies():
-    followers, job = Followers(("cpu",) * 3, Rank), Job((Mixup(), ClassWeights()))     # parts of 6, 5 and 5 images
+    followers, job = RankProcesses(("cpu",) * 3, Rank), Job((Mixup(), ClassWeights()))     # parts of 6, 5 and 5 images
     found, expected = (trainer.run.model.state_dict() for trainer in (together(followers, job), job.train()))
     assert all(torch.allclose(found[name], value, rtol=1e-4, atol=2e-6) for name, value in expected.items())
     threading.Timer(0.5, lambda: os.kill(followers._processes[1].pid, signal.SIGKILL)).start()
@@ -71,7 +71,7 @@ def test_three_ranks_train_what_one_process_trains_until_one_of_them_dies():
 
 def test_a_rank_that_ends_before_it_begins_is_told():
     with pytest.raises(RankError, match="cpu, one of 2 devices: TypeError: no device of that name"):
-        Followers(DEVICES, failing)
+        RankProcesses(DEVICES, failing)
 
 
 def failing(device):
@@ -80,7 +80,7 @@ def failing(device):
 
 def during(job, kind, words):
     """Train a job that cannot be trained on ranks of its own; return how long that took to be told."""
-    followers = Followers(DEVICES, Rank)
+    followers = RankProcesses(DEVICES, Rank)
     began = time.monotonic()
     with pytest.raises(kind, match=words):
         together(followers, job)
@@ -90,7 +90,7 @@ def during(job, kind, words):
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not list its sockets there")
 def test_ranks_listen_to_this_machine_alone():
-    followers = Followers(DEVICES, Rank)
+    followers = RankProcesses(DEVICES, Rank)
     try:
         together(followers, Job(epochs=1))
         found = [address for number in (os.getpid(), followers._processes[0].pid) for address in listening(number)]

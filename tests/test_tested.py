@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from autotricks.stats.spread import Spread
-from autotricks.tasks.classification.testing import ClassResults, OnTest, temperature
+from autotricks.stats.spread import SeedStatistics
+from autotricks.tasks.classification.testing import ClassResults, TestResult, temperature
 
 
 def test_temperature_of_two_classes_in_closed_form():
@@ -26,8 +26,8 @@ def test_temperature_of_what_is_always_right_stays_finite():
 def test_classes_over_seeds():
     figures = [{"calibration_error": 0.1}, {"calibration_error": 0.3}]
     found = ClassResults.of([
-        OnTest(figures[0], torch.tensor([[3, 1, 0], [0, 2, 0], [0, 0, 0]]), 1.0, 0.05),
-        OnTest(figures[1], torch.tensor([[2, 0, 2], [1, 1, 0], [0, 0, 0]]), 2.0, 0.15)])
-    assert found.recall == (Spread.of([0.75, 0.5]), Spread.of([1.0, 0.5]), None)
+        TestResult(figures[0], torch.tensor([[3, 1, 0], [0, 2, 0], [0, 0, 0]]), 1.0, 0.05),
+        TestResult(figures[1], torch.tensor([[2, 0, 2], [1, 1, 0], [0, 0, 0]]), 2.0, 0.15)])
+    assert found.recall == (SeedStatistics.of([0.75, 0.5]), SeedStatistics.of([1.0, 0.5]), None)
     assert found.confusion == ((5, 1, 2), (1, 3, 0), (0, 0, 0))
     assert (found.temperature, found.calibration_error, found.calibrated_error) == pytest.approx((1.5, 0.2, 0.1))

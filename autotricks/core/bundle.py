@@ -112,7 +112,7 @@ class Bundle:
         text = json.dumps(self.document(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def squeezed(self, epochs: int) -> Bundle:
+    def rescaled(self, epochs: int) -> Bundle:
         """Return the whole bundle in fewer (or more) epochs: every parameter counted in epochs is scaled with it.
 
         Windows and schedules are fractions of training and need no change.

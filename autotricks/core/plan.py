@@ -140,7 +140,7 @@ def advice(uses: Iterable[Use], of_data: Container[Trait] = ()) -> list[str]:
         for word in use.trick.advice:
             if word.early and use.window.start > 0:
                 continue
-            others = [other.trick.name for other in active if other is not use and word.trait in other.trick.brings
+            others = [other.trick.name for other in active if other is not use and word.trait in other.trick.provides
                       and use.window.overlaps(other.window)]
             others += [OF_DATA[word.trait]] if word.trait in of_data else []
             if others:
@@ -151,7 +151,7 @@ def advice(uses: Iterable[Use], of_data: Container[Trait] = ()) -> list[str]:
 
 def warnings(bundle: Bundle) -> list[str]:
     """Return what is likely to go wrong whatever the literature says of the tricks: a batch too small for its norms."""
-    if bundle.batch_size >= SMALL_BATCH or any(Trait.SMALL_BATCHES in use.trick.brings for use in bundle.uses):
+    if bundle.batch_size >= SMALL_BATCH or any(Trait.SMALL_BATCHES in use.trick.provides for use in bundle.uses):
         return []
     return [f"training.batch_size: {bundle.batch_size} images are few for batch norm, whose statistics become noise; "
             f"raise it to {SMALL_BATCH} or more, or add group_norm, batch_renorm or cross_iteration_bn "
@@ -183,12 +183,12 @@ def _seats(uses: list[Use]) -> Iterator[Conflict]:
 def _traits(uses: list[Use]) -> Iterator[Conflict]:
     for use in uses:
         others = [other for other in uses if other is not use and use.window.overlaps(other.window)]
-        for trait in sorted(use.trick.needs, key=lambda trait: trait.name):
-            if not any(trait in other.trick.brings for other in others):
+        for trait in sorted(use.trick.requires, key=lambda trait: trait.name):
+            if not any(trait in other.trick.provides for other in others):
                 yield Conflict(Kind.MISSING, (use.trick.name,), f"{use.trick.name} needs a trick that brings "
                                f"{_words(trait.name)}; none is active with it.")
         for other in others:
-            for trait in sorted(use.trick.refuses & other.trick.brings, key=lambda trait: trait.name):
+            for trait in sorted(use.trick.excludes & other.trick.provides, key=lambda trait: trait.name):
                 names = use.trick.name, other.trick.name
                 yield Conflict(Kind.REFUSED, names, f"{use.trick.name} refuses {other.trick.name}, which brings "
                                f"{_words(trait.name)}. Drop one.")

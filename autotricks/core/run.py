@@ -45,11 +45,11 @@ class Runtime:
                 for piece in part.tensor_split(min(self.micro_batches, len(part)))]
 
 
-PLAIN = Runtime()
+DEFAULT_RUNTIME = Runtime()
 
 
 @dataclass(frozen=True)
-class Supply:
+class ModelFactory:
     """What a run may ask for beyond its data.
 
     Args:
@@ -61,7 +61,7 @@ class Supply:
     teacher: Callable[[str], Predict] | None = None
 
 
-NOTHING = Supply()
+NO_FACTORY = ModelFactory()
 
 Probe = Callable[[Optimizer, list[float]], list[float]]
 
@@ -108,7 +108,7 @@ class Run:
     steps_per_epoch: int
     device: torch.device
     generator: torch.Generator
-    runtime: Runtime = PLAIN
+    runtime: Runtime = DEFAULT_RUNTIME
     probe: Probe | None = None
     optimizer: Optimizer | None = None
     average: Average = None

@@ -14,7 +14,7 @@ from .slots import Slot
 if TYPE_CHECKING:
     from .run import Run
 
-RESERVED = frozenset({"start", "stop", "always", "name", "seats", "needs", "brings", "refuses", "advice",
+RESERVED = frozenset({"start", "stop", "always", "name", "seats", "requires", "provides", "excludes", "advice",
                       "opens", "reads_features"})
 
 
@@ -75,9 +75,9 @@ class Trick:
     """
 
     seats: ClassVar[Mapping[Slot, str]] = {}
-    needs: ClassVar[frozenset[Trait]] = frozenset()
-    brings: ClassVar[frozenset[Trait]] = frozenset()
-    refuses: ClassVar[frozenset[Trait]] = frozenset()
+    requires: ClassVar[frozenset[Trait]] = frozenset()
+    provides: ClassVar[frozenset[Trait]] = frozenset()
+    excludes: ClassVar[frozenset[Trait]] = frozenset()
     advice: ClassVar[tuple[Advice, ...]] = ()
     opens: ClassVar[float] = 0.0                # where its window opens unless told: > 0 for what needs a first stage
     reads_features: ClassVar[bool] = False      # whether its loss reads `batch.features`

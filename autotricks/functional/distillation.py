@@ -20,8 +20,8 @@ class Student(Trick):
     """What tricks have in common that learn from a teacher: whom, how much, and what happens at the window's edges."""
 
     seats = {}
-    brings = frozenset({Trait.DISTILLS})
-    refuses = frozenset({Trait.MIXES_HIDDEN})
+    provides = frozenset({Trait.DISTILLS})
+    excludes = frozenset({Trait.MIXES_HIDDEN})
     opens = 0.5
     teacher: str = tunable("", search=Choice(""), legal=Text(
         "a folder with a trained bundle, its champion.yaml, or models:/NAME@ALIAS; empty: the model itself", "bundle"))

@@ -63,7 +63,7 @@ def largest_batch(bundle: Bundle, dataset: Dataset, device: str, memory: float, 
             part = replace(dataset, train=dataset.train.sample(size), validation=dataset.validation.sample(SEEN),
                            test=None)
             try:
-                fits = pool.submit(_fits, replace(bundle.squeezed(2), batch_size=size), part, device, trust).result()
+                fits = pool.submit(_fits, replace(bundle.rescaled(2), batch_size=size), part, device, trust).result()
             except BrokenProcessPool:   # a library that ends the process where it gets no memory
                 fits = False
             if not fits:

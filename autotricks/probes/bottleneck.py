@@ -61,7 +61,7 @@ def bottleneck(bundle: Bundle, dataset: Dataset, device: str = "cpu", trust: boo
     """Train a few steps of a bundle and say what takes the time."""
     size = min(bundle.batch_size, len(dataset.train))
     part = replace(dataset, train=dataset.train.sample(STEPS * size), validation=dataset.validation.sample(EVALUATED))
-    trainer = prepare(bundle.squeezed(max(2, bundle.epochs)), part, device, trust, ProfiledTrainer)
+    trainer = prepare(bundle.rescaled(max(2, bundle.epochs)), part, device, trust, ProfiledTrainer)
     assert isinstance(trainer, ProfiledTrainer)
     found = trainer.profile(max(1, len(dataset.train) // size), len(dataset.validation))
     where, advice = judged(found, bundle, trainer.run.runtime, device)

@@ -90,12 +90,14 @@ def with_precision(loaded: LoadedSpace, dataset: Dataset, trust: bool = False,
         trust: Whether a model of the form `my.module:function` may be imported.
         run: Calls a function with its arguments where a trial would be trained.
     """
-    needs, listed = loaded.document.resources, [entry.trick.seats.get(Slot.RUNTIME) for entry in loaded.space.entries]
+    wanted = loaded.document.resources
+    listed = [entry.trick.seats.get(Slot.RUNTIME) for entry in loaded.space.entries]
     named, known = loaded.document.training.layout, usual(dataset)
     size = min(loaded.space.frame.batch_size, len(dataset.train))
     small = replace(dataset, train=dataset.train.sample(size), validation=dataset.validation.sample(1), test=None)
     arms = _arms(named if named in LAYOUTS else known, "precision" not in listed, "memory" not in listed)
-    found = run(probe, loaded.space.frame, small, "cuda" if needs.gpus else "cpu", max(1, int(needs.cpus)), trust, arms)
+    device, threads = "cuda" if wanted.gpus else "cpu", max(1, int(wanted.cpus))
+    found = run(probe, loaded.space.frame, small, device, threads, trust, arms)
     layout = "auto" if "memory" in listed or found.layout == known else found.layout
     loaded = loaded.with_runtime(found.precision, layout)
     if named in LAYOUTS:    # the space's tricks hold it already; what is read again for a resumed search should too

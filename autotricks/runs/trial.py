@@ -33,7 +33,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Course:
+class RungPlan:
     """What all climbs of a search share.
 
     Args:

@@ -210,7 +210,7 @@ def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
         absent = [trick for trick in without if trick not in bundle.names()]
         found += [tree.problem(("start", place, "without"), f"{name} does not use {trick}."
                                f"{tree.hint(trick, bundle.names())}") for trick in absent]
-        kept = tuple(use for use in bundle.squeezed(space.frame.epochs).uses if use.trick.name not in without)
+        kept = tuple(use for use in bundle.rescaled(space.frame.epochs).uses if use.trick.name not in without)
         found += [tree.problem(("start", place), line) for line in problems(kept)]
         names = [use.trick.name for use in kept]
         added = tuple(use for use in space.constants() if use.trick.name not in names

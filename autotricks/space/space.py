@@ -254,9 +254,9 @@ class Space:
 
     def _tied(self, left: Entry, right: Entry) -> bool:
         pair = (left.widest(), right.widest())
-        needs = left.trick.needs & right.trick.brings or right.trick.needs & left.trick.brings
+        requires = left.trick.requires & right.trick.provides or right.trick.requires & left.trick.provides
         return (left.place == right.place and left.single) or bool(
-            needs or clashes(pair) or (self.avoid and advice(pair)))
+            requires or clashes(pair) or (self.avoid and advice(pair)))
 
     @cached_property
     def _seats(self) -> list[tuple[tuple[Slot, str], list[Entry]]]:
@@ -270,7 +270,7 @@ class Space:
             if not entry.always:
                 seats.setdefault(entry.place, []).append(entry)
         return sorted(seats.items(), key=lambda item: (
-            not any(entry.trick.needs for entry in item[1]), -len(item[1]) if item[1][0].single else 0,
+            not any(entry.trick.requires for entry in item[1]), -len(item[1]) if item[1][0].single else 0,
             order.index(item[0][0]), item[0][0].rank(item[0][1])))
 
     def _fill(self, place: tuple[Slot, str], candidates: list[Entry], uses: list[Use], left: list[Entry],
@@ -308,7 +308,7 @@ class Space:
         """Draw an entry, and with it what brings the traits that it needs and nobody has brought."""
         uses.append(entry.draw(pick))
         for trait in self._missing(entry, uses):
-            able = [other for other in left if trait in other.trick.brings and self._fits(other, uses, left)]
+            able = [other for other in left if trait in other.trick.provides and self._fits(other, uses, left)]
             names = [other.name for other in able]
             chosen = names[0] if len(able) == 1 else pick(f"{entry.name} with ({'|'.join(names)})", Choice(*names))
             other = able[names.index(str(chosen))]
@@ -316,9 +316,9 @@ class Space:
             self._join(other, uses, left, pick)
 
     def _missing(self, entry: Entry, uses: list[Use]) -> list[Trait]:
-        brought = {trait for use in uses if use.trick.name != entry.name for trait in use.trick.brings
+        brought = {trait for use in uses if use.trick.name != entry.name for trait in use.trick.provides
                    if use.window.overlaps(entry.widest().window)}
-        return sorted(entry.trick.needs - brought, key=lambda trait: trait.name)
+        return sorted(entry.trick.requires - brought, key=lambda trait: trait.name)
 
     def _fits(self, entry: Entry, uses: list[Use], left: list[Entry]) -> bool:
         """Return whether the entry, in its widest window, may join the uses, with what it needs of those left."""
@@ -326,7 +326,7 @@ class Space:
         if any(clash(use, whole, self.avoid) for use in uses):
             return False
         rest = [other for other in left if other is not entry]
-        return all(any(trait in other.trick.brings and not clash(whole, other.widest(), self.avoid)
+        return all(any(trait in other.trick.provides and not clash(whole, other.widest(), self.avoid)
                        and self._fits(other, uses, rest) for other in rest) for trait in self._missing(entry, uses))
 
 

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedStatistics:
     """A figure over seeds: mean, standard deviation (nan for one seed) and the values."""
 
     mean: float
@@ -16,6 +16,6 @@ class Spread:
     values: tuple[float, ...]
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
+    def of(cls, values: Sequence[float]) -> SeedStatistics:
         """Return the spread of some values."""
         return cls(fmean(values), stdev(values) if len(values) > 1 else math.nan, tuple(values))

@@ -5,14 +5,14 @@ import math
 from dataclasses import dataclass
 
 from .intervals import Interval
-from .spread import Spread
+from .spread import SeedStatistics
 
 BASELINE = "baseline"
 METHOD = "paired differences over seeds, Student's t"
 
 
 @dataclass(frozen=True)
-class Kept:
+class Constraint:
     """What fresh seeds say of the figure that must not be lost.
 
     Args:
@@ -25,12 +25,12 @@ class Kept:
 
     metric: str
     within: float
-    validation: dict[int, Spread]
+    validation: dict[int, SeedStatistics]
     lost: tuple[int, ...]
     difference: Interval
 
 
-def verdict(difference: Interval, same: bool, kept: Kept | None = None) -> str:
+def verdict(difference: Interval, same: bool, kept: Constraint | None = None) -> str:
     """Return in words what the difference of champion and baseline says; `same` if they are one bundle."""
     if kept and kept.difference.mean < -kept.within:
         return (f"no evidence of improvement: on test {kept.metric} is {-kept.difference.mean:.4f} worse, more than "

@@ -13,9 +13,15 @@ from ..errors import RunError
 from .address import check, redacted
 
 # Requests are not repeated by MLflow: where an answer is lost, that makes a second run.
-SWIFT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "GIT_PYTHON_REFRESH": "quiet",
-         "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
-         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+MLFLOW_ENV = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 FILE = "sqlite:///"
 
 
@@ -49,7 +55,7 @@ def client(uri: str) -> Any:
                 store.execute("PRAGMA schema_version")
         except sqlite3.Error as error:
             raise RunError(f"{path}: {error}. Move it away; autotricks sync RUN fills a new one.") from None
-    for name, value in SWIFT.items():
+    for name, value in MLFLOW_ENV.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     import mlflow

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from .mlflow import VIEW
-from .store import SWIFT, client, default_uri
+from .store import MLFLOW_ENV, client, default_uri
 
 
 def addresses(root: Path, host: str, port: int) -> dict[str, str]:
@@ -23,6 +23,6 @@ def serve(root: Path, host: str, port: int) -> int:
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", default_uri(root), "--host", host,
                "--port", str(port), "--workers", "1"]
     try:
-        return subprocess.run(command, check=False, env={**os.environ, **SWIFT}).returncode
+        return subprocess.run(command, check=False, env={**os.environ, **MLFLOW_ENV}).returncode
     except KeyboardInterrupt:
         return 0

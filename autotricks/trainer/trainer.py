@@ -18,7 +18,7 @@ from ..core.images import ahead
 from ..core.objective import SPEED
 from ..core.plan import Phase, Plan, seated
 from ..core.reporting import End, Metrics
-from ..core.run import NOTHING, PLAIN, Runtime, Supply
+from ..core.run import DEFAULT_RUNTIME, NO_FACTORY, ModelFactory, Runtime
 from ..core.slots import Predict, Schedule, Slot
 from ..nn.normalization import synchronize
 from .begin import begin
@@ -50,7 +50,7 @@ class Trainer:
     """
 
     def __init__(self, plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device | str = "cpu",
-                 runtime: Runtime = PLAIN, supply: Supply = NOTHING):
+                 runtime: Runtime = DEFAULT_RUNTIME, supply: ModelFactory = NO_FACTORY):
         self.plan, self.dataset = plan, dataset.to(device)
         self.end: End | None = None
         self.epoch, self.extra_steps, self.history = 0, 0, list[Metrics]()

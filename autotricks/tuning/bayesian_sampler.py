@@ -356,7 +356,7 @@ class BayesianSampler:
     def _from_portfolio(self) -> Bundle | None:
         """Return the next bundle that was good on other data and has not been tried."""
         for bundle in self._prior.portfolio if self._portfolio else ():
-            here = self._space.closest(wish_of(bundle.squeezed(self._budgets[-1])))
+            here = self._space.closest(wish_of(bundle.rescaled(self._budgets[-1])))
             if recipe(here) not in self._seeds:
                 return here
         self._portfolio = False

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 BEST, RECENT = 32, 96     # finished trials kept; what TPE takes for good is at most a tenth of all
 
 
-class Memory(InMemoryStorage):
+class BoundedStorage(InMemoryStorage):
     """Shows a sampler the trials that are open, the best and the most recent; the ledger knows the others.
 
     Args:

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ..core.domain import Value
 from ..runs.ledger import TrialRecord
 from ..space.space import Space
-from .optuna_sampler import Chooser
+from .optuna_sampler import OptunaSampler
 
 FEWEST = 10                    # trials below which nothing is estimated, parameters neither
 SHARE, ENOUGH = 0.1, 5         # of the trials counted as best, and at least how many
@@ -64,7 +64,7 @@ def importance(space: Space, trials: Sequence[TrialRecord], metric: str, maximiz
     Paper: Conditional PED-ANOVA 2026, https://arxiv.org/abs/2601.20800, algorithm 1: a parameter is weighed among the
         trials that have it, in proportion to how many of all and of the best these are.
     """
-    chooser = Chooser(space, "random", 0, maximize, len(trials), bounded=False)
+    chooser = OptunaSampler(space, "random", 0, maximize, len(trials), bounded=False)
     chooser.replay(trials, metric)
     told = chooser.study.get_trials(deepcopy=False)
     if len(told) < FEWEST:

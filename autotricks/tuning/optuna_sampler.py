@@ -21,13 +21,13 @@ from ..errors import SpaceError
 from ..runs.ledger import TrialRecord
 from ..space.space import Space
 from ..tricks.catalog import bundle_from
-from .bounded_storage import Memory
+from .bounded_storage import BoundedStorage
 from .proposal import Picks, Proposal
 
 ATTEMPTS = 20       # draws, until one is new; then a bundle is trained with another seed
 
 
-class Chooser:
+class OptunaSampler:
     """Proposes bundles and learns from their scores.
 
     A trial that stopped at a rung is told to Optuna as pruned, with its scores at each budget; one that diverged as
@@ -48,7 +48,7 @@ class Chooser:
                  bounded: bool = True):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._sampler, self._seed = space, sampler, seed
-        self._study = optuna.create_study(storage=Memory(maximize) if bounded else None,
+        self._study = optuna.create_study(storage=BoundedStorage(maximize) if bounded else None,
                                           direction="maximize" if maximize else "minimize")
         self._open: dict[int, optuna.Trial] = {}
         self._scores: dict[int, dict[int, float]] = {}   # of open trials, by budget

@@ -13,18 +13,18 @@ from ..space.load import LoadedSpace
 from ..tricks.catalog import bundle_from
 from .bayesian_sampler import HABITS, BayesianSampler, Habits
 from .halving import budgets
-from .optuna_sampler import Chooser
+from .optuna_sampler import OptunaSampler
 from .prior import SHIPPED, load as load_prior
 
 SHARES = "val/"     # of accuracies: what the prior that ships was learned from
 
 
-def sampler_of(loaded: LoadedSpace, habits: Habits = HABITS) -> BayesianSampler | Chooser:
+def sampler_of(loaded: LoadedSpace, habits: Habits = HABITS) -> BayesianSampler | OptunaSampler:
     """Return what proposes the trials of a space; habits are those of the default sampler."""
     document, space = loaded.document, loaded.space
     settings, objective = document.search, document.objective.objective()
     if settings.sampler != "bayesian":
-        return Chooser(space, settings.sampler, settings.seed, objective.maximize, settings.trials)
+        return OptunaSampler(space, settings.sampler, settings.seed, objective.maximize, settings.trials)
     prior = load_prior(settings.prior)
     if settings.prior == SHIPPED and not (objective.maximize and objective.metric.startswith(SHARES)):
         prior = replace(prior, effects={}, curves={}, portfolio=())    # it knows nothing of losses, errors and speed

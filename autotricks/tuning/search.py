@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 from ..core.reporting import End
 from ..runs.ledger import Ledger, TrialRecord, records
-from ..runs.trial import Champion, Course, Outcome, Trial
+from ..runs.trial import Champion, Outcome, RungPlan, Trial
 from ..space.load import BASELINE, LoadedSpace
 from ..space.packing import Carried, of_space
 from ..tricks.catalog import bundle_from
 from .bayesian_sampler import BayesianSampler
 from .halving import Halving, budgets
-from .optuna_sampler import Chooser
+from .optuna_sampler import OptunaSampler
 from .proposal import Picks, Proposal
 from .samplers import sampler_of
 
@@ -48,7 +48,7 @@ class Search:
 
     def __init__(self, loaded: LoadedSpace, ledger: Ledger, listeners: Sequence[Listener] = (),
                  deadline: float = math.inf, keep: Callable[[Champion], None] = lambda champion: None,
-                 sampler: BayesianSampler | Chooser | None = None):
+                 sampler: BayesianSampler | OptunaSampler | None = None):
         document, self._loaded = loaded.document, loaded
         self.settings, self.resources = document.search, document.resources
         self.objective = document.objective.objective()
@@ -70,10 +70,10 @@ class Search:
         """Whether a larger score is better."""
         return self.objective.maximize
 
-    def course(self, trust: bool = False) -> Course:
+    def course(self, trust: bool = False) -> RungPlan:
         """Return what the trials' processes must know."""
-        return Course(self.budgets, self.settings.rungs.fidelity == "compressed",
-                      "cuda" if self.resources.gpus else "cpu", trust, self.settings.patience)
+        return RungPlan(self.budgets, self.settings.rungs.fidelity == "compressed",
+                        "cuda" if self.resources.gpus else "cpu", trust, self.settings.patience)
 
     def carried(self) -> Carried:
         """Return the files and bundles that tricks name, for machines that do not have them."""
@@ -161,14 +161,14 @@ class Search:
             return self._chooser.keeps(trial.number, self.budgets[rung])
         return halved
 
-    def crowns(self, trial: Trial, outcome: Outcome) -> bool:
+    def is_new_best(self, trial: Trial, outcome: Outcome) -> bool:
         """Return whether the outcome makes its trial the new champion, so that its weights are wanted."""
         score = outcome.metrics.get(self.objective.metric)
         if outcome.end is not End.FINISHED or score is None or not math.isfinite(score):
             return False
         return self._beats(score, outcome.metrics)
 
-    def crown(self, trial: Trial, outcome: Outcome, weights: bytes) -> None:
+    def set_best(self, trial: Trial, outcome: Outcome, weights: bytes) -> None:
         """Keep a new champion, weights first."""
         self.champion = Champion(trial, outcome.metrics[self.objective.metric], outcome.metrics, weights)
         self._keep(self.champion)

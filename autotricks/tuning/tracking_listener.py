@@ -32,7 +32,7 @@ def parameters(bundle: Bundle) -> dict[str, Any]:
             **{f"training.{name}": value for name, value in document["training"].items()}}
 
 
-class Relay:
+class TrackingListener:
     """A listener that tells a tracker.
 
     Args:

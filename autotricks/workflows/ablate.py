@@ -20,11 +20,11 @@ from ..runs.ledger import Ledger, Line, TrialRecord, trial_of
 from ..space import load_bundle_file
 from ..space.load import LoadedSpace
 from ..stats.intervals import CONFIDENCE, interval
-from ..stats.spread import Spread
+from ..stats.spread import SeedStatistics
 from ..tricks.catalog import bundle_from
-from ..tuning.engines.retraining import Means, recorded, retrain
+from ..tuning.engines.retraining import RetrainOptions, recorded, retrain
 from ..tuning.importance import Importance, importance
-from .confirm import LEDGER, Trainings
+from .confirm import LEDGER, TrainingResources
 from .contrasts import Change, changed, pairs as paired, singles
 from .reopen import Reopened, reopened
 
@@ -82,8 +82,8 @@ class Ablation:
 
     metric: str
     trial: int
-    champion: Spread
-    baseline: Spread
+    champion: SeedStatistics
+    baseline: SeedStatistics
     seeds: tuple[int, ...]
     comparisons: int
     pair_comparisons: int
@@ -100,7 +100,7 @@ class Ablation:
         return plain
 
 
-def ablate(folder: Path, seeds: int | None, pairs: int, how: Trainings) -> Ablation:
+def ablate(folder: Path, seeds: int | None, pairs: int, how: TrainingResources) -> Ablation:
     """Train a run's champion without each trick, and its baseline with each alone, and say what each brings.
 
     The seeds are neither the search's nor the confirmation's, by which the champion was chosen: with those, tricks
@@ -159,7 +159,7 @@ class Retraining:
         how: To train.
     """
 
-    def __init__(self, folder: Path, run: Reopened, seeds: tuple[int, ...], how: Trainings):
+    def __init__(self, folder: Path, run: Reopened, seeds: tuple[int, ...], how: TrainingResources):
         self.folder, self.run, self.seeds, self.how = folder, run, seeds, how
         self.metric = run.loaded.document.objective.metric
         self.sign = 1 if run.loaded.document.objective.mode == "max" else -1
@@ -178,7 +178,7 @@ class Retraining:
                 each for digest, each in clocked.items() if digest not in {bundle.hash for bundle in missing}]
             wanted |= clocked
             self.how.told(len(wanted) - len(missing), len(wanted))
-            means = Means.of(self.run.loaded.document, self.run.slots, self.how.trust)
+            means = RetrainOptions.of(self.run.loaded.document, self.run.slots, self.how.trust)
             for bundle, outcome in retrain(missing, self.run.data.dataset.without_test(), means):
                 self._lines[bundle.hash] = ledger.append(KIND, **recorded(bundle, outcome), sitting=self.sitting)
                 self.how.told(sum(digest in self._lines for digest in wanted), len(wanted))
@@ -236,7 +236,7 @@ def _ablation(number: int, champion: Bundle, baseline: Bundle, trained: Retraini
         trained.train([bundle for change in double for _, bundle in change.terms])
     together = _ranked(effect(change, trained.scores, trained.seconds, chances) for change in double)
     document = run.loaded.document
-    ours, theirs = (Spread.of([trained.sign * score for score in trained.scores(bundle)])
+    ours, theirs = (SeedStatistics.of([trained.sign * score for score in trained.scores(bundle)])
                     for bundle in (champion, baseline))
     return Ablation(
         trained.metric, number, ours, theirs, trained.seeds, comparisons, chances, (*effects, *together),

@@ -28,11 +28,11 @@ from ..runs.ledger import Ledger, Line, TrialRecord
 from ..runs.trial import Champion, Trial
 from ..space.load import BASELINE, LoadedSpace
 from ..stats.intervals import Interval, paired
-from ..stats.spread import Spread
-from ..stats.verdict import METHOD, Addition, Kept, added, verdict
-from ..tasks.classification.testing import ClassResults, OnTest, tested
+from ..stats.spread import SeedStatistics
+from ..stats.verdict import METHOD, Addition, Constraint, added, verdict
+from ..tasks.classification.testing import ClassResults, TestResult, tested
 from ..tricks.catalog import bundle_from
-from ..tuning.engines.retraining import Means, recorded, retrain
+from ..tuning.engines.retraining import RetrainOptions, recorded, retrain
 from ..tuning.samplers import ranked
 
 LEDGER, RESULT, WEIGHTS = "confirm.jsonl", "confirm.json", "confirm"
@@ -69,15 +69,15 @@ class Confirmation:
     champion: int
     baseline: int
     searched: float
-    validation: dict[int, Spread]
-    test: dict[int, Spread]
+    validation: dict[int, SeedStatistics]
+    test: dict[int, SeedStatistics]
     difference: Interval
     optimism: float
     figures: dict[int, dict[str, float]]
     verdict: str
     method: str = METHOD
     classes: dict[int, ClassResults] = field(default_factory=dict)
-    kept: Kept | None = None
+    kept: Constraint | None = None
     addition: Addition | None = None
 
     def document(self) -> dict[str, Any]:
@@ -90,12 +90,12 @@ class Confirmation:
         return {name: value for name, value in self.document().items() if name != "classes"}
 
 
-class Unconfirmed(RunError):
+class ConfirmationError(RunError):
     """There is nothing to compare with."""
 
 
 @dataclass(frozen=True)
-class Trainings:
+class TrainingResources:
     """How to train again.
 
     Args:
@@ -110,7 +110,7 @@ class Trainings:
 
 
 def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[TrialRecord],
-            how: Trainings) -> tuple[Confirmation, Champion]:
+            how: TrainingResources) -> tuple[Confirmation, Champion]:
     """Train the best bundles and the baseline again, and keep the one that is best then as the run's champion.
 
     Args:
@@ -126,9 +126,9 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
     """
     document = loaded.document
     if not document.objective.metric.startswith(("val/", SPEED)):
-        raise Unconfirmed(f"{document.objective.metric} is no figure of images that training has not seen.")
+        raise ConfirmationError(f"{document.objective.metric} is no figure of images that training has not seen.")
     judge = Confirmer(folder, data.dataset, lambda bundle: bundle_document(document.name, {}, data, bundle, {}),
-                      document.objective.objective(), Means.of(document, how.slots, how.trust), how)
+                      document.objective.objective(), RetrainOptions.of(document, how.slots, how.trust), how)
     found = judge.confirm(trials, ranked(loaded, trials), document.confirm.top, document.confirm.seeds)
     record = next(trial for trial in trials if trial.number == found.champion)
     bundle = replace(bundle_from(record.bundle), seed=found.seeds[0])
@@ -173,9 +173,11 @@ def chosen(trials: Iterable[TrialRecord], objective: Objective, ranking: Sequenc
     baseline = next((trial for trial in done.values() if trial.label == BASELINE), None)
     if baseline is None:
         ends = [trial.end or "unfinished" for trial in trials if trial.label == BASELINE]
-        raise Unconfirmed(f"the baseline was not trained to the end ({ends[0]}); there is nothing to compare with."
-                          if ends else "the baseline was not trained; there is nothing to compare with. Put baseline "
-                          "among the space's start bundles.")
+        if ends:
+            raise ConfirmationError(f"the baseline was not trained to the end ({ends[0]}); there is nothing to "
+                                    "compare with.")
+        raise ConfirmationError("the baseline was not trained; there is nothing to compare with. Put baseline among "
+                                "the space's start bundles.")
     kept = [done[number] for number in ranking if number in done
             and not objective.lost(done[number].figures, baseline.figures)]
     start = next((trial for trial in kept if trial.label), baseline)
@@ -186,7 +188,7 @@ def chosen(trials: Iterable[TrialRecord], objective: Objective, ranking: Sequenc
     return Candidates(baseline, start, tuple(best))
 
 
-def best(validation: Mapping[Key, Spread], baseline: Key, sign: int) -> Key:
+def best(validation: Mapping[Key, SeedStatistics], baseline: Key, sign: int) -> Key:
     """Return which bundle has the best mean on validation; the baseline if nothing beat it."""
     return max(validation, key=lambda key: (sign * validation[key].mean, key == baseline))
 
@@ -214,8 +216,8 @@ class Confirmer:
     dataset: Dataset
     document: Callable[[Bundle], dict[str, Any]]
     objective: Objective
-    means: Means
-    how: Trainings
+    means: RetrainOptions
+    how: TrainingResources
     known: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def confirm(self, trials: Sequence[TrialRecord], ranking: Sequence[tuple[int, float]], top: int,
@@ -230,7 +232,7 @@ class Confirmer:
         spreads = {name: self._spreads(name, group, fresh) for name in names}
         sound = spreads[self.objective.metric]
         if baseline.number not in sound:
-            raise Unconfirmed("the baseline diverged with a fresh seed; there is nothing to compare with.")
+            raise ConfirmationError("the baseline diverged with a fresh seed; there is nothing to compare with.")
         lost = self._lost(group, spreads)
         champion = best({number: spread for number, spread in sound.items() if number not in lost}, baseline.number,
                         self.objective.sign)
@@ -240,13 +242,13 @@ class Confirmer:
                      self.objective.sign)
         return self._judged(champion, dict(ranking)[champion], group, fresh, spreads, (start, labels[start]))
 
-    def _spreads(self, name: str, group: dict[int, Bundle], seeds: tuple[int, ...]) -> dict[int, Spread]:
+    def _spreads(self, name: str, group: dict[int, Bundle], seeds: tuple[int, ...]) -> dict[int, SeedStatistics]:
         """Return a figure on validation of the bundles that have it for every seed, by trial number."""
         values = {number: [self.known[replace(bundle, seed=seed).hash].get(name, math.nan) for seed in seeds]
                   for number, bundle in group.items()}
-        return {number: Spread.of(found) for number, found in values.items() if all(map(math.isfinite, found))}
+        return {number: SeedStatistics.of(found) for number, found in values.items() if all(map(math.isfinite, found))}
 
-    def _lost(self, group: dict[int, Bundle], spreads: dict[str, dict[int, Spread]]) -> tuple[int, ...]:
+    def _lost(self, group: dict[int, Bundle], spreads: dict[str, dict[int, SeedStatistics]]) -> tuple[int, ...]:
         """Return the bundles that lose what is to be kept, on the mean over the seeds; the baseline is the last."""
         means = {number: {name: found[number].mean for name, found in spreads.items() if number in found}
                  for number in group}
@@ -273,14 +275,14 @@ class Confirmer:
         return known
 
     def _judged(self, champion: int, searched: float, group: dict[int, Bundle], seeds: tuple[int, ...],
-                spreads: dict[str, dict[int, Spread]], start: tuple[int, str]) -> Confirmation:
+                spreads: dict[str, dict[int, SeedStatistics]], start: tuple[int, str]) -> Confirmation:
         """Read test and judge; the last of the group is the baseline."""
         word, (*candidates, baseline) = self.objective.metric.removeprefix("val/"), group
         validation, keep = spreads[self.objective.metric], self.objective.keep
         rows = {number: [self._tested(replace(group[number], seed=seed)) for seed in seeds]
                 for number in dict.fromkeys((champion, baseline, start[0]))}
         figures = {number: [one.figures for one in done] for number, done in rows.items()}
-        test = {number: Spread.of([figure[word] for figure in done]) if word != SPEED else validation[number]
+        test = {number: SeedStatistics.of([figure[word] for figure in done]) if word != SPEED else validation[number]
                 for number, done in figures.items()}
         difference = paired(self.objective.sign, test[champion].values, test[baseline].values)
         gained = paired(self.objective.sign, test[champion].values, test[start[0]].values)
@@ -289,8 +291,8 @@ class Confirmer:
         if keep:
             name = keep.metric.removeprefix("val/")
             ours, theirs = ([figure[name] for figure in figures[number]] for number in (champion, baseline))
-            kept = Kept(name, keep.within, spreads[keep.metric], self._lost(group, spreads),
-                        paired(-1 if less_is_better(name) else 1, ours, theirs))
+            kept = Constraint(name, keep.within, spreads[keep.metric], self._lost(group, spreads),
+                              paired(-1 if less_is_better(name) else 1, ours, theirs))
         found = Confirmation(
             word, seeds, tuple(candidates), champion, baseline, searched, validation, test, difference,
             self.objective.sign * (searched - validation[champion].mean),
@@ -316,7 +318,7 @@ class Confirmer:
     def _path(self, digest: str) -> Path:
         return self.folder / WEIGHTS / f"{digest}.safetensors"
 
-    def _tested(self, bundle: Bundle) -> OnTest:
+    def _tested(self, bundle: Bundle) -> TestResult:
         """Return what a trained bundle does on test."""
         predictor = Predictor(self.document(bundle), load_weights(self.weights(bundle)), self.how.trust)
         return tested(predictor.logits, self.dataset)

@@ -72,7 +72,7 @@ def alone(champion: Bundle, baseline: Bundle, name: str) -> tuple[Bundle, tuple[
                 and not any(_clash(use, other) for other in joined)]
         missing = [(use, trait) for use in joined for trait in _unmet(use, [*joined, *kept])]
         able = [other for use, trait in missing for other in champion.uses if other not in joined
-                and trait in other.trick.brings and other.window.overlaps(use.window)]
+                and trait in other.trick.provides and other.window.overlaps(use.window)]
         if not able:
             break
         joined.append(able[0])
@@ -142,8 +142,8 @@ def _orphans(uses: list[Use]) -> list[Use]:
 
 def _unmet(use: Use, uses: list[Use]) -> list[Trait]:
     """Return the traits that a use needs and none of the others brings while it is active."""
-    return [trait for trait in sorted(use.trick.needs, key=lambda trait: trait.name) if not any(
-        trait in other.trick.brings and other is not use and other.window.overlaps(use.window) for other in uses)]
+    return [trait for trait in sorted(use.trick.requires, key=lambda trait: trait.name) if not any(
+        trait in other.trick.provides and other is not use and other.window.overlaps(use.window) for other in uses)]
 
 
 def _clash(left: Use, right: Use) -> bool:

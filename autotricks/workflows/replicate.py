@@ -101,7 +101,7 @@ def bundles(asked: Replication) -> dict[str, tuple[Bundle, float]]:
 def shortened(bundle: Bundle, asked: Replication, seed: int) -> Bundle:
     """Return the bundle as it is to be trained."""
     epochs = bundle.epochs if asked.epochs is None else max(1, round(bundle.epochs * asked.epochs / 200))
-    return replace(bundle.squeezed(epochs), seed=seed, model=asked.model or bundle.model)
+    return replace(bundle.rescaled(epochs), seed=seed, model=asked.model or bundle.model)
 
 
 def replicate(asked: Replication, out: Path, told: Callable[[str, dict[str, Any], int, int], None]) -> list[Row]:

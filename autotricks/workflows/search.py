@@ -32,9 +32,9 @@ from ..tuning.engines.device_team import train_on
 from ..tuning.engines.select import Engine, placed, started
 from ..tuning.prior import load as load_prior
 from ..tuning.search import Listener, Search
-from ..tuning.tracking_listener import Relay
+from ..tuning.tracking_listener import TrackingListener
 from . import teachers
-from .confirm import Confirmation, Trainings, Unconfirmed, confirm
+from .confirm import Confirmation, ConfirmationError, TrainingResources, confirm
 from .reopen import reopened, settle, space_of, with_data
 from .resources import check_resources
 from .sync import put, tracker as make_tracker
@@ -164,7 +164,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         tracker = make_tracker(options.tracking, options.root)
         began(folder, data.facts)
         clock, notices = _Clock(), [*found, *["the ledger's last line was torn and has been dropped"] * ledger.torn]
-        relay = Relay(tracker, loaded, data.facts, folder.name, records(ledger.lines))
+        relay = TrackingListener(tracker, loaded, data.facts, folder.name, records(ledger.lines))
         deadline = began_at + options.seconds
         hunt = Search(loaded, ledger, [clock, relay, *listeners], deadline,
                       lambda champion: keep(folder, loaded, data, champion))
@@ -175,8 +175,8 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
             if options.confirm and champion:
                 try:
                     confirmation, champion = confirm(folder, loaded, data, hunt.records(),
-                                                     Trainings(slots, options.trust, told))
-                except Unconfirmed as error:
+                                                     TrainingResources(slots, options.trust, told))
+                except ConfirmationError as error:
                     notices.append(f"not confirmed: {error}")
         except BaseException:  # Ctrl-C among them: the tracker's runs must not seem to go on
             relay.interrupt()
@@ -217,7 +217,7 @@ def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False,
         RunError: When the folder holds no run, its data changed, or there is nothing to confirm.
     """
     with reopened(folder, [f"confirm.top={top}", f"confirm.seeds={seeds}"], trust) as run:
-        found = confirm(folder, run.loaded, run.data, run.trials, Trainings(run.slots, trust, told))[0]
+        found = confirm(folder, run.loaded, run.data, run.trials, TrainingResources(run.slots, trust, told))[0]
         report.write(folder)
         return found
 

@@ -23,7 +23,7 @@ from ..space.load import LoadedSpace
 from ..tracking import NullTracker, Tracker, store
 from ..tracking.model_registry import Entry
 from ..tricks.catalog import bundle_from
-from ..tuning.tracking_listener import Relay, key, parameters, title
+from ..tuning.tracking_listener import TrackingListener, key, parameters, title
 from . import confirm
 from .contrasts import singles
 from .reopen import space_of
@@ -120,7 +120,7 @@ def put(folder: Path, loaded: LoadedSpace, tracker: Tracker) -> None:
     trials = records(read(folder / folders.LEDGER)[0])
     champion = read_bundle(folder / BUNDLE) if (folder / BUNDLE).exists() else None
     record = trial_of(trials, champion["result"]["trial"], folder / folders.LEDGER) if champion else None
-    relay = Relay(tracker, loaded, facts, folder.name)
+    relay = TrackingListener(tracker, loaded, facts, folder.name)
     relay.replay(trials)
     result = champion["result"] if champion else {}
     confirmed = _with_classes(folder, result.get("confirmed") or {})

@@ -48,28 +48,28 @@ def effects(tables: list[Table]) -> tuple[tuple[str, ...], Any]:
     return tuple(tricks), np.array(found)[:, columns]
 
 
-def error(brings: Any, fact: Any, ridge: float) -> float:
+def error(provides: Any, fact: Any, ridge: float) -> float:
     """Return the mean squared error on each set of what the others say, with a line over a fact."""
     found = []
     for held in range(len(fact)):
         others = [place for place in range(len(fact)) if place != held]
-        mean, middle = brings[others].mean(0), fact[others].mean()
+        mean, middle = provides[others].mean(0), fact[others].mean()
         moved = fact[others] - middle
-        slope = moved @ (brings[others] - mean) / (moved @ moved + ridge)
-        found.append((brings[held] - mean - slope * (fact[held] - middle)) ** 2)
+        slope = moved @ (provides[others] - mean) / (moved @ moved + ridge)
+        found.append((provides[held] - mean - slope * (fact[held] - middle)) ** 2)
     return float(np.mean(found))
 
 
 def main() -> int:
     tables = [read(path.name.removesuffix(".json.gz")) for path in sorted(HERE.glob("*.json.gz"))]
-    tricks, brings = effects(tables)
-    alone = error(brings, np.zeros(len(tables)), 1.0)
+    tricks, provides = effects(tables)
+    alone = error(provides, np.zeros(len(tables)), 1.0)
     for name, of in FACTS.items():
         fact = np.array([of(table) for table in tables])
         fact = (fact - fact.mean()) / fact.std()
-        goes = [float(np.corrcoef(column, fact)[0, 1]) for column in brings.T]
+        goes = [float(np.corrcoef(column, fact)[0, 1]) for column in provides.T]
         most = sorted(range(len(tricks)), key=lambda place: -abs(goes[place]))[:MOST]
-        print(f"{name:15} {error(brings, fact, RIDGE) / alone:.2f}  "
+        print(f"{name:15} {error(provides, fact, RIDGE) / alone:.2f}  "
               + ", ".join(f"{tricks[place]} {goes[place]:+.2f}" for place in most))
     return 0
 

@@ -146,7 +146,7 @@ def portfolio(tables: Sequence[Table]) -> list[dict[str, Any]]:
     for _ in range(PORTFOLIO):
         row = int(np.argmax(np.maximum(scores, best).mean(1)))
         best = np.maximum(best, scores[row])
-        document = tables[0].bundles[row].bundle.squeezed(EPOCHS).document()
+        document = tables[0].bundles[row].bundle.rescaled(EPOCHS).document()
         found.append(document)
         print(f"portfolio: {labels[row]}")
     return found

@@ -29,7 +29,7 @@ from trickbench.bundles import bundles  # noqa: E402
 
 def on(name: str, bundle: Bundle, seed: int) -> Bundle:
     """Return a bundle in the length of a set."""
-    return replace(bundle.squeezed(sets.recipes()[name].epochs), seed=seed)
+    return replace(bundle.rescaled(sets.recipes()[name].epochs), seed=seed)
 
 
 def trained(job: tuple[str, Bundle, Path, Path]) -> None:

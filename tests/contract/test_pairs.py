@@ -11,7 +11,7 @@ from torch import nn
 
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.plan import problems
-from autotricks.core.run import Supply
+from autotricks.core.run import ModelFactory
 from autotricks.models.resnet import Block
 from autotricks.trainer import Trainer
 from autotricks.tricks.catalog import catalog, plan_of
@@ -51,9 +51,9 @@ def images():
 def uses(names):
     """Return the tricks, and one more for each trait that they need and do not bring one another."""
     tricks = [catalog()[name] for name in names]
-    needed = {trait for trick in tricks for trait in trick.needs}
-    missing = sorted(needed - {trait for trick in tricks for trait in trick.brings}, key=lambda trait: trait.name)
-    tricks += [next(other for other in catalog().values() if trait in other.brings) for trait in missing]
+    needed = {trait for trick in tricks for trait in trick.requires}
+    missing = sorted(needed - {trait for trick in tricks for trait in trick.provides}, key=lambda trait: trait.name)
+    tricks += [next(other for other in catalog().values() if trait in other.provides) for trait in missing]
     # the whole window where one is allowed: a trick that opens late would not be there for the one step
     return tuple(Use(trick(**SHORT.get(trick.name, {})), Window()) for trick in tricks)
 
@@ -101,7 +101,7 @@ def fault(pair, model=Tiny):
     torch.manual_seed(0)
     try:
         trainer = Trainer(plan_of(Bundle(uses(pair), epochs=1, batch_size=16)), model(), images(),
-                          supply=Supply(fresh=model))
+                          supply=ModelFactory(fresh=model))
         metrics = next(trainer.epochs())
     except Exception as error:
         return f"{' + '.join(pair)}: {type(error).__name__}: {error}"

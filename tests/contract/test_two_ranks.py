@@ -8,7 +8,7 @@ from autotricks.core.bundle import Use, Window
 from autotricks.core.plan import problems
 from autotricks.trial import prepare
 from autotricks.tricks.catalog import catalog
-from autotricks.tuning.engines.ranks import Followers
+from autotricks.tuning.engines.ranks import RankProcesses
 from tests.contract.test_every_trick import NAMES, WINDOWED, bundle, images
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ class Rank:
 
 @pytest.fixture(scope="module")
 def others():
-    followers = Followers(("cpu", "cpu"), Rank)
+    followers = RankProcesses(("cpu", "cpu"), Rank)
     yield followers
     followers.close()
 

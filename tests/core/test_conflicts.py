@@ -26,7 +26,7 @@ def test_a_trick_without_what_it_needs():
 
 def test_a_trick_that_refuses_another():
     refusing = next((left, right) for left, right in combinations(catalog().values(), 2)
-                    if left.refuses & right.brings)
+                    if left.excludes & right.provides)
     found = [conflict for conflict in conflicts([Use(refusing[0]()), Use(refusing[1]())])
              if conflict.kind is Kind.REFUSED]
     assert [conflict.tricks for conflict in found] == [tuple(trick.name for trick in refusing)]

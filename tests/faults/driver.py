@@ -75,10 +75,10 @@ def main() -> None:
 
     def hire(shared, course, *where):
         dataset = rung_training.from_arrays(shared)
-        return hiring(lambda bundle, rung: rung_training.Climb(bundle, course, dataset).reach(rung))()
+        return hiring(lambda bundle, rung: rung_training.RungTrainer(bundle, course, dataset).reach(rung))()
 
     def locally(bundles, shared, means):
-        mine = device_team.Team(shared, ("cpu",), 1)
+        mine = device_team.DeviceGroup(shared, ("cpu",), 1)
         for bundle in bundles:
             yield bundle, retraining._reached(mine, bundle, means)
 

@@ -39,9 +39,9 @@ def test_node_lost(tmp_path, injected, capfd):
     import ray
     from ray.cluster_utils import Cluster
 
-    from autotricks.tuning.engines.ray_cluster import QUIET
+    from autotricks.tuning.engines.ray_cluster import RAY_ENV
 
-    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    os.environ.update({name: value for name, value in RAY_ENV.items() if name not in os.environ})
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         node = cluster.add_node(num_cpus=1)

@@ -21,7 +21,7 @@ from autotricks.tricks.catalog import make, plan_of
 from autotricks.tuning.bayesian_sampler import REPEATS, BayesianSampler
 from autotricks.tuning.effect_model import LEVEL
 from autotricks.tuning.features import Features
-from autotricks.tuning.optuna_sampler import Chooser
+from autotricks.tuning.optuna_sampler import OptunaSampler
 from autotricks.tuning.prior import Curve, Prior, load
 from autotricks.tuning.proposal import Proposal
 from autotricks.tuning.samplers import ranked, sampler_of
@@ -213,7 +213,7 @@ def share_with(space, trick: str, better: bool, good: float, poor: float, **how)
 
     One number follows for each from the same trials; those were drawn by another, with the trick or without.
     """
-    drawn, past = Chooser(space, "random", 0, True, 20), []
+    drawn, past = OptunaSampler(space, "random", 0, True, 20), []
     for number in range(20):
         bundle = drawn.propose(number, number).bundle
         score = good if (trick in bundle.names()) == better else poor
@@ -287,7 +287,7 @@ def flat(space, residual: float, noise: float) -> Prior:
 
 
 def several(space, count: int) -> list[Bundle]:
-    drawn = Chooser(space, "random", 5, True, count)
+    drawn = OptunaSampler(space, "random", 5, True, count)
     return [drawn.propose(number, number).bundle for number in range(count)]
 
 
@@ -465,14 +465,14 @@ def test_the_prior_that_ships_is_of_accuracies_alone(tmp_path):
     assert sampler_of(loaded(tmp_path, MIXED))._prior == load("shipped")
     loss = sampler_of(loaded(tmp_path, MIXED, "objective.metric=train/loss", "objective.mode=min"))._prior
     assert (loss.effects, loss.curves, loss.portfolio) == ({}, {}, ())
-    squeezed = sampler_of(loaded(tmp_path, MIXED, "search.rungs.fidelity=compressed"))._prior
-    assert squeezed.curves == {} and squeezed.effects == load("shipped").effects
+    rescaled = sampler_of(loaded(tmp_path, MIXED, "search.rungs.fidelity=compressed"))._prior
+    assert rescaled.curves == {} and rescaled.effects == load("shipped").effects
     assert sampler_of(loaded(tmp_path, MIXED, "search.prior=none"))._prior == Prior()
 
 
 @pytest.mark.parametrize("name", ["tpe", "random"])
 def test_other_samplers_are_optunas(tmp_path, name):
-    assert isinstance(sampler_of(loaded(tmp_path, MIXED, f"search.sampler={name}")), Chooser)
+    assert isinstance(sampler_of(loaded(tmp_path, MIXED, f"search.sampler={name}")), OptunaSampler)
 
 
 # --- a long search

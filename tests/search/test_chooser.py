@@ -13,7 +13,7 @@ from autotricks.errors import SpaceError
 from autotricks.runs.ledger import TrialRecord
 from autotricks.space.load import load_space
 from autotricks.tricks.catalog import bundle_from, make, plan_of
-from autotricks.tuning.optuna_sampler import Chooser
+from autotricks.tuning.optuna_sampler import OptunaSampler
 from autotricks.tuning.proposal import Proposal
 
 from .spaces import COUNTED, MIXED, loaded
@@ -35,11 +35,11 @@ def space(tmp_path):
     return loaded(tmp_path, MIXED).space
 
 
-def chooser(space, sampler="tpe", seed=0, trials=20) -> Chooser:
-    return Chooser(space, sampler, seed, True, trials)
+def chooser(space, sampler="tpe", seed=0, trials=20) -> OptunaSampler:
+    return OptunaSampler(space, sampler, seed, True, trials)
 
 
-def told(made: Chooser) -> list[optuna.trial.FrozenTrial]:
+def told(made: OptunaSampler) -> list[optuna.trial.FrozenTrial]:
     return made._study.get_trials()
 
 
@@ -49,7 +49,7 @@ def score_of(bundle, budget) -> float:
     return 1 - abs(math.log(rates[0] / 0.05)) / 10 + budget / 100 if rates else 0.5 + budget / 100
 
 
-def live(made: Chooser, number: int, proposed: Proposal, end: str) -> TrialRecord:
+def live(made: OptunaSampler, number: int, proposed: Proposal, end: str) -> TrialRecord:
     """Tell a chooser how a trial went, as the search does, and return what the ledger would hold of it."""
     bundle, picks = proposed.bundle, proposed.picks
     rungs = []
@@ -271,7 +271,7 @@ def test_a_grid_leaves_out_what_is_trained_anyhow(tmp_path):
     plain = replace(space.frame, uses=(make("sgd", {"lr": 0.1}), make("cosine", {})))
     mixed = replace(space.frame, seed=7, uses=(*plain.uses, make("mixup", {"alpha": 0.2})))
     other = replace(space.frame, uses=(*plain.uses, make("mixup", {"alpha": 0.3})))
-    made, found = Chooser(space, "grid", 0, True, 100), []
+    made, found = OptunaSampler(space, "grid", 0, True, 100), []
     for number, bundle in enumerate((plain, mixed, other), start=1000):
         made.adopt(number, bundle, start=True)
         made.tell(number, 0.5, True)

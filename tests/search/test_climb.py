@@ -10,15 +10,15 @@ from autotricks.core.bundle import Bundle, Use
 from autotricks.core.reporting import End
 from autotricks.core.slots import Slot
 from autotricks.core.trick import Trick
-from autotricks.runs.trial import Course
+from autotricks.runs.trial import RungPlan
 from autotricks.trainer import Trainer
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import make
-from autotricks.tuning.engines.rung_training import Climb, arrays, from_arrays
+from autotricks.tuning.engines.rung_training import RungTrainer, arrays, from_arrays
 from tests.conftest import timeless
 
-PREFIX = Course((1, 2, 4), compressed=False)
-COMPRESSED = Course((1, 2, 4), compressed=True)
+PREFIX = RungPlan((1, 2, 4), compressed=False)
+COMPRESSED = RungPlan((1, 2, 4), compressed=True)
 BUNDLE = Bundle((make("cosine", {}), make("sgd", {"lr": 0.05}), make("mixup", {"stop": 0.5}), make("ema", {}),
                  make("warmup", {"epochs": 2.0})), epochs=4, batch_size=16)
 
@@ -41,7 +41,7 @@ class Witness(Trick):
 
 @pytest.mark.parametrize("course", [COMPRESSED, PREFIX])
 def test_last_rung_is_the_trial_that_production_would_train(dataset, course):
-    climb = Climb(BUNDLE, course, dataset)
+    climb = RungTrainer(BUNDLE, course, dataset)
     outcomes = [climb.reach(rung) for rung in range(3)]
     assert [outcome.end for outcome in outcomes] == [None, None, End.FINISHED]
     expected = run_trial(BUNDLE, dataset)
@@ -52,10 +52,10 @@ def test_last_rung_is_the_trial_that_production_would_train(dataset, course):
 
 
 def test_compressed_trains_the_whole_bundle_at_each_rung(dataset):
-    climb = Climb(BUNDLE, COMPRESSED, dataset)
+    climb = RungTrainer(BUNDLE, COMPRESSED, dataset)
     for rung, budget in enumerate(COMPRESSED.budgets):
         outcome = climb.reach(rung)
-        expected = run_trial(BUNDLE.squeezed(budget), dataset)
+        expected = run_trial(BUNDLE.rescaled(budget), dataset)
         assert timeless(outcome.metrics) == timeless(expected.metrics)
         assert [row["epoch"] for row in outcome.curve] == list(range(1, budget + 1))
         assert outcome.epochs == budget
@@ -63,13 +63,13 @@ def test_compressed_trains_the_whole_bundle_at_each_rung(dataset):
 
 
 def test_compressed_may_begin_anywhere(dataset):
-    fresh, used = Climb(BUNDLE, COMPRESSED, dataset), Climb(BUNDLE, COMPRESSED, dataset)
+    fresh, used = RungTrainer(BUNDLE, COMPRESSED, dataset), RungTrainer(BUNDLE, COMPRESSED, dataset)
     used.reach(0)
     assert timeless(fresh.reach(1).metrics) == timeless(used.reach(1).metrics)
 
 
 def test_prefix_is_one_long_run_in_stretches(dataset):
-    climb, expected = Climb(BUNDLE, PREFIX, dataset), run_trial(BUNDLE, dataset)
+    climb, expected = RungTrainer(BUNDLE, PREFIX, dataset), run_trial(BUNDLE, dataset)
     outcomes = [climb.reach(rung) for rung in range(3)]
     assert [[row["epoch"] for row in outcome.curve] for outcome in outcomes] == [[1], [2], [3, 4]]
     assert [row["val/loss"] for outcome in outcomes for row in outcome.curve] == [
@@ -78,7 +78,8 @@ def test_prefix_is_one_long_run_in_stretches(dataset):
 
 
 def test_fidelities_differ_before_the_end(dataset):
-    prefix, compressed = Climb(BUNDLE, PREFIX, dataset).reach(0), Climb(BUNDLE, COMPRESSED, dataset).reach(0)
+    prefix = RungTrainer(BUNDLE, PREFIX, dataset).reach(0)
+    compressed = RungTrainer(BUNDLE, COMPRESSED, dataset).reach(0)
     assert prefix.metrics["train/loss"] != compressed.metrics["train/loss"]
 
 
@@ -86,7 +87,7 @@ def test_fidelities_differ_before_the_end(dataset):
     (PREFIX, ["enter", "leave at 1"]), (COMPRESSED, ["enter", "leave at 1"] * 3)])
 def test_tricks_leave_their_window_at_the_end(dataset, course, expected):
     Witness.heard.clear()
-    climb = Climb(replace(BUNDLE, uses=(*BUNDLE.uses, Use(Witness()))), course, dataset)
+    climb = RungTrainer(replace(BUNDLE, uses=(*BUNDLE.uses, Use(Witness()))), course, dataset)
     for rung in range(3):
         climb.reach(rung)
     assert Witness.heard == expected
@@ -95,7 +96,7 @@ def test_tricks_leave_their_window_at_the_end(dataset, course, expected):
 @pytest.mark.parametrize("course", [COMPRESSED, PREFIX])
 def test_divergence_ends_the_climb(dataset, course):
     bundle = replace(BUNDLE, uses=(make("cosine", {}), make("sgd", {"lr": 1e6})))
-    outcome = Climb(bundle, course, dataset).reach(0)
+    outcome = RungTrainer(bundle, course, dataset).reach(0)
     assert outcome.end is End.DIVERGED and outcome.weights is None
     loss = outcome.metrics["train/loss"]
     assert not math.isfinite(loss) or loss > 100 * math.log(4)
@@ -112,7 +113,7 @@ def test_no_memory_ends_the_climb(dataset, course, monkeypatch):
         return train(self, rows)
 
     monkeypatch.setattr(Trainer, "_step", full)
-    climb = Climb(BUNDLE, course, dataset)     # 90 images in batches of 16: five steps an epoch
+    climb = RungTrainer(BUNDLE, course, dataset)     # 90 images in batches of 16: five steps an epoch
     assert climb.reach(0).end is None
     outcome = climb.reach(1)
     assert outcome.end is End.OUT_OF_MEMORY and outcome.weights is None

@@ -5,7 +5,7 @@ import pytest
 from autotricks.runs.ledger import TrialRecord
 from autotricks.space import load_space
 from autotricks.tuning.importance import FEWEST, importance
-from autotricks.tuning.optuna_sampler import Chooser
+from autotricks.tuning.optuna_sampler import OptunaSampler
 
 METRIC = "val/accuracy"
 
@@ -25,7 +25,7 @@ def trials(space, count, score, budget=lambda names: 10):
     """
     found = []
     for number in range(count):
-        proposed = Chooser(space, "random", 3, True, count).propose(number, number)
+        proposed = OptunaSampler(space, "random", 3, True, count).propose(number, number)
         bundle, picks = proposed.bundle, proposed.picks
         names = bundle.names()
         end = "finished" if budget(names) == 10 else "stopped"

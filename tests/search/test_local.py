@@ -18,7 +18,7 @@ from autotricks.data import load as load_data
 from autotricks.export import BUNDLE, WEIGHTS
 from autotricks.report import REPORT
 from autotricks.runs import folder as folders
-from autotricks.runs.trial import Course
+from autotricks.runs.trial import RungPlan
 from autotricks.space.load import load_bundle_file, load_space
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import bundle_from, make
@@ -69,7 +69,7 @@ def test_process_leaves_nothing_to_the_next_trial(finished):
     data = load_data(loaded.document.data.settings()).dataset
     champion, past = finished.result.champion.trial.number, real.trials(finished.folder)
     assert champion > 0 and set(finished.crowned) == {0, champion}
-    run_trial(replace(loaded.bundle, seed=9, uses=(make("adabound", {}), make("cutmix", {}))).squeezed(1), data)
+    run_trial(replace(loaded.bundle, seed=9, uses=(make("adabound", {}), make("cutmix", {}))).rescaled(1), data)
     run_trial(Bundle((make("sgd", {"lr": 1e6}),), epochs=1, seed=3), data)
     for number in (champion, 0):
         again = run_trial(bundle_from(past[number].bundle), data)
@@ -108,7 +108,7 @@ def test_used_worker_trains_as_a_fresh_one(dataset):
     wanted = Bundle(tuple(tricks), epochs=3, batch_size=16)
     others = [Bundle((make("adabound", {}), make("cutmix", {}), make("focal", {}), make("flip", {})), epochs=3, seed=5),
               Bundle((make("sgd", {"lr": 1e6}),), epochs=3, batch_size=16), wanted]
-    worker, answers = local._hire(arrays(dataset), Course((3,)), 1), []
+    worker, answers = local._hire(arrays(dataset), RungPlan((3,)), 1), []
     try:
         for bundle in (wanted, *others, wanted):
             worker.pipe.send((bundle, 0))
@@ -198,9 +198,9 @@ def test_compressed_comes_to_the_same_last_rung(finished, tmp_path):
 
 def test_workers_are_forked_where_torch_is(dataset):
     """What a worker needs has been imported when it starts: it answers in a fraction of what importing torch takes."""
-    local._hire(arrays(dataset), Course((1,)), 1).process.kill()    # the server is up from here on
+    local._hire(arrays(dataset), RungPlan((1,)), 1).process.kill()    # the server is up from here on
     started = time.monotonic()
-    worker = local._hire(arrays(dataset), Course((1,)), 1)
+    worker = local._hire(arrays(dataset), RungPlan((1,)), 1)
     worker.pipe.send((Bundle(epochs=1, batch_size=16), 0))
     answer = worker.pipe.recv()
     worker.process.kill()

@@ -3,14 +3,14 @@ import optuna
 import pytest
 
 from autotricks.tuning import bounded_storage
-from autotricks.tuning.bounded_storage import Memory
+from autotricks.tuning.bounded_storage import BoundedStorage
 
 
 def told(maximize, values, monkeypatch):
     """Return the values that a study of these trials shows, with the best 2 and the last 3 kept."""
     monkeypatch.setattr(bounded_storage, "BEST", 2)
     monkeypatch.setattr(bounded_storage, "RECENT", 3)
-    study = optuna.create_study(storage=Memory(maximize), direction="maximize" if maximize else "minimize")
+    study = optuna.create_study(storage=BoundedStorage(maximize), direction="maximize" if maximize else "minimize")
     for value in values:
         trial = study.ask()
         if value is None:
@@ -33,7 +33,7 @@ def test_all_are_shown_while_they_are_few(monkeypatch):
 def test_an_open_trial_is_shown_however_old_and_can_still_be_told(monkeypatch):
     monkeypatch.setattr(bounded_storage, "BEST", 1)
     monkeypatch.setattr(bounded_storage, "RECENT", 1)
-    study = optuna.create_study(storage=Memory(True), direction="maximize")
+    study = optuna.create_study(storage=BoundedStorage(True), direction="maximize")
     old = study.ask()
     for value in (1.0, 2.0, 0.0):
         study.tell(study.ask(), value)
@@ -45,7 +45,7 @@ def test_an_open_trial_is_shown_however_old_and_can_still_be_told(monkeypatch):
 def test_of_stopped_trials_the_one_that_came_furthest_and_then_scored_best_is_kept(monkeypatch):
     monkeypatch.setattr(bounded_storage, "BEST", 1)
     monkeypatch.setattr(bounded_storage, "RECENT", 1)
-    study = optuna.create_study(storage=Memory(True), direction="maximize")
+    study = optuna.create_study(storage=BoundedStorage(True), direction="maximize")
     for step, score in ((3, 0.9), (9, 0.1), (9, 0.2), (3, 0.3)):
         trial = study.ask()
         trial.report(score, step)
@@ -56,7 +56,7 @@ def test_of_stopped_trials_the_one_that_came_furthest_and_then_scored_best_is_ke
 def test_of_a_trial_that_is_not_shown_nothing_is_kept_but_its_place(monkeypatch):
     monkeypatch.setattr(bounded_storage, "BEST", 1)
     monkeypatch.setattr(bounded_storage, "RECENT", 2)
-    study = optuna.create_study(storage=Memory(True), direction="maximize")
+    study = optuna.create_study(storage=BoundedStorage(True), direction="maximize")
     for value in (1.0, 9.0, 2.0, 3.0, 4.0):
         study.enqueue_trial({"x": value})
         trial = study.ask()

@@ -12,9 +12,9 @@ import ray
 
 from autotricks.core.bundle import Bundle
 from autotricks.runs import folder as folders
-from autotricks.runs.trial import Course
+from autotricks.runs.trial import RungPlan
 from autotricks.tricks.catalog import make
-from autotricks.tuning.engines.device_team import Team
+from autotricks.tuning.engines.device_team import DeviceGroup
 from autotricks.tuning.engines.ray_cluster import connect
 from autotricks.tuning.engines.rung_training import arrays
 from autotricks.workflows import search as experiment
@@ -127,8 +127,8 @@ def test_a_worker_of_ray_leads_a_team(cluster, dataset):
     bundle = Bundle((make("sgd", {"lr": 0.05}), make("mixup", {}), make("group_norm", {})), epochs=2, batch_size=15)
 
     def trained(parts, where):
-        with closing(Team(parts, where, 2)) as team:
-            return team.reach(Course((2,)), bundle, 0)
+        with closing(DeviceGroup(parts, where, 2)) as team:
+            return team.reach(RungPlan((2,)), bundle, 0)
     parts = arrays(dataset)
     task, alone = ray.remote(trained).options(num_cpus=1), trained(parts, ("cpu",))
     found = ray.get(task.remote(parts, ("cpu", "cpu")))

@@ -146,8 +146,8 @@ def test_nothing_can_be_dropped_from_the_baseline_and_nothing_crossed_with_itsel
 
 def needed(bundle: Bundle) -> set[str]:
     """Return the tricks that another one needs, or that sit in a seat that must be taken."""
-    traits = {trait for use in bundle.uses for trait in use.trick.needs}
-    return {use.trick.name for use in bundle.uses if traits & use.trick.brings
+    traits = {trait for use in bundle.uses for trait in use.trick.requires}
+    return {use.trick.name for use in bundle.uses if traits & use.trick.provides
             or any(slot.seat(seat).required for slot, seat in use.trick.seats.items())}
 
 

@@ -13,12 +13,12 @@ from autotricks.core.bundle import Bundle
 from autotricks.core.reporting import End
 from autotricks.errors import RankError
 from autotricks.runs.folder import LEDGER
-from autotricks.runs.trial import Course
+from autotricks.runs.trial import RungPlan
 from autotricks.space.load import load_space
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import make
 from autotricks.tuning.engines import local
-from autotricks.tuning.engines.device_team import Team, devices, train_on
+from autotricks.tuning.engines.device_team import DeviceGroup, devices, train_on
 from autotricks.tuning.engines.rung_training import arrays
 from autotricks.workflows import search as experiment
 from tests.conftest import timeless
@@ -42,7 +42,7 @@ def test_no_gpu_is_given_to_more_than_its_share(gpus, place, expected):
 
 @pytest.fixture
 def pair(dataset):
-    team = Team(arrays(dataset), ("cpu", "cpu"), 2)
+    team = DeviceGroup(arrays(dataset), ("cpu", "cpu"), 2)
     yield team
     team.close()
 
@@ -54,27 +54,27 @@ def close(left, right):
 
 
 def test_two_devices_climb_as_one(pair, dataset):
-    alone = Team(arrays(dataset), ("cpu",), 1)
-    for course in (Course((2, 4)), Course((2, 4), compressed=False)):
+    alone = DeviceGroup(arrays(dataset), ("cpu",), 1)
+    for course in (RungPlan((2, 4)), RungPlan((2, 4), compressed=False)):
         for rung in (0, 1):
             found, expected = (team.reach(course, BUNDLE if rung == 0 else None, rung) for team in (pair, alone))
             assert (found.end, found.epochs, len(found.curve)) == (expected.end, expected.epochs, len(expected.curve))
             assert timeless(found.metrics) == pytest.approx(timeless(expected.metrics), rel=1e-3, abs=1e-4)
         assert found.end is End.FINISHED and close(found.weights, expected.weights)
     first, = multiprocessing.active_children()
-    diverged = pair.reach(Course((1,)), Bundle((make("sgd", {"lr": 1e6}),), epochs=1, batch_size=16), 0)
+    diverged = pair.reach(RungPlan((1,)), Bundle((make("sgd", {"lr": 1e6}),), epochs=1, batch_size=16), 0)
     assert diverged.end is End.DIVERGED and multiprocessing.active_children() == [first]    # the team is kept warm
 
 
 @pytest.mark.slow
 def test_a_team_that_lost_a_process_has_a_new_one_for_the_next_climb(pair):
-    pair.reach(Course((1,)), BUNDLE, 0)
+    pair.reach(RungPlan((1,)), BUNDLE, 0)
     threading.Timer(0.5, kill).start()
     began = time.monotonic()
     with pytest.raises(RankError, match="cpu, one of 2 devices: its process died, exit code -9"):
-        pair.reach(Course((200,)), SLOW, 0)
+        pair.reach(RungPlan((200,)), SLOW, 0)
     assert time.monotonic() - began < 6
-    assert pair.reach(Course((1,)), BUNDLE, 0).end is End.FINISHED
+    assert pair.reach(RungPlan((1,)), BUNDLE, 0).end is End.FINISHED
 
 
 def kill():

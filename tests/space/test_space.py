@@ -19,7 +19,7 @@ from .made import key, loaded, picker
 
 class MadeHead(Trick):
     seats = {Slot.MODEL: "head"}
-    brings = frozenset({Trait.COSINE_HEAD})
+    provides = frozenset({Trait.COSINE_HEAD})
 
     def model(self, inner, run):
         return inner
@@ -27,7 +27,7 @@ class MadeHead(Trick):
 
 class MadeMargin(Trick):
     seats = {Slot.LOSS: "base"}
-    needs = frozenset({Trait.COSINE_HEAD})
+    requires = frozenset({Trait.COSINE_HEAD})
     margin: float = tunable(0.5, search=Choice(0.1, 0.5))
 
     def loss(self, inner, run):
@@ -38,7 +38,7 @@ class MadeNeck(Trick):
     """Needs what only a later seat brings."""
 
     seats = {Slot.MODEL: "neck"}
-    needs = frozenset({Trait.REWEIGHTS})
+    requires = frozenset({Trait.REWEIGHTS})
 
     def model(self, inner, run):
         return inner

@@ -5,7 +5,7 @@ import pytest
 from autotricks.space.load import load_space
 from autotricks.tracking.store import client, default_uri
 from autotricks.tuning.engines import local
-from autotricks.tuning.engines.rung_training import Climb, from_arrays
+from autotricks.tuning.engines.rung_training import RungTrainer, from_arrays
 from autotricks.workflows import search as experiment
 
 from ..search.scripted import hiring
@@ -18,11 +18,11 @@ SMALL = ("search.engine=local", "search.trials=5", "search.parallel=1", "search.
 
 def hire(shared, course, threads, gpus=0, place=0):
     """Return a worker that trains in a thread of this process: real figures without a process to start."""
-    dataset, climbs = from_arrays(shared), list[Climb]()
+    dataset, climbs = from_arrays(shared), list[RungTrainer]()
 
     def answer(bundle, rung):
         if not climbs or climbs[-1].bundle is not bundle:
-            climbs.append(Climb(bundle, course, dataset))
+            climbs.append(RungTrainer(bundle, course, dataset))
         return climbs[-1].reach(rung)
     return hiring(answer)()
 

@@ -20,7 +20,7 @@ from autotricks.tricks.loss.seql import Seql
 from autotricks.tricks.model.sync_bn import SyncBn
 from autotricks.tricks.runtime.gradient_accumulation import GradientAccumulation
 from autotricks.tricks.sampler.class_balanced import ClassBalanced
-from autotricks.tuning.engines.ranks import Followers
+from autotricks.tuning.engines.ranks import RankProcesses
 from tests.conftest import make_run
 from tests.trainer.made import Doubled, Frozen, Noise, differences, resnet
 from tests.trainer.together import DEVICES, Job, Noisy, Partial, Rank, Uneven, together
@@ -30,7 +30,7 @@ ROUNDING = {"rtol": 1e-4, "atol": 2e-6}     # of float32 sums in another order, 
 
 @pytest.fixture(scope="module")
 def others():
-    followers = Followers(DEVICES, Rank)
+    followers = RankProcesses(DEVICES, Rank)
     yield followers
     followers.close()
 

@@ -62,6 +62,6 @@ def test_agrees_with_pytorch_optimizer():
 
 
 def test_refuses_a_loss_scaler_and_a_radius_of_zero():
-    assert Trait.LOSS_SCALER in Asam.refuses
+    assert Trait.LOSS_SCALER in Asam.excludes
     with pytest.raises(BundleError, match=r"asam\.rho: 0\.0 is not allowed; rho must be > 0"):
         Asam(rho=0.0)

@@ -82,4 +82,4 @@ def test_learns():
 
 def test_one_neck_at_a_time_and_maps_are_no_longer_the_classifiers():
     assert "both take model.neck" in problems([Use(Bnneck()), Use(Dropout())])[0]
-    assert Trait.ALTERS_FEATURES in Bnneck.brings
+    assert Trait.ALTERS_FEATURES in Bnneck.provides

@@ -60,6 +60,6 @@ def test_an_epoch_stays_as_long(dataset):
 
 
 def test_brings_resampling_and_refuses_a_fraction_above_one():
-    assert Trait.RESAMPLES in CappedSampling.brings
+    assert Trait.RESAMPLES in CappedSampling.provides
     with pytest.raises(BundleError, match=r"capped_sampling\.fraction: 1\.5 is not allowed; .* >= 0 and <= 1 \(of the"):
         CappedSampling(fraction=1.5)

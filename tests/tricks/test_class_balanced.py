@@ -54,6 +54,6 @@ def test_with_a_window_it_is_deferred(dataset):
 
 
 def test_brings_resampling_and_refuses_a_negative_exponent():
-    assert Trait.RESAMPLES in ClassBalanced.brings
+    assert Trait.RESAMPLES in ClassBalanced.provides
     with pytest.raises(BundleError, match=r"class_balanced\.q: -0\.5 is not allowed; q must be >= 0 and <= 1"):
         ClassBalanced(q=-0.5)

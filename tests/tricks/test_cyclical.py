@@ -48,7 +48,7 @@ def test_equals_torch_step_by_step(mode, gamma, half):
 
 def test_a_shorter_run_has_the_same_cycles():
     long = factors(Cyclical(half_cycle=4.0, mode="exp_range"), 24)
-    short = factors(Bundle((Use(Cyclical(half_cycle=4.0, mode="exp_range")),), epochs=24).squeezed(6).uses[0].trick, 6)
+    short = factors(Bundle((Use(Cyclical(half_cycle=4.0, mode="exp_range")),), epochs=24).rescaled(6).uses[0].trick, 6)
     assert long[::4] == pytest.approx(short)
 
 

@@ -4,7 +4,7 @@ import torch
 from autotricks import export
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.plan import advice, problems
-from autotricks.core.run import Supply
+from autotricks.core.run import ModelFactory
 from autotricks.data import Loaded
 from autotricks.errors import BundleError, RunError
 from autotricks.functional.distillation import divergence, taught
@@ -141,4 +141,4 @@ def test_without_a_builder_a_new_student_is_refused():
     from tests.conftest import make_run
     with pytest.raises(TypeError, match=r"Supply\.fresh"):
         begin(make_run(), True)
-    assert Supply() == Supply(None, None)
+    assert ModelFactory() == ModelFactory(None, None)

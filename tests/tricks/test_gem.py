@@ -99,6 +99,6 @@ def test_a_model_that_averages_nothing_is_refused(model):
 
 
 def test_maps_are_no_longer_the_classifiers_and_a_power_below_1_is_refused():
-    assert Trait.ALTERS_FEATURES in Gem.brings
+    assert Trait.ALTERS_FEATURES in Gem.provides
     with pytest.raises(BundleError, match=r"gem\.power: 0\.5 is not allowed; power must be >= 1"):
         Gem(power=0.5)

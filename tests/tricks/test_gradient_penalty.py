@@ -39,6 +39,6 @@ def test_by_hand_over_several_tensors():
 
 
 def test_refuses_a_loss_scaler_and_a_reward():
-    assert Trait.LOSS_SCALER in GradientPenalty.refuses
+    assert Trait.LOSS_SCALER in GradientPenalty.excludes
     with pytest.raises(BundleError, match=r"gradient_penalty\.weight: -0\.1 is not allowed; weight must be >= 0"):
         GradientPenalty(weight=-0.1)

@@ -27,7 +27,7 @@ def test_without_time_to_rise_it_only_falls(pct_start):
 
 
 def test_it_brings_its_own_warm_up():
-    assert Trait.CYCLES_RATE in OneCycle.brings
+    assert Trait.CYCLES_RATE in OneCycle.provides
 
 
 def test_a_cycle_that_never_falls_is_refused():

@@ -31,7 +31,7 @@ def test_a_run_too_short_for_it_still_has_a_rate(steps):
 
 
 def test_it_brings_its_own_warm_up():
-    assert Trait.CYCLES_RATE in OneCycleThreePhase.brings
+    assert Trait.CYCLES_RATE in OneCycleThreePhase.provides
 
 
 def test_ramps_that_fill_all_of_training_are_refused():

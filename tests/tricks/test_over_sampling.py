@@ -49,6 +49,6 @@ def test_an_epoch_stays_as_long(dataset):
 
 
 def test_brings_resampling_and_has_no_parameter():
-    assert Trait.RESAMPLES in OverSampling.brings
+    assert Trait.RESAMPLES in OverSampling.provides
     with pytest.raises(BundleError, match=r"over_sampling\.ratio: no such parameter"):
         make("over_sampling", {"ratio": 2})

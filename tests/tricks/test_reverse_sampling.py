@@ -59,6 +59,6 @@ def test_batches_of_the_trainer_hold_both_streams(dataset, window):
 
 
 def test_brings_resampling_and_refuses_batches_of_one():
-    assert Trait.RESAMPLES in ReverseSampling.brings
+    assert Trait.RESAMPLES in ReverseSampling.provides
     with pytest.raises(BundleError, match=r"training\.batch_size: 1 is not allowed with reverse_sampling.* >= 2"):
         ReverseSampling().sampler(None, make_run(batch_size=1))

@@ -134,6 +134,6 @@ def test_learns_with_dropout():
 
 
 def test_refuses_a_loss_scaler_and_a_radius_of_zero():
-    assert Trait.LOSS_SCALER in Sam.refuses
+    assert Trait.LOSS_SCALER in Sam.excludes
     with pytest.raises(BundleError, match=r"sam\.rho: 0\.0 is not allowed; rho must be > 0"):
         Sam(rho=0.0)

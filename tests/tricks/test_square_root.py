@@ -20,4 +20,4 @@ def test_draws_rows_of_a_class_alike_and_some_twice():
     inside = torch.bincount(rows, minlength=1000)[900:]
     assert stats.chisquare(inside).pvalue > 1e-3
     assert len(rows[:1000].unique()) < 1000
-    assert Trait.RESAMPLES in SquareRoot.brings
+    assert Trait.RESAMPLES in SquareRoot.provides

@@ -43,7 +43,7 @@ def test_many_drops_a_step():
 
 
 def test_a_shorter_run_has_as_many_drops():
-    short = Bundle((Use(StepEvery(epochs=6.0)),), epochs=24).squeezed(8).uses[0].trick
+    short = Bundle((Use(StepEvery(epochs=6.0)),), epochs=24).rescaled(8).uses[0].trick
     assert factors(StepEvery(epochs=6.0), 24)[::3] == pytest.approx(factors(short, 8))
 
 

@@ -64,6 +64,6 @@ def test_evaluates_the_average_with_its_own_classifier(dataset):
 
 
 def test_refuses_cosine_heads_and_a_negative_exponent():
-    assert Trait.COSINE_HEAD in TauNormalization.refuses
+    assert Trait.COSINE_HEAD in TauNormalization.excludes
     with pytest.raises(BundleError, match=r"tau_normalization\.tau: -0\.5 is not allowed; tau must be >= 0 and <= 2"):
         TauNormalization(tau=-0.5)

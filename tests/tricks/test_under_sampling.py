@@ -55,6 +55,6 @@ def test_an_epoch_stays_as_long(dataset):
 
 
 def test_brings_resampling_and_has_no_parameter():
-    assert Trait.RESAMPLES in UnderSampling.brings
+    assert Trait.RESAMPLES in UnderSampling.provides
     with pytest.raises(BundleError, match=r"under_sampling\.ratio: no such parameter"):
         make("under_sampling", {"ratio": 2})

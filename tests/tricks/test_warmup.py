@@ -50,7 +50,7 @@ def test_the_schedule_beneath_runs_at_true_progress():
 
 
 def test_a_shorter_run_has_a_shorter_warm_up():
-    use, = Bundle((Use(Warmup(epochs=4.5)),), epochs=27).squeezed(9).uses
+    use, = Bundle((Use(Warmup(epochs=4.5)),), epochs=27).rescaled(9).uses
     assert use.trick.epochs == pytest.approx(1.5)
 
 

@@ -109,12 +109,12 @@ def ablate(run: Run,
     """Train a run's champion again without each trick, and the baseline with each alone: what does each bring?"""
     from ...runs.folder import find
     from ...workflows import ablate as use_case
-    from ...workflows.confirm import Trainings
+    from ...workflows.confirm import TrainingResources
     from ..views import ablation
 
     folder = find(run, root)
     interrupt.expect(lambda: AGAIN)
-    found = use_case.ablate(folder, seeds, pairs, Trainings(trust=trust, told=ablation.counting(as_json)))
+    found = use_case.ablate(folder, seeds, pairs, TrainingResources(trust=trust, told=ablation.counting(as_json)))
     ablation.ablated(found, folder, as_json)
     track(folder, tracking, trust)
 

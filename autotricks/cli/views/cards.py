@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 NEEDED = {"torch": "2.10", "torchvision": "0.25", "timm": "1.0", "ray": "2.60", "optuna": "5.0", "mlflow": "3.17",
           "pytorch-optimizer": "4.1", "safetensors": "0.5", "pydantic": "2.10", "pyyaml": "6.0", "scikit-learn": "1.5"}
+TRAITS = ("requires", "provides", "excludes")
 
 
 def tricks(as_json: bool) -> None:
@@ -63,7 +64,7 @@ def trick(name: str, as_json: bool) -> None:
     for slot, seat in kind.seats.items():
         print(f"\nSeat: {slot.value}.{seat}, {'one trick at a time' if slot.seat(seat).single else 'shared'}; "
               f"{window if slot.phased else 'for the whole training'}.")
-    for word, traits in (("Needs", kind.needs), ("Brings", kind.brings), ("Refuses", kind.refuses)):
+    for word, traits in (("Needs", kind.requires), ("Brings", kind.provides), ("Refuses", kind.excludes)):
         if traits:
             print(f"{word}: {', '.join(sorted(trait.name.lower().replace('_', ' ') for trait in traits))}.")
     for advice in kind.advice:
@@ -80,7 +81,7 @@ def card(kind: type[Trick]) -> dict[str, Any]:
             "parameters": {name: {"default": kind.defaults()[name], "search": str(about.search),
                                   "legal": str(about.legal), "unit": about.unit}
                            for name, about in kind.declared().items()},
-            **{word: sorted(trait.name for trait in getattr(kind, word)) for word in ("needs", "brings", "refuses")},
+            **{word: sorted(trait.name for trait in getattr(kind, word)) for word in TRAITS},
             "advice": [{"beside": advice.trait.name, "reason": advice.reason, "source": advice.source,
                         "early": advice.early}
                        for advice in kind.advice]}

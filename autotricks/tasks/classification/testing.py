@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...core.dataset import Dataset, Split
 from ...core.slots import Predict
-from ...stats.spread import Spread
+from ...stats.spread import SeedStatistics
 from ...trainer.evaluate import CHUNK, calibration_error, figures, names
 
 COARSEST, FINEST, HALVINGS = -3.0, 3.0, 40     # natural logarithms of temperatures
@@ -20,7 +20,7 @@ LARGEST = 200                                  # classes; with more, a confusion
 
 
 @dataclass(frozen=True)
-class OnTest:
+class TestResult:
     """What one trained model does on test.
 
     Args:
@@ -48,18 +48,18 @@ class ClassResults:
         calibrated_error: Mean on test with the temperatures.
     """
 
-    recall: tuple[Spread | None, ...]
+    recall: tuple[SeedStatistics | None, ...]
     confusion: tuple[tuple[int, ...], ...] | None
     temperature: float
     calibration_error: float
     calibrated_error: float
 
     @classmethod
-    def of(cls, rows: Sequence[OnTest]) -> ClassResults:
+    def of(cls, rows: Sequence[TestResult]) -> ClassResults:
         """Return the results of one bundle's trainings."""
         counts = torch.stack([row.confusion for row in rows]).double()
         recalls = (counts.diagonal(dim1=1, dim2=2) / counts.sum(2)).T.tolist()
-        return cls(tuple(None if math.isnan(values[0]) else Spread.of(values) for values in recalls),
+        return cls(tuple(None if math.isnan(values[0]) else SeedStatistics.of(values) for values in recalls),
                    tuple(map(tuple, counts.sum(0).long().tolist())) if counts.shape[1] <= LARGEST else None,
                    fmean(row.temperature for row in rows), fmean(row.figures["calibration_error"] for row in rows),
                    fmean(row.calibrated for row in rows))
@@ -76,15 +76,15 @@ def measured(predict: Predict, split: Split, dataset: Dataset) -> dict[str, floa
     return _figures(logits_on(predict, split), split, dataset)
 
 
-def tested(predict: Predict, dataset: Dataset) -> OnTest:
+def tested(predict: Predict, dataset: Dataset) -> TestResult:
     """Return what a model does on test; the temperature is fitted on validation."""
     assert dataset.test is not None, "confirmation needs the test split"
     logits, labels, classes = logits_on(predict, dataset.test), dataset.test.labels, len(dataset.classes)
     heat = temperature(logits_on(predict, dataset.validation), dataset.validation.labels)
     confidence, predicted = (logits / heat).softmax(1).max(1)
     counts = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
-    return OnTest(_figures(logits, dataset.test, dataset), counts, heat,
-                  float(calibration_error(confidence, (predicted == labels).float())))
+    return TestResult(_figures(logits, dataset.test, dataset), counts, heat,
+                      float(calibration_error(confidence, (predicted == labels).float())))
 
 
 def temperature(logits: Tensor, labels: Tensor) -> float:

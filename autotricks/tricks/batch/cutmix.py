@@ -43,7 +43,7 @@ class Cutmix(Trick):
     """
 
     seats = {Slot.BATCH: "mix"}
-    brings = frozenset({Trait.MIXES_LABELS})
+    provides = frozenset({Trait.MIXES_LABELS})
     alpha: float = tunable(1.0, search=Float(0.2, 1.0), legal=Above(0), unit="Beta concentration")
     probability: float = tunable(1.0, search=Choice(0.5, 1.0), legal=Between(0, 1), unit="of a batch to be mixed")
 

@@ -84,7 +84,7 @@ class ManifoldMixup(Trick):
     """
 
     seats = {Slot.MODEL: "block", Slot.BATCH: "mix"}
-    brings = frozenset({Trait.MIXES_LABELS, Trait.MIXES_HIDDEN})
+    provides = frozenset({Trait.MIXES_LABELS, Trait.MIXES_HIDDEN})
     advice = (Advice(
         Trait.REWEIGHTS, "with cost-sensitive cross-entropy the error on CIFAR-100-LT of factor 100 was 68.2 %",
         "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT"),)

@@ -40,7 +40,7 @@ class Mixup(Trick):
     """
 
     seats = {Slot.BATCH: "mix"}
-    brings = frozenset({Trait.MIXES_LABELS})
+    provides = frozenset({Trait.MIXES_LABELS})
     alpha: float = tunable(1.0, search=Float(0.1, 2.0), legal=Above(0), unit="Beta concentration")
 
     def batch(self, inner: Mix, run: Run) -> Mix:

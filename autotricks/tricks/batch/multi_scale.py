@@ -37,7 +37,7 @@ class MultiScale(Trick):
     """
 
     seats = {Slot.BATCH: "resize"}
-    brings = frozenset({Trait.RESIZES})
+    provides = frozenset({Trait.RESIZES})
     smallest: float = tunable(0.75, search=Float(0.5, 1.0, step=0.125), legal=Above(0), unit="times the image's side")
     largest: float = tunable(1.25, search=Float(1.0, 1.5, step=0.125), legal=Above(0), unit="times the image's side")
 

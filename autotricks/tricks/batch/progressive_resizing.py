@@ -41,7 +41,7 @@ class ProgressiveResizing(Trick):
     """
 
     seats = {Slot.BATCH: "resize"}
-    brings = frozenset({Trait.RESIZES})
+    provides = frozenset({Trait.RESIZES})
     first: float = tunable(0.5, search=Float(0.4, 0.9), legal=Between(0, 1, without=(0,)),
                            unit="times the image's side")
     delay: float = tunable(0.5, search=Choice(0.0, 0.25, 0.5), legal=Between(0, 1), unit="fraction of training")

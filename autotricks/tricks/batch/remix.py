@@ -60,7 +60,7 @@ class Remix(Trick):
     """
 
     seats = {Slot.BATCH: "mix"}
-    brings = frozenset({Trait.MIXES_LABELS})
+    provides = frozenset({Trait.MIXES_LABELS})
     alpha: float = tunable(1.0, search=Float(0.1, 2.0), legal=Above(0), unit="Beta concentration")
     kappa: float = tunable(3.0, search=Float(1.0, 10.0), legal=at_least(1), unit="ratio of class sizes")
     tau: float = tunable(0.5, search=Float(0.0, 1.0), legal=Between(0, 1), unit="share of the common class's image")

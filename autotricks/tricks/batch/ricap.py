@@ -63,7 +63,7 @@ class Ricap(Trick):
     """
 
     seats = {Slot.BATCH: "mix"}
-    brings = frozenset({Trait.MIXES_LABELS})
+    provides = frozenset({Trait.MIXES_LABELS})
     beta: float = tunable(0.3, search=Float(0.1, 1.0), legal=Above(0), unit="Beta concentration")
 
     def batch(self, inner: Mix, run: Run) -> Mix:

@@ -38,7 +38,7 @@ class Asam(Trick):
     """
 
     seats = {Slot.GRADIENTS: "perturb"}
-    refuses = frozenset({Trait.LOSS_SCALER})
+    excludes = frozenset({Trait.LOSS_SCALER})
     rho: float = tunable(0.5, search=Float(0.2, 2.0, log=True), legal=Above(0),
                          unit="L2 length in units of each weight")
 

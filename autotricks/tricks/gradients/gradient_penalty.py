@@ -38,7 +38,7 @@ class GradientPenalty(Trick):
     """
 
     seats = {Slot.GRADIENTS: "perturb"}
-    refuses = frozenset({Trait.LOSS_SCALER})
+    excludes = frozenset({Trait.LOSS_SCALER})
     weight: float = tunable(0.01, search=Float(1e-3, 0.1, log=True), legal=at_least(0),
                             unit="loss for each squared gradient unit")
 

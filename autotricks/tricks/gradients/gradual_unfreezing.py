@@ -40,7 +40,7 @@ class GradualUnfreezing(Freezing):
     """
 
     seats = {Slot.GRADIENTS: "freeze"}
-    needs = frozenset({Trait.PRETRAINED})
+    requires = frozenset({Trait.PRETRAINED})
 
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
         """Return gradients of the layers that train already."""

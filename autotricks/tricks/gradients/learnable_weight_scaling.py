@@ -41,7 +41,7 @@ class LearnableWeightScaling(Freezing):
     """
 
     seats = {Slot.GRADIENTS: "freeze"}
-    refuses = frozenset({Trait.COSINE_HEAD})
+    excludes = frozenset({Trait.COSINE_HEAD})
     opens = 0.85
 
     def enter(self, run: Run) -> None:

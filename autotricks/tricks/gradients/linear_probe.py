@@ -25,7 +25,7 @@ class LinearProbe(Freezing):
     """
 
     seats = {Slot.GRADIENTS: "freeze"}
-    needs = frozenset({Trait.PRETRAINED})
+    requires = frozenset({Trait.PRETRAINED})
 
     def enter(self, run: Run) -> None:
         """Freeze all but the classifier."""

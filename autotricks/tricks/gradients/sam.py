@@ -25,7 +25,7 @@ class Sam(Trick):
     """
 
     seats = {Slot.GRADIENTS: "perturb"}
-    refuses = frozenset({Trait.LOSS_SCALER})
+    excludes = frozenset({Trait.LOSS_SCALER})
     rho: float = tunable(0.05, search=Float(0.01, 0.2, log=True), legal=Above(0), unit="L2 length in weight space")
 
     def gradients(self, inner: Gradients, run: Run) -> Gradients:

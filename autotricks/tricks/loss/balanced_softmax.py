@@ -35,7 +35,7 @@ class BalancedSoftmax(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
-    brings = frozenset({Trait.REMOVES_PRIOR})
+    provides = frozenset({Trait.REMOVES_PRIOR})
     advice = (OVER_BALANCE,)
 
     def loss(self, inner: Loss, run: Run) -> Loss:

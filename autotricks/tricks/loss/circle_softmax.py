@@ -49,7 +49,7 @@ class CircleSoftmax(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
-    needs = frozenset({Trait.COSINE_HEAD})
+    requires = frozenset({Trait.COSINE_HEAD})
     advice = (Advice(
         Trait.REMOVES_PRIOR, "its weights and margins are laid out for cosines, and what it is given or what it leaves "
         "is then no cosine", "Sun et al. 2020, https://arxiv.org/abs/2002.10857: similarities of unit vectors"),)

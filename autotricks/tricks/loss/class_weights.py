@@ -38,7 +38,7 @@ class ClassWeights(Trick):
     """
 
     seats = {Slot.LOSS: "weight"}
-    brings = frozenset({Trait.REWEIGHTS})
+    provides = frozenset({Trait.REWEIGHTS})
     advice = ADVICE
     beta: float = tunable(0.9999, search=Choice(0.9, 0.99, 0.999, 0.9999), legal=Between(0, 1, without=(1,)),
                           unit="1 - 1 / (distinct images that a class could have)")

@@ -36,7 +36,7 @@ class Cosface(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
-    needs = frozenset({Trait.COSINE_HEAD})
+    requires = frozenset({Trait.COSINE_HEAD})
     margin: float = tunable(0.35, search=Float(0.1, 0.5), legal=Between(0, 2), unit="cosine")
 
     def loss(self, inner: Loss, run: Run) -> Loss:

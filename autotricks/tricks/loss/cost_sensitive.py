@@ -37,7 +37,7 @@ class CostSensitive(Trick):
     """
 
     seats = {Slot.LOSS: "weight"}
-    brings = frozenset({Trait.REWEIGHTS})
+    provides = frozenset({Trait.REWEIGHTS})
     advice = ADVICE
     exponent: float = tunable(1.0, search=Float(0.0, 1.0), legal=at_least(0), unit="exponent of n_min / n")
     normalize: bool = tunable(True, search=Choice(True), legal=Choice(True, False))

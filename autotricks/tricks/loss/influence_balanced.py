@@ -54,8 +54,8 @@ class InfluenceBalanced(Trick):
     """
 
     seats = {Slot.LOSS: "weight"}
-    brings = frozenset({Trait.REWEIGHTS})
-    refuses = frozenset({Trait.COSINE_HEAD})    # its factor is that of a linear classifier; beside margins it diverges
+    provides = frozenset({Trait.REWEIGHTS})
+    excludes = frozenset({Trait.COSINE_HEAD})    # its factor is that of a linear classifier; beside margins it diverges
     advice = ADVICE
     opens = 0.5
     reads_features = True

@@ -62,7 +62,7 @@ class LabelAwareSmoothing(Trick):
     """
 
     seats = {Slot.LOSS: "target"}
-    brings = frozenset({Trait.SMOOTHS_LABELS})
+    provides = frozenset({Trait.SMOOTHS_LABELS})
     head: float = tunable(0.4, search=Float(0.1, 0.5), legal=Between(0, 1, without=(1,)),
                           unit="share of the target in the most frequent class")
     tail: float = tunable(0.1, search=Float(0.0, 0.2), legal=Between(0, 1, without=(1,)),

@@ -35,7 +35,7 @@ class LabelSmoothing(Trick):
     """
 
     seats = {Slot.LOSS: "target"}
-    brings = frozenset({Trait.SMOOTHS_LABELS})
+    provides = frozenset({Trait.SMOOTHS_LABELS})
     epsilon: float = tunable(0.1, search=Float(0.0, 0.2), legal=Between(0, 1, without=(1,)), unit="share of the target")
 
     def loss(self, inner: Loss, run: Run) -> Loss:

@@ -48,7 +48,7 @@ class Ldam(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
-    needs = frozenset({Trait.COSINE_HEAD})
+    requires = frozenset({Trait.COSINE_HEAD})
     max_margin: float = tunable(0.5, search=Float(0.1, 1.0), legal=Between(0, 2), unit="cosine")
 
     def loss(self, inner: Loss, run: Run) -> Loss:

@@ -37,7 +37,7 @@ class LogitAdjustment(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
-    brings = frozenset({Trait.REMOVES_PRIOR})
+    provides = frozenset({Trait.REMOVES_PRIOR})
     advice = (OVER_BALANCE,)
     tau: float = tunable(1.0, search=Float(0.5, 2.5), legal=at_least(0), unit="times the log of the class shares")
 

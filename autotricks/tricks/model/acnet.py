@@ -84,7 +84,7 @@ class Acnet(Trick):
     """
 
     seats = {Slot.MODEL: "norm"}
-    brings = frozenset({Trait.NEW_WEIGHTS})
+    provides = frozenset({Trait.NEW_WEIGHTS})
     gamma: float = tunable(1.0, search=Float(0.33, 1.0), legal=Above(0), unit="scale at the start")
 
     def model(self, inner: Model, run: Run) -> Model:

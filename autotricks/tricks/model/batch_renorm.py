@@ -83,7 +83,7 @@ class BatchRenorm(Trick):
     """
 
     seats = {Slot.MODEL: "norm"}
-    brings = frozenset({Trait.SMALL_BATCHES})
+    provides = frozenset({Trait.SMALL_BATCHES})
     r_max: float = tunable(3.0, search=Float(1.0, 3.0), legal=at_least(1), unit="ratio of standard deviations")
     d_max: float = tunable(5.0, search=Float(0.0, 5.0), legal=at_least(0), unit="running standard deviations")
     ramp: float = tunable(0.3, search=Float(0.05, 0.5), legal=Above(0), unit="fraction of training until r_max")

@@ -35,7 +35,7 @@ class Bnneck(Trick):
     """
 
     seats = {Slot.MODEL: "neck"}
-    brings = frozenset({Trait.ALTERS_FEATURES})
+    provides = frozenset({Trait.ALTERS_FEATURES})
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with its neck, on the device."""

@@ -52,7 +52,7 @@ class CosineHead(Trick):
     """
 
     seats = {Slot.MODEL: "head"}
-    brings = frozenset({Trait.COSINE_HEAD})
+    provides = frozenset({Trait.COSINE_HEAD})
     scale: float = tunable(30.0, search=Float(10.0, 64.0, log=True), legal=Above(0), unit="logit of a cosine of 1")
 
     def model(self, inner: Model, run: Run) -> Model:

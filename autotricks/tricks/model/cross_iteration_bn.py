@@ -103,7 +103,7 @@ class CrossIterationBn(Trick):
     """
 
     seats = {Slot.MODEL: "norm"}
-    brings = frozenset({Trait.SMALL_BATCHES, Trait.INNER_GRADIENTS})
+    provides = frozenset({Trait.SMALL_BATCHES, Trait.INNER_GRADIENTS})
     window: int = tunable(4, search=Choice(2, 4, 8), legal=Int(1, 64), unit="batches, the present one included")
     burn_in: float = tunable(0.1, search=Float(0.0, 0.5), legal=Between(0, 1), unit="fraction of training")
 

@@ -56,7 +56,7 @@ class Gem(Trick):
     """
 
     seats = {Slot.MODEL: "pool"}
-    brings = frozenset({Trait.ALTERS_FEATURES})
+    provides = frozenset({Trait.ALTERS_FEATURES})
     power: float = tunable(3.0, search=Float(1.0, 6.0), legal=at_least(1), unit="exponent")
     learned: bool = tunable(True, search=Choice(True, False))
 

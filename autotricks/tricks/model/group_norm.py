@@ -30,7 +30,7 @@ class GroupNorm(Trick):
     """
 
     seats = {Slot.MODEL: "norm"}
-    brings = frozenset({Trait.SMALL_BATCHES, Trait.NEW_WEIGHTS})
+    provides = frozenset({Trait.SMALL_BATCHES, Trait.NEW_WEIGHTS})
     groups: int = tunable(32, search=Choice(8, 16, 32), legal=Int(1, 4096), unit="groups of channels a layer")
 
     def model(self, inner: Model, run: Run) -> Model:

@@ -35,8 +35,8 @@ class Pretrained(Trick):
     """
 
     seats = {Slot.MODEL: "init"}
-    brings = frozenset({Trait.PRETRAINED})
-    refuses = frozenset({Trait.NEW_WEIGHTS})
+    provides = frozenset({Trait.PRETRAINED})
+    excludes = frozenset({Trait.NEW_WEIGHTS})
     weights: str = tunable("", search=Choice(""), legal=Text(
         "the path of a .safetensors file or of a state dict that torch.save wrote; empty: the model's own weights",
         "weights"))

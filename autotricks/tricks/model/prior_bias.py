@@ -38,7 +38,7 @@ class PriorBias(Trick):
     """
 
     seats = {Slot.MODEL: "block"}
-    brings = frozenset({Trait.REMOVES_PRIOR})
+    provides = frozenset({Trait.REMOVES_PRIOR})
     advice = (
         Advice(Trait.REMOVES_PRIOR, "class frequencies are taken out of the logits twice",
                "Menon et al. 2021, https://arxiv.org/abs/2007.07314: one or the other"),

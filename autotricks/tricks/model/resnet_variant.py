@@ -85,7 +85,7 @@ class ResnetVariant(Trick):
     """
 
     seats = {Slot.MODEL: "block"}
-    brings = frozenset({Trait.NEW_WEIGHTS})
+    provides = frozenset({Trait.NEW_WEIGHTS})
     variant: str = tunable("d", search=Choice("a", "b", "c", "d"))
 
     def model(self, inner: Model, run: Run) -> Model:

@@ -29,7 +29,7 @@ class ZeroGamma(Trick):
     """
 
     seats = {Slot.MODEL: "block"}
-    brings = frozenset({Trait.NEW_WEIGHTS})
+    provides = frozenset({Trait.NEW_WEIGHTS})
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with its residual branches silent."""

@@ -71,7 +71,7 @@ class LrFinder(Trick):
     """
 
     seats = {Slot.OPTIMIZER: "rate"}
-    brings = frozenset({Trait.SETS_RATE})
+    provides = frozenset({Trait.SETS_RATE})
     low: float = tunable(1e-7, search=Float(1e-8, 1e-4, log=True), legal=Above(0), unit="as the optimizer's rate")
     high: float = tunable(10.0, search=Float(1.0, 10.0, log=True), legal=Above(0), unit="as the optimizer's rate")
     iterations: int = tunable(100, search=Choice(100, 200, 300), legal=Int(10, 10_000), unit="steps")

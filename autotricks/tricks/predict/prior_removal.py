@@ -40,7 +40,7 @@ class PriorRemoval(Trick):
     """
 
     seats = {Slot.PREDICT: "adjust", Slot.MODEL: "block"}
-    brings = frozenset({Trait.REMOVES_PRIOR})
+    provides = frozenset({Trait.REMOVES_PRIOR})
     advice = (
         Advice(Trait.REMOVES_PRIOR, "the loss takes the class frequencies out of the logits, and they are taken out "
                "again when predicting", "Menon et al. 2021, https://arxiv.org/abs/2007.07314: one or the other"),

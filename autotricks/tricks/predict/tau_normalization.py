@@ -37,7 +37,7 @@ class TauNormalization(Trick):
     """
 
     seats = {Slot.PREDICT: "adjust"}
-    refuses = frozenset({Trait.COSINE_HEAD})
+    excludes = frozenset({Trait.COSINE_HEAD})
     tau: float = tunable(1.0, search=Float(0.0, 2.0, step=0.1), legal=Between(0, 2), unit="exponent of the length")
 
     def predict(self, inner: Predict, run: Run) -> Predict:

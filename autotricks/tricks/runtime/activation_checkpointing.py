@@ -25,7 +25,7 @@ class ActivationCheckpointing(Trick):
     """
 
     seats = {Slot.RUNTIME: "memory"}
-    refuses = frozenset({Trait.COMPILES, Trait.MIXES_HIDDEN, Trait.INNER_GRADIENTS})
+    excludes = frozenset({Trait.COMPILES, Trait.MIXES_HIDDEN, Trait.INNER_GRADIENTS})
 
     def check(self, run: Run) -> None:
         """Refuse a model without blocks."""

@@ -26,7 +26,7 @@ class Fp16(Trick):
     """
 
     seats = {Slot.RUNTIME: "precision"}
-    brings = frozenset({Trait.LOSS_SCALER})
+    provides = frozenset({Trait.LOSS_SCALER})
 
     def runtime(self, inner: Runtime, run: Run) -> Runtime:
         """Return the runtime with float16, for which steps scale the loss."""

@@ -36,8 +36,8 @@ class TorchCompile(Trick):
     """
 
     seats = {Slot.RUNTIME: "compile"}
-    brings = frozenset({Trait.COMPILES})
-    refuses = frozenset({Trait.MIXES_HIDDEN})
+    provides = frozenset({Trait.COMPILES})
+    excludes = frozenset({Trait.MIXES_HIDDEN})
     advice = (Advice(Trait.RESIZES, "each new image size is compiled anew, and after eight none is",
                      "PyTorch, https://docs.pytorch.org/docs/stable/torch.compiler_faq.html"),)
 

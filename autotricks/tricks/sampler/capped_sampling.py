@@ -31,7 +31,7 @@ class CappedSampling(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
-    brings = frozenset({Trait.RESAMPLES})
+    provides = frozenset({Trait.RESAMPLES})
     fraction: float = tunable(1 / 3, search=Float(0.1, 1.0), legal=Between(0, 1), unit="of the largest class")
 
     def sampler(self, inner: Order, run: Run) -> Order:

@@ -20,7 +20,7 @@ class ClassBalanced(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
-    brings = frozenset({Trait.RESAMPLES})
+    provides = frozenset({Trait.RESAMPLES})
     q: float = tunable(0.0, search=Float(0.0, 1.0), legal=Between(0, 1), unit="exponent of the class size")
 
     def sampler(self, inner: Order, run: Run) -> Order:

@@ -21,7 +21,7 @@ class OverSampling(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
-    brings = frozenset({Trait.RESAMPLES})
+    provides = frozenset({Trait.RESAMPLES})
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return C * max n rows in random order, drawn anew each time."""

@@ -29,7 +29,7 @@ class ReverseSampling(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
-    brings = frozenset({Trait.RESAMPLES})
+    provides = frozenset({Trait.RESAMPLES})
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return the rows of an epoch's whole batches, drawn anew each epoch."""

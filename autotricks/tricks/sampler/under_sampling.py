@@ -41,7 +41,7 @@ class UnderSampling(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
-    brings = frozenset({Trait.RESAMPLES})
+    provides = frozenset({Trait.RESAMPLES})
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return at least N rows, one whole selection after another, each in random order."""

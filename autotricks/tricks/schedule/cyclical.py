@@ -28,7 +28,7 @@ class Cyclical(Trick):
     """
 
     seats = {Slot.SCHEDULE: "shape"}
-    brings = frozenset({Trait.CYCLES_RATE})
+    provides = frozenset({Trait.CYCLES_RATE})
     half_cycle: float = tunable(4.0, search=Float(2.0, 8.0), legal=Above(0), unit="epochs")
     low: float = tunable(0.1, search=Choice(0.03, 0.1, 0.3), legal=Between(0, 1), unit="fraction of the base rate")
     mode: str = tunable("triangular", search=Choice("triangular", "triangular2", "exp_range"))

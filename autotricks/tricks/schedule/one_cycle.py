@@ -27,7 +27,7 @@ class OneCycle(Trick):
     """
 
     seats = {Slot.SCHEDULE: "shape"}
-    brings = frozenset({Trait.CYCLES_RATE})
+    provides = frozenset({Trait.CYCLES_RATE})
     pct_start: float = tunable(0.3, search=Float(0.2, 0.45), legal=Between(0, 1, without=(1,)),
                                unit="fraction of training")
     div_factor: float = tunable(25.0, search=Float(10.0, 25.0), legal=at_least(1), unit="peak rate / first rate")

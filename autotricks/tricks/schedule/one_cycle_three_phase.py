@@ -30,7 +30,7 @@ class OneCycleThreePhase(Trick):
     """
 
     seats = {Slot.SCHEDULE: "shape"}
-    brings = frozenset({Trait.CYCLES_RATE})
+    provides = frozenset({Trait.CYCLES_RATE})
     ramp: float = tunable(0.45, search=Float(0.3, 0.48), legal=Between(0, 0.5, without=(0.5,)),
                           unit="fraction of training")
     div_factor: float = tunable(10.0, search=Float(10.0, 25.0), legal=at_least(1), unit="peak rate / first rate")

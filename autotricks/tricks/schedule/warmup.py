@@ -25,7 +25,7 @@ class Warmup(Trick):
     """
 
     seats = {Slot.SCHEDULE: "warmup"}
-    refuses = frozenset({Trait.CYCLES_RATE})
+    excludes = frozenset({Trait.CYCLES_RATE})
     epochs: float = tunable(5.0, search=Float(0.0, 5.0), legal=at_least(0), unit="epochs")
     first: float = tunable(0.0, search=Float(0.0, 0.33), legal=Between(0, 1), unit="fraction of the base rate")
 

@@ -11,10 +11,10 @@ import torch
 from ...core.bundle import Bundle
 from ...core.dataset import Dataset
 from ...core.reporting import End, Reporter
-from ...runs.trial import Course, Outcome
+from ...runs.trial import Outcome, RungPlan
 from ...trial import TrialResult, run_trial
-from .ranks import Followers
-from .rung_training import Climb, arrays, from_arrays, warm_up
+from .ranks import RankProcesses
+from .rung_training import RungTrainer, arrays, from_arrays, warm_up
 
 
 def devices(gpus: float, place: int = 0) -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def devices(gpus: float, place: int = 0) -> tuple[str, ...]:
     return tuple(f"cuda:{number}" for number in range(first, first + count))
 
 
-class Team:
+class DeviceGroup:
     """Trains climbs, one after another.
 
     Args:
@@ -45,9 +45,9 @@ class Team:
                  alive: Callable[[float], None] = lambda seconds: None):
         self._shared, self._devices, self._threads = shared, devices, max(1, threads // len(devices))
         self._own = _Climbing(devices[0], shared, self._threads, alive)
-        self._others: Followers | None = None
+        self._others: RankProcesses | None = None
 
-    def reach(self, course: Course, bundle: Bundle | None, rung: int) -> Outcome:
+    def reach(self, course: RungPlan, bundle: Bundle | None, rung: int) -> Outcome:
         """Begin to climb where there is a bundle, else go on, and train up to a rung.
 
         Raises:
@@ -56,7 +56,7 @@ class Team:
         if len(self._devices) == 1:
             return self._own(course, bundle, rung)
         if self._others is None:
-            self._others = Followers(self._devices, _Climbing, self._shared, self._threads)
+            self._others = RankProcesses(self._devices, _Climbing, self._shared, self._threads)
         self._others.tell(course, bundle, rung)
         try:
             with self._others.lockstep():
@@ -84,12 +84,12 @@ class _Climbing:
                  alive: Callable[[float], None] = lambda seconds: None):
         warm_up(threads)
         self._device, self._dataset, self._alive = device, from_arrays(shared), alive
-        self._climb: Climb | None = None
+        self._climb: RungTrainer | None = None
 
-    def __call__(self, course: Course, bundle: Bundle | None, rung: int) -> Outcome:
+    def __call__(self, course: RungPlan, bundle: Bundle | None, rung: int) -> Outcome:
         """Train up to a rung."""
         if bundle is not None:
-            self._climb = Climb(bundle, replace(course, device=self._device), self._dataset, self._alive)
+            self._climb = RungTrainer(bundle, replace(course, device=self._device), self._dataset, self._alive)
         assert self._climb is not None
         return self._climb.reach(rung)
 
@@ -112,7 +112,7 @@ def train_on(devices: Sequence[str], bundle: Bundle, dataset: Dataset, reporter:
         return run_trial(bundle, dataset, reporter, devices[0], trust)
     threads = max(1, torch.get_num_threads() // len(devices))
     torch.set_num_threads(threads)
-    with closing(Followers(devices, _Training, arrays(dataset), threads, trust)) as others:
+    with closing(RankProcesses(devices, _Training, arrays(dataset), threads, trust)) as others:
         others.tell(bundle)
         with others.lockstep():
             return run_trial(bundle, dataset, reporter, devices[0], trust)

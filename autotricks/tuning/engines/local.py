@@ -13,10 +13,10 @@ from ...core.bundle import Bundle
 from ...core.dataset import Dataset
 from ...core.reporting import End
 from ...errors import RankError
-from ...runs.trial import Course, Outcome, Trial
+from ...runs.trial import Outcome, RungPlan, Trial
 from ...system.workers import died, follow_parent
 from ..search import Search
-from .device_team import Team, devices
+from .device_team import DeviceGroup, devices
 from .rung_training import arrays, watch
 from .worker_context import worker_context
 
@@ -40,8 +40,8 @@ def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> 
 
     A worker that dies is replaced and its trial goes on from the rung it had reached, at most twice.
     """
-    needs = search.resources
-    hire = partial(_hire, arrays(dataset), search.course(trust), max(1, int(needs.cpus)), needs.gpus)
+    wanted = search.resources
+    hire = partial(_hire, arrays(dataset), search.course(trust), max(1, int(wanted.cpus)), wanted.gpus)
     crew = [hire(place) for place in range(workers)]
     try:
         for worker in crew:
@@ -66,7 +66,7 @@ def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> 
     return workers
 
 
-def _hire(shared: dict[str, Any], course: Course, threads: int, gpus: float = 0, place: int = 0) -> Worker:
+def _hire(shared: dict[str, Any], course: RungPlan, threads: int, gpus: float = 0, place: int = 0) -> Worker:
     context: Any = worker_context(threads)
     here, there = context.Pipe()
     process = context.Process(target=_work, args=(there, shared, course, devices(gpus, place), threads))
@@ -107,8 +107,8 @@ def _hear(search: Search, worker: Worker, answer: Outcome | str) -> None:
         worker.rung = answer.rung + 1
         _send(worker, None)
         return
-    if search.crowns(trial, answer):
-        search.crown(trial, answer, answer.weights)
+    if search.is_new_best(trial, answer):
+        search.set_best(trial, answer, answer.weights)
     search.finish(trial, end)
     _next(search, worker)
 
@@ -131,10 +131,10 @@ def _replace(search: Search, worker: Worker, hire: Callable[[int], Worker], said
     return fresh
 
 
-def _work(pipe: Connection, shared: dict[str, Any], course: Course, where: tuple[str, ...], threads: int) -> None:
+def _work(pipe: Connection, shared: dict[str, Any], course: RungPlan, where: tuple[str, ...], threads: int) -> None:
     """Train what arrives on the pipe until it closes: a bundle begins a climb, None goes on with the one at hand."""
     follow_parent()
-    team = Team(shared, where, threads, watch)
+    team = DeviceGroup(shared, where, threads, watch)
     while True:
         try:
             bundle, rung = pipe.recv()

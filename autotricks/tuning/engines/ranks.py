@@ -26,7 +26,7 @@ MISSED = ("RuntimeError", "DistBackendError")      # what it says then
 Do = Callable[..., object]
 
 
-class Followers:
+class RankProcesses:
     """The other ranks beside this process, which is rank 0: one on each device but the first.
 
     Each calls `make` and then what it returned with whatever it is told. They end with this process, even if it is

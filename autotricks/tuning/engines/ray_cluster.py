@@ -10,11 +10,12 @@ from typing import Any
 from ...system.signals import interrupt
 from ...system.workers import cores, deaf
 
-QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_AIR_NEW_OUTPUT": "0",
-         "TUNE_GLOBAL_CHECKPOINT_S": "86400", "TUNE_DISABLE_SIGINT_HANDLER": "1",
-         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-         "RAY_prestart_worker_first_driver": "0"}   # trials get processes of their own, which idle ones would slow down
+RAY_ENV = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_AIR_NEW_OUTPUT": "0",
+           "TUNE_GLOBAL_CHECKPOINT_S": "86400", "TUNE_DISABLE_SIGINT_HANDLER": "1",
+           "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+           "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+           # trials get processes of their own, which idle ones would slow down
+           "RAY_prestart_worker_first_driver": "0"}
 
 
 def connect(address: str | None = None, cpus: int = 0) -> None:
@@ -26,7 +27,7 @@ def connect(address: str | None = None, cpus: int = 0) -> None:
     """
     import ray
 
-    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    os.environ.update({name: value for name, value in RAY_ENV.items() if name not in os.environ})
     logging.getLogger("ray").setLevel(logging.CRITICAL)    # a lost trial is ours to tell, and not with a traceback
     if not ray.is_initialized():
         options: dict[str, Any] = {"address": address} if address else {

@@ -21,20 +21,20 @@ def apart() -> bool:
     return len(nodes()) > 1
 
 
-def holds(node: dict[str, Any], needs: dict[str, float]) -> int:
+def holds(node: dict[str, Any], wanted: dict[str, float]) -> int:
     """Return how many trials a node holds at a time."""
     has = node["Resources"]
-    return min(int(has.get(name.upper(), 0) / amount + 1e-9) for name, amount in needs.items() if amount)
+    return min(int(has.get(name.upper(), 0) / amount + 1e-9) for name, amount in wanted.items() if amount)
 
 
-def require_seen(dataset: Dataset, needs: dict[str, float]) -> None:
+def require_seen(dataset: Dataset, wanted: dict[str, float]) -> None:
     """Refuse images that stay in their files where a node that trains does not see these. What is in memory travels.
 
     Raises:
         DataError: With a line for each such node.
     """
     paths = [path for split in (dataset.train, dataset.validation) for path in getattr(split.images, "paths", [])[:1]]
-    training = [node for node in nodes() if holds(node, needs)] if paths else []
+    training = [node for node in nodes() if holds(node, wanted)] if paths else []
     answers = ray.get([ray.remote(_missing).options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(
         node["NodeID"], soft=False)).remote(paths) for node in training])
     lines = [f"data.source: the node {_name(node)} does not see {missing[0]}. Images that are streamed must lie at the "

@@ -8,30 +8,30 @@ import ray
 from ray.tune import Trainable
 
 from ...core.bundle import Bundle
-from ...runs.trial import Course
+from ...runs.trial import RungPlan
 from ...space import paths
 from ...space.packing import Carried
 from ...tricks.catalog import bundle_from
-from .device_team import Team, devices
+from .device_team import DeviceGroup, devices
 from .rung_training import watch
 
 OUTCOME = "outcome"
 
 
-class Climber(Trainable):
+class RayTrainable(Trainable):
     """Each `step` reaches one rung; `reset_config` takes the next trial into the same process."""
 
     _rung: int
     _bundle: Bundle | None
 
-    def setup(self, config: dict[str, Any], shared: Any = None, course: Course | None = None,
+    def setup(self, config: dict[str, Any], shared: Any = None, course: RungPlan | None = None,
               carried: Carried | None = None, threads: int = 1, gpus: float = 0) -> None:
         """Load the data and what tricks name once, and begin the first trial."""
         assert shared is not None and course is not None and carried is not None
         home = Path(self.logdir) / "carried"    # goes with Ray's session
         carried.unpack(home)
         self._here = carried.below(home)
-        self._course, self._team = course, Team(shared, devices(gpus), threads, watch)
+        self._course, self._team = course, DeviceGroup(shared, devices(gpus), threads, watch)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -18,13 +18,13 @@ from ...runs.trial import Outcome, Trial
 from ...space.packing import Carried
 from ..search import Search
 from .ray_nodes import apart, holds, nodes, require_seen
-from .ray_trainable import OUTCOME, Climber
+from .ray_trainable import OUTCOME, RayTrainable
 from .rung_training import arrays
 
 RETRIES = 2
 
 
-class Chooser(Searcher):
+class RaySearcher(Searcher):
     """Hands the search's proposals to Ray Tune under Ray's trial ids."""
 
     def __init__(self, search: Search):
@@ -62,10 +62,10 @@ class Chooser(Searcher):
         """Read nothing: the ledger is the search's memory."""
 
 
-class LedgerFirst(FIFOScheduler):
+class RungScheduler(FIFOScheduler):
     """Asks the search whether a trial goes on, after the ledger has its result."""
 
-    def __init__(self, search: Search, chooser: Chooser):
+    def __init__(self, search: Search, chooser: RaySearcher):
         super().__init__()  # type: ignore[no-untyped-call]
         self._search, self._chooser = search, chooser
 
@@ -80,7 +80,7 @@ class LedgerFirst(FIFOScheduler):
         weights = parts.pop("weights")
         outcome = Outcome(**{**parts, "end": End(parts["end"]) if parts["end"] else None})
         try:
-            crown = cast(bytes, ray.get(weights)) if self._search.crowns(ours, outcome) else None
+            set_best = cast(bytes, ray.get(weights)) if self._search.is_new_best(ours, outcome) else None
         except ray.exceptions.RayError:     # lost with their node: Ray Tune will notice, and the rung is trained again
             return str(TrialScheduler.CONTINUE)
         score = self._search.report(ours, outcome, trial.num_failures + 1)
@@ -88,8 +88,8 @@ class LedgerFirst(FIFOScheduler):
         end = self._search.verdict(ours, outcome, score)
         if end is None:
             return str(TrialScheduler.CONTINUE)
-        if crown is not None:
-            self._search.crown(ours, outcome, crown)
+        if set_best is not None:
+            self._search.set_best(ours, outcome, set_best)
         self._chooser.ended.add(trial.trial_id)
         self._search.finish(ours, end)
         return str(TrialScheduler.STOP)
@@ -99,16 +99,16 @@ def _dirname(trial: Any) -> str:
     return f"{trial.config['number']:05d}-{trial.trial_id}"
 
 
-def slots(needs: dict[str, float], parallel: int | None) -> int:
+def slots(wanted: dict[str, float], parallel: int | None) -> int:
     """Return how many trials the connected Ray holds at a time.
 
     Raises:
         ResourceError: When no node can hold one trial.
     """
-    count = sum(holds(node, needs) for node in nodes())
+    count = sum(holds(node, wanted) for node in nodes())
     if not count:
         had = [node["Resources"] for node in nodes()]
-        raise ResourceError(f"resources: no node of the Ray cluster has {needs['cpu']:g} CPUs and {needs['gpu']:g} "
+        raise ResourceError(f"resources: no node of the Ray cluster has {wanted['cpu']:g} CPUs and {wanted['gpu']:g} "
                             f"GPUs for one trial; the nodes have {had}. Lower resources.")
     return min(count, parallel or count)
 
@@ -123,18 +123,18 @@ def run(search: Search, dataset: Dataset, folder: Path, trust: bool = False) -> 
         DataError: When a node that can does not see the files that images are read from.
         EngineError: When Ray gives up; what had finished is in the ledger.
     """
-    needs = {"cpu": search.resources.cpus, "gpu": search.resources.gpus}
-    room = slots(needs, search.settings.parallel)
-    require_seen(dataset, needs)
+    wanted = {"cpu": search.resources.cpus, "gpu": search.resources.gpus}
+    room = slots(wanted, search.settings.parallel)
+    require_seen(dataset, wanted)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room)
     class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in os.environ if name.startswith("AWS_")}   # Ray logs them
-    chooser = Chooser(search)
-    trainable = tune.with_parameters(Climber, shared=arrays(dataset), course=search.course(trust),
+    chooser = RaySearcher(search)
+    trainable = tune.with_parameters(RayTrainable, shared=arrays(dataset), course=search.course(trust),
                                      carried=search.carried() if apart() else Carried(),
                                      threads=max(1, int(search.resources.cpus)), gpus=search.resources.gpus)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, needs),
-        tune_config=tune.TuneConfig(search_alg=chooser, scheduler=LedgerFirst(search, chooser), reuse_actors=True,
+        tune.with_resources(trainable, wanted),
+        tune_config=tune.TuneConfig(search_alg=chooser, scheduler=RungScheduler(search, chooser), reuse_actors=True,
                                     num_samples=search.settings.trials, max_concurrent_trials=room,
                                     trial_dirname_creator=_dirname),
         run_config=tune.RunConfig(name="ray", storage_path=str(folder.resolve()), verbose=0,

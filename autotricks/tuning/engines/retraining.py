@@ -16,21 +16,21 @@ from ...core.bundle import Bundle
 from ...core.dataset import Dataset
 from ...core.reporting import End
 from ...errors import EngineError, RankError
-from ...runs.trial import Course, Outcome
+from ...runs.trial import Outcome, RungPlan
 from ...space import paths
 from ...space.document import SpaceDocument
 from ...space.packing import Carried, of_uses
 from ...system.workers import follow_parent
-from .device_team import Team, devices
+from .device_team import DeviceGroup, devices
 from .rung_training import arrays, watch
 from .worker_context import worker_context
 
 RETRIES = 2
-_team: Team | None = None       # of a worker process
+_team: DeviceGroup | None = None       # of a worker process
 
 
 @dataclass(frozen=True)
-class Means:
+class RetrainOptions:
     """With what, and on what, trainings run.
 
     Args:
@@ -50,7 +50,7 @@ class Means:
     patience: float
 
     @classmethod
-    def of(cls, document: SpaceDocument, workers: int, trust: bool) -> Means:
+    def of(cls, document: SpaceDocument, workers: int, trust: bool) -> RetrainOptions:
         """Return what a space gives a training."""
         return cls(document.search.engine, document.resources.cpus, document.resources.gpus, workers, trust,
                    document.search.patience)
@@ -60,18 +60,18 @@ class Means:
         """Of one training."""
         return max(1, int(self.cpus))
 
-    def course(self, epochs: int) -> Course:
+    def course(self, epochs: int) -> RungPlan:
         """Return one rung at the end."""
-        return Course((epochs,), device="cuda" if self.gpus else "cpu", trust=self.trust, patience=self.patience)
+        return RungPlan((epochs,), device="cuda" if self.gpus else "cpu", trust=self.trust, patience=self.patience)
 
 
-def retrain(bundles: Sequence[Bundle], dataset: Dataset, means: Means) -> Iterator[tuple[Bundle, Outcome]]:
+def retrain(bundles: Sequence[Bundle], dataset: Dataset, options: RetrainOptions) -> Iterator[tuple[Bundle, Outcome]]:
     """Yield each bundle with what its whole training reached, as it is done; test does not travel.
 
     Raises:
         EngineError: When a training's process died again and again, for want of memory or of patience.
     """
-    yield from (_on_ray if means.engine == "ray" else _locally)(bundles, arrays(dataset), means)
+    yield from (_on_ray if options.engine == "ray" else _locally)(bundles, arrays(dataset), options)
 
 
 def recorded(bundle: Bundle, outcome: Outcome) -> dict[str, Any]:
@@ -82,16 +82,17 @@ def recorded(bundle: Bundle, outcome: Outcome) -> dict[str, Any]:
             "seconds": round(outcome.seconds, 3)}
 
 
-def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> Iterator[tuple[Bundle, Outcome]]:
+def _locally(bundles: Sequence[Bundle], shared: dict[str, Any],
+             options: RetrainOptions) -> Iterator[tuple[Bundle, Outcome]]:
     left = list(bundles)
     for attempt in itertools.count():
         try:
-            context: Any = worker_context(means.threads)
-            free, size = context.SimpleQueue(), max(1, min(means.workers, len(left)))
+            context: Any = worker_context(options.threads)
+            free, size = context.SimpleQueue(), max(1, min(options.workers, len(left)))
             for place in range(size):
                 free.put(place)
-            with ProcessPoolExecutor(size, context, _join_in, (shared, means, free)) as pool, _ended():
-                waiting = {pool.submit(_train, bundle, means): bundle for bundle in left}
+            with ProcessPoolExecutor(size, context, _join_in, (shared, options, free)) as pool, _ended():
+                waiting = {pool.submit(_train, bundle, options): bundle for bundle in left}
                 while waiting:
                     for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                         bundle = waiting.pop(future)
@@ -102,11 +103,12 @@ def _locally(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) ->
         except (BrokenProcessPool, RankError) as error:
             if attempt == RETRIES:
                 why = (f"{error}." if isinstance(error, RankError) else "killed, for want of memory if nobody did it, "
-                       f"or no epoch ended within search.patience, {means.patience:g} s.")
+                       f"or no epoch ended within search.patience, {options.patience:g} s.")
                 raise EngineError(f"training {left[0]}: its process died {attempt + 1} times: {why}") from error
 
 
-def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> Iterator[tuple[Bundle, Outcome]]:
+def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any],
+            options: RetrainOptions) -> Iterator[tuple[Bundle, Outcome]]:
     import ray
 
     from .ray_nodes import apart
@@ -116,11 +118,11 @@ def _on_ray(bundles: Sequence[Bundle], shared: dict[str, Any], means: Means) -> 
 
     def trained(parts: dict[str, Any], carried: Carried, bundle: Bundle) -> Outcome:
         with (tempfile.TemporaryDirectory() as home,
-              closing(Team(parts, devices(means.gpus), means.threads, watch)) as team):
+              closing(DeviceGroup(parts, devices(options.gpus), options.threads, watch)) as team):
             carried.unpack(Path(home))
-            return _reached(team, paths.moved_bundle(bundle, carried.below(Path(home))), means)
+            return _reached(team, paths.moved_bundle(bundle, carried.below(Path(home))), options)
 
-    task = ray.remote(trained).options(num_cpus=means.cpus, num_gpus=means.gpus, max_retries=RETRIES)
+    task = ray.remote(trained).options(num_cpus=options.cpus, num_gpus=options.gpus, max_retries=RETRIES)
     waiting = {task.remote(data, files, bundle): bundle for bundle in bundles}
     while waiting:
         for future in ray.wait(list(waiting))[0]:
@@ -144,17 +146,17 @@ def _ended() -> Iterator[None]:
         raise
 
 
-def _join_in(shared: dict[str, Any], means: Means, free: Any) -> None:
+def _join_in(shared: dict[str, Any], options: RetrainOptions, free: Any) -> None:
     """Make a worker process ready to train on this data, on the devices of the next place that is free."""
     global _team
     follow_parent()
-    _team = Team(shared, devices(means.gpus, free.get()), means.threads, watch)
+    _team = DeviceGroup(shared, devices(options.gpus, free.get()), options.threads, watch)
 
 
-def _train(bundle: Bundle, means: Means) -> Outcome:
+def _train(bundle: Bundle, options: RetrainOptions) -> Outcome:
     assert _team is not None
-    return _reached(_team, bundle, means)
+    return _reached(_team, bundle, options)
 
 
-def _reached(team: Team, bundle: Bundle, means: Means) -> Outcome:
-    return team.reach(means.course(bundle.epochs), bundle, 0)
+def _reached(team: DeviceGroup, bundle: Bundle, options: RetrainOptions) -> Outcome:
+    return team.reach(options.course(bundle.epochs), bundle, 0)

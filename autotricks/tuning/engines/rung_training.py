@@ -14,7 +14,7 @@ from ...core.bundle import Bundle
 from ...core.dataset import Dataset, Split
 from ...core.reporting import End
 from ...export import weights_of
-from ...runs.trial import Course, Outcome
+from ...runs.trial import Outcome, RungPlan
 from ...system.lazy_compiler import postpone
 from ...trainer import Trainer
 from ...trial import prepare
@@ -33,7 +33,7 @@ def watch(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-class Climb:
+class RungTrainer:
     """Trains one bundle rung by rung.
 
     Args:
@@ -43,7 +43,7 @@ class Climb:
         alive: Told at the start, and as each epoch ends, how long the next may take; 0 at the end.
     """
 
-    def __init__(self, bundle: Bundle, course: Course, dataset: Dataset,
+    def __init__(self, bundle: Bundle, course: RungPlan, dataset: Dataset,
                  alive: Callable[[float], None] = lambda seconds: None):
         self.bundle, self.course, self._dataset, self._alive = bundle, course, dataset, alive
         self._trainer: Trainer | None = None
@@ -75,7 +75,7 @@ class Climb:
     def _prepared(self, budget: int) -> tuple[Trainer, float]:
         """Return a trainer for the next rung and the epochs it has spent already."""
         if self.course.compressed:
-            return prepare(self.bundle.squeezed(budget), self._dataset, self.course.device, self.course.trust), 0.0
+            return prepare(self.bundle.rescaled(budget), self._dataset, self.course.device, self.course.trust), 0.0
         if self._trainer is None:
             self._trainer = prepare(self.bundle, self._dataset, self.course.device, self.course.trust)
             return self._trainer, 0.0

@@ -48,6 +48,6 @@ def placed(document: SpaceDocument, address: str | None) -> Callable[..., Any]:
         return lambda function, *arguments: function(*arguments)
     import ray
 
-    needs = document.resources
+    wanted = document.resources
     return lambda function, *arguments: ray.get(ray.remote(function).options(
-        num_cpus=needs.cpus, num_gpus=needs.gpus).remote(*arguments))
+        num_cpus=wanted.cpus, num_gpus=wanted.gpus).remote(*arguments))
