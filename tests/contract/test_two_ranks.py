@@ -9,7 +9,8 @@ from autotricks.core.bundle import Use, Window
 from autotricks.core.plan import problems
 from autotricks.ranks import Followers
 from autotricks.trial import prepare
-from tests.contract.test_every_trick import NAMES, WINDOWED, bundle, images
+from tests.conftest import make_dataset
+from tests.contract.test_every_trick import NAMES, WINDOWED, bundle
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ def job(name, window=Window()):
 
 
 def trained(made, pieces=1):
-    trainer = prepare(made, images())
+    trainer = prepare(made, make_dataset())     # 90 images: five steps an epoch
     trainer.run.runtime = replace(trainer.run.runtime, micro_batches=max(pieces, trainer.run.runtime.micro_batches))
     for _ in trainer.epochs():
         pass
