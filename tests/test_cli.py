@@ -22,9 +22,9 @@ from .search.real import hears
 COMMAND = Path(sys.executable).parent / "autotricks"
 
 
-def run(*words, cwd=None):
+def run(*words):
     """Run the command as a user does; whatever it says, it says without a traceback."""
-    ran = subprocess.run([COMMAND, *words], capture_output=True, text=True, timeout=120, cwd=cwd)
+    ran = subprocess.run([COMMAND, *words], capture_output=True, text=True, timeout=120)
     assert "Traceback" not in ran.stdout + ran.stderr
     return ran
 
@@ -74,11 +74,12 @@ def test_nothing_given_shows_the_commands():
     assert all(f"\n  {name} " in ran.stdout + ran.stderr for name in ("search", "check", "tricks"))
 
 
-def test_a_bad_space_is_refused_with_all_that_is_wrong(tmp_path):
+def test_a_bad_space_is_refused_with_all_that_is_wrong(here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.yaml").write_text("name: demo\ntrainig: {}\ntricks:\n  mixpu: {}\n  sgd: {lr: -1}\n")
-    ran = run("check", "bad.yaml", "--set", "=5", cwd=tmp_path)
-    assert ran.returncode == 2 and ran.stdout == ""
-    said = ran.stderr.splitlines()
+    code, out, err = here("check", "bad.yaml", "--set", "=5")
+    assert code == 2 and out == ""
+    said = err.splitlines()
     assert len(said) == 4
     for line, words in zip(said, [
             "--set =5: expected key.key=value, such as training.epochs=81.",
@@ -105,7 +106,8 @@ def test_an_interrupt_has_an_exit_code_of_its_own(here, monkeypatch):
     assert here("tricks", "show", "sgd")[0] == 130
 
 
-@pytest.mark.parametrize("words", [("tricks", "list"), ("check", "long_tail.yaml")])
+@pytest.mark.parametrize("words", [
+    ("tricks", "list"), pytest.param(("check", "long_tail.yaml"), marks=pytest.mark.slow)])
 def test_whoever_closes_the_output_gets_no_traceback(words):
     ran = subprocess.run(f"{shlex.join([str(COMMAND), *words])} >&-", shell=True, capture_output=True, text=True,
                          timeout=120)
@@ -185,17 +187,18 @@ def test_check_counts_the_trials_where_nothing_else_bounds_them(here):
     assert "Cost: about 125 epochs, those of 2.5 full trainings, in at most 12 trials." in bounded
 
 
-def test_check_for_machines(tmp_path):
+def test_check_for_machines(here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "small.yaml").write_text("name: small\ntraining: {epochs: 8}\nsearch: {trials: 9, rungs: {first: 2, "
                                          "reduction: 2}}\ntricks:\n  mixup: {}\n  cutmix: {alpha: search}\n")
-    ran = run("check", "small.yaml", "--set", "search.rungs.fidelity=compressed", "--json", cwd=tmp_path)
-    found = json.loads(ran.stdout)
-    assert ran.returncode == 0 and found["name"] == "small" and found["choices"] == 3
+    code, out, _ = here("check", "small.yaml", "--set", "search.rungs.fidelity=compressed", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["name"] == "small" and found["choices"] == 3
     assert list(found["seats"]) == ["batch.mix"] and len(found["quarrels"]) == 1 and found["advice"] == []
     # 8 trials are drawn beside the baseline, which is trained on every rung; half of them go on at each.
     assert found["rungs"] == [{"budget": 2, "trials": 9.0}, {"budget": 4, "trials": 5.0}, {"budget": 8, "trials": 3.0}]
     assert found["epochs"] == 9 * 2 + 5 * 4 + 3 * 8 and found["start"] == {"baseline": "no tricks"}
-    prefix = json.loads(run("check", "small.yaml", "--json", cwd=tmp_path).stdout)    # which goes on where it was
+    prefix = json.loads(here("check", "small.yaml", "--json")[1])    # which goes on where it was
     assert prefix["rungs"] == found["rungs"] and prefix["epochs"] == 9 * 2 + 5 * (4 - 2) + 3 * (8 - 4)
 
 

@@ -4,12 +4,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from autotricks.core.bundle import Use, Window
+from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.plan import problems
+from autotricks.testing import companions
 from autotricks.trial import prepare
 from autotricks.tricks.catalog import catalog
 from autotricks.tuning.engines.ranks import RankProcesses
-from tests.contract.test_every_trick import NAMES, WINDOWED, bundle, images
+from tests.conftest import make_dataset
+from tests.contract.test_every_trick import NAMES, WINDOWED
 
 pytestmark = pytest.mark.slow
 
@@ -23,13 +25,13 @@ LATE = {"gradual_unfreezing": "goes on with running statistics", "linear_probe":
 
 def job(name, window=Window()):
     """The trick with group norm, which sees one image at a time, where it goes with it."""
-    made = bundle(name, window)
+    made = Bundle((Use(catalog()[name](), window), *companions(catalog()[name])), epochs=2, batch_size=16)
     wider = replace(made, uses=(*made.uses, Use(catalog()["group_norm"]())))
     return made if name == "group_norm" or problems(wider.uses) else wider
 
 
 def trained(made, pieces=1):
-    trainer = prepare(made, images())
+    trainer = prepare(made, make_dataset())     # 90 images: five steps an epoch
     trainer.run.runtime = replace(trainer.run.runtime, micro_batches=max(pieces, trainer.run.runtime.micro_batches))
     for _ in trainer.epochs():
         pass
