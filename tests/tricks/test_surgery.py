@@ -6,11 +6,11 @@ from autotricks.core.bundle import Bundle, Use
 from autotricks.core.run import Run
 from autotricks.core.slots import Slot
 from autotricks.models import build
+from autotricks.testing import Waiting
 from autotricks.trainer.pipeline import fold
 from autotricks.trial import prepare
 from autotricks.tricks.catalog import catalog
 from tests.conftest import make_dataset
-from tests.contract.waiting import Waiting
 
 CHANGES = ["acnet", "batch_renorm", "cross_iteration_bn", "group_norm", "kaiming", "unit_stride", "no_bias_before_bn",
            "resnet_variant", "sync_bn", "xavier", "zero_gamma"]
