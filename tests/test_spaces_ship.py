@@ -1,7 +1,10 @@
 """Every file below search_spaces/ loads and is good to train; the package offers what it names."""
 import doctest
+import importlib
+import pkgutil
 import random
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -54,11 +57,17 @@ def test_a_published_bundle_can_be_planned_and_cites_its_source(path):
     assert path.read_text().startswith("# ")
 
 
-def test_what_the_package_names_is_there():
-    assert len(autotricks.__all__) == len(set(autotricks.__all__)) > 10
-    for name in autotricks.__all__:
-        assert getattr(autotricks, name) is not None
-    assert dir(autotricks) == sorted(autotricks.__all__)
+def test_every_public_name_keeps_its_kind_after_every_module_was_imported():
+    """No name of the package is that of a module in it, which an import would put in its place."""
+    first = {name: getattr(autotricks, name) for name in autotricks.__all__}
+    for module in pkgutil.walk_packages(autotricks.__path__, "autotricks."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    assert len(first) > 30 and list(autotricks.__all__) == sorted(set(autotricks.__all__)) == dir(autotricks)
+    for name, value in first.items():
+        assert getattr(autotricks, name) is value and not isinstance(value, ModuleType), name
+    assert not {module.name for module in pkgutil.iter_modules(autotricks.__path__)} & {*first}
+    assert callable(autotricks.search) and "mixup" in autotricks.catalog()
     with pytest.raises(AttributeError, match="no attribute 'serach'"):
         autotricks.serach  # noqa: B018
 
