@@ -1,4 +1,4 @@
-"""Climb: one trial going up the rungs, in whichever process trains it."""
+"""One trial going up the rungs, in whichever process trains it."""
 from __future__ import annotations
 
 import signal
