@@ -5,6 +5,7 @@ import atexit
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -39,6 +40,7 @@ def forked(preload: Sequence[str], threads: int = 1) -> BaseContext:
         preload: Names of the modules that the server imports once for all.
         threads: Of each process.
     """
+    _without_main_that_is_no_file()
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver, resource_tracker
@@ -58,6 +60,14 @@ def forked(preload: Sequence[str], threads: int = 1) -> BaseContext:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
     return context
+
+
+def _without_main_that_is_no_file() -> None:
+    """Forget the path of a main program that came through standard input: a worker would run it, and there is none."""
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    if path and not Path(path).exists():
+        del main.__file__
 
 
 def _end(server: int, ours: int) -> None:

@@ -207,3 +207,12 @@ def test_workers_are_forked_where_torch_is(dataset):
     answered = time.monotonic()
     subprocess.run([sys.executable, "-c", "import torch"], check=True)
     assert answer.end == "finished" and answered - started < (time.monotonic() - answered) / 2
+
+
+def test_a_program_on_standard_input_has_workers_too():
+    """Python calls such a program `<stdin>`, which no worker finds."""
+    program = ("from autotricks.tuning.engines.worker_context import worker_context\n"
+               "worker = worker_context().Process(target=abs, args=(1,))\n"
+               "worker.start()\nworker.join()\nprint(worker.exitcode)\n")
+    ran = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, timeout=120)
+    assert ran.stdout == "0\n" and "Traceback" not in ran.stderr
