@@ -46,8 +46,8 @@ class Kind(Enum):
 
     SEAT = "two tricks take one seat"
     WINDOW = "a trick that is built once has a window"
-    MISSING = "nothing brings what a trick needs"
-    REFUSED = "a trick refuses what another brings"
+    MISSING = "nothing provides what a trick requires"
+    EXCLUDED = "a trick excludes what another provides"
 
 
 @dataclass(frozen=True)
@@ -185,12 +185,12 @@ def _traits(uses: list[Use]) -> Iterator[Conflict]:
         others = [other for other in uses if other is not use and use.window.overlaps(other.window)]
         for trait in sorted(use.trick.requires, key=lambda trait: trait.name):
             if not any(trait in other.trick.provides for other in others):
-                yield Conflict(Kind.MISSING, (use.trick.name,), f"{use.trick.name} needs a trick that brings "
+                yield Conflict(Kind.MISSING, (use.trick.name,), f"{use.trick.name} requires a trick that provides "
                                f"{_words(trait.name)}; none is active with it.")
         for other in others:
             for trait in sorted(use.trick.excludes & other.trick.provides, key=lambda trait: trait.name):
                 names = use.trick.name, other.trick.name
-                yield Conflict(Kind.REFUSED, names, f"{use.trick.name} refuses {other.trick.name}, which brings "
+                yield Conflict(Kind.EXCLUDED, names, f"{use.trick.name} excludes {other.trick.name}, which provides "
                                f"{_words(trait.name)}. Drop one.")
 
 

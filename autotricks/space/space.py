@@ -4,10 +4,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import combinations
 
 from ..core.bundle import Bundle, Use, Window, window_of
 from ..core.domain import Choice, Domain, Float, Int, Value, nearest
-from ..core.plan import OF_DATA, advice, clashes, problems, warnings
+from ..core.plan import OF_DATA, Kind, advice, clashes, problems, warnings
 from ..core.slots import Slot
 from ..core.trick import Trait, Trick
 from ..tricks.catalog import DEFAULTS, catalog
@@ -233,10 +234,19 @@ class Space:
                 if (isinstance(domain, Float) and not domain.step) or (isinstance(domain, Int) and domain.log)}
 
     def quarrels(self) -> list[str]:
-        """Return each pair of listed tricks that can never meet in one bundle, and why."""
-        pairs = [(left.widest(), right.widest()) for place, left in enumerate(self.entries)
-                 for right in self.entries[place + 1:]]
-        return list(dict.fromkeys(conflict.text for pair in pairs for conflict in clashes(pair)))
+        """Return which listed tricks can never meet in one bundle: a line a seat, and a line a trick that excludes."""
+        seats: dict[str, dict[str, None]] = {}
+        excluded: dict[str, dict[str, None]] = {}
+        for left, right in combinations([entry.widest() for entry in self.entries], 2):
+            for conflict in clashes((left, right)):
+                if conflict.kind is Kind.EXCLUDED:
+                    excluded.setdefault(conflict.tricks[0], {})[conflict.tricks[1]] = None
+                elif conflict.kind is Kind.SEAT:
+                    shared = next(f"{slot.value}.{seat}" for slot, seat in left.trick.seats.items()
+                                  if right.trick.seats.get(slot) == seat and slot.seat(seat).single)
+                    seats.setdefault(shared, {}).update(dict.fromkeys(conflict.tricks))
+        return [*(f"{seat} holds one of {', '.join(names)}" for seat, names in seats.items()),
+                *(f"{name} excludes {', '.join(others)}" for name, others in excluded.items())]
 
     def warnings(self) -> list[str]:
         """Return what the literature advises against among the listed tricks, whatever the data are."""

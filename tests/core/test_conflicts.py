@@ -28,7 +28,7 @@ def test_a_trick_that_refuses_another():
     refusing = next((left, right) for left, right in combinations(catalog().values(), 2)
                     if left.excludes & right.provides)
     found = [conflict for conflict in conflicts([Use(refusing[0]()), Use(refusing[1]())])
-             if conflict.kind is Kind.REFUSED]
+             if conflict.kind is Kind.EXCLUDED]
     assert [conflict.tricks for conflict in found] == [tuple(trick.name for trick in refusing)]
 
 
@@ -42,4 +42,4 @@ def test_only_what_is_missing_may_still_come():
         assert clashes(uses) == [conflict for conflict in met if conflict.kind is not Kind.MISSING]
         assert clash(*uses, avoid=False) == bool(clashes(uses))
         assert problems(uses) == [conflict.text for conflict in met]
-    assert kinds == {Kind.SEAT, Kind.MISSING, Kind.REFUSED}
+    assert kinds == {Kind.SEAT, Kind.MISSING, Kind.EXCLUDED}

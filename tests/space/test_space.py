@@ -246,11 +246,9 @@ def test_advice_is_followed_or_ignored(tmp_path):
         assert len(found.warnings()) == 1 and "https://" in found.warnings()[0]
 
 
-def test_quarrels_are_listed_once_with_a_reason():
+def test_quarrels_are_listed_by_seat_and_by_trick():
     lines = space(entry("mixup"), entry("cutmix"), entry("warmup"), entry("one_cycle"), entry("flip")).quarrels()
-    assert len(lines) == 2
-    assert "mixup and cutmix both take batch.mix for 0-100% of training." in lines[0]
-    assert "warmup refuses one_cycle, which brings cycles rate. Drop one." in lines[1]
+    assert lines == ["batch.mix holds one of mixup, cutmix", "warmup excludes one_cycle"]
     assert space(*FIXED["parted windows"]).quarrels() == []
 
 

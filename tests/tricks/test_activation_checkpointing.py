@@ -32,5 +32,5 @@ def test_training_is_bit_for_bit_that_without_it(names):
 
 def test_what_it_does_not_go_with_is_refused():
     for other in (TorchCompile(), ManifoldMixup(), CrossIterationBn()):
-        with pytest.raises(BundleError, match=f"activation_checkpointing refuses {other.name}"):
+        with pytest.raises(BundleError, match=f"activation_checkpointing excludes {other.name}"):
             state(ActivationCheckpointing(), other)

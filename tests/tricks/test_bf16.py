@@ -83,7 +83,7 @@ def test_the_scale_is_in_the_checkpoint():
 
 
 def test_what_takes_two_gradients_refuses_a_scaled_loss():
-    with pytest.raises(BundleError, match="sam refuses fp16, which brings loss scaler"):
+    with pytest.raises(BundleError, match="sam excludes fp16, which provides loss scaler"):
         trainer(Sam(), Fp16())
     with pytest.raises(BundleError, match=r"both take runtime\.precision"):
         trainer(Bf16(), Fp16())

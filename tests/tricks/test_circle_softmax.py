@@ -92,7 +92,7 @@ def test_learns_behind_a_neck():
 
 def test_needs_a_cosine_head_and_is_not_advised_beside_a_prior():
     assert problems([Use(CircleSoftmax())]) == [
-        "circle_softmax needs a trick that brings cosine head; none is active with it."]
+        "circle_softmax requires a trick that provides cosine head; none is active with it."]
     with pytest.raises(ModelError, match=r"circle_softmax: no module of Sequential has a `cosine_scale`"):
         CircleSoftmax().loss(None, make_run())
     line, = advice([Use(CircleSoftmax()), Use(CosineHead()), Use(PriorBias())])

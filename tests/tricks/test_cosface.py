@@ -69,7 +69,7 @@ def test_prediction_has_no_margin_and_mixup_goes_with_it():
 
 
 def test_needs_a_cosine_head():
-    assert problems([Use(Cosface())]) == ["cosface needs a trick that brings cosine head; none is active with it."]
+    assert problems([Use(Cosface())]) == ["cosface requires a trick that provides cosine head; none is active with it."]
     assert problems([Use(Cosface()), Use(CosineHead())]) == []
     with pytest.raises(ModelError, match=r"cosface: no module of Sequential has a `cosine_scale`"):
         Cosface().loss(None, make_run())

@@ -56,7 +56,7 @@ def test_it_multiplies_what_it_wraps_and_refuses_a_second_warm_up():
     schedule = Cyclical(half_cycle=5.0).schedule(lambda progress: 3.0, make_run(counts=(6,), batch_size=6, epochs=10))
     assert schedule(0.5) == pytest.approx(3.0)
     assert problems([Use(Cyclical()), Use(Warmup())]) == [
-        "warmup refuses cyclical, which brings cycles rate. Drop one."]
+        "warmup excludes cyclical, which provides cycles rate. Drop one."]
 
 
 def test_cycles_of_no_length_are_refused():

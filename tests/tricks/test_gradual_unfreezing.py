@@ -95,7 +95,7 @@ def test_a_probe_with_an_end_is_followed_by_all():
 
 def test_they_need_weights_and_take_one_seat():
     for freezing in (LinearProbe(), GradualUnfreezing()):
-        with pytest.raises(BundleError, match=f"{freezing.name} needs a trick that brings pretrained"):
+        with pytest.raises(BundleError, match=f"{freezing.name} requires a trick that provides pretrained"):
             prepare(Bundle((Use(freezing),), model="resnet8", epochs=1, batch_size=16), DATA)
     with pytest.raises(BundleError, match=r"both take gradients.freeze for 0-100%"):
         trainer(LinearProbe())

@@ -95,7 +95,7 @@ def test_smoothing_gives_every_class_its_own_term():
 
 
 def test_needs_a_cosine_head():
-    assert problems([Use(Ldam())]) == ["ldam needs a trick that brings cosine head; none is active with it."]
+    assert problems([Use(Ldam())]) == ["ldam requires a trick that provides cosine head; none is active with it."]
     assert problems([Use(Ldam()), Use(CosineHead())]) == []
     with pytest.raises(ModelError, match=r"ldam: no module of Sequential has a `cosine_scale`.*Add cosine_head"):
         Ldam().loss(None, make_run())

@@ -56,7 +56,7 @@ def test_a_shorter_run_has_a_shorter_warm_up():
 
 def test_it_refuses_a_schedule_with_its_own_warm_up():
     line, = problems([Use(Warmup()), Use(OneCycle())])
-    assert line.startswith("warmup refuses one_cycle, which brings cycles rate")
+    assert line.startswith("warmup excludes one_cycle, which provides cycles rate")
 
 
 def test_negative_epochs_are_refused():
