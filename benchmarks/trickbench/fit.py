@@ -37,7 +37,7 @@ GAIN_SD = 0.15      # of how much more or less a column's early score rises
 FEWEST = 5          # sets that a deviation is counted as known from, at least
 CHUNK = 1.0         # logits below the worst that a training which broke down counts as
 
-PORTFOLIO = 2       # bundles
+PORTFOLIO = 6       # bundles
 EPOCHS = 50         # in which they are written down
 START = ("baseline", "mixup_balanced_softmax")
 
