@@ -1,18 +1,22 @@
 """The bundles of TrickBench: the same tricks on every data set, so that effects can be compared.
 
-Start bundles, single additions to the baseline and to a published bundle, removals, steps of single parameters, and
-draws of a few tricks. They are drawn for 50 epochs; a set squeezes them into its own length.
+Start bundles, single additions to the baseline and to a published bundle, removals, steps of single parameters, draws
+of a few tricks, and what earlier searches found best on one of the sets. They are drawn for 50 epochs; a set squeezes
+them into its own length.
 """
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from autotricks.core.bundle import Bundle
 from autotricks.core.domain import Choice, Domain, Float, Int, Value
 from autotricks.space.load import LoadedSpace, load_space
 from autotricks.space.space import Space, Taken, clash
+from autotricks.tricks.catalog import bundle_from
 
 STRONG = "mixup_balanced_softmax"
 START = ("baseline", {"name": STRONG, "without": ["crop", "flip", "step"]})
@@ -24,6 +28,8 @@ ALSO = ("adamw", "no_bias_decay", "zero_gamma", "ema", "label_smoothing", "crop"
 STEPS = {"sgd.lr": (0.03, 0.2, 0.4, 0.8), "sgd.weight_decay": (1e-5, 1e-3, 4e-3), "sgd.momentum": (0.8, 0.95),
          "mixup.alpha": (0.1, 0.3, 0.6), "mixup.stop": (0.8, 0.9)}
 DRAWS = 36
+CHAMPIONS, CHAMPION = Path(__file__).with_name("champions.json"), "champion of"     # of earlier searches on these sets
+EPOCHS = 50     # that bundles are written down for
 Wishes = dict[str, dict[str, Value]]
 
 
@@ -68,6 +74,14 @@ def _all(loaded: LoadedSpace) -> Iterator[tuple[str, Bundle]]:
             f"start=[baseline, {{name: {name}, without: [step]}}]", "training.precision=fp32"]).start[name]))
     for place in range(DRAWS):
         yield f"draw-{place:03d}", drawn(space, random.Random(f"trickbench/{place}"))
+    for place, found in enumerate(json.loads(CHAMPIONS.read_text("utf-8"))):
+        bundle = bundle_from({"model": {"name": "resnet8"}, **found, "training": {"epochs": EPOCHS, "batch_size": 64}})
+        yield f"{CHAMPION} {found['set']} {place}", space.closest(wish(bundle))
+
+
+def found_on(label: str) -> str:
+    """Return the set on which a search found a bundle; empty where it was made otherwise."""
+    return label.removeprefix(CHAMPION).split()[0] if label.startswith(CHAMPION) else ""
 
 
 def wish(bundle: Bundle) -> Wishes:

@@ -14,6 +14,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,16 @@ sys.path.insert(0, str(HERE.parent))
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
+<<<<<<< HEAD
 from autotricks.tuning.bayesian_sampler import EDGE  # noqa: E402
 from autotricks.tuning.effect_model import LEVEL  # noqa: E402
 from autotricks.tuning.features import Features, wish_of  # noqa: E402
+=======
+from autotricks.search.bayesian import EDGE  # noqa: E402
+from autotricks.search.effects import LEVEL  # noqa: E402
+from autotricks.search.features import Features, wish_of  # noqa: E402
+from trickbench.bundles import found_on  # noqa: E402
+>>>>>>> main
 from trickbench.tables import Table, read  # noqa: E402
 
 STEPS = 300
@@ -35,11 +43,16 @@ GAIN_SD = 0.15      # of how much more or less a column's early score rises
 FEWEST = 5          # sets that a deviation is counted as known from, at least
 CHUNK = 1.0         # logits below the worst that a training which broke down counts as
 
-PORTFOLIO = 2       # bundles
+PORTFOLIO = 6       # bundles
 EPOCHS = 50         # in which they are written down
 START = ("baseline", "mixup_balanced_softmax")
 
 Arrays = dict[str, Any]
+
+
+def apart(table: Table, without: Sequence[str]) -> Table:
+    """Return a table without the bundles that searches found on sets that are left out."""
+    return replace(table, rows=tuple(row for row in table.rows if found_on(row["label"]) not in without))
 
 
 def logit(values: Any) -> Any:
@@ -159,7 +172,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     names = sorted(path.name.removesuffix(".json.gz") for path in given.tables.glob("*.json.gz"))
-    tables = [read(name, given.tables) for name in names if name not in given.without]
+    tables = [apart(read(name, given.tables), given.without) for name in names if name not in given.without]
     tricks = sorted({use.trick.name for table in tables for one in table.bundles for use in one.bundle.uses})
     sets = [arrays(table, tricks) for table in tables]
     prior = {"about": f"learned by benchmarks/trickbench/fit.py from {', '.join(table.name for table in tables)}",
