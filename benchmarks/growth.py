@@ -25,7 +25,7 @@ PLOT = Path("growth.svg")
 EPOCH = """
 import resource, sys, time
 import torch
-from autotricks.catalog import plan_of
+from autotricks.tricks.catalog import plan_of
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
 from autotricks.models import build

@@ -24,16 +24,10 @@ sys.path.insert(0, str(HERE.parent))
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-<<<<<<< HEAD
 from autotricks.tuning.bayesian_sampler import EDGE  # noqa: E402
 from autotricks.tuning.effect_model import LEVEL  # noqa: E402
 from autotricks.tuning.features import Features, wish_of  # noqa: E402
-=======
-from autotricks.search.bayesian import EDGE  # noqa: E402
-from autotricks.search.effects import LEVEL  # noqa: E402
-from autotricks.search.features import Features, wish_of  # noqa: E402
 from trickbench.bundles import found_on  # noqa: E402
->>>>>>> main
 from trickbench.tables import Table, read  # noqa: E402
 
 STEPS = 300
@@ -159,7 +153,7 @@ def portfolio(tables: Sequence[Table]) -> list[dict[str, Any]]:
     for _ in range(PORTFOLIO):
         row = int(np.argmax(np.maximum(scores, best).mean(1)))
         best = np.maximum(best, scores[row])
-        document = tables[0].bundles[row].bundle.rescaled(EPOCHS).document()
+        document = tables[0].bundles[row].bundle.squeezed(EPOCHS).document()
         found.append(document)
         print(f"portfolio: {labels[row]}")
     return found

@@ -241,7 +241,7 @@ def test_rays_scheduler_asks_the_search_and_the_ledger_has_it_first(tmp_path, pa
     """What Ray is told of each result is what another search says that hears the same; no end is left unwritten."""
     space = mixed(tmp_path, f"search.sampler={sampler}", "search.trials=16")
     found, other = Search(space, Ledger(path)), Search(space, Ledger(path.with_name("other.jsonl")))
-    chooser, chance, said = ray_tune.OptunaSampler(found), random.Random(5), []
+    chooser, chance, said = ray_tune.RaySearcher(found), random.Random(5), []
     scheduler = ray_tune.RungScheduler(found, chooser)
     monkeypatch.setattr(ray_tune.ray, "get", lambda weights: b"weights of a champion")
     assert isinstance(scheduler, FIFOScheduler) and not isinstance(scheduler, ASHAScheduler)
