@@ -14,12 +14,12 @@ from . import kept
 
 # What may read the wall clock, and what for.
 SHOWN = {
-    "search/folder.py": "the date in a run's name, and since when a folder is held",
-    "ablate.py": "the name of a sitting",
+    "runs/folder.py": "the date in a run's name, and since when a folder is held",
+    "workflows/ablate.py": "the name of a sitting",
     "tracking/mlflow.py": "what MLflow shows as the time of a figure",
-    "tracking/registry.py": "when a person promoted a model",
-    "search/jobs.py": "for how long a job on a cluster has run",
-    "commands/service.py": "when a job on a cluster began",
+    "tracking/model_registry.py": "when a person promoted a model",
+    "tuning/engines/ray_jobs.py": "for how long a job on a cluster has run",
+    "cli/commands/cluster.py": "when a job on a cluster began",
 }
 WALL = {"time", "strftime", "localtime", "gmtime", "ctime", "now", "today", "utcnow"}
 
