@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 COMMAND = Path(sys.executable).parent / "autotricks"
 ENGINES = ("ray", "optuna", "mlflow")
 PROGRAM = """
@@ -28,6 +30,7 @@ run("check", "long_tail.yaml")
 """
 
 
+@pytest.mark.slow       # by default test_imports.py reads it off the imports, lazy ones included
 def test_what_each_import_and_command_loads():
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
     assert ran.stderr.splitlines() == ["autotricks", "cli", "trainer", "exit 0", "tricks", "exit 0", "check"]

@@ -78,8 +78,9 @@ def synced(folder):
     return found.runs, found.files
 
 
-@pytest.mark.parametrize(("name", "why"), [("folder", "unable to open database file"),
-                                           ("noise", "file is not a database")])
+@pytest.mark.parametrize(("name", "why"), [
+    pytest.param("folder", "unable to open database file", marks=pytest.mark.slow),
+    ("noise", "file is not a database")])
 def test_a_file_that_is_no_store(tmp_path, stocked, name, why):
     """MLflow would try for minutes to open it; the line's command puts everything there once it is out of the way."""
     place = tmp_path / "mlflow.db"

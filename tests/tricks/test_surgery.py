@@ -17,10 +17,15 @@ CHANGES = ["acnet", "batch_renorm", "cross_iteration_bn", "group_norm", "kaiming
 BUNDLES = [(name,) for name in CHANGES] + [
     ("kaiming", "zero_gamma", "resnet_variant", "unit_stride", "no_bias_before_bn", norm, "ema", "cosine_head")
     for norm in ("acnet", "batch_renorm", "cross_iteration_bn", "group_norm")]
+# Every bundle on a small network of ours and of timm; on larger ones all tricks at once by default, each norm on one.
+LARGE = {"acnet": "torchvision:resnet18", "group_norm": "torchvision:resnet18", "batch_renorm": "timm:resnet18",
+         "cross_iteration_bn": "timm:resnet18"}
+CASES = [*((names, model) for names in BUNDLES for model in ("resnet8", "timm:test_resnet")),
+         *(pytest.param(names, model, marks=[] if len(names) > 1 and LARGE[names[5]] == model else [pytest.mark.slow])
+           for names in BUNDLES for model in ("timm:resnet18", "torchvision:resnet18"))]
 
 
-@pytest.mark.parametrize("model", ["resnet8", "timm:resnet18", "torchvision:resnet18"])
-@pytest.mark.parametrize("names", BUNDLES)
+@pytest.mark.parametrize(("names", "model"), CASES)
 def test_weights_find_their_places_in_a_model_built_anew(names, model):
     bundle = Bundle(tuple(Use(catalog()[name]()) for name in names), model=model, epochs=1, batch_size=16)
     trainer = prepare(bundle, make_dataset(counts=(12, 6), size=32, channels=3))

@@ -37,8 +37,8 @@ def maps(model, images):
         return feature_maps(model, images)
 
 
-@pytest.mark.parametrize("size", [64, 70])
-@pytest.mark.parametrize("stages", [1, 2])
+@pytest.mark.parametrize(("stages", "size"), [
+    (1, 70), (2, 64), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((1, 64), (2, 70)))])
 @pytest.mark.parametrize("name", RESNETS)
 def test_the_old_maps_are_every_other_pixel_of_the_dilated_ones(name, stages, size):
     old, images = made(name), torch.randn(1, 3, size, size, dtype=torch.float64)
