@@ -15,7 +15,7 @@ install: .venv/.installed  ## make .venv and install autotricks with tested vers
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-test: install  ## the default tests on two cores, under five minutes
+test: install  ## the default tests on two cores, about six minutes
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-all: install  ## the slow ones too: faults, whole searches

@@ -58,7 +58,7 @@ def test_all_else_stays():
 
 
 def test_a_cosine_head_has_no_lengths_to_learn():
-    assert any("refuses cosine_head" in line for line in problems([Use(LearnableWeightScaling()), Use(CosineHead())]))
+    assert any("excludes cosine_head" in line for line in problems([Use(LearnableWeightScaling()), Use(CosineHead())]))
 
 
 def test_opens_late_unless_told():
