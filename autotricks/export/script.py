@@ -84,7 +84,8 @@ def _use(use: Use) -> list[str]:
     """Return what a trick does and its constructor, on one line where it fits."""
     about = (inspect.getdoc(type(use.trick)) or use.trick.name).splitlines()[0].replace("`", "")
     values = [f"{key}={value!r}" for key, value in use.trick.values().items()]
-    kind, indent = f"TRICK[{use.trick.name!r}]", " " * 8
+    kind = f"TRICK[{use.trick.name!r}]"
+    indent = " " * 8
     line = f"{indent}Use({kind}({', '.join(values)}){_window(use)}),"
     if len(line) > _WIDTH:
         inner = [f"{indent}    {value}," for value in values]

@@ -96,7 +96,8 @@ def with_precision(loaded: LoadedSpace, dataset: Dataset, trust: bool = False,
     size = min(loaded.space.frame.batch_size, len(dataset.train))
     small = replace(dataset, train=dataset.train.sample(size), validation=dataset.validation.sample(1), test=None)
     arms = _arms(named if named in LAYOUTS else known, "precision" not in listed, "memory" not in listed)
-    device, threads = "cuda" if wanted.gpus else "cpu", max(1, int(wanted.cpus))
+    device = "cuda" if wanted.gpus else "cpu"
+    threads = max(1, int(wanted.cpus))
     found = run(probe, loaded.space.frame, small, device, threads, trust, arms)
     layout = "auto" if "memory" in listed or found.layout == known else found.layout
     loaded = loaded.with_runtime(found.precision, layout)

@@ -12,10 +12,12 @@ def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
     Raises:
         ResourceError: When one trial asks for more than there is.
     """
-    wanted, settings = loaded.document.resources, loaded.document.search
+    wanted = loaded.document.resources
+    settings = loaded.document.search
     if address and settings.engine == "ray":
         return settings.parallel or 1
-    found, here = [], cores()
+    found = []
+    here = cores()
     if wanted.cpus > here:
         found.append(loaded.tree.problem(("resources", "cpus"), f"{wanted.cpus:g} cores a trial, but this machine "
                                          f"offers {here}. Lower it, or name a cluster with --address."))

@@ -79,7 +79,9 @@ def measured(predict: Predict, split: Split, dataset: Dataset) -> dict[str, floa
 def tested(predict: Predict, dataset: Dataset) -> TestResult:
     """Return what a model does on test; the temperature is fitted on validation."""
     assert dataset.test is not None, "confirmation needs the test split"
-    logits, labels, classes = logits_on(predict, dataset.test), dataset.test.labels, len(dataset.classes)
+    logits = logits_on(predict, dataset.test)
+    labels = dataset.test.labels
+    classes = len(dataset.classes)
     heat = temperature(logits_on(predict, dataset.validation), dataset.validation.labels)
     confidence, predicted = (logits / heat).softmax(1).max(1)
     counts = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)

@@ -31,7 +31,8 @@ class RayTrainable(Trainable):
         home = Path(self.logdir) / "carried"    # goes with Ray's session
         carried.unpack(home)
         self._here = carried.below(home)
-        self._course, self._team = course, DeviceGroup(shared, devices(gpus), threads, watch)
+        self._course = course
+        self._team = DeviceGroup(shared, devices(gpus), threads, watch)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -88,7 +88,8 @@ def _locally(bundles: Sequence[Bundle], shared: dict[str, Any],
     for attempt in itertools.count():
         try:
             context: Any = worker_context(options.threads)
-            free, size = context.SimpleQueue(), max(1, min(options.workers, len(left)))
+            free = context.SimpleQueue()
+            size = max(1, min(options.workers, len(left)))
             for place in range(size):
                 free.put(place)
             with ProcessPoolExecutor(size, context, _join_in, (shared, options, free)) as pool, _ended():
