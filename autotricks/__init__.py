@@ -40,11 +40,14 @@ if TYPE_CHECKING:
         Mix as Mix,
         Model as Model,
         Order as Order,
+        Output as Output,
         Predict as Predict,
         Schedule as Schedule,
         Slot as Slot,
     )
-    from .core.trick import Trait as Trait, Trick as Trick
+    from .core.targets import Targets as Targets
+    from .core.traits import DataTrait as DataTrait, Trait as Trait
+    from .core.trick import Trick as Trick
     from .errors import AutotricksError as AutotricksError
     from .space import load_space as load_space
     from .space.load import load_bundle_file as load_bundle  # noqa: F401
@@ -64,12 +67,14 @@ _WHERE = {
     # bundles
     "Bundle": "core.bundle", "Use": "core.bundle", "Window": "core.bundle", "catalog": "tricks.catalog",
     # a trick of one's own
-    "Trick": "core.trick", "Trait": "core.trick", "Run": "core.run", "Batch": "core.batch", "Slot": "core.slots",
+    "Trick": "core.trick", "Trait": "core.traits", "DataTrait": "core.traits", "Run": "core.run",
+    "Batch": "core.batch", "Targets": "core.targets", "Slot": "core.slots",
     "tunable": "core.domain", "Float": "core.domain", "Int": "core.domain", "Choice": "core.domain",
     "Above": "core.domain", "Between": "core.domain", "Text": "core.domain",
     # what its slots take and give
     "Groups": "core.slots", "Model": "core.slots", "Build": "core.slots", "Schedule": "core.slots",
-    "Average": "core.slots", "Predict": "core.slots", "Order": "core.slots", "Load": "core.slots",
+    "Average": "core.slots", "Output": "core.slots", "Predict": "core.slots", "Order": "core.slots",
+    "Load": "core.slots",
     "Augment": "core.slots", "Mix": "core.slots", "Loss": "core.slots", "Gradients": "core.slots",
 }
 _HOOKS = {"_load_pyfunc": "inference.pyfunc"}   # what MLflow calls to load a registered model

@@ -27,6 +27,7 @@ from .core.domain import Value
 from .core.reporting import End, Metrics
 from .core.slots import PHASED
 from .core.trick import Trick
+from .tasks.classification import CLASSIFICATION
 from .trainer import Trainer, checkpoint
 from .trial import prepare
 from .tricks.catalog import catalog
@@ -205,7 +206,7 @@ def striped(counts: Sequence[int] = IMAGES, size: int = 8, channels: int = 1, se
         images = torch.randint(0, 120, (len(labels), channels, size, size), generator=generator)
         for place, label in enumerate(labels.tolist()):
             images[place, :, (label * size // len(counts)):((label + 1) * size // len(counts))] += 90
-        return Split(images.to(torch.uint8), labels)
+        return Split.plain(images.to(torch.uint8), labels)
 
     train = split(counts)
     validation = split((10,) * len(counts))
@@ -213,7 +214,7 @@ def striped(counts: Sequence[int] = IMAGES, size: int = 8, channels: int = 1, se
     assert isinstance(train.images, Tensor)
     pixels = train.images.float() / 255
     return Dataset(train, validation, test, tuple("abcdefghij"[:len(counts)]), tuple(pixels.mean((0, 2, 3)).tolist()),
-                   tuple(pixels.std((0, 2, 3)).tolist()), "made-on-the-spot", "stripes")
+                   tuple(pixels.std((0, 2, 3)).tolist()), "made-on-the-spot", "stripes", CLASSIFICATION)
 
 
 def companions(cls: type[Trick]) -> tuple[Use, ...]:

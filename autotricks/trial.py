@@ -13,7 +13,6 @@ from .core.dataset import Dataset
 from .core.reporting import End, ListReporter, Metrics, Reporter, Verdict
 from .core.run import ModelFactory, Runtime
 from .core.slots import Predict
-from .models import build
 from .system.lazy_compiler import postpone
 from .trainer import Trainer
 from .trainer.distributed import among
@@ -56,9 +55,9 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
         ModelError: When there is no such model.
     """
     postpone()
-    plan = plan_of(bundle)
+    plan = plan_of(bundle, dataset.task, dataset.traits)
     torch.manual_seed(bundle.seed)
-    make = partial(build, bundle.model, len(dataset.classes), dataset.image_shape[0], trust)
+    make = partial(dataset.task.build, bundle.model, len(dataset.classes), dataset.image_shape[0], trust)
 
     def teacher(address: str) -> Predict:
         from .inference.predictor import teacher as find  # reads YAML, which a trial without a teacher does not need

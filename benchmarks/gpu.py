@@ -34,9 +34,11 @@ from peers import fused_sgd
 from torch import Tensor, nn
 from trainer import Setting, Unevaluated, fresh_model, random_images, trainer_arm
 
+from autotricks.core.batch import Batch
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
 from autotricks.core.run import Runtime
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.trainer.pipeline import pipeline
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import make, plan_of
@@ -92,7 +94,7 @@ def loop_arm(setting: Setting, dataset: Dataset, device: str, half: bool) -> Arm
     def epoch() -> None:
         total = torch.zeros((), device=device)
         for rows in torch.randperm(setting.images, device=device).split(setting.batch_size):
-            total += step((data.train.images[rows].float() / 255 - mean) / std, data.train.labels[rows])
+            total += step((data.train.images[rows].float() / 255 - mean) / std, data.train.targets.single[rows])
         float(total)
     return epoch
 
@@ -100,12 +102,14 @@ def loop_arm(setting: Setting, dataset: Dataset, device: str, half: bool) -> Arm
 def moving_arm(setting: Setting, dataset: Dataset, device: str) -> Arm:
     """Return an epoch of load, crop, flip and normalize, without training."""
     bundle = Bundle(tuple(make(name, values) for name, values in MOVING.items()), setting.model, 1, setting.batch_size)
-    trainer = Unevaluated(plan_of(bundle), fresh_model(setting), dataset, device, Runtime(channels_last=True))
+    plan, runtime = plan_of(bundle, CLASSIFICATION), Runtime(channels_last=True)
+    trainer = Unevaluated(plan, fresh_model(setting), dataset, device, runtime)
     run, calls = trainer.run, pipeline(trainer.plan.phases[0], trainer.run)
 
     def epoch() -> None:
         for rows in torch.randperm(setting.images, device=device).split(setting.batch_size):
-            images = (calls.augment(calls.load(rows)) - run.mean) / run.std
+            raw = Batch(calls.load(rows), run.targets[rows], rows)
+            images = (calls.augment(raw).images - run.mean) / run.std
             images.contiguous(memory_format=torch.channels_last)
     return epoch
 
@@ -141,7 +145,7 @@ def imagenet(setting: Setting, device: str, quick: bool) -> list[Row]:
     dataset, moved = random_images(setting), copied(device, quick)
     step, data = step_of(setting, device, True, compiled=device != "cpu"), dataset.to(device).train
     images = (data.images[:setting.batch_size].float() / 255).contiguous(memory_format=torch.channels_last)
-    labels = data.labels[:setting.batch_size]
+    labels = data.targets.single[:setting.batch_size]
 
     def ready() -> None:
         for _ in range(setting.images // setting.batch_size):
@@ -161,9 +165,10 @@ def long_tail(quick: bool) -> Dataset:
     sizes = torch.tensor([int(5000 * 100 ** (-label / 9)) // shrink for label in range(10)]).clamp(min=1)
     labels = torch.repeat_interleave(torch.arange(10), sizes)
     shown = torch.arange(10).repeat(1000 // shrink)
-    train, validation = (Split(torch.randint(0, 256, (len(each), 3, 32, 32), dtype=torch.uint8), each)
+    train, validation = (Split.plain(torch.randint(0, 256, (len(each), 3, 32, 32), dtype=torch.uint8), each)
                          for each in (labels, shown))
-    return Dataset(train, validation, None, tuple("abcdefghij"), (0.5,) * 3, (0.25,) * 3, "noise", "noise")
+    return Dataset(train, validation, None, tuple("abcdefghij"), (0.5,) * 3, (0.25,) * 3, "noise", "noise",
+                   CLASSIFICATION)
 
 
 def row(device: str, quick: bool) -> list[Row]:

@@ -25,6 +25,7 @@ PLOT = Path("growth.svg")
 EPOCH = """
 import resource, sys, time
 import torch
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.tricks.catalog import plan_of
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
@@ -32,11 +33,11 @@ from autotricks.models import build
 from autotricks.trainer import Trainer
 torch.set_num_threads(1)
 count = int(sys.argv[1])
-made = lambda count: Split(torch.randint(0, 256, (count, 1, 8, 8), dtype=torch.uint8), torch.arange(count) % 10)
+made = lambda count: Split.plain(torch.randint(0, 256, (count, 1, 8, 8), dtype=torch.uint8), torch.arange(count) % 10)
 def trained(count):
     split = made(count)
-    dataset = Dataset(split, made(200), None, tuple("abcdefghij"), (0.5,), (0.25,), "made", "made")
-    epochs = Trainer(plan_of(Bundle((), "resnet8", 3, 64)), build("resnet8", 10, 1), dataset).epochs()
+    dataset = Dataset(split, made(200), None, tuple("abcdefghij"), (0.5,), (0.25,), "made", "made", CLASSIFICATION)
+    epochs = Trainer(plan_of(Bundle((), "resnet8", 3, 64), CLASSIFICATION), build("resnet8", 10, 1), dataset).epochs()
     next(epochs)
     started = time.process_time()
     next(epochs)

@@ -67,7 +67,7 @@ def subset(path: Path, quick: bool) -> Dataset:
 
     def some(split: Split, count: int) -> Split:
         rows = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:count // share]
-        return Split(split.images[rows], split.labels[rows])
+        return split.take(rows)
     return replace(whole, train=some(whole.train, TRAIN), validation=some(whole.validation, VALIDATION), test=None)
 
 

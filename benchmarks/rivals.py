@@ -52,7 +52,6 @@ from autotricks.core.objective import Objective
 from autotricks.core.reporting import End
 from autotricks.space.load import LoadedSpace
 from autotricks.space.space import Space, typical
-from autotricks.tricks.catalog import DEFAULTS
 from autotricks.tuning.bayesian_sampler import BayesianSampler
 from autotricks.tuning.features import wish_of
 from autotricks.tuning.halving import budgets
@@ -270,7 +269,8 @@ class Flat:
 
     def _listed(self, slot: Any, seat: str) -> bool:
         """Return whether a seat's default is among the tricks, so that it is never left to what is not listed."""
-        return any(entry.name in DEFAULTS and entry.place == (slot, seat) for entry in self.space.entries)
+        usual = self.space.task.defaults
+        return any(entry.name in usual and entry.place == (slot, seat) for entry in self.space.entries)
 
 
 def _code(value: Value, domain: Domain) -> float | int | str:

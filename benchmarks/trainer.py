@@ -29,6 +29,7 @@ from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
 from autotricks.core.run import DEFAULT_RUNTIME, Runtime
 from autotricks.models import build
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.trainer import Trainer
 from autotricks.tricks.catalog import make, plan_of
 
@@ -77,10 +78,10 @@ def random_images(setting: Setting) -> Dataset:
     """Return a data set of noise whose classes are alike in size."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (setting.images, *setting.image_shape), generator=generator, dtype=torch.uint8)
-    train = Split(images, torch.arange(setting.images) % CLASSES)
+    train = Split.plain(images, torch.arange(setting.images) % CLASSES)
     channels = setting.image_shape[0]
-    return Dataset(train, Split(images[:1], train.labels[:1]), None, tuple("abcdefghij"), (0.5,) * channels,
-                   (0.25,) * channels, "random", "random")
+    return Dataset(train, train.take(torch.arange(1)), None, tuple("abcdefghij"), (0.5,) * channels,
+                   (0.25,) * channels, "random", "random", CLASSIFICATION)
 
 
 def fresh_model(setting: Setting) -> nn.Module:
@@ -92,7 +93,7 @@ def trainer_arm(setting: Setting, dataset: Dataset, tricks: dict[str, dict[str, 
                 runtime: Runtime = DEFAULT_RUNTIME, device: str = "cpu") -> Arm:
     uses = tuple(make(name, values) for name, values in {"sgd": SGD, **tricks}.items())
     bundle = Bundle(uses, setting.model, epochs=10**6, batch_size=setting.batch_size)
-    epochs = Unevaluated(plan_of(bundle), fresh_model(setting), dataset, device, runtime).epochs()
+    epochs = Unevaluated(plan_of(bundle, CLASSIFICATION), fresh_model(setting), dataset, device, runtime).epochs()
     return lambda: next(epochs)
 
 

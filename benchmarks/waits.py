@@ -21,6 +21,7 @@ from trainer import SGD, Setting, Unevaluated, fresh_model, random_images
 from autotricks.core.bundle import Bundle
 from autotricks.core.run import ModelFactory
 from autotricks.errors import InputError
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.tricks.catalog import catalog, make, plan_of
 
 SETTING = Setting("every trick", "resnet8", (3, 32, 32), 16, 64, 1)
@@ -76,7 +77,7 @@ def waits(names: tuple[str, ...], device: str) -> tuple[str, ...]:
     """
     uses = tuple(make(name, SGD if name == "sgd" else {}) for name in names)
     bundle = Bundle(uses, SETTING.model, epochs=2, batch_size=SETTING.batch_size)
-    trainer = Watched(plan_of(bundle), fresh_model(SETTING), random_images(SETTING), device,
+    trainer = Watched(plan_of(bundle, CLASSIFICATION), fresh_model(SETTING), random_images(SETTING), device,
                       supply=ModelFactory(lambda: fresh_model(SETTING)))
     try:
         for _ in trainer.epochs():

@@ -8,6 +8,8 @@ from autotricks.core.batch import Batch
 from autotricks.core.dataset import Dataset
 from autotricks.core.objective import SPEED
 from autotricks.core.run import Run
+from autotricks.core.targets import Targets
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.testing import striped
 
 torch.set_num_threads(1)
@@ -34,9 +36,10 @@ def make_run(counts=(6, 3, 1), image_shape=(2, 4, 4), batch_size=4, epochs=10, s
     depth, height, width = image_shape
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(depth * height * width, len(counts)))
     images = torch.randint(0, 256, (len(labels), *image_shape), generator=torch.Generator().manual_seed(seed))
-    return Run(model=model, images=images.to(torch.uint8), labels=labels, counts=torch.tensor(counts).float(),
-               mean=torch.full((depth, 1, 1), 0.4), std=torch.full((depth, 1, 1), 0.2),
-               image_shape=image_shape, batch_size=batch_size, epochs=epochs,
+    return Run(model=model, images=images.to(torch.uint8), targets=Targets.plain(labels),
+               counts=torch.tensor(counts).float(), mean=torch.full((depth, 1, 1), 0.4),
+               std=torch.full((depth, 1, 1), 0.2), task=CLASSIFICATION, image_shape=image_shape,
+               batch_size=batch_size, epochs=epochs,
                steps_per_epoch=len(labels) // batch_size, device=torch.device("cpu"),
                generator=torch.Generator().manual_seed(seed))
 
@@ -46,6 +49,12 @@ def make_batch(logit_labels, classes=3, image_shape=(2, 4, 4), seed=0) -> Batch:
     labels = torch.as_tensor(logit_labels)
     images = torch.randn(len(labels), *image_shape, generator=torch.Generator().manual_seed(seed))
     return Batch.plain(images, labels, torch.arange(len(labels)))
+
+
+def augment(trick, inner, run):
+    """What a trick's augmentation makes of images, around `inner`: both from images to images, without targets."""
+    done = trick.augment(lambda batch: batch.painted(inner(batch.images)), run)
+    return lambda images: done(Batch.plain(images, torch.zeros(len(images)).long(), torch.arange(len(images)))).images
 
 
 def timeless(figures):

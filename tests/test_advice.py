@@ -6,12 +6,12 @@ import pytest
 
 from autotricks.core.domain import Choice, Float
 from autotricks.core.plan import advice
-from autotricks.core.trick import MANY_CLASSES, Trait
+from autotricks.core.traits import MANY_CLASSES, DataTrait
 from autotricks.runs.ledger import read, records
 from autotricks.space.data_fit import fitted
 from autotricks.space.load import load_space
 
-MANY = frozenset({Trait.HAS_MANY_CLASSES})
+MANY = frozenset({DataTrait.MANY_CLASSES})
 SPACE = """
 name: advised
 data: {source: "npz:many.npz"}

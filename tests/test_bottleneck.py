@@ -94,10 +94,10 @@ def test_evaluation_is_spread_over_the_steps_of_an_epoch(monkeypatch):
     """90 training images in batches of 1: 90 steps, of which 20 are trained; evaluation takes a little over 0.2 s."""
     from autotricks.trainer import trainer
 
-    def slow(*given, named=trainer.named):
+    def slow(*given, evaluate=trainer.evaluate):
         CLOCK.sleep(0.2)
-        return named(*given)
-    monkeypatch.setattr(trainer, "named", slow)
+        return evaluate(*given)
+    monkeypatch.setattr(trainer, "evaluate", slow)
     found = bottleneck(Bundle((), "resnet8", batch_size=1), DATASET).profile
     whole = bottleneck(Bundle((), "resnet8", batch_size=90), DATASET).profile
     assert found.steps == 20 and whole.steps == 1

@@ -265,8 +265,8 @@ def test_classes_are_those_of_the_exported_weights(found):
     taken = Predictor.load(result.folder).predict(test.images.permute(0, 2, 3, 1).numpy()).argmax(1)
     classes = result.confirmation.classes[result.confirmation.champion]
     for place, spread in enumerate(classes.recall):
-        assert spread.values[0] == pytest.approx((taken[test.labels == place] == place).mean())
-    assert [sum(row) for row in classes.confusion] == (2 * test.labels.bincount()).tolist(), "two seeds"
+        assert spread.values[0] == pytest.approx((taken[test.targets.single == place] == place).mean())
+    assert [sum(row) for row in classes.confusion] == (2 * test.targets.single.bincount()).tolist(), "two seeds"
     assert "classes" not in load_bundle_file(result.folder / "champion.yaml").document.result["confirmed"]
 
 

@@ -46,7 +46,7 @@ def npz(tmp_path):
     def made(channels):
         splits, arrays = make_dataset((24, 12, 6, 3), 16, channels), {}
         for name, split in (("train", splits.train), ("val", splits.validation), ("test", splits.test)):
-            arrays |= {f"x_{name}": split.images.permute(0, 2, 3, 1).numpy(), f"y_{name}": split.labels.numpy()}
+            arrays |= {f"x_{name}": split.images.permute(0, 2, 3, 1).numpy(), f"y_{name}": split.targets.single.numpy()}
         np.savez(tmp_path / "data.npz", **arrays)
         return f"npz:{tmp_path / 'data.npz'}"
     return made

@@ -15,6 +15,7 @@ from autotricks.errors import SpaceError
 from autotricks.export.bundle import text
 from autotricks.probes import precision
 from autotricks.space.load import load_space
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.workflows import search as experiment
 
 ARMS = ("fp32 nchw", "fp32 nhwc", "bf16 nhwc")
@@ -54,8 +55,8 @@ def slowed(classes: int, channels: int) -> nn.Module:
 
 
 def images(side: int, count: int = 8) -> Dataset:
-    split = Split(torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8), torch.arange(count) % 2)
-    return Dataset(split, split, None, ("a", "b"), (0.5,) * 3, (0.25,) * 3, "made", "made")
+    split = Split.plain(torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8), torch.arange(count) % 2)
+    return Dataset(split, split, None, ("a", "b"), (0.5,) * 3, (0.25,) * 3, "made", "made", CLASSIFICATION)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_predictions_have_the_figures_of_the_training(trained, dataset):
     folder, result = trained
     predictor = Predictor.load(folder)
     probabilities = predictor.predict(pictures(dataset.validation))
-    labels = dataset.validation.labels.numpy()
+    labels = dataset.validation.targets.single.numpy()
     assert predictor.classes == ["a", "b", "c", "d"] and predictor.shape == (1, 8, 8)
     assert probabilities.shape == (40, 4) and probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)

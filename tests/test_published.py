@@ -6,6 +6,7 @@ import pytest
 
 from autotricks.core.plan import problems
 from autotricks.space import load_bundle_file
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.tricks.catalog import plan_of
 
 FOLDER = Path(__file__).parents[1] / "search_spaces" / "published"
@@ -146,7 +147,7 @@ def test_a_file_is_called_as_its_bundle_and_can_be_planned(name):
     assert found.document.name == name
     assert not problems(found.bundle.uses)
     edges = {edge for use in found.bundle.uses for edge in (use.window.start, use.window.stop)}
-    assert [phase.start for phase in plan_of(found.bundle).phases] == sorted(edges - {1.0})
+    assert [phase.start for phase in plan_of(found.bundle, CLASSIFICATION).phases] == sorted(edges - {1.0})
     stages = STAGES.get(name, (1,))
     ends = {sum(stages[:place]) / sum(stages) for place in range(1, len(stages))}
     ends |= STARTS.get(name, {0.8} if "deferred" in name and not ends else set())

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from autotricks.space import load_bundle_file, load_space
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.tricks.catalog import plan_of
 
 FOLDER = Path(__file__).parents[1] / "search_spaces" / "published"
@@ -31,7 +32,7 @@ def test_every_row_has_its_file():
 def test_a_row_has_its_figure_and_its_setting(name):
     loaded = load_bundle_file(FILES[name])
     assert loaded.document.published["imagenet_top_1"] == ROWS[name][0]
-    assert loaded.bundle.model == "timm:resnet50" and plan_of(loaded.bundle).phases
+    assert loaded.bundle.model == "timm:resnet50" and plan_of(loaded.bundle, CLASSIFICATION).phases
     assert loaded.bundle.batch_size == (256 if name == "baseline" else 1024)
     assert loaded.bundle.epochs == (200 if "mixup" in name else 120), "training with mixup takes longer"
 

@@ -11,6 +11,7 @@ import pytest
 import autotricks
 from autotricks.core.plan import problems
 from autotricks.space import load_bundle_file, load_space
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.tricks.catalog import bundle_from, plan_of
 
 from .space.made import picker
@@ -33,11 +34,11 @@ def test_a_space_draws_legal_bundles(path):
     assert loaded.document.name == path.stem
     for seed in range(20):
         bundle = loaded.space.draw(picker(random.Random(f"{path.stem}{seed}").randrange(10 ** 6)))
-        assert not problems(bundle.uses) and plan_of(bundle).phases
+        assert not problems(bundle.uses) and plan_of(bundle, CLASSIFICATION).phases
         assert bundle_from(bundle.document()).hash == bundle.hash
     assert next(iter(loaded.start)) == "baseline"
     for bundle in loaded.start.values():
-        assert plan_of(bundle).phases and bundle.epochs == loaded.document.training.epochs
+        assert plan_of(bundle, CLASSIFICATION).phases and bundle.epochs == loaded.document.training.epochs
 
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
@@ -51,7 +52,7 @@ def test_a_space_says_what_it_is_for(path):
 def test_a_published_bundle_can_be_planned_and_cites_its_source(path):
     found = load_bundle_file(path)
     assert found.document.name == path.stem
-    assert plan_of(found.bundle).phases and len(found.bundle.uses) == len(found.document.tricks) > 0
+    assert plan_of(found.bundle, CLASSIFICATION).phases and len(found.bundle.uses) == len(found.document.tricks) > 0
     assert bundle_from(found.bundle.document()).hash == found.bundle.hash
     assert "https://" in found.document.cite and found.document.published
     assert path.read_text().startswith("# ")

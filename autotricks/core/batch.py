@@ -1,33 +1,34 @@
-"""Batch: images, a mixture of labels for each, and the rows they come from."""
+"""Batch: images, what each is to be taken for, and the rows they come from."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
+
+from .targets import Targets
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One batch of images whose targets are mixtures of K labels.
+    """One batch of images with their targets.
 
-    A plain batch has K = 1 and shares of 1; mixup and CutMix give K = 2, label smoothing adds one label per class.
+    Images are in [0, 1] while they are augmented, and normalized from then on.
+
     `whole` is the batch that a micro-batch was cut from (itself if it was not cut): what is normalized over the
     batch, such as the total of class weights, reads it, so that accumulation changes nothing.
 
     `features` is what the model's classifier was given, where an active trick reads it.
 
     Shapes:
-        images: [B, D, H, W], normalized.
-        labels: [B, K], int64.
-        shares: [B, K], each row sums to 1.
+        images: [B, D, H, W].
+        targets: of B images.
         rows: [B], int64, row numbers in the training split.
         features: [B, F].
     """
 
     images: Tensor
-    labels: Tensor
-    shares: Tensor
+    targets: Targets
     rows: Tensor
     parent: Batch | None = None
     features: Tensor | None = None
@@ -35,30 +36,46 @@ class Batch:
     @classmethod
     def plain(cls, images: Tensor, labels: Tensor, rows: Tensor) -> Batch:
         """Return a batch with one label for each image; `labels` is [B]."""
-        labels = labels.unsqueeze(1)
-        return cls(images, labels, torch.ones_like(labels, dtype=images.dtype), rows)
+        return cls(images, Targets.plain(labels), rows)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
 
     @property
     def whole(self) -> Batch:
         """The batch before it was cut or its targets were changed for the loss."""
         return self.parent or self
 
-    def retarget(self, labels: Tensor, shares: Tensor) -> Batch:
-        """Return this batch with other target mixtures for the loss; `whole` keeps the old ones."""
-        return replace(self, labels=labels, shares=shares, parent=self.whole)
+    def painted(self, images: Tensor) -> Batch:
+        """Return this batch with other pixels: what is seen stays where it was."""
+        return replace(self, images=images)
+
+    def moved(self, images: Tensor, matrices: Callable[[], Tensor]) -> Batch:
+        """Return this batch with images whose pixels were moved; boxes go with them.
+
+        Args:
+            images: Afterwards, of any size.
+            matrices: Returns where points are moved, [B, 2, 3], as `Targets.warped` takes it; not called where no
+                place has a box.
+        """
+        targets = self.targets
+        if targets.boxes is not None:
+            targets = targets.warped(matrices(), (images.shape[-2], images.shape[-1]))
+        return replace(self, images=images, targets=targets)
+
+    def retarget(self, targets: Targets) -> Batch:
+        """Return this batch with other targets for the loss; `whole` keeps the old ones."""
+        return replace(self, targets=targets, parent=self.whole)
 
     def mix(self, losses: Tensor) -> Tensor:
-        """Return the loss of each mixture, [B], from the losses of its labels, [B, K]."""
-        return (losses * self.shares).sum(1)
+        """Return the loss of each image, [B], from the losses of its places, [B, *P]: their sum, weighed by shares."""
+        return (losses * self.targets.shares).flatten(1).sum(1)
 
     def split(self, parts: int) -> list[Batch]:
         """Cut the batch into at most `parts` micro-batches of nearly equal length."""
         if parts == 1:
             return [self]
-        columns = (column.tensor_split(min(parts, len(self))) for column in
-                   (self.images, self.labels, self.shares, self.rows))
-        return [Batch(images, labels, shares, rows, self.whole)
-                for images, labels, shares, rows in zip(*columns, strict=True)]
+        images = self.images.tensor_split(min(parts, len(self)))
+        lengths = [len(piece) for piece in images]
+        pieces = zip(images, self.targets.split(lengths), self.rows.split(lengths), strict=True)
+        return [Batch(*piece, self.whole) for piece in pieces]

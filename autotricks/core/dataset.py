@@ -1,4 +1,4 @@
-"""Split and Dataset: images and labels as tensors, ready to train on."""
+"""Split and Dataset: images and targets as tensors, ready to train on."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -7,27 +7,34 @@ import torch
 from torch import Tensor
 
 from .images import Images, subset
-from .trick import MANY_CLASSES, Trait
+from .targets import Targets
+from .task import Task
+from .traits import MANY_CLASSES, DataTrait
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and labels of one part of the data.
+    """Images and targets of one part of the data.
 
     Shapes:
         images: [N, D, H, W], uint8; in memory or streamed.
-        labels: [N], int64.
+        targets: of N images.
     """
 
     images: Images
-    labels: Tensor
+    targets: Targets
+
+    @classmethod
+    def plain(cls, images: Images, labels: Tensor) -> Split:
+        """Return images with one label each; `labels` is [N]."""
+        return cls(images, Targets.plain(labels))
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
 
     def take(self, rows: Tensor) -> Split:
         """Return some of the rows; images that are streamed stay so."""
-        return Split(subset(self.images, rows), self.labels[rows])
+        return Split(subset(self.images, rows), self.targets[rows])
 
     def sample(self, count: int) -> Split:
         """Return `count` rows evenly spaced, all of them where there are fewer."""
@@ -37,7 +44,7 @@ class Split:
 
     def to(self, device: torch.device | str) -> Split:
         """Return the split on a device."""
-        return Split(self.images.to(device), self.labels.to(device))
+        return Split(self.images.to(device), self.targets.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +59,7 @@ class Dataset:
         classes: Names by label.
         fingerprint: Hash of images, labels and the membership of each split.
         source: As the user wrote it.
+        task: What is to be learned from it.
     """
 
     train: Split
@@ -62,11 +70,12 @@ class Dataset:
     std: tuple[float, ...]
     fingerprint: str
     source: str
+    task: Task
 
     @property
     def counts(self) -> Tensor:
-        """Number of training images of each class, [C], int64."""
-        return torch.bincount(self.train.labels, minlength=len(self.classes))
+        """Places of each class in the training images, [C], int64: images where each has one label."""
+        return self.train.targets.counts(len(self.classes))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -75,9 +84,9 @@ class Dataset:
         return depth, height, width
 
     @property
-    def traits(self) -> frozenset[Trait]:
-        """What tricks may refer to."""
-        return frozenset({Trait.HAS_MANY_CLASSES} if len(self.classes) >= MANY_CLASSES else ())
+    def traits(self) -> frozenset[DataTrait]:
+        """What tricks may need or refuse."""
+        return self.task.brings | ({DataTrait.MANY_CLASSES} if len(self.classes) >= MANY_CLASSES else frozenset())
 
     def without_test(self) -> Dataset:
         """Return what a search may see."""

@@ -7,6 +7,8 @@ from typing import Protocol, Self, overload
 import torch
 from torch import Tensor
 
+CHUNK = 256     # images a forward pass of evaluation; larger ones are slower on a CPU
+
 
 class Streaming(Protocol):
     """Images that are read when they are asked for; what a uint8 tensor [N, D, H, W] does, as far as it is used.

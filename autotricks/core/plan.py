@@ -9,10 +9,10 @@ from itertools import combinations, pairwise
 from ..errors import BundleError
 from .bundle import Bundle, Use
 from .slots import Slot
-from .trick import MANY_CLASSES, Trait, Trick
+from .traits import DataTrait, Trait
+from .trick import Trick
 
 SMALL_BATCH = 16    # images below which batch norm is known to suffer
-OF_DATA = {Trait.HAS_MANY_CLASSES: f"data of {MANY_CLASSES} or more classes"}   # traits that data may bring
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Kind(Enum):
     WINDOW = "a trick that is built once has a window"
     MISSING = "nothing provides what a trick requires"
     EXCLUDED = "a trick excludes what another provides"
+    DATA = "a trick does not suit the data"
 
 
 @dataclass(frozen=True)
@@ -71,17 +72,20 @@ def seated(uses: Iterable[Use], slot: Slot) -> list[Use]:
     return sorted(here, key=lambda use: (slot.rank(use.trick.seats[slot]), use.trick.name))
 
 
-def plan(bundle: Bundle, defaults: Iterable[Trick] = ()) -> Plan:
+def plan(bundle: Bundle, defaults: Iterable[Trick] = (), data: Container[DataTrait] | None = None) -> Plan:
     """Check a bundle and cut it into phases.
 
     Args:
         bundle: What to train.
         defaults: Tricks that take the required seats wherever and whenever the bundle leaves them empty.
+        data: What the data bring; None: whether tricks suit them is not asked.
 
     Raises:
         BundleError: With one line for each conflict or required seat left empty.
     """
     found = problems(bundle.uses)
+    if data is not None:
+        found += [conflict.text for use in bundle.uses for conflict in unsuited(type(use.trick), data)]
     if found:
         raise BundleError(found)
     active = [use for use in bundle.uses if not use.window.empty]
@@ -128,7 +132,16 @@ def problems(uses: Iterable[Use]) -> list[str]:
     return [conflict.text for conflict in conflicts(uses)]
 
 
-def advice(uses: Iterable[Use], of_data: Container[Trait] = ()) -> list[str]:
+def unsuited(trick: type[Trick], data: Container[DataTrait]) -> list[Conflict]:
+    """Return why a trick cannot be used with data that bring these traits, whatever stands beside it."""
+    lacking = sorted(trait.value for trait in trick.requires_data if trait not in data)
+    unwanted = sorted(trait.value for trait in trick.excludes_data if trait in data)
+    lines = [f"{trick.name} requires data with {words}; these have not. Drop it." for words in lacking]
+    lines += [f"{trick.name} cannot be used with data that have {words}. Drop it." for words in unwanted]
+    return [Conflict(Kind.DATA, (trick.name,), line) for line in lines]
+
+
+def advice(uses: Iterable[Use], of_data: Container[DataTrait] = ()) -> list[str]:
     """Return one cited line for each advice of the literature that the uses go against, naming all whom it concerns.
 
     Args:
@@ -142,7 +155,8 @@ def advice(uses: Iterable[Use], of_data: Container[Trait] = ()) -> list[str]:
                 continue
             others = [other.trick.name for other in active if other is not use and word.trait in other.trick.provides
                       and use.window.overlaps(other.window)]
-            others += [OF_DATA[word.trait]] if word.trait in of_data else []
+            if isinstance(word.trait, DataTrait) and word.trait in of_data:
+                others.append(f"data of {word.trait.value}")
             if others:
                 lines.append(f"{use.trick.name}{' from the start' if word.early else ''} beside {', '.join(others)} is "
                              f"not advised: {word.reason} ({word.source})")

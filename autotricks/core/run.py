@@ -11,6 +11,8 @@ from torch.optim import Optimizer
 
 from .images import Images
 from .slots import Average, Predict
+from .targets import Targets
+from .task import Task
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,11 @@ class Run:
     Args:
         model: The model being trained.
         images: Images of the training split, [N, D, H, W], uint8; in memory, or streamed: read where asked for.
-        labels: Labels of the training split, [N], int64, on `device`.
+        targets: Of the training split, of N images, on `device`.
         counts: Training images of each class, [C], float32, on `device`.
         mean: Mean of each channel in [0, 1], [D, 1, 1], on `device`.
         std: Standard deviation of each channel, [D, 1, 1], on `device`.
+        task: What is to be learned.
         image_shape: (D, H, W).
         batch_size: Images a step.
         epochs: Length of this training run; fractions of an epoch count.
@@ -98,10 +101,11 @@ class Run:
 
     model: nn.Module
     images: Images
-    labels: Tensor
+    targets: Targets
     counts: Tensor
     mean: Tensor
     std: Tensor
+    task: Task
     image_shape: tuple[int, int, int]
     batch_size: int
     epochs: float

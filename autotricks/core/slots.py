@@ -13,8 +13,8 @@ The training run, with every slot in its place::
             rows = SAMPLER(shuffle)(progress)
             for step in epoch:
                 optimizer.lr = lr * factor(progress)
-                images = normalize(AUGMENT(LOAD(rows)))
-                batch  = BATCH(images, labels)
+                batch  = AUGMENT(LOAD(rows), targets of the rows)
+                batch  = BATCH(normalize(batch))
                 loss   = GRADIENTS(forward, LOSS, backward)(batch)
                 optimizer.step(); averaged.update(model)
             report(evaluate(PREDICT(averaged or model)))
@@ -40,12 +40,13 @@ Model = nn.Module
 Build = Callable[[Groups], Optimizer]           # parameter groups -> optimizer
 Schedule = Callable[[float], float]             # progress in [0, 1] -> factor of the learning rate
 Average = AveragedModel | None                  # averaged weights
-Predict = Callable[[Tensor], Tensor]            # normalized images [B, D, H, W] -> logits [B, C]
+Output = Tensor                                 # what a model says of B images; of their classes logits, [B, C]
+Predict = Callable[[Tensor], Output]            # normalized images [B, D, H, W] -> output
 Order = Callable[[float], Tensor]               # progress in [0, 1] of the window -> rows of one epoch [N], int64
 Load = Callable[[Tensor], Tensor]               # rows [B] -> images in [0, 1], [B, D, H, W]
-Augment = Callable[[Tensor], Tensor]            # images in [0, 1], [B, D, H, W] -> the same
+Augment = Callable[[Batch], Batch]              # a batch with images in [0, 1] -> the same
 Mix = Callable[[Batch], Batch]
-Loss = Callable[[Tensor, Batch], Tensor]        # logits [B, C], batch -> loss of each sample [B]
+Loss = Callable[[Output, Batch], Tensor]        # output, batch -> loss of each sample [B]
 Gradients = Callable[[Batch], Tensor]           # batch -> mean loss, leaves .grad filled
 
 

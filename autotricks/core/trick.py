@@ -4,45 +4,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from ..errors import BundleError
 from .domain import Choice, Parameter, Text, Value, tunable
 from .slots import Slot
+from .traits import DataTrait, Trait
 
 if TYPE_CHECKING:
     from .run import Run
 
-RESERVED = frozenset({"start", "stop", "always", "name", "seats", "requires", "provides", "excludes", "advice",
-                      "opens", "reads_features"})
-
-
-class Trait(Enum):
-    """A property of a trick that others may need or refuse, whatever the trick is called."""
-
-    COSINE_HEAD = auto()     # logits are cosines times a module's attribute `cosine_scale`
-    LOSS_SCALER = auto()
-    REWEIGHTS = auto()       # the loss weighs classes differently
-    RESAMPLES = auto()       # classes are drawn at another rate than they occur
-    REMOVES_PRIOR = auto()   # the loss already corrects for class frequencies
-    SMOOTHS_LABELS = auto()
-    MIXES_LABELS = auto()
-    MIXES_HIDDEN = auto()    # mixes between layers: what the model sees is not what the batch holds
-    SETS_RATE = auto()       # the learning rate is found or fixed, whatever the optimizer says
-    CYCLES_RATE = auto()     # the schedule brings its own warm-up
-    SMALL_BATCHES = auto()   # normalizes well however few images a batch has
-    ALTERS_FEATURES = auto()  # the classifier is not given plain averages of the last feature maps
-    PRETRAINED = auto()      # weights come from a file
-    NEW_WEIGHTS = auto()     # layers or weights are made that those of a file do not go with
-    COMPILES = auto()        # a compiled model runs in steps: hooks set later are not called
-    INNER_GRADIENTS = auto()  # the forward pass takes gradients itself
-    RESIZES = auto()         # batches differ in the size of their images
-    DISTILLS = auto()        # the loss has soft labels of a teacher in it
-    HAS_MANY_CLASSES = auto()  # no trick brings it, data of MANY_CLASSES do
-
-
-MANY_CLASSES = 50   # between the 10 classes where re-weighting did no harm and the 100 where it did
+RESERVED = frozenset({"start", "stop", "always", "name", "seats", "requires", "provides", "excludes", "requires_data",
+                      "excludes_data", "advice", "opens", "reads_features"})
 
 
 @dataclass(frozen=True)
@@ -56,7 +29,7 @@ class Advice:
         early: Whether it holds only for a window that opens with training.
     """
 
-    trait: Trait
+    trait: Trait | DataTrait
     reason: str
     source: str
     early: bool = False
@@ -78,6 +51,8 @@ class Trick:
     requires: ClassVar[frozenset[Trait]] = frozenset()
     provides: ClassVar[frozenset[Trait]] = frozenset()
     excludes: ClassVar[frozenset[Trait]] = frozenset()
+    requires_data: ClassVar[frozenset[DataTrait]] = frozenset()
+    excludes_data: ClassVar[frozenset[DataTrait]] = frozenset()
     advice: ClassVar[tuple[Advice, ...]] = ()
     opens: ClassVar[float] = 0.0                # where its window opens unless told: > 0 for what needs a first stage
     reads_features: ClassVar[bool] = False      # whether its loss reads `batch.features`

@@ -33,7 +33,7 @@ def fingerprint(splits: Mapping[str, Split], marks: Mapping[str, Sequence[bytes]
     for name, split in sorted(splits.items()):
         shape = ",".join(str(number) for number in split.images.shape)
         whole.update(f"\n{name} {shape}\n".encode())
-        for mark, label in zip(marks[name], split.labels.tolist()):
+        for mark, label in zip(marks[name], split.targets.single.tolist()):
             whole.update(mark + label.to_bytes(4, "little"))
     return whole.hexdigest()
 

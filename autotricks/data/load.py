@@ -12,6 +12,7 @@ from torch import Tensor
 from ..core.dataset import Dataset, Split
 from ..core.images import joined as chained
 from ..errors import DataError
+from ..tasks import find as find_task
 from . import groups, long_tail
 from .duplicates import apart, contradictions
 from .fingerprint import digests, fingerprint, shared
@@ -60,7 +61,7 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
         DataError: When the source is missing, empty, damaged or unusable, or images that are no files do not fit in
             memory.
     """
-    started = time.monotonic()
+    started, task = time.monotonic(), find_task(settings.task)
     raw = read(settings, trust)
     raw, whole = (replace(raw, parts=_joined(raw.parts)), True) if joined else (raw, whole)
     classes, labels = encode({name: part.names for name, part in raw.parts.items()}, raw.classes)
@@ -70,10 +71,10 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
     mean, std = mean_and_std(splits["train"].images)
     marks = {name: digests(split.images) for name, split in splits.items()}
     dataset = Dataset(splits["train"], splits["validation"], splits["test"], classes, mean, std,
-                      fingerprint(splits, marks, classes), settings.source)
+                      fingerprint(splits, marks, classes), settings.source, task)
     duplicates = {f"train_{name}": shared(marks["train"], marks[name]) for name in ("test", "validation")}
     every = [(mark, label) for name, split in splits.items() if not (whole and name == "validation")
-             for mark, label in zip(marks[name], split.labels.tolist())]
+             for mark, label in zip(marks[name], split.targets.single.tolist())]
     return Loaded(dataset, {**_facts(dataset, splits), "duplicates": duplicates, "dropped": dropped,
                             "two_labels": contradictions(*zip(*every)), **_bad(raw), **_groups(raw),
                             "seconds": round(time.monotonic() - started, 3)})
@@ -103,15 +104,15 @@ def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tu
     """
     fractions = {"test": settings.test, "validation": settings.validation}
     cuts = {name: fractions[name] for name in wanted if name not in parts}
-    splits = {name: Split(part.images, labels[name]) for name, part in parts.items()}
+    splits = {name: Split.plain(part.images, labels[name]) for name, part in parts.items()}
     whole, together = splits["train"], parts["train"].groups
     if cuts:
-        require(whole.labels, classes, list(cuts))
+        require(whole.targets.single, classes, list(cuts))
     if cuts and together is not None:
-        groups.require(whole.labels, together, classes, list(cuts))
-        rows = groups.cut(whole.labels, together, cuts, settings.seed)
+        groups.require(whole.targets.single, together, classes, list(cuts))
+        rows = groups.cut(whole.targets.single, together, cuts, settings.seed)
     else:
-        rows = _cut(whole.labels, cuts, settings.seed)
+        rows = _cut(whole.targets.single, cuts, settings.seed)
     splits |= {name: _taken(whole, rows[name]) for name in cuts}
     left = rows["train"]
     dropped: dict[str, int] = {}
@@ -121,7 +122,7 @@ def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tu
         whole = splits["train"]
         left = torch.arange(len(whole))
     if settings.imbalance is not None:
-        left = left[long_tail.rows(whole.labels[left], settings.imbalance, settings.seed)]
+        left = left[long_tail.rows(whole.targets.single[left], settings.imbalance, settings.seed)]
     splits["train"] = _taken(whole, left)
     splits.setdefault("validation", splits["test"])
     shapes = {name: tuple(split.images.shape[1:]) for name, split in splits.items()}
@@ -137,7 +138,7 @@ def _drop(splits: dict[str, Split]) -> dict[str, int]:
     dropped: dict[str, int] = {}
     for place, name in enumerate(order[:-1]):
         split = splits[name]
-        rows = apart(name, split.images, split.labels, [splits[other].images for other in order[place + 1:]])
+        rows = apart(name, split.images, split.targets.single, [splits[other].images for other in order[place + 1:]])
         dropped[name] = len(split) - len(rows)
         splits[name] = _taken(split, rows)
     return dropped
@@ -157,7 +158,7 @@ def _taken(split: Split, rows: Tensor) -> Split:
 
 
 def _facts(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, Any]:
-    counts = {name: torch.bincount(splits[name].labels, minlength=len(dataset.classes)).tolist()
+    counts = {name: splits[name].targets.counts(len(dataset.classes)).tolist()
               for name in ("train", "validation", "test")}
     return {"source": dataset.source, "fingerprint": dataset.fingerprint, "classes": list(dataset.classes),
             "counts": counts, "imbalance": max(counts["train"]) / min(counts["train"]),

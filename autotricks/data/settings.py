@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DataError
+from ..tasks import TASKS
 
 
 def _whole(value: Any, low: int, high: float = math.inf) -> bool:
@@ -47,6 +48,7 @@ class Group:
 
 LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "source": (lambda value: isinstance(value, str) and bool(value.strip()), "text such as digits or csv:PATH"),
+    "task": (lambda value: value in TASKS, f"one of {', '.join(TASKS)}"),
     "size": (lambda value: value is None or _whole(value, 1), "a whole number of pixels >= 1, or left out"),
     "channels": (lambda value: value is None or (_whole(value, 1, 3) and value != 2),
                  "1 (gray) or 3 (color), or left out"),
@@ -68,6 +70,7 @@ class Settings:
 
     Args:
         source: Where images and labels come from; see `autotricks.data`.
+        task: What is to be learned; see `autotricks.tasks`.
         size: Side in pixels: the shorter side is resized to it and the center is cropped. None: as the images are.
         channels: 1 for gray, 3 for color. None: as the data is.
         imbalance: Factor n_max / n_min of the exponential long tail of the training split. None: as it is.
@@ -88,6 +91,7 @@ class Settings:
     """
 
     source: str = "digits"
+    task: str = "classification"
     size: int | None = None
     channels: int | None = None
     imbalance: float | None = None

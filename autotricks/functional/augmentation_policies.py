@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .image_operations import Operation, applied
+from ..core.batch import Batch
+from .image_operations import Operation, operated
 
 AT_REST = {Operation.POSTERIZE: 8.0, Operation.SOLARIZE: 256.0}  # magnitudes that change nothing; 0 for the others
 SIGNED = frozenset(Operation(number) for number in range(Operation.SHEAR_X, Operation.POSTERIZE))
@@ -66,15 +67,15 @@ def standard(height: int, width: int) -> dict[Operation, float]:
         Operation.POSTERIZE: 4.0, Operation.SOLARIZE: 0.0, Operation.AUTO_CONTRAST: 0.0, Operation.EQUALIZE: 0.0}
 
 
-def uniform(images: Tensor, range_: Range, levels: Tensor, fill: Tensor, generator: torch.Generator) -> Tensor:
-    """Return each image after an operation of its own, all as likely, at its own level and either sign.
+def uniform(batch: Batch, range_: Range, levels: Tensor, fill: Tensor, generator: torch.Generator) -> Batch:
+    """Return the batch after an operation for each image, all as likely, at its own level and either sign.
 
     Shapes:
-        images: [B, D, H, W].
         levels: [B], in [0, 1].
         fill: [D, 1, 1].
     """
-    places = torch.randint(len(range_.operations), (len(images),), generator=generator, device=images.device)
-    negative = torch.rand(len(images), generator=generator, device=images.device) < 0.5
+    count, device = len(batch), batch.images.device
+    places = torch.randint(len(range_.operations), (count,), generator=generator, device=device)
+    negative = torch.rand(count, generator=generator, device=device) < 0.5
     magnitudes = range_.magnitudes(places, levels, negative)
-    return applied(images, range_.numbers[places], magnitudes, fill, range_.operations)
+    return operated(batch, range_.numbers[places], magnitudes, fill, range_.operations)

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..core.trick import Advice, Trait
+from ..core.traits import Trait
+from ..core.trick import Advice
 
 OVER_BALANCE = Advice(
     Trait.RESAMPLES,

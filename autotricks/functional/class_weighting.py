@@ -5,14 +5,15 @@ from torch import Tensor
 
 from ..core.batch import Batch
 from ..core.slots import Loss
-from ..core.trick import Advice, Trait
+from ..core.traits import DataTrait, Trait
+from ..core.trick import Advice
 
 ADVICE = (
     Advice(Trait.RESAMPLES, "rare classes are then both drawn and weighed more; cost-sensitive cross-entropy made "
            "class-balanced re-sampling worse", "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT"),
     Advice(Trait.REMOVES_PRIOR, "class frequencies are corrected twice; on a softmax-regression toy accuracy fell "
            "from .772 to .671", "measured with weights of 1/n; cf. Ren et al. 2020, https://arxiv.org/abs/2007.10740"),
-    Advice(Trait.HAS_MANY_CLASSES, "cost-sensitive cross-entropy raised the error on CIFAR-100-LT from 61.7% to 67.7%, "
+    Advice(DataTrait.MANY_CLASSES, "cost-sensitive cross-entropy raised the error on CIFAR-100-LT from 61.7% to 67.7%, "
            "and deferred, with start: 0.8, it lowered it to 58.4%",
            "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT", early=True))
 
@@ -33,8 +34,9 @@ def weighted_by_class(inner: Loss, weights: Tensor, normalize: bool = True) -> L
         weights: [C].
     """
     def weighted(logits: Tensor, batch: Batch) -> Tensor:
-        heavier = inner(logits, batch.retarget(batch.labels, batch.shares * weights[batch.labels]))
+        whole = batch.whole.targets
+        heavier = inner(logits, batch.retarget(batch.targets.weighted(weights[batch.targets.labels])))
         if not normalize:
             return heavier
-        return heavier * (len(batch.whole) / (batch.whole.shares * weights[batch.whole.labels]).sum())
+        return heavier * (len(whole) / (whole.shares * weights[whole.labels]).sum())
     return weighted

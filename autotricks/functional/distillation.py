@@ -11,7 +11,8 @@ from ..core.batch import Batch
 from ..core.domain import Above, Between, Choice, Float, Text, tunable
 from ..core.run import Run
 from ..core.slots import Loss, Predict
-from ..core.trick import Trait, Trick
+from ..core.traits import Trait
+from ..core.trick import Trick
 
 PREFIX = "teacher."
 

@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..core.batch import Batch
+from .geometry import about_middle, forward
+
 
 class Operation(IntEnum):
     """What is done to an image, and what its magnitude means."""
@@ -64,6 +67,26 @@ def applied(images: Tensor, operations: Tensor, magnitudes: Tensor, fill: Tensor
     if CURVES & set(among):
         images = curved(images, operations, magnitudes)
     return images
+
+
+def operated(batch: Batch, operations: Tensor, magnitudes: Tensor, fill: Tensor, among: Collection[Operation]) -> Batch:
+    """Return the batch after an operation for each image, as `applied` has it, and boxes with it."""
+    images = batch.images
+    return batch.moved(applied(images, operations, magnitudes, fill, among),
+                       lambda: forward(origins(operations, magnitudes, images.shape[-2], images.shape[-1])))
+
+
+def origins(operations: Tensor, magnitudes: Tensor, height: int, width: int) -> Tensor:
+    """Return the matrices that tell where a point of an image after its operation comes from; [B] to [B, 2, 3]."""
+    shear_x, shear_y, right, down, degrees = (
+        torch.where(operations == operation, magnitudes, 0.0) for operation in sorted(GEOMETRY))
+    turn = about_middle(degrees * (math.pi / 180), height, width)
+    back = forward(turn)
+    nothing = torch.zeros_like(degrees)
+    slant = torch.stack([torch.stack([nothing, shear_x], 1), torch.stack([shear_y, nothing], 1)], 1)
+    linear = back[..., :2] + slant
+    shifts = back[..., 2] - torch.stack([right.trunc(), down.trunc()], 1)
+    return torch.cat([linear, shifts.unsqueeze(2)], 2)
 
 
 def luminance(images: Tensor) -> Tensor:

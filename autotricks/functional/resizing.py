@@ -5,9 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..core.batch import Batch
 from ..core.run import Run
 from ..errors import ModelError
 from ..nn.activation_maps import evaluating
+from .geometry import stretch
 
 
 def resized(images: Tensor, height: int, width: int) -> Tensor:
@@ -20,6 +22,13 @@ def resized(images: Tensor, height: int, width: int) -> Tensor:
     if images.shape[-2:] == (height, width):
         return images
     return F.interpolate(images, (height, width), mode="bilinear", antialias=True)
+
+
+def at_size(batch: Batch, height: int, width: int) -> Batch:
+    """Return the batch with its images resized, and boxes with them."""
+    images = batch.images
+    scales = width / images.shape[-1], height / images.shape[-2]
+    return batch.moved(resized(images, height, width), lambda: stretch(images.new_tensor(scales).expand(len(batch), 2)))
 
 
 def sides(run: Run, scale: float) -> tuple[int, int]:

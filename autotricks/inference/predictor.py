@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..core.dataset import Dataset
+from ..core.images import CHUNK
 from ..core.run import Run
 from ..core.slots import Predict, Slot
+from ..core.targets import Targets
+from ..data import Settings
 from ..errors import BundleError, DataError
 from ..export import BUNDLE, WEIGHTS, read_weights
 from ..export.bundle import read
 from ..export.pixels import Pixels
-from ..models import build
 from ..nn.fusing import fuse
-from ..trainer.evaluate import CHUNK
+from ..tasks import find as find_task
 from ..trainer.pipeline import fold
 from ..tricks.catalog import bundle_from, plan_of
 
@@ -47,16 +49,17 @@ class Predictor:
         self.classes, self.shape = list(document["classes"]), tuple(images["shape"])
         self.statistics = tuple(images["mean"]), tuple(images["std"])
         self._mean, self._std = (torch.tensor(images[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
-        plan = plan_of(bundle_from(document))
-        model: nn.Module = build(document["model"]["name"], len(self.classes), self.shape[0], trust).to(device)
+        task = find_task(document.get("data", {}).get("task", Settings.task))
+        plan = plan_of(bundle_from(document), task)
+        model: nn.Module = task.build(document["model"]["name"], len(self.classes), self.shape[0], trust).to(device)
         nothing = torch.zeros(len(self.classes), device=device)
-        run = Run(model, torch.empty(0, *self.shape, dtype=torch.uint8), nothing.long()[:0], nothing, self._mean,
-                  self._std, self.shape, plan.bundle.batch_size, plan.bundle.epochs, 1, torch.device(device),
-                  torch.Generator(device))
+        run = Run(model, torch.empty(0, *self.shape, dtype=torch.uint8), Targets.plain(nothing.long()[:0]), nothing,
+                  self._mean, self._std, task, self.shape, plan.bundle.batch_size, plan.bundle.epochs, 1,
+                  torch.device(device), torch.Generator(device))
         self._model = run.model = fold(plan.once, Slot.MODEL, model, run)
         self._model.load_state_dict(weights)
         self._model.eval()
-        self._plan, self._run = plan, run
+        self._plan, self._run, self._task = plan, run, task
         self._logits = fold(plan.once, Slot.PREDICT, self._model, run)
 
     @classmethod
@@ -90,7 +93,7 @@ class Predictor:
             memory_format=torch.contiguous_format)
         with torch.inference_mode():
             logits = [self.logits(part.to(self._mean.device).float() / 255) for part in whole.split(CHUNK)]
-            probabilities: NDArray[np.float32] = torch.cat(logits).softmax(1).cpu().numpy()
+            probabilities: NDArray[np.float32] = self._task.decode(torch.cat(logits)).cpu().numpy()
         return probabilities
 
     def logits(self, images: Tensor) -> Tensor:
@@ -98,12 +101,11 @@ class Predictor:
         logits: Tensor = self._logits((images - self._mean) / self._std)
         return logits
 
-
     def pixels(self) -> Pixels:
         """Return all of it as one module, from uint8 images [N, D, H, W] to probabilities, fused for production."""
         plain = fuse(self._model).requires_grad_(False)
         logits = fold(self._plan.once, Slot.PREDICT, plain, replace(self._run, model=plain))
-        return Pixels(plain, logits, self._mean, self._std)
+        return Pixels(plain, logits, self._task.decode, self._mean, self._std)
 
 
 def teacher(address: str, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False) -> Predict:

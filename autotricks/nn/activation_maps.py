@@ -8,11 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..core.images import CHUNK
 from ..core.run import Run
 from ..errors import ModelError
 from .classifier import classifier, feature_maps
-
-CHUNK = 256     # images a forward pass; larger ones are slower on a CPU
 
 
 def activation_maps(features: Tensor, weights: Tensor) -> Tensor:
@@ -59,7 +58,8 @@ def training_maps(run: Run, first: int | None = None) -> Tensor:
     weights = run.model.get_submodule(classifier(run.model, run.classes)).get_parameter("weight")
     maps = []
     with evaluating(run.model):
-        for images, labels in zip(run.images[:first].split(CHUNK), run.labels[:first].split(CHUNK), strict=True):
+        known = run.targets.single[:first].split(CHUNK)
+        for images, labels in zip(run.images[:first].split(CHUNK), known, strict=True):
             features = feature_maps(run.model, run.normalize(images))
             if features.shape[1] != weights.shape[1]:
                 raise ModelError(

@@ -17,6 +17,7 @@ from ..errors import InputError, ModelError
 from ..space import Entry, Pick, Space, paths as places
 from ..space.load import LoadedSpace
 from ..space.space import Taken
+from ..tasks import find as find_task
 from ..trainer import Trainer
 from ..trainer.pipeline import fold
 from ..trial import prepare
@@ -141,9 +142,10 @@ def stand_in(shape: tuple[int, int, int], settings: Settings) -> Dataset:
     labels = torch.arange(CLASSES).repeat_interleave(EACH)
     images = torch.randint(0, 256, (1, *shape), dtype=torch.uint8,
                            generator=torch.Generator().manual_seed(0)).expand(len(labels), *shape)
-    split = Split(images, labels)
+    split = Split.plain(images, labels)
     half = (0.5,) * shape[0]
-    return Dataset(split, replace(split), None, tuple(map(str, range(CLASSES))), half, half, "", settings.source)
+    return Dataset(split, replace(split), None, tuple(map(str, range(CLASSES))), half, half, "", settings.source,
+                   find_task(settings.task))
 
 
 def _values(domain: Domain) -> list[Value]:

@@ -5,11 +5,11 @@ from collections.abc import Container
 from dataclasses import replace
 
 from ..core.domain import Choice, Float
-from ..core.trick import Trait
+from ..core.traits import DataTrait
 from .space import Entry, Space
 
 
-def fitted(space: Space, of_data: Container[Trait]) -> Space:
+def fitted(space: Space, of_data: Container[DataTrait]) -> Space:
     """Return the space without what is not advised beside data that bring these traits, where it avoids that.
 
     What is advised against from the start alone may begin later still, where the space lets it. What is always there
@@ -21,7 +21,7 @@ def fitted(space: Space, of_data: Container[Trait]) -> Space:
     return replace(space, entries=tuple(fit or entry for entry, fit in fits if fit or entry.always))
 
 
-def _narrowed(entry: Entry, of_data: Container[Trait]) -> Entry | None:
+def _narrowed(entry: Entry, of_data: Container[DataTrait]) -> Entry | None:
     """Return what is left of an entry; None if nothing is."""
     said = [word for word in entry.trick.advice if word.trait in of_data]
     if not said or entry.widest().window.start > 0:

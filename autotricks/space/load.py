@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from ..core.bundle import Bundle
-from ..core.plan import advice, problems
+from ..core.plan import advice, problems, unsuited
 from ..data import check as check_source
 from ..errors import DataError, ModelError, SpaceError
 from ..io.yaml_tree import Path, Tree, one_line, parse, scalar
 from ..models import check as check_model
+from ..tasks import find as find_task
 from . import paths
 from .document import BundleDocument, SpaceDocument, read
 from .domains import entries
@@ -120,7 +121,10 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     size = document.training.batch_size
     frame = Bundle((), document.model.name, document.training.epochs, 1 if size == MAX else size,
                    document.search.seed if document.training.seed is None else document.training.seed)
-    space = Space(tuple(listed), frame, document.advice == "avoid")
+    task = find_task(document.data.task)
+    found += [tree.problem(("tricks", entry.name), conflict.text) for entry in listed
+              for conflict in unsuited(entry.trick, task.brings)]
+    space = Space(tuple(listed), frame, task, document.advice == "avoid")
     if document.search.sampler == "grid":
         found += [tree.problem(tuple(path.split(".")), text) for path, text in space.endless().items()]
     start = _start(document.start, space, tree, trust, found)

@@ -9,10 +9,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from ..core.objective import SPEED, Objective
 from ..data import Group, Settings
 from ..models import OWN
+from ..tasks import TASKS
 
-METRICS = ("train/loss", SPEED, "val/loss", "val/accuracy", "val/balanced_accuracy", "val/calibration_error",
-           "val/many_shot", "val/medium_shot", "val/few_shot")
-KEPT = tuple(name for name in METRICS if name.startswith("val/"))
+KEPT = tuple(dict.fromkeys(f"val/{name}" for task in TASKS.values() for name in task.metrics))
+METRICS = ("train/loss", SPEED, *KEPT)
 MAX, LARGEST = "max", 1_000_000     # of batch sizes, and of what the largest class is to the smallest
 SIDE = 4096                         # of an image, in pixels: 50 million values
 MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
@@ -59,6 +59,7 @@ class DataSection(Section):
     """Which images; see `autotricks.data.Settings`."""
 
     source: Annotated[str, legal(pattern=SOURCES)] = "digits"
+    task: Annotated[str, legal(enum=[*TASKS])] = "classification"
     size: Annotated[int | None, Field(le=SIDE, json_schema_extra={"minimum": 1}), WHOLE] = None
     channels: Annotated[int | None, legal(enum=[1, 3, None]), WHOLE] = None
     imbalance: ImbalanceSection | None = None
@@ -78,10 +79,9 @@ class DataSection(Section):
         Raises:
             DataError: With one line for each value that is not allowed.
         """
-        return Settings(self.source, self.size, self.channels, self.imbalance.factor if self.imbalance else None,
-                        self.validation, self.test, self.seed, self.max_bad, self.duplicates,
-                        Group(self.group.column, self.group.pattern) if self.group else None,
-                        self.memory, self.workers, self.prefetch)
+        plain = {name: value for name, value in self if name not in ("imbalance", "group")}
+        return Settings(**plain, imbalance=self.imbalance.factor if self.imbalance else None,
+                        group=Group(self.group.column, self.group.pattern) if self.group else None)
 
 
 class Bound(Section):

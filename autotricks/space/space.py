@@ -8,10 +8,12 @@ from itertools import combinations
 
 from ..core.bundle import Bundle, Use, Window, window_of
 from ..core.domain import Choice, Domain, Float, Int, Value, nearest
-from ..core.plan import OF_DATA, Kind, advice, clashes, problems, warnings
+from ..core.plan import Kind, advice, clashes, problems, warnings
 from ..core.slots import Slot
-from ..core.trick import Trait, Trick
-from ..tricks.catalog import DEFAULTS, catalog
+from ..core.task import Task
+from ..core.traits import DataTrait, Trait
+from ..core.trick import Trick
+from ..tricks.catalog import catalog
 from .enumeration import Walk, size
 
 Pick = Callable[[str, Domain], Value]    # a choice's name and domain -> the value chosen
@@ -114,11 +116,13 @@ class Space:
     Args:
         entries: The tricks listed.
         frame: A bundle without tricks: model, epochs, batch size and seed of every trial.
+        task: What is to be learned; it says which tricks take the required seats by default.
         avoid: Whether to leave out what the literature advises against.
     """
 
     entries: tuple[Entry, ...]
     frame: Bundle
+    task: Task
     avoid: bool = True
 
     def draw(self, pick: Pick) -> Bundle:
@@ -152,7 +156,7 @@ class Space:
         """
         uses = self.constants()
         for entry in self.entries:
-            if entry.name in DEFAULTS and not entry.always and not problems([*uses, entry.widest()]):
+            if entry.name in self.task.defaults and not entry.always and not problems([*uses, entry.widest()]):
                 uses.append(entry.default())
         return replace(self.frame, uses=tuple(uses))
 
@@ -251,7 +255,8 @@ class Space:
     def warnings(self) -> list[str]:
         """Return what the literature advises against among the listed tricks, whatever the data are."""
         uses = [entry.widest() for entry in self.entries]
-        return list(dict.fromkeys([*warnings(replace(self.frame, uses=tuple(uses))), *advice(uses, OF_DATA)]))
+        lines = [*warnings(replace(self.frame, uses=tuple(uses))), *advice(uses, frozenset(DataTrait))]
+        return list(dict.fromkeys(lines))
 
     def _parts(self) -> list[list[Entry]]:
         """Return the entries in groups, such that what is chosen in one never matters in another."""
@@ -297,7 +302,7 @@ class Space:
             return
         name = full = f"{slot.value}.{seat}"
         everyone = [entry.name for entry in candidates]
-        listed = slot.seat(seat).required and any(entry.name in DEFAULTS for entry in candidates)
+        listed = slot.seat(seat).required and any(entry.name in self.task.defaults for entry in candidates)
         candidates = sorted(candidates, key=lambda entry: entry.widest().window.start - entry.widest().window.stop)
         while True:
             open_to = [entry for entry in candidates if self._fits(entry, uses, left)]

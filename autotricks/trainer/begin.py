@@ -21,9 +21,9 @@ def begin(plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device, 
         raise ResourceError(f"training.batch_size: {size} image{'s' * (size > 1)} a step cannot be parted among "
                             f"{runtime.ranks} GPUs. Raise it, or take fewer GPUs.")
     return Run(
-        model=model, images=train.images, labels=train.labels, counts=dataset.counts.float().to(device),
+        model=model, images=train.images, targets=train.targets, counts=dataset.counts.float().to(device),
         mean=torch.tensor(dataset.mean, device=device).view(-1, 1, 1),
         std=torch.tensor(dataset.std, device=device).view(-1, 1, 1),
-        image_shape=dataset.image_shape, batch_size=size, epochs=bundle.epochs,
+        task=dataset.task, image_shape=dataset.image_shape, batch_size=size, epochs=bundle.epochs,
         steps_per_epoch=max(1, len(train) // size), device=device,
         generator=torch.Generator(device).manual_seed(bundle.seed), runtime=runtime)

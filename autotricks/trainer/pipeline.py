@@ -12,7 +12,7 @@ from ..core.batch import Batch
 from ..core.bundle import Use, Window
 from ..core.plan import Phase, seated
 from ..core.run import Run
-from ..core.slots import Augment, Build, Gradients, Groups, Load, Loss, Mix, Order, Slot
+from ..core.slots import Augment, Build, Gradients, Groups, Load, Loss, Mix, Order, Output, Slot
 from .step import backward
 
 Wrapped = TypeVar("Wrapped")
@@ -20,7 +20,7 @@ Wrapped = TypeVar("Wrapped")
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What a phase calls: rows of an epoch, images, images augmented, batch, gradients."""
+    """What a phase calls: rows of an epoch, images, batch augmented, batch mixed, gradients."""
 
     order: Order
     load: Load
@@ -46,7 +46,7 @@ def pipeline(phase: Phase, run: Run) -> Pipeline:
     return Pipeline(
         order=_order(phase, run),
         load=fold(phase.uses, Slot.LOAD, load, run),
-        augment=fold(phase.uses, Slot.AUGMENT, _same_images, run),
+        augment=fold(phase.uses, Slot.AUGMENT, _same_batch, run),
         mix=fold(phase.uses, Slot.BATCH, _same_batch, run),
         gradients=fold(phase.uses, Slot.GRADIENTS, gradients, run))
 
@@ -68,7 +68,7 @@ def _no_order(progress: float) -> Tensor:
     raise AssertionError("no trick takes sampler.draw")
 
 
-def _no_loss(logits: Tensor, batch: Batch) -> Tensor:
+def _no_loss(output: Output, batch: Batch) -> Tensor:
     raise AssertionError("no trick takes loss.base")
 
 
@@ -77,10 +77,6 @@ def _load(run: Run) -> Load:
     if isinstance(images, Tensor):
         return lambda rows: images.index_select(0, rows) / 255
     return lambda rows: images[rows] / 255
-
-
-def _same_images(images: Tensor) -> Tensor:
-    return images
 
 
 def _same_batch(batch: Batch) -> Batch:

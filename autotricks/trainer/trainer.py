@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,11 +23,11 @@ from ..nn.normalization import synchronize
 from .begin import begin
 from .chance import rng_state, set_rng_state
 from .distributed import agreed
-from .evaluate import learned, named
+from .evaluate import evaluate, learned
 from .pace import Pace
 from .pipeline import fold, optimizer, pipeline
 
-EXPLODED = 100  # times the loss of guessing, log C
+EXPLODED = 100  # times the loss of guessing
 
 
 class Trainer:
@@ -139,7 +138,7 @@ class Trainer:
         """Return the figures on the validation split, by name; at the end with what became of training images."""
         predict: Predict = fold(self.plan.once, Slot.PREDICT, self.evaluated, self.run)
         self.evaluated.eval()
-        values = named(predict, self.dataset.validation, self.run, "val")
+        values = evaluate(predict, self.dataset.validation, self.run, "val")
         if self.epoch == self.plan.bundle.epochs:
             values |= learned(predict, self.dataset.train, self.run)
         self.run.train()
@@ -173,7 +172,7 @@ class Trainer:
         if self.run.runtime.ranks > 1:
             values = agreed(values, self.run.device)
         metrics = Metrics(self.epoch, values)
-        if not metrics.finite or values["train/loss"] > EXPLODED * math.log(max(2, self.run.classes)):
+        if not metrics.finite or values["train/loss"] > EXPLODED * self.run.task.blind_loss(self.run.classes):
             self.end = End.DIVERGED
         self.history.append(metrics)
         return metrics
@@ -218,10 +217,12 @@ class Trainer:
         return loss
 
     def _batch(self, rows: Tensor) -> Batch:
-        images = (self._pipeline.augment(self._pipeline.load(rows)) - self.run.mean) / self.run.std
+        raw = Batch(self._pipeline.load(rows), self.run.targets[rows], rows)
+        batch = self._pipeline.augment(raw)
+        images = (batch.images - self.run.mean) / self.run.std
         if self.run.runtime.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        return self._pipeline.mix(Batch.plain(images, self.run.labels[rows], rows))
+        return self._pipeline.mix(batch.painted(images))
 
     def probe_rates(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
         """Train one step at each rate, from here and with the tricks of the first phase; then undo it all."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -12,11 +12,12 @@ from typing import Any
 from .. import tricks as _tricks
 from ..core.bundle import Bundle, Use, Window
 from ..core.plan import Plan, plan
+from ..core.task import Task
+from ..core.traits import DataTrait
 from ..core.trick import Trick
 from ..errors import BundleError
 from ..io.did_you_mean import suggest
 
-DEFAULTS = ("sgd", "constant", "instance", "cross_entropy")
 ENTRY_POINTS = "autotricks.tricks"
 
 
@@ -53,14 +54,15 @@ def find(name: str) -> type[Trick]:
         raise BundleError(f"{name}: no such trick.{suggest(name, catalog())}") from None
 
 
-def defaults() -> tuple[Trick, ...]:
-    """Return the tricks that take a required seat where nothing else does: plain SGD, cross-entropy, shuffling."""
-    return tuple(find(name)() for name in DEFAULTS)
+def plan_of(bundle: Bundle, task: Task, data: Container[DataTrait] | None = None) -> Plan:
+    """Check a bundle, fill its required seats with what its task has there by default, and cut it into phases.
 
-
-def plan_of(bundle: Bundle) -> Plan:
-    """Check a bundle, fill its required seats with the defaults, and cut it into phases."""
-    return plan(bundle, defaults())
+    Args:
+        bundle: What to train.
+        task: What is to be learned.
+        data: What the data bring; None: whether tricks suit them is not asked.
+    """
+    return plan(bundle, [find(name)() for name in task.defaults], data)
 
 
 def make(name: str, values: Mapping[str, Any]) -> Use:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..core.bundle import Bundle
 from ..core.domain import Choice, Domain, Float, Int, Value, nearest
 from ..space.space import Space, clash, typical
-from ..tricks.catalog import DEFAULTS, catalog
+from ..tricks.catalog import catalog
 from .features import Wish
 
 KINDS = ("tune", "add", "drop", "cross", "draw")
@@ -81,7 +81,7 @@ class Steps:
                 kept = {name: values for name, values in wish.items() if not self._clash(added, name)}
                 usual = {key: typical(f"{added}.{key}", domain) for key, domain in entry.domains.items()}
                 yield Step("add", {**kept, added: usual}, (0,))
-            elif added not in DEFAULTS:
+            elif added not in self._space.task.defaults:
                 rest = {name: values for name, values in wish.items() if name != added}
                 yield Step("drop", rest, (0,))
         for name in sorted(set(wish) & set(self._entries)):
@@ -131,7 +131,7 @@ class Steps:
 
     def _dropped(self, wish: Wish, rng: random.Random) -> Wish | None:
         """Take a trick out; not what a required seat has by default."""
-        able = [name for name in self._free if name in wish and name not in DEFAULTS]
+        able = [name for name in self._free if name in wish and name not in self._space.task.defaults]
         if not able:
             return None
         gone = rng.choice(able)

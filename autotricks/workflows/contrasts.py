@@ -7,7 +7,7 @@ from itertools import combinations
 
 from ..core.bundle import Bundle, Use
 from ..core.plan import clashes, problems
-from ..core.trick import Trait
+from ..core.traits import Trait
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from ..runs.evidence import gather
 from ..runs.ledger import Ledger, TrialRecord, read, searched
 from ..space.data_fit import fitted
 from ..space.load import LoadedSpace, load_space
-from ..trainer.evaluate import names
 from .resources import check_resources
 
 MISSING = "missing"
@@ -153,4 +152,5 @@ def _short(value: Any) -> str:
 
 
 def _figures(dataset: Dataset) -> list[str]:
-    return ["train/loss", SPEED, *(f"val/{name}" for name in names(dataset.counts.float(), dataset.validation.labels))]
+    meter = dataset.task.meter(dataset.counts.float(), dataset.validation.targets)
+    return ["train/loss", SPEED, *(f"val/{name}" for name in meter.names)]

@@ -11,9 +11,10 @@ from .source import modules, tree, where
 LEVELS = [
     {"errors", "stats"},
     {"system", "io", "models", "core"},
+    {"tasks"},
     {"export", "data", "tracking", "nn"},
     {"trainer", "functional"},
-    {"tasks", "tricks"},
+    {"tricks"},
     {"inference", "space"},
     {"runs", "trial"},
     {"testing"},

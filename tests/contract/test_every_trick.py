@@ -52,7 +52,7 @@ def test_its_file_is_short_and_holds_it_alone(name):
     path = Path(inspect.getsourcefile(catalog()[name]))
     text = path.read_text(encoding="utf-8")
     public = [node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
-    assert len(text.splitlines()) <= 120
+    assert len(text.splitlines()) <= 150
     assert public == [catalog()[name].__name__]
     assert path.stem == name
 

@@ -13,6 +13,7 @@ from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.plan import problems
 from autotricks.core.run import ModelFactory
 from autotricks.models.resnet import Block
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.trainer import Trainer
 from autotricks.tricks.catalog import catalog, plan_of
 from tests.conftest import make_dataset
@@ -100,7 +101,7 @@ def fault(pair, model=Tiny):
     """Train one step with the tricks; return what is wrong, or nothing."""
     torch.manual_seed(0)
     try:
-        trainer = Trainer(plan_of(Bundle(uses(pair), epochs=1, batch_size=16)), model(), images(),
+        trainer = Trainer(plan_of(Bundle(uses(pair), epochs=1, batch_size=16), CLASSIFICATION), model(), images(),
                           supply=ModelFactory(fresh=model))
         metrics = next(trainer.epochs())
     except Exception as error:

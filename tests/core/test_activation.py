@@ -45,7 +45,7 @@ def test_the_maps_are_those_of_the_gradient_of_the_true_class(name):
     hook = last.register_forward_hook(lambda module, given, out: seen.append(out))
     logits = run.model.eval()(run.normalize(run.images))
     hook.remove()
-    slope, = torch.autograd.grad(logits.gather(1, run.labels.unsqueeze(1)).sum(), seen[0])
+    slope, = torch.autograd.grad(logits.gather(1, run.targets.single.unsqueeze(1)).sum(), seen[0])
     raw = (slope.mean((2, 3), keepdim=True) * seen[0]).sum(1).detach()
     low, high = raw.amin((1, 2), keepdim=True), raw.amax((1, 2), keepdim=True)
     found = training_maps(run)
@@ -57,7 +57,7 @@ def test_maps_come_in_the_order_of_the_rows_over_more_than_one_chunk():
     run = made(ResNet(8, 3))
     whole = training_maps(run)
     assert len(whole) == 300
-    run.images, run.labels = run.images[270:], run.labels[270:]
+    run.images, run.targets = run.images[270:], run.targets[270:]
     assert torch.allclose(training_maps(run).float(), whole[270:].float(), atol=2e-3)
 
 

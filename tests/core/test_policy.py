@@ -3,6 +3,7 @@ import torch
 from scipy import stats
 from torchvision.transforms import v2
 
+from autotricks.core.batch import Batch
 from autotricks.functional import augmentation_policies
 from autotricks.functional.augmentation_policies import Range, standard, uniform
 from autotricks.functional.image_operations import Operation
@@ -54,11 +55,12 @@ def test_the_rest_of_an_operation_may_be_another():
 
 def test_each_operation_and_each_sign_is_as_likely(monkeypatch):
     seen = []
-    monkeypatch.setattr(augmentation_policies, "applied", lambda images, numbers, magnitudes, fill, among: seen.append(
-        (numbers, magnitudes)) or images)
+    monkeypatch.setattr(augmentation_policies, "operated", lambda batch, numbers, magnitudes, fill, among: seen.append(
+        (numbers, magnitudes)) or batch)
     found = Range.of(standard(8, 8), CPU)
-    uniform(torch.zeros(28_000, 1, 1, 1), found, torch.ones(28_000), torch.zeros(1, 1, 1),
-            torch.Generator().manual_seed(1))
+    rows = torch.arange(28_000)
+    batch = Batch.plain(torch.zeros(28_000, 1, 1, 1), rows, rows)
+    uniform(batch, found, torch.ones(28_000), torch.zeros(1, 1, 1), torch.Generator().manual_seed(1))
     numbers, magnitudes = seen[0]
     assert stats.chisquare(torch.bincount(numbers, minlength=14)).pvalue > 1e-3
     rotated = magnitudes[numbers == Operation.ROTATE]

@@ -13,7 +13,7 @@ def named(splits, classes=("a", "b")):
 
 
 def make(images=IMAGES, labels=(0, 1)):
-    return Split(images, torch.tensor(labels))
+    return Split.plain(images, torch.tensor(labels))
 
 
 def test_is_the_hash_that_it_says():

@@ -36,7 +36,7 @@ def test_the_default_is_a_small_long_tail_of_digits():
 
 def test_splits_are_stratified_disjoint_and_whole(archive):
     data = load(Settings(archive, validation=0.25, test=0.2)).dataset
-    counts = {name: torch.bincount(split.labels).tolist()
+    counts = {name: torch.bincount(split.targets.single).tolist()
               for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test))}
     assert counts == {"train": [36, 24, 12], "validation": [12, 8, 4], "test": [12, 8, 4]}
     parts = [rows(data.train), rows(data.validation), rows(data.test)]
@@ -44,7 +44,7 @@ def test_splits_are_stratified_disjoint_and_whole(archive):
     whole = noise(0, 120, 4, 4)
     label = {image.tobytes(): number for image, number in zip(whole, np.repeat([0, 1, 2], [60, 40, 20]))}
     for split in (data.train, data.validation, data.test):
-        assert [label[image.tobytes()] for image in split.images.numpy()] == split.labels.tolist()
+        assert [label[image.tobytes()] for image in split.images.numpy()] == split.targets.single.tolist()
 
 
 def test_test_and_validation_do_not_depend_on_the_imbalance_nor_test_on_validation(archive):
@@ -102,7 +102,7 @@ def test_images_in_two_splits_can_be_dropped_from_the_one_that_is_read_first(tmp
     assert dropped.facts["dropped"] == {"train": 2, "validation": 1} and dropped.facts["two_labels"] == 0
     assert (dropped.dataset.train.images[:, 0].numpy() == x[[2, 3, 3]]).all()  # equal within a split: both stay
     assert (dropped.dataset.validation.images[:, 0].numpy() == x[[0, 5, 8]]).all()
-    assert dropped.dataset.train.labels.tolist() == [0, 1, 1]
+    assert dropped.dataset.train.targets.single.tolist() == [0, 1, 1]
     assert torch.equal(dropped.dataset.test.images, kept.dataset.test.images)
 
 
@@ -167,7 +167,8 @@ def test_joined_takes_the_validation_images_that_the_source_brings(tmp_path):
     np.savez(tmp_path / "x.npz", x_train=x[:30], y_train=y[:30], x_val=x[30:40], y_val=y[30:40], x_test=x[40:],
              y_test=y[40:])
     joined = load(Settings(f"npz:{tmp_path}/x.npz"), joined=True).dataset
-    assert np.array_equal(joined.train.images[:, 0].numpy(), x[:40]) and joined.train.labels.tolist() == y[:40].tolist()
+    assert np.array_equal(joined.train.images[:, 0].numpy(), x[:40])
+    assert joined.train.targets.single.tolist() == y[:40].tolist()
     assert np.array_equal(joined.validation.images[:, 0].numpy(), x[40:])
     whole = load(Settings(f"npz:{tmp_path}/x.npz"), whole=True).dataset
     assert len(whole.train) == 30       # published tables are made without

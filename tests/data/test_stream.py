@@ -57,7 +57,7 @@ def test_what_is_known_of_the_data_is_the_same(whole, streamed):
     for name in ("train", "validation", "test"):
         ours, theirs = getattr(streamed.dataset, name), getattr(whole.dataset, name)
         assert isinstance(ours.images, Streamed) and ours.images.shape == theirs.images.shape
-        assert torch.equal(ours.labels, theirs.labels)
+        assert torch.equal(ours.targets.single, theirs.targets.single)
         assert torch.equal(torch.cat(list(ours.images.split(7))), theirs.images)
         assert torch.equal(ours.images[torch.tensor([3, 0, 3])], theirs.images[torch.tensor([3, 0, 3])])
         assert torch.equal(torch.cat(list(ours.images[2:5].split(2))), theirs.images[2:5])

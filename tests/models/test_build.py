@@ -216,7 +216,7 @@ def test_a_baseline_epoch_is_a_plain_loop_parameter_by_parameter(name, plain):
     for rows in torch.randperm(90, generator=order)[:80].split(16):
         optimizer.zero_grad()
         images = (data.train.images[rows].float() / 255 - mean) / std
-        torch.nn.functional.cross_entropy(model(images), data.train.labels[rows]).backward()
+        torch.nn.functional.cross_entropy(model(images), data.train.targets.single[rows]).backward()
         optimizer.step()
     expected, found = model.state_dict(), trainer.evaluated.state_dict()
     assert list(found) == list(expected)

@@ -17,6 +17,7 @@ from autotricks.core.plan import advice
 from autotricks.runs.ledger import TrialRecord
 from autotricks.space import Space
 from autotricks.space.load import load_space
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.tricks.catalog import make, plan_of
 from autotricks.tuning.bayesian_sampler import REPEATS, BayesianSampler
 from autotricks.tuning.effect_model import LEVEL
@@ -118,7 +119,7 @@ def test_a_proposal_is_legal_and_says_why(space):
     started(space, made)
     for number in range(1, 15):
         proposed = made.propose(number, number - 1)
-        plan_of(proposed.bundle)                            # raises where tricks conflict
+        plan_of(proposed.bundle, CLASSIFICATION)                            # raises where tricks conflict
         assert advice(proposed.bundle.uses) == [] and "cosine" in proposed.bundle.names()
         assert space.locate(proposed.bundle) == proposed.picks is not None
         assert proposed.promise >= 0 and proposed.kind

@@ -12,6 +12,7 @@ from autotricks.core.plan import advice
 from autotricks.errors import SpaceError
 from autotricks.runs.ledger import TrialRecord
 from autotricks.space.load import load_space
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.tricks.catalog import bundle_from, make, plan_of
 from autotricks.tuning.optuna_sampler import OptunaSampler
 from autotricks.tuning.proposal import Proposal
@@ -148,7 +149,7 @@ def test_only_legal_bundles_are_proposed(space, sampler, shipped, trials):
         proposed = made.propose(number, number)
         bundle, picks = proposed.bundle, proposed.picks
         assert (proposed.why, proposed.kind, proposed.promise) == ("", "", 0.0), "it has no reasons"
-        plan_of(bundle)                          # raises where tricks conflict
+        plan_of(bundle, CLASSIFICATION)                          # raises where tricks conflict
         assert advice(bundle.uses) == []
         assert "cosine" in bundle.names()
         assert bundle_from(bundle.document()) == bundle

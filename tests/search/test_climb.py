@@ -125,9 +125,11 @@ def test_data_travels_without_the_test_split(dataset):
     back = from_arrays(parts)
     assert back.test is None and dataset.test is not None
     shipped = [array for name in ("train", "validation") for array in parts[name]]
-    assert len(shipped) == 4 and set(parts) == {"train", "validation", "rest"}
+    assert len(shipped) == 8 and set(parts) == {"train", "validation", "rest"}
     for split in ("train", "validation"):
         assert torch.equal(getattr(back, split).images, getattr(dataset, split).images)
-        assert torch.equal(getattr(back, split).labels, getattr(dataset, split).labels)
-    assert (back.classes, back.mean, back.std, back.fingerprint, back.source) == (
-        dataset.classes, dataset.mean, dataset.std, dataset.fingerprint, dataset.source)
+        ours, theirs = getattr(back, split).targets, getattr(dataset, split).targets
+        assert torch.equal(ours.labels, theirs.labels) and torch.equal(ours.shares, theirs.shares)
+        assert ours.boxes is None and theirs.boxes is None
+    for name in ("classes", "mean", "std", "fingerprint", "source", "task"):
+        assert getattr(back, name) == getattr(dataset, name)

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from autotricks.errors import InputError
+from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.tricks.catalog import catalog, plan_of
 from autotricks.tuning import prior
 from autotricks.tuning.features import CROWD, Features
@@ -143,7 +144,7 @@ def test_the_prior_that_ships():
                for early, late in pairwise(fractions))
     assert found.steps > 0
     for bundle in found.portfolio:
-        plan_of(bundle)     # raises where tricks conflict
+        plan_of(bundle, CLASSIFICATION)     # raises where tricks conflict
 
 
 def test_the_prior_that_ships_is_read_once():

@@ -8,7 +8,8 @@ from autotricks.core.bundle import Bundle
 from autotricks.core.plan import advice, clashes
 from autotricks.space import Space
 from autotricks.space.load import load_space
-from autotricks.tricks.catalog import DEFAULTS, bundle_from, catalog, make, plan_of
+from autotricks.tasks.classification import CLASSIFICATION
+from autotricks.tricks.catalog import bundle_from, catalog, make, plan_of
 from autotricks.tuning import steps as module
 from autotricks.tuning.features import wish_of
 from autotricks.tuning.steps import KINDS, Steps, changes
@@ -48,7 +49,7 @@ def test_every_step_leads_to_a_legal_bundle(shipped, parents, kind):
         rng = random.Random(seed)
         step = steps.step(kind, wishes, rng)
         bundle = steps.legal(step.wish, rng)
-        plan_of(bundle)                                  # raises where tricks conflict
+        plan_of(bundle, CLASSIFICATION)                                  # raises where tricks conflict
         assert advice(bundle.uses) == [] and "cosine" in bundle.names()
         assert bundle_from(bundle.document()) == bundle
         assert shipped.locate(bundle) is not None
@@ -112,7 +113,7 @@ def test_every_trick_can_be_added_to_the_baseline(shipped):
         rng = random.Random(entry.name)
         bundle = steps.legal(steps.step("add", [plain], rng).wish, rng)
         assert entry.name in bundle.names()
-        plan_of(bundle)
+        plan_of(bundle, CLASSIFICATION)
 
 
 @pytest.mark.usefixtures("single")
@@ -132,7 +133,7 @@ def test_drop_drops_one_and_never_what_a_required_seat_has_by_default(shipped, p
         before = wish_of(parent)
         gone, = before.keys() - step.wish.keys()
         assert step.wish == {name: values for name, values in before.items() if name != gone}
-        assert gone not in DEFAULTS and gone != "cosine"
+        assert gone not in CLASSIFICATION.defaults and gone != "cosine"
         dropped.add(gone)
     assert len(dropped) > 8
 
@@ -172,12 +173,12 @@ def test_every_single_change_of_a_bundle(shipped, parents):
         for step in steps.singles(before):
             assert step.parents == (0,)
             found[step.kind].append(step.wish)
-            plan_of(steps.legal(step.wish, rng))
+            plan_of(steps.legal(step.wish, rng), CLASSIFICATION)
         everything = {entry.name for entry in shipped.entries}
         new = [(set(wish) - set(before)).pop() for wish in found["add"]]
         assert sorted(new) == sorted(everything - set(before))
         gone = [(set(before) - set(wish)).pop() for wish in found["drop"]]
-        assert sorted(gone) == sorted(set(before) - {*DEFAULTS, "cosine"})
+        assert sorted(gone) == sorted(set(before) - {*CLASSIFICATION.defaults, "cosine"})
         for wish in found["tune"]:
             key, = [key for name in wish for key in wish[name] if wish[name][key] != before[name][key]]
             assert key in ("lr", "weight_decay") and wish.keys() == before.keys()

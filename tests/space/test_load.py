@@ -50,8 +50,8 @@ def test_the_seed_is_the_searchs_unless_training_has_its_own(tmp_path):
 
 
 def test_every_metric_that_training_reports_may_be_the_objective(dataset):
-    from autotricks.trainer.evaluate import names
-    measured = {f"val/{name}" for name in names(dataset.counts, dataset.validation.labels)}
+    meter = dataset.task.meter(dataset.counts, dataset.validation.targets)
+    measured = {f"val/{name}" for name in meter.names}
     assert measured <= set(METRICS) and len(measured) >= 5
 
 

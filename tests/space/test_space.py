@@ -9,10 +9,12 @@ from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.domain import Choice, Float, Int, tunable
 from autotricks.core.plan import advice, problems
 from autotricks.core.slots import Slot
-from autotricks.core.trick import Trait, Trick
+from autotricks.core.traits import Trait
+from autotricks.core.trick import Trick
 from autotricks.space import Entry, Space
 from autotricks.space.space import Taken, typical
-from autotricks.tricks.catalog import DEFAULTS, catalog, plan_of
+from autotricks.tasks.classification import CLASSIFICATION
+from autotricks.tricks.catalog import catalog, plan_of
 
 from .made import key, loaded, picker
 
@@ -62,7 +64,7 @@ def entry(name, always=False, domains=None, **fixed):
 
 
 def space(*entries, avoid=True):
-    return Space(entries, Bundle(), avoid)
+    return Space(entries, Bundle(), CLASSIFICATION, avoid)
 
 
 def drawn(space):
@@ -126,7 +128,7 @@ def test_choices_are_all_legal_bundles_and_each_once(entries, avoid):
 
 def test_choices_of_random_spaces_are_all_legal_bundles():
     """Sixty spaces of up to six tricks, some always there, some in a third of training only."""
-    names = [name for name in catalog() if name not in DEFAULTS]
+    names = [name for name in catalog() if name not in CLASSIFICATION.defaults]
     sizes = []
     for seed in range(60):
         draw = random.Random(seed)
@@ -211,7 +213,7 @@ def test_a_required_seat_falls_back_to_its_default():
     made = space(entry("focal"))
     assert asked(made)["loss.base taken"] == Taken(("focal",))
     for bundle in drawn(made):
-        (phase,) = plan_of(bundle).phases
+        (phase,) = plan_of(bundle, CLASSIFICATION).phases
         losses = [use.trick.name for use in phase.uses if Slot.LOSS in use.trick.seats]
         assert losses == (["focal"] if bundle.uses else ["cross_entropy"])
 
@@ -279,7 +281,7 @@ def test_a_window_that_stops_before_it_starts_is_empty_and_harmless():
     made = space(entry("mixup", always=True, domains={"start": Choice(0.2, 0.9), "stop": Choice(0.5, 1.0)}))
     windows = {bundle.uses[0].window for bundle in drawn(made)}
     assert windows == {Window(0.2, 0.5), Window(0.2, 1.0), Window(0.9, 1.0), Window(0.9, 0.9)}
-    assert all(plan_of(bundle).phases for bundle in drawn(made))
+    assert all(plan_of(bundle, CLASSIFICATION).phases for bundle in drawn(made))
 
 
 @pytest.mark.parametrize(("domains", "fixed", "window"), [
@@ -292,7 +294,7 @@ def test_the_widest_window(domains, fixed, window):
 
 def test_model_epochs_batch_size_and_seed_are_the_frames():
     frame = Bundle((), "resnet20", 9, 32, 5)
-    made = Space((entry("flip"),), frame)
+    made = Space((entry("flip"),), frame, CLASSIFICATION)
     assert [bundle for bundle in drawn(made) if not bundle.uses] == [frame] == [made.baseline()]
     assert {(bundle.model, bundle.epochs, bundle.batch_size, bundle.seed) for bundle in drawn(made)} == {
         ("resnet20", 9, 32, 5)}

@@ -31,9 +31,10 @@ class Noise(Trick):
     amount: float = tunable(0.1, search=Float(0, 1), legal=at_least(0))
 
     def augment(self, inner, run):
-        def noisy(images):
-            noise = torch.randn(images.shape, generator=run.generator, device=run.device)
-            return inner(images) + self.amount * noise
+        def noisy(batch):
+            noise = torch.randn(batch.images.shape, generator=run.generator, device=run.device)
+            batch = inner(batch)
+            return batch.painted(batch.images + self.amount * noise)
         return noisy
 
 
@@ -52,9 +53,9 @@ class Watch(Trick):
     seats = {Slot.AUGMENT: "erase"}
 
     def augment(self, inner, run):
-        def watched(images):
+        def watched(batch):
             EVENTS.append(("step", round(run.progress * run.steps)))
-            return inner(images)
+            return inner(batch)
         return watched
 
     def enter(self, run):

@@ -8,6 +8,7 @@ from autotricks.core.batch import Batch
 from autotricks.core.bundle import Use, Window
 from autotricks.core.reporting import End
 from autotricks.core.run import Runtime
+from autotricks.core.targets import Targets
 from autotricks.trainer import checkpoint
 from autotricks.trainer.pipeline import pipeline
 from autotricks.tricks.average.ema import Ema
@@ -56,8 +57,8 @@ def gradients_of(pieces, *tricks):
     trainer = make_trainer(*tricks, model=Hungry, runtime=Runtime(micro_batches=pieces))
     rows = torch.arange(0, 80, 5)
     images = (DATASET.train.images[rows] / 255 - trainer.run.mean) / trainer.run.std
-    labels = torch.stack([DATASET.train.labels[rows], (DATASET.train.labels[rows] + 1) % 4], 1)
-    batch = Batch(images, labels, torch.tensor([0.7, 0.3]).repeat(len(rows), 1), rows)
+    labels = torch.stack([DATASET.train.targets.single[rows], (DATASET.train.targets.single[rows] + 1) % 4], 1)
+    batch = Batch(images, Targets(labels, torch.tensor([0.7, 0.3]).repeat(len(rows), 1)), rows)
     loss = pipeline(trainer.plan.phases[0], trainer.run).gradients(batch)
     return loss, [weight.grad for weight in trainer.run.model.parameters()], trainer, batch
 
@@ -66,7 +67,8 @@ def gradients_of(pieces, *tricks):
 def test_micro_batches_add_up_to_the_gradient_of_the_batch(pieces):
     loss, gradients, trainer, batch = gradients_of(pieces)
     model = trainer.run.model
-    expected = F.cross_entropy(model(batch.images), torch.zeros(16, 4).scatter_add_(1, batch.labels, batch.shares))
+    soft = torch.zeros(16, 4).scatter_add_(1, batch.targets.labels, batch.targets.shares)
+    expected = F.cross_entropy(model(batch.images), soft)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     for found, weight in zip(gradients, torch.autograd.grad(expected, list(model.parameters())), strict=True):
         assert torch.allclose(found, weight, rtol=1e-5, atol=1e-7)

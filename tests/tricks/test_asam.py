@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from autotricks.core.trick import Trait
+from autotricks.core.traits import Trait
 from autotricks.errors import BundleError
 from autotricks.tricks.gradients.asam import Asam, adaptive
 from tests.core.slopes import CURVATURE, START, taken

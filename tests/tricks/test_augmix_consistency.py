@@ -57,8 +57,9 @@ def test_the_divergence_lies_between_agreement_and_three_certainties():
 def test_three_rows_in_succession_show_one_image():
     run, batch, views = tripled()
     assert len(views) == 15 and torch.equal(views.images[::3], batch.images)
-    assert views.labels.flatten().tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 1, 1, 1]
-    assert views.rows.tolist() == [row for row in range(5) for _ in range(3)] and bool((views.shares == 1).all())
+    assert views.targets.labels.flatten().tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 1, 1, 1]
+    assert views.rows.tolist() == [row for row in range(5) for _ in range(3)]
+    assert bool((views.targets.shares == 1).all())
     low, high = (0 - run.mean) / run.std, (1 - run.mean) / run.std
     for number in (1, 2):
         view = views.images[number::3]
@@ -71,7 +72,7 @@ def test_the_loss_is_that_of_the_images_plus_the_weighted_divergence():
     run, batch, views = tripled(weight=5.0)
     logits = torch.randn(15, 3, generator=torch.Generator().manual_seed(1))
     losses = AugmixConsistency(weight=5.0).loss(cross_entropy(run), run)(logits, views)
-    expected = torch.nn.functional.cross_entropy(logits[::3], batch.labels.flatten())
+    expected = torch.nn.functional.cross_entropy(logits[::3], batch.targets.labels.flatten())
     spread = stats.entropy(logits.softmax(1).view(5, 3, 3).mean(1).T.numpy()) - stats.entropy(
         logits.softmax(1).T.numpy()).reshape(5, 3).mean(1)
     assert float(losses.mean()) == pytest.approx(float(expected) + 5 * spread.mean(), rel=1e-5)
@@ -81,11 +82,12 @@ def test_what_is_inside_sees_the_images_alone():
     run, batch, views = tripled()
     seen = []
     AugmixConsistency().loss(lambda logits, batch: seen.append(batch) or logits[:, 0], run)(
-        torch.zeros(15, 3), Batch(views.images, views.labels, views.shares, views.rows,
+        torch.zeros(15, 3), Batch(views.images, views.targets, views.rows,
                                   features=torch.arange(15.0).unsqueeze(1)))
     inner = seen[0]
     assert torch.equal(inner.images, batch.images) and torch.equal(inner.rows, batch.rows)
-    assert torch.equal(inner.labels, batch.labels) and inner.features.flatten().tolist() == [0, 3, 6, 9, 12]
+    assert torch.equal(inner.targets.labels, batch.targets.labels)
+    assert inner.features.flatten().tolist() == [0, 3, 6, 9, 12]
     assert len(inner.whole) == 15
 
 
@@ -98,7 +100,7 @@ def test_micro_batches_change_nothing(pieces, inside):
         torch.manual_seed(2)
         run.model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(128, 3)).double()
         run.runtime = Runtime(micro_batches=pieces)
-        views = type(views)(views.images.double(), views.labels, views.shares.double(), views.rows)
+        views = type(views)(views.images.double(), views.targets.weighted(torch.ones(1).double()), views.rows)
         loss = AugmixConsistency().loss(make(inside, {}).trick.loss(cross_entropy(run), run), run)
         value = backward(loss, run)(views)
         return [value.detach(), *(weight.grad for weight in run.model.parameters())]

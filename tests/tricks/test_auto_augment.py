@@ -9,7 +9,7 @@ from autotricks.errors import BundleError
 from autotricks.functional.image_operations import Operation
 from autotricks.tricks.augment import auto_augment
 from autotricks.tricks.augment.auto_augment import AutoAugment, sub_policies
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 from tests.core.test_policy import named
 
 
@@ -29,9 +29,9 @@ def test_the_sub_policies_are_torchvisions(policy):
 
 def recorded(monkeypatch, policy, count=50_000):
     seen = []
-    monkeypatch.setattr(auto_augment, "applied", lambda images, numbers, magnitudes, fill, among: seen.append(
-        (numbers, magnitudes)) or images + 1)
-    found = AutoAugment(policy=policy).augment(same, make_run(image_shape=(1, 32, 32)))(torch.zeros(count, 1, 1, 1))
+    monkeypatch.setattr(auto_augment, "operated", lambda batch, numbers, magnitudes, fill, among: seen.append(
+        (numbers, magnitudes)) or batch.painted(batch.images + 1))
+    found = augment(AutoAugment(policy=policy), same, make_run(image_shape=(1, 32, 32)))(torch.zeros(count, 1, 1, 1))
     assert len(seen) == 2 and float(found.amin()) == float(found.amax()) == 2
     return seen
 
@@ -67,7 +67,7 @@ def test_as_many_images_stay_as_the_law_says():
     """Neither operation happens; color at level 0 changes nothing."""
     run, count = make_run(image_shape=(3, 24, 24)), 4000
     image = torch.rand(3, 24, 24, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.5
-    found = AutoAugment(policy="cifar10").augment(same, run)(image.expand(count, -1, -1, -1))
+    found = augment(AutoAugment(policy="cifar10"), same, run)(image.expand(count, -1, -1, -1))
     assert float(found.amin()) >= 0 and float(found.amax()) <= 1
     law = 0.0
     for pair in v2.AutoAugment(AutoAugmentPolicy.CIFAR10)._policies:
@@ -80,7 +80,7 @@ def test_as_many_images_stay_as_the_law_says():
 def test_the_mean_moves_in():
     run = make_run(image_shape=(3, 32, 32))
     run.mean = torch.tensor([0.2, 0.4, 0.6]).view(3, 1, 1)
-    found = AutoAugment(policy="svhn").augment(same, run)(torch.ones(400, 3, 32, 32))
+    found = augment(AutoAugment(policy="svhn"), same, run)(torch.ones(400, 3, 32, 32))
     filled = (found - run.mean).abs().amax(1) < 1e-6
     assert int(filled[:, -1, 0].sum()) > 20 and not filled.flatten(1).all(1).any()
 

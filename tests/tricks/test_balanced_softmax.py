@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from autotricks.core.batch import Batch
 from autotricks.core.bundle import Use
 from autotricks.core.plan import advice
+from autotricks.core.targets import Targets
 from autotricks.tricks.loss.balanced_softmax import BalancedSoftmax, balanced_softmax
 from autotricks.tricks.loss.label_smoothing import LabelSmoothing
 from autotricks.tricks.sampler.class_balanced import ClassBalanced
@@ -38,7 +39,7 @@ def test_equal_classes_give_cross_entropy():
 def test_a_mixture_is_the_sum_of_its_parts(run):
     logits, loss = torch.randn(2, 3), BalancedSoftmax().loss(None, run)
     plain = make_batch([0, 1])
-    mixed = Batch(plain.images, torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]]), plain.rows)
+    mixed = Batch(plain.images, Targets(torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]])), plain.rows)
     first, second = loss(logits, plain), loss(logits, make_batch([2, 0]))
     assert torch.allclose(loss(logits, mixed), torch.tensor([.7, .4]) * first + torch.tensor([.3, .6]) * second)
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
 from autotricks.core.plan import problems
-from autotricks.core.trick import Trait
+from autotricks.core.traits import Trait
 from autotricks.models import build
 from autotricks.trial import prepare
 from autotricks.tricks.average.ema import Ema

@@ -24,7 +24,7 @@ def loaded(run, trick, rows):
 
 
 def everywhere(run, value=0.0):
-    run.memory[MAPS] = torch.full((len(run.labels), 2, 2), value, dtype=torch.float16)
+    run.memory[MAPS] = torch.full((len(run.targets), 2, 2), value, dtype=torch.float16)
 
 
 def test_each_class_is_replaced_as_often_as_in_the_enlarged_set():

@@ -3,7 +3,7 @@ import torch
 from scipy import stats
 
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.trick import Trait
+from autotricks.core.traits import Trait
 from autotricks.errors import BundleError
 from autotricks.trial import prepare
 from autotricks.tricks.sampler.capped_sampling import CappedSampling, least_rows
@@ -15,11 +15,11 @@ C10_LT_100 = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)
 def counted(counts, fraction):
     """Draw an order from rows that are not sorted by class; return its rows of each class and of each image."""
     run = make_run(counts=counts)
-    run.labels = run.labels[torch.randperm(len(run.labels), generator=torch.Generator().manual_seed(5))]
+    run.targets = run.targets[torch.randperm(len(run.targets), generator=torch.Generator().manual_seed(5))]
     rows = CappedSampling(fraction=fraction).sampler(None, run)(0.0)
-    often = torch.bincount(rows, minlength=len(run.labels))
-    return torch.bincount(run.labels[rows], minlength=len(counts)).tolist(), [
-        sorted(often[run.labels == label].tolist()) for label in range(len(counts))]
+    often = torch.bincount(rows, minlength=len(run.targets))
+    return torch.bincount(run.targets.single[rows], minlength=len(counts)).tolist(), [
+        sorted(often[run.targets.single == label].tolist()) for label in range(len(counts))]
 
 
 @pytest.mark.parametrize(("fraction", "expected"), [
@@ -49,7 +49,7 @@ def test_which_images_come_once_more_is_chance_and_so_is_the_order():
     orders = [order(0.0) for _ in range(2000)]
     more = torch.stack([torch.bincount(rows, minlength=14)[10:] for rows in orders]).sum(0) - 2000
     assert int(more.sum()) == 2000 and stats.chisquare(more).pvalue > 1e-3
-    firsts = torch.bincount(run.labels[torch.stack(orders)[:, 0]])
+    firsts = torch.bincount(run.targets.single[torch.stack(orders)[:, 0]])
     assert stats.chisquare(firsts, [2000 * 10 / 15, 2000 * 5 / 15]).pvalue > 1e-3
 
 

@@ -8,6 +8,7 @@ from torch import nn
 from autotricks.core.batch import Batch
 from autotricks.core.bundle import Bundle, Use
 from autotricks.core.plan import advice, problems
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError, ModelError
 from autotricks.trial import prepare
 from autotricks.tricks.loss.circle_softmax import CircleSoftmax, circle
@@ -78,7 +79,7 @@ def test_the_scale_of_the_head_does_not_matter(scale):
 def test_each_label_of_a_mixture_has_its_own_term():
     run, plain = cosine_run(), make_batch([0, 1])
     loss = CircleSoftmax().loss(None, run)
-    mixed = Batch(plain.images, torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]]), plain.rows)
+    mixed = Batch(plain.images, Targets(torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]])), plain.rows)
     first, second = (loss(30 * COSINES[:2], make_batch(labels)) for labels in ([0, 1], [2, 0]))
     expected = torch.tensor([.7, .4]) * first + torch.tensor([.3, .6]) * second
     assert torch.allclose(loss(30 * COSINES[:2], mixed), expected)

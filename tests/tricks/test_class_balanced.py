@@ -3,7 +3,7 @@ import torch
 from scipy import stats
 
 from autotricks.core.bundle import Bundle, Use, Window
-from autotricks.core.trick import Trait
+from autotricks.core.traits import Trait
 from autotricks.errors import BundleError
 from autotricks.trial import prepare
 from autotricks.tricks.sampler.class_balanced import ClassBalanced
@@ -15,8 +15,8 @@ C10_LT_100 = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)
 def drawn(q, seed=0):
     run = make_run(counts=C10_LT_100, seed=seed)
     rows = ClassBalanced(q=q).sampler(None, run)(0.0)
-    assert len(rows) == len(run.labels)
-    return torch.bincount(run.labels[rows], minlength=10)
+    assert len(rows) == len(run.targets)
+    return torch.bincount(run.targets.single[rows], minlength=10)
 
 
 @pytest.mark.parametrize(("q", "expected"), [
@@ -38,7 +38,7 @@ def test_draws_anew_each_epoch_and_the_same_from_the_same_seed():
 
 def test_a_class_without_images_is_never_drawn():
     run = make_run(counts=(5, 0, 5))
-    assert 1 not in run.labels[ClassBalanced().sampler(None, run)(0.0)]
+    assert 1 not in run.targets.single[ClassBalanced().sampler(None, run)(0.0)]
 
 
 def test_with_a_window_it_is_deferred(dataset):
@@ -47,7 +47,7 @@ def test_with_a_window_it_is_deferred(dataset):
     for _ in range(2):
         trainer.enter(trainer.plan.phases[trainer._place(trainer.epoch)])
         rows = torch.cat([trainer._pipeline.order(0.0) for _ in range(20)])
-        shares.append(torch.bincount(trainer.run.labels[rows], minlength=4) / len(rows))
+        shares.append(torch.bincount(trainer.run.targets.single[rows], minlength=4) / len(rows))
         trainer.epoch += 1
     assert shares[0].tolist() == pytest.approx([48 / 90, 24 / 90, 12 / 90, 6 / 90])
     assert shares[1].tolist() == pytest.approx([0.25] * 4, abs=4 * (0.25 * 0.75 / 1800) ** 0.5)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from autotricks.core.batch import Batch
 from autotricks.core.bundle import Use
 from autotricks.core.plan import advice
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.trainer.step import backward
 from autotricks.tricks.loss.balanced_softmax import BalancedSoftmax
@@ -21,7 +22,7 @@ from tests.conftest import make_batch, make_run
 def mixed_batch(labels, others, keep=0.7):
     plain = make_batch(labels)
     pairs = torch.stack([torch.tensor(labels), torch.tensor(others)], 1)
-    return Batch(plain.images, pairs, torch.tensor([[keep, 1 - keep]]).expand(len(labels), 2), plain.rows)
+    return Batch(plain.images, Targets(pairs, torch.tensor([[keep, 1 - keep]]).expand(len(labels), 2)), plain.rows)
 
 
 def test_effective_numbers_by_hand():

@@ -85,7 +85,7 @@ def test_by_hand_it_is_logistic_regression_on_fixed_features():
     model = made.run.model.eval()
     with torch.no_grad():
         features = model.pool(model.forward_features(batch.images)).flatten(1)
-        excess = model.head(features).softmax(1) - torch.nn.functional.one_hot(made.run.labels[rows], 4)
+        excess = model.head(features).softmax(1) - torch.nn.functional.one_hot(made.run.targets.single[rows], 4)
     made._pipeline.gradients(batch)
     assert torch.allclose(model.head.weight.grad, excess.T @ features / 16, atol=1e-6)
     assert torch.allclose(model.head.bias.grad, excess.mean(0), atol=1e-6)

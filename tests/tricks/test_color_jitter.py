@@ -8,7 +8,7 @@ from torchvision.transforms.v2 import functional as reference
 from autotricks.errors import BundleError
 from autotricks.tricks.augment import color_jitter
 from autotricks.tricks.augment.color_jitter import BRIGHTNESS, CONTRAST, SATURATION, ColorJitter, hue_turned, scaled
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 
 
 def same(images):
@@ -50,7 +50,7 @@ def test_factors_are_uniform_and_orders_as_likely(monkeypatch):
     seen, count = [], 12_000
     monkeypatch.setattr(color_jitter, "scaled", lambda images, kinds, factors: seen.append((kinds, factors)) or images)
     monkeypatch.setattr(color_jitter, "hue_turned", lambda images, turns: seen.append(turns) or images)
-    ColorJitter(brightness=0.1, contrast=0.2, saturation=0.4, hue=0.25).augment(same, make_run())(
+    augment(ColorJitter(brightness=0.1, contrast=0.2, saturation=0.4, hue=0.25), same, make_run())(
         torch.zeros(count, 3, 1, 1))
     turns = seen.pop()
     assert stats.kstest(turns.numpy(), stats.uniform(-0.25, 0.5).cdf).pvalue > 1e-3
@@ -65,7 +65,7 @@ def test_factors_are_uniform_and_orders_as_likely(monkeypatch):
 
 def test_no_strength_changes_nothing():
     images = pictures()
-    assert torch.allclose(ColorJitter(brightness=0, contrast=0, saturation=0).augment(same, make_run())(images),
+    assert torch.allclose(augment(ColorJitter(brightness=0, contrast=0, saturation=0), same, make_run())(images),
                           images, atol=1e-7)
 
 
@@ -73,12 +73,12 @@ def test_no_strength_changes_nothing():
 def test_images_without_color_have_none_to_change(depth):
     images = pictures(depth=depth)
     colors_only = ColorJitter(brightness=0, contrast=0, saturation=1.0, hue=0.5)
-    assert torch.allclose(colors_only.augment(same, make_run())(images), images, atol=1e-7)
+    assert torch.allclose(augment(colors_only, same, make_run())(images), images, atol=1e-7)
 
 
 def test_each_image_has_its_own_and_stays_in_range():
     image = pictures()[5]
-    found = ColorJitter(hue=0.1).augment(same, make_run())(image.expand(200, -1, -1, -1))
+    found = augment(ColorJitter(hue=0.1), same, make_run())(image.expand(200, -1, -1, -1))
     assert len(found.flatten(1).unique(dim=0)) == 200
     assert float(found.amin()) >= 0 and float(found.amax()) <= 1
 

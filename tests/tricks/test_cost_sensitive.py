@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from autotricks.core.batch import Batch
 from autotricks.core.bundle import Use
 from autotricks.core.plan import advice, problems
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.trainer.step import backward
 from autotricks.tricks.loss.balanced_softmax import BalancedSoftmax
@@ -42,7 +43,7 @@ def test_equals_torch_with_weights_of_one_over_n(run, epsilon):
 
 def test_a_mixture_divides_by_the_weight_of_its_shares(run):
     plain, logits = make_batch([0, 1]), torch.tensor([[1., 0., -1.], [.5, .5, 0.]])
-    batch = Batch(plain.images, torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.7, .3]]), plain.rows)
+    batch = Batch(plain.images, Targets(torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.7, .3]])), plain.rows)
     w, nll = [1 / 6, 1 / 3, 1], -logits.log_softmax(1)
     above = .7 * w[0] * nll[0, 0] + .3 * w[2] * nll[0, 2] + .7 * w[1] * nll[1, 1] + .3 * w[0] * nll[1, 0]
     below = .7 * w[0] + .3 * w[2] + .7 * w[1] + .3 * w[0]

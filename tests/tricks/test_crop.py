@@ -4,7 +4,7 @@ from scipy import stats
 
 from autotricks.errors import BundleError
 from autotricks.tricks.augment.crop import Crop, crop
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 
 
 def same(images):
@@ -30,7 +30,7 @@ def test_every_offset_is_equally_likely(padding):
     """One bright pixel in the middle of 9 x 9 tells where each image went."""
     images = torch.zeros(2000, 1, 9, 9)
     images[:, 0, 4, 4] = 1
-    shift = Crop(padding=padding).augment(same, make_run())
+    shift = augment(Crop(padding=padding), same, make_run())
     places = torch.cat([shift(images).flatten(1).argmax(1) for _ in range(25)])
     rows, columns = places // 9 - 4 + padding, places % 9 - 4 + padding
     side = 2 * padding + 1
@@ -40,18 +40,18 @@ def test_every_offset_is_equally_likely(padding):
 
 def test_takes_images_that_are_not_square_and_pads_wider_than_them(run):
     images = torch.rand(5, 1, 3, 8) + 0.1
-    found = Crop(padding=4).augment(same, run)(images)
+    found = augment(Crop(padding=4), same, run)(images)
     assert found.shape == images.shape and found.dtype == torch.float32 and found.is_contiguous()
     assert set(found.unique().tolist()) <= {0.0, *images.unique().tolist()}
 
 
 def test_no_padding_changes_nothing(run):
     images = torch.rand(4, 2, 8, 8)
-    assert torch.equal(Crop(padding=0).augment(same, run)(images), images)
+    assert torch.equal(augment(Crop(padding=0), same, run)(images), images)
 
 
 def test_wraps_what_is_inside(run):
-    found = Crop(padding=1).augment(lambda images: images + 1, run)(torch.zeros(4, 1, 4, 4))
+    found = augment(Crop(padding=1), lambda images: images + 1, run)(torch.zeros(4, 1, 4, 4))
     assert set(found.unique().tolist()) <= {0.0, 1.0} and float(found[:, :, 1:3, 1:3].min()) == 1  # black is outside
 
 

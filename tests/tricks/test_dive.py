@@ -26,7 +26,7 @@ def test_its_loss_is_half_balanced_softmax_half_the_flattened_teacher():
         model.train()
         logits = model(batch.images)
     prior = torch.tensor([48.0, 24.0, 12.0, 6.0]).log()
-    balanced = -(logits + prior).log_softmax(1)[torch.arange(len(rows)), made.run.labels[rows]]
+    balanced = -(logits + prior).log_softmax(1)[torch.arange(len(rows)), made.run.targets.single[rows]]
     expected = (0.5 * balanced + 0.5 * divergence(logits, wisdom, 3.0, 0.5)).mean()
     assert torch.allclose(made._pipeline.gradients(batch), expected, atol=1e-5)
 

@@ -2,7 +2,7 @@ import torch
 from scipy import stats
 
 from autotricks.tricks.augment.flip import Flip, flip
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 
 
 def test_mirrors_the_chosen_left_to_right():
@@ -14,7 +14,7 @@ def test_mirrors_the_chosen_left_to_right():
 
 def test_mirrors_half_of_the_samples_each_on_its_own():
     images = torch.tensor([0., 1.]).expand(4000, 1, 2, 2).contiguous()
-    mirror = Flip().augment(lambda images: images, make_run())
+    mirror = augment(Flip(), lambda images: images, make_run())
     mirrored = torch.stack([mirror(images)[:, 0, 0, 0] == 1 for _ in range(25)])
     assert stats.binomtest(int(mirrored.sum()), mirrored.numel()).pvalue > 1e-3
     pairs = torch.bincount(2 * mirrored[:, 0::2].flatten().long() + mirrored[:, 1::2].flatten().long(), minlength=4)
@@ -22,5 +22,5 @@ def test_mirrors_half_of_the_samples_each_on_its_own():
 
 
 def test_wraps_what_is_inside(run):
-    found = Flip().augment(lambda images: images + 1, run)(torch.zeros(3, 1, 2, 2))
+    found = augment(Flip(), lambda images: images + 1, run)(torch.zeros(3, 1, 2, 2))
     assert torch.equal(found, torch.ones(3, 1, 2, 2))

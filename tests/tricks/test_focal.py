@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from autotricks.core.batch import Batch
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.tricks.loss.focal import Focal, focal
 from tests.conftest import make_batch
@@ -46,7 +47,7 @@ def test_certainty_right_or_wrong_stays_finite(gamma, logit):
 
 def test_each_label_of_a_mixture_has_its_own_probability(run):
     logits = torch.tensor([[2.0, 0.0, -1.0]])
-    mixed = Batch(torch.zeros(1, 2, 4, 4), torch.tensor([[0, 2]]), torch.tensor([[.7, .3]]), torch.tensor([0]))
+    mixed = Batch(torch.zeros(1, 2, 4, 4), Targets(torch.tensor([[0, 2]]), torch.tensor([[.7, .3]])), torch.tensor([0]))
     probability = logits.softmax(1)[0].tolist()
     expected = sum(-share * (1 - probability[label]) ** 2 * math.log(probability[label])
                    for label, share in ((0, .7), (2, .3)))

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from autotricks.core.batch import Batch
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.tricks.loss.focal_joint import FocalJoint, focal_joint
 from tests.conftest import make_batch
@@ -33,7 +34,7 @@ def test_is_cross_entropy_plus_the_weighted_focal_loss_of_probabilities(run):
 
 def test_a_mixture_is_the_sum_of_its_parts(run):
     loss, plain = FocalJoint().loss(None, run), make_batch([0, 1])
-    mixed = Batch(plain.images, torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]]), plain.rows)
+    mixed = Batch(plain.images, Targets(torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]])), plain.rows)
     first, second = loss(LOGITS[:2], plain), loss(LOGITS[:2], make_batch([2, 0]))
     assert torch.allclose(loss(LOGITS[:2], mixed), torch.tensor([.7, .4]) * first + torch.tensor([.3, .6]) * second)
 

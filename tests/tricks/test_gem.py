@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.trick import Trait
+from autotricks.core.traits import Trait
 from autotricks.errors import BundleError, ModelError
 from autotricks.models import build
 from autotricks.trial import prepare

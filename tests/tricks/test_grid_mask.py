@@ -6,7 +6,7 @@ from scipy import stats
 
 from autotricks.errors import BundleError
 from autotricks.tricks.augment.grid_mask import GridMask, grid
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 
 
 def same(images):
@@ -53,7 +53,7 @@ def test_the_share_that_is_kept(ratio, side, rotates):
     """Of each period d the stripes keep round(d * ratio) pixels, of the area 1 - (1 - l / d)^2."""
     run = make_run(image_shape=(1, side, side))
     run.progress = 1.0
-    found = GridMask(ratio=ratio, probability=1.0, rotates=rotates).augment(same, run)(
+    found = augment(GridMask(ratio=ratio, probability=1.0, rotates=rotates), same, run)(
         torch.full((4000, 1, side, side), 2.0))
     kept = (found == 2.0).float().mean((1, 2, 3)).double()
     periods = range(round(3 / 7 * side), side)
@@ -67,7 +67,7 @@ def test_the_share_that_is_kept(ratio, side, rotates):
 def test_the_probability_grows(progress, ramp, share):
     run = make_run(image_shape=(1, 8, 8))
     run.progress = progress
-    found = GridMask(ramp=ramp, ratio=0.0).augment(same, run)(torch.full((4000, 1, 8, 8), 2.0))   # all or nothing
+    found = augment(GridMask(ramp=ramp, ratio=0.0), same, run)(torch.full((4000, 1, 8, 8), 2.0))   # all or nothing
     masked = (found != 2.0).flatten(1).all(1)
     assert torch.equal(masked, (found != 2.0).flatten(1).any(1))
     assert stats.binomtest(int(masked.sum()), 4000, share).pvalue > 1e-3
@@ -76,13 +76,13 @@ def test_the_probability_grows(progress, ramp, share):
 def test_fills_with_the_mean_of_each_channel_and_wraps_what_is_inside():
     run = make_run(image_shape=(2, 16, 16))
     run.mean, run.progress = torch.tensor([0.25, 0.5]).view(2, 1, 1), 1.0
-    found = GridMask(probability=1.0).augment(lambda images: images + 1, run)(torch.ones(50, 2, 16, 16))
+    found = augment(GridMask(probability=1.0), lambda images: images + 1, run)(torch.ones(50, 2, 16, 16))
     assert [found[:, channel].unique().tolist() for channel in (0, 1)] == [[0.25, 2.0], [0.5, 2.0]]
 
 
 def test_images_of_one_pixel_are_no_trouble():
     run = make_run(image_shape=(1, 1, 1))
-    assert GridMask().augment(same, run)(torch.ones(5, 1, 1, 1)).shape == (5, 1, 1, 1)
+    assert augment(GridMask(), same, run)(torch.ones(5, 1, 1, 1)).shape == (5, 1, 1, 1)
 
 
 def test_refuses_a_share_above_one():

@@ -4,7 +4,7 @@ from scipy import stats
 
 from autotricks.errors import BundleError
 from autotricks.tricks.augment.grid_shuffle import GridShuffle, shuffled
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 
 
 def same(images):
@@ -40,7 +40,7 @@ def test_tiles_move_as_ordered_and_the_rest_stays(grid, height, width):
 def test_every_order_is_as_likely_for_those_shuffled():
     run, count = make_run(image_shape=(1, 2, 2)), 12_000
     image = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
-    found = GridShuffle(grid=2, probability=0.5).augment(same, run)(image.expand(count, 1, 2, 2)).flatten(1).long()
+    found = augment(GridShuffle(grid=2, probability=0.5), same, run)(image.expand(count, 1, 2, 2)).flatten(1).long()
     numbers = found @ torch.tensor([64, 16, 4, 1])
     counts = sorted(torch.bincount(numbers)[torch.bincount(numbers) > 0].tolist())
     assert len(counts) == 24
@@ -50,12 +50,12 @@ def test_every_order_is_as_likely_for_those_shuffled():
 
 def test_never_and_always():
     run, images = make_run(image_shape=(1, 8, 8)), torch.rand(200, 1, 8, 8)
-    assert torch.equal(GridShuffle(probability=0.0).augment(same, run)(images), images)
-    assert not (GridShuffle(probability=1.0).augment(same, run)(images) == images).flatten(1).all(1).any()
+    assert torch.equal(augment(GridShuffle(probability=0.0), same, run)(images), images)
+    assert not (augment(GridShuffle(probability=1.0), same, run)(images) == images).flatten(1).all(1).any()
 
 
 def test_wraps_what_is_inside(run):
-    found = GridShuffle(probability=1.0).augment(lambda images: images + 1, run)(torch.zeros(3, 2, 4, 4))
+    found = augment(GridShuffle(probability=1.0), lambda images: images + 1, run)(torch.zeros(3, 2, 4, 4))
     assert torch.equal(found, torch.ones(3, 2, 4, 4))
 
 

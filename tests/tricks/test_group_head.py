@@ -5,6 +5,7 @@ from torch import nn
 
 from autotricks.core.batch import Batch
 from autotricks.core.bundle import Bundle, Use
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError, DataError
 from autotricks.models import build
 from autotricks.nn.classifier import classifier
@@ -41,7 +42,7 @@ def test_the_loss_is_that_of_class_and_group(hierarchy):
     head, logits = run.model.group_head, torch.randn(5, 4)
     given = torch.randn(5, 8)
     batch = make_batch(labels)
-    batch = Batch(batch.images, batch.labels, batch.shares, batch.rows, features=given)
+    batch = Batch(batch.images, batch.targets, batch.rows, features=given)
     loss = trick.loss(CrossEntropy().loss(None, run), run)
     expected = F.cross_entropy(logits, labels, reduction="none") + 0.3 * F.cross_entropy(
         given @ head.weight.T + head.bias, GROUPS[labels], reduction="none")
@@ -53,7 +54,7 @@ def test_a_mixture_of_classes_is_the_same_mixture_of_groups(hierarchy):
     trick = GroupHead(hierarchy)
     run, given = headed(trick), torch.randn(2, 8)
     plain, shares = make_batch([0, 1]), torch.tensor([[.7, .3], [.4, .6]])
-    batch = Batch(plain.images, torch.tensor([[0, 1], [3, 2]]), shares, plain.rows, features=given)
+    batch = Batch(plain.images, Targets(torch.tensor([[0, 1], [3, 2]]), shares), plain.rows, features=given)
     found = trick.loss(lambda logits, batch: torch.zeros(2), run)(torch.zeros(2, 4), batch)
     logs = (given @ run.model.group_head.weight.T + run.model.group_head.bias).log_softmax(1)
     expected = torch.stack([-.7 * logs[0, 1] - .3 * logs[0, 0], -.4 * logs[1, 0] - .6 * logs[1, 1]])
@@ -81,7 +82,7 @@ def test_learns_both(hierarchy):
     model, split = trainer.evaluated.eval(), trainer.dataset.validation
     features = model.neck(model.pool(model.forward_features(trainer.run.normalize(split.images))).flatten(1))
     said = (features @ model.group_head.weight.T + model.group_head.bias).argmax(1)
-    assert (said == GROUPS[split.labels]).float().mean() > 0.9
+    assert (said == GROUPS[split.targets.single]).float().mean() > 0.9
 
 
 def test_weights_are_used_where_the_file_is_not(hierarchy):
@@ -116,7 +117,7 @@ def test_without_a_file_nothing_is_added():
     trick = GroupHead()
     run = headed(trick)
     batch = make_batch([0, 1])
-    batch = Batch(batch.images, batch.labels, batch.shares, batch.rows, features=torch.randn(2, 8))
+    batch = Batch(batch.images, batch.targets, batch.rows, features=torch.randn(2, 8))
     assert trick.loss(lambda logits, batch: torch.ones(2), run)(torch.zeros(2, 4), batch).tolist() == [1, 1]
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from autotricks.core.batch import Batch
 from autotricks.core.bundle import Use, Window
 from autotricks.core.plan import advice, problems
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.trainer.step import backward
 from autotricks.tricks.loss.balanced_softmax import BalancedSoftmax
@@ -85,7 +86,7 @@ def test_a_label_that_is_nearly_learned_keeps_a_loss_until_its_influence_is_gone
 
 def test_each_label_of_a_mixture_has_its_own_factor(run):
     plain = make_batch([0, 1])
-    batch = Batch(plain.images, torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]]), plain.rows,
+    batch = Batch(plain.images, Targets(torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]])), plain.rows,
                   features=FEATURES[:2])
     loss = weighing(run, alpha=3.0)
     first, second = (loss(LOGITS[:2], batch_of(labels, FEATURES[:2])) for labels in ([0, 1], [2, 0]))

@@ -6,7 +6,7 @@ from torchvision.io import decode_jpeg, encode_jpeg
 
 from autotricks.errors import BundleError
 from autotricks.tricks.augment.jpeg import Jpeg, compressed, cosines, tables
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 
 CPU = torch.device("cpu")
 
@@ -98,7 +98,7 @@ def test_as_many_images_as_said_at_uniform_qualities(monkeypatch):
     seen = []
     monkeypatch.setattr("autotricks.tricks.augment.jpeg.compressed", lambda images, quality, steps, transform:
                         seen.append(quality) or images + 1)
-    found = Jpeg(lowest=60, probability=0.3).augment(same, make_run())(torch.zeros(9000, 1, 1, 1))
+    found = augment(Jpeg(lowest=60, probability=0.3), same, make_run())(torch.zeros(9000, 1, 1, 1))
     assert stats.binomtest(int(found.sum()), 9000, 0.3).pvalue > 1e-3
     assert stats.chisquare(torch.bincount(seen[0] - 60, minlength=36)).pvalue > 1e-3
 
@@ -106,7 +106,7 @@ def test_as_many_images_as_said_at_uniform_qualities(monkeypatch):
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_values_stay_in_range(depth):
     run, images = make_run(image_shape=(depth, 8, 8)), (torch.rand(100, depth, 8, 8) > 0.5).float()
-    found = Jpeg(lowest=1, probability=1.0).augment(same, run)(images)
+    found = augment(Jpeg(lowest=1, probability=1.0), same, run)(images)
     assert found.shape == images.shape and float(found.amin()) >= 0 and float(found.amax()) <= 1
 
 

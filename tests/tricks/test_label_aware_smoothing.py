@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from autotricks.core.batch import Batch
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.tricks.loss.class_weights import ClassWeights, class_weights
 from autotricks.tricks.loss.cross_entropy import CrossEntropy
@@ -34,10 +35,10 @@ def test_equal_classes_and_empty_ones_have_the_smoothing_of_the_rarest():
 
 def test_a_mixture_gives_of_each_label_its_own_part():
     plain = make_batch([0])
-    batch = Batch(plain.images, torch.tensor([[0, 2]]), torch.tensor([[.6, .4]]), plain.rows)
+    batch = Batch(plain.images, Targets(torch.tensor([[0, 2]]), torch.tensor([[.6, .4]])), plain.rows)
     found = smoothed(batch, torch.tensor([.3, .2, .15]))
-    assert found.labels.tolist() == [[0, 2, 0, 1, 2]] and found.whole is batch
-    assert found.shares[0].tolist() == pytest.approx([.42, .34, .08, .08, .08])
+    assert found.targets.labels.tolist() == [[0, 2, 0, 1, 2]] and found.whole is batch
+    assert found.targets.shares[0].tolist() == pytest.approx([.42, .34, .08, .08, .08])
 
 
 def test_equals_torch_with_the_epsilon_of_each_label(run):

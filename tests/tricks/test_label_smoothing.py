@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from autotricks.core.batch import Batch
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.tricks.loss.balanced_softmax import BalancedSoftmax
 from autotricks.tricks.loss.cross_entropy import CrossEntropy
@@ -19,8 +20,8 @@ LOGITS = torch.randn(5, 3, generator=torch.Generator().manual_seed(3))
 def test_adds_a_label_for_each_class_and_keeps_the_old_ones():
     batch = make_batch([2])
     found = smoothed(batch, 3, 0.3)
-    assert found.labels.tolist() == [[2, 0, 1, 2]]
-    assert found.shares[0].tolist() == pytest.approx([0.7, 0.1, 0.1, 0.1])
+    assert found.targets.labels.tolist() == [[2, 0, 1, 2]]
+    assert found.targets.shares[0].tolist() == pytest.approx([0.7, 0.1, 0.1, 0.1])
     assert found.whole is batch
 
 
@@ -52,7 +53,8 @@ def test_with_balanced_softmax(run):
 
 def test_with_mixing(run):
     plain, others = make_batch(LABELS), LABELS.flip(0)
-    batch = Batch(plain.images, torch.stack([LABELS, others], 1), torch.tensor([[.8, .2]]).expand(5, 2), plain.rows)
+    both = Targets(torch.stack([LABELS, others], 1), torch.tensor([[.8, .2]]).expand(5, 2))
+    batch = Batch(plain.images, both, plain.rows)
     found = LabelSmoothing(0.1).loss(CrossEntropy().loss(None, run), run)(LOGITS, batch)
     soft = .8 * F.one_hot(LABELS, 3) + .2 * F.one_hot(others, 3)
     assert torch.allclose(found, F.cross_entropy(LOGITS, soft, reduction="none", label_smoothing=0.1), atol=1e-6)

@@ -8,6 +8,7 @@ from torch import nn
 from autotricks.core.batch import Batch
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.plan import problems
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError, ModelError
 from autotricks.functional.margins import log_sum_of_others
 from autotricks.trial import prepare
@@ -80,7 +81,7 @@ def test_gradient_is_that_of_the_formula_also_where_logits_are_far_apart_or_equa
 def test_each_label_of_a_mixture_has_its_own_margin():
     run, plain = cosine_run(), make_batch([0, 1])
     loss = Ldam().loss(None, run)
-    mixed = Batch(plain.images, torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]]), plain.rows)
+    mixed = Batch(plain.images, Targets(torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]])), plain.rows)
     margin = torch.tensor([.5 / 3, .25, .5])
     expected = torch.tensor([.7, .4]) * lowered(COSINES[:2], torch.tensor([0, 1]), margin, 30) + torch.tensor(
         [.3, .6]) * lowered(COSINES[:2], torch.tensor([2, 0]), margin, 30)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from autotricks.core.batch import Batch
 from autotricks.core.bundle import Use
 from autotricks.core.plan import advice, problems
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.tricks.loss.balanced_softmax import BalancedSoftmax
 from autotricks.tricks.loss.class_weights import ClassWeights
@@ -45,7 +46,7 @@ def test_tau_of_one_has_the_loss_and_gradient_of_balanced_softmax(run):
 
 def test_a_mixture_is_the_sum_of_its_parts(run):
     loss, plain = LogitAdjustment().loss(None, run), make_batch([0, 1])
-    mixed = Batch(plain.images, torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]]), plain.rows)
+    mixed = Batch(plain.images, Targets(torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]])), plain.rows)
     first, second = loss(LOGITS[:2], plain), loss(LOGITS[:2], make_batch([2, 0]))
     assert torch.allclose(loss(LOGITS[:2], mixed), torch.tensor([.7, .4]) * first + torch.tensor([.3, .6]) * second)
 

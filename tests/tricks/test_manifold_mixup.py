@@ -59,7 +59,7 @@ def test_layer_zero_is_mixup_of_images():
     plain = Staged(bend=True)
     for _ in range(10):
         mixed = mix(batch)
-        keep = float(mixed.shares[0, 0])
+        keep = float(mixed.targets.shares[0, 0])
         assert torch.allclose(mixed.images, keep * batch.images + (1 - keep) * batch.images.flip(0), atol=1e-6)
         assert torch.equal(run.model(mixed.images), plain(mixed.images))
 
@@ -71,9 +71,9 @@ def test_a_linear_network_gives_what_mixup_gives_at_every_layer():
         run, mix = ready(model, deepest=3)
         for _ in range(40):
             mixed = mix(batch)
-            keep = float(mixed.shares[0, 0])
-            assert mixed.shares.tolist() == [[keep, pytest.approx(1 - keep)]] * 5
-            assert mixed.labels.tolist() == [[0, 1], [1, 0], [2, 2], [0, 1], [1, 0]]
+            keep = float(mixed.targets.shares[0, 0])
+            assert mixed.targets.shares.tolist() == [[keep, pytest.approx(1 - keep)]] * 5
+            assert mixed.targets.labels.tolist() == [[0, 1], [1, 0], [2, 2], [0, 1], [1, 0]]
             assert torch.allclose(run.model(mixed.images), keep * plain + (1 - keep) * plain.flip(0), atol=1e-5)
             layers.add(torch.equal(mixed.images, batch.images))
     assert layers == {True, False}
@@ -86,7 +86,7 @@ def test_mixes_at_one_layer_as_spelled_out():
     with torch.no_grad():
         for _ in range(600):
             mixed = mix(batch)
-            keep, logits = float(mixed.shares[0, 0]), run.model(mixed.images)
+            keep, logits = float(mixed.targets.shares[0, 0]), run.model(mixed.images)
             fits = []
             for layer in range(3):
                 hidden = batch.images
@@ -110,7 +110,7 @@ def test_one_layer_alone_is_mixed(shallowest, deepest, layer):
     with torch.no_grad():
         for _ in range(20):
             mixed = mix(batch)
-            keep, hidden = float(mixed.shares[0, 0]), batch.images
+            keep, hidden = float(mixed.targets.shares[0, 0]), batch.images
             for place, part in enumerate(parts):
                 hidden = part(keep * hidden + (1 - keep) * hidden.flip(0) if place == layer else hidden)
             assert torch.allclose(run.model(mixed.images), hidden, atol=1e-6)
@@ -159,7 +159,7 @@ def test_building_it_again_does_not_mix_twice():
     mix = ManifoldMixup(deepest=3).batch(same, run)
     for _ in range(20):
         mixed = mix(batch)
-        keep = float(mixed.shares[0, 0])
+        keep = float(mixed.targets.shares[0, 0])
         assert torch.allclose(run.model(mixed.images), keep * plain + (1 - keep) * plain.flip(0), atol=1e-5)
 
 
@@ -170,9 +170,9 @@ def test_partners_lie_in_one_micro_batch():
     other = torch.cat([plain[:3].flip(0), plain[3:].flip(0)])
     for _ in range(30):
         mixed = mix(batch)
-        assert mixed.labels.tolist() == [[0, 2], [1, 1], [2, 0], [0, 1], [1, 0]]
+        assert mixed.targets.labels.tolist() == [[0, 2], [1, 1], [2, 0], [0, 1], [1, 0]]
         logits = torch.cat([run.model(piece.images) for piece in mixed.split(2)])
-        keep = float(mixed.shares[0, 0])
+        keep = float(mixed.targets.shares[0, 0])
         assert torch.allclose(logits, keep * plain + (1 - keep) * other, atol=1e-5)
 
 

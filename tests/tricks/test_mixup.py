@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from autotricks.core.batch import Batch
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.tricks.batch.mixup import Mixup, mixup
 from tests.conftest import make_run
@@ -22,43 +23,44 @@ def same(batch: Batch) -> Batch:
 def test_mixes_images_and_targets_by_hand():
     mixed = mixup(numbered(3), torch.tensor([1, 2, 0]), torch.tensor([0.75]))
     assert mixed.images[:, 1, 3, 3].tolist() == [0.25, 1.25, 1.5]
-    assert mixed.labels.tolist() == [[0, 1], [1, 2], [2, 0]]
-    assert mixed.shares.tolist() == [[0.75, 0.25]] * 3
+    assert mixed.targets.labels.tolist() == [[0, 1], [1, 2], [2, 0]]
+    assert mixed.targets.shares.tolist() == [[0.75, 0.25]] * 3
     assert mixed.rows.tolist() == [0, 1, 2]
 
 
 def test_what_is_mixed_again_has_four_labels():
     once = mixup(numbered(2), torch.tensor([1, 0]), torch.tensor([0.75]))
     twice = mixup(once, torch.tensor([1, 0]), torch.tensor([0.5]))
-    assert twice.labels.tolist() == [[0, 1, 1, 0], [1, 0, 0, 1]]
-    assert twice.shares[0].tolist() == [0.375, 0.125, 0.375, 0.125]
+    assert twice.targets.labels.tolist() == [[0, 1, 1, 0], [1, 0, 0, 1]]
+    assert twice.targets.shares[0].tolist() == [0.375, 0.125, 0.375, 0.125]
 
 
 def test_shares_go_with_their_labels():
     plain = numbered(2)
-    pair = Batch(plain.images, torch.tensor([[0, 2], [1, 3]]), torch.tensor([[0.75, 0.25], [0.5, 0.5]]), plain.rows)
+    targets = Targets(torch.tensor([[0, 2], [1, 3]]), torch.tensor([[0.75, 0.25], [0.5, 0.5]]))
+    pair = Batch(plain.images, targets, plain.rows)
     mixed = mixup(pair, torch.tensor([1, 0]), torch.tensor([0.75]))
-    assert mixed.labels.tolist() == [[0, 2, 1, 3], [1, 3, 0, 2]]
-    assert mixed.shares.tolist() == [[0.5625, 0.1875, 0.125, 0.125], [0.375, 0.375, 0.1875, 0.0625]]
+    assert mixed.targets.labels.tolist() == [[0, 2, 1, 3], [1, 3, 0, 2]]
+    assert mixed.targets.shares.tolist() == [[0.5625, 0.1875, 0.125, 0.125], [0.375, 0.375, 0.1875, 0.0625]]
 
 
 def test_draws_one_share_for_the_batch_and_a_permutation_of_it(run):
     mix, seen, partners = Mixup(alpha=1.0).batch(same, run), [], []
     for _ in range(20):
         mixed = mix(numbered())
-        assert len(mixed.shares.unique(dim=0)) == 1
-        assert torch.allclose(mixed.shares.sum(1), torch.ones(8))
-        assert mixed.labels[:, 1].sort().values.tolist() == list(range(8))
-        assert torch.allclose(mixed.images[:, 0, 0, 0], (mixed.labels * mixed.shares).sum(1), atol=1e-5)
-        seen.append(float(mixed.shares[0, 0]))
-        partners.append(tuple(mixed.labels[:, 1].tolist()))
+        assert len(mixed.targets.shares.unique(dim=0)) == 1
+        assert torch.allclose(mixed.targets.shares.sum(1), torch.ones(8))
+        assert mixed.targets.labels[:, 1].sort().values.tolist() == list(range(8))
+        assert torch.allclose(mixed.images[:, 0, 0, 0], (mixed.targets.labels * mixed.targets.shares).sum(1), atol=1e-5)
+        seen.append(float(mixed.targets.shares[0, 0]))
+        partners.append(tuple(mixed.targets.labels[:, 1].tolist()))
     assert len(set(seen)) == 20 and len(set(partners)) == 20
 
 
 @pytest.mark.parametrize("alpha", [0.2, 2.0])
 def test_shares_have_the_variance_of_beta(alpha):
     mix, batch = Mixup(alpha=alpha).batch(same, make_run(seed=4)), numbered(2)
-    shares = torch.stack([mix(batch).shares[0, 0] for _ in range(4000)])
+    shares = torch.stack([mix(batch).targets.shares[0, 0] for _ in range(4000)])
     assert float(shares.mean()) == pytest.approx(0.5, abs=4 * float(shares.std()) / 4000**0.5)
     assert float(shares.var()) == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.08)
 
@@ -67,7 +69,7 @@ def test_wraps_what_is_inside(run):
     def doubled(batch):
         return replace(batch, images=batch.images * 2)
     mixed = Mixup().batch(doubled, run)(numbered())
-    assert torch.allclose(mixed.images[:, 0, 0, 0], 2 * (mixed.labels * mixed.shares).sum(1), atol=1e-5)
+    assert torch.allclose(mixed.images[:, 0, 0, 0], 2 * (mixed.targets.labels * mixed.targets.shares).sum(1), atol=1e-5)
 
 
 def test_refuses_alpha_of_zero():

@@ -1,4 +1,3 @@
-from dataclasses import replace
 
 import pytest
 import torch
@@ -71,7 +70,7 @@ def test_images_are_interpolated_and_the_rest_of_the_batch_stays():
     run, batch = flexible((2, 16, 8)), make_batch([0, 1, 2], image_shape=(2, 16, 8))
     found = MultiScale(smallest=0.5, largest=0.5).batch(same, run)(batch)
     assert torch.allclose(found.images, interpolate(batch.images, (8, 4), mode="bilinear", antialias=True))
-    assert replace(found, images=batch.images).labels is batch.labels and found.rows is batch.rows
+    assert found.targets is batch.targets and found.rows is batch.rows
     own = MultiScale(smallest=1.0, largest=1.0).batch(same, run)(batch)
     assert own.images is batch.images
 

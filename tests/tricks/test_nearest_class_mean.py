@@ -31,7 +31,7 @@ def prediction(run, **settings):
 
 def expected(run, images, rows, centered):
     """The negative squared distances in units of the spread, class by class."""
-    given, labels = run.normalize(run.images[rows]).flatten(1), run.labels[rows]
+    given, labels = run.normalize(run.images[rows]).flatten(1), run.targets.single[rows]
     center = given.mean(0) if centered else 0
     units, means = unit(given - center), []
     for label in range(3):
@@ -98,7 +98,8 @@ def test_means_are_those_of_evaluation_and_leave_batch_norm_alone():
     with torch.no_grad():
         given = model.eval().pool(model.forward_features(run.normalize(run.images))).flatten(1)
     units = unit(given - given.mean(0))
-    assert torch.allclose(noted, torch.stack([units[run.labels == label].mean(0) for label in range(3)]), atol=1e-5)
+    expected = torch.stack([units[run.targets.single == label].mean(0) for label in range(3)])
+    assert torch.allclose(noted, expected, atol=1e-5)
 
 
 def test_without_training_images_what_was_noted_counts():
@@ -106,7 +107,7 @@ def test_without_training_images_what_was_noted_counts():
     taken, images = prediction(run), torch.randn(5, 2, 4, 4)
     blank.model = NearestClassMean().model(blank.model, blank)
     blank.model.load_state_dict(run.model.state_dict())
-    blank.images, blank.labels, blank.counts = blank.images[:0], blank.labels[:0], torch.zeros(3)
+    blank.images, blank.targets, blank.counts = blank.images[:0], blank.targets[:0], torch.zeros(3)
     found = NearestClassMean().predict(blank.model, blank)(images)
     assert torch.equal(found, taken(images)) and float(found.std()) > 0
 
@@ -123,8 +124,8 @@ def test_trains_as_without_it_and_is_evaluated_with_it(other):
         given, shown = (model.pool(model.forward_features(plain.run.normalize(split.images))).flatten(1)
                         for split in (data.train, data.validation))
     units, shown = unit(given - given.mean(0)), unit(shown - given.mean(0))
-    means = torch.stack([units[data.train.labels == label].mean(0) for label in range(4)])
-    hits = torch.cdist(shown, means).argmin(1) == data.validation.labels
+    means = torch.stack([units[data.train.targets.single == label].mean(0) for label in range(4)])
+    hits = torch.cdist(shown, means).argmin(1) == data.validation.targets.single
     assert after["val/accuracy"] == pytest.approx(float(hits.float().mean()), abs=1e-6)
 
 
@@ -137,7 +138,7 @@ def test_what_is_exported_predicts_as_in_training(dataset, tmp_path, more):
                 "images": {"shape": list(dataset.image_shape), "mean": list(dataset.mean), "std": list(dataset.std)}}
     export.write(tmp_path, document, export.weights_of(result.model))
     images = dataset.validation.images.permute(0, 2, 3, 1).numpy()
-    found, labels = Predictor.load(tmp_path).predict(images), dataset.validation.labels.numpy()
+    found, labels = Predictor.load(tmp_path).predict(images), dataset.validation.targets.single.numpy()
     assert result.metrics["val/accuracy"] == pytest.approx((found.argmax(1) == labels).mean(), abs=1e-6)
     assert result.metrics["val/loss"] == pytest.approx(-np.log(found[np.arange(40), labels]).mean(), rel=1e-6)
     trainer = prepare(bundle, dataset)

@@ -1,6 +1,6 @@
 import pytest
 
-from autotricks.core.trick import Trait
+from autotricks.core.traits import Trait
 from autotricks.errors import BundleError
 from autotricks.tricks.schedule.one_cycle import OneCycle
 from tests.tricks.cycles import factors, one_cycle_lr

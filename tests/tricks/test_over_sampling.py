@@ -3,7 +3,7 @@ import torch
 from scipy import stats
 
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.trick import Trait
+from autotricks.core.traits import Trait
 from autotricks.errors import BundleError
 from autotricks.trial import prepare
 from autotricks.tricks.catalog import make
@@ -13,13 +13,13 @@ from tests.conftest import make_run
 
 def test_every_class_comes_up_to_the_largest_and_its_images_equally_often():
     run = make_run(counts=(50, 20, 0, 7))
-    run.labels = run.labels[torch.randperm(77, generator=torch.Generator().manual_seed(5))]  # not sorted by class
+    run.targets = run.targets[torch.randperm(77, generator=torch.Generator().manual_seed(5))]  # not sorted by class
     rows = OverSampling().sampler(None, run)(0.0)
-    assert torch.bincount(run.labels[rows], minlength=4).tolist() == [50, 50, 0, 50]
+    assert torch.bincount(run.targets.single[rows], minlength=4).tolist() == [50, 50, 0, 50]
     often = torch.bincount(rows, minlength=77)
-    assert often[run.labels == 0].tolist() == [1] * 50
-    assert sorted(often[run.labels == 1].tolist()) == [2] * 10 + [3] * 10
-    assert sorted(often[run.labels == 3].tolist()) == [7] * 6 + [8]
+    assert often[run.targets.single == 0].tolist() == [1] * 50
+    assert sorted(often[run.targets.single == 1].tolist()) == [2] * 10 + [3] * 10
+    assert sorted(often[run.targets.single == 3].tolist()) == [7] * 6 + [8]
 
 
 def test_which_images_come_once_more_is_chance():
@@ -32,7 +32,7 @@ def test_which_images_come_once_more_is_chance():
 def test_the_order_is_random_so_a_part_of_it_is_balanced_too():
     run = make_run(counts=(900, 90, 10))
     rows = OverSampling().sampler(None, run)(0.0)
-    first = torch.bincount(run.labels[rows[:1000]], minlength=3)
+    first = torch.bincount(run.targets.single[rows[:1000]], minlength=3)
     assert stats.chisquare(first).pvalue > 1e-3
     assert not torch.equal(rows, OverSampling().sampler(None, run)(0.0))
 

@@ -4,7 +4,7 @@ import torch
 
 from autotricks.errors import BundleError
 from autotricks.tricks.augment.pca_color import COVARIANCE, PcaColor, color_covariance
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 
 
 def same(images):
@@ -36,7 +36,7 @@ def test_the_noise_has_the_papers_distribution():
     """sum of p alpha lambda with eigenpairs from numpy: its covariance is sigma^2 P Lambda^2 P'."""
     run, trick = started(colorful(), 0.3)
     count = 40_000
-    noise = (trick.augment(same, run)(torch.full((count, 3, 1, 1), 0.5)) - 0.5).flatten(1).double().numpy()
+    noise = (augment(trick, same, run)(torch.full((count, 3, 1, 1), 0.5)) - 0.5).flatten(1).double().numpy()
     pixels = run.images.movedim(1, 0).flatten(1).numpy() / 255
     variances, components = np.linalg.eigh(np.cov(pixels, bias=True))
     expected = 0.3 ** 2 * components @ np.diag(variances ** 2) @ components.T
@@ -50,25 +50,25 @@ def test_the_noise_has_the_papers_distribution():
 def test_all_pixels_of_an_image_get_the_same_color():
     run, trick = started(colorful(), 0.1)
     images = 0.4 + 0.2 * torch.rand(50, 3, 6, 5, generator=torch.Generator().manual_seed(1))
-    shift = trick.augment(same, run)(images) - images
+    shift = augment(trick, same, run)(images) - images
     assert torch.allclose(shift, shift[:, :, :1, :1].expand_as(shift), atol=1e-6)
     assert len(shift[:, :, 0, 0].unique(dim=0)) == 50
 
 
 def test_gray_images_become_brighter_or_darker():
     run, trick = started(colorful(depth=1), 0.5)
-    shift = trick.augment(same, run)(torch.full((20_000, 1, 6, 5), 0.5))[:, 0, 0, 0] - 0.5
+    shift = augment(trick, same, run)(torch.full((20_000, 1, 6, 5), 0.5))[:, 0, 0, 0] - 0.5
     expected = 0.5 * float((run.images.float() / 255).var(correction=0))
     assert float(shift.std()) == pytest.approx(expected, rel=0.03)
 
 
 def test_values_stay_in_range_and_nothing_changes_without_sigma():
     run, trick = started(colorful(), 50.0)
-    found = trick.augment(same, run)(torch.rand(50, 3, 6, 5))
+    found = augment(trick, same, run)(torch.rand(50, 3, 6, 5))
     assert float(found.amin()) == 0 and float(found.amax()) == 1
     run, trick = started(colorful(), 0.0)
     images = torch.rand(5, 3, 6, 5)
-    assert torch.equal(trick.augment(same, run)(images), images)
+    assert torch.equal(augment(trick, same, run)(images), images)
 
 
 def test_notes_when_its_window_opens_and_forgets_when_it_closes():

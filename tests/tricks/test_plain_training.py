@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from autotricks.core.batch import Batch
+from autotricks.core.targets import Targets
 from autotricks.tricks.loss.cross_entropy import CrossEntropy
 from autotricks.tricks.sampler.instance import Instance
 from autotricks.tricks.schedule.constant import Constant
@@ -22,7 +23,7 @@ def test_cross_entropy_by_hand():
 def test_a_mixture_is_what_torch_makes_of_soft_labels():
     logits, plain = torch.randn(2, 3), make_batch([0, 0])
     shares = torch.tensor([[0.3, 0.7], [1.0, 0.0]])
-    mixed = Batch(plain.images, torch.tensor([[0, 2], [1, 2]]), shares, plain.rows)
+    mixed = Batch(plain.images, Targets(torch.tensor([[0, 2], [1, 2]]), shares), plain.rows)
     soft = torch.tensor([[0.3, 0.0, 0.7], [0.0, 1.0, 0.0]])
     found = CrossEntropy().loss(None, make_run())(logits, mixed)
     assert torch.allclose(found, cross_entropy(logits, soft, reduction="none"))

@@ -80,6 +80,6 @@ def test_what_is_exported_needs_the_file_no_more(file, tmp_path):
     export.write(tmp_path, document, export.weights_of(result.model))
     file.unlink()
     probabilities = Predictor.load(tmp_path).predict(DATA.validation.images.permute(0, 2, 3, 1).numpy())
-    right = (probabilities.argmax(1) == DATA.validation.labels.numpy()).mean()
+    right = (probabilities.argmax(1) == DATA.validation.targets.single.numpy()).mean()
     assert right == pytest.approx(result.metrics["val/accuracy"], abs=1e-6)
     assert bundle_from(document) == bundle

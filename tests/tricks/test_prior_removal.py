@@ -70,7 +70,7 @@ def test_trains_as_without_it_and_is_evaluated_with_it(other):
     with torch.inference_mode():
         logits = plain.evaluated.eval()(plain.run.normalize(data.validation.images))
     log_prior = (data.counts / data.counts.sum()).log()
-    hits = (logits - log_prior).argmax(1) == data.validation.labels
+    hits = (logits - log_prior).argmax(1) == data.validation.targets.single
     assert after["val/accuracy"] == pytest.approx(float(hits.float().mean()), abs=1e-6)
 
 

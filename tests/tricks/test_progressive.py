@@ -29,7 +29,7 @@ def test_a_first_share_as_large_as_the_start_is_the_fraction_of_training_done(da
     trainer = prepare(bundle, dataset)
     trainer.enter(trainer.plan.phases[1])
     rows = torch.cat([trainer._pipeline.order(0.75) for _ in range(40)])
-    rare = float((trainer.run.labels[rows] == 3).float().mean())
+    rare = float((trainer.run.targets.single[rows] == 3).float().mean())
     assert rare == pytest.approx(.25 * 6 / 90 + .75 / 4, abs=4 * (.2 * .8 / 3600) ** 0.5)
 
 
@@ -48,7 +48,7 @@ def test_a_step_outside_of_its_window_is_its_edge():
 def test_draws_follow(progress, expected):
     run = make_run(counts=(8000, 2000))
     rows = Progressive().sampler(None, run)(progress)
-    found = torch.bincount(run.labels[rows])
+    found = torch.bincount(run.targets.single[rows])
     assert stats.chisquare(found, [share * 10_000 for share in expected]).pvalue > 1e-3
 
 
@@ -57,7 +57,7 @@ def test_counts_the_progress_of_its_own_window(dataset):
     trainer = prepare(bundle, dataset)
     trainer.enter(trainer.plan.phases[1])
     rows = torch.cat([trainer._pipeline.order(0.75) for _ in range(40)])  # half-way through the window
-    rare = float((trainer.run.labels[rows] == 3).float().mean())
+    rare = float((trainer.run.targets.single[rows] == 3).float().mean())
     assert rare == pytest.approx((6 / 90 + 1 / 4) / 2, abs=4 * (.16 * .84 / 3600) ** 0.5)
 
 

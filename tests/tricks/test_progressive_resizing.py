@@ -50,7 +50,7 @@ def test_images_are_interpolated_and_the_rest_of_the_batch_stays():
     run, batch = flexible((2, 16, 8)), make_batch([0, 1, 2], image_shape=(2, 16, 8))
     found = ProgressiveResizing(first=0.5).batch(same, run)(batch)
     assert torch.allclose(found.images, interpolate(batch.images, (8, 4), mode="bilinear", antialias=True))
-    assert found.labels is batch.labels and found.rows is batch.rows
+    assert found.targets.labels is batch.targets.labels and found.rows is batch.rows
     run.progress = 0.9
     assert ProgressiveResizing(first=0.5).batch(same, run)(batch).images is batch.images
 

@@ -3,7 +3,7 @@ from scipy import stats
 
 from autotricks.tricks.augment.quarter_turns import QuarterTurns, turned
 from autotricks.tricks.catalog import make
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 
 
 def same(images):
@@ -35,7 +35,7 @@ MARKED = torch.tensor([[1.0, 0.5], [0.0, 0.0]])
 
 
 def test_each_turn_is_as_likely_for_each_image():
-    found = QuarterTurns().augment(same, make_run(image_shape=(1, 2, 2)))(MARKED.expand(8000, 1, 2, 2))
+    found = augment(QuarterTurns(), same, make_run(image_shape=(1, 2, 2)))(MARKED.expand(8000, 1, 2, 2))
     counts = torch.bincount(orientation(found), minlength=8)
     assert int(counts[0::2].sum()) == 0 and stats.chisquare(counts[1::2]).pvalue > 1e-3
     pairs = torch.bincount(4 * (orientation(found)[0::2] // 2) + orientation(found)[1::2] // 2, minlength=16)
@@ -44,13 +44,13 @@ def test_each_turn_is_as_likely_for_each_image():
 
 def test_with_flip_all_symmetries_of_the_square_are_as_likely():
     run = make_run(image_shape=(1, 2, 2))
-    both = QuarterTurns().augment(make("flip", {}).trick.augment(same, run), run)
+    both = augment(QuarterTurns(), augment(make("flip", {}).trick, same, run), run)
     assert stats.chisquare(torch.bincount(orientation(both(MARKED.expand(8000, 1, 2, 2))), minlength=8)).pvalue > 1e-3
 
 
 def test_oblong_images_are_turned_upside_down_or_not():
     image = torch.arange(6.0).view(1, 2, 3)
-    found = QuarterTurns().augment(same, make_run(image_shape=(1, 2, 3)))(image.expand(4000, 1, 2, 3))
+    found = augment(QuarterTurns(), same, make_run(image_shape=(1, 2, 3)))(image.expand(4000, 1, 2, 3))
     over = (found == image.rot90(2, (1, 2))).flatten(1).all(1)
     assert bool((over | (found == image).flatten(1).all(1)).all())
     assert stats.binomtest(int(over.sum()), 4000).pvalue > 1e-3

@@ -6,7 +6,7 @@ from autotricks.errors import BundleError
 from autotricks.functional import augmentation_policies
 from autotricks.functional.image_operations import Operation
 from autotricks.tricks.augment.rand_augment import RandAugment
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 
 
 def same(images):
@@ -15,9 +15,9 @@ def same(images):
 
 def recorded(monkeypatch, trick, count=28_000):
     seen = []
-    monkeypatch.setattr(augmentation_policies, "applied", lambda images, numbers, magnitudes, fill, among: seen.append(
-        (numbers, magnitudes)) or images + 1)
-    found = trick.augment(same, make_run(image_shape=(1, 32, 32)))(torch.zeros(count, 1, 1, 1))
+    monkeypatch.setattr(augmentation_policies, "operated", lambda batch, numbers, magnitudes, fill, among: seen.append(
+        (numbers, magnitudes)) or batch.painted(batch.images + 1))
+    found = augment(trick, same, make_run(image_shape=(1, 32, 32)))(torch.zeros(count, 1, 1, 1))
     assert float(found.amin()) == float(found.amax()) == len(seen)
     return seen
 
@@ -49,7 +49,7 @@ def test_without_strength_only_autocontrast_and_equalize_change():
     run, count = make_run(image_shape=(1, 20, 20), seed=5), 4000
     image = 50 + torch.randint(0, 100, (1, 20, 20), generator=torch.Generator().manual_seed(0))
     images = (image / 255).expand(count, -1, -1, -1)
-    found = RandAugment(count=1, magnitude=0).augment(same, run)(images)
+    found = augment(RandAugment(count=1, magnitude=0), same, run)(images)
     changed = (found - images).abs().amax((1, 2, 3)) > 1e-6
     assert stats.binomtest(int(changed.sum()), count, 2 / 14).pvalue > 1e-3
 
@@ -58,7 +58,7 @@ def test_the_mean_moves_in():
     """The upper left corner is left free by rotations and by half of the translations."""
     run, count = make_run(image_shape=(3, 16, 16)), 4000
     run.mean = torch.tensor([0.2, 0.4, 0.6]).view(3, 1, 1)
-    found = RandAugment(count=1, magnitude=30).augment(same, run)(torch.ones(count, 3, 16, 16))
+    found = augment(RandAugment(count=1, magnitude=30), same, run)(torch.ones(count, 3, 16, 16))
     filled = (found[:, :, 0, 0] - run.mean.flatten()).abs().amax(1) < 1e-6
     assert stats.binomtest(int(filled.sum()), count, 2 / 14).pvalue > 1e-3
 

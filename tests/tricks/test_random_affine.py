@@ -10,7 +10,7 @@ from autotricks.errors import BundleError
 from autotricks.functional.affine import Motion
 from autotricks.tricks.augment import random_affine
 from autotricks.tricks.augment.random_affine import RandomAffine, moved
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 
 
 def same(images):
@@ -44,7 +44,7 @@ def test_the_mean_moves_in():
 def test_amounts_are_uniform_and_independent(monkeypatch):
     seen, count = [], 8000
     monkeypatch.setattr(random_affine, "moved", lambda images, motion, fill: seen.append(motion) or images)
-    RandomAffine(degrees=20, scale=0.25, shift=0.1).augment(same, make_run())(torch.zeros(count, 1, 10, 30))
+    augment(RandomAffine(degrees=20, scale=0.25, shift=0.1), same, make_run())(torch.zeros(count, 1, 10, 30))
     drawn = seen[0]
     right, down = drawn.shift.unbind(1)
     for values, low, high in ((drawn.angle, -math.radians(20), math.radians(20)), (drawn.scale, 0.75, 1.25),
@@ -56,13 +56,13 @@ def test_amounts_are_uniform_and_independent(monkeypatch):
 
 def test_nothing_asked_nothing_done():
     run, images = make_run(image_shape=(3, 9, 12)), torch.rand(20, 3, 9, 12)
-    assert torch.allclose(RandomAffine(degrees=0, scale=0, shift=0).augment(same, run)(images), images, atol=1e-5)
+    assert torch.allclose(augment(RandomAffine(degrees=0, scale=0, shift=0), same, run)(images), images, atol=1e-5)
 
 
 def test_each_image_has_its_own_and_stays_in_range():
     run = make_run(image_shape=(1, 12, 12))
     image = torch.rand(1, 12, 12, generator=torch.Generator().manual_seed(0))
-    found = RandomAffine().augment(lambda images: images / 2, run)(image.expand(200, -1, -1, -1))
+    found = augment(RandomAffine(), lambda images: images / 2, run)(image.expand(200, -1, -1, -1))
     assert len(found.flatten(1).unique(dim=0)) == 200 and float(found.amin()) >= 0 and float(found.amax()) <= 0.5
 
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from autotricks.errors import BundleError
 from autotricks.tricks.augment.random_erasing import RandomErasing, places, sizes
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 
 
 def same(images):
@@ -38,7 +38,7 @@ def rectangles(holes):
 @pytest.mark.parametrize(("height", "width", "area"), [(64, 64, 0.4), (40, 90, 0.2)])
 def test_rectangles_are_those_of_the_paper(height, width, area):
     run, count = make_run(image_shape=(1, height, width)), 4000
-    erased = RandomErasing(probability=1.0, area=area).augment(same, run)(torch.full((count, 1, height, width), 2.0))
+    erased = augment(RandomErasing(probability=1.0, area=area), same, run)(torch.full((count, 1, height, width), 2.0))
     found, expected = rectangles(erased[:, 0] != 2.0), spelled(height, width, area, count)
     for column in range(4):
         assert stats.ks_2samp(found[:, column].numpy(), expected[:, column].numpy()).pvalue > 1e-3
@@ -65,7 +65,7 @@ def test_starts_are_uniform_over_where_it_fits():
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.5, 1.0])
 def test_as_many_images_as_said(probability):
     run = make_run(image_shape=(1, 16, 16))
-    found = RandomErasing(probability=probability).augment(same, run)(torch.full((5000, 1, 16, 16), 2.0))
+    found = augment(RandomErasing(probability=probability), same, run)(torch.full((5000, 1, 16, 16), 2.0))
     erased = (found != 2.0).flatten(1).any(1)
     assert stats.binomtest(int(erased.sum()), 5000, probability).pvalue > 1e-3
 
@@ -74,7 +74,7 @@ def test_fills_with_the_mean_of_each_channel():
     run = make_run(image_shape=(2, 16, 16))
     run.mean = torch.tensor([0.25, 0.5]).view(2, 1, 1)
     images = torch.full((50, 2, 16, 16), 2.0)
-    found = RandomErasing(probability=1.0).augment(same, run)(images)
+    found = augment(RandomErasing(probability=1.0), same, run)(images)
     for channel, mean in enumerate((0.25, 0.5)):
         assert found[:, channel].unique().tolist() == [mean, 2.0]
     assert torch.equal(found[:, 0] == 2, found[:, 1] == 2) and bool((images == 2).all())
@@ -82,7 +82,7 @@ def test_fills_with_the_mean_of_each_channel():
 
 def test_noise_has_a_value_for_each_pixel_and_channel():
     run = make_run(image_shape=(3, 24, 24))
-    found = RandomErasing(probability=1.0, fill="noise").augment(same, run)(torch.full((200, 3, 24, 24), 2.0))
+    found = augment(RandomErasing(probability=1.0, fill="noise"), same, run)(torch.full((200, 3, 24, 24), 2.0))
     noise = found[found != 2.0]
     assert len(noise) > 10_000 and stats.kstest(noise.numpy(), "uniform").pvalue > 1e-3
     assert torch.equal(found[:, 0] == 2, found[:, 1] == 2) and len(noise.unique()) > 0.99 * len(noise)
@@ -91,7 +91,7 @@ def test_noise_has_a_value_for_each_pixel_and_channel():
 @pytest.mark.parametrize("side", [1, 2])
 def test_images_of_a_few_pixels_are_no_trouble(side):
     run = make_run(image_shape=(1, side, side))
-    found = RandomErasing(probability=1.0).augment(same, run)(torch.ones(20, 1, side, side))
+    found = augment(RandomErasing(probability=1.0), same, run)(torch.ones(20, 1, side, side))
     assert int((found != 1).sum((1, 2, 3)).max()) <= side * side - 1 if side > 1 else torch.equal(
         found, torch.ones(20, 1, 1, 1))
 

@@ -9,7 +9,7 @@ from torchvision.transforms.v2.functional import resized_crop
 from autotricks.errors import BundleError
 from autotricks.functional.resizing import separately
 from autotricks.tricks.augment.random_resized_crop import RandomResizedCrop, fitting, stretching, whole
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 
 
 def same(images):
@@ -28,7 +28,7 @@ def windows(trick, count, height, width):
     """Read off two ramps where the window of each image begins and how large it is."""
     down = torch.arange(float(height)).view(1, 1, -1, 1).expand(count, 1, height, width)
     right = torch.arange(float(width)).expand(count, 1, height, width)
-    found = trick.augment(same, make_run())(torch.cat([down, right], 1))
+    found = augment(trick, same, make_run())(torch.cat([down, right], 1))
     tops, lefts = found[:, 0].amin((1, 2)), found[:, 1].amin((1, 2))
     heights, widths = found[:, 0].amax((1, 2)) - tops + 1, found[:, 1].amax((1, 2)) - lefts + 1
     return torch.stack([tops, lefts, heights, widths]).round()
@@ -64,12 +64,12 @@ def test_the_middle_is_as_large_as_the_shape_allows(size, found):
 
 def test_all_of_the_image_is_the_image():
     images = torch.rand(6, 2, 7, 7)
-    assert torch.allclose(RandomResizedCrop(smallest=1.0, aspect=1.0).augment(same, make_run())(images), images)
+    assert torch.allclose(augment(RandomResizedCrop(smallest=1.0, aspect=1.0), same, make_run())(images), images)
 
 
 def test_values_stay_within_the_image_and_each_image_has_its_own_window():
     images = torch.rand(1, 3, 16, 16).expand(50, -1, -1, -1)
-    found = RandomResizedCrop().augment(same, make_run())(images)
+    found = augment(RandomResizedCrop(), same, make_run())(images)
     assert float(found.min()) >= float(images.min()) and float(found.max()) <= float(images.max()) + 1e-6
     assert len({round(float(each.sum()), 3) for each in found}) > 45 and math.isfinite(float(found.sum()))
 

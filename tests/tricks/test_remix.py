@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from autotricks.core.batch import Batch
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.tricks.batch.remix import Remix, label_share, remix
 from tests.conftest import make_run
@@ -45,16 +46,17 @@ def test_kappa_and_tau_are_read():
 def test_mixes_images_by_one_share_and_labels_by_another():
     mixed = remix(numbered([0, 1, 2]), torch.tensor([1, 2, 0]), torch.tensor([0.75]), torch.tensor([0.0, 1.0, 0.75]))
     assert mixed.images[:, 1, 3, 3].tolist() == [0.25, 1.25, 1.5]
-    assert mixed.labels.tolist() == [[0, 1], [1, 2], [2, 0]]
-    assert mixed.shares.tolist() == [[0, 1], [1, 0], [0.75, 0.25]]
+    assert mixed.targets.labels.tolist() == [[0, 1], [1, 2], [2, 0]]
+    assert mixed.targets.shares.tolist() == [[0, 1], [1, 0], [0.75, 0.25]]
 
 
 def test_shares_go_with_their_labels():
     plain = numbered([0, 1])
-    pair = Batch(plain.images, torch.tensor([[0, 2], [1, 3]]), torch.tensor([[0.75, 0.25], [0.5, 0.5]]), plain.rows)
+    targets = Targets(torch.tensor([[0, 2], [1, 3]]), torch.tensor([[0.75, 0.25], [0.5, 0.5]]))
+    pair = Batch(plain.images, targets, plain.rows)
     mixed = remix(pair, torch.tensor([1, 0]), torch.tensor([0.75]), torch.tensor([1.0, 0.25]))
-    assert mixed.labels.tolist() == [[0, 2, 1, 3], [1, 3, 0, 2]]
-    assert mixed.shares.tolist() == [[0.75, 0.25, 0, 0], [0.125, 0.125, 0.5625, 0.1875]]
+    assert mixed.targets.labels.tolist() == [[0, 2, 1, 3], [1, 3, 0, 2]]
+    assert mixed.targets.shares.tolist() == [[0.75, 0.25, 0, 0], [0.125, 0.125, 0.5625, 0.1875]]
 
 
 def test_rarer_classes_win_in_a_batch():
@@ -62,10 +64,10 @@ def test_rarer_classes_win_in_a_batch():
     mix, won = Remix(kappa=3.0, tau=0.5).batch(same, run), 0
     for _ in range(60):
         mixed = mix(numbered(labels))
-        for place, (own, other) in enumerate(mixed.labels.tolist()):
+        for place, (own, other) in enumerate(mixed.targets.labels.tolist()):
             image = float(mixed.images[place, 0, 0, 0])
             partners = [each for each, label in enumerate(labels) if label == other and each != place]
-            share = float(mixed.shares[place, 0])
+            share = float(mixed.targets.shares[place, 0])
             if own == 0 and other != 0:
                 won += share == 0
                 assert share == 0 or share >= 0.5
@@ -80,15 +82,15 @@ def test_rarer_classes_win_in_a_batch():
 def test_without_tau_it_is_mixup():
     run = make_run(counts=tuple(2**power for power in range(8)))
     mixed = Remix(tau=0.0).batch(same, run)(numbered(list(range(8))))
-    assert len(mixed.shares.unique(dim=0)) == 1
-    assert torch.allclose(mixed.images[:, 0, 0, 0], (mixed.labels * mixed.shares).sum(1), atol=1e-5)
+    assert len(mixed.targets.shares.unique(dim=0)) == 1
+    assert torch.allclose(mixed.images[:, 0, 0, 0], (mixed.targets.labels * mixed.targets.shares).sum(1), atol=1e-5)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 2.0])
 def test_images_have_the_variance_of_beta(alpha):
     mix, batch = Remix(alpha=alpha).batch(same, make_run(counts=(9, 1), seed=4)), numbered([0, 1])
     drawn = [mix(batch) for _ in range(8000)]
-    shares = torch.stack([mixed.images[1, 0, 0, 0] for mixed in drawn if mixed.labels[1, 1] == 0])
+    shares = torch.stack([mixed.images[1, 0, 0, 0] for mixed in drawn if mixed.targets.labels[1, 1] == 0])
     assert float(shares.var()) == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.08)
 
 

@@ -3,7 +3,7 @@ import torch
 from scipy import stats
 
 from autotricks.core.bundle import Bundle, Use, Window
-from autotricks.core.trick import Trait
+from autotricks.core.traits import Trait
 from autotricks.errors import BundleError
 from autotricks.trial import prepare
 from autotricks.tricks.sampler.reverse_sampling import ReverseSampling
@@ -20,7 +20,7 @@ def streams(counts, batch_size, orders=1):
 
 def test_the_second_stream_draws_classes_the_other_way_round():
     run, _, second = streams((800, 400, 0, 100), 100, orders=20)
-    found = torch.bincount(run.labels[second.flatten()], minlength=4)
+    found = torch.bincount(run.targets.single[second.flatten()], minlength=4)
     # max n / n is 1, 2, none and 8, of 11 in all
     assert int(found.sum()) == 20 * 13 * 50 and found[2] == 0
     weights = torch.tensor([1., 2., 8.]).double() / 11
@@ -51,7 +51,7 @@ def test_batches_of_the_trainer_hold_both_streams(dataset, window):
     trainer = prepare(Bundle((Use(ReverseSampling(), window),), epochs=4, batch_size=18), dataset)
     trainer.enter(trainer.plan.phases[-1])
     seen = [[*trainer._rows(2, 0), *trainer._rows(3, 2)] for _ in range(100)]  # an epoch of five steps, in two parts
-    labels = trainer.run.labels[torch.stack([torch.stack(batches) for batches in seen])]
+    labels = trainer.run.targets.single[torch.stack([torch.stack(batches) for batches in seen])]
     shares = [torch.bincount(stream.flatten(), minlength=4) / stream.numel()
               for stream in (labels[..., ::2], labels[..., 1::2])]
     assert shares[0].tolist() == pytest.approx([48 / 90, 24 / 90, 12 / 90, 6 / 90], abs=4 * 0.5 / 4500**0.5)

@@ -3,6 +3,7 @@ import torch
 from scipy import stats
 
 from autotricks.core.batch import Batch
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.tricks.batch.ricap import Ricap, ricap
 from tests.conftest import make_run
@@ -43,25 +44,26 @@ def test_patches_as_drawn_by_hand(above, left, corners):
     partners = torch.tensor([[1, 2, 3, 4, 0], [0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 1, 4, 3]])
     patched = ricap(batch, partners, cuts, corners)
     assert torch.equal(patched.images, spelled(batch, partners, cuts, corners))
-    assert torch.equal(patched.labels, partners.T)
+    assert torch.equal(patched.targets.labels, partners.T)
     areas = [above * left, above * (9 - left), (6 - above) * left, (6 - above) * (9 - left)]
-    assert patched.shares.tolist() == [pytest.approx([area / 54 for area in areas])] * 5
+    assert patched.targets.shares.tolist() == [pytest.approx([area / 54 for area in areas])] * 5
 
 
 def test_shares_go_with_their_labels():
     plain = located(2, 2, 2)
-    pair = Batch(plain.images, torch.tensor([[0, 2], [1, 3]]), torch.tensor([[0.75, 0.25], [0.5, 0.5]]), plain.rows)
+    targets = Targets(torch.tensor([[0, 2], [1, 3]]), torch.tensor([[0.75, 0.25], [0.5, 0.5]]))
+    pair = Batch(plain.images, targets, plain.rows)
     partners = torch.tensor([[0, 1], [1, 0], [0, 1], [1, 0]])
     patched = ricap(pair, partners, (torch.tensor([1]), torch.tensor([1])), torch.zeros(2, 4, dtype=torch.int64))
-    assert patched.labels.tolist() == [[0, 2, 1, 3, 0, 2, 1, 3], [1, 3, 0, 2, 1, 3, 0, 2]]
-    assert patched.shares[0].tolist() == [.1875, .0625, .125, .125, .1875, .0625, .125, .125]
+    assert patched.targets.labels.tolist() == [[0, 2, 1, 3, 0, 2, 1, 3], [1, 3, 0, 2, 1, 3, 0, 2]]
+    assert patched.targets.shares[0].tolist() == [.1875, .0625, .125, .125, .1875, .0625, .125, .125]
 
 
 def test_keeps_the_memory_layout():
     batch = located(4, 4, 4)
     partners, cuts = torch.arange(4).repeat(4, 1), (torch.tensor([2]), torch.tensor([1]))
     corners = torch.zeros(2, 4, dtype=torch.int64)
-    last = Batch.plain(batch.images.contiguous(memory_format=torch.channels_last), batch.labels[:, 0], batch.rows)
+    last = batch.painted(batch.images.contiguous(memory_format=torch.channels_last))
     assert ricap(batch, partners, cuts, corners).images.is_contiguous()
     assert ricap(last, partners, cuts, corners).images.is_contiguous(memory_format=torch.channels_last)
 
@@ -70,23 +72,23 @@ def test_drawn_patches_are_rectangles_of_the_shared_area(run):
     mix, boundaries = Ricap(beta=1.0).batch(same, run), set()
     for _ in range(100):
         patched = mix(located())
-        assert patched.labels.shape == (5, 4) and float((patched.shares.sum(1) - 1).abs().max()) < 1e-6
+        assert patched.targets.labels.shape == (5, 4) and float((patched.targets.shares.sum(1) - 1).abs().max()) < 1e-6
         for column in range(4):
-            assert patched.labels[:, column].sort().values.tolist() == list(range(5))
+            assert patched.targets.labels[:, column].sort().values.tolist() == list(range(5))
         for place, (image, row, column) in enumerate(patched.images):
             for label in range(5):
-                area = float(patched.shares[place][patched.labels[place] == label].sum())
+                area = float(patched.targets.shares[place][patched.targets.labels[place] == label].sum())
                 assert float((image == label).float().mean()) == pytest.approx(area, abs=1e-6)
             # inside a patch, rows and columns go on by one; at most one boundary breaks each
             assert int((row.diff(dim=0) != 1).any(1).sum()) <= 1 and int((column.diff(dim=1) != 1).any(0).sum()) <= 1
-        boundaries.add(tuple(patched.shares[0].tolist()))
+        boundaries.add(tuple(patched.targets.shares[0].tolist()))
     assert len(boundaries) > 30
 
 
 def test_the_boundary_follows_beta_and_crops_lie_anywhere():
     mix, batch, draws = Ricap(beta=0.3).batch(same, make_run(seed=2)), located(1, 100, 100), 1500
     patched = [mix(batch) for _ in range(draws)]
-    areas = torch.stack([one.shares[0] for one in patched])
+    areas = torch.stack([one.targets.shares[0] for one in patched])
     heights = (areas[:, 0] + areas[:, 1]).double()
     # with 100 pixels, rounding moves the boundary by at most 1/200
     law, error = stats.beta(0.3, 0.3), 4 * 0.5 / draws**0.5

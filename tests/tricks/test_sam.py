@@ -4,7 +4,8 @@ from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
 from autotricks.core.run import Runtime
-from autotricks.core.trick import Trait
+from autotricks.core.targets import Targets
+from autotricks.core.traits import Trait
 from autotricks.errors import BundleError
 from autotricks.trainer.step import backward
 from autotricks.trial import prepare
@@ -42,7 +43,7 @@ def run_of(model, micro_batches=1):
 
 
 def cross_entropy(logits, batch):
-    return nn.functional.cross_entropy(logits, batch.labels[:, 0], reduction="none")
+    return nn.functional.cross_entropy(logits, batch.targets.labels[:, 0], reduction="none")
 
 
 def test_agrees_with_pytorch_optimizer():
@@ -93,7 +94,7 @@ def test_micro_batches_change_nothing():
     batch, found = make_batch([0, 1, 2, 1, 0, 2]), []
     torch.manual_seed(0)
     state = nn.Sequential(nn.Flatten(), nn.Linear(32, 8), nn.Tanh(), nn.Linear(8, 3)).double().state_dict()
-    batch = type(batch)(batch.images.double(), batch.labels, batch.shares.double(), batch.rows)
+    batch = type(batch)(batch.images.double(), Targets(batch.targets.labels, batch.targets.shares.double()), batch.rows)
     for pieces in (1, 3):
         model = nn.Sequential(nn.Flatten(), nn.Linear(32, 8), nn.Tanh(), nn.Linear(8, 3)).double()
         model.load_state_dict(state)

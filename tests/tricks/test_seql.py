@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from autotricks.core.batch import Batch
+from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.tricks.loss.seql import Seql, equalized
 from tests.conftest import make_batch, make_run
@@ -53,7 +54,7 @@ def test_a_rare_class_counts_fully_in_its_own_samples():
 def test_a_mixture_is_the_sum_of_its_parts():
     run, plain = make_run(counts=(60, 39, 1)), make_batch([0, 1])
     loss = Seql(0.05, 1.0).loss(None, run)
-    mixed = Batch(plain.images, torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]]), plain.rows)
+    mixed = Batch(plain.images, Targets(torch.tensor([[0, 2], [1, 0]]), torch.tensor([[.7, .3], [.4, .6]])), plain.rows)
     first, second = loss(LOGITS[:2], plain), loss(LOGITS[:2], make_batch([2, 0]))
     assert torch.allclose(loss(LOGITS[:2], mixed), torch.tensor([.7, .4]) * first + torch.tensor([.3, .6]) * second)
 

@@ -3,14 +3,13 @@ import pytest
 import torch
 
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.run import Run
 from autotricks.core.slots import Slot
 from autotricks.models import build
 from autotricks.testing import Waiting
 from autotricks.trainer.pipeline import fold
 from autotricks.trial import prepare
 from autotricks.tricks.catalog import catalog
-from tests.conftest import make_dataset
+from tests.conftest import make_dataset, make_run
 
 CHANGES = ["acnet", "batch_renorm", "cross_iteration_bn", "group_norm", "kaiming", "unit_stride", "no_bias_before_bn",
            "resnet_variant", "sync_bn", "xavier", "zero_gamma"]
@@ -32,9 +31,7 @@ def test_weights_find_their_places_in_a_model_built_anew(names, model):
     bundle = Bundle(tuple(Use(catalog()[name]()) for name in names), model=model, epochs=1, batch_size=16)
     trainer = prepare(bundle, make_dataset(counts=(12, 6), size=32, channels=3))
     next(trainer.epochs())
-    fresh, nothing = build(model, 2, 3), torch.zeros(2)
-    run = Run(fresh, torch.empty(0, 3, 32, 32, dtype=torch.uint8), nothing.long()[:0], nothing, torch.zeros(3, 1, 1),
-              torch.ones(3, 1, 1), (3, 32, 32), 16, 1, 1, torch.device("cpu"), torch.Generator())
+    fresh, run = build(model, 2, 3), make_run(counts=(1, 1), image_shape=(3, 32, 32))
     again = fold(trainer.plan.once, Slot.MODEL, fresh, run)
     again.load_state_dict(trainer.evaluated.state_dict())
     images = torch.randn(3, 3, 32, 32)

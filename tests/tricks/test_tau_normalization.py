@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.trick import Trait
+from autotricks.core.traits import Trait
 from autotricks.errors import BundleError
 from autotricks.models import build
 from autotricks.trial import prepare
@@ -59,7 +59,7 @@ def test_evaluates_the_average_with_its_own_classifier(dataset):
         images = (dataset.validation.images.float() / 255 - trainer.run.mean) / trainer.run.std
         head = model.head
         logits = (model(images) - head.bias) / head.weight.square().sum(1) + head.bias
-        expected = nn.functional.cross_entropy(logits, dataset.validation.labels)
+        expected = nn.functional.cross_entropy(logits, dataset.validation.targets.single)
     assert last.values["val/loss"] == pytest.approx(float(expected), rel=1e-5)
 
 

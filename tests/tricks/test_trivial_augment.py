@@ -7,7 +7,7 @@ from autotricks.functional import augmentation_policies
 from autotricks.functional.augmentation_policies import Range
 from autotricks.functional.image_operations import Operation
 from autotricks.tricks.augment.trivial_augment import TrivialAugment, wide
-from tests.conftest import make_run
+from tests.conftest import augment, make_run
 from tests.core.test_policy import CPU, named, torchvisions
 
 
@@ -32,9 +32,9 @@ def test_small_images_are_not_moved_further_than_their_side():
 
 def test_operations_levels_and_signs_are_uniform(monkeypatch):
     seen = []
-    monkeypatch.setattr(augmentation_policies, "applied", lambda images, numbers, magnitudes, fill, among: seen.append(
-        (numbers, magnitudes)) or images)
-    TrivialAugment().augment(same, make_run(image_shape=(1, 8, 8)))(torch.zeros(56_000, 1, 8, 8))
+    monkeypatch.setattr(augmentation_policies, "operated", lambda batch, numbers, magnitudes, fill, among: seen.append(
+        (numbers, magnitudes)) or batch)
+    augment(TrivialAugment(), same, make_run(image_shape=(1, 8, 8)))(torch.zeros(56_000, 1, 8, 8))
     numbers, magnitudes = seen[0]
     assert len(seen) == 1 and stats.chisquare(torch.bincount(numbers, minlength=14)).pvalue > 1e-3
     steps = (magnitudes[numbers == Operation.ROTATE] / 135 * 30).round().long()
@@ -50,14 +50,14 @@ def test_as_many_images_stay_as_the_law_says():
     image[0, 0] = 254                       # bright enough for the second level of solarize
     image[:, 1, :2], image[:, 2, :2] = 4, 250
     images = (image / 255).expand(count, -1, -1, -1)
-    kept = (TrivialAugment().augment(same, run)(images) - images).abs().amax((1, 2, 3)) < 1e-6
+    kept = (augment(TrivialAugment(), same, run)(images) - images).abs().amax((1, 2, 3)) < 1e-6
     law = (1 + 9 / 31 + 1 / 31 + 3 / 31) / 14
     assert stats.binomtest(int(kept.sum()), count, law).pvalue > 1e-3
 
 
 def test_wraps_what_is_inside_and_stays_in_range():
     run, asked = make_run(image_shape=(3, 12, 10)), []
-    changed = TrivialAugment().augment(lambda images: asked.append(1) or images, run)
+    changed = augment(TrivialAugment(), lambda images: asked.append(1) or images, run)
     found = changed(torch.rand(500, 3, 12, 10, generator=torch.Generator().manual_seed(1)))
     assert asked == [1] and found.shape == (500, 3, 12, 10)
     assert float(found.amin()) >= 0 and float(found.amax()) <= 1 and bool(found.isfinite().all())
@@ -65,6 +65,6 @@ def test_wraps_what_is_inside_and_stays_in_range():
 
 def test_what_moves_in_is_black():
     run = make_run(image_shape=(1, 8, 8))
-    found = TrivialAugment().augment(same, run)(torch.full((600, 1, 8, 8), 1.0))
+    found = augment(TrivialAugment(), same, run)(torch.full((600, 1, 8, 8), 1.0))
     corners = found[:, 0, [0, 0, -1, -1], [0, -1, 0, -1]]
     assert int((corners == 0).any(1).sum()) > 100 and not (found == run.mean).any()

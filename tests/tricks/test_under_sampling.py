@@ -3,7 +3,7 @@ import torch
 from scipy import stats
 
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.trick import Trait
+from autotricks.core.traits import Trait
 from autotricks.errors import BundleError
 from autotricks.trial import prepare
 from autotricks.tricks.catalog import make
@@ -20,15 +20,15 @@ def test_places_by_hand():
 
 def test_every_class_comes_down_to_the_smallest_without_repeats():
     run = make_run(counts=(50, 20, 0, 7))
-    run.labels = run.labels[torch.randperm(77, generator=torch.Generator().manual_seed(5))]  # not sorted by class
+    run.targets = run.targets[torch.randperm(77, generator=torch.Generator().manual_seed(5))]  # not sorted by class
     selections = UnderSampling().sampler(None, run)(0.0).split(21)
     assert [len(rows) for rows in selections] == [21] * 4  # 84 rows, the least that hold 77
     for rows in selections:
-        assert torch.bincount(run.labels[rows], minlength=4).tolist() == [7, 7, 0, 7]
+        assert torch.bincount(run.targets.single[rows], minlength=4).tolist() == [7, 7, 0, 7]
         assert len(rows.unique()) == 21
     often = torch.bincount(torch.cat(selections), minlength=77)
-    assert sorted(often[run.labels == 0].tolist()) == [0] * 22 + [1] * 28
-    assert often[run.labels == 3].tolist() == [4] * 7
+    assert sorted(often[run.targets.single == 0].tolist()) == [0] * 22 + [1] * 28
+    assert often[run.targets.single == 3].tolist() == [4] * 7
 
 
 def test_every_image_of_a_class_is_kept_alike():
@@ -41,7 +41,7 @@ def test_every_image_of_a_class_is_kept_alike():
 
 def test_the_order_is_random():
     run = make_run(counts=(60, 30))
-    firsts = torch.stack([run.labels[UnderSampling().sampler(None, run)(0.0)[:5]] for _ in range(800)])
+    firsts = torch.stack([run.targets.single[UnderSampling().sampler(None, run)(0.0)[:5]] for _ in range(800)])
     assert stats.chisquare(torch.bincount(firsts.flatten())).pvalue > 1e-3
 
 
@@ -51,7 +51,7 @@ def test_an_epoch_stays_as_long(dataset):
     batches = list(trainer._rows(trainer.run.steps_per_epoch, 0))
     assert [len(rows) for rows in batches] == [16] * 5
     for rows in torch.cat(batches)[:72].split(24):
-        assert torch.bincount(trainer.run.labels[rows]).tolist() == [6, 6, 6, 6]
+        assert torch.bincount(trainer.run.targets.single[rows]).tolist() == [6, 6, 6, 6]
 
 
 def test_brings_resampling_and_has_no_parameter():

@@ -12,9 +12,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from ...core.plan import OF_DATA
 from ...core.reporting import Metrics, Reporter, Verdict
 from ...core.slots import Slot
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...io.yaml_tree import one_line
 from ...space.load import LoadedBundle, LoadedSpace
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NEEDED = {"torch": "2.10", "torchvision": "0.25", "timm": "1.0", "ray": "2.60", "optuna": "5.0", "mlflow": "3.17",
           "pytorch-optimizer": "4.1", "safetensors": "0.5", "pydantic": "2.10", "pyyaml": "6.0", "scikit-learn": "1.5"}
-TRAITS = ("requires", "provides", "excludes")
+TRAITS = ("requires", "provides", "excludes", "requires_data", "excludes_data")
 
 
 def tricks(as_json: bool) -> None:
@@ -64,14 +64,22 @@ def trick(name: str, as_json: bool) -> None:
     for slot, seat in kind.seats.items():
         print(f"\nSeat: {slot.value}.{seat}, {'one trick at a time' if slot.seat(seat).single else 'shared'}; "
               f"{window if slot.phased else 'for the whole training'}.")
-    for word, traits in (("Needs", kind.requires), ("Brings", kind.provides), ("Refuses", kind.excludes)):
+    for word, traits in (("Requires", kind.requires), ("Provides", kind.provides), ("Excludes", kind.excludes)):
         if traits:
-            print(f"{word}: {', '.join(sorted(trait.name.lower().replace('_', ' ') for trait in traits))}.")
+            print(f"{word}: {', '.join(sorted(map(_words, traits)))}.")
+    for verb, of_data in (("must have", kind.requires_data), ("must not have", kind.excludes_data)):
+        if of_data:
+            print(f"Data {verb} {', '.join(sorted(trait.value for trait in of_data))}.")
     for advice in kind.advice:
-        what = OF_DATA.get(advice.trait, f"what {advice.trait.name.lower().replace('_', ' ')}")
+        trait = advice.trait
+        what = f"data of {trait.value}" if isinstance(trait, DataTrait) else f"what {_words(trait)}"
         early = " from the start" if advice.early else ""
         print(f"Not advised{early} beside {what}: {advice.reason} ({advice.source}).")
     print(f"\nIn a space:  {kind.name}: {{}}")
+
+
+def _words(trait: Trait) -> str:
+    return trait.name.lower().replace("_", " ")
 
 
 def card(kind: type[Trick]) -> dict[str, Any]:

@@ -1,1 +1,4 @@
 """One label an image."""
+from .task import CLASSIFICATION
+
+__all__ = ["CLASSIFICATION"]

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...core.dataset import Dataset, Split
+from ...core.images import CHUNK
 from ...core.slots import Predict
 from ...stats.spread import SeedStatistics
-from ...trainer.evaluate import CHUNK, calibration_error, figures, names
+from .metrics import calibration_error, metrics
 
 COARSEST, FINEST, HALVINGS = -3.0, 3.0, 40     # natural logarithms of temperatures
 LARGEST = 200                                  # classes; with more, a confusion matrix is too large to keep
@@ -80,9 +81,9 @@ def tested(predict: Predict, dataset: Dataset) -> TestResult:
     """Return what a model does on test; the temperature is fitted on validation."""
     assert dataset.test is not None, "confirmation needs the test split"
     logits = logits_on(predict, dataset.test)
-    labels = dataset.test.labels
+    labels = dataset.test.targets.single
     classes = len(dataset.classes)
-    heat = temperature(logits_on(predict, dataset.validation), dataset.validation.labels)
+    heat = temperature(logits_on(predict, dataset.validation), dataset.validation.targets.single)
     confidence, predicted = (logits / heat).softmax(1).max(1)
     counts = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
     return TestResult(_figures(logits, dataset.test, dataset), counts, heat,
@@ -112,5 +113,5 @@ def temperature(logits: Tensor, labels: Tensor) -> float:
 def _figures(logits: Tensor, split: Split, dataset: Dataset) -> dict[str, float]:
     counts = dataset.counts.float()
     with torch.inference_mode():
-        values = figures(logits, split.labels, counts).tolist()
-    return dict(zip(names(counts, split.labels), values, strict=True))
+        values = metrics(logits, split.targets.single, counts)
+    return {name: float(value) for name, value in values.items()}

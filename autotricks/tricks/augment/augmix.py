@@ -1,11 +1,11 @@
 """AugMix: mix each image with chains of operations on itself."""
 from __future__ import annotations
 
-from torch import Tensor
-
+from ...core.batch import Batch
 from ...core.domain import Between, Choice, Int, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
+from ...core.traits import DataTrait
 from ...core.trick import Trick
 from ...functional.augmix import mixed, operations
 
@@ -23,6 +23,7 @@ class Augmix(Trick):
     """
 
     seats = {Slot.AUGMENT: "policy"}
+    excludes_data = frozenset({DataTrait.BOXES})     # operations of several chains move them apart
     severity: int = tunable(3, search=Int(1, 5), legal=Between(1, 10), unit="tenths of the greatest strength")
     width: int = tunable(3, search=Choice(3), legal=Between(1, 10), unit="chains an image")
 
@@ -30,6 +31,7 @@ class Augmix(Trick):
         """Return what mixes each image of a batch with chains of its own."""
         range_ = operations(*run.image_shape[1:], run.device)
 
-        def blended(images: Tensor) -> Tensor:
-            return mixed(inner(images), range_, self.severity, self.width, run.generator)
+        def blended(batch: Batch) -> Batch:
+            batch = inner(batch)
+            return batch.painted(mixed(batch.images, range_, self.severity, self.width, run.generator))
         return blended

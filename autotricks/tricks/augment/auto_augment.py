@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Choice, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
 from ...functional.augmentation_policies import Range, standard
-from ...functional.image_operations import Operation, applied
+from ...functional.image_operations import Operation, operated
 
 # A sub-policy: operation, probability in tenths and level of 9; twice. A level of - is none.
 POLICIES = {
@@ -83,14 +83,15 @@ class AutoAugment(Trick):
         chances, levels = (torch.tensor([[step[number] for step in pair] for pair in pairs], device=run.device)
                            for number in (1, 2))
 
-        def changed(images: Tensor) -> Tensor:
-            images, count = inner(images), len(images)
+        def changed(batch: Batch) -> Batch:
+            batch = inner(batch)
+            count = len(batch)
             pair = torch.randint(len(pairs), (count,), generator=run.generator, device=run.device)
             for step in (0, 1):
                 applies, negative = torch.rand(2, count, generator=run.generator, device=run.device)
                 place = places[pair, step]
                 numbers = torch.where(applies < chances[pair, step], range_.numbers[place], Operation.IDENTITY)
                 magnitudes = range_.magnitudes(place, levels[pair, step], negative < 0.5)
-                images = applied(images, numbers, magnitudes, run.mean, range_.operations)
-            return images
+                batch = operated(batch, numbers, magnitudes, run.mean, range_.operations)
+            return batch
         return changed

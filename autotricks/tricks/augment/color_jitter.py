@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
@@ -72,8 +73,9 @@ class ColorJitter(Trick):
         """Return what changes the colors of each image of a batch."""
         strengths = torch.tensor([self.brightness, self.contrast, self.saturation], device=run.device)
 
-        def jittered(images: Tensor) -> Tensor:
-            images, count = inner(images), len(images)
+        def jittered(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images, count = batch.images, len(batch)
             order = torch.rand(3, count, generator=run.generator, device=run.device).argsort(0)
             chances = 2 * torch.rand(3, count, generator=run.generator, device=run.device) - 1
             for kinds, chance in zip(order, chances, strict=True):
@@ -81,5 +83,5 @@ class ColorJitter(Trick):
             if self.hue and images.shape[1] == 3:
                 turns = 2 * torch.rand(count, generator=run.generator, device=run.device) - 1
                 images = hue_turned(images, self.hue * turns)
-            return images
+            return batch.painted(images)
         return jittered

@@ -5,10 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Choice, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.geometry import shift
 
 
 def crop(images: Tensor, padding: int, down: Tensor, right: Tensor) -> Tensor:
@@ -43,9 +45,11 @@ class Crop(Trick):
 
     def augment(self, inner: Augment, run: Run) -> Augment:
         """Return what cuts each image of a batch out anew."""
-        def shifted(images: Tensor) -> Tensor:
-            images = inner(images)
+        def shifted(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
             down, right = torch.randint(2 * self.padding + 1, (2, len(images)), generator=run.generator,
                                         device=run.device)
-            return crop(images, self.padding, down, right)
+            return batch.moved(crop(images, self.padding, down, right),
+                               lambda: shift(self.padding - right, self.padding - down))
         return shifted

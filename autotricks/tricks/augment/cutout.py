@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
@@ -28,12 +28,13 @@ class Cutout(Trick):
 
     def augment(self, inner: Augment, run: Run) -> Augment:
         """Return what blots a square out of each image of a batch."""
-        def blotted(images: Tensor) -> Tensor:
-            images = inner(images)
+        def blotted(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
             height, width = images.shape[-2:]
             side = max(1, round(self.size * min(height, width)))
             rows = torch.randint(height, (len(images),), generator=run.generator, device=run.device)
             columns = torch.randint(width, (len(images),), generator=run.generator, device=run.device)
             inside = spans(rows, side, height).unsqueeze(2) & spans(columns, side, width).unsqueeze(1)
-            return torch.where(inside.unsqueeze(1), run.mean, images)
+            return batch.painted(torch.where(inside.unsqueeze(1), run.mean, images))
         return blotted

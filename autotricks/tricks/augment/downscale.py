@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
@@ -32,10 +32,11 @@ class Downscale(Trick):
         height, width = run.image_shape[1:]
         rows, columns = (coarsening(side, max(1, round(self.smallest * side)), run.device) for side in (height, width))
 
-        def coarse(images: Tensor) -> Tensor:
-            images = inner(images)
+        def coarse(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
             chosen, scale = torch.rand(2, len(images), generator=run.generator, device=run.device)
             taken = ((scale * len(table)).long() for table in (rows, columns))
             lower = separately(images, *(table[place] for table, place in zip((rows, columns), taken, strict=True)))
-            return torch.where((chosen < self.probability).view(-1, 1, 1, 1), lower, images)
+            return batch.painted(torch.where((chosen < self.probability).view(-1, 1, 1, 1), lower, images))
         return coarse

@@ -4,9 +4,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.geometry import mirror
 
 
 def flip(images: Tensor, chosen: Tensor) -> Tensor:
@@ -34,7 +36,9 @@ class Flip(Trick):
 
     def augment(self, inner: Augment, run: Run) -> Augment:
         """Return what mirrors each image of a batch or not."""
-        def mirrored(images: Tensor) -> Tensor:
-            images = inner(images)
-            return flip(images, torch.rand(len(images), generator=run.generator, device=run.device) < 0.5)
+        def mirrored(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
+            chosen = torch.rand(len(images), generator=run.generator, device=run.device) < 0.5
+            return batch.moved(flip(images, chosen), lambda: mirror(chosen, images.shape[3]))
         return mirrored

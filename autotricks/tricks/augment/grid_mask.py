@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
@@ -66,8 +67,9 @@ class GridMask(Trick):
         least = max(1, round(self.shortest * side))
         turn = 2 * math.pi if self.rotates else 0.0
 
-        def masked(images: Tensor) -> Tensor:
-            images = inner(images)
+        def masked(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
             size = images.shape[2], images.shape[3]
             probability = self.probability * (min(1.0, run.progress / self.ramp) if self.ramp else 1.0)
             chances = torch.rand(4, len(images), generator=run.generator, device=run.device)
@@ -75,5 +77,5 @@ class GridMask(Trick):
                                    device=run.device)
             kept = grid(period, (period * self.ratio).round(), chances[:2], chances[2] * turn, size)
             kept = kept | (chances[3] >= probability).view(-1, 1, 1)
-            return torch.where(kept.unsqueeze(1), images, run.mean)
+            return batch.painted(torch.where(kept.unsqueeze(1), images, run.mean))
         return masked

@@ -4,9 +4,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
+from ...core.traits import DataTrait
 from ...core.trick import Trick
 
 
@@ -43,6 +45,7 @@ class GridShuffle(Trick):
     """
 
     seats = {Slot.AUGMENT: "erase"}
+    excludes_data = frozenset({DataTrait.BOXES})     # which tiles would cut
     grid: int = tunable(4, search=Choice(2, 3, 4, 6, 8), legal=Between(1, 64), unit="tiles a side")
     probability: float = tunable(0.2, search=Float(0.05, 0.5), legal=Between(0, 1), unit="of an image to be shuffled")
 
@@ -50,9 +53,10 @@ class GridShuffle(Trick):
         """Return what shuffles the tiles of some images of a batch."""
         straight = torch.arange(self.grid ** 2, device=run.device)
 
-        def jumbled(images: Tensor) -> Tensor:
-            images = inner(images)
+        def jumbled(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
             chances = torch.rand(len(images), self.grid ** 2, generator=run.generator, device=run.device)
             chosen = torch.rand(len(images), 1, generator=run.generator, device=run.device) < self.probability
-            return shuffled(images, torch.where(chosen, chances.argsort(1), straight), self.grid)
+            return batch.painted(shuffled(images, torch.where(chosen, chances.argsort(1), straight), self.grid))
         return jumbled

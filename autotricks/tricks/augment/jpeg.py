@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Between, Float, Int, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
@@ -104,9 +105,11 @@ class Jpeg(Trick):
         """Return what compresses some images of a batch."""
         steps, transform = tables(run.device), cosines(run.device)
 
-        def lossy(images: Tensor) -> Tensor:
-            images = inner(images)
+        def lossy(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
             quality = torch.randint(self.lowest, 96, (len(images),), generator=run.generator, device=run.device)
             chosen = torch.rand(len(images), generator=run.generator, device=run.device) < self.probability
-            return torch.where(chosen.view(-1, 1, 1, 1), compressed(images, quality, steps, transform), images)
+            lower = compressed(images, quality, steps, transform)
+            return batch.painted(torch.where(chosen.view(-1, 1, 1, 1), lower, images))
         return lossy

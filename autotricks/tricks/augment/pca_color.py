@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Float, at_least, tunable
 from ...core.images import Images
 from ...core.run import Run
@@ -59,8 +60,9 @@ class PcaColor(Trick):
         """Return what shifts the colors of each image of a batch."""
         covariance = run.memory[COVARIANCE]
 
-        def shifted(images: Tensor) -> Tensor:
-            images = inner(images)
+        def shifted(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
             draws = torch.randn(len(images), len(covariance), generator=run.generator, device=run.device)
-            return (images + (self.sigma * draws @ covariance)[:, :, None, None]).clamp(0, 1)
+            return batch.painted((images + (self.sigma * draws @ covariance)[:, :, None, None]).clamp(0, 1))
         return shifted

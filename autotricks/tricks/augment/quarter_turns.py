@@ -4,9 +4,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.geometry import quarter_turn
 
 
 def turned(images: Tensor, quarters: Tensor) -> Tensor:
@@ -23,6 +25,10 @@ def turned(images: Tensor, quarters: Tensor) -> Tensor:
     return torch.where(quarters % 2 == 1, images.rot90(1, (2, 3)), images)
 
 
+def _matrices(quarters: Tensor, height: int, width: int) -> Tensor:
+    return quarter_turn(quarters if height == width else quarters // 2 * 2, height, width)
+
+
 class QuarterTurns(Trick):
     """Turn each image by 0, 90, 180 or 270 degrees, each as likely.
 
@@ -37,7 +43,9 @@ class QuarterTurns(Trick):
 
     def augment(self, inner: Augment, run: Run) -> Augment:
         """Return what turns each image of a batch."""
-        def rotated(images: Tensor) -> Tensor:
-            images = inner(images)
-            return turned(images, torch.randint(4, (len(images),), generator=run.generator, device=run.device))
+        def rotated(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
+            quarters = torch.randint(4, (len(images),), generator=run.generator, device=run.device)
+            return batch.moved(turned(images, quarters), lambda: _matrices(quarters, *run.image_shape[1:]))
         return rotated

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Between, Choice, Int, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
@@ -33,10 +33,10 @@ class RandAugment(Trick):
         """Return what changes each image of a batch by operations of its own."""
         range_ = Range.of(standard(*run.image_shape[1:]), run.device)
 
-        def changed(images: Tensor) -> Tensor:
-            images = inner(images)
-            levels = torch.full((len(images),), self.magnitude / (LEVELS - 1), device=run.device)
+        def changed(batch: Batch) -> Batch:
+            batch = inner(batch)
+            levels = torch.full((len(batch),), self.magnitude / (LEVELS - 1), device=run.device)
             for _ in range(self.count):
-                images = uniform(images, range_, levels, run.mean, run.generator)
-            return images
+                batch = uniform(batch, range_, levels, run.mean, run.generator)
+            return batch
         return changed

@@ -7,11 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
 from ...functional.affine import Motion, matrices
+from ...functional.geometry import forward, in_pixels
 
 
 def moved(images: Tensor, motion: Motion, fill: Tensor) -> Tensor:
@@ -22,10 +24,13 @@ def moved(images: Tensor, motion: Motion, fill: Tensor) -> Tensor:
         motion: of B images.
         fill: [D, 1, 1], what moves in from outside.
     """
-    size = images.shape[2], images.shape[3]
-    sources = matrices(motion, torch.zeros_like(motion.shift), *size)
-    grid = F.affine_grid(sources, [*images.shape], align_corners=False)
+    grid = F.affine_grid(sources(motion, images), [*images.shape], align_corners=False)
     return F.grid_sample(images - fill, grid, mode="bilinear", align_corners=False) + fill
+
+
+def sources(motion: Motion, images: Tensor) -> Tensor:
+    """Return the matrices, [B, 2, 3], that tell `affine_grid` where each pixel of the moved images comes from."""
+    return matrices(motion, torch.zeros_like(motion.shift), images.shape[2], images.shape[3])
 
 
 class RandomAffine(Trick):
@@ -45,10 +50,12 @@ class RandomAffine(Trick):
 
     def augment(self, inner: Augment, run: Run) -> Augment:
         """Return what moves each image of a batch."""
-        def shaken(images: Tensor) -> Tensor:
-            images = inner(images)
+        def shaken(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
             angle, scale, right, down = 2 * torch.rand(4, len(images), generator=run.generator, device=run.device) - 1
             shifts = torch.stack([right * (self.shift * images.shape[3]), down * (self.shift * images.shape[2])], 1)
             motion = Motion(angle * math.radians(self.degrees), 1 + self.scale * scale, torch.ones_like(angle), shifts)
-            return moved(images, motion, run.mean)
+            return batch.moved(moved(images, motion, run.mean),
+                               lambda: forward(in_pixels(sources(motion, images), *images.shape[2:])))
         return shaken

@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
@@ -72,8 +73,9 @@ class RandomErasing(Trick):
 
     def augment(self, inner: Augment, run: Run) -> Augment:
         """Return what erases a rectangle of some images of a batch."""
-        def erased(images: Tensor) -> Tensor:
-            images = inner(images)
+        def erased(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
             height, width = images.shape[-2:]
             chances = torch.rand(2, TRIES, len(images), generator=run.generator, device=run.device)
             tall, broad = sizes(LEAST + (self.area - LEAST) * chances[0],
@@ -83,7 +85,7 @@ class RandomErasing(Trick):
             inside = (places(tall * chosen, height, start[0]).unsqueeze(2)
                       & places(broad, width, start[1]).unsqueeze(1)).unsqueeze(1)
             if self.fill == "mean":
-                return torch.where(inside, run.mean, images)
+                return batch.painted(torch.where(inside, run.mean, images))
             noise = torch.rand(images.shape, generator=run.generator, device=run.device)
-            return torch.where(inside, noise, images)
+            return batch.painted(torch.where(inside, noise, images))
         return erased

@@ -6,10 +6,12 @@ import math
 import torch
 from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Between, Choice, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.geometry import stretch
 from ...functional.resizing import separately
 
 ATTEMPTS = 10
@@ -50,6 +52,18 @@ def fitting(heights: Tensor, widths: Tensor, size: tuple[int, int], other: tuple
     return torch.where(fits.any(0), drawn, drawn.new_tensor(other).unsqueeze(1))
 
 
+def enlarging(first: Tensor, size: Tensor, height: int, width: int) -> Tensor:
+    """Return where points go when a window becomes the whole image.
+
+    Shapes:
+        first: [2, B], pixels above and left of the window.
+        size: [2, B], its height and width.
+        returns: [B, 2, 3].
+    """
+    scales = size.new_tensor([width, height]) / size.flip(0).T
+    return stretch(scales, -first.flip(0).T * scales)
+
+
 class RandomResizedCrop(Trick):
     """Cut a window of random area and shape out of each image and enlarge it to the size that the image had.
 
@@ -70,8 +84,9 @@ class RandomResizedCrop(Trick):
 
     def augment(self, inner: Augment, run: Run) -> Augment:
         """Return what shows a window of each image of a batch."""
-        def cropped(images: Tensor) -> Tensor:
-            images = inner(images)
+        def cropped(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
             height, width = images.shape[-2:]
             area, shape = torch.rand(2, ATTEMPTS, len(images), generator=run.generator, device=run.device)
             area = height * width * (self.smallest + (1 - self.smallest) * area)
@@ -80,5 +95,6 @@ class RandomResizedCrop(Trick):
                            whole(height, width, self.aspect))
             free = size.new_tensor([height, width]).unsqueeze(1) - size + 1
             first = (torch.rand(2, len(images), generator=run.generator, device=run.device) * free).floor()
-            return separately(images, stretching(first[0], size[0], height), stretching(first[1], size[1], width))
+            window = separately(images, stretching(first[0], size[0], height), stretching(first[1], size[1], width))
+            return batch.moved(window, lambda: enlarging(first, size, height, width))
         return cropped

@@ -4,10 +4,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
+from ...functional.geometry import stretch
 from ...functional.resizing import separately, shrinking
 
 _MANY = 2**62  # so many outcomes that a remainder is uniform to one part in 10^12
@@ -26,6 +28,27 @@ def moved(matrices: Tensor, lengths: Tensor, offsets: Tensor) -> tuple[Tensor, T
     filled = (source >= 0) & (source < lengths.unsqueeze(1))
     rows = matrices.gather(1, source.clamp(min=0).unsqueeze(2).expand_as(matrices))
     return rows * filled.unsqueeze(2), filled
+
+
+def shrunk(chosen: Tensor, lengths: list[Tensor], corners: list[Tensor], sides: tuple[int, int]) -> Tensor:
+    """Return where points go: shrunk and pasted in the chosen images, nowhere else in the others.
+
+    Args:
+        chosen: Which images are shrunk.
+        lengths: Of the sides of the shrunk images.
+        corners: Pixels above and left of the shrunk image.
+        sides: Of an image.
+
+    Shapes:
+        chosen: [B], bool.
+        lengths: [B] and [B], of height and width.
+        corners: [B] and [B].
+        returns: [B, 2, 3].
+    """
+    inside = chosen.unsqueeze(1)
+    scales = torch.stack([lengths[1] / sides[1], lengths[0] / sides[0]], 1)
+    shifts = torch.stack([corners[1], corners[0]], 1).float()
+    return stretch(torch.where(inside, scales, 1.0), torch.where(inside, shifts, 0.0))
 
 
 class ScalePaste(Trick):
@@ -50,17 +73,20 @@ class ScalePaste(Trick):
         least = [max(1, round(self.smallest * side)) for side in sides]
         tables = [shrinking(side, first, run.device) for side, first in zip(sides, least, strict=True)]
 
-        def pasted(images: Tensor) -> Tensor:
-            images = inner(images)
+        def pasted(batch: Batch) -> Batch:
+            batch = inner(batch)
+            images = batch.images
             chosen, scale = torch.rand(2, len(images), generator=run.generator, device=run.device)
             offsets = torch.randint(_MANY, (2, len(images)), generator=run.generator, device=run.device)
-            matrices, filled = [], []
-            for table, first, side, offset in zip(tables, least, sides, offsets, strict=True):
-                place = (scale * len(table)).long()
-                rows, inside = moved(table[place], place + first, offset % (side + 1 - (place + first)))
-                matrices.append(rows)
-                filled.append(inside)
+            places = [(scale * len(table)).long() for table in tables]
+            lengths = [place + first for place, first in zip(places, least, strict=True)]
+            corners = [offset % (side + 1 - length)
+                       for offset, side, length in zip(offsets, sides, lengths, strict=True)]
+            parts = zip(tables, places, lengths, corners, strict=True)
+            matrices, filled = zip(*(moved(table[place], length, corner) for table, place, length, corner in parts))
             inside = (filled[0].unsqueeze(2) & filled[1].unsqueeze(1)).unsqueeze(1)
             small = torch.where(inside, separately(images, *matrices), run.mean)
-            return torch.where((chosen < self.probability).view(-1, 1, 1, 1), small, images)
+            shrinks = chosen < self.probability
+            return batch.moved(torch.where(shrinks.view(-1, 1, 1, 1), small, images),
+                               lambda: shrunk(shrinks, lengths, corners, sides))
         return pasted

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from ...core.batch import Batch
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
@@ -41,8 +41,8 @@ class TrivialAugment(Trick):
         """Return what changes each image of a batch by an operation of its own."""
         range_, black = Range.of(wide(*run.image_shape[1:]), run.device), torch.zeros_like(run.mean)
 
-        def changed(images: Tensor) -> Tensor:
-            images = inner(images)
-            levels = torch.randint(LEVELS, (len(images),), generator=run.generator, device=run.device) / (LEVELS - 1)
-            return uniform(images, range_, levels, black, run.generator)
+        def changed(batch: Batch) -> Batch:
+            batch = inner(batch)
+            levels = torch.randint(LEVELS, (len(batch),), generator=run.generator, device=run.device) / (LEVELS - 1)
+            return uniform(batch, range_, levels, black, run.generator)
         return changed

@@ -11,6 +11,7 @@ from ...core.batch import Batch
 from ...core.domain import Between, Choice, Float, Int, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Loss, Mix, Slot
+from ...core.traits import DataTrait
 from ...core.trick import Trick
 from ...functional.augmix import mixed, operations
 
@@ -36,10 +37,10 @@ class _Views(Batch):
         """Cut the batch between images."""
         if parts == 1:
             return [self]
-        columns = (column.unflatten(0, (-1, VIEWS)).tensor_split(min(parts, len(self) // VIEWS)) for column in
-                   (self.images, self.labels, self.shares, self.rows))
-        return [_Views(images.flatten(0, 1), labels.flatten(0, 1), shares.flatten(0, 1), rows.flatten(0, 1), self.whole)
-                for images, labels, shares, rows in zip(*columns, strict=True)]
+        pieces = torch.arange(len(self) // VIEWS).tensor_split(min(parts, len(self) // VIEWS))
+        lengths = [VIEWS * len(piece) for piece in pieces]
+        columns = zip(self.images.split(lengths), self.targets.split(lengths), self.rows.split(lengths), strict=True)
+        return [_Views(*column, self.whole) for column in columns]
 
 
 class AugmixConsistency(Trick):
@@ -57,6 +58,7 @@ class AugmixConsistency(Trick):
 
     # Its views are made in `batch`, where an image may become three; in `augment` it only keeps other policies out.
     seats = {Slot.AUGMENT: "policy", Slot.BATCH: "mix", Slot.LOSS: "term"}
+    excludes_data = frozenset({DataTrait.BOXES})     # operations of several chains move them apart
     weight: float = tunable(12.0, search=Float(1.0, 12.0), legal=at_least(0), unit="times the divergence")
     severity: int = tunable(3, search=Int(1, 5), legal=Between(1, 10), unit="tenths of the greatest strength")
     width: int = tunable(3, search=Choice(3), legal=Between(1, 10), unit="chains a view")
@@ -77,9 +79,7 @@ class AugmixConsistency(Trick):
             together = torch.stack([batch.images, *views], 1).flatten(0, 1)
             if run.runtime.channels_last:
                 together = together.contiguous(memory_format=torch.channels_last)
-            labels, shares, rows = (column.repeat_interleave(VIEWS, 0) for column in
-                                    (batch.labels, batch.shares, batch.rows))
-            return _Views(together, labels, shares, rows)
+            return _Views(together, batch.targets.repeated(VIEWS), batch.rows.repeat_interleave(VIEWS, 0))
         return tripled
 
     def loss(self, inner: Loss, run: Run) -> Loss:
@@ -87,9 +87,8 @@ class AugmixConsistency(Trick):
         def consistent(logits: Tensor, batch: Batch) -> Tensor:
             predictions = logits.unflatten(0, (-1, VIEWS))
             features = None if batch.features is None else batch.features[::VIEWS]
-            images = replace(batch, images=batch.images[::VIEWS], labels=batch.labels[::VIEWS],
-                             shares=batch.shares[::VIEWS], rows=batch.rows[::VIEWS], features=features,
-                             parent=batch.whole)
+            images = replace(batch, images=batch.images[::VIEWS], targets=batch.targets[::VIEWS],
+                             rows=batch.rows[::VIEWS], features=features, parent=batch.whole)
             losses = inner(predictions[:, 0], images) + self.weight * divergence(predictions)
             return losses.repeat_interleave(VIEWS, 0)
         return consistent

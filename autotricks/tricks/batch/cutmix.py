@@ -10,7 +10,8 @@ from ...core.batch import Batch
 from ...core.domain import Above, Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Mix, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import DataTrait, Trait
+from ...core.trick import Trick
 from ...functional.sampling import beta, spans
 
 
@@ -18,16 +19,15 @@ def cutmix(batch: Batch, partner: Tensor, inside: Tensor) -> Batch:
     """Return the batch with the partner's pixels `inside`, labels shared by area.
 
     Shapes:
-        batch: labels and shares [B, K].
+        batch: of B images with K places each.
         partner: [B], int64, places in the batch.
         inside: [H, W], bool.
-        returns: labels and shares [B, 2K].
+        returns: of B images with 2K places each.
     """
     images = torch.where(inside, batch.images[partner], batch.images)
     pasted = inside.float().mean()
-    labels = torch.cat([batch.labels, batch.labels[partner]], 1)
-    shares = torch.cat([batch.shares * (1 - pasted), batch.shares[partner] * pasted], 1)
-    return replace(batch, images=images, labels=labels, shares=shares)
+    targets = batch.targets.weighted(1 - pasted).joined(batch.targets[partner].weighted(pasted))
+    return replace(batch, images=images, targets=targets)
 
 
 class Cutmix(Trick):
@@ -44,6 +44,7 @@ class Cutmix(Trick):
 
     seats = {Slot.BATCH: "mix"}
     provides = frozenset({Trait.MIXES_LABELS})
+    excludes_data = frozenset({DataTrait.BOXES})     # which a pasted part would cut
     alpha: float = tunable(1.0, search=Float(0.2, 1.0), legal=Above(0), unit="Beta concentration")
     probability: float = tunable(1.0, search=Choice(0.5, 1.0), legal=Between(0, 1), unit="of a batch to be mixed")
 

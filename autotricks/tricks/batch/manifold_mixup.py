@@ -11,7 +11,8 @@ from ...core.batch import Batch
 from ...core.domain import Above, Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Mix, Model, Slot
-from ...core.trick import Advice, Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Advice, Trick
 from ...errors import ModelError
 from ...functional.sampling import beta
 
@@ -113,7 +114,5 @@ class ManifoldMixup(Trick):
             mixing.sizes = frozenset(map(len, pieces))
             mixing.keep = tuple(torch.where(layer == place, keep, 1.0) for place in range(len(known) + 1))
             images = batch.images if first else batch.images.lerp(batch.images[partner], 1 - mixing.keep[0])
-            labels = torch.cat([batch.labels, batch.labels[partner]], 1)
-            shares = torch.cat([batch.shares * keep, batch.shares[partner] * (1 - keep)], 1)
-            return replace(batch, images=images, labels=labels, shares=shares)
+            return replace(batch, images=images, targets=batch.targets.blend(partner, keep))
         return mixed

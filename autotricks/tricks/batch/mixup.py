@@ -10,7 +10,8 @@ from ...core.batch import Batch
 from ...core.domain import Above, Float, tunable
 from ...core.run import Run
 from ...core.slots import Mix, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...functional.sampling import beta
 
 
@@ -18,15 +19,13 @@ def mixup(batch: Batch, partner: Tensor, keep: Tensor) -> Batch:
     """Return keep * sample + (1 - keep) * partner, for images and for targets.
 
     Shapes:
-        batch: labels and shares [B, K].
+        batch: of B images with K places each.
         partner: [B], int64, places in the batch.
         keep: [1], in [0, 1].
-        returns: labels and shares [B, 2K].
+        returns: of B images with 2K places each.
     """
     images = batch.images.lerp(batch.images[partner], 1 - keep)
-    labels = torch.cat([batch.labels, batch.labels[partner]], 1)
-    shares = torch.cat([batch.shares * keep, batch.shares[partner] * (1 - keep)], 1)
-    return replace(batch, images=images, labels=labels, shares=shares)
+    return replace(batch, images=images, targets=batch.targets.blend(partner, keep))
 
 
 class Mixup(Trick):

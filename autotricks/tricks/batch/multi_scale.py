@@ -1,16 +1,15 @@
 """Multi-scale: train every batch at a size of its own."""
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from ...core.batch import Batch
 from ...core.domain import Above, Float, tunable
 from ...core.run import Run
 from ...core.slots import Mix, Slot
-from ...core.trick import Trait, Trick
-from ...functional.resizing import require_size, resized, sides
+from ...core.traits import Trait
+from ...core.trick import Trick
+from ...functional.resizing import at_size, require_size, sides
 
 
 def scales(smallest: float, largest: float) -> list[float]:
@@ -51,5 +50,5 @@ class MultiScale(Trick):
 
         def scaled(batch: Batch) -> Batch:
             batch = inner(batch)
-            return replace(batch, images=resized(batch.images, *sizes[drawn[round(run.progress * run.steps)]]))
+            return at_size(batch, *sizes[drawn[round(run.progress * run.steps)]])
         return scaled

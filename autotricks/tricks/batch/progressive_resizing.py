@@ -1,14 +1,13 @@
 """Progressive resizing: begin with small images and let them grow."""
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ...core.batch import Batch
 from ...core.domain import Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Mix, Slot
-from ...core.trick import Trait, Trick
-from ...functional.resizing import require_size, resized, sides
+from ...core.traits import Trait
+from ...core.trick import Trick
+from ...functional.resizing import at_size, require_size, sides
 
 
 def grown(progress: float, first: float, delay: float, full: float) -> float:
@@ -33,7 +32,7 @@ class ProgressiveResizing(Trick):
 
     Paper: Howard 2018, https://www.fast.ai/posts/2018-04-30-dawnbench-fastai.html; numbers as MosaicML found good for
         ImageNet, https://github.com/mosaicml/composer, progressive resizing.
-    Cost: less than none: that of the model falls with the square of the scale. Each size is planned anew by what tunes
+    Cost: none; that of the model falls with the square of the scale. Each size is planned anew by what tunes
         or compiles kernels by shape.
 
     Raises:
@@ -55,7 +54,7 @@ class ProgressiveResizing(Trick):
         def small(batch: Batch) -> Batch:
             batch = inner(batch)
             scale = grown(run.progress, self.first, self.delay, self.full)
-            return replace(batch, images=resized(batch.images, *self._size(run, scale)))
+            return at_size(batch, *self._size(run, scale))
         return small
 
     def _size(self, run: Run, scale: float) -> tuple[int, int]:

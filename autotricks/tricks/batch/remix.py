@@ -10,7 +10,8 @@ from ...core.batch import Batch
 from ...core.domain import Above, Between, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Mix, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...functional.sampling import beta
 
 
@@ -36,17 +37,14 @@ def remix(batch: Batch, partner: Tensor, keep: Tensor, share: Tensor) -> Batch:
     """Return keep * image + (1 - keep) * partner, with targets mixed by `share` in place of keep.
 
     Shapes:
-        batch: labels and shares [B, K].
+        batch: of B images with K places each.
         partner: [B], int64, places in the batch.
         keep: [1], in [0, 1].
         share: [B], in [0, 1].
-        returns: labels and shares [B, 2K].
+        returns: of B images with 2K places each.
     """
     images = batch.images.lerp(batch.images[partner], 1 - keep)
-    own = share.unsqueeze(1)
-    labels = torch.cat([batch.labels, batch.labels[partner]], 1)
-    shares = torch.cat([batch.shares * own, batch.shares[partner] * (1 - own)], 1)
-    return replace(batch, images=images, labels=labels, shares=shares)
+    return replace(batch, images=images, targets=batch.targets.blend(partner, share.unsqueeze(1)))
 
 
 class Remix(Trick):
@@ -71,6 +69,6 @@ class Remix(Trick):
             batch = inner(batch)
             partner = torch.randperm(len(batch), generator=run.generator, device=run.device)
             keep = beta(self.alpha, self.alpha, 1, run.generator)
-            sizes = (run.counts[batch.labels] * batch.shares).sum(1)
+            sizes = (run.counts[batch.targets.labels] * batch.targets.shares).sum(1)
             return remix(batch, partner, keep, label_share(sizes, sizes[partner], keep, self.kappa, self.tau))
         return mixed

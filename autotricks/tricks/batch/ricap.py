@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -10,7 +11,9 @@ from ...core.batch import Batch
 from ...core.domain import Above, Float, tunable
 from ...core.run import Run
 from ...core.slots import Mix, Slot
-from ...core.trick import Trait, Trick
+from ...core.targets import Targets
+from ...core.traits import DataTrait, Trait
+from ...core.trick import Trick
 from ...functional.sampling import beta
 
 _MANY = 2**62  # so many outcomes that a remainder is uniform to one part in 10^12
@@ -31,11 +34,11 @@ def ricap(batch: Batch, partners: Tensor, cuts: tuple[Tensor, Tensor], corners: 
         corners: First row and first column of each crop.
 
     Shapes:
-        batch: labels and shares [B, K].
+        batch: of B images with K places each.
         partners: [4, B], int64, places in the batch.
         cuts: [1] and [1], int64, in [0, H] and in [0, W].
         corners: [2, 4], int64; a crop does not leave its image.
-        returns: labels and shares [B, 4K].
+        returns: of B images with 4K places each.
     """
     height, width = batch.images.shape[-2:]
     rows, columns = (torch.arange(size, device=batch.images.device) for size in (height, width))
@@ -47,9 +50,8 @@ def ricap(batch: Batch, partners: Tensor, cuts: tuple[Tensor, Tensor], corners: 
     images = torch.empty_like(batch.images).copy_(
         batch.images.movedim(1, -1)[partners[patch].movedim(-1, 0), down, along].movedim(-1, 1))
     areas = torch.outer(lengths(cuts[0], height), lengths(cuts[1], width)).flatten() / (height * width)
-    labels = batch.labels[partners].movedim(0, 1).flatten(1)
-    shares = (batch.shares[partners] * areas.view(4, 1, 1)).movedim(0, 1).flatten(1)
-    return replace(batch, images=images, labels=labels, shares=shares)
+    patches = (batch.targets[partner].weighted(area) for partner, area in zip(partners, areas, strict=True))
+    return replace(batch, images=images, targets=reduce(Targets.joined, patches))
 
 
 class Ricap(Trick):
@@ -64,6 +66,7 @@ class Ricap(Trick):
 
     seats = {Slot.BATCH: "mix"}
     provides = frozenset({Trait.MIXES_LABELS})
+    excludes_data = frozenset({DataTrait.BOXES})     # which a patch would cut
     beta: float = tunable(0.3, search=Float(0.1, 1.0), legal=Above(0), unit="Beta concentration")
 
     def batch(self, inner: Mix, run: Run) -> Mix:

@@ -8,7 +8,8 @@ from ...core.batch import Batch
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...functional.sharpness import twice, uphill
 
 RADIUS = 0.01   # L2 length of the step over which curvature is measured

@@ -8,7 +8,7 @@ from torch import Tensor
 from ...core.batch import Batch
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
-from ...core.trick import Trait
+from ...core.traits import Trait
 from ...nn.classifier import classifier
 from ...nn.depth import levels
 from ...nn.freezing import Freezing, freeze

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
-from ...core.trick import Trait
+from ...core.traits import Trait
 from ...nn.classifier import classifier
 from ...nn.freezing import Freezing, freeze
 

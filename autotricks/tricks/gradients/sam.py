@@ -7,7 +7,8 @@ from ...core.batch import Batch
 from ...core.domain import Above, Float, tunable
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...functional.sharpness import twice, uphill
 
 

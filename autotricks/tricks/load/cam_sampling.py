@@ -6,7 +6,8 @@ from torch import Tensor
 from ...core.domain import Above, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Load, Slot
-from ...core.trick import Advice, Trait, Trick
+from ...core.traits import DataTrait, Trait
+from ...core.trick import Advice, Trick
 from ...functional.affine import synthesized, synthetic_share
 from ...nn.activation_maps import foreground, training_maps
 
@@ -38,6 +39,7 @@ class CamSampling(Trick):
     """
 
     seats = {Slot.LOAD: "synthesis"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     advice = (Advice(
         Trait.ALTERS_FEATURES, "its activation maps are those of plain averages of feature maps, so they are no longer "
         "exact", "Zhou et al. 2016, https://arxiv.org/abs/1512.04150, section 2"), Advice(
@@ -66,5 +68,5 @@ class CamSampling(Trick):
         def resampled(rows: Tensor) -> Tensor:
             images = inner(rows)
             inside = foreground(run.memory[MAPS][rows], images.shape[2], images.shape[3], self.threshold)
-            return synthesized(images, inside, shares[run.labels[rows]], run.generator, self.mirrors)
+            return synthesized(images, inside, shares[run.targets.single[rows]], run.generator, self.mirrors)
         return resampled

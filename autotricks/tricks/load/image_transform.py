@@ -7,6 +7,7 @@ from torch import Tensor
 from ...core.domain import Choice, tunable
 from ...core.run import Run
 from ...core.slots import Load, Slot
+from ...core.traits import DataTrait
 from ...core.trick import Trick
 from ...functional.affine import synthesized, synthetic_share
 
@@ -25,6 +26,7 @@ class ImageTransform(Trick):
     """
 
     seats = {Slot.LOAD: "synthesis"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     opens = 0.8
     mirrors: bool = tunable(True, search=Choice(True, False))
 
@@ -35,5 +37,5 @@ class ImageTransform(Trick):
         def transformed(rows: Tensor) -> Tensor:
             images = inner(rows)
             whole = torch.ones_like(images[:, 0], dtype=torch.bool)
-            return synthesized(images, whole, shares[run.labels[rows]], run.generator, self.mirrors)
+            return synthesized(images, whole, shares[run.targets.single[rows]], run.generator, self.mirrors)
         return transformed

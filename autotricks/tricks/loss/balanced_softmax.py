@@ -7,7 +7,8 @@ from torch import Tensor
 from ...core.batch import Batch
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...functional.class_priors import OVER_BALANCE
 
 
@@ -43,5 +44,5 @@ class BalancedSoftmax(Trick):
         log_counts = run.counts.clamp(min=1).log()
 
         def mixed(logits: Tensor, batch: Batch) -> Tensor:
-            return batch.mix(balanced_softmax(logits, batch.labels, log_counts))
+            return batch.mix(balanced_softmax(logits, batch.targets.labels, log_counts))
         return mixed

@@ -40,5 +40,5 @@ class Cdt(Trick):
         divisors = temperatures(run.counts, self.gamma)
 
         def mixed(logits: Tensor, batch: Batch) -> Tensor:
-            return batch.mix(-torch.log_softmax(logits / divisors, 1).gather(1, batch.labels))
+            return batch.mix(-torch.log_softmax(logits / divisors, 1).gather(1, batch.targets.labels))
         return mixed

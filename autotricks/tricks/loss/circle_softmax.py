@@ -7,7 +7,8 @@ from ...core.batch import Batch
 from ...core.domain import Above, Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Advice, Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Advice, Trick
 from ...functional.margins import against_others, cosine_scale
 
 
@@ -61,5 +62,5 @@ class CircleSoftmax(Trick):
         unit = cosine_scale(run.model, self.name)
 
         def mixed(logits: Tensor, batch: Batch) -> Tensor:
-            return batch.mix(circle(logits / unit, batch.labels, self.scale, self.margin))
+            return batch.mix(circle(logits / unit, batch.targets.labels, self.scale, self.margin))
         return mixed

@@ -7,7 +7,8 @@ from torch import Tensor
 from ...core.domain import Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...functional.class_weighting import ADVICE, weighted_by_class
 
 

@@ -36,5 +36,5 @@ class CrossEntropy(Trick):
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the cross-entropy of each sample's mixture of labels."""
         def mixed(logits: Tensor, batch: Batch) -> Tensor:
-            return batch.mix(cross_entropy(logits, batch.labels))
+            return batch.mix(cross_entropy(logits, batch.targets.labels))
         return mixed

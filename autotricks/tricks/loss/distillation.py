@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Advice, Trait
+from ...core.traits import Trait
+from ...core.trick import Advice
 from ...functional import distillation
 
 

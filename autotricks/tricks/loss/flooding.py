@@ -7,7 +7,8 @@ from ...core.batch import Batch
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Advice, Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Advice, Trick
 
 SOURCE = "Ishida et al. 2020, https://arxiv.org/abs/2002.08709, section 3, floods losses that go to zero"
 

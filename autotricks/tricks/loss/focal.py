@@ -41,5 +41,5 @@ class Focal(Trick):
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the focal loss of each sample's mixture of labels."""
         def mixed(logits: Tensor, batch: Batch) -> Tensor:
-            return batch.mix(focal(logits, batch.labels, self.gamma))
+            return batch.mix(focal(logits, batch.targets.labels, self.gamma))
         return mixed

@@ -42,5 +42,5 @@ class FocalJoint(Trick):
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the joint loss of each sample's mixture of labels."""
         def mixed(logits: Tensor, batch: Batch) -> Tensor:
-            return batch.mix(focal_joint(logits, batch.labels, self.weight, self.gamma))
+            return batch.mix(focal_joint(logits, batch.targets.labels, self.weight, self.gamma))
         return mixed

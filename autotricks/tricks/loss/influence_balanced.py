@@ -8,7 +8,8 @@ from ...core.batch import Batch
 from ...core.domain import Above, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...functional.class_weighting import ADVICE
 
 
@@ -68,6 +69,7 @@ class InfluenceBalanced(Trick):
 
         def balanced(logits: Tensor, batch: Batch) -> Tensor:
             assert batch.features is not None, "the pipeline notes the features that a trick reads"
-            factors = self.alpha * weights[batch.labels] / (influence(logits, batch.labels, batch.features) + 1e-3)
-            return inner(logits, batch.retarget(batch.labels, batch.shares * factors))
+            labels = batch.targets.labels
+            factors = self.alpha * weights[labels] / (influence(logits, labels, batch.features) + 1e-3)
+            return inner(logits, batch.retarget(batch.targets.weighted(factors)))
         return balanced

@@ -10,7 +10,9 @@ from ...core.batch import Batch
 from ...core.domain import Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Trait, Trick
+from ...core.targets import Targets
+from ...core.traits import Trait
+from ...core.trick import Trick
 
 SHAPES = ("concave", "linear", "convex")
 
@@ -42,10 +44,11 @@ def smoothed(batch: Batch, epsilons: Tensor) -> Batch:
         returns: labels and shares [B, K + C].
     """
     classes = len(epsilons)
-    given = batch.shares * epsilons[batch.labels]
-    every = torch.arange(classes, device=batch.labels.device).expand(len(batch), classes)
+    targets = batch.targets
+    given = targets.shares * epsilons[targets.labels]
+    every = torch.arange(classes, device=targets.labels.device).expand(len(batch), classes)
     even = (given.sum(1, keepdim=True) / classes).expand(len(batch), classes)
-    return batch.retarget(torch.cat([batch.labels, every], 1), torch.cat([batch.shares - given, even], 1))
+    return batch.retarget(Targets(targets.labels, targets.shares - given).joined(Targets(every, even)))
 
 
 class LabelAwareSmoothing(Trick):

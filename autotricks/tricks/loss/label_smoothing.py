@@ -8,7 +8,9 @@ from ...core.batch import Batch
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Trait, Trick
+from ...core.targets import Targets
+from ...core.traits import Trait
+from ...core.trick import Trick
 
 
 def smoothed(batch: Batch, classes: int, epsilon: float) -> Batch:
@@ -18,9 +20,10 @@ def smoothed(batch: Batch, classes: int, epsilon: float) -> Batch:
         batch: labels and shares [B, K].
         returns: labels and shares [B, K + C].
     """
-    every = torch.arange(classes, device=batch.labels.device).expand(len(batch), classes)
-    even = torch.full_like(batch.shares[:, :1], epsilon / classes).expand(len(batch), classes)
-    return batch.retarget(torch.cat([batch.labels, every], 1), torch.cat([batch.shares * (1 - epsilon), even], 1))
+    targets = batch.targets
+    every = torch.arange(classes, device=targets.labels.device).expand(len(batch), classes)
+    even = torch.full_like(targets.shares[:, :1], epsilon / classes).expand(len(batch), classes)
+    return batch.retarget(targets.weighted(1 - epsilon).joined(Targets(every, even)))
 
 
 class LabelSmoothing(Trick):

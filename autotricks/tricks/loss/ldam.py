@@ -7,7 +7,8 @@ from ...core.batch import Batch
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...functional.margins import against_others, cosine_scale
 
 
@@ -56,5 +57,5 @@ class Ldam(Trick):
         lowered = cosine_scale(run.model, self.name) * margins(run.counts, self.max_margin)
 
         def mixed(logits: Tensor, batch: Batch) -> Tensor:
-            return batch.mix(ldam(logits, batch.labels, lowered))
+            return batch.mix(ldam(logits, batch.targets.labels, lowered))
         return mixed

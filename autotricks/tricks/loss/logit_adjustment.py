@@ -8,7 +8,8 @@ from ...core.batch import Batch
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...functional.class_priors import OVER_BALANCE, log_prior
 
 
@@ -46,5 +47,5 @@ class LogitAdjustment(Trick):
         prior = log_prior(run.counts)
 
         def mixed(logits: Tensor, batch: Batch) -> Tensor:
-            return batch.mix(logit_adjusted(logits, batch.labels, prior, self.tau))
+            return batch.mix(logit_adjusted(logits, batch.targets.labels, prior, self.tau))
         return mixed

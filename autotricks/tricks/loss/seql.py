@@ -50,5 +50,5 @@ class Seql(Trick):
 
         def mixed(logits: Tensor, batch: Batch) -> Tensor:
             drawn = torch.rand(logits.shape, generator=run.generator, device=logits.device) < self.gamma
-            return batch.mix(equalized(logits, batch.labels, drawn & rare))
+            return batch.mix(equalized(logits, batch.targets.labels, drawn & rare))
         return mixed

@@ -49,5 +49,5 @@ class SigmoidFocal(Trick):
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the sigmoid focal loss of each sample's mixture of labels."""
         def mixed(logits: Tensor, batch: Batch) -> Tensor:
-            return batch.mix(sigmoid_focal(logits, batch.labels, self.gamma))
+            return batch.mix(sigmoid_focal(logits, batch.targets.labels, self.gamma))
         return mixed

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ...core.domain import Above, Float, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...nn.fusing import Fusible
 from ...nn.initialization import draw, fans, kaiming
 from ...nn.normalization import plain_pairs, replace_norm

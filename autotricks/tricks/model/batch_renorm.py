@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from ...core.domain import Above, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...nn.fusing import Fusible
 from ...nn.normalization import copy_state, replace_norms, statistics, track
 

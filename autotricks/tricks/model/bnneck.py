@@ -6,7 +6,8 @@ from torch import nn
 
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...nn import neck
 
 

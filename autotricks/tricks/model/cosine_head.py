@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from ...core.domain import Above, Float, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...errors import ModelError
 from ...nn.classifier import classifier
 

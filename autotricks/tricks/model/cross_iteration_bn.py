@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from ...core.domain import Between, Choice, Float, Int, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...nn.fusing import Fusible
 from ...nn.normalization import copy_state, plain_pairs, statistics, track
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from ...core.domain import Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...errors import ModelError
 
 LEAST = 1e-6    # what features below it count as

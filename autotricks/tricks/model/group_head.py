@@ -89,5 +89,5 @@ class GroupHead(Trick):
         def both(logits: Tensor, batch: Batch) -> Tensor:
             if batch.features is None:
                 raise TypeError("group_head reads the features of a batch, which the pipeline notes")
-            return inner(logits, batch) + self.weight * batch.mix(head.loss(batch.features, batch.labels))
+            return inner(logits, batch) + self.weight * batch.mix(head.loss(batch.features, batch.targets.labels))
         return both

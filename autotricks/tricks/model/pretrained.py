@@ -8,7 +8,8 @@ import torch
 from ...core.domain import Choice, Text, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...nn.pretrained import fitted, read
 
 

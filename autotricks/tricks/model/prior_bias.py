@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Advice, Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Advice, Trick
 from ...functional.class_priors import OVER_BALANCE, log_prior
 
 

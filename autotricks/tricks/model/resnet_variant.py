@@ -8,7 +8,8 @@ from torch import nn
 from ...core.domain import Choice, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...errors import ModelError
 from ...nn.initialization import draw, fans, kaiming
 from ...nn.residual import pads_channels, residual_blocks, shortcut

@@ -9,7 +9,8 @@ from torch.optim import Optimizer
 from ...core.domain import Above, Choice, Float, Int, tunable
 from ...core.run import Run
 from ...core.slots import Build, Groups, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...errors import BundleError
 
 MEMORY = 0.9     # weight of the past in the running mean of losses

@@ -6,12 +6,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.domain import Choice, at_least, tunable
+from ...core.images import CHUNK
 from ...core.run import Run
 from ...core.slots import Model, Predict, Slot
+from ...core.traits import DataTrait
 from ...core.trick import Trick
 from ...nn.classifier import classifier, features
 
-CHUNK = 256             # images a forward pass
 OUT_OF_REACH = 3.0      # length of the mean of a class without images: it is 2 or more from all features of length 1
 
 
@@ -92,6 +93,7 @@ class NearestClassMean(Trick):
     """
 
     seats = {Slot.MODEL: "block", Slot.PREDICT: "adjust"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     shots: int = tunable(100, search=Choice(100), legal=at_least(1), unit="training images of a class")
     centered: bool = tunable(True, search=Choice(True, False))
 
@@ -108,11 +110,11 @@ class NearestClassMean(Trick):
         model, head = inner, inner.get_submodule(classifier(inner, run.classes))
         means = next(module for module in model.modules() if isinstance(module, _Means))
         if len(run.images):
-            rows = first_rows(run.labels, run.counts, self.shots)
+            rows = first_rows(run.targets.single, run.counts, self.shots)
             model.eval()
             with torch.no_grad():
                 parts = [features(model, head, run.normalize(run.images[part]))[1] for part in rows.split(CHUNK)]
-                means.learn(torch.cat(parts).float(), run.labels[rows], self.centered)
+                means.learn(torch.cat(parts).float(), run.targets.single[rows], self.centered)
 
         def nearest(images: Tensor) -> Tensor:
             return means.logits(features(model, head, images)[1].float())

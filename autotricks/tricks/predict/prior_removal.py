@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Model, Predict, Slot
-from ...core.trick import Advice, Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Advice, Trick
 from ...functional import class_priors
 
 BUFFER = "removed_log_prior"

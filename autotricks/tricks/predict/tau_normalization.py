@@ -8,7 +8,8 @@ from torch.func import functional_call
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Predict, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...nn.classifier import classifier
 
 

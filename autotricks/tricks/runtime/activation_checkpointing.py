@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from ...core.run import Run, Runtime
 from ...core.slots import Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 from ...nn.activation_checkpointing import blocks
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from ...core.run import Run, Runtime
 from ...core.slots import Slot
-from ...core.trick import Advice, Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Advice, Trick
 
 
 class CudnnBenchmark(Trick):

@@ -7,7 +7,8 @@ import torch
 
 from ...core.run import Run, Runtime
 from ...core.slots import Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 
 
 class Fp16(Trick):

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from ...core.run import Run, Runtime
 from ...core.slots import Slot
-from ...core.trick import Advice, Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Advice, Trick
 from ...errors import ResourceError
 
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Order, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import DataTrait, Trait
+from ...core.trick import Trick
 from ...functional.sampling import filled_order, filled_places
 
 
@@ -31,6 +32,7 @@ class CappedSampling(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.RESAMPLES})
     fraction: float = tunable(1 / 3, search=Float(0.1, 1.0), legal=Between(0, 1), unit="of the largest class")
 
@@ -39,5 +41,5 @@ class CappedSampling(Trick):
         places = filled_places(run.counts, least_rows(int(run.counts.max()), self.fraction))
 
         def filled(progress: float) -> Tensor:
-            return filled_order(run.labels, places, run.generator)
+            return filled_order(run.targets.single, places, run.generator)
         return filled

@@ -6,7 +6,8 @@ from torch import Tensor
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Order, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import DataTrait, Trait
+from ...core.trick import Trick
 from ...functional.sampling import class_probabilities, rows_by_class
 
 
@@ -20,6 +21,7 @@ class ClassBalanced(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.RESAMPLES})
     q: float = tunable(0.0, search=Float(0.0, 1.0), legal=Between(0, 1), unit="exponent of the class size")
 
@@ -28,5 +30,5 @@ class ClassBalanced(Trick):
         probabilities = class_probabilities(run.counts, self.q)
 
         def balanced(progress: float) -> Tensor:
-            return rows_by_class(run.labels, run.counts, probabilities, len(run.labels), run.generator)
+            return rows_by_class(run.targets.single, run.counts, probabilities, len(run.targets), run.generator)
         return balanced

@@ -21,5 +21,5 @@ class Instance(Trick):
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return a random permutation of the N rows, drawn anew each epoch."""
         def permuted(progress: float) -> Tensor:
-            return torch.randperm(len(run.labels), generator=run.generator, device=run.device)
+            return torch.randperm(len(run.targets), generator=run.generator, device=run.device)
         return permuted

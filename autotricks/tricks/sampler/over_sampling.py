@@ -5,7 +5,8 @@ from torch import Tensor
 
 from ...core.run import Run
 from ...core.slots import Order, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import DataTrait, Trait
+from ...core.trick import Trick
 from ...functional.sampling import filled_order, filled_places
 
 
@@ -21,6 +22,7 @@ class OverSampling(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.RESAMPLES})
 
     def sampler(self, inner: Order, run: Run) -> Order:
@@ -28,5 +30,5 @@ class OverSampling(Trick):
         places = filled_places(run.counts, int(run.counts.max()))
 
         def repeated(progress: float) -> Tensor:
-            return filled_order(run.labels, places, run.generator)
+            return filled_order(run.targets.single, places, run.generator)
         return repeated

@@ -6,7 +6,8 @@ from torch import Tensor
 from ...core.domain import Between, Choice, tunable
 from ...core.run import Run
 from ...core.slots import Order, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import DataTrait, Trait
+from ...core.trick import Trick
 from ...functional.sampling import class_probabilities, rows_by_class
 
 
@@ -35,6 +36,7 @@ class Progressive(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.RESAMPLES})
     first: float = tunable(0.0, search=Choice(0.0), legal=Between(0, 1), unit="share of balanced drawing")
 
@@ -42,5 +44,5 @@ class Progressive(Trick):
         """Return N rows, drawn anew each epoch with that epoch's probabilities."""
         def shifting(progress: float) -> Tensor:
             probabilities = progressive_probabilities(run.counts, progress, self.first)
-            return rows_by_class(run.labels, run.counts, probabilities, len(run.labels), run.generator)
+            return rows_by_class(run.targets.single, run.counts, probabilities, len(run.targets), run.generator)
         return shifting

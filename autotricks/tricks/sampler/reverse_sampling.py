@@ -6,7 +6,8 @@ from torch import Tensor
 
 from ...core.run import Run
 from ...core.slots import Order, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import DataTrait, Trait
+from ...core.trick import Trick
 from ...errors import BundleError
 from ...functional.sampling import class_probabilities, rows_by_class
 
@@ -29,6 +30,7 @@ class ReverseSampling(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.RESAMPLES})
 
     def sampler(self, inner: Order, run: Run) -> Order:
@@ -42,9 +44,9 @@ class ReverseSampling(Trick):
         def joined(progress: float) -> Tensor:
             batches = torch.empty(steps, size, dtype=torch.int64, device=run.device)
             first, second = batches[:, ::2], batches[:, 1::2]
-            once = torch.randperm(len(run.labels), generator=run.generator, device=run.device)
+            once = torch.randperm(len(run.targets), generator=run.generator, device=run.device)
             first.copy_(once[:first.numel()].view(first.shape))
-            second.copy_(rows_by_class(run.labels, run.counts, probabilities, second.numel(),
+            second.copy_(rows_by_class(run.targets.single, run.counts, probabilities, second.numel(),
                                        run.generator).view(second.shape))
             return batches.flatten()
         return joined

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from ...core.run import Run
 from ...core.slots import Order, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import DataTrait, Trait
+from ...core.trick import Trick
 from ...functional.sampling import class_probabilities, rows_by_class
 
 
@@ -18,6 +19,7 @@ class SquareRoot(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.RESAMPLES})
 
     def sampler(self, inner: Order, run: Run) -> Order:
@@ -25,5 +27,5 @@ class SquareRoot(Trick):
         probabilities = class_probabilities(run.counts, 0.5)
 
         def flatter(progress: float) -> Tensor:
-            return rows_by_class(run.labels, run.counts, probabilities, len(run.labels), run.generator)
+            return rows_by_class(run.targets.single, run.counts, probabilities, len(run.targets), run.generator)
         return flatter

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from ...core.run import Run
 from ...core.slots import Order, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import DataTrait, Trait
+from ...core.trick import Trick
 from ...functional.sampling import shuffled_by_class
 
 
@@ -41,14 +42,15 @@ class UnderSampling(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.RESAMPLES})
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return at least N rows, one whole selection after another, each in random order."""
-        places = places_down(run.counts, len(run.labels))
+        places = places_down(run.counts, len(run.targets))
 
         def thinned(progress: float) -> Tensor:
-            grouped = shuffled_by_class(run.labels, run.generator)
+            grouped = shuffled_by_class(run.targets.single, run.generator)
             mixed = torch.rand(places.shape, generator=run.generator, device=run.device).argsort(1)
             return grouped[places.gather(1, mixed)].flatten()
         return thinned

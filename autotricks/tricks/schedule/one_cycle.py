@@ -6,7 +6,8 @@ import math
 from ...core.domain import Between, Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Schedule, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 
 
 def anneal(start: float, stop: float, share: float) -> float:

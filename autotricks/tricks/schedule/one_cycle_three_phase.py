@@ -6,7 +6,8 @@ from itertools import pairwise
 from ...core.domain import Between, Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Schedule, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 
 
 def between(corners: list[tuple[float, float]], place: float) -> float:

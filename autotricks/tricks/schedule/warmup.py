@@ -4,7 +4,8 @@ from __future__ import annotations
 from ...core.domain import Between, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Schedule, Slot
-from ...core.trick import Trait, Trick
+from ...core.traits import Trait
+from ...core.trick import Trick
 
 
 def warmup(step: float, steps: float, first: float) -> float:

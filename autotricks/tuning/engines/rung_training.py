@@ -13,6 +13,7 @@ import torch
 from ...core.bundle import Bundle
 from ...core.dataset import Dataset, Split
 from ...core.reporting import End
+from ...core.targets import Targets
 from ...export import weights_of
 from ...runs.trial import Outcome, RungPlan
 from ...system.lazy_compiler import postpone
@@ -84,14 +85,22 @@ class RungTrainer:
 
 def arrays(dataset: Dataset) -> dict[str, Any]:
     """Return a data set as NumPy arrays and plain values: what travels between processes without a copy."""
-    def parts(split: Split) -> tuple[Any, Any]:
-        return split.images.numpy() if isinstance(split.images, torch.Tensor) else split.images, split.labels.numpy()
-    return {"train": parts(dataset.train), "validation": parts(dataset.validation),
-            "rest": (dataset.classes, dataset.mean, dataset.std, dataset.fingerprint, dataset.source)}
+    def plain(value: Any) -> Any:
+        return value.numpy() if isinstance(value, torch.Tensor) else value
+
+    def parts(split: Split) -> tuple[Any, ...]:
+        targets = split.targets
+        return tuple(map(plain, (split.images, targets.labels, targets.shares, targets.boxes)))
+    rest = dataset.classes, dataset.mean, dataset.std, dataset.fingerprint, dataset.source, dataset.task
+    return {"train": parts(dataset.train), "validation": parts(dataset.validation), "rest": rest}
 
 
 def from_arrays(parts: dict[str, Any]) -> Dataset:
     """Return the data set that `arrays` took apart, without its test split."""
-    def split(images: Any, labels: Any) -> Split:
-        return Split(torch.from_numpy(images) if isinstance(images, np.ndarray) else images, torch.from_numpy(labels))
+    def tensor(value: Any) -> Any:
+        return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+    def split(*values: Any) -> Split:
+        images, labels, shares, boxes = map(tensor, values)
+        return Split(images, Targets(labels, shares, boxes))
     return Dataset(split(*parts["train"]), split(*parts["validation"]), None, *parts["rest"])

@@ -1,0 +1,113 @@
+"""Targets: what a batch of images is to be taken for, as labelled places with shares."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+CORNERS = ((0, 1), (2, 1), (0, 3), (2, 3))     # of a box (left, top, right, bottom), as (x, y)
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Labelled places of each image, each with a share; a share of 0 is padding, or says to ignore the place.
+
+    An image of one class has one place with a share of 1. Mixup gives it two, label smoothing one more for each class;
+    where objects are to be found, each box is a place.
+
+    Shapes:
+        labels: [B, *P], int64.
+        shares: [B, *P], not negative.
+        boxes: [B, *P, 4], left, top, right and bottom in pixels of the image; None where places have none.
+    """
+
+    labels: Tensor
+    shares: Tensor
+    boxes: Tensor | None = None
+
+    @classmethod
+    def plain(cls, labels: Tensor) -> Targets:
+        """Return targets with one label an image; `labels` is [B]."""
+        labels = labels.unsqueeze(1)
+        return cls(labels, torch.ones_like(labels, dtype=torch.float32))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: Tensor | slice) -> Targets:
+        return Targets(self.labels[rows], self.shares[rows], None if self.boxes is None else self.boxes[rows])
+
+    @property
+    def single(self) -> Tensor:
+        """The label of each image, [B], of data in which each has one."""
+        assert self.labels.shape[1:] == (1,), f"each image has {tuple(self.labels.shape[1:])} places, not one"
+        return self.labels[:, 0]
+
+    def split(self, lengths: int | Sequence[int]) -> list[Targets]:
+        """Cut the targets into stretches of images, as `torch.split` does."""
+        size = lengths if isinstance(lengths, int) else list(lengths)
+        labels, shares = self.labels.split(size), self.shares.split(size)
+        boxes = [None] * len(labels) if self.boxes is None else self.boxes.split(size)
+        return [Targets(*piece) for piece in zip(labels, shares, boxes, strict=True)]
+
+    def to(self, device: torch.device | str) -> Targets:
+        """Return the targets on a device."""
+        boxes = None if self.boxes is None else self.boxes.to(device)
+        return Targets(self.labels.to(device), self.shares.to(device), boxes)
+
+    def counts(self, classes: int) -> Tensor:
+        """Return how many places each class has, [C], int64; those that are to be ignored do not count."""
+        return torch.bincount(self.labels[self.shares > 0], minlength=classes)
+
+    def weighted(self, factor: Tensor | float) -> Targets:
+        """Return the targets with their shares times a factor that can be broadcast to them."""
+        return replace(self, shares=self.shares * factor)
+
+    def joined(self, other: Targets) -> Targets:
+        """Return the places of both; `other` has those of the same images."""
+        boxes = None
+        if self.boxes is not None and other.boxes is not None:
+            boxes = torch.cat([self.boxes, other.boxes], 1)
+        return Targets(torch.cat([self.labels, other.labels], 1), torch.cat([self.shares, other.shares], 1), boxes)
+
+    def blend(self, partner: Tensor, keep: Tensor) -> Targets:
+        """Return `keep` of the targets and the rest of each image's partner's: those of two images in one.
+
+        Shapes:
+            partner: [B], int64, places in the batch.
+            keep: [1], or [B, 1].
+        """
+        return self.weighted(keep).joined(self[partner].weighted(1 - keep))
+
+    def repeated(self, times: int) -> Targets:
+        """Return the targets with each image's `times` times in succession."""
+        boxes = None if self.boxes is None else self.boxes.repeat_interleave(times, 0)
+        return Targets(self.labels.repeat_interleave(times, 0), self.shares.repeat_interleave(times, 0), boxes)
+
+    def warped(self, matrices: Tensor, size: tuple[int, int]) -> Targets:
+        """Return the targets of images whose pixels were moved; those without boxes are as they were.
+
+        A moved box is the smallest upright one around the old one's corners, cut at the image's border. A box of which
+        nothing is left in the image gets a share of 0.
+
+        Args:
+            matrices: From a point (x, y, 1) of an image, in pixels from its upper left corner, to where it is moved.
+            size: Height and width of the images afterwards.
+
+        Shapes:
+            matrices: [B, 2, 3].
+        """
+        if self.boxes is None:
+            return self
+        flat = self.boxes.flatten(1, -2)
+        corners = torch.stack([flat[..., pair] for pair in CORNERS], 2)                     # [B, K, 4, 2]
+        moved = corners @ matrices[:, None, :, :2].mT + matrices[:, None, None, :, 2]
+        height, width = size
+        border = moved.new_tensor([width, height])
+        low = moved.amin(2).clamp(min=0).minimum(border)
+        high = moved.amax(2).clamp(min=0).minimum(border)
+        boxes = torch.cat([low, high], 2).view_as(self.boxes)
+        seen = (high > low).all(2).view_as(self.shares)
+        return Targets(self.labels, self.shares * seen, boxes)

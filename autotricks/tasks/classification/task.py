@@ -1,0 +1,44 @@
+"""Classification: each image is of one class."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from ...core.slots import Output
+from ...core.targets import Targets
+from ...core.traits import DataTrait
+from ...models import build
+from .metrics import METRICS, ClassificationMeter
+
+
+@dataclass(frozen=True)
+class Classification:
+    """One class an image; the model says a logit for each class. See `autotricks.core.task.Task`."""
+
+    name: ClassVar[str] = "classification"
+    brings: ClassVar[frozenset[DataTrait]] = frozenset({DataTrait.ONE_LABEL})
+    defaults: ClassVar[tuple[str, ...]] = ("sgd", "constant", "instance", "cross_entropy")
+    metrics: ClassVar[tuple[str, ...]] = METRICS
+    learned: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
+
+    def build(self, name: str, classes: int, channels: int, trust: bool = False) -> nn.Module:
+        """Build a classifier with fresh weights; see `autotricks.models.build`."""
+        return build(name, classes, channels, trust)
+
+    def meter(self, counts: Tensor, targets: Targets) -> ClassificationMeter:
+        """Return an empty meter of accuracies, loss and calibration."""
+        return ClassificationMeter(counts, targets)
+
+    def blind_loss(self, classes: int) -> float:
+        """Return log C, of two classes at least: the cross-entropy of guessing."""
+        return math.log(max(2, classes))
+
+    def decode(self, output: Output) -> Tensor:
+        """Return the probability of each class, [B, C]."""
+        return output.softmax(1)
+
+
+CLASSIFICATION = Classification()
