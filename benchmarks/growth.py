@@ -64,14 +64,15 @@ def trials(count: int) -> tuple[float, float]:
     from autotricks.runs import folder as folders
     from autotricks.runs.ledger import Ledger
     from autotricks.space.load import load_space
-    from autotricks.tuning.engines import local
+    from autotricks.tuning.engines.engine import TrainingOptions
+    from autotricks.tuning.engines.local import LocalEngine
 
     loaded = load_space("long_tail.yaml", [f"search.trials={count}", "search.parallel=1"])
     dataset, ends = load_data(loaded.document.data.settings()).dataset.without_test(), Ends()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder) / folders.LEDGER)
-        local.run(IdleSearch(loaded, ledger, [ends]), dataset, 1)
+        LocalEngine(TrainingOptions()).run(IdleSearch(loaded, ledger, [ends]), dataset, Path(folder), 1)
         ledger.close()
     return ends.times[-1] - ends.times[0], (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 

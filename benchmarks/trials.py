@@ -128,9 +128,10 @@ def marginal(run: Callable[[Search, Dataset, Path], int]) -> float:
 
 
 def locally(search: Search, dataset: Dataset, folder: Path) -> int:
-    from autotricks.tuning.engines import local
+    from autotricks.tuning.engines.engine import TrainingOptions
+    from autotricks.tuning.engines.local import LocalEngine
 
-    return local.run(search, dataset, WORKERS)
+    return LocalEngine(TrainingOptions()).run(search, dataset, folder, WORKERS)
 
 
 def on_ray(search: Search, dataset: Dataset, folder: Path) -> int:
@@ -174,7 +175,8 @@ def trials_per_second(workers: int, trials: int) -> float:
         f"search.trials={trials}", "search.rungs.first=20", "training.epochs=20", "search.engine=local",
         f"search.parallel={workers}", "search.sampler=random"])
     dataset, ends = load_data(loaded.document.data.settings()).dataset.without_test(), Ends()
-    from autotricks.tuning.engines import local
+    from autotricks.tuning.engines.engine import TrainingOptions
+    from autotricks.tuning.engines.local import LocalEngine
 
     class Same(Search):
         """A search of one bundle again and again."""
@@ -189,7 +191,7 @@ def trials_per_second(workers: int, trials: int) -> float:
             return trial
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder) / folders.LEDGER)
-        local.run(Same(loaded, ledger, [ends]), dataset, workers)
+        LocalEngine(TrainingOptions()).run(Same(loaded, ledger, [ends]), dataset, Path(folder), workers)
         ledger.close()
     counted = ends.times[workers - 1:-workers or None]
     return (len(counted) - 1) / (counted[-1] - counted[0])

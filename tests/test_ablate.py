@@ -18,10 +18,10 @@ from autotricks.space import load_space
 from autotricks.stats.intervals import interval
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import make
-from autotricks.tuning.engines.retraining import retrain
-from autotricks.workflows import ablate as use_case
+from autotricks.tuning.engines.engine import TrainingOptions
+from autotricks.tuning.engines.local import LocalEngine
 from autotricks.workflows.ablate import ablate, effect
-from autotricks.workflows.confirm import FRESH, TrainingResources
+from autotricks.workflows.confirm import FRESH
 from autotricks.workflows.contrasts import Change, pairs
 from autotricks.workflows.reopen import settle
 
@@ -119,18 +119,20 @@ def found(tmp_path_factory):
         tmp_path_factory.mktemp("runs"), {"sgd": {"lr": 1e-6}, "label_smoothing": {"epsilon": 0.0}})
     trained, stopped = [], []
 
-    def interrupted(bundles, *rest):
-        for place, pair in enumerate(retrain(bundles, *rest)):
-            if place == 2 and not stopped:
-                stopped.append(True)
-                raise KeyboardInterrupt
-            trained.append(pair[0].hash)
-            yield pair
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(use_case, "retrain", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            ablate(folder, 3, 0, TrainingResources())
-        result = ablate(folder, 3, 2, TrainingResources())
+    class Interrupted(LocalEngine):
+        """One that hears Ctrl-C before the third training is taken in."""
+
+        def retrain(self, *given):
+            for place, pair in enumerate(super().retrain(*given)):
+                if place == 2 and not stopped:
+                    stopped.append(True)
+                    raise KeyboardInterrupt
+                trained.append(pair[0].hash)
+                yield pair
+    engine = Interrupted(TrainingOptions())
+    with pytest.raises(KeyboardInterrupt):
+        ablate(folder, 3, 0, engine=engine)
+    result = ablate(folder, 3, 2, engine=engine)
     return folder, result, trained, (champion, baseline, dataset)
 
 
@@ -174,7 +176,7 @@ def test_nothing_is_trained_twice(found):
     assert [line["hash"] for line in lines] == trained
     before = len(lines)
     told = []
-    again = ablate(folder, 3, 2, TrainingResources(told=lambda done, total: told.append((done, total))))
+    again = ablate(folder, 3, 2, on_progress=lambda done, total: told.append((done, total)))
     assert again == result and told[0] == (12, 12) and len(read(folder / "confirm.jsonl")[0]) == before
 
 
@@ -188,7 +190,7 @@ def test_what_another_sitting_trained_is_trained_for_its_time_alone(tmp_path):
         ledger.append("ablate", hash=fresh.hash, seed=2000, bundle=fresh.document(), end="finished", epochs=3,
                       metrics={METRIC: 0.25 if bundle == champion else 0.75}, seconds=99.0)
     ledger.close()
-    result = ablate(folder, 1, 0, TrainingResources())
+    result = ablate(folder, 1, 0)
     assert (result.champion.values, result.baseline.values) == ((0.25,), (0.75,))
     added = read(folder / "confirm.jsonl")[0][2:]
     assert sorted(line["seed"] for line in added) == [2000, 2000, 2001, 2001, 2002, 2002]
@@ -204,7 +206,7 @@ def test_the_seeds_that_chose_the_champion_do_not_judge_it(tmp_path):
         ledger.append("confirm", hash=fresh.hash, seed=FRESH, bundle=fresh.document(), end="finished", epochs=3,
                       metrics={METRIC: value}, seconds=1.0)
     ledger.close()
-    result = ablate(folder, 1, 0, TrainingResources())
+    result = ablate(folder, 1, 0)
     assert FRESH not in result.seeds and result.champion.mean < result.baseline.mean
 
 
@@ -259,10 +261,10 @@ def test_the_scale_of_a_forest():
 def test_a_champion_that_is_the_baseline_has_nothing_to_ablate(tmp_path):
     folder, _, _, _ = planted(tmp_path, {"sgd": {}})
     with pytest.raises(RunError, match="its champion is the baseline itself; there is no trick to ablate"):
-        ablate(folder, 2, 0, TrainingResources())
+        ablate(folder, 2, 0)
     (folder / "champion.yaml").unlink()
     with pytest.raises(RunError, match=r"holds no champion\.yaml"):
-        ablate(folder, 2, 0, TrainingResources())
+        ablate(folder, 2, 0)
 
 
 def test_less_loss_is_better(tmp_path):
@@ -277,5 +279,5 @@ def test_less_loss_is_better(tmp_path):
         ledger.append("confirm", hash=fresh.hash, seed=2000, bundle=fresh.document(), end="finished", epochs=3,
                       metrics={"val/loss": value}, seconds=1.0)
     ledger.close()
-    result = ablate(folder, 1, 0, TrainingResources())
+    result = ablate(folder, 1, 0)
     assert [row.mean for row in result.effects] == [-0.5, -0.5] and result.champion.mean == 2.0

@@ -17,8 +17,9 @@ from autotricks.stats.verdict import Constraint, added, verdict
 from autotricks.tasks.classification import testing as on_test
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import bundle_from
-from autotricks.tuning.engines.retraining import retrain
-from autotricks.workflows import confirm as use_case, search as experiment, sync
+from autotricks.tuning.engines.engine import TrainingOptions
+from autotricks.tuning.engines.local import LocalEngine
+from autotricks.workflows import search as experiment, sync
 from autotricks.workflows.confirm import (
     ConfirmationError,
     SeedStatistics,
@@ -26,6 +27,7 @@ from autotricks.workflows.confirm import (
     best,
     chosen,
     confirm,
+    confirm_again,
     fresh_seeds,
 )
 
@@ -270,18 +272,19 @@ def test_classes_are_those_of_the_exported_weights(found):
     assert "classes" not in load_bundle_file(result.folder / "champion.yaml").document.result["confirmed"]
 
 
-def test_what_was_trained_is_kept(found, monkeypatch):
+def test_what_was_trained_is_kept(found):
     _, result, _ = found
     before = (result.folder / "confirm.jsonl").read_text()
     trained = []
 
-    def counted(bundles, *rest):
-        trained.extend(bundles)
-        return retrain(bundles, *rest)
-    monkeypatch.setattr(use_case, "retrain", counted)
-    again = experiment.confirm_again(result.folder, 2, 2)
+    class Counting(LocalEngine):
+        def retrain(self, bundles, *rest):
+            trained.extend(bundles)
+            return super().retrain(bundles, *rest)
+    engine = Counting(TrainingOptions())
+    again = confirm_again(result.folder, 2, 2, engine=engine)
     assert trained == [] and again.test == result.confirmation.test
-    more = experiment.confirm_again(result.folder, 2, 3)
+    more = confirm_again(result.folder, 2, 3, engine=engine)
     assert {bundle.seed for bundle in trained} == {1002}
     assert len(trained) == len(result.confirmation.validation) == len(more.validation)
     assert more.validation[0].values[:2] == result.confirmation.validation[0].values
@@ -297,7 +300,7 @@ def test_a_resumed_search_has_its_confirmation_already(found):
     assert again.confirmation.validation[0].values == result.confirmation.validation[0].values[:2]
 
 
-def test_the_fastest_that_keeps_accuracy(tmp_path, monkeypatch):
+def test_the_fastest_that_keeps_accuracy(tmp_path):
     """Confirmed speeds and accuracies are set by hand: trial 1 is the fastest but loses 0.1, trial 2 loses 0.01."""
     keep = "objective={metric: train/images_per_second, mode: max, keep: {metric: val/accuracy, within: 0.05}}"
     loaded = load_space("long_tail.yaml", [*SMALL, keep, "search.trials=3", "training.epochs=2",
@@ -311,13 +314,15 @@ def test_the_fastest_that_keeps_accuracy(tmp_path, monkeypatch):
         for seed in (1000, 1001):
             hashes[replace(bundle_from(trial.bundle), seed=seed).hash] = trial.number
 
-    def made(bundles, *rest):
-        for bundle, outcome in retrain(bundles, *rest):
-            number = hashes[bundle.hash]
-            outcome.metrics.update({SPEED: speeds[number] + bundle.seed % 2, "val/accuracy": accuracies[number]})
-            yield bundle, outcome
-    monkeypatch.setattr(use_case, "retrain", made)
-    found, champion = confirm(result.folder, loaded, data, result.trials, TrainingResources(2))
+    class Made(LocalEngine):
+        """One whose speeds and accuracies are set by hand."""
+
+        def retrain(self, *given):
+            for bundle, outcome in super().retrain(*given):
+                number = hashes[bundle.hash]
+                outcome.metrics.update({SPEED: speeds[number] + bundle.seed % 2, "val/accuracy": accuracies[number]})
+                yield bundle, outcome
+    found, champion = confirm(result.folder, loaded, data, result.trials, TrainingResources(Made(TrainingOptions()), 2))
     assert (found.champion, found.kept.lost) == (2, (1,)) and champion.trial.number == 2
     assert (found.addition.start, found.addition.name) == (0, "baseline"), "trial 1 cannot be champion either"
     assert found.addition.difference == found.difference and found.addition.verdict == "added to the baseline"
@@ -342,4 +347,5 @@ def test_training_loss_is_not_confirmed(tmp_path):
     assert result.confirmation is None and result.champion
     assert result.notices == ("not confirmed: train/loss is no figure of images that training has not seen.",)
     with pytest.raises(ConfirmationError):
-        confirm(result.folder, loaded, load_data(loaded.document.data.settings()), result.trials, TrainingResources())
+        confirm(result.folder, loaded, load_data(loaded.document.data.settings()), result.trials,
+                TrainingResources(LocalEngine(TrainingOptions())))

@@ -15,7 +15,7 @@ from autotricks.export.script import script
 from autotricks.nn.fusing import Fusible
 from autotricks.space.load import load_bundle_file
 from autotricks.tricks.catalog import catalog, make
-from autotricks.workflows import export as handover, search as experiment
+from autotricks.workflows import export as handover, train as production
 
 from .conftest import make_dataset, timeless
 from .report import made, test_card
@@ -60,7 +60,7 @@ def trained(tmp_path):
                     "training": {"epochs": epochs, "batch_size": 16, "seed": 5}}
         (tmp_path / "made.yaml").write_text(yaml.safe_dump(document))
         loaded = load_bundle_file(str(tmp_path / "made.yaml"))
-        return tmp_path / "kept", experiment.train(loaded, tmp_path / "kept")
+        return tmp_path / "kept", production.train(loaded, tmp_path / "kept")
     return made
 
 
@@ -197,7 +197,7 @@ def test_place_that_cannot_be_written_is_one_line(trained, npz, tmp_path, format
 def test_training_is_refused_before_it_begins(trained, npz, tmp_path, monkeypatch):
     def never(*rest):
         raise AssertionError("trained for nothing")
-    monkeypatch.setattr(experiment, "train_on", never)
+    monkeypatch.setattr(production, "train_on", never)
     (tmp_path / "kept").write_text("mine")
     with pytest.raises(RunError, match="kept: cannot be written: file exists"):
         trained(npz(1), {})

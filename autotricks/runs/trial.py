@@ -78,6 +78,13 @@ class Outcome:
     cpu: float = 0.0
     micro_batches: int = 1
 
+    def record(self, bundle: Bundle) -> dict[str, Any]:
+        """Return what a ledger holds of a whole training of a bundle; one that broke down has no figures."""
+        return {"hash": bundle.hash, "seed": bundle.seed, "bundle": bundle.document(),
+                "metrics": self.metrics if self.end is End.FINISHED else {}, "curve": self.curve,
+                "epochs": self.epochs, "end": self.end.value if self.end else None,
+                "seconds": round(self.seconds, 3)}
+
 
 @dataclass
 class Champion:

@@ -22,9 +22,9 @@ from ..space.load import LoadedSpace
 from ..stats.intervals import CONFIDENCE, interval
 from ..stats.spread import SeedStatistics
 from ..tricks.catalog import bundle_from
-from ..tuning.engines.retraining import RetrainOptions, recorded, retrain
+from ..tuning.engines.engine import Engine
 from ..tuning.importance import Importance, importance
-from .confirm import LEDGER, TrainingResources
+from .confirm import LEDGER, OnProgress, silent
 from .contrasts import Change, changed, pairs as paired, singles
 from .reopen import Reopened, reopened
 
@@ -100,7 +100,8 @@ class Ablation:
         return plain
 
 
-def ablate(folder: Path, seeds: int | None, pairs: int, how: TrainingResources) -> Ablation:
+def ablate(folder: Path, seeds: int | None = None, pairs: int = 0, trust: bool = False,
+           on_progress: OnProgress = silent, engine: Engine | None = None) -> Ablation:
     """Train a run's champion without each trick, and its baseline with each alone, and say what each brings.
 
     The seeds are neither the search's nor the confirmation's, by which the champion was chosen: with those, tricks
@@ -111,20 +112,22 @@ def ablate(folder: Path, seeds: int | None, pairs: int, how: TrainingResources) 
         folder: Of the run; takes `ablation.json`, and its `confirm.jsonl` the trainings.
         seeds: Trainings of each bundle; as the space's `confirm` section says if None.
         pairs: Tricks, those with the largest effects, of which each two are looked at together.
-        how: To train; its `slots` are the run's.
+        trust: Whether a model of the form `my.module:function` may be imported.
+        on_progress: Hears how many trainings are done of how many.
+        engine: Carries the trainings out; None is the one that the space names.
 
     Raises:
         RunError: When there is no champion, or nothing tells it from the baseline.
         EngineError: When a training's process died again and again.
     """
-    with reopened(folder, [], how.trust) as run:
+    with reopened(folder, [], trust, engine) as run:
         metric = run.loaded.document.objective.metric
         if not metric.startswith("val/"):
             raise RunError(f"{folder}: {metric} is no figure of images that training has not seen; there is nothing "
                            "to ablate by.")
-        number, champion, baseline = ends(folder, run.loaded, run.trials, how.trust)
+        number, champion, baseline = ends(folder, run.loaded, run.trials, trust)
         fresh = tuple(range(OWN, OWN + (seeds or run.loaded.document.confirm.seeds)))
-        trained = Retraining(folder, run, fresh, how)
+        trained = Retraining(folder, run, fresh, on_progress)
         found = _ablation(number, champion, baseline, trained, pairs)
     folders.write_json(folder / RESULT, found.document())
     write_report(folder)
@@ -156,11 +159,11 @@ class Retraining:
         folder: Of the run, which is locked.
         run: What it holds.
         seeds: Of each bundle.
-        how: To train.
+        on_progress: Hears how many are done of how many.
     """
 
-    def __init__(self, folder: Path, run: Reopened, seeds: tuple[int, ...], how: TrainingResources):
-        self.folder, self.run, self.seeds, self.how = folder, run, seeds, how
+    def __init__(self, folder: Path, run: Reopened, seeds: tuple[int, ...], on_progress: OnProgress = silent):
+        self.folder, self.run, self.seeds, self.on_progress = folder, run, seeds, on_progress
         self.metric = run.loaded.document.objective.metric
         self.sign = 1 if run.loaded.document.objective.mode == "max" else -1
         self.sitting = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -177,11 +180,11 @@ class Retraining:
             missing[len(missing) // 2:len(missing) // 2] = [
                 each for digest, each in clocked.items() if digest not in {bundle.hash for bundle in missing}]
             wanted |= clocked
-            self.how.told(len(wanted) - len(missing), len(wanted))
-            means = RetrainOptions.of(self.run.loaded.document, self.run.slots, self.how.trust)
-            for bundle, outcome in retrain(missing, self.run.data.dataset.without_test(), means):
-                self._lines[bundle.hash] = ledger.append(KIND, **recorded(bundle, outcome), sitting=self.sitting)
-                self.how.told(sum(digest in self._lines for digest in wanted), len(wanted))
+            self.on_progress(len(wanted) - len(missing), len(wanted))
+            dataset = self.run.data.dataset.without_test()
+            for bundle, outcome in self.run.engine.retrain(missing, dataset, self.run.slots):
+                self._lines[bundle.hash] = ledger.append(KIND, **outcome.record(bundle), sitting=self.sitting)
+                self.on_progress(sum(digest in self._lines for digest in wanted), len(wanted))
         finally:
             ledger.close()
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from safetensors.torch import load as load_weights
 
+from .. import report
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.objective import SPEED, Objective, less_is_better
@@ -32,12 +33,18 @@ from ..stats.spread import SeedStatistics
 from ..stats.verdict import METHOD, Addition, Constraint, added, verdict
 from ..tasks.classification.testing import ClassResults, TestResult, tested
 from ..tricks.catalog import bundle_from
-from ..tuning.engines.retraining import RetrainOptions, recorded, retrain
+from ..tuning.engines.engine import Engine
 from ..tuning.samplers import ranked
+from .reopen import reopened
 
 LEDGER, RESULT, WEIGHTS = "confirm.jsonl", "confirm.json", "confirm"
 FRESH = 1000            # fresh seeds are from here on
 Key = TypeVar("Key")
+OnProgress = Callable[[int, int], None]
+
+
+def silent(done: int, total: int) -> None:
+    """Say nothing of progress."""
 
 
 @dataclass(frozen=True)
@@ -99,14 +106,16 @@ class TrainingResources:
     """How to train again.
 
     Args:
-        slots: Trainings at a time, of the local engine.
+        engine: Carries the trainings out.
+        slots: Trainings at a time; an engine that has nodes with room of their own decides by that.
         trust: Whether a model of the form `my.module:function` may be imported.
-        told: Hears how many trainings are done of how many.
+        on_progress: Hears how many trainings are done of how many.
     """
 
+    engine: Engine
     slots: int = 1
     trust: bool = False
-    told: Callable[[int, int], None] = lambda done, total: None
+    on_progress: OnProgress = silent
 
 
 def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[TrialRecord],
@@ -121,14 +130,14 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
         how: To train.
 
     Raises:
-        Unconfirmed: When there is nothing to compare with.
+        ConfirmationError: When there is nothing to compare with.
         EngineError: When a training's process died again and again.
     """
     document = loaded.document
     if not document.objective.metric.startswith(("val/", SPEED)):
         raise ConfirmationError(f"{document.objective.metric} is no figure of images that training has not seen.")
     judge = Confirmer(folder, data.dataset, lambda bundle: bundle_document(document.name, {}, data, bundle, {}),
-                      document.objective.objective(), RetrainOptions.of(document, how.slots, how.trust), how)
+                      document.objective.objective(), how)
     found = judge.confirm(trials, ranked(loaded, trials), document.confirm.top, document.confirm.seeds)
     record = next(trial for trial in trials if trial.number == found.champion)
     bundle = replace(bundle_from(record.bundle), seed=found.seeds[0])
@@ -137,6 +146,28 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
                         judge.weights(bundle))
     keep(folder, loaded, data, champion, found.brief())
     return found, champion
+
+
+def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False, on_progress: OnProgress = silent,
+                  engine: Engine | None = None) -> Confirmation:
+    """Confirm a finished search anew, with other numbers of bundles and seeds; what was trained is kept.
+
+    Args:
+        folder: Of the run.
+        top: Bundles.
+        seeds: Trainings of each.
+        trust: Whether `my.module:function` may be imported.
+        on_progress: Hears how many trainings are done of how many.
+        engine: Carries the trainings out; None is the one that the space names.
+
+    Raises:
+        RunError: When the folder holds no run, its data changed, or there is nothing to confirm.
+    """
+    with reopened(folder, [f"confirm.top={top}", f"confirm.seeds={seeds}"], trust, engine) as run:
+        how = TrainingResources(run.engine, run.slots, trust, on_progress)
+        result = confirm(folder, run.loaded, run.data, run.trials, how)[0]
+        report.write(folder)
+        return result
 
 
 @dataclass(frozen=True)
@@ -164,7 +195,7 @@ def chosen(trials: Iterable[TrialRecord], objective: Objective, ranking: Sequenc
         top: How many.
 
     Raises:
-        Unconfirmed: When the baseline was not trained to the end, so that there is nothing to compare with.
+        ConfirmationError: When the baseline was not trained to the end, so that there is nothing to compare with.
     """
     metric = objective.metric
     trials = list(trials)
@@ -208,7 +239,6 @@ class Confirmer:
         dataset: With its test split, which the trainings do not see.
         document: Of a bundle file, for a bundle: what `Predictor` takes.
         objective: Of the search: a figure of validation, or the speed of training.
-        means: To train with.
         how: To train.
     """
 
@@ -216,7 +246,6 @@ class Confirmer:
     dataset: Dataset
     document: Callable[[Bundle], dict[str, Any]]
     objective: Objective
-    means: RetrainOptions
     how: TrainingResources
     known: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -263,13 +292,13 @@ class Confirmer:
             known: dict[str, dict[str, float]] = {
                 line["hash"]: line["metrics"] for line in ledger.lines if self._whole(line)}
             missing = [bundle for bundle in bundles if bundle.hash not in known]
-            self.how.told(len(bundles) - len(missing), len(bundles))
-            for bundle, outcome in retrain(missing, self.dataset.without_test(), self.means):
+            self.how.on_progress(len(bundles) - len(missing), len(bundles))
+            for bundle, outcome in self.how.engine.retrain(missing, self.dataset.without_test(), self.how.slots):
                 weights = outcome.weights or b""
                 put(self._path(bundle.hash), weights)
-                ledger.append("confirm", **recorded(bundle, outcome), weights=hashlib.sha256(weights).hexdigest())
+                ledger.append("confirm", **outcome.record(bundle), weights=hashlib.sha256(weights).hexdigest())
                 known[bundle.hash] = ledger.lines[-1]["metrics"]
-                self.how.told(sum(bundle.hash in known for bundle in bundles), len(bundles))
+                self.how.on_progress(sum(bundle.hash in known for bundle in bundles), len(bundles))
         finally:
             ledger.close()
         return known

@@ -20,6 +20,8 @@ from ..runs.evidence import gather
 from ..runs.ledger import Ledger, TrialRecord, read, searched
 from ..space.data_fit import fitted
 from ..space.load import LoadedSpace, load_space
+from ..tuning.engines.engine import Engine
+from ..tuning.engines.select import start_engine
 from .resources import check_resources
 
 MISSING = "missing"
@@ -30,17 +32,18 @@ MAY_CHANGE = ("space.search.trials", "space.search.trainings", "space.search.par
 
 @dataclass(frozen=True)
 class Reopened:
-    """A run that is held again: its space, its data, its trials, and how many trainings go on at a time."""
+    """A run that is held again: its space, data and trials, what trains, and how many trainings go on at a time."""
 
     loaded: LoadedSpace
     data: Loaded
     trials: list[TrialRecord]
+    engine: Engine
     slots: int
 
 
 @contextmanager
-def reopened(folder: Path, overrides: Sequence[str], trust: bool) -> Iterator[Reopened]:
-    """Hold a run's folder and make its engine ready to train again.
+def reopened(folder: Path, overrides: Sequence[str], trust: bool, engine: Engine | None = None) -> Iterator[Reopened]:
+    """Hold a run's folder and make its engine, unless another is given, ready to train again.
 
     Raises:
         RunError: When the folder holds no run, its ledger was cut off, or its data changed.
@@ -50,11 +53,8 @@ def reopened(folder: Path, overrides: Sequence[str], trust: bool) -> Iterator[Re
     loaded, data = with_data(loaded, trust)
     with folders.locked(folder):
         same(folder, data)
-        if loaded.document.search.engine == "ray":
-            from ..tuning.engines.ray_cluster import connect
-
-            connect()
-        yield Reopened(loaded, data, list(gather(folder).trials), slots)
+        engine = engine or start_engine(loaded.document, trust=trust)
+        yield Reopened(loaded, data, list(gather(folder).trials), engine, slots)
 
 
 def space_of(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:

@@ -1,47 +1,45 @@
-"""The use cases: what the command line and the Python API do."""
+"""Search: prepare, open the run's folder, carry out trials and confirmation, and hand over what came of them."""
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import export as bundles, report
+from .. import report
 from ..core.dataset import Dataset
-from ..core.reporting import Reporter
-from ..data import Loaded, load as load_data
-from ..errors import AutotricksError, InputError, RunError
-from ..io.files import made
+from ..data import Loaded
+from ..errors import AutotricksError, RunError
 from ..probes.batch_size import with_largest_batch
 from ..probes.compatibility import require_model
 from ..probes.precision import with_precision
 from ..runs import folder as folders
-from ..runs.champion import bundle_document, keep
-from ..runs.ledger import TrialRecord, read as read_ledger, records
+from ..runs.champion import keep
+from ..runs.ledger import Ledger, TrialRecord, read as read_ledger, records
 from ..runs.table import write as write_table
 from ..runs.trial import Champion
-from ..space.load import LoadedBundle, LoadedSpace
-from ..space.sections import DataSection
+from ..space.load import BASELINE, LoadedSpace
 from ..tracking import store
-from ..trial import TrialResult
-from ..tuning.engines.device_team import train_on
-from ..tuning.engines.select import Engine, placed, started
+from ..tracking.tracker import Tracker
+from ..tuning.engines.engine import Engine
+from ..tuning.engines.select import start_engine
 from ..tuning.prior import load as load_prior
 from ..tuning.search import Listener, Search
 from ..tuning.tracking_listener import TrackingListener
 from . import teachers
-from .confirm import Confirmation, ConfirmationError, TrainingResources, confirm
-from .reopen import reopened, settle, space_of, with_data
+from .confirm import Confirmation, ConfirmationError, OnProgress, TrainingResources, confirm
+from .reopen import settle, space_of, with_data
 from .resources import check_resources
 from .sync import put, tracker as make_tracker
 
 ROOT = Path("runs")
 FLUSH, FLUSH_INTERRUPTED = 60.0, 5.0    # seconds that the end of a search waits for the tracking server
 SLOWER = 0.04    # share of a search's time that it waits for one that takes long to answer
+OnStart = Callable[[Path, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,7 @@ class Options:
         began: When the command was given, on the monotonic clock; None is when the search is called.
         tracking: MLflow's address; None is SQLite in `root`, `off` tracks nothing.
         trust: Whether `my.module:function` may be imported.
+        engine: Carries the trainings out; None is the one that the space names.
     """
 
     root: Path = ROOT
@@ -67,6 +66,7 @@ class Options:
     trust: bool = False
     confirm: bool = True
     began: float | None = None
+    engine: Engine | None = None
 
 
 DEFAULT = Options()
@@ -125,6 +125,7 @@ class SearchResult:
 class _Clock:
     """Listens for when the first training begins and the last trial ends, and adds up training time."""
 
+    began: float
     first: float | None = None
     last: float = 0.0
     training: float = 0.0
@@ -139,87 +140,201 @@ class _Clock:
     def ended(self, trial: Any, end: Any, score: float | None) -> None:
         self.last = time.monotonic()
 
+    @property
+    def searching(self) -> float:
+        """Seconds to the end of the last trial."""
+        return max(0.0, self.last - self.began)
+
+    @property
+    def warming(self) -> float:
+        """Seconds to the first training step."""
+        return max(0.0, (self.first or self.began) - self.began)
+
 
 def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[Listener] = (),
-           began: Callable[[Path, dict[str, Any]], None] = lambda folder, facts: None,
-           told: Callable[[int, int], None] = lambda done, total: None) -> SearchResult:
+           on_start: OnStart = lambda folder, facts: None,
+           on_progress: OnProgress = lambda done, total: None) -> SearchResult:
     """Search a space and leave everything in a run folder: ledger, champion, table, tracking.
+
+    Args:
+        loaded: The space.
+        options: How to run the search.
+        listeners: Hear of each trial that starts, reaches a rung, ends.
+        on_start: Hears the run's folder and the facts of the data, before the first trial.
+        on_progress: Hears how many trainings of the confirmation are done of how many.
 
     Raises:
         InputError: When space, data, resources or folder cannot be used; nothing has been trained then.
         EngineError: When the engine gives up; the ledger holds what had finished.
     """
-    began_at = time.monotonic()
-    where = store.address(options.tracking, options.root)
+    clock = _Clock(options.began or time.monotonic())
+    prepared = prepare(loaded, options)
+    with _opened(prepared, options, [clock, *listeners], clock.began) as sitting:
+        on_start(sitting.folder, prepared.data.facts)
+        sitting.carry_out(options.confirm, options.trust, on_progress)
+    return _concluded(sitting, clock)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a search needs to begin; nothing has been written yet.
+
+    Args:
+        loaded: The space, fitted to the data and to this machine.
+        data: With test, which nothing but confirmation reads.
+        engine: Started.
+        slots: Trials at a time that the space asks for.
+        teachers: Folders of registered models that its tricks learn from, by address.
+        notices: What the user should hear of what was found by trying.
+    """
+
+    loaded: LoadedSpace
+    data: Loaded
+    engine: Engine
+    slots: int
+    teachers: Mapping[str, Path]
+    notices: tuple[str, ...]
+
+
+def prepare(loaded: LoadedSpace, options: Options) -> Prepared:
+    """Check all that can be checked before anything is written, load the data and start the engine.
+
+    Raises:
+        InputError: When space, data or resources cannot be used.
+    """
     slots = check_resources(loaded, options.address)
-    (loaded, data), run = _ready(loaded, options)     # with test, which nothing but confirmation reads
+    (loaded, data), engine = _ready(loaded, options)
     require_model(loaded, data.dataset.image_shape, options.trust)
     load_prior(loaded.document.search.prior)    # which is refused before anything is written
-    loaded, found = _probed(loaded, data.dataset, slots, options)
+    loaded, notices = _probed(loaded, data.dataset, slots, engine, options)
+    where = store.address(options.tracking, options.root)
     fetched = teachers.found(loaded, data.dataset, where, options.trust)
-    folder = options.resume or folders.create(options.root, loaded.document.name)
+    return Prepared(loaded, data, engine, slots, fetched, tuple(notices))
+
+
+def _ready(loaded: LoadedSpace, options: Options) -> tuple[tuple[LoadedSpace, Loaded], Engine]:
+    """Load the data, and beside it start the engine, which waits more than it works."""
+    with ThreadPoolExecutor(1, "beside") as beside:
+        data = beside.submit(with_data, loaded, options.trust)
+        engine = options.engine or start_engine(loaded.document, options.address, options.trust)
+        return data.result(), engine
+
+
+def _probed(loaded: LoadedSpace, dataset: Dataset, slots: int, engine: Engine,
+            options: Options) -> tuple[LoadedSpace, list[str]]:
+    """Return the space with what this machine decides, batch and precision, and what the user should hear of it."""
+    notices = []
+    if loaded.fits:
+        loaded = with_largest_batch(loaded, dataset, slots, options.trust)
+        notices.append(f"training.batch_size: max is {loaded.space.frame.batch_size} on this machine")
+    if loaded.document.training.precision == "auto" and not options.resume:
+        loaded, probed = with_precision(loaded, dataset, options.trust, engine.call)
+        notices += [str(probed)] if probed.unusual else []
+    return loaded, notices
+
+
+@contextmanager
+def _opened(prepared: Prepared, options: Options, listeners: Sequence[Listener], began: float) -> Iterator[Sitting]:
+    """Hold the run's folder, with its ledger and its tracker; afterwards write what comes of them.
+
+    What was searched is written as far as it came, whatever goes wrong meanwhile.
+    """
+    folder = options.resume or folders.create(options.root, prepared.loaded.document.name)
     with folders.locked(folder):
-        loaded = teachers.kept(loaded, fetched, folder, bool(options.address))
-        ledger = settle(folder, loaded, data)
-        tracker = make_tracker(options.tracking, options.root)
-        began(folder, data.facts)
-        clock, notices = _Clock(), [*found, *["the ledger's last line was torn and has been dropped"] * ledger.torn]
-        relay = TrackingListener(tracker, loaded, data.facts, folder.name, records(ledger.lines))
-        deadline = began_at + options.seconds
-        hunt = Search(loaded, ledger, [clock, relay, *listeners], deadline,
-                      lambda champion: keep(folder, loaded, data, champion))
-        champion, confirmation = None, None
+        loaded = teachers.kept(prepared.loaded, prepared.teachers, folder, bool(options.address))
+        ledger = settle(folder, loaded, prepared.data)
+        sitting = Sitting(folder, replace(prepared, loaded=loaded), ledger,
+                          make_tracker(options.tracking, options.root), listeners, began + options.seconds)
         try:
-            slots = run(hunt, data.dataset.without_test(), folder, slots)
-            champion = hunt.champion
-            if options.confirm and champion:
-                try:
-                    confirmation, champion = confirm(folder, loaded, data, hunt.records(),
-                                                     TrainingResources(slots, options.trust, told))
-                except ConfirmationError as error:
-                    notices.append(f"not confirmed: {error}")
+            yield sitting
         except BaseException:  # Ctrl-C among them: the tracker's runs must not seem to go on
-            relay.interrupt()
-            tracker.close(FLUSH_INTERRUPTED)
+            sitting.interrupt()
             raise
         finally:
             with suppress(AutotricksError):     # a full disk; the next sitting writes the table from the ledger
-                write_table(folder / folders.TABLE, hunt.records())
+                write_table(folder / folders.TABLE, sitting.search.records())
             ledger.close()
-        notices += _reported(folder)
-        put(folder, loaded, tracker)
-        notices += [line for line in [tracker.close(FLUSH, SLOWER * (time.monotonic() - began_at))] if line]
-    baseline = next((trial for trial in hunt.records() if trial.label == "baseline" and trial.end == "finished"), None)
-    return SearchResult(folder, champion, tuple(hunt.records()),
-                        baseline.score(loaded.document.objective.metric) if baseline else None,
-                        time.monotonic() - began_at, max(0.0, clock.last - began_at),
-                        max(0.0, (clock.first or began_at) - began_at), clock.training, slots,
-                        loaded.document.training.epochs, tuple(notices), confirmation, tracker.standing)
+        sitting.hand_over(SLOWER * (time.monotonic() - began))
 
 
-def _probed(loaded: LoadedSpace, dataset: Dataset, slots: int, options: Options) -> tuple[LoadedSpace, list[str]]:
-    """Return the space with what this machine decides, batch and precision, and what the user should hear of it."""
-    found = []
-    if loaded.fits:
-        loaded = with_largest_batch(loaded, dataset, slots, options.trust)
-        found.append(f"training.batch_size: max is {loaded.space.frame.batch_size} on this machine")
-    if loaded.document.training.precision == "auto" and not options.resume:
-        loaded, probed = with_precision(loaded, dataset, options.trust, placed(loaded.document, options.address))
-        found += [str(probed)] if probed.unusual else []
-    return loaded, found
+class Sitting:
+    """One sitting of a search over a run's folder, which it holds.
 
+    Args:
+        folder: Of the run.
+        prepared: What it needs.
+        ledger: Of the run.
+        tracker: MLflow, or nothing.
+        listeners: Hear of each trial.
+        deadline: After which no further trial begins, on the monotonic clock.
 
-def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False,
-                  told: Callable[[int, int], None] = lambda done, total: None) -> Confirmation:
-    """Confirm a finished search anew, with other numbers of bundles and seeds; what was trained is kept.
-
-    Raises:
-        RunError: When the folder holds no run, its data changed, or there is nothing to confirm.
+    Attributes:
+        search: What decides.
+        slots: Trials that ran at a time.
+        champion: The best trial so far.
+        confirmation: What fresh seeds said of it.
+        notices: What went wrong without stopping the search.
     """
-    with reopened(folder, [f"confirm.top={top}", f"confirm.seeds={seeds}"], trust) as run:
-        found = confirm(folder, run.loaded, run.data, run.trials, TrainingResources(run.slots, trust, told))[0]
+
+    def __init__(self, folder: Path, prepared: Prepared, ledger: Ledger, tracker: Tracker,
+                 listeners: Sequence[Listener], deadline: float):
+        self.folder, self.prepared, self.tracker = folder, prepared, tracker
+        loaded, data = prepared.loaded, prepared.data
+        self._tracking = TrackingListener(tracker, loaded, data.facts, folder.name, records(ledger.lines))
+        self.search = Search(loaded, ledger, [*listeners, self._tracking], deadline,
+                             lambda champion: keep(folder, loaded, data, champion))
+        self.slots = prepared.slots
+        self.champion: Champion | None = None
+        self.confirmation: Confirmation | None = None
+        self.notices = [*prepared.notices, *["the ledger's last line was torn and has been dropped"] * ledger.torn]
+
+    def carry_out(self, confirms: bool, trust: bool, on_progress: OnProgress) -> None:
+        """Search to the end and, if asked to, train the best again with fresh seeds."""
+        engine, data = self.prepared.engine, self.prepared.data
+        self.slots = engine.run(self.search, data.dataset.without_test(), self.folder, self.slots)
+        self.champion = self.search.champion
+        if not confirms or self.champion is None:
+            return
+        how = TrainingResources(engine, self.slots, trust, on_progress)
+        try:
+            self.confirmation, self.champion = confirm(
+                self.folder, self.prepared.loaded, data, self.search.records(), how)
+        except ConfirmationError as error:
+            self.notices.append(f"not confirmed: {error}")
+
+    def interrupt(self) -> None:
+        """Tell the tracker that nothing goes on."""
+        self._tracking.interrupt()
+        self.tracker.close(FLUSH_INTERRUPTED)
+
+    def hand_over(self, slow: float) -> None:
+        """Write the report and tell the tracker the rest; it gets `slow` seconds if it takes long to answer."""
+        self.notices += reported(self.folder)
+        put(self.folder, self.prepared.loaded, self.tracker)
+        problem = self.tracker.close(FLUSH, slow)
+        if problem:
+            self.notices.append(problem)
+
+
+def reported(folder: Path) -> list[str]:
+    """Write the report; return what went wrong, which is a notice, since the search itself is done."""
+    try:
         report.write(folder)
-        return found
+    except Exception as error:
+        return [f"no report: {type(error).__name__}: {error}"]
+    return []
+
+
+def _concluded(sitting: Sitting, clock: _Clock) -> SearchResult:
+    """Return what a sitting found and what it cost."""
+    document, trials = sitting.prepared.loaded.document, sitting.search.records()
+    baseline = next((trial for trial in trials if trial.label == BASELINE and trial.end == "finished"), None)
+    return SearchResult(
+        folder=sitting.folder, champion=sitting.champion, trials=tuple(trials),
+        baseline=baseline.score(document.objective.metric) if baseline else None,
+        seconds=time.monotonic() - clock.began, searching=clock.searching, warming=clock.warming,
+        training=clock.training, slots=sitting.slots, epochs=document.training.epochs,
+        notices=tuple(sitting.notices), confirmation=sitting.confirmation, standing=sitting.tracker.standing)
 
 
 def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False, more: int = 0) -> LoadedSpace:
@@ -248,66 +363,3 @@ def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False, mor
         ledger = folder / folders.LEDGER
         planned = len(records(read_ledger(ledger)[0])) if ledger.exists() else 0
     return space_of(folder, [*overrides, f"search.trials={planned + more}", "search.trainings=null"], trust)
-
-
-@dataclass(frozen=True)
-class Production:
-    """How a bundle is trained for production.
-
-    Args:
-        devices: Where to train; each of several takes a part of every batch.
-        source: Data source, in place of the bundle's.
-        all_data: Train on validation images too; the figures are then those of test.
-        trust: Whether `my.module:function` may be imported.
-    """
-
-    devices: tuple[str, ...] = ("cpu",)
-    source: str = ""
-    all_data: bool = False
-    trust: bool = False
-
-    def measured(self, result: TrialResult) -> dict[str, Any]:
-        """Return what a bundle file holds of a training: its figures, and on what they were measured."""
-        if not self.all_data:
-            return {"metrics": result.metrics}
-        figures = {name.replace("val/", "test/"): value for name, value in result.metrics.items()}
-        return {"trained_on": "train and validation", "metrics": figures}
-
-
-def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
-          how: Production = Production()) -> TrialResult:
-    """Train an exported bundle on the data that it names and write bundle and weights to a folder.
-
-    Raises:
-        InputError: When the bundle names no data, or the data, model, device or folder cannot be used.
-        DiskError: When the disk is full or fails.
-        RankError: When a process beside this one, which trained on another device, has ended.
-    """
-    if loaded.document.data is None and not how.source:
-        raise InputError(f"{loaded.document.name}: names no data. Add a data section, or give --data SOURCE.")
-    section = loaded.document.data or DataSection()
-    section = section.model_copy(update={"source": how.source}) if how.source else section
-    data = load_data(section.settings(), how.trust, joined=how.all_data)
-    made(target)
-    result = train_on(how.devices, loaded.bundle, data.dataset, reporter, how.trust)
-    settings = section.model_dump(mode="json", exclude_none=True)
-    document = bundle_document(loaded.document.name, settings, data, loaded.bundle, how.measured(result))
-    bundles.write(target, document, bundles.weights_of(result.model))
-    return result
-
-
-def _reported(folder: Path) -> list[str]:
-    """Write the report; what goes wrong there is a notice, since the search itself is done."""
-    try:
-        report.write(folder)
-    except Exception as error:
-        return [f"no report: {type(error).__name__}: {error}"]
-    return []
-
-
-def _ready(loaded: LoadedSpace, options: Options) -> tuple[tuple[LoadedSpace, Loaded], Engine]:
-    """Load the data, and beside it start the engine, which waits more than it works."""
-    with ThreadPoolExecutor(2, "beside") as beside:
-        data = beside.submit(with_data, loaded, options.trust)
-        engine = started(loaded.document, options.address, beside, options.trust)
-        return data.result(), engine

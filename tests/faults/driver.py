@@ -68,27 +68,16 @@ class Moments:
 def main() -> None:
     from autotricks.space.load import load_space
     from autotricks.tasks.classification import testing  # noqa: F401
-    from autotricks.tuning.engines import device_team, local, retraining, rung_training, select
     from autotricks.workflows import search as experiment
 
-    from ..search.scripted import hiring
-
-    def hire(shared, course, *where):
-        dataset = rung_training.from_arrays(shared)
-        return hiring(lambda bundle, rung: rung_training.RungTrainer(bundle, course, dataset).reach(rung))()
-
-    def locally(bundles, shared, means):
-        mine = device_team.DeviceGroup(shared, ("cpu",), 1)
-        for bundle in bundles:
-            yield bundle, retraining._reached(mine, bundle, means)
+    from ..search.scripted import in_threads
 
     def search(job: dict) -> None:
         overrides, resume = job.get("overrides", []), Path(job["resume"]) if job["resume"] else None
         loaded = experiment.resume(resume, overrides) if resume else load_space("long_tail.yaml", [*SMALL, *overrides])
         experiment.search(loaded, experiment.Options(Path(job["root"]), resume, tracking=job.get("tracking", "off"),
-                                                     confirm=job.get("confirm", True)))
+                                                     confirm=job.get("confirm", True), engine=in_threads()))
 
-    local._hire, retraining._locally, select.prepare = hire, locally, lambda threads: None
     with tempfile.TemporaryDirectory() as folder:       # whatever is imported late is imported once, here
         search({"root": folder, "resume": None})
     for line in sys.stdin:

@@ -241,8 +241,8 @@ def test_the_command_writes_it_again(tmp_path, monkeypatch, capsys):
 
 
 def test_a_report_that_fails_stops_no_search(tmp_path):
-    assert experiment._reported(searched(tmp_path / "whole")) == []
-    said, = experiment._reported(tmp_path)
+    assert experiment.reported(searched(tmp_path / "whole")) == []
+    said, = experiment.reported(tmp_path)
     assert said.startswith("no report: RunError: ") and "space.yaml" in said
 
 

@@ -12,9 +12,11 @@ from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset
 from autotricks.core.reporting import End
 from autotricks.runs.ledger import Ledger, TrialRecord, read, records
-from autotricks.runs.trial import Champion, Outcome
+from autotricks.runs.trial import Champion, Outcome, RungPlan
 from autotricks.space.load import LoadedSpace
-from autotricks.tuning.engines import local
+from autotricks.tuning.engines.engine import TrainingOptions
+from autotricks.tuning.engines.local import LocalEngine, StartWorker, Worker
+from autotricks.tuning.engines.rung_training import RungTrainer, from_arrays
 from autotricks.tuning.search import Search
 
 DIE, DIE_AFTER = "the process is killed before it answers", "the process is killed after it answered"
@@ -42,25 +44,43 @@ def by_merit(number: int, rung: int) -> Outcome:
     return outcome(rung, merit(number, rung))
 
 
-def hiring(answer: Callable[[Bundle, int], Outcome | str | tuple[Outcome, str]]) -> Callable[..., local.Worker]:
-    """Return what takes the place of the engine's `_hire`: a thread that answers for a bundle at a rung."""
-    def hire(*rest: object) -> local.Worker:
+def starting(answer: Callable[[RungPlan, Bundle, int], Outcome | str | tuple[Outcome, str]]) -> StartWorker:
+    """Return what starts a worker that is a thread, which answers for a bundle at a rung."""
+    def start(shared: object, options: TrainingOptions, place: int) -> Worker:
         here, there = multiprocessing.Pipe()
         threading.Thread(target=_serve, args=(there, answer), daemon=True).start()
-        return local.Worker(SimpleNamespace(kill=lambda: None, join=lambda: None, exitcode=-9), here)
+        return Worker(SimpleNamespace(kill=lambda: None, join=lambda: None, exitcode=-9), here, place=place)
 
-    return hire
+    return start
+
+
+def engine(answer: Callable[[Bundle, int], Outcome | str | tuple[Outcome, str]]) -> LocalEngine:
+    """Return the local engine with workers that answer by a script."""
+    return LocalEngine(TrainingOptions(), starting(lambda plan, bundle, rung: answer(bundle, rung)))
+
+
+def in_threads() -> LocalEngine:
+    """Return the local engine with workers that train in threads of this process: real figures, no process to start."""
+    def start(shared: dict[str, object], options: TrainingOptions, place: int) -> Worker:
+        dataset, climbs = from_arrays(shared), list[RungTrainer]()
+
+        def answer(plan: RungPlan, bundle: Bundle, rung: int) -> Outcome:
+            if not climbs or climbs[-1].bundle is not bundle:
+                climbs.append(RungTrainer(bundle, plan, dataset))
+            return climbs[-1].reach(rung)
+        return starting(answer)(shared, options, place)
+    return LocalEngine(TrainingOptions(), start)
 
 
 def _serve(pipe, answer) -> None:
     current = None
     while True:
         try:
-            bundle, rung = pipe.recv()
+            plan, bundle, rung = pipe.recv()
         except (EOFError, OSError):
             return
         current = bundle or current
-        reply = answer(current, rung)
+        reply = answer(plan, current, rung)
         if isinstance(reply, str) and reply == DIE:
             break
         pipe.send(reply[0] if isinstance(reply, tuple) else reply)
@@ -95,13 +115,12 @@ def search(loaded: LoadedSpace, path: Path, dataset: Dataset, monkeypatch, answe
            workers: int = 1, crowned: list[Champion] | None = None) -> Search:
     """Search, or go on with a search, by a script; return what it came to."""
     told = Told(path)
-    monkeypatch.setattr(local, "_hire", hiring(lambda bundle, rung: answer(told.numbers[bundle.hash], rung)))
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)   # nothing is lost here but time
     ledger = Ledger(path)
     found = Search(loaded, ledger, [told], keep=(crowned if crowned is not None else []).append)
     found.told = told
     try:
-        local.run(found, dataset, workers)
+        engine(lambda bundle, rung: answer(told.numbers[bundle.hash], rung)).run(found, dataset, path.parent, workers)
     finally:
         ledger.close()
     return found

@@ -22,7 +22,8 @@ from autotricks.runs.trial import RungPlan
 from autotricks.space.load import load_bundle_file, load_space
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import bundle_from, make
-from autotricks.tuning.engines import local
+from autotricks.tuning.engines.engine import TrainingOptions
+from autotricks.tuning.engines.local import start_worker
 from autotricks.tuning.engines.rung_training import arrays
 from autotricks.workflows import search as experiment
 from tests.conftest import timeless
@@ -108,10 +109,10 @@ def test_used_worker_trains_as_a_fresh_one(dataset):
     wanted = Bundle(tuple(tricks), epochs=3, batch_size=16)
     others = [Bundle((make("adabound", {}), make("cutmix", {}), make("focal", {}), make("flip", {})), epochs=3, seed=5),
               Bundle((make("sgd", {"lr": 1e6}),), epochs=3, batch_size=16), wanted]
-    worker, answers = local._hire(arrays(dataset), RungPlan((3,)), 1), []
+    worker, answers = start_worker(arrays(dataset), TrainingOptions(), 0), []
     try:
         for bundle in (wanted, *others, wanted):
-            worker.pipe.send((bundle, 0))
+            worker.pipe.send((RungPlan((3,)), bundle, 0))
             answers.append(worker.pipe.recv())
     finally:
         worker.process.kill()
@@ -198,10 +199,10 @@ def test_compressed_comes_to_the_same_last_rung(finished, tmp_path):
 
 def test_workers_are_forked_where_torch_is(dataset):
     """What a worker needs has been imported when it starts: it answers in a fraction of what importing torch takes."""
-    local._hire(arrays(dataset), RungPlan((1,)), 1).process.kill()    # the server is up from here on
+    start_worker(arrays(dataset), TrainingOptions(), 0).process.kill()    # the server is up from here on
     started = time.monotonic()
-    worker = local._hire(arrays(dataset), RungPlan((1,)), 1)
-    worker.pipe.send((Bundle(epochs=1, batch_size=16), 0))
+    worker = start_worker(arrays(dataset), TrainingOptions(), 0)
+    worker.pipe.send((RungPlan((1,)), Bundle(epochs=1, batch_size=16), 0))
     answer = worker.pipe.recv()
     worker.process.kill()
     answered = time.monotonic()

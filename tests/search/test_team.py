@@ -24,7 +24,7 @@ from autotricks.workflows import search as experiment
 from tests.conftest import timeless
 
 from . import real
-from .scripted import hiring
+from .scripted import engine
 
 BUNDLE = Bundle(tuple(make(name, values) for name, values in (
     ("sgd", {"lr": 0.01}), ("mixup", {}), ("class_balanced", {"start": 0.5}), ("group_norm", {}))),
@@ -137,10 +137,10 @@ def test_local_engine_takes_up_a_trial_whose_team_lost_a_process(tmp_path, monke
     assert real.gone(lambda: killer.seen & real.processes().keys())
 
 
-def test_a_team_that_is_lost_again_and_again_fails_its_trial_and_says_why(tmp_path, monkeypatch):
+def test_a_team_that_is_lost_again_and_again_fails_its_trial_and_says_why(tmp_path):
     """Workers that answer by a script: the detail in the ledger is the fault of the process beside."""
-    monkeypatch.setattr(local, "_hire", hiring(lambda bundle, rung: RankError("cuda:1, one of 2 devices: it is gone")))
-    result = real.search(tmp_path, "search.trials=2")
+    gone = RankError("cuda:1, one of 2 devices: it is gone")
+    result = real.search(tmp_path, "search.trials=2", engine=engine(lambda bundle, rung: gone))
     ends = [line for line in real.read(result.folder / LEDGER)[0] if line["kind"] == "end"]
     assert [(line["reason"], line["detail"]) for line in ends] == 2 * [
         ("failed", "its process died 3 times, cuda:1, one of 2 devices: it is gone")]

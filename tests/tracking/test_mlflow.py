@@ -8,6 +8,7 @@ from autotricks.runs.ledger import read, records
 from autotricks.space.load import load_bundle_file
 from autotricks.tracking.store import client, default_uri
 from autotricks.workflows import search as experiment
+from autotricks.workflows.train import train
 from tests.conftest import timeless
 
 from .conftest import METRIC, NAME, search
@@ -106,7 +107,7 @@ def test_what_is_not_confirmed_is_not_registered(store, tracked):
 
 def test_production_training_repeats_the_score(tracked, tmp_path):
     loaded = load_bundle_file(tracked.folder / "champion.yaml")
-    result = experiment.train(loaded, tmp_path)
+    result = train(loaded, tmp_path)
     assert result.metrics[METRIC] == tracked.champion.score == loaded.document.result["score"]
     assert timeless(result.metrics) == timeless(tracked.champion.metrics)
     assert (tmp_path / "champion.safetensors").read_bytes() == (tracked.folder / "champion.safetensors").read_bytes()

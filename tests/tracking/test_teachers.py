@@ -12,10 +12,10 @@ from autotricks.space.load import load_bundle_file, load_space
 from autotricks.tracking.model_registry import Entry, register
 from autotricks.tracking.store import client, default_uri
 from autotricks.trial import prepare
-from autotricks.tuning.engines import local
 from autotricks.workflows import search as experiment
 
-from .conftest import METRIC, NAME, hire
+from ..search.scripted import in_threads
+from .conftest import METRIC, NAME
 
 CHAMPION = f"models:/{NAME}@champion"
 SPACE = """
@@ -60,11 +60,10 @@ def student(trick, place):
     return f"  {trick}: {{always: true, teacher: '{place}', alpha: 1.0, start: 0.0}}\n"
 
 
-def test_a_registered_bundle_teaches(spaced, here, store, tracked, monkeypatch):
-    monkeypatch.setattr(local, "_hire", hire)
+def test_a_registered_bundle_teaches(spaced, store, tracked):
     folder = spaced(student("distillation", CHAMPION))
-    assert here(*SEARCH, "--tracking", store)[0] == 0
-    run, = folder.glob("runs/taught-*")
+    options = experiment.Options(folder / "runs", tracking=store, confirm=False, engine=in_threads())
+    run = experiment.search(load_space("taught.yaml"), options).folder
     own = run / "teachers" / f"{NAME}@champion"
     for name in ("champion.yaml", "champion.safetensors"):
         assert (own / name).read_bytes() == (tracked.folder / name).read_bytes()

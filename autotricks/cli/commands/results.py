@@ -38,13 +38,13 @@ def train(bundle: Annotated[str, typer.Argument(help="A bundle file such as cham
     from ...space import load_bundle_file
     from ...system.devices import set_threads, threads_of, training_devices
     from ...system.workers import cores
-    from ...workflows import search as experiment
+    from ...workflows import train as workflow
     from ..views import cards
 
     loaded = load_bundle_file(bundle, trust)
     set_threads(threads or min(threads_of(loaded.document.result), cores()))
-    how = experiment.Production(training_devices(device, gpus), data, all_data, trust)
-    cards.trained(experiment.train(loaded, out, cards.epochs(loaded, as_json), how), loaded, out, how, as_json)
+    how = workflow.Production(training_devices(device, gpus), data, all_data, trust)
+    cards.trained(workflow.train(loaded, out, cards.epochs(loaded, as_json), how), loaded, out, how, as_json)
 
 
 def export(run: Annotated[str, typer.Argument(help="A run's folder, its name, or 'latest'; or what train wrote.")],

@@ -91,12 +91,12 @@ def confirm(run: Run,
             tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
     """Train a search's best bundles again with fresh seeds and judge the best on test."""
     from ...runs.folder import find
-    from ...workflows import search as experiment
+    from ...workflows.confirm import confirm_again
     from ..views import confirmation
 
     folder = find(run, root)
     interrupt.expect(lambda: AGAIN)
-    found = experiment.confirm_again(folder, top, seeds, trust, confirmation.counting(as_json))
+    found = confirm_again(folder, top, seeds, trust, confirmation.counting(as_json))
     confirmation.confirmed(found, folder, as_json)
     track(folder, tracking, trust)
 
@@ -109,12 +109,11 @@ def ablate(run: Run,
     """Train a run's champion again without each trick, and the baseline with each alone: what does each bring?"""
     from ...runs.folder import find
     from ...workflows import ablate as use_case
-    from ...workflows.confirm import TrainingResources
     from ..views import ablation
 
     folder = find(run, root)
     interrupt.expect(lambda: AGAIN)
-    found = use_case.ablate(folder, seeds, pairs, TrainingResources(trust=trust, told=ablation.counting(as_json)))
+    found = use_case.ablate(folder, seeds, pairs, trust, ablation.counting(as_json))
     ablation.ablated(found, folder, as_json)
     track(folder, tracking, trust)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ...probes.bottleneck import Finding
     from ...trial import TrialResult
     from ...workflows.replicate import Replication, Row
-    from ...workflows.search import Production
+    from ...workflows.train import Production
 
 NEEDED = {"torch": "2.10", "torchvision": "0.25", "timm": "1.0", "ray": "2.60", "optuna": "5.0", "mlflow": "3.17",
           "pytorch-optimizer": "4.1", "safetensors": "0.5", "pydantic": "2.10", "pyyaml": "6.0", "scikit-learn": "1.5"}

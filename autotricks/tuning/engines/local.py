@@ -2,25 +2,28 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from ...core.bundle import Bundle
 from ...core.dataset import Dataset
 from ...core.reporting import End
-from ...errors import RankError
+from ...errors import EngineError, RankError
 from ...runs.trial import Outcome, RungPlan, Trial
 from ...system.workers import died, follow_parent
 from ..search import Search
 from .device_team import DeviceGroup, devices
+from .engine import RETRIES, TrainingOptions
 from .rung_training import arrays, watch
 from .worker_context import worker_context
 
-RETRIES = 2
+Result = TypeVar("Result")
+Answer = Outcome | RankError | str      # what was reached; a process beside has died; what was raised, as a traceback
 
 
 @dataclass
@@ -34,116 +37,191 @@ class Worker:
     attempt: int = 1
     place: int = 0
 
+    def send(self, plan: RungPlan, bundle: Bundle | None) -> None:
+        """Begin with a bundle, or go on, up to the worker's rung; one that has died is noticed at its answer."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.pipe.send((plan, bundle, self.rung))
 
-def run(search: Search, dataset: Dataset, workers: int, trust: bool = False) -> int:
-    """Run a search to its end on `workers` processes; each trains one trial at a time. Return `workers`.
+    def answer(self) -> Answer:
+        """Return what the worker says; where it has died, so."""
+        try:
+            answer: Answer = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return RankError(died(self.process.exitcode))
+        return answer
 
-    A worker that dies is replaced and its trial goes on from the rung it had reached, at most twice.
-    """
-    wanted = search.resources
-    hire = partial(_hire, arrays(dataset), search.course(trust), max(1, int(wanted.cpus)), wanted.gpus)
-    crew = [hire(place) for place in range(workers)]
-    try:
-        for worker in crew:
-            _next(search, worker)
-        while any(worker.trial for worker in crew):
-            busy = [worker for worker in crew if worker.trial]
-            for pipe in wait([worker.pipe for worker in busy]):
-                worker = next(worker for worker in busy if worker.pipe is pipe)
-                try:
-                    answer = worker.pipe.recv()
-                except (EOFError, OSError):
-                    answer = RankError("")
-                if isinstance(answer, RankError):
-                    crew[crew.index(worker)] = _replace(search, worker, hire, str(answer))
-                else:
-                    _hear(search, worker, answer)
-    finally:
-        for worker in crew:
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
-    return workers
+    def stop(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
 
 
-def _hire(shared: dict[str, Any], course: RungPlan, threads: int, gpus: float = 0, place: int = 0) -> Worker:
-    context: Any = worker_context(threads)
+class StartWorker(Protocol):
+    """Starts a worker."""
+
+    def __call__(self, shared: dict[str, Any], options: TrainingOptions, place: int) -> Worker:
+        """Return a worker that trains on data taken apart by `arrays`, at a place among those that work at a time."""
+
+
+def start_worker(shared: dict[str, Any], options: TrainingOptions, place: int) -> Worker:
+    """Start a process that answers on its pipe until that closes."""
+    context: Any = worker_context(options.threads)
     here, there = context.Pipe()
-    process = context.Process(target=_work, args=(there, shared, course, devices(gpus, place), threads))
+    process = context.Process(target=_work, args=(there, shared, devices(options.gpus, place), options.threads))
     process.start()
     there.close()
     return Worker(process, here, place=place)
 
 
-def _next(search: Search, worker: Worker) -> None:
-    """Give a worker the next trial, or nothing."""
-    worker.trial = search.propose()
-    if worker.trial:
-        worker.rung, worker.attempt = worker.trial.first, 1
-        if worker.rung == len(search.budgets):
-            search.finish(worker.trial, End.FINISHED)
-            _next(search, worker)
-        else:
-            _send(worker, worker.trial.bundle)
-
-
-def _send(worker: Worker, bundle: Bundle | None) -> None:
-    """Send a worker to its next rung; one that died meanwhile is noticed when its answer is waited for."""
-    with suppress(BrokenPipeError, ConnectionResetError):
-        worker.pipe.send((bundle, worker.rung))
-
-
-def _hear(search: Search, worker: Worker, answer: Outcome | str) -> None:
-    """Take in what a worker's trial reached and say how it goes on."""
-    trial = worker.trial
-    assert trial is not None
-    if isinstance(answer, str):
-        search.finish(trial, End.FAILED, answer)
-        _next(search, worker)
-        return
-    score = search.report(trial, answer, worker.attempt)
-    end = search.verdict(trial, answer, score)
-    if end is None:
-        worker.rung = answer.rung + 1
-        _send(worker, None)
-        return
-    if search.is_new_best(trial, answer):
-        search.set_best(trial, answer, answer.weights)
-    search.finish(trial, end)
-    _next(search, worker)
-
-
-def _replace(search: Search, worker: Worker, hire: Callable[[int], Worker], said: str) -> Worker:
-    """Return a new worker that takes up the trial of a dead one, or ends the trial when that happens too often."""
-    worker.process.join()
-    worker.pipe.close()
-    fresh = hire(worker.place)
-    trial = worker.trial
-    assert trial is not None
-    if worker.attempt > RETRIES:
-        detail = f"its process died {worker.attempt} times, {said or died(worker.process.exitcode)}"
-        search.finish(trial, End.FAILED, detail)
-        _next(search, fresh)
-        return fresh
-    fresh.trial, fresh.attempt = trial, worker.attempt + 1
-    fresh.rung = worker.rung
-    _send(fresh, trial.bundle)
-    return fresh
-
-
-def _work(pipe: Connection, shared: dict[str, Any], course: RungPlan, where: tuple[str, ...], threads: int) -> None:
-    """Train what arrives on the pipe until it closes: a bundle begins a climb, None goes on with the one at hand."""
+def _work(pipe: Connection, shared: dict[str, Any], where: tuple[str, ...], threads: int) -> None:
+    """Train what arrives on the pipe until it closes: a bundle begins to climb, None goes on with the one at hand."""
     follow_parent()
-    team = DeviceGroup(shared, where, threads, watch)
+    group = DeviceGroup(shared, where, threads, watch)
     while True:
         try:
-            bundle, rung = pipe.recv()
+            plan, bundle, rung = pipe.recv()
         except (EOFError, OSError):
             return
         try:
-            pipe.send(team.reach(course, bundle, rung))
+            pipe.send(group.reach(plan, bundle, rung))
         except RankError as error:
             pipe.send(error)
             return      # a fresh process trains this trial again
         except Exception:
             pipe.send(traceback.format_exc(limit=-4))
+
+
+class LocalEngine:
+    """Trains on processes of this machine, one bundle each at a time; see `autotricks.tuning.engines.engine.Engine`.
+
+    A worker that dies is replaced and its trial goes on from the rung it had reached, at most twice.
+
+    Args:
+        options: With what.
+        start: Starts a worker.
+    """
+
+    def __init__(self, options: TrainingOptions, start: StartWorker = start_worker):
+        self._options, self._start = options, start
+
+    def run(self, search: Search, dataset: Dataset, folder: Path, slots: int) -> int:
+        """Run a search to its end on `slots` processes."""
+        plan = search.course(self._options.trust)
+        with _Crew(self._start, arrays(dataset), self._options, slots) as crew:
+            for worker in crew.workers:
+                _next(search, worker, plan)
+            for worker, answer in crew.answers():
+                if isinstance(answer, RankError):
+                    crew.revive(worker)
+                    _go_on(search, worker, plan, str(answer))
+                else:
+                    _hear(search, worker, plan, answer)
+        return slots
+
+    def retrain(self, bundles: Sequence[Bundle], dataset: Dataset, slots: int) -> Iterator[tuple[Bundle, Outcome]]:
+        """Yield each bundle with what its whole training reached, as it is done."""
+        left = deque(Trial(number, "", bundle) for number, bundle in enumerate(bundles))
+        with _Crew(self._start, arrays(dataset), self._options, min(slots, len(left))) as crew:
+            for worker in crew.workers:
+                self._begin(worker, left.popleft())
+            for worker, answer in crew.answers():
+                trial = worker.trial
+                assert trial is not None
+                if isinstance(answer, str):
+                    raise EngineError(f"training {trial.bundle}: {answer.strip().splitlines()[-1]}")
+                if isinstance(answer, RankError):
+                    if worker.attempt > RETRIES:
+                        raise EngineError(f"training {trial.bundle}: its process died {worker.attempt} times, {answer}")
+                    crew.revive(worker)
+                    self._begin(worker, trial, worker.attempt + 1)
+                    continue
+                worker.trial = None
+                if left:
+                    self._begin(worker, left.popleft())
+                yield trial.bundle, answer
+
+    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Call a function here."""
+        return function(*arguments)
+
+    def _begin(self, worker: Worker, trial: Trial, attempt: int = 1) -> None:
+        worker.trial, worker.rung, worker.attempt = trial, 0, attempt
+        worker.send(self._options.whole(trial.bundle.epochs), trial.bundle)
+
+
+class _Crew:
+    """The workers of one run of the engine; they end with it."""
+
+    def __init__(self, start: StartWorker, shared: dict[str, Any], options: TrainingOptions, size: int):
+        self._start, self._shared, self._options, self._size = start, shared, options, size
+        self.workers: list[Worker] = []
+
+    def __enter__(self) -> _Crew:
+        for place in range(self._size):
+            self.workers.append(self._start(self._shared, self._options, place))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self.workers:
+            worker.stop()
+
+    def answers(self) -> Iterator[tuple[Worker, Answer]]:
+        """Yield what workers answer, as they do, until none has a trial."""
+        while busy := [worker for worker in self.workers if worker.trial]:
+            ready = wait([worker.pipe for worker in busy])
+            for worker in busy:
+                if worker.pipe in ready:
+                    yield worker, worker.answer()
+
+    def revive(self, worker: Worker) -> None:
+        """Start another process in the place of a worker's that died."""
+        worker.pipe.close()
+        fresh = self._start(self._shared, self._options, worker.place)
+        worker.process, worker.pipe = fresh.process, fresh.pipe
+
+
+def _go_on(search: Search, worker: Worker, plan: RungPlan, why: str) -> None:
+    """Go on with the trial of a worker that died; end it where that happens too often."""
+    trial = worker.trial
+    assert trial is not None
+    if worker.attempt > RETRIES:
+        search.finish(trial, End.FAILED, f"its process died {worker.attempt} times, {why}")
+        _next(search, worker, plan)
+        return
+    worker.attempt += 1
+    worker.send(plan, trial.bundle)
+
+
+def _next(search: Search, worker: Worker, plan: RungPlan) -> None:
+    """Give a worker the next trial, or nothing."""
+    worker.trial = search.propose()
+    if worker.trial is None:
+        return
+    worker.rung, worker.attempt = worker.trial.first, 1
+    if worker.rung == len(search.budgets):
+        search.finish(worker.trial, End.FINISHED)
+        _next(search, worker, plan)
+    else:
+        worker.send(plan, worker.trial.bundle)
+
+
+def _hear(search: Search, worker: Worker, plan: RungPlan, answer: Outcome | str) -> None:
+    """Take in what a worker's trial reached and say how it goes on."""
+    trial = worker.trial
+    assert trial is not None
+    if isinstance(answer, str):
+        search.finish(trial, End.FAILED, answer)
+        _next(search, worker, plan)
+        return
+    score = search.report(trial, answer, worker.attempt)
+    end = search.verdict(trial, answer, score)
+    if end is None:
+        worker.rung = answer.rung + 1
+        worker.send(plan, None)
+        return
+    if search.is_new_best(trial, answer):
+        search.set_best(trial, answer, answer.weights)
+    search.finish(trial, end)
+    _next(search, worker, plan)

@@ -1,0 +1,63 @@
+"""Train: one bundle to the end, for production."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import export as bundles
+from ..core.reporting import Reporter
+from ..data import load as load_data
+from ..errors import InputError
+from ..io.files import made
+from ..runs.champion import bundle_document
+from ..space.load import LoadedBundle
+from ..space.sections import DataSection
+from ..trial import TrialResult
+from ..tuning.engines.device_team import train_on
+
+
+@dataclass(frozen=True)
+class Production:
+    """How a bundle is trained for production.
+
+    Args:
+        devices: Where to train; each of several takes a part of every batch.
+        source: Data source, in place of the bundle's.
+        all_data: Train on validation images too; the figures are then those of test.
+        trust: Whether `my.module:function` may be imported.
+    """
+
+    devices: tuple[str, ...] = ("cpu",)
+    source: str = ""
+    all_data: bool = False
+    trust: bool = False
+
+    def measured(self, result: TrialResult) -> dict[str, Any]:
+        """Return what a bundle file holds of a training: its figures, and on what they were measured."""
+        if not self.all_data:
+            return {"metrics": result.metrics}
+        figures = {name.replace("val/", "test/"): value for name, value in result.metrics.items()}
+        return {"trained_on": "train and validation", "metrics": figures}
+
+
+def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
+          how: Production = Production()) -> TrialResult:
+    """Train an exported bundle on the data that it names and write bundle and weights to a folder.
+
+    Raises:
+        InputError: When the bundle names no data, or the data, model, device or folder cannot be used.
+        DiskError: When the disk is full or fails.
+        RankError: When a process beside this one, which trained on another device, has ended.
+    """
+    if loaded.document.data is None and not how.source:
+        raise InputError(f"{loaded.document.name}: names no data. Add a data section, or give --data SOURCE.")
+    section = loaded.document.data or DataSection()
+    section = section.model_copy(update={"source": how.source}) if how.source else section
+    data = load_data(section.settings(), how.trust, joined=how.all_data)
+    made(target)
+    result = train_on(how.devices, loaded.bundle, data.dataset, reporter, how.trust)
+    settings = section.model_dump(mode="json", exclude_none=True)
+    document = bundle_document(loaded.document.name, settings, data, loaded.bundle, how.measured(result))
+    bundles.write(target, document, bundles.weights_of(result.model))
+    return result
