@@ -47,8 +47,16 @@ class TrialResult:
 
 
 def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False,
-            kind: type[Trainer] = Trainer) -> Trainer:
+            kind: type[Trainer] = Trainer, together: bool = False) -> Trainer:
     """Seed everything, build the bundle's model and return a trainer that has not started.
+
+    Args:
+        bundle: What to train.
+        dataset: Train and validation; test is not read.
+        device: Where to train.
+        trust: Whether a model of the form `my.module:function` may be imported.
+        kind: Of the trainer.
+        together: Whether the other ranks, which this process has joined, train the same meanwhile.
 
     Raises:
         BundleError: When the bundle's tricks conflict.
@@ -64,12 +72,13 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
         from .tracking.model_registry import local_folder
 
         return find(local_folder(address), dataset, device, trust)
-    runtime = among(Runtime(channels_last=min(dataset.image_shape[1:]) >= NHWC_FROM))
+    runtime = Runtime(channels_last=min(dataset.image_shape[1:]) >= NHWC_FROM)
+    runtime = among(runtime) if together else runtime
     return kind(plan, make(), dataset, device, runtime, ModelFactory(make, teacher))
 
 
 def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None,
-              device: torch.device | str = "cpu", trust: bool = False) -> TrialResult:
+              device: torch.device | str = "cpu", trust: bool = False, together: bool = False) -> TrialResult:
     """Train a bundle on a data set and evaluate it on the validation split after every epoch.
 
     Args:
@@ -78,13 +87,14 @@ def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None
         reporter: Hears the metrics of each epoch and may stop the trial.
         device: Where to train.
         trust: Whether a model of the form `my.module:function` may be imported.
+        together: Whether the other ranks, which this process has joined, train the same meanwhile.
 
     Raises:
         BundleError: When the bundle's tricks conflict.
         ModelError: When there is no such model.
     """
     started, listen = time.monotonic(), reporter or ListReporter()
-    trainer = prepare(bundle, dataset, device, trust)
+    trainer = prepare(bundle, dataset, device, trust, together=together)
     end = None
     try:
         for metrics in trainer.epochs():

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ..errors import BundleError
+from .domain import Between, Float, Parameter
 from .trick import Trick
 
 
@@ -40,6 +41,11 @@ class Window:
 
     def __str__(self) -> str:
         return f"{self.start:.0%} to {self.stop:.0%}"
+
+
+EDGES = {       # of a window, as parameters that every trick with one has
+    "start": Parameter(0.0, Float(0, 1), Between(0, 1), "fraction of training"),
+    "stop": Parameter(1.0, Float(0, 1), Between(0, 1), "fraction of training")}
 
 
 def window_of(trick: type[Trick], values: Mapping[str, Any]) -> Window:

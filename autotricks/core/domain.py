@@ -148,11 +148,30 @@ def at_least(low: float) -> Between:
 
 @dataclass(frozen=True)
 class Parameter:
-    """What `tunable` declares: search domain, legal range, unit."""
+    """What `tunable` declares: default, search domain, legal range, unit."""
 
+    default: Value
     search: Domain
     legal: Legal
     unit: str
+
+    def problem(self, name: str, value: object) -> str | None:
+        """Return what is wrong with a value of the parameter of this name: its type, or that it is not legal."""
+        if not self._fits(value):
+            kind = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[type(self.default)]
+            return f"{value!r} is not {kind}; {name} must be {self.legal}."
+        if value not in self.legal:
+            unit = f" ({self.unit})" if self.unit else ""
+            return f"{value!r} is not allowed; {name} must be {self.legal}{unit}."
+        return None
+
+    def _fits(self, value: object) -> bool:
+        default = self.default
+        if isinstance(default, bool) or isinstance(value, bool):
+            return isinstance(value, bool) and isinstance(default, bool)
+        if isinstance(default, str):
+            return isinstance(value, str)
+        return isinstance(value, (int, float)) and (isinstance(default, float) or float(value).is_integer())
 
 
 def tunable(default: Value, *, search: Domain, legal: Legal | None = None, unit: str = "") -> Any:
@@ -164,5 +183,5 @@ def tunable(default: Value, *, search: Domain, legal: Legal | None = None, unit:
         legal: Values that make sense; the search domain if left out.
         unit: What is counted, e.g. "epochs"; parameters in epochs shrink with a shorter training run.
     """
-    parameter = Parameter(search, legal if legal is not None else search, unit)
+    parameter = Parameter(default, search, legal if legal is not None else search, unit)
     return field(default=default, metadata={"parameter": parameter})

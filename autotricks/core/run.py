@@ -96,7 +96,7 @@ class Run:
             exported. Keys begin with the trick's name and a dot.
         still: Names of modules that stay in evaluation mode while the model trains; part of every checkpoint.
         progress: Fraction of training done, in [0, 1]; moves with every step.
-        window: Fractions of training, from and to, in which the trick is active whose slot is being folded.
+        windows: Fractions of training, from and to, in which each trick is active, by its name.
     """
 
     model: nn.Module
@@ -121,7 +121,7 @@ class Run:
     memory: dict[str, Tensor] = field(default_factory=dict)
     still: frozenset[str] = frozenset()
     progress: float = 0.0
-    window: tuple[float, float] = (0.0, 1.0)
+    windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def forward(self) -> Callable[[Tensor], Tensor]:

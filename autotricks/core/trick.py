@@ -76,20 +76,13 @@ class Trick:
     @classmethod
     def defaults(cls) -> dict[str, Value]:
         """Return the default of each parameter."""
-        return {field.name: field.default for field in fields(cls)}  # type: ignore[arg-type, misc]
+        return {name: parameter.default for name, parameter in cls.declared().items()}
 
     @classmethod
     def problems(cls, values: Mapping[str, Any]) -> list[str]:
         """Return one line for each value that is of the wrong type or outside its legal range."""
-        found = []
-        for name, value in values.items():
-            parameter, default = cls.declared()[name], cls.defaults()[name]
-            if not _fits(value, default):
-                found.append(f"{name}: {value!r} is not {_kind(default)}; {name} must be {parameter.legal}.")
-            elif value not in parameter.legal:
-                unit = f" ({parameter.unit})" if parameter.unit else ""
-                found.append(f"{name}: {value!r} is not allowed; {name} must be {parameter.legal}{unit}.")
-        return found
+        lines = ((name, cls.declared()[name].problem(name, value)) for name, value in values.items())
+        return [f"{name}: {line}" for name, line in lines if line]
 
     def values(self) -> dict[str, Value]:
         """Return the value of each parameter."""
@@ -103,18 +96,6 @@ class Trick:
 
     def leave(self, run: Run) -> None:
         """Act when the trick's window closes."""
-
-
-def _fits(value: object, default: Value) -> bool:
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(value, bool) and isinstance(default, bool)
-    if isinstance(default, str):
-        return isinstance(value, str)
-    return isinstance(value, (int, float)) and (isinstance(default, float) or float(value).is_integer())
-
-
-def _kind(default: Value) -> str:
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[type(default)]
 
 
 def _check_declaration(cls: type[Trick]) -> None:

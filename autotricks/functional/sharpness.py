@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..core.batch import Batch
 from ..core.run import Run
 from ..core.slots import Gradients
+from . import tensor_lists
 
 TINY = 1e-12    # beside the length of a gradient, against division by zero
 
@@ -19,7 +20,7 @@ Offsets = Callable[[list[Tensor], list[Tensor]], list[Tensor]]  # weights, their
 def uphill(gradients: list[Tensor], length: float) -> list[Tensor]:
     """Return all gradients together scaled to a length."""
     scale = length / (torch.nn.utils.get_total_norm(gradients) + TINY)
-    return list(torch._foreach_mul(gradients, scale))
+    return tensor_lists.times(gradients, scale)
 
 
 @contextmanager
@@ -42,11 +43,11 @@ def displaced(model: nn.Module, weights: list[Tensor], offsets: list[Tensor]) ->
     moved = [weight.detach() for weight in weights]
     kept = [*moved, *model.buffers()]
     before = [tensor.clone() for tensor in kept]
-    torch._foreach_add_(moved, offsets)
+    tensor_lists.add_(moved, offsets)
     try:
         yield
     finally:  # out of memory too: the trainer then tries again from these weights
-        torch._foreach_copy_(kept, before)
+        tensor_lists.copy_(kept, before)
 
 
 def twice(inner: Gradients, run: Run, offsets: Offsets) -> Callable[[Batch], tuple[Tensor, list[Tensor]]]:

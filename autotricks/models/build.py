@@ -15,7 +15,7 @@ from .zoo import LIBRARIES, names, problem
 
 OWN = ("resnet8", "resnet20", "resnet32", "resnet44", "resnet56")
 AUXILIARY = ("googlenet", "inception_v3")     # of torchvision, with classifiers of their own on earlier layers
-NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm)
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 

@@ -24,7 +24,7 @@ class _Recomputed:
         if not torch.is_grad_enabled():
             return ordinary(*inputs)
         before = [(module, name, value.clone()) for module in self.modules()  # type: ignore[attr-defined]
-                  for name, value in module._buffers.items() if value is not None]
+                  for name, value in module.named_buffers(recurse=False)]
         return checkpoint(ordinary, *inputs, use_reentrant=False,
                           context_fn=lambda: (nullcontext(), _replaced(before)))
 
@@ -35,14 +35,14 @@ def _replaced(buffers: list[tuple[nn.Module, str, Tensor]]) -> Iterator[None]:
 
     What is recomputed so reads the statistics that it read at first, and moves those of nobody.
     """
-    own = [module._buffers[name] for module, name, _ in buffers]
+    own = [module.get_buffer(name) for module, name, _ in buffers]
     for module, name, before in buffers:
-        module._buffers[name] = before
+        setattr(module, name, before)
     try:
         yield
     finally:
         for (module, name, _), value in zip(buffers, own, strict=True):
-            module._buffers[name] = value
+            setattr(module, name, value)
 
 
 def blocks(model: nn.Module) -> list[nn.Module]:

@@ -105,4 +105,5 @@ def _has_bf16(device: str) -> bool:
     """Return whether a device computes in bfloat16 faster than in float32."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_tile"))

@@ -43,6 +43,7 @@ class RungPlan:
         device: Where to train.
         trust: Whether the model may be code of the user's.
         patience: Seconds within which an epoch must end.
+        together: Whether other ranks, which this process has joined, train the same meanwhile.
     """
 
     budgets: tuple[int, ...]
@@ -50,6 +51,7 @@ class RungPlan:
     device: str = "cpu"
     trust: bool = False
     patience: float = 7200.0
+    together: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..core.bundle import Use, Window
-from ..core.domain import Between, Choice, Domain, Float, Int, Legal, Parameter, Value, tunable
+from ..core.bundle import EDGES, Use, Window
+from ..core.domain import Choice, Domain, Float, Int, Legal, Parameter, Value
 from ..core.plan import Kind, clashes, conflicts
 from ..core.trick import Trick
 from ..io.yaml_tree import Path, Tree
@@ -16,19 +16,6 @@ from .space import Entry
 WORDS = {"choice": "[a, b, ...]", "uniform": "[low, high]", "loguniform": "[low, high]",
          "quniform": "[low, high, step]", "randint": "[low, high), whole", "lograndint": "[low, high), whole"}
 SEARCH = "search"      # in place of a value: the trick's own domain
-
-
-class _Edge(Trick):
-    """The edges of a window, declared as a trick declares its parameters."""
-
-    seats = {}
-    begin: float = tunable(0.0, search=Float(0, 1), legal=Between(0, 1), unit="fraction of training")
-    end: float = tunable(1.0, search=Float(0, 1), legal=Between(0, 1), unit="fraction of training")
-
-
-def edges() -> dict[str, Parameter]:
-    """Return the edges of a window as parameters, by the names that they have in a file."""
-    return dict(zip(("start", "stop"), _Edge.declared().values(), strict=True))
 
 
 def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tuple[list[Entry], list[str]]:
@@ -70,26 +57,28 @@ def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: boo
     for name, given in values.items():
         if name == "always":
             continue
-        if name not in known and name not in ("start", "stop"):
-            meant = tree.hint(name, [*known, "start", "stop", "always"], path)
+        if name not in known and name not in EDGES:
+            meant = tree.hint(name, [*known, *EDGES, "always"], path)
             found.append(tree.problem((*path, name), f"no such parameter.{meant} {trick.name} has "
-                                                     f"{', '.join([*known, 'start', 'stop'])}."))
+                                                     f"{', '.join([*known, *EDGES])}."))
             continue
-        owner, inner = (_Edge, "begin" if name == "start" else "end") if name in ("start", "stop") else (trick, name)
+        parameter = known.get(name) or EDGES[name]
         if searched and (isinstance(given, dict) or given == SEARCH):
-            domain = _domain(owner, inner, given, (*path, name), tree, found)
+            domain = _domain(parameter, name, given, (*path, name), tree, found)
             if domain is not None:
                 domains[name] = domain
         elif isinstance(given, dict):
             found.append(tree.problem((*path, name), "a bundle holds plain values; only a space has domains."))
         else:
-            found += [tree.problem((*path, name), _tail(line)) for line in owner.problems({inner: given})]
+            problem = parameter.problem(name, given)
+            if problem:
+                found.append(tree.problem((*path, name), problem))
             if len(found) == before:
-                fixed[name] = type(owner.defaults()[inner])(given)
+                fixed[name] = type(parameter.default)(given)
     if len(found) > before:
         return None
     entry = Entry(trick, fixed, domains, always)
-    if {"start", "stop"} & set(values):
+    if EDGES.keys() & values.keys():
         narrower = Use(trick(), Window(0.0, 0.5))
         found += [tree.problem(path, conflict.text) for conflict in conflicts([narrower])
                   if conflict.kind is Kind.WINDOW]
@@ -102,13 +91,9 @@ def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: boo
     return entry if len(found) == before else None
 
 
-def _tail(line: str) -> str:
-    return line.partition(": ")[2].replace("begin must", "start must").replace("end must", "stop must")
-
-
-def _domain(trick: type[Trick], name: str, given: Any, path: Path, tree: Tree, found: list[str]) -> Domain | None:
+def _domain(parameter: Parameter, name: str, given: Any, path: Path, tree: Tree, found: list[str]) -> Domain | None:
     """Return the domain that a mapping such as `{uniform: [0, 1]}` means; append what is wrong with it."""
-    parameter, default = trick.declared()[name], trick.defaults()[name]
+    default = parameter.default
     if given == SEARCH:
         return parameter.search
     if len(given) != 1 or next(iter(given)) not in WORDS:
@@ -123,7 +108,7 @@ def _domain(trick: type[Trick], name: str, given: Any, path: Path, tree: Tree, f
         found.append(tree.problem(here, f"{arguments!r} is not a list; write {word}: {WORDS[word]}."))
         return None
     if word == "choice":
-        lines = [tree.problem((*here, *place), text) for *place, text in _choice_problems(trick, name, arguments)]
+        lines = [tree.problem((*here, *place), text) for *place, text in _choice_problems(parameter, name, arguments)]
         found += lines
         return None if lines else Choice(*[type(default)(option) for option in arguments])
     problem = _range_problem(word, arguments, default, parameter.legal)
@@ -133,20 +118,23 @@ def _domain(trick: type[Trick], name: str, given: Any, path: Path, tree: Tree, f
     return _range(word, arguments)
 
 
-def _choice_problems(trick: type[Trick], name: str, options: list[Any]) -> Iterator[tuple[Any, ...]]:
+def _choice_problems(parameter: Parameter, name: str, options: list[Any]) -> Iterator[tuple[Any, ...]]:
     """Yield what is wrong with a list of options, after the place of the option that it is about."""
     if not options:
         yield ("has no options; list at least one.",)
-    kind, seen = type(trick.defaults()[name]), set()
+    kind: Callable[[Any], Value] = type(parameter.default)
+    seen: set[Value] = set()
     for place, option in enumerate(options):
         if isinstance(option, (list, dict)) or option is None:
             yield place, "options must be plain values."
             continue
-        lines = trick.problems({name: option})
-        yield from ((place, _tail(line)) for line in lines)
-        if not lines and kind(option) in seen:
+        problem = parameter.problem(name, option)
+        if problem:
+            yield place, problem
+            continue
+        if kind(option) in seen:
             yield place, "an option stands twice. Drop one."
-        seen |= {kind(option)} if not lines else set()
+        seen.add(kind(option))
 
 
 def _range_problem(word: str, arguments: list[Any], default: Value, legal: Legal) -> str | None:

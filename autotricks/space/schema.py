@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.bundle import EDGES
 from ..core.domain import Above, Between, Choice, Domain, Int, Legal, Parameter, Value
 from ..core.trick import Trick
 from ..tricks.catalog import catalog
 from .document import SpaceDocument
-from .domains import SEARCH, WORDS, edges
+from .domains import SEARCH, WORDS
 
 Schema = dict[str, Any]
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -27,26 +28,25 @@ def schema() -> Schema:
     made["properties"]["tricks"] = {"type": "object", "minProperties": 1, "additionalProperties": False,
                                     "description": "Which tricks to search; {} searches a trick's own domains.",
                                     "properties": {name: _trick(trick, shared) for name, trick in catalog().items()}}
-    for (name, parameter), default in zip(edges().items(), (0.0, 1.0), strict=True):
-        made["$defs"][name] = _searched(parameter, default, shared)
+    for name, parameter in EDGES.items():
+        made["$defs"][name] = _searched(parameter, shared)
     made["$defs"] |= dict(sorted(shared.items()))
     return {"$schema": DRAFT, **_plain(made), "title": TITLE}
 
 
 def _trick(trick: type[Trick], shared: dict[str, Schema]) -> Schema:
-    defaults = trick.defaults()
-    properties: Schema = {name: _searched(parameter, defaults[name], shared)
-                          for name, parameter in trick.declared().items()}
+    properties: Schema = {name: _searched(parameter, shared) for name, parameter in trick.declared().items()}
     if all(slot.phased for slot in trick.seats):
-        properties |= {name: {"$ref": f"#/$defs/{name}"} for name in edges()}
+        properties |= {name: {"$ref": f"#/$defs/{name}"} for name in EDGES}
     properties["always"] = {"type": "boolean", "description": "Whether every trial has it, the baseline too."}
     return {"description": (trick.__doc__ or "").strip().splitlines()[0], "type": ["object", "null"],
             "properties": properties, "additionalProperties": False}
 
 
-def _searched(parameter: Parameter, default: Value, shared: dict[str, Schema]) -> Schema:
+def _searched(parameter: Parameter, shared: dict[str, Schema]) -> Schema:
     """Return what may stand for a parameter; parameters of the same type and range share it."""
-    unit, legal = f"{parameter.unit}; " if parameter.unit else "", parameter.legal
+    default, legal = parameter.default, parameter.legal
+    unit = f"{parameter.unit}; " if parameter.unit else ""
     words = re.findall(r"[<>]=?|[\w.-]+", str(legal))
     key = "_".join([type(default).__name__, *(SIGNS.get(word, word) for word in words)])
     shared[key] = {"anyOf": [_value(legal, default), {"const": SEARCH}, _domain(legal, default)]}

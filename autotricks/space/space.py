@@ -20,14 +20,15 @@ Pick = Callable[[str, Domain], Value]    # a choice's name and domain -> the val
 Wish = Mapping[str, Mapping[str, Value]]    # tricks, and what is wished for of their parameters
 
 
+@dataclass(frozen=True, init=False)
 class Taken(Choice):
     """Whether a seat is taken by one of the tricks named in `by`: as often as not, however many they are."""
+
+    by: tuple[str, ...]
 
     def __init__(self, by: tuple[str, ...]):
         super().__init__(False, True)
         object.__setattr__(self, "by", by)
-
-    by: tuple[str, ...]
 
 
 def typical(name: str, domain: Domain) -> Value:

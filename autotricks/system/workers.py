@@ -70,6 +70,19 @@ def _without_main_that_is_no_file() -> None:
         del main.__file__
 
 
+@contextmanager
+def children_ended() -> Iterator[None]:
+    """End the processes that were started inside where something goes wrong: a pool would wait for what they do."""
+    before = multiprocessing.active_children()
+    try:
+        yield
+    except BaseException:
+        for process in multiprocessing.active_children():
+            if process not in before:
+                process.kill()
+        raise
+
+
 def _end(server: int, ours: int) -> None:
     """End the server, which would first import what nobody waits for any more."""
     if os.getpid() == ours:

@@ -26,4 +26,5 @@ def begin(plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device, 
         std=torch.tensor(dataset.std, device=device).view(-1, 1, 1),
         task=dataset.task, image_shape=dataset.image_shape, batch_size=size, epochs=bundle.epochs,
         steps_per_epoch=max(1, len(train) // size), device=device,
-        generator=torch.Generator(device).manual_seed(bundle.seed), runtime=runtime)
+        generator=torch.Generator(device).manual_seed(bundle.seed), runtime=runtime,
+        windows={use.trick.name: (use.window.start, use.window.stop) for use in plan.active})

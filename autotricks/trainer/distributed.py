@@ -15,7 +15,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +23,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..core.run import Run, Runtime
+from ..functional.tensor_lists import copy_
 
 # Ranks listen to this machine alone; and who waits for one that is gone is told by `ranks`, not killed by NCCL.
 ALONE = {"TORCH_NCCL_ASYNC_ERROR_HANDLING": "0", **({"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
                                                    if sys.platform == "linux" else {})}
-
-_TOGETHER = ContextVar("together", default=False)
 
 
 def join(rank: int, ranks: int, meeting: Path, device: torch.device) -> None:
@@ -54,20 +52,8 @@ def joined() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-@contextmanager
-def together() -> Iterator[None]:
-    """Build trainers inside that train with those of the other ranks, which must do the same meanwhile."""
-    token = _TOGETHER.set(True)
-    try:
-        yield
-    finally:
-        _TOGETHER.reset(token)
-
-
 def among(runtime: Runtime) -> Runtime:
-    """Return the runtime of this rank where what is built is to train with the others."""
-    if not _TOGETHER.get():
-        return runtime
+    """Return the runtime of this rank, which trains with the others that it has joined."""
     return replace(runtime, ranks=dist.get_world_size(), rank=dist.get_rank())
 
 
@@ -89,10 +75,10 @@ def summed(loss: Tensor, model: nn.Module) -> Tensor:
     dist.all_reduce(message)
     parts = message.split([tensor.numel() for tensor in (*found, *noted)])
     total = parts[0].view(())
-    torch._foreach_copy_(found[1:], [part.view(each.shape) for part, each in zip(parts[1:], found[1:])])
+    copy_(found[1:], [part.view(each.shape) for part, each in zip(parts[1:], found[1:])])
     means = [part.view(each.shape) / dist.get_world_size() for part, each in zip(parts[len(found):], noted)]
     if means:
-        torch._foreach_copy_(noted, means)
+        copy_(noted, means)
     return total
 
 
@@ -132,4 +118,4 @@ def part_ways() -> None:
 def abort() -> None:
     """End whatever waits for another rank, from any thread; this process has then left the others."""
     if joined():
-        dist.distributed_c10d._abort_process_group()
+        dist.distributed_c10d._abort_process_group()    # which torch has no public way for; `tests/test_ranks.py`

@@ -32,7 +32,6 @@ class Pipeline:
 def fold(uses: Iterable[Use], slot: Slot, inner: Wrapped, run: Run) -> Wrapped:
     """Wrap `inner` with every trick in `slot`, inner seats first."""
     for use in seated(uses, slot):
-        run.window = (use.window.start, use.window.stop)
         inner = getattr(use.trick, slot.value)(inner, run)
     return inner
 

@@ -82,7 +82,7 @@ class ProfiledTrainer(Trainer):
         super().enter(phase)
         if phase is not before:
             parts = self._pipeline
-            self._pipeline = replace(
+            self._entered = replace(
                 parts, load=self._timed("loading", parts.load), augment=self._timed("augmentation", parts.augment),
                 mix=self._timed("augmentation", parts.mix), gradients=self._timed("backward", parts.gradients))
 

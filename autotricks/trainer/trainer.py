@@ -25,7 +25,7 @@ from .chance import rng_state, set_rng_state
 from .distributed import agreed
 from .evaluate import evaluate, learned
 from .pace import Pace
-from .pipeline import fold, optimizer, pipeline
+from .pipeline import Pipeline, fold, optimizer, pipeline
 
 EXPLODED = 100  # times the loss of guessing
 
@@ -54,6 +54,7 @@ class Trainer:
         self.end: End | None = None
         self.epoch, self.extra_steps, self.history = 0, 0, list[Metrics]()
         self._phase: Phase | None = None
+        self._entered: Pipeline | None = None
         self._pace = Pace()
         self._unread = torch.empty(0, dtype=torch.int64, device=device)
         self.run = begin(plan, model, self.dataset, torch.device(device), runtime)
@@ -125,7 +126,7 @@ class Trainer:
         last = self.epoch * self.run.steps_per_epoch - 1
         if last >= 0:
             self._phase = self.plan.phases[self._place(last)]
-            self._pipeline = pipeline(self._phase, self.run)
+            self._entered = pipeline(self._phase, self.run)
 
     def first_step(self) -> Callable[[], Tensor]:
         """Enter the first phase and return what computes the gradients of its first batch: to watch a step."""
@@ -194,7 +195,14 @@ class Trainer:
                 use.trick.enter(self.run)
         if seated(before, Slot.SAMPLER) != seated(phase.uses, Slot.SAMPLER):
             self._unread = self._unread[:0]
-        self._phase, self._pipeline = phase, pipeline(phase, self.run)
+        self._phase = phase
+        self._entered = pipeline(phase, self.run)
+
+    @property
+    def _pipeline(self) -> Pipeline:
+        """The callables of the phase that was entered."""
+        assert self._entered is not None, "no phase has been entered"
+        return self._entered
 
     def _rows(self, steps: int, first: int) -> Iterator[Tensor]:
         """Yield the rows of `steps` batches: those of the epoch's order not read yet, then a new order's."""

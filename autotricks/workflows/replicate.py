@@ -20,6 +20,7 @@ from ..io.files import made
 from ..runs.ledger import Ledger
 from ..space import load_bundle_file
 from ..system.devices import check_device
+from ..system.workers import children_ended
 from ..trial import run_trial
 from ..tuning.engines.worker_context import worker_context
 
@@ -161,16 +162,11 @@ def _figures(jobs: Iterable[tuple[str, Bundle]], known: dict[str, dict[str, Any]
     if asked.parallel == 1 or not missing:
         yield from ((name, bundle, _train(bundle, asked)) for name, bundle in missing)
         return
-    with ProcessPoolExecutor(min(asked.parallel, len(missing)), worker_context(), torch.set_num_threads, (1,)) as pool:
+    size, context = min(asked.parallel, len(missing)), worker_context()
+    with ProcessPoolExecutor(size, context, torch.set_num_threads, (1,)) as pool, children_ended():
         waiting = {pool.submit(_train, bundle, asked): (name, bundle) for name, bundle in missing}
-        try:
-            for future in as_completed(waiting):
-                yield *waiting[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in list(pool._processes.values()):
-                worker.kill()
-            raise
+        for future in as_completed(waiting):
+            yield *waiting[future], future.result()
 
 
 @lru_cache(maxsize=1)

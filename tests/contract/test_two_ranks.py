@@ -30,8 +30,8 @@ def job(name, window=Window()):
     return made if name == "group_norm" or problems(wider.uses) else wider
 
 
-def trained(made, pieces=1):
-    trainer = prepare(made, make_dataset())     # 90 images: five steps an epoch
+def trained(made, pieces=1, together=False):
+    trainer = prepare(made, make_dataset(), together=together)     # 90 images: five steps an epoch
     trainer.run.runtime = replace(trainer.run.runtime, micro_batches=max(pieces, trainer.run.runtime.micro_batches))
     for _ in trainer.epochs():
         pass
@@ -44,7 +44,7 @@ class Rank:
         torch.compile = lambda model: model     # as tests/contract does in the first process
 
     def __call__(self, made):
-        return trained(made)
+        return trained(made, together=True)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_two_ranks_are_one_process(others, name, start):
     expected = trained(made, 2)
     others.tell(made)
     with others.lockstep():
-        found = trained(made)
+        found = trained(made, together=True)
     weights = dict(found.run.model.named_parameters())
     far = {key: float((value - weights[key]).abs().max()) for key, value in expected.run.model.named_parameters()
            if not torch.allclose(value, weights[key], rtol=1e-3, atol=1e-4)}

@@ -27,12 +27,14 @@ class Job:
     batch_size: int = 16
     pieces: int = 1
     pause: int = 0      # the epoch after which a checkpoint is taken, and taken up by another trainer
+    together: bool = False      # with the other ranks
 
     def trainer(self) -> Trainer:
         uses = tuple(use if isinstance(use, Use) else Use(use) for use in self.uses)
         torch.manual_seed(0)
+        runtime = Runtime(micro_batches=self.pieces)
         return Trainer(plan(Bundle(uses, epochs=self.epochs, batch_size=self.batch_size), DEFAULTS), self.model(),
-                       DATASET, runtime=among(Runtime(micro_batches=self.pieces)))
+                       DATASET, runtime=among(runtime) if self.together else runtime)
 
     def train(self) -> Trainer:
         trainer = self.trainer()
@@ -118,6 +120,7 @@ class Rank:
 
 def together(others, job):
     """Train a job on this process and the others."""
+    job = replace(job, together=True)
     others.tell(job)
     with others.lockstep():
         return Rank("cpu")(job)

@@ -11,6 +11,7 @@ from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Average, Slot
 from ...core.trick import Trick
+from ...functional.tensor_lists import lerp_
 
 
 def kept(count: int, decay: float) -> float:
@@ -21,7 +22,7 @@ def kept(count: int, decay: float) -> float:
 def move(averages: list[Tensor], values: list[Tensor], share: float) -> None:
     """Keep `share` of each average and add the rest of its value, in place; what is not a real number is copied."""
     real = [place for place, average in enumerate(averages) if average.is_floating_point()]
-    torch._foreach_lerp_([averages[place] for place in real], [values[place] for place in real], 1 - share)
+    lerp_([averages[place] for place in real], [values[place] for place in real], 1 - share)
     for average, value in zip(averages, values, strict=True):
         if not average.is_floating_point():
             average.copy_(value)

@@ -12,6 +12,7 @@ from ...core.domain import Between, Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Average, Slot
 from ...core.trick import Trick
+from ...functional.tensor_lists import copy_, lerp_
 
 CHUNK = 256     # images a forward pass, the least where there are as many
 
@@ -45,10 +46,10 @@ class _Mean(AveragedModel):
         weights, means = ([weight.detach() for weight in each.parameters()] for each in (model, self.module))
         epoch_ends, counts = step % run.steps_per_epoch == 0, due(step, self._begin, run.steps, self._models)
         if counts:
-            torch._foreach_lerp_(means, weights, 1 / (1 + int(self.n_averaged)))
+            lerp_(means, weights, 1 / (1 + int(self.n_averaged)))
             self.n_averaged += 1
         elif epoch_ends and not int(self.n_averaged):
-            torch._foreach_copy_(means, weights)
+            copy_(means, weights)
         if epoch_ends:
             for mine, other in zip(self.module.buffers(), model.buffers(), strict=True):
                 mine.copy_(other)

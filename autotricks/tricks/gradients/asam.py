@@ -1,7 +1,6 @@
 """ASAM: take the gradient at the worst point nearby, where near means near in proportion to each weight."""
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ...core.batch import Batch
@@ -11,6 +10,7 @@ from ...core.slots import Gradients, Slot
 from ...core.traits import Trait
 from ...core.trick import Trick
 from ...functional.sharpness import twice, uphill
+from ...functional.tensor_lists import absolute, times
 
 
 def adaptive(weights: list[Tensor], gradients: list[Tensor], length: float) -> list[Tensor]:
@@ -21,8 +21,8 @@ def adaptive(weights: list[Tensor], gradients: list[Tensor], length: float) -> l
         gradients: g, of the same shapes.
         length: rho, the L2 length of the step in units of the weights themselves.
     """
-    sizes = torch._foreach_abs(weights)
-    return list(torch._foreach_mul(sizes, uphill(list(torch._foreach_mul(sizes, gradients)), length)))
+    sizes = absolute(weights)
+    return times(sizes, uphill(times(sizes, gradients), length))
 
 
 class Asam(Trick):

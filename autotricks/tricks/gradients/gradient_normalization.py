@@ -9,6 +9,7 @@ from ...core.domain import Choice, tunable
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
 from ...core.trick import Trick
+from ...functional.tensor_lists import added, norms, over
 
 TINY = 1e-8     # beside what is divided by
 
@@ -22,9 +23,9 @@ def normalized(gradients: list[Tensor], by: str) -> list[Tensor]:
             within each, where one of less than three numbers stays as it is.
     """
     if by == "global":
-        return list(torch._foreach_div(gradients, torch.nn.utils.get_total_norm(gradients) + TINY))
+        return over(gradients, torch.nn.utils.get_total_norm(gradients) + TINY)
     if by == "tensor":
-        return list(torch._foreach_div(gradients, torch._foreach_add(torch._foreach_norm(gradients), TINY)))
+        return over(gradients, added(norms(gradients), TINY))
     return [gradient / (gradient.std() + TINY) if gradient.numel() > 2 else gradient for gradient in gradients]
 
 

@@ -11,6 +11,7 @@ from ...core.slots import Gradients, Slot
 from ...core.traits import Trait
 from ...core.trick import Trick
 from ...functional.sharpness import twice, uphill
+from ...functional.tensor_lists import added, less, times
 
 RADIUS = 0.01   # L2 length of the step over which curvature is measured
 
@@ -21,8 +22,7 @@ def curved(here: list[Tensor], there: list[Tensor], weight: float) -> list[Tenso
     The gradient of |g|^2 is 2 H g, and H g / |g| is how fast g changes along itself.
     """
     share = 2 * weight / RADIUS * torch.nn.utils.get_total_norm(here)
-    changes = torch._foreach_sub(there, here)
-    return list(torch._foreach_add(here, torch._foreach_mul(changes, share)))
+    return added(here, times(less(there, here), share))
 
 
 class GradientPenalty(Trick):

@@ -45,13 +45,13 @@ class GradualUnfreezing(Freezing):
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
         """Return gradients of the layers that train already."""
         level = levels(run.model, classifier(run.model, run.classes))
-        layers, (start, stop) = max(level.values()) + 1, run.window
-        last = [layers]
+        layers = max(level.values()) + 1
+        start, stop = run.windows.get(self.name, (0.0, 1.0))
+        weights = {name: weight for name, weight in run.model.named_parameters() if name in level}
 
         def unfrozen(batch: Batch) -> Tensor:
             now = lowest((run.progress - start) / (stop - start), layers)
-            if now != last[0]:
+            if any(weight.requires_grad != (level[name] >= now) for name, weight in weights.items()):
                 freeze(run, {name for name, here in level.items() if here >= now})
-                last[0] = now
             return inner(batch)
         return unfrozen

@@ -9,6 +9,7 @@ from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.trick import Trick
+from ...functional.tensor_lists import norms
 
 
 class L1Penalty(Trick):
@@ -33,5 +34,5 @@ class L1Penalty(Trick):
                                  if weight.ndim > 1 and weight.requires_grad]
 
         def penalized(logits: Tensor, batch: Batch) -> Tensor:
-            return inner(logits, batch) + self.weight * torch.stack(torch._foreach_norm(weights, 1)).sum()
+            return inner(logits, batch) + self.weight * torch.stack(norms(weights, 1)).sum()
         return penalized if weights else inner

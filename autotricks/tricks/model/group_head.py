@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +30,7 @@ class _Groups(nn.Module):
         self.weight, self.bias = (nn.Parameter(torch.empty(shape, device=device).uniform_(
             -bound, bound, generator=generator)) for shape in ((count, width), (count,)))
         self.register_buffer("of_class", torch.tensor(of_class, device=device))
+        self.register_load_state_dict_pre_hook(_as_many)  # type: ignore[no-untyped-call]
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return what comes in: the model may be a sequence, which goes through all that it holds."""
@@ -41,12 +41,13 @@ class _Groups(nn.Module):
         logits = F.linear(features, self.weight, self.bias)
         return -torch.log_softmax(logits, 1).gather(1, self.of_class[labels])
 
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        # Where a trained model is used, the file that says how many groups there are need not be.
-        for name in ("weight", "bias"):
-            if f"{prefix}{name}" in state_dict:
-                getattr(self, name).data = torch.empty_like(state_dict[f"{prefix}{name}"], device=self.of_class.device)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+def _as_many(head: nn.Module, state: Mapping[str, Tensor], prefix: str, *rest: object) -> None:
+    """Make a head as wide as weights to be loaded: where a trained model is used, the file of groups need not be."""
+    for name in ("weight", "bias"):
+        if f"{prefix}{name}" in state:
+            parameter, device = head.get_parameter(name), head.get_buffer("of_class").device
+            parameter.data = torch.empty_like(state[f"{prefix}{name}"], device=device)
 
 
 class GroupHead(Trick):

@@ -44,7 +44,7 @@ class DeviceGroup:
     def __init__(self, shared: dict[str, Any], devices: Sequence[str], threads: int,
                  alive: Callable[[float], None] = lambda seconds: None):
         self._shared, self._devices, self._threads = shared, devices, max(1, threads // len(devices))
-        self._own = _Climbing(devices[0], shared, self._threads, alive)
+        self._own = _Climbing(devices[0], shared, self._threads, len(devices) > 1, alive)
         self._others: RankProcesses | None = None
 
     def reach(self, course: RungPlan, bundle: Bundle | None, rung: int) -> Outcome:
@@ -56,7 +56,7 @@ class DeviceGroup:
         if len(self._devices) == 1:
             return self._own(course, bundle, rung)
         if self._others is None:
-            self._others = RankProcesses(self._devices, _Climbing, self._shared, self._threads)
+            self._others = RankProcesses(self._devices, _Climbing, self._shared, self._threads, True)
         self._others.tell(course, bundle, rung)
         try:
             with self._others.lockstep():
@@ -80,16 +80,18 @@ class DeviceGroup:
 class _Climbing:
     """What one rank does."""
 
-    def __init__(self, device: str, shared: dict[str, Any], threads: int,
+    def __init__(self, device: str, shared: dict[str, Any], threads: int, together: bool,
                  alive: Callable[[float], None] = lambda seconds: None):
         warm_up(threads)
-        self._device, self._dataset, self._alive = device, from_arrays(shared), alive
+        self._device, self._together = device, together
+        self._dataset, self._alive = from_arrays(shared), alive
         self._climb: RungTrainer | None = None
 
     def __call__(self, course: RungPlan, bundle: Bundle | None, rung: int) -> Outcome:
         """Train up to a rung."""
         if bundle is not None:
-            self._climb = RungTrainer(bundle, replace(course, device=self._device), self._dataset, self._alive)
+            own = replace(course, device=self._device, together=self._together)
+            self._climb = RungTrainer(bundle, own, self._dataset, self._alive)
         assert self._climb is not None
         return self._climb.reach(rung)
 
@@ -115,7 +117,7 @@ def train_on(devices: Sequence[str], bundle: Bundle, dataset: Dataset, reporter:
     with closing(RankProcesses(devices, _Training, arrays(dataset), threads, trust)) as others:
         others.tell(bundle)
         with others.lockstep():
-            return run_trial(bundle, dataset, reporter, devices[0], trust)
+            return run_trial(bundle, dataset, reporter, devices[0], trust, together=True)
 
 
 class _Training:
@@ -127,4 +129,4 @@ class _Training:
 
     def __call__(self, bundle: Bundle) -> None:
         """Train it to the end."""
-        run_trial(bundle, self._dataset, None, self._device, self._trust)
+        run_trial(bundle, self._dataset, None, self._device, self._trust, together=True)

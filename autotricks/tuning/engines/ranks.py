@@ -16,7 +16,7 @@ import torch
 
 from ...errors import RankError
 from ...system.workers import died, follow_parent
-from ...trainer.distributed import abort, join, part_ways, together
+from ...trainer.distributed import abort, join, part_ways
 from .worker_context import worker_context
 
 NOTICE, ABORT = 3.0, 20.0   # seconds until a rank that is gone is missed, and until waiting for it cannot be ended
@@ -81,8 +81,7 @@ class RankProcesses:
             torch.OutOfMemoryError: When another rank ran out of memory.
         """
         try:
-            with together():
-                yield
+            yield
             if self._lost:
                 raise RuntimeError("what was computed last is not what all ranks have")
         except BaseException as error:
@@ -154,9 +153,8 @@ def _follow(pipe: Connection, rank: int, meeting: Path, devices: Sequence[str], 
         do = make(devices[rank], *given)
         pipe.send(None)
         join(rank, len(devices), meeting, torch.device(devices[rank]))
-        with together():
-            while True:
-                do(*pipe.recv())
+        while True:
+            do(*pipe.recv())
     except (EOFError, ConnectionResetError):
         return
     except Exception as error:

@@ -75,10 +75,12 @@ class RungTrainer:
 
     def _prepared(self, budget: int) -> tuple[Trainer, float]:
         """Return a trainer for the next rung and the epochs it has spent already."""
-        if self.course.compressed:
-            return prepare(self.bundle.rescaled(budget), self._dataset, self.course.device, self.course.trust), 0.0
+        plan = self.course
+        if plan.compressed:
+            short = self.bundle.rescaled(budget)
+            return prepare(short, self._dataset, plan.device, plan.trust, together=plan.together), 0.0
         if self._trainer is None:
-            self._trainer = prepare(self.bundle, self._dataset, self.course.device, self.course.trust)
+            self._trainer = prepare(self.bundle, self._dataset, plan.device, plan.trust, together=plan.together)
             return self._trainer, 0.0
         return self._trainer, self._trainer.spent
 
