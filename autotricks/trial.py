@@ -93,7 +93,8 @@ def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None
         BundleError: When the bundle's tricks conflict.
         ModelError: When there is no such model.
     """
-    started, listen = time.monotonic(), reporter or ListReporter()
+    started = time.monotonic()
+    listen = reporter or ListReporter()
     trainer = prepare(bundle, dataset, device, trust, together=together)
     end = None
     try:

@@ -55,7 +55,8 @@ def main() -> None:
         if sys.stdout:      # None where the caller closed it
             sys.stdout.flush()
     except OSError as error:
-        code, sys.stdout = code or _fail(_failed(error)), None     # or Python would flush it again
+        code = code or _fail(_failed(error))
+        sys.stdout = None     # or Python would flush it again
     if interrupt.came:
         interrupt.end()
     raise SystemExit(code or 0)

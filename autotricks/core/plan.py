@@ -148,7 +148,8 @@ def advice(uses: Iterable[Use], of_data: Container[DataTrait] = ()) -> list[str]
         uses: Of one bundle.
         of_data: Traits that the data bring.
     """
-    active, lines = [use for use in uses if not use.window.empty], []
+    active = [use for use in uses if not use.window.empty]
+    lines = []
     for use in active:
         for word in use.trick.advice:
             if word.early and use.window.start > 0:

@@ -48,7 +48,8 @@ class Targets:
     def split(self, lengths: int | Sequence[int]) -> list[Targets]:
         """Cut the targets into stretches of images, as `torch.split` does."""
         size = lengths if isinstance(lengths, int) else list(lengths)
-        labels, shares = self.labels.split(size), self.shares.split(size)
+        labels = self.labels.split(size)
+        shares = self.shares.split(size)
         boxes = [None] * len(labels) if self.boxes is None else self.boxes.split(size)
         return [Targets(*piece) for piece in zip(labels, shares, boxes, strict=True)]
 

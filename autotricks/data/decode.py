@@ -137,7 +137,8 @@ def pixels(image: Image.Image, size: int | None = None, channels: int | None = N
         image = image.convert({1: "L", 3: "RGB"}[channels])
     if size and image.size != (size, size):
         side = min(image.size)
-        left, top = (image.width - side) / 2, (image.height - side) / 2
+        left = (image.width - side) / 2
+        top = (image.height - side) / 2
         box = (left, top, left + side, top + side)
         try:
             image = image.resize((size, size), Image.Resampling.BILINEAR, box)

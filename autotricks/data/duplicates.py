@@ -15,11 +15,14 @@ from ..core.images import Images
 from ..errors import DataError
 from .fingerprint import digests
 
-GRID, SIDE = 8, 16          # comparisons a row of the hash; side of the thumbnail
+GRID = 8
+SIDE = 16          # comparisons a row of the hash; side of the thumbnail
 BITS = 26                   # of 128 that may differ
-ALIKE, SLOPES = 0.95, 0.7   # correlation of thumbnails, and of their slopes, from which images look alike
+ALIKE = 0.95
+SLOPES = 0.7   # correlation of thumbnails, and of their slopes, from which images look alike
 MOST = 100_000              # images of which each two are compared: 20 seconds on a core
-BLOCK, CANDIDATES = 512, 100_000
+BLOCK = 512
+CANDIDATES = 100_000
 
 
 def digest(image: Image.Image) -> bytes:
@@ -35,7 +38,8 @@ def difference_hash(image: Image.Image) -> bytes:
     share rows of sky, sea or grass.
     """
     gray = np.asarray(image.convert("L").resize((GRID + 1, GRID + 1), Image.Resampling.BOX))
-    across, down = gray[:GRID, 1:] > gray[:GRID, :-1], gray[1:, :GRID] > gray[:-1, :GRID]
+    across = gray[:GRID, 1:] > gray[:GRID, :-1]
+    down = gray[1:, :GRID] > gray[:-1, :GRID]
     return np.packbits(np.concatenate([across.ravel(), down.ravel()])).tobytes()
 
 
@@ -83,14 +87,18 @@ def alike(marks: Sequence[bytes], hashes: Sequence[bytes], thumbnails: Sequence[
     rows = np.unique(np.linspace(0, len(marks) - 1, min(MOST, len(marks))).astype(np.int64))
     codes = np.frombuffer(b"".join(hashes[row] for row in rows), np.uint64).reshape(-1, 2)
     small = np.frombuffer(b"".join(thumbnails[row] for row in rows), np.uint8).reshape(-1, SIDE * SIDE)
-    found, complete = [np.empty((0, 2), np.int64)], True
+    found = [np.empty((0, 2), np.int64)]
+    complete = True
     for first in range(0, len(rows), BLOCK):
-        here, there = codes[first:first + BLOCK, None], codes[None, first:]
+        here = codes[first:first + BLOCK, None]
+        there = codes[None, first:]
         apart = np.bitwise_count(here[..., 0] ^ there[..., 0]) + np.bitwise_count(here[..., 1] ^ there[..., 1])
         left, right = np.nonzero(np.triu(apart <= BITS, 1))
         complete &= len(left) <= CANDIDATES
-        left, right = left[:CANDIDATES] + first, right[:CANDIDATES] + first
-        one, two = small[left], small[right]
+        left = left[:CANDIDATES] + first
+        right = right[:CANDIDATES] + first
+        one = small[left]
+        two = small[right]
         close = (_correlation(one, two) >= ALIKE) & (_correlation(_slopes(one), _slopes(two)) >= SLOPES)
         found.append(np.stack([left[close], right[close]], 1))
     pairs = rows[np.concatenate(found)]

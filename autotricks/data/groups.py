@@ -31,14 +31,16 @@ def cut(labels: Tensor, groups: Sequence[str], fractions: Mapping[str, float], s
     """
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
     for attempt in range(ATTEMPTS):
-        left, found = np.arange(len(labels)), {}
+        left = np.arange(len(labels))
+        found = {}
         for place, (name, fraction) in enumerate(fractions.items()):
             order = np.random.RandomState([seed, attempt, place])
             draw = Draw.of(labels.numpy()[left], numbers[left], fraction, len(fractions) - place)
             if not draw.settle(order.permutation(len(draw.sizes))):
                 break
             out = draw.held[np.unique(numbers[left], return_inverse=True)[1]]
-            found[name], left = torch.from_numpy(left[out]), left[~out]
+            found[name] = torch.from_numpy(left[out])
+            left = left[~out]
         else:
             return {**found, "train": torch.from_numpy(left)}
     raise DataError(f"data.group: in {ATTEMPTS} orders of the groups, none left every class in every split: too many "
@@ -82,7 +84,8 @@ class Draw:
     gap: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self.held, self.inside = np.zeros(len(self.sizes), bool), np.zeros_like(self.total)
+        self.held = np.zeros(len(self.sizes), bool)
+        self.inside = np.zeros_like(self.total)
         self.gap = np.full(len(self.total), -self.fraction)
 
     @classmethod
@@ -114,7 +117,8 @@ class Draw:
 
     def _change(self, group: int) -> float:
         """Return by how much D changes when a group moves to the other side."""
-        sign, size = -1 if self.held[group] else 1, self.sizes[group]
+        sign = -1 if self.held[group] else 1
+        size = self.sizes[group]
         return float(2 * sign * (self.gap[self.classes[group]] @ size) + size @ size)
 
     def _legal(self, group: int) -> bool:
@@ -153,7 +157,8 @@ def require_apart(groups: Mapping[str, Sequence[str]]) -> None:
     Raises:
         DataError: Naming a few.
     """
-    names, found = list(groups), []
+    names = list(groups)
+    found = []
     for place, left in enumerate(names):
         for right in names[place + 1:]:
             both = sorted({*groups[left]} & {*groups[right]})

@@ -51,7 +51,8 @@ def encode(names: Mapping[str, Sequence[str]], classes: Sequence[str] | None) ->
 
 
 def _differences(split: str, here: set[str], known: Sequence[str]) -> list[str]:
-    strange, missing = ordered(here - set(known)), [name for name in known if name not in here]
+    strange = ordered(here - set(known))
+    missing = [name for name in known if name not in here]
     words = ([f"has {_listed(strange)}, which train has not"] if strange else []) + (
         [f"has no images of {_listed(missing)}"] if missing else [])
     if not words:

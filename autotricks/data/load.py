@@ -61,7 +61,8 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
         DataError: When the source is missing, empty, damaged or unusable, or images that are no files do not fit in
             memory.
     """
-    started, task = time.monotonic(), find_task(settings.task)
+    started = time.monotonic()
+    task = find_task(settings.task)
     raw = read(settings, trust)
     raw, whole = (replace(raw, parts=_joined(raw.parts)), True) if joined else (raw, whole)
     classes, labels = encode({name: part.names for name, part in raw.parts.items()}, raw.classes)
@@ -82,7 +83,8 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
 
 def _joined(parts: Mapping[str, Part]) -> dict[str, Part]:
     """Return the parts with the validation images among those of training."""
-    train, more = parts["train"], parts.get("validation")
+    train = parts["train"]
+    more = parts.get("validation")
     if more is None:
         return dict(parts)
     if train.images.shape[1:] != more.images.shape[1:]:
@@ -105,7 +107,8 @@ def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tu
     fractions = {"test": settings.test, "validation": settings.validation}
     cuts = {name: fractions[name] for name in wanted if name not in parts}
     splits = {name: Split.plain(part.images, labels[name]) for name, part in parts.items()}
-    whole, together = splits["train"], parts["train"].groups
+    whole = splits["train"]
+    together = parts["train"].groups
     if cuts:
         require(whole.targets.single, classes, list(cuts))
     if cuts and together is not None:
@@ -146,10 +149,12 @@ def _drop(splits: dict[str, Split]) -> dict[str, int]:
 
 def _cut(labels: Tensor, fractions: Mapping[str, float], seed: int) -> dict[str, Tensor]:
     """Cut images off the training split, one split after the other, and return the rows of each."""
-    found, left = {}, torch.arange(len(labels))
+    found = {}
+    left = torch.arange(len(labels))
     for name, fraction in fractions.items():
         stay, out = hold_out(labels[left], fraction, seed)
-        found[name], left = left[out], left[stay]
+        found[name] = left[out]
+        left = left[stay]
     return {**found, "train": left}
 
 

@@ -47,7 +47,9 @@ def at_file(path: Path) -> Look:
         Exception: Whatever the decoder raises; `decode.reason` puts it into words.
     """
     with opened(path) as image:
-        mode, kind, size = image.mode, image.format or "", image.size
+        mode = image.mode
+        kind = image.format or ""
+        size = image.size
         with decoded(image, DRAFT) as picture:
             deep = image.mode.startswith("I;16") and tag(image, BITS) not in TOPS
             dim = deep and 0 < int(np.asarray(image).max()) < DIM

@@ -17,7 +17,8 @@ class Room:
     """How many pixels may be decoded at a time, over all threads; who finds too few left waits."""
 
     def __init__(self, size: int):
-        self._left, self._freed = size, Condition()
+        self._left = size
+        self._freed = Condition()
 
     @contextmanager
     def taken(self, count: int) -> Iterator[None]:
@@ -60,7 +61,8 @@ def require(size: int, what: str, mend: str = "Take") -> None:
     Raises:
         DataError: When they do not.
     """
-    needed, free = COPIES * size, available()
+    needed = COPIES * size
+    free = available()
     if needed > free:
         raise DataError(f"data.source: {what} need about {_gib(needed)} of memory, {_gib(free)} is free. "
                         f"{mend} fewer images.")
@@ -86,13 +88,19 @@ def _groups(root: Path) -> Iterator[int]:
     for line in ["0::/", ":memory:/", *_text(root / "proc/self/cgroup").splitlines()]:
         _, kind, place = line.split(":", 2)
         if kind == "memory":
-            folder, limit, used, cached = (base / "memory" / place.lstrip("/"), "memory.limit_in_bytes",
-                                           "memory.usage_in_bytes", "total_inactive_file")
+            folder = base / "memory" / place.lstrip("/")
+            limit = "memory.limit_in_bytes"
+            used = "memory.usage_in_bytes"
+            cached = "total_inactive_file"
         elif not kind:
-            folder, limit, used, cached = base / place.lstrip("/"), "memory.max", "memory.current", "inactive_file"
+            folder = base / place.lstrip("/")
+            limit = "memory.max"
+            used = "memory.current"
+            cached = "inactive_file"
         else:
             continue
-        most, now = _text(folder / limit).strip(), _text(folder / used).strip()
+        most = _text(folder / limit).strip()
+        now = _text(folder / used).strip()
         if most.isdigit() and now.isdigit():
             statistics = dict(row.split() for row in _text(folder / "memory.stat").splitlines())
             yield int(most) - int(now) + int(statistics.get(cached, 0))

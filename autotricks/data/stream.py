@@ -20,7 +20,8 @@ from ..errors import DataError
 from ..system.workers import follow_parent
 from .decode import Bad, decode, each, printable, quiet, reason, same_size
 
-WORKERS, PREFETCH = 2, 2
+WORKERS = 2
+PREFETCH = 2
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ class Files(Dataset[Any]):
     """Image files, decoded by lists of rows."""
 
     def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int], size: int | None, channels: int | None):
-        self.paths, self.shape, self._size, self._channels = [str(path) for path in paths], shape, size, channels
+        self.paths = [str(path) for path in paths]
+        self.shape = shape
+        self._size = size
+        self._channels = channels
 
     def __getitem__(self, rows: Sequence[int]) -> Tensor | Bad:
         """Return images [B, D, H, W], uint8, or the file that can no longer be read: errors lose their words between
@@ -111,8 +115,12 @@ class Streamed:
 
     def __init__(self, files: Files, seen: Sequence[Seen], rows: Tensor, reading: Reading = Reading(),
                  device: torch.device | str = "cpu"):
-        self._files, self._seen, self._rows, self._reading = files, seen, rows, reading
-        self.device, self.shape = torch.device(device), torch.Size((len(rows), *files.shape))
+        self._files = files
+        self._seen = seen
+        self._rows = rows
+        self._reading = reading
+        self.device = torch.device(device)
+        self.shape = torch.Size((len(rows), *files.shape))
         self._loader: DataLoader[Any] | None = None
         self._order: list[list[int]] = []
         self._asked: deque[Tensor] = deque()

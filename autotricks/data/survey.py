@@ -127,7 +127,8 @@ def _forms(looks: Sequence[Look]) -> dict[str, Any]:
     if not looks:
         return {"sizes": None, "side": None, "size": None, "modes": {}, "formats": {}, "frames": 0, "dim": 0}
     sizes = np.array([one.size for one in looks])
-    short, distinct = sizes.min(1), Counter(one.size for one in looks)
+    short = sizes.min(1)
+    distinct = Counter(one.size for one in looks)
     side = int(np.median(short))
     return {"sizes": {"smallest": sizes[short.argmin()].tolist(), "median": np.median(sizes, 0).astype(int).tolist(),
                       "largest": sizes[short.argmax()].tolist(), "distinct": len(distinct)},

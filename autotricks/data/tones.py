@@ -6,8 +6,11 @@ from PIL import Image
 
 GRAY = ("1", "L", "LA")
 STEPS = {"L;2": 85, "L;4": 17}      # by which Pillow spreads gray of few bits, and not the one that is transparent
-PHOTOMETRIC, BITS, FORMAT = 262, 258, 339       # tags of a TIFF
-WHITE_IS_ZERO, SIGNED = 0, 2
+PHOTOMETRIC = 262
+BITS = 258
+FORMAT = 339       # tags of a TIFF
+WHITE_IS_ZERO = 0
+SIGNED = 2
 TOPS = {12: 4095}                   # the largest value of bits that Pillow hands over in more
 BLOCK = 2**20                       # values that are scaled at a time
 
@@ -49,7 +52,8 @@ def flat(image: Image.Image) -> Image.Image:
 
 
 def _deep(image: Image.Image) -> np.ndarray:
-    values, clear = np.asarray(image), image.info.get("transparency")
+    values = np.asarray(image)
+    clear = image.info.get("transparency")
     gray = eight_bits(values.view(np.int8) if image.mode == "L" else values, TOPS.get(tag(image, BITS) or 0))
     if tag(image, PHOTOMETRIC) == WHITE_IS_ZERO:    # Pillow turns those of 8 bits and less itself
         gray = 255 - gray
@@ -69,7 +73,8 @@ def eight_bits(values: np.ndarray, top: int | None = None) -> np.ndarray:
     """
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise Unusable("gray values that are not finite")
-    low, high = values.min(), values.max()
+    low = values.min()
+    high = values.max()
     if low < 0 or high > 65535:
         raise Unusable(f"gray values from {low:g} to {high:g}; 0 to 65535 can be scaled")
     if values.dtype.kind == "f" and high <= 1:

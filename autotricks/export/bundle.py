@@ -16,7 +16,8 @@ from ..io.checksum import CHANGED, damaged, stamped
 from ..io.files import made, put
 from ..io.yaml_tree import LARGE, NUMBER, WHOLE, parse
 
-BUNDLE, WEIGHTS = "champion.yaml", "champion.safetensors"
+BUNDLE = "champion.yaml"
+WEIGHTS = "champion.safetensors"
 _FLAT = 100   # characters of a line within which a mapping stays on one line
 
 

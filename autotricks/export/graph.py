@@ -20,7 +20,8 @@ from ..io.files import put
 
 EXAMPLES = 2                # images to trace with; one would be taken for a constant
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
-INPUT, OUTPUT = "images", "probabilities"
+INPUT = "images"
+OUTPUT = "probabilities"
 Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 

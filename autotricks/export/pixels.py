@@ -25,7 +25,9 @@ class Pixels(nn.Module):
     def __init__(self, model: nn.Module, predict: Predict, decode: Callable[[Output], Tensor],
                  mean: Tensor, std: Tensor):
         super().__init__()
-        self.model, self._predict, self._decode = model, predict, decode
+        self.model = model
+        self._predict = predict
+        self._decode = decode
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
 

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-DEGREES, SCALE, SHIFT = 45, 0.2, 0.25  # greatest turn, greatest change of size, greatest shift as a share of a side
+DEGREES = 45
+SCALE = 0.2
+SHIFT = 0.25  # greatest turn, greatest change of size, greatest shift as a share of a side
 TURN, MOVE, MIRROR = range(3)
 
 
@@ -88,7 +90,8 @@ def _center(shown: Tensor) -> Tensor:
     """Return the middle between the first and the last place shown, counted from the middle of all; shown [B, S]."""
     size = shown.shape[1]
     places = torch.arange(size, device=shown.device)
-    first, last = torch.where(shown, places, size).amin(1), torch.where(shown, places, -1).amax(1)
+    first = torch.where(shown, places, size).amin(1)
+    last = torch.where(shown, places, -1).amax(1)
     return (first + last - (size - 1)) / 2
 
 
@@ -99,8 +102,10 @@ def matrices(motion: Motion, center: Tensor, height: int, width: int) -> Tensor:
         center: [B, 2], pixels right of and below the image's center.
         returns: [B, 2, 3].
     """
-    cosine, sine = motion.angle.cos() / motion.scale, motion.angle.sin() / motion.scale
-    (x, y), (far_x, far_y) = center.unbind(1), (center + motion.shift).unbind(1)
+    cosine = motion.angle.cos() / motion.scale
+    sine = motion.angle.sin() / motion.scale
+    x, y = center.unbind(1)
+    far_x, far_y = (center + motion.shift).unbind(1)
     across = [cosine, -sine * (height / width), (x - cosine * far_x + sine * far_y) * (2 / width)]
     along = [sine * (width / height), cosine, (y - sine * far_x - cosine * far_y) * (2 / height)]
     return torch.stack([torch.stack(across, 1) * motion.sign.unsqueeze(1), torch.stack(along, 1)], 1)

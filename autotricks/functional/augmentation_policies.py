@@ -74,7 +74,8 @@ def uniform(batch: Batch, range_: Range, levels: Tensor, fill: Tensor, generator
         levels: [B], in [0, 1].
         fill: [D, 1, 1].
     """
-    count, device = len(batch), batch.images.device
+    count = len(batch)
+    device = batch.images.device
     places = torch.randint(len(range_.operations), (count,), generator=generator, device=device)
     negative = torch.rand(count, generator=generator, device=device) < 0.5
     magnitudes = range_.magnitudes(places, levels, negative)

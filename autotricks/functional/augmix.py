@@ -35,8 +35,10 @@ def mixed(images: Tensor, range_: Range, severity: float, width: int, generator:
     Shapes:
         images: [B, D, H, W].
     """
-    count, device = len(images) * width, images.device
-    chains, black = images.repeat_interleave(width, 0), torch.zeros_like(images[0, :, :1, :1])
+    count = len(images) * width
+    device = images.device
+    chains = images.repeat_interleave(width, 0)
+    black = torch.zeros_like(images[0, :, :1, :1])
     depths = torch.randint(1, DEEPEST + 1, (count,), generator=generator, device=device)
     for place in range(DEEPEST):
         chosen = torch.randint(len(range_.operations), (count,), generator=generator, device=device)

@@ -55,7 +55,8 @@ def quarter_turn(quarters: Tensor, height: int, width: int) -> Tensor:
 
 def about_middle(angle: Tensor, height: int, width: int) -> Tensor:
     """Return the matrices that turn images counter-clockwise about their middle; [B], radians, to [B, 2, 3]."""
-    cosine, sine = angle.cos(), angle.sin()
+    cosine = angle.cos()
+    sine = angle.sin()
     turn = torch.stack([torch.stack([cosine, sine], 1), torch.stack([-sine, cosine], 1)], 1)
     middle = turn.new_tensor([width / 2, height / 2])
     return torch.cat([turn, (middle - turn @ middle).unsqueeze(2)], 2)

@@ -107,7 +107,8 @@ def warped(images: Tensor, operations: Tensor, magnitudes: Tensor, fill: Tensor,
     height, width = images.shape[-2:]
     shear_x, shear_y, right, down, degrees = (
         torch.where(operations == operation, magnitudes, 0.0).view(-1, 1, 1) for operation in sorted(GEOMETRY))
-    cosine, sine = torch.cos(degrees * (math.pi / 180)), torch.sin(degrees * (math.pi / 180))
+    cosine = torch.cos(degrees * (math.pi / 180))
+    sine = torch.sin(degrees * (math.pi / 180))
     # Pixels are counted from the image's middle; each asks where in the original it comes from.
     x = torch.arange(width, device=images.device) - (width - 1) / 2
     y = torch.arange(height, device=images.device).unsqueeze(1) - (height - 1) / 2
@@ -121,7 +122,8 @@ def warped(images: Tensor, operations: Tensor, magnitudes: Tensor, fill: Tensor,
 
 def blended(images: Tensor, operations: Tensor, magnitudes: Tensor) -> Tensor:
     """Return the images blended with, or moved away from, a degenerate version; the others as they are."""
-    operations, magnitudes = operations.view(-1, 1, 1, 1), magnitudes.view(-1, 1, 1, 1)
+    operations = operations.view(-1, 1, 1, 1)
+    magnitudes = magnitudes.view(-1, 1, 1, 1)
     gray = luminance(images)
     flat = torch.where(operations == Operation.CONTRAST, gray.mean((2, 3), keepdim=True), 0.0)
     # An image without color is its own gray version.
@@ -162,7 +164,8 @@ def curves(counts: Tensor, operations: Tensor, magnitudes: Tensor) -> Tensor:
         magnitudes: [B].
         returns: [B, D, 256], in [0, 255].
     """
-    operations, magnitudes = operations.view(-1, 1, 1), magnitudes.view(-1, 1, 1)
+    operations = operations.view(-1, 1, 1)
+    magnitudes = magnitudes.view(-1, 1, 1)
     value = torch.arange(256, device=counts.device, dtype=torch.float32).expand(counts.shape)
     low = torch.where(counts > 0, value, 255.0).amin(2, keepdim=True)
     high = torch.where(counts > 0, value, 0.0).amax(2, keepdim=True)

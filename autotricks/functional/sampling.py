@@ -63,7 +63,8 @@ def rows_by_class(labels: Tensor, counts: Tensor, probabilities: Tensor, count: 
         returns: [count], int64.
     """
     sizes = counts.long()
-    grouped, first = labels.argsort(stable=True), sizes.cumsum(0) - sizes
+    grouped = labels.argsort(stable=True)
+    first = sizes.cumsum(0) - sizes
     drawn = torch.multinomial(probabilities, count, replacement=True, generator=generator)
     place = torch.randint(_MANY, (count,), generator=generator, device=labels.device) % sizes[drawn]
     return grouped[first[drawn] + place]
@@ -95,7 +96,8 @@ def filled_places(counts: Tensor, least: int) -> Tensor:
     """
     sizes = counts[counts > 0].long()
     wanted = sizes.clamp(min=least)
-    last, first = wanted.cumsum(0), sizes.cumsum(0) - sizes
+    last = wanted.cumsum(0)
+    first = sizes.cumsum(0) - sizes
     of_class = torch.repeat_interleave(wanted)
     turns = torch.arange(len(of_class), device=counts.device) - (last - wanted)[of_class]
     return first[of_class] + turns % sizes[of_class]
@@ -121,5 +123,6 @@ def spans(centers: Tensor, lengths: Tensor | int, size: int) -> Tensor:
         lengths: [B], int64, in [0, size], or one length for all.
         returns: [B, size], bool.
     """
-    places, first = torch.arange(size, device=centers.device), centers - lengths // 2
+    places = torch.arange(size, device=centers.device)
+    first = centers - lengths // 2
     return (places >= first.unsqueeze(1)) & (places < (first + lengths).unsqueeze(1))

@@ -46,7 +46,8 @@ class Predictor:
     def __init__(self, document: Mapping[str, Any], weights: Mapping[str, Tensor], trust: bool = False,
                  device: torch.device | str = "cpu"):
         images = document["images"]
-        self.classes, self.shape = list(document["classes"]), tuple(images["shape"])
+        self.classes = list(document["classes"])
+        self.shape = tuple(images["shape"])
         self.statistics = tuple(images["mean"]), tuple(images["std"])
         self._mean, self._std = (torch.tensor(images[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
         task = find_task(document.get("data", {}).get("task", Settings.task))
@@ -59,7 +60,9 @@ class Predictor:
         self._model = run.model = fold(plan.once, Slot.MODEL, model, run)
         self._model.load_state_dict(weights)
         self._model.eval()
-        self._plan, self._run, self._task = plan, run, task
+        self._plan = plan
+        self._run = run
+        self._task = task
         self._logits = fold(plan.once, Slot.PREDICT, self._model, run)
 
     @classmethod

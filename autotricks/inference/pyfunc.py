@@ -47,7 +47,8 @@ class Served:
         depth, height, width = self.predictor.shape
         stacked = np.stack(pictures) if pictures else np.empty((0, height, width, depth), np.uint8)
         probabilities = self.predictor.predict(stacked)
-        names, best = self.predictor.classes, probabilities.argmax(1)
+        names = self.predictor.classes
+        best = probabilities.argmax(1)
         return pd.DataFrame({
             "class": [names[place] for place in best],
             "probability": [float(row[place]) for row, place in zip(probabilities, best)],

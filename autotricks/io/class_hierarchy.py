@@ -52,7 +52,8 @@ def groups(path: Path, classes: Sequence[str], where: str) -> list[int]:
 
 def _problems(lines: Sequence[Sequence[str]], classes: Sequence[str]) -> Iterator[str]:
     """Yield what is wrong with single lines, then the classes that no line is about."""
-    known, seen = set(classes), dict[str, int]()
+    known = set(classes)
+    seen = dict[str, int]()
     for number, line in enumerate(lines[1:], start=2):
         if not any(word.strip() for word in line):
             continue

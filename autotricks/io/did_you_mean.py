@@ -43,7 +43,9 @@ def _away(given: str, other: str) -> tuple[int, float]:
     """Return how far a word is from a known one; of two as far, the one that begins with another letter is farther."""
     if given == other:
         return 0, 0
-    words, parts, begun = given.split("_"), other.split("_"), (given[:1] != other[:1]) / 2
+    words = given.split("_")
+    parts = other.split("_")
+    begun = (given[:1] != other[:1]) / 2
     if SYNONYMS.get(given) in (other, *parts) or (len(parts) > 1 and given == "".join(part[:1] for part in parts)):
         return 1, len(parts)
     most = max(1, (len(given) + 1) // 3) if len(given) > 1 else 0
@@ -60,7 +62,8 @@ def _shared(words: list[str], parts: list[str]) -> int:
     """Return the letters that two names share in words of one meaning; 0 where either has a word that says more."""
     if len(parts) > len(words):
         words, parts = parts, words
-    left, letters = list(words), 0
+    left = list(words)
+    letters = 0
     for part in parts:
         partner = max(left, key=lambda word: _alike(part, word))
         alike = _alike(part, partner)
@@ -86,7 +89,8 @@ def _alike(left: str, right: str) -> int:
 
 def _least_slips(left: str, right: str) -> int:
     """Return a number that slips cannot be below: each letter that the other lacks takes one."""
-    one, two = _letters(left), _letters(right)
+    one = _letters(left)
+    two = _letters(right)
     return max(abs(len(left) - len(right)), (one & ~two).bit_count(), (two & ~one).bit_count())
 
 
@@ -104,7 +108,8 @@ def slips(left: str, right: str) -> int:
     Paper: Damerau 1964, A technique for computer detection and correction of spelling errors,
         https://doi.org/10.1145/363958.363994
     """
-    before, last = list[int](), list(range(len(right) + 1))
+    before = list[int]()
+    last = list(range(len(right) + 1))
     for row, letter in enumerate(left, 1):
         here = [row]
         for column, other in enumerate(right, 1):
@@ -112,7 +117,8 @@ def slips(left: str, right: str) -> int:
             if before and column > 1 and letter == right[column - 2] and left[row - 2] == other:
                 fewest = min(fewest, before[column - 2] + 1)
             here.append(fewest)
-        before, last = last, here
+        before = last
+        last = here
     return last[-1]
 
 

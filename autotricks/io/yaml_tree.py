@@ -18,7 +18,10 @@ from .did_you_mean import suggest
 
 Path = tuple[str | int, ...]
 
-MAX_DEPTH, MAX_DIGITS, MAX_LINE, MAX_HINTS = 30, 18, 600, 50
+MAX_DEPTH = 30
+MAX_DIGITS = 18
+MAX_LINE = 600
+MAX_HINTS = 50
 NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 WHOLE = re.compile(r"[-+]?[0-9]+")
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # YAML 1.2, c-printable
@@ -140,7 +143,8 @@ def parse(text: str | bytes, file: str, found: list[str] | None = None, limits: 
         raise SpaceError(f"{_place(file, before)}  not UTF-8. Save the file as UTF-8.") from None
     except yaml.YAMLError as error:
         raise SpaceError(f"{file}{_mark(error)}  {_reason(error)}") from None
-    tree, refused = Tree(file), list[str]()
+    tree = Tree(file)
+    refused = list[str]()
     if root is not None:
         tree.value = _Reader(tree, refused, limits.values).read(root, ())
     if refused and found is None:
@@ -181,13 +185,16 @@ def _mark(error: yaml.YAMLError) -> str:
 
 def _reason(error: yaml.YAMLError) -> str:
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read"
-    context, begun = getattr(error, "context", None), getattr(error, "context_mark", None)
+    context = getattr(error, "context", None)
+    begun = getattr(error, "context_mark", None)
     if problem == "but found another document":
         return "a space is one document; drop the second '---'."
     if problem == "found character that cannot start any token":
         return "not valid YAML: this character cannot start a value; is it a tab? Indent with spaces."
-    during = f" {context}{f' that begins in line {begun.line + 1}' if begun else ''}" if context else ""
-    return f"not valid YAML: {problem}{during}."
+    if not context:
+        return f"not valid YAML: {problem}."
+    line = f" that begins in line {begun.line + 1}" if begun else ""
+    return f"not valid YAML: {problem} {context}{line}."
 
 
 @dataclass

@@ -13,7 +13,8 @@ class Shortcut(nn.Module):
 
     def __init__(self, stride: int, added: int):
         super().__init__()
-        self.stride, self.added = stride, added
+        self.stride = stride
+        self.added = added
 
     def forward(self, images: Tensor) -> Tensor:
         """Map [B, D, H, W] to [B, D + 2 added, H / stride, W / stride]."""
@@ -51,7 +52,8 @@ class ResNet(nn.Module):
         blocks = (depth - 2) // 6
         self.stem = nn.Conv2d(channels, 16, 3, 1, 1, bias=False)
         self.bn = nn.BatchNorm2d(16)
-        layers, width = [], 16
+        layers = []
+        width = 16
         for stage, outputs in enumerate((16, 32, 64)):
             for place in range(blocks):
                 layers.append(Block(width, outputs, 2 if stage and not place else 1))

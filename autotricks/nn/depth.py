@@ -32,7 +32,8 @@ def levels(model: nn.Module, head: str) -> dict[str, int]:
 
         found = dict(group_parameters(model, matcher(coarse=False), reverse=True))
     else:
-        found, level = dict.fromkeys(names, 0), -1
+        found = dict.fromkeys(names, 0)
+        level = -1
         for part in parts(model):
             inside = dict(model.get_submodule(part).named_parameters(part))
             if any(weight.ndim > 1 for weight in inside.values()):

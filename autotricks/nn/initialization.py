@@ -32,7 +32,8 @@ def draw(layer: nn.Module, variance: float, generator: torch.Generator, uniform:
         generator: Source of randomness, on the layer's device.
         uniform: From a uniform distribution instead of a normal one.
     """
-    weight, bias = layer.get_parameter("weight"), getattr(layer, "bias", None)
+    weight = layer.get_parameter("weight")
+    bias = getattr(layer, "bias", None)
     drawn = torch.empty(weight.shape, device=generator.device)
     if uniform:
         bound = math.sqrt(3 * variance)

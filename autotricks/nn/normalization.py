@@ -158,7 +158,8 @@ def plain_pairs(model: nn.Module, image_shape: tuple[int, int, int], trick: str,
     """
     found = []
     for name, place in normalized_convolutions(model, image_shape, trick).items():
-        layer, norm = model.get_submodule(name), model.get_submodule(place)
+        layer = model.get_submodule(name)
+        norm = model.get_submodule(place)
         if isinstance(layer, nn.Conv2d) and type(norm) is nn.BatchNorm2d and (not square or _square(layer)):
             found.append(Pair(name, layer, place, norm))
     if not found:
@@ -191,7 +192,9 @@ def _pairs(made: Given, read: Given, readers: Counter[Any]) -> Iterator[tuple[st
 
 def _readers(result: Tensor) -> Counter[Any]:
     """Return how often the result of each operation behind `result` is read."""
-    seen, open_, count = {result.grad_fn}, [result.grad_fn], Counter[Any]()
+    seen = {result.grad_fn}
+    open_ = [result.grad_fn]
+    count = Counter[Any]()
     while open_:
         for before, _ in open_.pop().next_functions:  # type: ignore[union-attr]
             count[before] += 1

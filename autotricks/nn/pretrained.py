@@ -70,7 +70,9 @@ def fitted(model: nn.Module, held: Mapping[str, Tensor], classes: int, path: Pat
     Raises:
         ModelError: When other weights of the model lack or differ in shape, or the file has more of the same layers.
     """
-    own, head, stem = model.state_dict(), f"{classifier(model, classes)}.", _stem(model)
+    own = model.state_dict()
+    head = f"{classifier(model, classes)}."
+    stem = _stem(model)
     given = {name: adapted(value, own[name].shape[1]) if name == stem and value.ndim == own[name].ndim else value
              for name, value in held.items()}
     fits = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}

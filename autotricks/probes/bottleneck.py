@@ -49,10 +49,12 @@ def examine(bundle: str, space: str, source: str, device: str, trust: bool) -> F
     check_device(device)
     if bundle:
         found = load_bundle_file(bundle, trust)
-        wanted, section = found.bundle, found.document.data or DataSection()
+        wanted = found.bundle
+        section = found.document.data or DataSection()
     else:
         loaded = load_space(space or SPACE, (), trust)
-        wanted, section = loaded.space.baseline(), loaded.document.data
+        wanted = loaded.space.baseline()
+        section = loaded.document.data
     section = section.model_copy(update={"source": source}) if source else section
     return bottleneck(wanted, load_data(section.settings(), trust).dataset, device, trust)
 
@@ -91,7 +93,9 @@ def judged(found: Profile, bundle: Bundle, runtime: Runtime, device: str) -> tup
 
 def _faster(runtime: Runtime, device: str) -> str:
     """Return the first trick that makes passes faster on this device and is not there yet."""
-    half = "bf16" if _has_bf16(device) else "fp16" if device.startswith("cuda") else ""
+    half = "fp16" if device.startswith("cuda") else ""
+    if _has_bf16(device):
+        half = "bf16"
     if half and runtime.autocast is None:
         return f"try the trick {half}" + ("." if runtime.channels_last else ", with channels_last.")
     if not runtime.channels_last:

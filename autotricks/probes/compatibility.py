@@ -22,7 +22,8 @@ from ..trainer import Trainer
 from ..trainer.pipeline import fold
 from ..trial import prepare
 
-CLASSES, EACH = 10, 2      # of the stand-in, and its images of each class
+CLASSES = 10
+EACH = 2      # of the stand-in, and its images of each class
 MOST = 12                  # values of one parameter that are tried
 DRAWS = 10                 # bundles drawn at random, for what does not suit together
 TRIED = 512                # pixels of a side, above which `check` tries nothing
@@ -48,7 +49,8 @@ def require_suited(loaded: LoadedSpace, trust: bool = False) -> str | None:
         return (f"whether the tricks suit model and images: {shape[1]}x{shape[2]} pixels are too many to try it on in "
                 "little time and memory")
     require_model(loaded, shape, trust)
-    data, found = stand_in(shape, settings), dict[str, None]()
+    data = stand_in(shape, settings)
+    found = dict[str, None]()
     bundles: list[tuple[tuple[str, ...], Bundle]] = [(("tricks", entry.name), bundle) for entry in loaded.space.entries
                for bundle in alone(loaded.space, entry)]
     places = {item.name: place for place, item in enumerate(loaded.document.start)}
@@ -72,7 +74,8 @@ def require_model(loaded: LoadedSpace, shape: tuple[int, int, int], trust: bool 
     Raises:
         ModelError: With one line, where the model cannot be built for such images or cannot take them.
     """
-    bundle, settings = loaded.space.baseline(), loaded.document.data.settings()
+    bundle = loaded.space.baseline()
+    settings = loaded.document.data.settings()
     bundle = replace(bundle, uses=tuple(use for use in bundle.uses if not any(     # which may not be here yet
         places.kind(use.trick.name, parameter) for parameter in use.trick.declared())))
     depth, height, width = shape

@@ -92,7 +92,8 @@ def with_precision(loaded: LoadedSpace, dataset: Dataset, trust: bool = False,
     """
     wanted = loaded.document.resources
     listed = [entry.trick.seats.get(Slot.RUNTIME) for entry in loaded.space.entries]
-    named, known = loaded.document.training.layout, usual(dataset)
+    named = loaded.document.training.layout
+    known = usual(dataset)
     size = min(loaded.space.frame.batch_size, len(dataset.train))
     small = replace(dataset, train=dataset.train.sample(size), validation=dataset.validation.sample(1), test=None)
     arms = _arms(named if named in LAYOUTS else known, "precision" not in listed, "memory" not in listed)
@@ -210,7 +211,8 @@ def _probe(steps: Callable[[str, str], Iterator[Metrics]], arms: tuple[str, ...]
     seconds = dict.fromkeys(arms, math.inf)
     for one in running.values():
         _timed(one, clock)      # kernels are chosen and compiled
-    standing, duels = arms[0], []
+    standing = arms[0]
+    duels = []
     for name in arms[1:]:
         duel = _Duel(standing, name, ())
         while not duel.won and not duel.lost:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
-from ..core.domain import Choice
+from ..core.domain import Choice, Value
 from ..data import load
 from ..errors import InputError
 from ..space.load import LoadedSpace
@@ -76,7 +76,11 @@ def advise(loaded: LoadedSpace, trust: bool = False) -> list[Advice]:
     """
     entry = next((entry for entry in loaded.space.entries if entry.name == TRICK), None)
     domain = entry.domains.get("weights") if entry else None
-    options = domain.options if isinstance(domain, Choice) else ((entry.fixed.get("weights", ""),) if entry else ())
+    options: tuple[Value, ...] = ()
+    if isinstance(domain, Choice):
+        options = domain.options
+    elif entry:
+        options = (entry.fixed.get("weights", ""),)
     files = [str(option) for option in options if option]
     if not files:
         raise InputError(f"{loaded.document.name}: names no weights to probe. Set tricks.{TRICK}.weights to a file, "

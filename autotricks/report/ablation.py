@@ -24,7 +24,8 @@ def ablation(evidence: Evidence) -> Html:
 
 def _basis(evidence: Evidence) -> Html:
     """Return what the effects rest on, and whether they are those of another champion."""
-    found, parts = evidence.ablated, []
+    found = evidence.ablated
+    parts = []
     if found.get("seeds") and found.get("champion"):
         joint = f"the {found.get('comparisons')} intervals" + (
             f", and those of {found['pair_comparisons']} pairs," if found.get("pair_comparisons") else "")
@@ -49,9 +50,13 @@ def _forest(lines: list[Document], title: str, track: Track) -> Html:
 
 
 def _line(line: Document, track: Track) -> Html:
-    mean, low, high = line["mean"], line.get("low"), line.get("high")
+    mean = line["mean"]
+    low = line.get("low")
+    high = line.get("high")
     known = (float(low), float(high)) if is_figure(low) and is_figure(high) else None
-    tone = "open" if not known or known[0] <= 0 <= known[1] else "good" if mean > 0 else "bad"
+    tone = "good" if mean > 0 else "bad"
+    if not known or known[0] <= 0 <= known[1]:
+        tone = "open"
     ratio = line.get("seconds_ratio")
     cost = tag("small", {"title": "time of a training with the trick over one without"}, " ×", tag(
         "data", {"value": ratio}, f"{ratio:.2f}")) if is_figure(ratio) else ""

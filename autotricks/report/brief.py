@@ -7,18 +7,21 @@ from ..runs.evidence import Document, Evidence, is_figure
 from .html import Html, breakable, gain, joined, tag, unit
 
 NAMED = 4       # tricks whose effect is named
+SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def subject(evidence: Evidence) -> Html:
     """Return in one line what was searched, on which data."""
-    model, facts = evidence.space.get("model", {}).get("name", ""), evidence.data
+    model = evidence.space.get("model", {}).get("name", "")
+    facts = evidence.data
     counts = {name: sum(values) for name, values in facts.get("counts", {}).items()}
-    parts = [f"{model} on {facts.get('source', '')}" if model else str(facts.get("source", "")),
-             f"{len(facts.get('classes', ()))} classes",
-             *(f"{counts[name]:,} {word} images" for name, word in
-               (("train", "training"), ("validation", "validation"), ("test", "test")) if name in counts),
-             f"{len(evidence.trials):,} trial{'s' * (len(evidence.trials) != 1)}"] if facts else []
-    return tag("p", {"class": "note"}, " · ".join(parts)) if parts else joined()
+    if not facts:
+        return joined()
+    source = str(facts.get("source", ""))
+    images = (f"{counts[name]:,} {word} images" for name, word in SPLITS.items() if name in counts)
+    parts = [f"{model} on {source}" if model else source, f"{len(facts.get('classes', ()))} classes", *images,
+             f"{len(evidence.trials):,} trial{'s' * (len(evidence.trials) != 1)}"]
+    return tag("p", {"class": "note"}, " · ".join(parts))
 
 
 def short(evidence: Evidence) -> Html:
@@ -36,8 +39,8 @@ def _bundle(evidence: Evidence) -> Html:
         return joined()
     before = evidence.baseline.bundle["tricks"] if evidence.baseline else {}
     names = document["tricks"]
-    new, other = ([name for name in names if name not in before],
-                  [name for name in names if name in before and names[name] != before[name]])
+    new = [name for name in names if name not in before]
+    other = [name for name in names if name in before and names[name] != before[name]]
     gone = [name for name in before if name not in names]
     if not (new or other or gone):
         return joined("The baseline itself: ", _listed([*names]))

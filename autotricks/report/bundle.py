@@ -19,7 +19,8 @@ def champion(evidence: Evidence) -> Html:
     rows = [(tag("b", None, name), _about(name), values_of(values), _against(name, values, before))
             for name, values in document["tricks"].items()]
     gone = [name for name in before if name not in document["tricks"]]
-    training, result = document.get("training", {}), document.get("result", {})
+    training = document.get("training", {})
+    result = document.get("result", {})
     facts = f"{document['model']['name']}, {training.get('epochs')} epochs, batches of {training.get('batch_size')}"
     seed = f", seed {training.get('seed')}" if evidence.champion else ""
     return joined(

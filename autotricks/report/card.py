@@ -16,7 +16,8 @@ from .verdict import ON_TEST, keeping, reservations, where
 
 CARD = "MODEL_CARD.md"
 ROLES = ("champion", "baseline")
-CLASSES, FILES = 50, 10    # rows of the table of classes; bad files named
+CLASSES = 50
+FILES = 10    # rows of the table of classes; bad files named
 FACTS = ("source", "fingerprint", "classes", "counts", "imbalance", "duplicates")     # of data.json
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")     # a line break among them begins a heading or a list
 _MARKUP = re.compile(r"[\\`*~\[\]|]|:(?=//)|(?<=www)\.|@|"     # addresses too become links by themselves
@@ -38,13 +39,15 @@ def card(folder: Path) -> str:
     if not evidence.champion:
         raise RunError(f"{folder}: holds no {CHAMPION}; no trial of this search was trained to the end.")
     read_json(folder / DATA, *FACTS)
-    champion, parts = evidence.champion, (_model, _figures, _data, _limits, _again, _tricks)
+    champion = evidence.champion
+    parts = (_model, _figures, _data, _limits, _again, _tricks)
     text = "\n\n".join("\n".join(part(evidence, champion)) for part in parts)
     return f"# Model card: {_safe(champion['name'])}, {_safe(folder.resolve().name)}\n\n{text}\n"
 
 
 def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
-    images, training = champion["images"], champion["training"]
+    images = champion["images"]
+    training = champion["training"]
     depth, height, width = images["shape"]
     color = {1: "gray", 3: "RGB"}.get(depth, f"{depth}-channel")
     yield (f"An image classifier of {len(champion['classes'])} classes, {_safe(champion['model']['name'])}; trial "
@@ -66,8 +69,11 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
         yield (f"**Not confirmed.** Search score {champion['result']['score']:.4f} ({_words(evidence.metric)} on "
                "validation, one seed), the best of what was tried and therefore too good. Test was not read.")
         return
-    ours, theirs = str(found["champion"]), str(found["baseline"])
-    metric, difference, seeds = _words(found["metric"]), found["difference"], len(found["seeds"])
+    ours = str(found["champion"])
+    theirs = str(found["baseline"])
+    metric = _words(found["metric"])
+    difference = found["difference"]
+    seeds = len(found["seeds"])
     tests, figures = ({str(number): value for number, value in found[name].items()} for name in ("test", "figures"))
     yield (f"Verdict: **{_safe(found['verdict'])}**. On {sum(evidence.data['counts']['test']):,} test images, by which "
            f"nothing was chosen; mean of {seeds} fresh seed{'s' * (seeds > 1)}.\n")
@@ -87,9 +93,11 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
     told = found.get("addition")
     if told:
         gained = told["difference"]
-        span = "" if told["start"] == found["champion"] else (
-            f": {gained['mean']:+.4f} on test, 95% interval {gained['low']:+.4f} to {gained['high']:+.4f}"
-            if is_figure(gained["low"]) and is_figure(gained["high"]) else f": {gained['mean']:+.4f} on test")
+        span = ""
+        if told["start"] != found["champion"]:
+            span = f": {gained['mean']:+.4f} on test"
+            if is_figure(gained["low"]) and is_figure(gained["high"]):
+                span += f", 95% interval {gained['low']:+.4f} to {gained['high']:+.4f}"
         yield f"\nThe search: {_safe(told['verdict'])}{span}."
     if found.get("kept"):
         yield f"\n{_safe(plain(joined(*keeping(found))).strip())}"
@@ -97,7 +105,8 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
 
 def _data(evidence: Evidence, champion: Document) -> Iterator[str]:
     facts = evidence.data
-    counts, bad = facts["counts"], facts.get("bad", [])
+    counts = facts["counts"]
+    bad = facts.get("bad", [])
     yield "## Data\n"
     yield f"- Source: {_safe(facts['source'])}, fingerprint {_safe(facts['fingerprint'])}"
     yield (f"- Training {sum(counts['train']):,} images, imbalance {facts['imbalance']:.3g}; validation "
@@ -137,7 +146,8 @@ def _scaled(evidence: Evidence) -> list[tuple[str, ...]]:
 
 def _mistakes(evidence: Evidence) -> Iterator[str]:
     """Yield what the champion most often takes for what."""
-    counts, names = _results(evidence, "champion").get("confusion"), evidence.data["classes"]
+    counts = _results(evidence, "champion").get("confusion")
+    names = evidence.data["classes"]
     if counts and (found := mistakes(counts)):
         yield "\nMost often taken for another class on test, over all seeds: " + ", ".join(
             f"{_safe(names[true])} for {_safe(names[taken])} ({count / sum(counts[true]):.0%})"

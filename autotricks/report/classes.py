@@ -9,7 +9,9 @@ from .html import Html, gain, joined, shown, table, tag, unit
 from .plot import legend
 from .rows import Track, chart, row
 
-ROWS, MATRIX, MISTAKES = 40, 25, 8
+ROWS = 40
+MATRIX = 25
+MISTAKES = 8
 NAMES = {"accuracy": "accuracy, of images", "balanced_accuracy": "balanced accuracy, the mean over classes",
          "many_shot": "accuracy of many-shot classes (over 100 training images)",
          "medium_shot": "accuracy of medium-shot classes (20 to 100)",
@@ -49,7 +51,9 @@ def _change(name: str, ours: float, theirs: float | None) -> Html:
     """Return a difference in its unit, in the color of better or worse."""
     if theirs is None:
         return Html("–")
-    tone = None if ours == theirs else "bad" if loss(name, ours, theirs) > 0 else "good"
+    tone = None
+    if ours != theirs:
+        tone = "bad" if loss(name, ours, theirs) > 0 else "good"
     return tag("span", {"class": tone}, gain(ours - theirs, name), tag("small", None, " points")
                if unit(name) == "points" else "")
 
@@ -84,7 +88,8 @@ def _recalls(evidence: Evidence, names: list[str], champion: Document, baseline:
 
 def _every(evidence: Evidence, names: list[str], champion: Document, baseline: Document) -> Html:
     """Return the table of all classes, however many."""
-    counts, taken = evidence.data.get("counts", {}), champion["confusion"]
+    counts = evidence.data.get("counts", {})
+    taken = champion["confusion"]
     train, test = (counts.get(split) or ["–"] * len(names) for split in ("train", "test"))
     rows = [(names[place], str(train[place]), str(test[place]), _spread(best), _spread(base),
              gain(best["mean"] - base["mean"], "recall") if best and base else "–",
@@ -132,7 +137,8 @@ def mistakes(counts: list[list[int]]) -> list[tuple[int, int, int]]:
 def _matrix(names: list[str], counts: list[list[int]], over: str) -> Html:
     """Return the matrix as a table whose cells are shaded by their share of the class."""
     def cell(true: int, taken: int) -> Html:
-        count, share = counts[true][taken], counts[true][taken] / (sum(counts[true]) or 1)
+        count = counts[true][taken]
+        share = counts[true][taken] / (sum(counts[true]) or 1)
         style = f"--share:{share:.3f}" if count else None
         return tag("td", {"class": ("right" if true == taken else "wrong") + (" deep" if share > 0.55 else ""),
                           "style": style, "data-tip": f"{names[true]} taken for {names[taken]}: {count} ({share:.0%})"},

@@ -8,7 +8,8 @@ from .html import Html, command, joined, table, tag, words
 from .plot import Scale
 from .rows import Track, chart, row
 
-CLASSES, FILES = 60, 200
+CLASSES = 60
+FILES = 200
 SPLITS = ("train", "validation", "test")
 
 
@@ -36,7 +37,8 @@ def _pixels(shape: list[int] | None) -> str:
     if not shape:
         return ""
     depth, height, width = shape
-    return f", {width} × {height} pixels, {'gray' if depth == 1 else 'color' if depth == 3 else f'{depth} channels'}"
+    kind = {1: "gray", 3: "color"}.get(depth, f"{depth} channels")
+    return f", {width} × {height} pixels, {kind}"
 
 
 def _histogram(names: list[str], counts: dict[str, list[int]]) -> Html:

@@ -31,8 +31,13 @@ def tag(name: str, attributes: Attributes | None = None, *children: str | Iterab
 
 def joined(*children: str | Iterable[str]) -> Html:
     """Return children one after the other."""
-    return Html("".join(child if isinstance(child, Html) else escape(child) if isinstance(child, str)
-                        else joined(*child) for child in children))
+    return Html("".join(map(_written, children)))
+
+
+def _written(child: str | Iterable[str]) -> str:
+    if isinstance(child, Html):
+        return child
+    return escape(child) if isinstance(child, str) else joined(*child)
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "", figures: Collection[int] = ()) -> Html:
@@ -92,8 +97,9 @@ def words(metric: str) -> str:
 
 def time(seconds: float) -> str:
     """Return a time such as `42 s`, `7 min` or `3.2 h`."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else (
-        f"{seconds / 3600:.1f} h")
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _number(value: float, sign: str = "") -> str:

@@ -13,10 +13,16 @@ from .html import Html, joined, tag, words
 from .plot import Scale, figure, label
 from .trials import CROWD, MANY, kind, layered, tip
 
-CHOICES, NUMBERS = 5, 2         # axes of each kind beside the results
-STEP, HEIGHT, TOP, BOTTOM = 114, 340, 44, 20
+CHOICES = 5
+NUMBERS = 2         # axes of each kind beside the results
+STEP = 114
+HEIGHT = 340
+TOP = 44
+BOTTOM = 20
 LABEL = 18                      # letters that fit between two axes
-NONE, OTHER, OPTIONS = "none", "others", 10
+NONE = "none"
+OTHER = "others"
+OPTIONS = 10
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ def _chosen(evidence: Evidence) -> list[Axis]:
     """Return the axes of the choices that tell champion and baseline apart, or else part the scores."""
     first = {trial.number: trial.rungs[0]["metrics"].get(evidence.metric) for trial in evidence.trials if trial.rungs}
     scores = {number: value for number, value in first.items() if is_figure(value)}
-    seats, values = _seats(evidence.trials), _values(evidence.trials)
+    seats = _seats(evidence.trials)
+    values = _values(evidence.trials)
     pair = [trial.number for trial in (evidence.best, evidence.baseline) if trial]
     ranked = sorted(seats, key=lambda name: (len({seats[name][number] for number in pair}) < 2,
                                              -_parted(seats[name], scores)))
@@ -132,7 +139,8 @@ def _numeric(name: str, known: Mapping[int, float], evidence: Evidence) -> Axis:
     """Return the axis of a number; trials without it lie at the bottom."""
     from math import log10
 
-    low, high = min(known.values()), max(known.values())
+    low = min(known.values())
+    high = max(known.values())
     wide = low > 0 and high / low > 30
     scale = Scale(log10(low) if wide else low, log10(high) if wide else high, 0, 1)
     places = {number: 0.15 + 0.85 * scale.share(log10(value) if wide else value) for number, value in known.items()}

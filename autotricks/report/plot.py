@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 from .html import Html, tag, words
 
-WIDTH, HEIGHT = 380, 264
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 38
+WIDTH = 380
+HEIGHT = 264
+LEFT = 46
+RIGHT = 12
+TOP = 26
+BOTTOM = 38
 MOST = 150      # points of a line
 
 
@@ -25,7 +29,8 @@ class Scale:
     def over(cls, values: Iterable[float], start: float, stop: float, margin: float = 0.05) -> Scale:
         """Return the scale of some values, with a margin on both sides."""
         known = list(values) or [0.0, 1.0]
-        low, high = min(known), max(known)
+        low = min(known)
+        high = max(known)
         extra = (high - low) * margin or (0.0 if margin == 0 and high > low else abs(high) * 0.05 or 0.5)
         return cls(low - extra, high + extra, start, stop)
 

@@ -37,7 +37,10 @@ class Track:
     def axis(self, offset: bool = False) -> Html:
         """Return the row of ticks; `offset` writes them as differences."""
         def text(at: float) -> str:
-            return ("+" if at > 0 else "") + figure(at, self.metric).rstrip("%") if offset else figure(at, self.metric)
+            if not offset:
+                return figure(at, self.metric)
+            sign = "+" if at > 0 else ""
+            return sign + figure(at, self.metric).rstrip("%")
         ticks = [tag("i", {"style": f"left:{self.scale(at)}%"}, text(at).replace("-", "\N{MINUS SIGN}"))
                  for at in self.scale.ticks(6 if offset else 4)]
         return row("", ticks, "", "ticks")

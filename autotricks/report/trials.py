@@ -11,7 +11,8 @@ from .plot import Panel, Scale, figure, legend
 from .rows import Track, chart, row
 
 MOST = 200      # rows of the table; trials.csv has all
-CROWD, MANY = 100, " many"      # trials above which lines are drawn faint, and the class that says so
+CROWD = 100
+MANY = " many"      # trials above which lines are drawn faint, and the class that says so
 LAYERS = ("stopped", "finished", "baseline", "champion")    # drawn in this order, what matters last
 LEGEND = (("champion", "champion"), ("baseline", "baseline"), ("finished", "trained to the end"),
           ("stopped", "stopped at a rung"), ("broken", "diverged or failed"))
@@ -20,7 +21,9 @@ LEGEND = (("champion", "champion"), ("baseline", "baseline"), ("finished", "trai
 def kind(evidence: Evidence, trial: TrialRecord) -> str:
     """Return how a trial is drawn."""
     role = evidence.role(trial)
-    return role if role in LAYERS else "stopped" if role == "unfinished" else "broken"
+    if role in LAYERS:
+        return role
+    return "stopped" if role == "unfinished" else "broken"
 
 
 def layered(evidence: Evidence) -> list[TrialRecord]:
@@ -66,7 +69,8 @@ def curves(evidence: Evidence) -> Html:
 
 def thinned(evidence: Evidence) -> Html:
     """Return a word on which trials the figures show, where those are not all."""
-    drawn, there = len(evidence.drawn), len(evidence.trials)
+    drawn = len(evidence.drawn)
+    there = len(evidence.trials)
     return tag("p", {"class": "note"}, f"Drawn are {drawn} of {there:,} trials: the {LEADING} best, those with a name, "
                "and of the others every one at an even distance. Figures in words are of all.") if drawn < there else (
                    joined())
@@ -74,8 +78,11 @@ def thinned(evidence: Evidence) -> Html:
 
 def progress(evidence: Evidence) -> Html:
     """Return the best so far against epochs spent, with every result at a rung."""
-    spent, best, full = 0.0, None, max(evidence.budgets, default=0)
-    dots, steps = [], []
+    spent = 0.0
+    best = None
+    full = max(evidence.budgets, default=0)
+    dots = []
+    steps = []
     drawn, fit = ({trial.number for trial in trials} for trials in (evidence.drawn, evidence.eligible))
     for trial, line in _in_order(evidence):
         spent += line["epochs"]

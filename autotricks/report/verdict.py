@@ -22,7 +22,8 @@ def headline(evidence: Evidence) -> Html:
         ends = ", ".join(f"{count} {end}" for end, count in evidence.ends.items()) or "none has begun"
         return tag("div", {"class": "verdict bad"}, tag("p", {"class": "said"}, "No trial was trained to the end"),
                    tag("p", None, f"There is nothing to judge. Trials: {ends}."))
-    score, base = evidence.score(evidence.best), evidence.baseline and evidence.score(evidence.baseline)
+    score = evidence.score(evidence.best)
+    base = evidence.baseline and evidence.score(evidence.baseline)
     why = ("The search has gone on since fresh seeds confirmed an earlier result" if found else
            "No bundle was trained again with fresh seeds")
     against = [", the baseline ", shown(base, evidence.metric)] if is_figure(base) else [
@@ -36,9 +37,12 @@ def headline(evidence: Evidence) -> Html:
 
 def tiles(evidence: Evidence) -> Html:
     """Return the few figures that a reader in a hurry wants."""
-    found, parts = evidence.confirmed, []
+    found = evidence.confirmed
+    parts = []
     if found and not evidence.overtaken:
-        metric, champion, base = found["metric"], str(found["champion"]), str(found["baseline"])
+        metric = found["metric"]
+        champion = str(found["champion"])
+        base = str(found["baseline"])
         parts = [*((f"{name} {where(metric)}", shown(found["test"][one]["mean"], metric), _spread(found, one))
                    for name, one in (("Champion", champion), ("Baseline", base))),
                  ("Difference", joined(gain(found["difference"]["mean"], metric), " ", unit(metric)), _interval(found)),
@@ -47,7 +51,8 @@ def tiles(evidence: Evidence) -> Html:
         parts = [("Best search score", shown(evidence.score(evidence.best), evidence.metric), "one seed, validation")]
         if evidence.baseline:
             parts.append(("Baseline", shown(evidence.score(evidence.baseline), evidence.metric), "likewise"))
-    spent, full = sum(trial.epochs for trial in evidence.trials), max(evidence.budgets, default=0)
+    spent = sum(trial.epochs for trial in evidence.trials)
+    full = max(evidence.budgets, default=0)
     share = f", {spent / (full * len(evidence.trials)):.0%} of training all in full" if full else ""
     parts.append(("Cost of the search", tag("data", {"value": spent}, f"{spent:,.0f} epochs"),
                   f"{len(evidence.trials)} trials{share}; {time(evidence.seconds)} of training"))
@@ -60,12 +65,14 @@ def seeds(evidence: Evidence) -> Html:
     found = evidence.confirmed
     if not found:
         return joined()
-    metric, pair = found["metric"], dict.fromkeys((found["champion"], found["baseline"]))
+    metric = found["metric"]
+    pair = dict.fromkeys((found["champion"], found["baseline"]))
     values = [value for number in pair for value in found["test"][str(number)]["values"]]
     track = Track.over(values, metric)
     rows = [track.axis()]
     for number in pair:
-        spread, kind = found["test"][str(number)], "baseline" if number == found["baseline"] else "champion"
+        spread = found["test"][str(number)]
+        kind = "baseline" if number == found["baseline"] else "champion"
         rows.append(row(kind, [track.rule(spread["mean"], f"mean {kind}"), *(
             track.dot(value, kind, f"{kind}, seed {seed}: {value:.4f}")
             for seed, value in zip(found["seeds"], spread["values"]))], shown(spread["mean"], metric)))
@@ -87,7 +94,8 @@ def candidates(evidence: Evidence) -> Html:
     found = evidence.confirmed
     if not found:
         return joined()
-    metric, rows = found["metric"], []
+    metric = found["metric"]
+    rows = []
     ranked = sorted(found["validation"].items(), key=lambda item: -evidence.sign * item[1]["mean"])
     for number, spread in ranked:
         trial = evidence.by_number.get(int(number))
@@ -112,7 +120,8 @@ def doubts(evidence: Evidence) -> Html:
 
 def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
     """Yield each of them as the parts of its text."""
-    found, counts = evidence.confirmed, evidence.data.get("counts", {})
+    found = evidence.confirmed
+    counts = evidence.data.get("counts", {})
     if evidence.overtaken:
         yield (tag("b", None, "The confirmation is older than the search. "), "What it says below concerns "
                f"{evidence.name((found or {})['champion'])}, not the best trial of today.")
@@ -120,7 +129,8 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
         yield ("Nothing was confirmed: every score is of one seed, on the validation images that the search has seen. "
                "The test images have not been read.",)
     else:
-        metric, count = found["metric"], len(found["seeds"])
+        metric = found["metric"]
+        count = len(found["seeds"])
         good = "too good" if found["optimism"] > 0 else "not too good"
         speed = where(metric) != ON_TEST
         place, again = ("", ". ") if speed else (" on validation", " on the same images. ")
@@ -172,7 +182,8 @@ def _worse(found: Document) -> Iterator[Html]:
 
 
 def _sentence(found: Document) -> list[str]:
-    metric, test = found["metric"], found["test"]
+    metric = found["metric"]
+    test = found["test"]
     count = len(found["seeds"])
     if found["champion"] == found["baseline"]:
         return ["No bundle did better than the baseline when trained again. The baseline has ",
@@ -234,7 +245,8 @@ def _interval(found: Document) -> str:
 
 
 def _range(difference: Document, metric: str) -> str:
-    low, high = difference["low"], difference["high"]
+    low = difference["low"]
+    high = difference["high"]
     if not is_figure(low) or not is_figure(high):
         return "no interval: a single seed"
     return joined("95% interval ", gain(low, metric), " to ", gain(high, metric))

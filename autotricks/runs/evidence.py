@@ -16,8 +16,11 @@ from ..io.yaml_tree import LARGE, parse
 from .folder import DATA, LEDGER, SPACE, VERSIONS
 from .ledger import TrialRecord, read, records, searched, trial_of
 
-CHAMPION, CONFIRMED, ABLATION = "champion.yaml", "confirm.json", "ablation.json"
-LINES, LEADING = 400, 100       # trials that a figure shows, and how many of them are the best
+CHAMPION = "champion.yaml"
+CONFIRMED = "confirm.json"
+ABLATION = "ablation.json"
+LINES = 400
+LEADING = 100       # trials that a figure shows, and how many of them are the best
 Document = dict[str, Any]
 
 
@@ -168,7 +171,8 @@ def gather(folder: Path) -> Evidence:
         RunError: When it holds no search, or its space or ledger cannot be read, or the ledger was cut off.
     """
     broken: list[str] = []
-    path, written = folder / LEDGER, _document(folder / SPACE, broken)
+    path = folder / LEDGER
+    written = _document(folder / SPACE, broken)
     lines, torn = read(path) if path.exists() else ([], False)
     line = searched(lines)
     space = line["space"] if line else written
@@ -213,9 +217,10 @@ def _document(path: Path, broken: list[str]) -> Any:
 
 def _ablation(found: Any) -> tuple[Document, ...]:
     """Return the rows that say something, wherever in the document they stand."""
-    rows = found if isinstance(found, list) else next(
-        (value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)), []
-    ) if isinstance(found, dict) else []
+    rows = found if isinstance(found, list) else []
+    if isinstance(found, dict):
+        lists = (value for value in found.values() if isinstance(value, list) and value)
+        rows = next((value for value in lists if isinstance(value[0], dict)), [])
     return tuple(row for row in rows if isinstance(row, dict) and row.get("trick")
                  and (is_figure(row.get("mean")) or row.get("note")))
 

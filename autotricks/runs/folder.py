@@ -16,9 +16,13 @@ from ..errors import DiskError, RunError
 from ..io.checksum import damaged, stamped
 from ..io.files import put, writing
 
-SPACE, LEDGER, TABLE, DATA = "space.yaml", "trials.jsonl", "trials.csv", "data.json"
+SPACE = "space.yaml"
+LEDGER = "trials.jsonl"
+TABLE = "trials.csv"
+DATA = "data.json"
 VERSIONS = "versions.json"
-_LOCK, _OWNER = ".lock", ".owner"
+_LOCK = ".lock"
+_OWNER = ".owner"
 
 
 def create(root: Path, name: str) -> Path:

@@ -52,7 +52,8 @@ class Ledger:
         """
         line = {"seq": len(self.lines), "kind": kind, **_plain(fields)}
         line["check"] = _check(line)
-        content, file = _text(line).encode(), self._file.fileno()
+        content = _text(line).encode()
+        file = self._file.fileno()
         if not self._untouched():
             raise RunError(f"{self.path}: was deleted, replaced or changed by another program while this one writes "
                            "it; nothing more is written to it. Restore it, then give the command again.")
@@ -103,7 +104,8 @@ def _read(path: Path, kept: Callable[[Line], Line] = lambda line: line) -> tuple
     if path.exists() and not path.is_file():    # a folder, or what never ends
         raise RunError(f"{path}: is no file, and so no ledger. Name another place, or restore the ledger.")
     try:
-        content, place = path.read_bytes(), 0
+        content = path.read_bytes()
+        place = 0
     except OSError as error:
         raise RunError(f"{path}: the ledger cannot be read: {(error.strerror or str(error)).lower()}. Restore it."
                        ) from None

@@ -84,11 +84,13 @@ class Copy:
     """
 
     def __init__(self, address: str):
-        self._address, (self._system, self._path) = address, opened(address)
+        self._address = address
+        (self._system, self._path) = opened(address)
         self._folder: Path | None = None
         self._known: dict[Path, Stamp] = {}
         self._problem = ""
-        self._news, self._over = threading.Event(), threading.Event()
+        self._news = threading.Event()
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="storage", daemon=True)
 
     def began(self, folder: Path) -> None:

@@ -36,7 +36,9 @@ WINDOWS = "^([cC][oO][nN]|[pP][rR][nN]|[aA][uU][xX]|[nN][uU][lL]|[cC][oO][mM][0-
 
 def _named(items: Any) -> Any:
     """Return a list in which a plain name stands for the whole bundle of that name."""
-    return [item if isinstance(item, dict) else {"name": item} for item in items] if isinstance(items, list) else items
+    if not isinstance(items, list):
+        return items
+    return [item if isinstance(item, dict) else {"name": item} for item in items]
 
 
 class SpaceDocument(Section):
@@ -80,9 +82,12 @@ def read(shape: type[BaseModel], tree: Tree) -> tuple[Any, list[str]]:
     Sections with something wrong are left at their defaults, so that what is wrong elsewhere is found too.
     """
     if not isinstance(tree.value, dict):
-        what = "is empty" if tree.value is None else f"is a {'list' if isinstance(tree.value, list) else 'word'}"
+        kind = "list" if isinstance(tree.value, list) else "word"
+        what = "is empty" if tree.value is None else f"is a {kind}"
         return None, [tree.problem((), f"the file {what}; expected a mapping with keys such as name, data and tricks.")]
-    value, lines, wrong = tree.value, dict[str, None](), set[Path]()
+    value = tree.value
+    lines = dict[str, None]()
+    wrong = set[Path]()
     while True:
         try:
             document = shape.model_validate(value)
@@ -137,9 +142,11 @@ def _meaning(document: Any, wrong: _Wrong) -> Iterable[str]:
 
 def _searching(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
     """Yield what is wrong with the objective, the rungs, and numbers that are each in order by themselves."""
-    tree, search = wrong.tree, document.search
+    tree = wrong.tree
+    search = document.search
     yield from _objective(document.objective, wrong)
-    rungs, parallel = ("search", "rungs", "first"), ("search", "parallel")
+    rungs = ("search", "rungs", "first")
+    parallel = ("search", "parallel")
     if search.rungs.first > document.training.epochs and not wrong.hides(*rungs) | wrong.hides("training", "epochs"):
         yield tree.problem(rungs, f"{search.rungs.first} epochs are more than training.epochs, "
                                   f"{document.training.epochs}. Lower it.")
@@ -174,7 +181,9 @@ def _objective(section: ObjectiveSection, wrong: _Wrong) -> Iterable[str]:
 
 def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:
     path: Path = tuple(details["loc"])
-    kind, given, context = details["type"], details["input"], details.get("ctx", {})
+    kind = details["type"]
+    given = details["input"]
+    context = details.get("ctx", {})
     if kind == "extra_forbidden":
         known = keys(shape, path[:-1])
         return tree.problem(path, f"no such key.{tree.hint(str(path[-1]), known, path[:-1])} "

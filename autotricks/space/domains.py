@@ -26,7 +26,8 @@ def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tup
         tree: Where each stands.
         searched: Whether domains are allowed, as in a space; a bundle has plain values only.
     """
-    result, found = [], []
+    result = []
+    found = []
     for name, values in tricks.items():
         path: Path = ("tricks", name)
         if name not in catalog():
@@ -47,7 +48,8 @@ def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tup
 def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: bool, found: list[str]) -> Entry | None:
     """Return the entry of one trick; append what is wrong with it."""
     path: Path = ("tricks", trick.name)
-    before, known = len(found), trick.declared()
+    before = len(found)
+    known = trick.declared()
     always = values.get("always", False)
     if not isinstance(always, bool) or ("always" in values and not searched):
         found.append(tree.problem((*path, "always"), f"{always!r} is not allowed; always must be true or false"
@@ -144,7 +146,9 @@ def _range_problem(word: str, arguments: list[Any], default: Value, legal: Legal
         return f"{arguments!r} is not {WORDS[word]} with finite numbers."
     if isinstance(default, (bool, str)):
         return f"takes {'true or false' if isinstance(default, bool) else 'words'}; use choice."
-    low, high, whole = arguments[0], arguments[1], word.endswith("randint")
+    low = arguments[0]
+    high = arguments[1]
+    whole = word.endswith("randint")
     if isinstance(default, int) and not whole:
         return f"takes whole numbers; use {'lograndint' if word == 'loguniform' else 'randint'} or choice."
     if whole and not all(value == int(value) for value in arguments):
@@ -169,7 +173,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _range(word: str, arguments: list[Any]) -> Domain:
-    low, high = arguments[0], arguments[1]
+    low = arguments[0]
+    high = arguments[1]
     if word.endswith("randint"):
         return Int(int(low), int(high) - 1, log=word.startswith("log"))
     return Float(float(low), float(high), log=word == "loguniform", step=arguments[2] if len(arguments) == 3 else None)

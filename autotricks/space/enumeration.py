@@ -77,7 +77,8 @@ def estimate(part: Drawn) -> int:
     Paper: Knuth 1975, Estimating the efficiency of backtrack programs, https://doi.org/10.1090/S0025-5718-1975-0373371-6:
         the mean, over walks, of the product of the numbers of options met.
     """
-    chance, total = random.Random(0), 0
+    chance = random.Random(0)
+    total = 0
     for _ in range(WALKS):
         met: list[int] = []
 

@@ -196,7 +196,8 @@ def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
     known = [BASELINE, *(path.stem for path in shipped("published"))]
     result: dict[str, Bundle] = {BASELINE: space.baseline()}
     for place, item in enumerate(listed):
-        name, without = item.name, item.without
+        name = item.name
+        without = item.without
         if name in [other.name for other in listed[:place]]:
             found.append(tree.problem(("start", place), f"{name} stands twice. Drop one."))
         if name == BASELINE:

@@ -65,7 +65,8 @@ def _named(uses: Iterable[Use]) -> list[tuple[str, str, str]]:
 
 def _read(listed: Iterable[tuple[str, str, str]], most: float, stay: tuple[str, ...]) -> Carried:
     """Return the files of (trick, parameter, place); a registered model is fetched by who needs it."""
-    found, left = Carried(), most
+    found = Carried()
+    left = most
     for trick, parameter, place in listed:
         if place.startswith(stay) or place in found.moves:
             continue

@@ -31,9 +31,11 @@ def absolute(place: str) -> str:
 
 def changed(tricks: Mapping[str, Any], change: Change) -> dict[str, Any]:
     """Return the tricks of a file with every place in them changed, those in lists of a domain too."""
-    return {trick: {name: _changed(value, change) if kind(trick, name) else value
-                    for name, value in values.items()} if isinstance(values, Mapping) else values
-            for trick, values in tricks.items()}
+    def of_trick(trick: str, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        return {name: _changed(value, change) if kind(trick, name) else value for name, value in values.items()}
+    return {trick: of_trick(trick, values) for trick, values in tricks.items()}
 
 
 def _changed(value: Any, change: Change) -> Any:

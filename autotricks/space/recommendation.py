@@ -68,7 +68,9 @@ def command(facts: Mapping[str, Any], space: Suited) -> str:
 
 def _range(bound: Bound) -> str:
     least, most = ("" if value is None else _figure(value) for value in (bound.min, bound.max))
-    return f"{least} to {most}" if least and most else f"{least} and more" if least else f"up to {most}"
+    if least and most:
+        return f"{least} to {most}"
+    return f"{least} and more" if least else f"up to {most}"
 
 
 def _figure(value: float) -> str:

@@ -24,7 +24,8 @@ def schema() -> Schema:
 
     What no schema can say is left to `autotricks check`: tricks that quarrel, `low` above `high`, files and models.
     """
-    made, shared = SpaceDocument.model_json_schema(), dict[str, Schema]()
+    made = SpaceDocument.model_json_schema()
+    shared = dict[str, Schema]()
     made["properties"]["tricks"] = {"type": "object", "minProperties": 1, "additionalProperties": False,
                                     "description": "Which tricks to search; {} searches a trick's own domains.",
                                     "properties": {name: _trick(trick, shared) for name, trick in catalog().items()}}
@@ -45,7 +46,8 @@ def _trick(trick: type[Trick], shared: dict[str, Schema]) -> Schema:
 
 def _searched(parameter: Parameter, shared: dict[str, Schema]) -> Schema:
     """Return what may stand for a parameter; parameters of the same type and range share it."""
-    default, legal = parameter.default, parameter.legal
+    default = parameter.default
+    legal = parameter.legal
     unit = f"{parameter.unit}; " if parameter.unit else ""
     words = re.findall(r"[<>]=?|[\w.-]+", str(legal))
     key = "_".join([type(default).__name__, *(SIGNS.get(word, word) for word in words)])

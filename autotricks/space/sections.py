@@ -13,7 +13,8 @@ from ..tasks import TASKS
 
 KEPT = tuple(dict.fromkeys(f"val/{name}" for task in TASKS.values() for name in task.metrics))
 METRICS = ("train/loss", SPEED, *KEPT)
-MAX, LARGEST = "max", 1_000_000     # of batch sizes, and of what the largest class is to the smallest
+MAX = "max"
+LARGEST = 1_000_000     # of batch sizes, and of what the largest class is to the smallest
 SIDE = 4096                         # of an image, in pixels: 50 million values
 MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
 SOURCES = "^(digits|(image_folder|csv|npz|torchvision):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"

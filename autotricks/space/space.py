@@ -82,7 +82,8 @@ class Entry:
 
     def may_be_empty(self) -> bool:
         """Return whether it may get a window that stops when it starts or before."""
-        edges, (late, early) = [self.domains.get(name) for name in ("start", "stop")], self.narrowest()
+        edges = [self.domains.get(name) for name in ("start", "stop")]
+        late, early = self.narrowest()
         even = any(isinstance(edge, Float) and not edge.step for edge in edges)    # of which no end is ever drawn
         return early < late or (early == late and not even)
 
@@ -165,7 +166,8 @@ class Space:
         """Return the picks that draw `bundle`, or None where the space does not hold it."""
         values = {f"{use.trick.name}.{name}": value for use in bundle.uses
                   for name, value in {"start": use.window.start, "stop": use.window.stop, **use.trick.values()}.items()}
-        names, picks = bundle.names(), {}
+        names = bundle.names()
+        picks = {}
 
         def follow(name: str, domain: Domain) -> Value:
             if name in values:

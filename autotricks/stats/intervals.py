@@ -26,7 +26,8 @@ def interval(differences: Sequence[float], comparisons: int = 1) -> Interval:
         comparisons: Intervals that hold together, by Bonferroni: each may err with 5% over their number.
     """
     from scipy.stats import t
-    mean, count = fmean(differences), len(differences)
+    mean = fmean(differences)
+    count = len(differences)
     if count < 2:
         return Interval(mean, -math.inf, math.inf)
     half = float(t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), count - 1)) * stdev(differences) / math.sqrt(count)

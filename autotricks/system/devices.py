@@ -25,7 +25,8 @@ def training_devices(device: str, gpus: int | None = None) -> tuple[str, ...]:
 
     if device not in ("cpu", "cuda"):
         raise InputError(f"--gpus {gpus}: --device {device} is one. Name cuda, or leave --gpus out.")
-    here, asked = torch.cuda.device_count(), f"--gpus {gpus}" if gpus else "--device cuda"
+    here = torch.cuda.device_count()
+    asked = f"--gpus {gpus}" if gpus else "--device cuda"
     if here < (gpus or 1):
         raise ResourceError(f"{asked}: torch finds {here or 'no'} GPU{'s' * (here > 1)} on this machine. "
                             + (f"Ask for {here} or fewer." if here else "Leave it out to train on the CPU."))

@@ -13,7 +13,8 @@ from types import FrameType
 from typing import NoReturn
 
 CODE = 130
-GRACE, LITTLE = 8.0, 2.0    # seconds that putting things in order may take; where there is nothing to put in order
+GRACE = 8.0
+LITTLE = 2.0    # seconds that putting things in order may take; where there is nothing to put in order
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -39,7 +40,8 @@ class Interrupt:
 
     def expect(self, farewell: Callable[[], str]) -> None:
         """Give a command that has something to put in order the time for it, and its last line."""
-        self.farewell, self.grace = farewell, GRACE
+        self.farewell = farewell
+        self.grace = GRACE
 
     @contextmanager
     def heard(self) -> Iterator[None]:
@@ -54,7 +56,8 @@ class Interrupt:
         told = signal.set_wakeup_fd(there.fileno())
         for number in ours:
             signal.signal(number, self._hear)
-        unraised, sys.unraisablehook = sys.unraisablehook, self._lost
+        unraised = sys.unraisablehook
+        sys.unraisablehook = self._lost
         try:
             yield
         finally:

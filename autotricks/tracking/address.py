@@ -6,7 +6,8 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import InputError
 
-SERVERS, DATABASES = ("http", "https"), ("sqlite", "postgresql", "mysql", "mssql")
+SERVERS = ("http", "https")
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 OTHERS = ("file", "databricks", "databricks-uc", "uc")
 _SECRET = re.compile(r"(?i)token|passw|pwd|secret|key|sig|auth|jwt|credential|odbc")     # in the name of a value
 _VALUE = re.compile(r"([?&;#])([^=\s&;#]*)=[^\s&;#]+")
@@ -27,7 +28,8 @@ def shown(address: str) -> str:
     """Return what may be shown of an address that may be none: no name or password, and nothing after ? or #."""
     scheme = re.match(r"[A-Za-z][\w+.-]*:/*", address)
     _, at, place = address.rpartition("@")
-    return re.split(r"[?#]", f"{scheme[0] if scheme else ''}{place}" if at else address)[0]
+    shown_scheme = scheme[0] if scheme else ""
+    return re.split(r"[?#]", f"{shown_scheme}{place}" if at else address)[0]
 
 
 def check(address: str) -> None:

@@ -75,13 +75,16 @@ class MlflowTracker(Tracker):
     """
 
     def __init__(self, uri: str, artifacts: Path):
-        self.uri, self._artifacts = uri, artifacts
+        self.uri = uri
+        self._artifacts = artifacts
         self.experiment_id: str | None = None
         self.version: str | None = None
         self.count: Counter[str] = Counter()
         self._client: Any = None
         self._runs: dict[str, Written] = {}
-        self._failures, self._problem, self._name = 0, "", "RUN"
+        self._failures = 0
+        self._problem = ""
+        self._name = "RUN"
         self._unsure = False                # whether the store may hold more than it said
         self._times: list[float] = [0.0]    # that writing took; the last is of what is being written
         self._since: float | None = None
@@ -149,7 +152,10 @@ class MlflowTracker(Tracker):
             if self._failures >= PATIENCE:
                 continue
             why = self._wrong(work) and self._wrong(work)
-            self._failures = 0 if not why else self._failures + 1 if SEARCH in self._runs else PATIENCE
+            if not why:
+                self._failures = 0
+            else:
+                self._failures = self._failures + 1 if SEARCH in self._runs else PATIENCE
             self._problem = self._missing(why) if why else self._problem
 
     def _wrong(self, work: Callable[[], None]) -> str:
@@ -188,7 +194,8 @@ class MlflowTracker(Tracker):
 
     def _take_up(self, parent: Any) -> None:
         """Go on in the run of an earlier sitting, with the runs below it that it has."""
-        token, runs = None, []
+        token = None
+        runs = []
         while True:
             page = self._client.search_runs([self.experiment_id], f"tags.within = '{parent.info.run_id}'",
                                             max_results=1000, page_token=token)
@@ -206,7 +213,8 @@ class MlflowTracker(Tracker):
 
     def _reopen(self, run: Written, name: str | None = None) -> None:
         self._client.update_run(run.id, "RUNNING", name)
-        run.status, run.name = "RUNNING", name or run.name
+        run.status = "RUNNING"
+        run.name = name or run.name
 
     def _open(self, key: str, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str], below: str) -> None:
         if below not in self._runs:     # the server did not take it; `sync` will find it missing
@@ -224,7 +232,8 @@ class MlflowTracker(Tracker):
     def _attach(self, path: Path) -> None:
         """Attach a file unless it is there as it is now; the run's tag `files` holds checksums."""
         run = self._runs[SEARCH]
-        known, digest = json.loads(run.tags.get("files", "{}")), hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        known = json.loads(run.tags.get("files", "{}"))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         if known.get(path.name) == digest:
             return
         self._client.log_artifact(run.id, str(path))

@@ -24,8 +24,10 @@ from .store import FILE, client, default_uri
 
 LOADER = "autotricks"    # the package itself: models in the registry outlive the names of its modules
 REGISTERED = "models:/"
-CHAMPION, CHALLENGER = "champion", "challenger"
-CARD, DESCRIPTION = "MODEL_CARD.md", 5000    # characters that a registry's database keeps
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+CARD = "MODEL_CARD.md"
+DESCRIPTION = 5000    # characters that a registry's database keeps
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ def _short(card: str) -> str:
 def _placed(client: Any, entry: Entry, number: str) -> str:
     """Give a version the alias that it deserves and say why in one line."""
     aliases = _aliases(client, entry.name)
-    ours, present = f"{entry.name}/{number}", aliases.get(CHAMPION)
+    ours = f"{entry.name}/{number}"
+    present = aliases.get(CHAMPION)
     if present == number:
         return f"{ours} is the champion."
     if present is None:
@@ -138,7 +141,8 @@ def compared(ours: Mapping[str, str], theirs: Mapping[str, str], champion: str) 
     if ours["metric"] == SPEED:
         return False, f"speeds do not compare with those of the champion {champion}: another machine, or another load."
     one, other = (json.loads(tags["test"]) for tags in (ours, theirs))
-    same, sign = ours["seeds"] == theirs["seeds"], -1 if ours["mode"] == "min" else 1
+    same = ours["seeds"] == theirs["seeds"]
+    sign = -1 if ours["mode"] == "min" else 1
     found = paired(sign, one, other) if same else unpaired(
         [sign * value for value in one], [sign * value for value in other])
     seeds = f"paired, {len(one)} seeds" if same else f"unpaired, {len(one)} and {len(other)} seeds"
@@ -160,7 +164,8 @@ def promote(client: Any, what: str, by: str = "") -> str:
         RunError: When there is no such version.
     """
     name, number = _meant(client, what.removeprefix("models:/"))
-    before, who = _aliases(client, name).get(CHAMPION), by or getpass.getuser()
+    before = _aliases(client, name).get(CHAMPION)
+    who = by or getpass.getuser()
     client.set_registered_model_alias(name, CHAMPION, number)
     client.set_model_version_tag(name, number, "promoted_by", who)
     client.set_model_version_tag(name, number, "promoted_at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))

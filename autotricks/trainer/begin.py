@@ -16,7 +16,9 @@ def begin(plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device, 
     Raises:
         ResourceError: When a batch has fewer images than there are ranks.
     """
-    bundle, train, size = plan.bundle, dataset.train, min(plan.bundle.batch_size, len(dataset.train))
+    bundle = plan.bundle
+    train = dataset.train
+    size = min(plan.bundle.batch_size, len(dataset.train))
     if size < runtime.ranks:
         raise ResourceError(f"training.batch_size: {size} image{'s' * (size > 1)} a step cannot be parted among "
                             f"{runtime.ranks} GPUs. Raise it, or take fewer GPUs.")

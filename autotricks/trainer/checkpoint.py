@@ -37,7 +37,8 @@ def load(path: Path) -> dict[str, Any]:
         content = path.read_bytes()
     except OSError as error:
         raise RunError(f"{path}: the checkpoint cannot be read: {error.strerror}.") from error
-    digest, payload = content[len(MAGIC):len(MAGIC) + 32], content[len(MAGIC) + 32:]
+    digest = content[len(MAGIC):len(MAGIC) + 32]
+    payload = content[len(MAGIC) + 32:]
     if not content.startswith(MAGIC) or hashlib.sha256(payload).digest() != digest:
         raise RunError(f"{path}: the checkpoint is damaged; its checksum does not match. Train again from the start.")
     state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)

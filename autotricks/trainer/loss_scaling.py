@@ -11,8 +11,12 @@ from torch import Tensor
 
 from ..core.run import Run
 
-FIRST, GROWTH, BACKOFF, PATIENCE = 2.0**16, 2.0, 0.5, 2000
-SCALE, STEPS = "loss_scaling.scale", "loss_scaling.steps"   # in the memory of a run, so in its checkpoints
+FIRST = 2.0**16
+GROWTH = 2.0
+BACKOFF = 0.5
+PATIENCE = 2000
+SCALE = "loss_scaling.scale"
+STEPS = "loss_scaling.steps"   # in the memory of a run, so in its checkpoints
 
 
 def scale(run: Run) -> Tensor:
@@ -28,7 +32,8 @@ def unscale(weights: Iterable[Tensor], run: Run) -> None:
 
     The scale is halved after a step with such a gradient, and doubled after 2000 steps without one.
     """
-    now, owners = scale(run), [weight for weight in weights if weight.grad is not None]
+    now = scale(run)
+    owners = [weight for weight in weights if weight.grad is not None]
     gradients = [weight.grad for weight in owners if weight.grad is not None]
     finite = torch.stack([gradient.abs().amax() for gradient in gradients]).isfinite().all()
     for weight, gradient in zip(owners, gradients, strict=True):

@@ -19,7 +19,8 @@ class Pace:
         """Take in an epoch."""
         self.epochs += 1
         if self.epochs == 2:
-            self.images, self.seconds = 0, 0.0
+            self.images = 0
+            self.seconds = 0.0
         self.images += images
         self.seconds += seconds
 

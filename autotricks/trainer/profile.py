@@ -53,14 +53,16 @@ class ProfiledTrainer(Trainer):
             images: That real training evaluates on.
         """
         self._seconds = dict.fromkeys(PARTS, 0.0)
-        epochs, size = self.epochs(), len(self.dataset.validation)
+        epochs = self.epochs()
+        size = len(self.dataset.validation)
         next(epochs)
         self._watch_modules()
         self._seconds = dict.fromkeys(PARTS, 0.0)
         started = time.perf_counter()
         next(epochs)
         self._wait()
-        wall, seconds = time.perf_counter() - started, self._seconds
+        wall = time.perf_counter() - started
+        seconds = self._seconds
         seconds["backward"] -= seconds["forward"]   # which is timed within the computation of gradients
         seconds["other"] = wall - sum(seconds.values())
         steps = self.run.steps_per_epoch
@@ -88,7 +90,8 @@ class ProfiledTrainer(Trainer):
 
     def _watch_modules(self) -> None:
         """Time each forward pass of a step, and the optimizer, by their hooks; a compiled model by its shell's."""
-        model, clock = self.run.forward, [0.0]
+        model = self.run.forward
+        clock = [0.0]
         assert isinstance(model, nn.Module)
 
         def begin(*rest: Any) -> None:

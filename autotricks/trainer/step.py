@@ -32,7 +32,9 @@ def backward(loss: Loss, run: Run, reads_features: bool = False) -> Gradients:
         run: Holds the model.
         reads_features: Whether the loss reads `batch.features`.
     """
-    model, parameters, runtime = run.model, list(run.model.parameters()), run.runtime
+    model = run.model
+    parameters = list(run.model.parameters())
+    runtime = run.runtime
     scaled = runtime.autocast is torch.float16
     torch.backends.cudnn.benchmark = runtime.benchmark  # of the process: each training run sets it for itself
     if runtime.checkpointing:
@@ -85,9 +87,11 @@ def _forward(run: Run, head: nn.Module | None, batch: Batch) -> tuple[Tensor, Ba
     dtype = run.runtime.autocast
     with torch.autocast(run.device.type, dtype) if dtype else nullcontext():
         if head is None:
-            logits, given = run.forward(batch.images), None
+            logits = run.forward(batch.images)
+            given = None
         else:
             logits, given = features(run.model, head, batch.images)
     if dtype:
-        logits, given = logits.float(), given if given is None else given.float()
+        logits = logits.float()
+        given = given if given is None else given.float()
     return logits, batch if given is None else replace(batch, features=given)

@@ -50,9 +50,12 @@ class Trainer:
 
     def __init__(self, plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device | str = "cpu",
                  runtime: Runtime = DEFAULT_RUNTIME, supply: ModelFactory = NO_FACTORY):
-        self.plan, self.dataset = plan, dataset.to(device)
+        self.plan = plan
+        self.dataset = dataset.to(device)
         self.end: End | None = None
-        self.epoch, self.extra_steps, self.history = 0, 0, list[Metrics]()
+        self.epoch = 0
+        self.extra_steps = 0
+        self.history = list[Metrics]()
         self._phase: Phase | None = None
         self._entered: Pipeline | None = None
         self._pace = Pace()
@@ -109,7 +112,9 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, bit for bit on a CPU."""
-        self.epoch, self.extra_steps, self._rates = state["epoch"], state["extra_steps"], state["rates"]
+        self.epoch = state["epoch"]
+        self.extra_steps = state["extra_steps"]
+        self._rates = state["rates"]
         self.end = End(state["end"]) if state["end"] else None
         self.history = [Metrics(epoch, values) for epoch, values in state["history"]]
         self.run.runtime = replace(self.run.runtime, micro_batches=state["micro_batches"])
@@ -155,11 +160,15 @@ class Trainer:
     def _train_epoch(self) -> Metrics:
         """Train one epoch and read its figures: the only time the device is waited for."""
         self.run.train()
-        started, first = time.perf_counter(), self.epoch * self.run.steps_per_epoch
-        total, step, stop = torch.zeros((), device=self.run.device), first, first + self.run.steps_per_epoch
+        started = time.perf_counter()
+        first = self.epoch * self.run.steps_per_epoch
+        total = torch.zeros((), device=self.run.device)
+        step = first
+        stop = first + self.run.steps_per_epoch
         self._unread = self._unread[:0]
         while step < stop:
-            place, self.run.progress = self._place(step), step / self.run.steps
+            place = self._place(step)
+            self.run.progress = step / self.run.steps
             self.enter(self.plan.phases[place])
             for rows in self._rows(min(stop, self._edges[place]) - step, step):
                 self._set_rate(step)
@@ -209,7 +218,8 @@ class Trainer:
         size = self.run.batch_size
         while len(self._unread) < steps * size:
             self._unread = torch.cat([self._unread, self._pipeline.order(first / self.run.steps)])
-        rows, self._unread = self._unread[:steps * size], self._unread[steps * size:]
+        rows = self._unread[:steps * size]
+        self._unread = self._unread[steps * size:]
         return iter(ahead(self.run.images, rows.split(size)))
 
     def _set_rate(self, step: int) -> None:
@@ -235,8 +245,10 @@ class Trainer:
     def probe_rates(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
         """Train one step at each rate, from here and with the tricks of the first phase; then undo it all."""
         self.enter(self.plan.phases[0])
-        model, steps = copy.deepcopy(self.run.model.state_dict()), copy.deepcopy(optimizer.state_dict())
-        generator, chance = self.run.generator.get_state(), rng_state(self.run.device)
+        model = copy.deepcopy(self.run.model.state_dict())
+        steps = copy.deepcopy(optimizer.state_dict())
+        generator = self.run.generator.get_state()
+        chance = rng_state(self.run.device)
         largest = max(group["lr"] for group in optimizer.param_groups)
         shares = [group["lr"] / largest for group in optimizer.param_groups]
         losses = []

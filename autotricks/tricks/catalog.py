@@ -89,7 +89,8 @@ def bundle_from(document: Mapping[str, Any]) -> Bundle:
     Raises:
         BundleError: With one line for each problem.
     """
-    uses, found = [], []
+    uses = []
+    found = []
     for name, values in document.get("tricks", {}).items():
         try:
             uses.append(make(name, values or {}))

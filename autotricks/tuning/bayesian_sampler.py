@@ -21,11 +21,13 @@ from .prior import Prior
 from .proposal import Picks, Proposal
 from .steps import KINDS, Step, Steps, changes
 
-POOL, LEGAL = 120, 4        # steps that a decision compares, and the best of them that are made legal
+POOL = 120
+LEGAL = 4        # steps that a decision compares, and the best of them that are made legal
 DRAWS = 24                  # bundles of which one drawn from the prior is the best
 PARENTS = 4                 # best bundles that steps begin at
 REPEATS = 3                 # trainings of one bundle at most
-BEST, RECENT = 64, 96       # observations that the model is given
+BEST = 64
+RECENT = 96       # observations that the model is given
 KEEP = 0.45                 # of the improvement expected at first, below which, by what is left to pay, a trial ends
 LEAST = 1e-9                # below which a loss or a speed counts as that
 EDGE = 0.004                # distance from 0 and 1 at which accuracies are cut off
@@ -101,8 +103,13 @@ class BayesianSampler:
 
     def __init__(self, space: Space, seed: int, budgets: tuple[int, ...], objective: Objective, prior: Prior,
                  habits: Habits = HABITS):
-        self._space, self._seed, self._budgets, self._prior = space, seed, budgets, prior
-        self._metric, self._sign, self._habits = objective.metric, objective.sign, habits
+        self._space = space
+        self._seed = seed
+        self._budgets = budgets
+        self._prior = prior
+        self._metric = objective.metric
+        self._sign = objective.sign
+        self._habits = habits
         self._features = Features([entry.name for entry in space.entries], budgets[-1])
         mean, variance = prior.columns(self._features)
         self._curves = {budget: prior.curve(budget / budgets[-1]) for budget in budgets[:-1]}
@@ -299,7 +306,8 @@ class BayesianSampler:
             if budget == last:
                 found.append((one.number, Observation(one.vector, one.scores[last], self._prior.noise)))
             else:
-                curve, (constant, unsure) = self._curves[budget], constants[budget]
+                curve = self._curves[budget]
+                constant, unsure = constants[budget]
                 final = (one.scores[budget] - constant - self._gain(one.vector, budget)) / curve.slope
                 found.append((one.number, Observation(one.vector, final, unsure * curve.sd / curve.slope)))
         worst = min((seen.score for _, seen in found), default=0.0) - BROKEN
@@ -311,7 +319,8 @@ class BayesianSampler:
 
         It is the prior's, moved by what trials say that were trained to the end.
         """
-        last, found = self._budgets[-1], {}
+        last = self._budgets[-1]
+        found = {}
         done = [one for one in self._known.values() if last in one.scores and one.end != BREAKDOWN]
         for budget, curve in self._curves.items():
             seen = [one.scores[budget] - curve.slope * one.scores[last] - self._gain(one.vector, budget)

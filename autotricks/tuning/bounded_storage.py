@@ -12,7 +12,8 @@ from typing import Any
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-BEST, RECENT = 32, 96     # finished trials kept; what TPE takes for good is at most a tenth of all
+BEST = 32
+RECENT = 96     # finished trials kept; what TPE takes for good is at most a tenth of all
 
 
 class BoundedStorage(InMemoryStorage):
@@ -70,7 +71,10 @@ class BoundedStorage(InMemoryStorage):
     @staticmethod
     def _forget(trial: FrozenTrial) -> None:
         """Drop what was drawn and scored: nobody is shown it again, and thousands of trials have much of it."""
-        trial.params, trial.distributions, trial.intermediate_values, trial.system_attrs = {}, {}, {}, {}
+        trial.params = {}
+        trial.distributions = {}
+        trial.intermediate_values = {}
+        trial.system_attrs = {}
 
     def _rank(self, trial: FrozenTrial) -> tuple[float, float, float]:
         """Return what sorts trials as TPE does: finished ones by value, then stopped ones by how far they came."""

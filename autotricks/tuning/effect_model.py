@@ -36,8 +36,10 @@ class EffectModel:
     """
 
     def __init__(self, mean: Vector, variance: Vector, residual: float, length: float):
-        self._mean, self._variance = mean, variance
-        self._residual, self._length = residual ** 2, 2 * length ** 2
+        self._mean = mean
+        self._variance = variance
+        self._residual = residual ** 2
+        self._length = 2 * length ** 2
         self._seen: Vector = np.zeros((0, len(mean)))
         self._inverse: Vector = np.zeros((0, 0))    # of the Cholesky factor of the observations' covariance
         self._weights: Vector = np.zeros(0)

@@ -17,7 +17,8 @@ from ..tricks.catalog import catalog
 
 Wish = Mapping[str, Mapping[str, Value]]
 Vector = NDArray[Any]
-CROWD, FEW = "crowd", 4     # the column of many tricks, and how many are a few
+CROWD = "crowd"
+FEW = 4     # the column of many tricks, and how many are a few
 KEPT = 20_000               # tricks with values whose columns are remembered
 EPOCHS = 0.2    # the fraction of training that counts as a long time, for parameters in epochs
 
@@ -125,9 +126,12 @@ def _inside(trick: str, name: str, value: float, epochs: int) -> float:
     if isinstance(domain, Choice):
         return _among([float(option) for option in domain.options], value)
     assert isinstance(domain, (Float, Int))
-    low, high = float(domain.low), float(domain.high)
+    low = float(domain.low)
+    high = float(domain.high)
     if domain.log:
-        low, high, value = math.log(low), math.log(high), math.log(max(value, low * 1e-3))
+        value = math.log(max(value, low * 1e-3))
+        low = math.log(low)
+        high = math.log(high)
     return max(-2.0, min(2 * (value - low) / (high - low) - 1, 2.0)) if high > low else 0.0
 
 

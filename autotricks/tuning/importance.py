@@ -18,7 +18,8 @@ from ..space.space import Space
 from .optuna_sampler import OptunaSampler
 
 FEWEST = 10                    # trials below which nothing is estimated, parameters neither
-SHARE, ENOUGH = 0.1, 5         # of the trials counted as best, and at least how many
+SHARE = 0.1
+ENOUGH = 5         # of the trials counted as best, and at least how many
 METHOD = "conditional PED-ANOVA"
 MEANING = ("a surrogate's view, no effect measured: what the best {best} of the search's {trials} trials have more "
            "often than the rest; parameters of tricks that fewer than {fewest} trials took are left out")
@@ -82,7 +83,8 @@ def importance(space: Space, trials: Sequence[TrialRecord], metric: str, maximiz
         for name, kind in trial.distributions.items():
             owner = name.partition(".")[0]
             if owner in taken and counts[owner] >= FEWEST:
-                params[name], kinds[name] = trial.params[name], kind
+                params[name] = trial.params[name]
+                kinds[name] = kind
         flat.add_trial(optuna.create_trial(state=TrialState.COMPLETE, value=float(rank), params=params,
                                            distributions=kinds))
     share = max(SHARE, min(0.5, ENOUGH / len(told)))

@@ -47,7 +47,9 @@ class OptunaSampler:
     def __init__(self, space: Space, sampler: str, seed: int, maximize: bool, trials: int,
                  bounded: bool = True):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._space, self._sampler, self._seed = space, sampler, seed
+        self._space = space
+        self._sampler = sampler
+        self._seed = seed
         self._study = optuna.create_study(storage=BoundedStorage(maximize) if bounded else None,
                                           direction="maximize" if maximize else "minimize")
         self._open: dict[int, optuna.Trial] = {}
@@ -165,7 +167,8 @@ class OptunaSampler:
     def _ask(self, number: int, attempt: int = 0) -> tuple[Bundle, Picks]:
         self._study.sampler = self._seeded(f"{number}/{attempt}" if attempt else str(number))
         trial = self._study.ask()
-        self._open[number], self._scores[number] = trial, {}
+        self._open[number] = trial
+        self._scores[number] = {}
         bundle = self._space.draw(lambda name, domain: _suggest(trial, name, domain))
         return bundle, dict(trial.params)
 

@@ -17,7 +17,8 @@ from ..errors import BundleError, InputError
 from ..tricks.catalog import bundle_from
 from .features import Features, Vector
 
-SHIPPED, NONE = "shipped", "none"
+SHIPPED = "shipped"
+NONE = "none"
 FLAT_SD = 0.2           # of a column that nothing is known of, in logits
 ALLOWED = f"Write {SHIPPED}, {NONE}, or the path of a file that benchmarks/trickbench/fit.py wrote."
 UNKNOWN_MEAN = -0.03    # a trick that nothing is known of rather harms than helps: most do
@@ -81,7 +82,8 @@ class Prior:
 
     def columns(self, features: Features) -> tuple[Vector, Vector]:
         """Return mean and variance of each column's effect, [D] and [D]."""
-        mean, variance = np.zeros(len(features.names)), np.full(len(features.names), FLAT_SD ** 2)
+        mean = np.zeros(len(features.names))
+        variance = np.full(len(features.names), FLAT_SD ** 2)
         for place, name in enumerate(features.names):
             if name in self.effects:
                 mean[place], sd = self.effects[name]

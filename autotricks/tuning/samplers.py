@@ -21,8 +21,10 @@ SHARES = "val/"     # of accuracies: what the prior that ships was learned from
 
 def sampler_of(loaded: LoadedSpace, habits: Habits = HABITS) -> BayesianSampler | OptunaSampler:
     """Return what proposes the trials of a space; habits are those of the default sampler."""
-    document, space = loaded.document, loaded.space
-    settings, objective = document.search, document.objective.objective()
+    document = loaded.document
+    space = loaded.space
+    settings = document.search
+    objective = document.objective.objective()
     if settings.sampler != "bayesian":
         return OptunaSampler(space, settings.sampler, settings.seed, objective.maximize, settings.trials)
     prior = load_prior(settings.prior)

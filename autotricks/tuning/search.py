@@ -49,11 +49,16 @@ class Search:
     def __init__(self, loaded: LoadedSpace, ledger: Ledger, listeners: Sequence[Listener] = (),
                  deadline: float = math.inf, keep: Callable[[Champion], None] = lambda champion: None,
                  sampler: BayesianSampler | OptunaSampler | None = None):
-        document, self._loaded = loaded.document, loaded
-        self.settings, self.resources = document.search, document.resources
+        document = loaded.document
+        self._loaded = loaded
+        self.settings = document.search
+        self.resources = document.resources
         self.objective = document.objective.objective()
         self.budgets = budgets(document.training.epochs, self.settings.rungs.first, self.settings.rungs.reduction)
-        self._ledger, self._listeners, self._deadline, self._keep = ledger, listeners, deadline, keep
+        self._ledger = ledger
+        self._listeners = listeners
+        self._deadline = deadline
+        self._keep = keep
         self._start = list(loaded.start.items())
         self._chooser = sampler or sampler_of(loaded)
         self._rule = Halving(self.settings.rungs.reduction, len(self.budgets))
@@ -127,7 +132,8 @@ class Search:
 
     def report(self, trial: Trial, outcome: Outcome, attempt: int = 1) -> float | None:
         """Record what a trial reached at a rung; return its score, None where there is none. Twice is once."""
-        metrics, budget = outcome.metrics, self.budgets[outcome.rung]
+        metrics = outcome.metrics
+        budget = self.budgets[outcome.rung]
         score = metrics.get(self.objective.metric)
         if score is None or not math.isfinite(score) or outcome.end in BROKEN:
             score = None
@@ -201,7 +207,8 @@ class Search:
             return End(record.rungs[-1]["end"])
         if not record.rungs or len(record.rungs) == len(self.budgets) or self._trials[record.number].protected:
             return None
-        line, last = record.rungs[-1], self._ledger.lines[-1]
+        line = record.rungs[-1]
+        last = self._ledger.lines[-1]
         if not isinstance(self._chooser, BayesianSampler):
             return None if halved else End.STOPPED
         if line["seq"] != last["seq"]:      # what came after was written by a search that had decided to go on with it
@@ -219,7 +226,8 @@ class Search:
 
     def _recall(self) -> None:
         """Take up what the ledger holds: finished trials teach the sampler, the others wait to be trained."""
-        past, last = records(self._ledger.lines), len(self.budgets) - 1
+        past = records(self._ledger.lines)
+        last = len(self.budgets) - 1
         self._spent = sum(record.epochs for record in past)
         for record in past:
             self._trials[record.number] = Trial(record.number, record.label, bundle_from(record.bundle),

@@ -17,7 +17,8 @@ AGAIN = 0.3         # of steps that are followed by another
 FAR = 0.3           # of the moves of a number that go anywhere
 TRIES = 20          # to find another value than the one there is
 NEAR = 0.2          # standard deviation of a small step, as a share of the domain
-TRICKS, MOST = 4, 9         # a draw has about so many tricks beside one, and at most so many
+TRICKS = 4
+MOST = 9         # a draw has about so many tricks beside one, and at most so many
 OFTEN = 4           # times as often as others: rate and decay of the optimizer, which matter most
 RATES = ("lr", "weight_decay")
 FACTORS = (0.25, 0.5, 2.0, 4.0)     # by which these are moved alone
@@ -200,9 +201,13 @@ def _moved(value: Value, domain: Domain, rng: random.Random) -> Value:
 def _near(value: Value, domain: Domain, rng: random.Random) -> Value:
     """Return a value near another; what would lie beyond an end is mirrored at it."""
     assert isinstance(domain, (Float, Int))
-    low, high, here = float(domain.low), float(domain.high), float(nearest(value, domain))
+    low = float(domain.low)
+    high = float(domain.high)
+    here = float(nearest(value, domain))
     if domain.log:
-        low, high, here = math.log(low), math.log(high), math.log(here)
+        low = math.log(low)
+        high = math.log(high)
+        here = math.log(here)
     there = here + rng.gauss(0, NEAR) * (high - low)
     if there < low:
         there = 2 * low - there
@@ -218,6 +223,7 @@ def _anywhere(domain: Domain, rng: random.Random) -> Value:
     if isinstance(domain, Choice):
         return rng.choice(domain.options)
     assert isinstance(domain, (Float, Int))
-    low, high = float(domain.low), float(domain.high)
+    low = float(domain.low)
+    high = float(domain.high)
     value = math.exp(rng.uniform(math.log(low), math.log(high))) if domain.log else rng.uniform(low, high)
     return nearest(round(value) if isinstance(domain, Int) else value, domain)

@@ -16,7 +16,9 @@ from ..tricks.catalog import bundle_from
 
 def title(trial: Trial, score: float | None = None, end: End | None = None) -> str:
     """Return a trial's name: its number, its score or why it has none, its label or tricks."""
-    reached = f"{score:.4f}" if score is not None and end is End.FINISHED else end.value if end else "running"
+    reached = end.value if end else "running"
+    if score is not None and end is End.FINISHED:
+        reached = f"{score:.4f}"
     return f"{trial.number:03d}  {reached}  {trial.label or trial.bundle}"[:240]
 
 
@@ -45,7 +47,9 @@ class TrackingListener:
 
     def __init__(self, tracker: Tracker, loaded: LoadedSpace, facts: dict[str, Any], run: str,
                  past: Sequence[TrialRecord] = ()):
-        self._tracker, self._document, self._facts = tracker, loaded.document, facts
+        self._tracker = tracker
+        self._document = loaded.document
+        self._facts = facts
         self._spent = {trial.number: trial.epochs for trial in past}
         self._rungs: dict[int, int] = {trial.number: trial.rungs[-1]["budget"] for trial in past if trial.rungs}
         self._open: set[int] = set()

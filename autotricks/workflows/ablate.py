@@ -28,7 +28,8 @@ from .confirm import LEDGER, OnProgress, silent
 from .contrasts import Change, changed, pairs as paired, singles
 from .reopen import Reopened, reopened
 
-RESULT, KIND = "ablation.json", "ablate"
+RESULT = "ablation.json"
+KIND = "ablate"
 OWN = 2000          # first of the seeds; a champion is favored by the luck of the seeds that chose it
 CLOCKED = 2         # trainings that tell the time of a bundle whose others are of another sitting
 METHOD = "paired differences over seeds on validation, Student's t, Bonferroni"
@@ -163,7 +164,10 @@ class Retraining:
     """
 
     def __init__(self, folder: Path, run: Reopened, seeds: tuple[int, ...], on_progress: OnProgress = silent):
-        self.folder, self.run, self.seeds, self.on_progress = folder, run, seeds, on_progress
+        self.folder = folder
+        self.run = run
+        self.seeds = seeds
+        self.on_progress = on_progress
         self.metric = run.loaded.document.objective.metric
         self.sign = 1 if run.loaded.document.objective.mode == "max" else -1
         self.sitting = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -227,7 +231,8 @@ def _seeded(bundle: Bundle, seed: int) -> Bundle:
 
 
 def _ablation(number: int, champion: Bundle, baseline: Bundle, trained: Retraining, top: int) -> Ablation:
-    run, single = trained.run, singles(champion, baseline)
+    run = trained.run
+    single = singles(champion, baseline)
     labels = {label: name for name, label in changed(champion, baseline).items()}
     trained.train([champion, baseline, *(bundle for change in single for _, bundle in change.terms)])
     comparisons = sum(bool(change.terms) for change in single)

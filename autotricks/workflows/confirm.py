@@ -37,7 +37,9 @@ from ..tuning.engines.engine import Engine
 from ..tuning.samplers import ranked
 from .reopen import reopened
 
-LEDGER, RESULT, WEIGHTS = "confirm.jsonl", "confirm.json", "confirm"
+LEDGER = "confirm.jsonl"
+RESULT = "confirm.json"
+WEIGHTS = "confirm"
 FRESH = 1000            # fresh seeds are from here on
 Key = TypeVar("Key")
 OnProgress = Callable[[int, int], None]
@@ -306,8 +308,10 @@ class Confirmer:
     def _judged(self, champion: int, searched: float, group: dict[int, Bundle], seeds: tuple[int, ...],
                 spreads: dict[str, dict[int, SeedStatistics]], start: tuple[int, str]) -> Confirmation:
         """Read test and judge; the last of the group is the baseline."""
-        word, (*candidates, baseline) = self.objective.metric.removeprefix("val/"), group
-        validation, keep = spreads[self.objective.metric], self.objective.keep
+        word = self.objective.metric.removeprefix("val/")
+        (*candidates, baseline) = group
+        validation = spreads[self.objective.metric]
+        keep = self.objective.keep
         rows = {number: [self._tested(replace(group[number], seed=seed)) for seed in seeds]
                 for number in dict.fromkeys((champion, baseline, start[0]))}
         figures = {number: [one.figures for one in done] for number, done in rows.items()}

@@ -33,7 +33,8 @@ def changed(champion: Bundle, baseline: Bundle) -> dict[str, str]:
     A trick of the baseline that gave its seat to one of the champion's is no difference of its own. One that is never
     active is none at all.
     """
-    ours, theirs = _by_name(champion), _by_name(baseline)
+    ours = _by_name(champion)
+    theirs = _by_name(baseline)
     found = {name: f"{name}: other values" if name in theirs else name for name, use in ours.items()
              if use != theirs.get(name) and not (use.window.empty and name not in theirs)}
     lacking = {name: f"no {name}" for name, use in theirs.items() if name not in ours and not use.window.empty
@@ -84,7 +85,8 @@ def alone(champion: Bundle, baseline: Bundle, name: str) -> tuple[Bundle, tuple[
 
 def singles(champion: Bundle, baseline: Bundle) -> list[Change]:
     """Return the champion against itself without each trick, and the baseline with each against itself."""
-    ours, found = _by_name(champion), []
+    ours = _by_name(champion)
+    found = []
     idle = [name for name, use in ours.items() if use.window.empty and name not in _by_name(baseline)]
     for name, label in changed(champion, baseline).items():
         less, along = without(champion, baseline, [name])

@@ -64,7 +64,8 @@ def space_of(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -
         SpaceError: When the file holds no space.
         RunError: When there is none, or it was changed, with a line for each value that the ledger has otherwise.
     """
-    path, ledger = folder / folders.SPACE, folder / folders.LEDGER
+    path = folder / folders.SPACE
+    ledger = folder / folders.LEDGER
     if not path.exists():
         raise RunError(f"{folder}: holds no {folders.SPACE}; it is not the folder of a run.")
     if damaged(path.read_bytes()):
@@ -77,7 +78,8 @@ def space_of(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -
 def with_data(loaded: LoadedSpace, trust: bool) -> tuple[LoadedSpace, Loaded]:
     """Load a space's data, see that they have the figures that the search is for, and fit the space to them."""
     data = load_data(loaded.document.data.settings(), trust)
-    figures, objective = _figures(data.dataset), loaded.document.objective
+    figures = _figures(data.dataset)
+    objective = loaded.document.objective
     wanted: dict[tuple[str, ...], str] = {("objective", "metric"): objective.metric}
     if objective.keep:
         wanted["objective", "keep", "metric"] = objective.keep.metric

@@ -162,7 +162,8 @@ def _figures(jobs: Iterable[tuple[str, Bundle]], known: dict[str, dict[str, Any]
     if asked.parallel == 1 or not missing:
         yield from ((name, bundle, _train(bundle, asked)) for name, bundle in missing)
         return
-    size, context = min(asked.parallel, len(missing)), worker_context()
+    size = min(asked.parallel, len(missing))
+    context = worker_context()
     with ProcessPoolExecutor(size, context, torch.set_num_threads, (1,)) as pool, children_ended():
         waiting = {pool.submit(_train, bundle, asked): (name, bundle) for name, bundle in missing}
         for future in as_completed(waiting):

@@ -37,7 +37,8 @@ from .resources import check_resources
 from .sync import put, tracker as make_tracker
 
 ROOT = Path("runs")
-FLUSH, FLUSH_INTERRUPTED = 60.0, 5.0    # seconds that the end of a search waits for the tracking server
+FLUSH = 60.0
+FLUSH_INTERRUPTED = 5.0    # seconds that the end of a search waits for the tracking server
 SLOWER = 0.04    # share of a search's time that it waits for one that takes long to answer
 OnStart = Callable[[Path, dict[str, Any]], None]
 
@@ -278,8 +279,11 @@ class Sitting:
 
     def __init__(self, folder: Path, prepared: Prepared, ledger: Ledger, tracker: Tracker,
                  listeners: Sequence[Listener], deadline: float):
-        self.folder, self.prepared, self.tracker = folder, prepared, tracker
-        loaded, data = prepared.loaded, prepared.data
+        self.folder = folder
+        self.prepared = prepared
+        self.tracker = tracker
+        loaded = prepared.loaded
+        data = prepared.data
         self._tracking = TrackingListener(tracker, loaded, data.facts, folder.name, records(ledger.lines))
         self.search = Search(loaded, ledger, [*listeners, self._tracking], deadline,
                              lambda champion: keep(folder, loaded, data, champion))
@@ -290,7 +294,8 @@ class Sitting:
 
     def carry_out(self, confirms: bool, trust: bool, on_progress: OnProgress) -> None:
         """Search to the end and, if asked to, train the best again with fresh seeds."""
-        engine, data = self.prepared.engine, self.prepared.data
+        engine = self.prepared.engine
+        data = self.prepared.data
         self.slots = engine.run(self.search, data.dataset.without_test(), self.folder, self.slots)
         self.champion = self.search.champion
         if not confirms or self.champion is None:
@@ -327,7 +332,8 @@ def reported(folder: Path) -> list[str]:
 
 def _concluded(sitting: Sitting, clock: _Clock) -> SearchResult:
     """Return what a sitting found and what it cost."""
-    document, trials = sitting.prepared.loaded.document, sitting.search.records()
+    document = sitting.prepared.loaded.document
+    trials = sitting.search.records()
     baseline = next((trial for trial in trials if trial.label == BASELINE and trial.end == "finished"), None)
     return SearchResult(
         folder=sitting.folder, champion=sitting.champion, trials=tuple(trials),

@@ -17,7 +17,8 @@ from ..space.load import LoadedSpace
 from ..tracking.address import check
 from ..tuning.engines.ray_jobs import Jobs
 
-SPACE, FILES = "space.yaml", "files"
+SPACE = "space.yaml"
+FILES = "files"
 LARGEST = 64 * 2**20    # bytes of what travels with a search
 WORDS = re.compile(r"[^a-zA-Z0-9_-]+")
 

@@ -54,8 +54,9 @@ class Synced:
 
     def lines(self) -> list[str]:
         """Return what a person reads."""
-        added = f"{self.runs} runs, {self.figures} figures, {self.files} files" if (
-            self.runs + self.figures + self.files) else "nothing" if self.problem else "nothing: everything was there"
+        added = "nothing" if self.problem else "nothing: everything was there"
+        if self.runs + self.figures + self.files:
+            added = f"{self.runs} runs, {self.figures} figures, {self.files} files"
         return [f"Put into MLflow: {added}.", *filter(None, [self.standing])]
 
 
@@ -140,7 +141,8 @@ def put(folder: Path, loaded: LoadedSpace, tracker: Tracker) -> None:
 
 def _entry(folder: Path, loaded: LoadedSpace, champion: Mapping[str, Any], tags: Mapping[str, str]) -> Entry:
     """Return what the registry takes of a confirmed champion."""
-    result, objective = champion["result"], loaded.document.objective
+    result = champion["result"]
+    objective = loaded.document.objective
     confirmed = result["confirmed"]
     return Entry(loaded.document.name, [folder / BUNDLE, folder / WEIGHTS], champion["images"]["shape"], card(folder), {
         "champion": tags["champion"], "verdict": confirmed["verdict"], "run": folder.name,
@@ -171,7 +173,9 @@ def figures(confirmed: Mapping[str, Any]) -> dict[str, float]:
     """Return the figures of a confirmation that the search's run shows."""
     if not confirmed:
         return {}
-    name, difference, kept = on_test(confirmed["metric"]), confirmed["difference"], confirmed.get("kept")
+    name = on_test(confirmed["metric"])
+    difference = confirmed["difference"]
+    kept = confirmed.get("kept")
     figures = {name: _of(confirmed["test"], confirmed["champion"])["mean"],
                name.replace("test/", "test/baseline_"): _of(confirmed["test"], confirmed["baseline"])["mean"],
                "test/difference": difference["mean"], "test/difference_low": difference["low"],
@@ -204,7 +208,10 @@ class _Trainings:
     """
 
     def __init__(self, folder: Path, loaded: LoadedSpace, tracker: Tracker, trials: Sequence[TrialRecord]):
-        self._folder, self._loaded, self._tracker, self._trials = folder, loaded, tracker, trials
+        self._folder = folder
+        self._loaded = loaded
+        self._tracker = tracker
+        self._trials = trials
         self._metric = loaded.document.objective.metric
         self._numbers: dict[str, int] = {}
         for trial in trials:
@@ -230,7 +237,9 @@ class _Trainings:
 
     def _training(self, line: Line, bundle: Bundle, label: str, below: str, test: Mapping[str, float]) -> None:
         """Tell of one training from its line of the ledger."""
-        name, metrics, score = f"training {line['hash']}", line["metrics"], line["metrics"].get(self._metric)
+        name = f"training {line['hash']}"
+        metrics = line["metrics"]
+        score = line["metrics"].get(self._metric)
         reached = f"{score:.4f}" if score is not None else line["end"] or "failed"
         shown = f"{label}  {bundle.seed}  {reached}"[:240]
         self._tracker.opened(name, shown, parameters(bundle), {"seed": str(bundle.seed), "hash": line["hash"]}, below)

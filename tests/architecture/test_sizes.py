@@ -36,6 +36,21 @@ def test_functions_take_few_arguments():
     assert not found, "\n".join(found)
 
 
+def test_a_statement_holds_one_thought():
+    """No conditional expression within another; several values are assigned at once only where they change places."""
+    nodes = [(path, node) for path in modules().values() for node in ast.walk(tree(path))]
+    found = [f"{where(path, node)}: a conditional in a conditional" for path, node in nodes
+             if isinstance(node, ast.IfExp) and sum(isinstance(inner, ast.IfExp) for inner in ast.walk(node)) > 1]
+    for path, node in nodes:
+        if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple)
+                and isinstance(node.value, ast.Tuple)):
+            continue
+        targets = {ast.unparse(target) for target in node.targets[0].elts}
+        if not targets & {ast.unparse(value) for value in node.value.elts}:
+            found.append(f"{where(path, node)}: {ast.unparse(node)[:60]}")
+    assert not found, "\n".join(found)
+
+
 def test_no_keyword_arguments_are_passed_through():
     found = [f"{where(path, call)}: {ast.unparse(call)}" for path, node in FUNCTIONS if node.args.kwarg
              for call in ast.walk(node) if isinstance(call, ast.Call) and any(

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 TITLES = {"without": "Champion less the champion without it", "alone": "Baseline with it alone less the baseline",
           "pair": "What the one brings beside the other, less what it brings without it"}
-FOREST, LEAST, GAP, TOP = 16, 8, 2, 10    # a forest's width, the least of it and of a name, between columns; weights
+FOREST = 16
+LEAST = 8
+GAP = 2
+TOP = 10    # a forest's width, the least of it and of a name, between columns; weights
 
 
 def ablated(found: Ablation, folder: Path, as_json: bool) -> None:
@@ -54,7 +57,9 @@ def verdict(effect: Effect) -> str:
         return "unknown"
     if effect.low == effect.high == 0.0 and effect.seeds > 1:
         return "nothing"
-    return "helps" if effect.low > 0 else "harms" if effect.high < 0 else "unclear"
+    if effect.low > 0:
+        return "helps"
+    return "harms" if effect.high < 0 else "unclear"
 
 
 def forest(effect: Effect, low: float, high: float, across: int = FOREST) -> str:
@@ -75,13 +80,16 @@ def forest(effect: Effect, low: float, high: float, across: int = FOREST) -> str
 
 def counting(as_json: bool) -> Callable[[int, int], None]:
     """Return what prints now and then how many trainings are done, and how long the rest will take."""
-    started, begun, shown = time.monotonic(), 0, -1
+    started = time.monotonic()
+    begun = 0
+    shown = -1
 
     def told(done: int, total: int) -> None:
         nonlocal started, begun, shown
         if total and (shown < 0 or done * 10 // total != shown) and not as_json:
             if shown < 0:
-                started, begun = time.monotonic(), done
+                started = time.monotonic()
+                begun = done
             spent = time.monotonic() - started
             left = f", about {clock(spent / (done - begun) * (total - done))} left" if begun < done < total else ""
             print(f"fresh seeds: {done}/{total} trainings{left}", flush=True)
@@ -93,10 +101,12 @@ def _table(rows: Sequence[Effect], room: int) -> Table:
     """Return the effects; no figure is cut, however narrow the room: the forest gives way, then the names fold."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     ends = [end for row in rows for end in (row.mean, row.low, row.high) if end is not None and abs(end) < float("inf")]
-    low, high = min([0.0, *ends]), max([0.0, *ends])
+    low = min([0.0, *ends])
+    high = max([0.0, *ends])
     cells = [_cells(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(("effect", "95% interval", "time", ""), *cells, strict=True)]
-    name, taken = max(len(row.trick) for row in rows), sum(widths) + GAP * 5
+    name = max(len(row.trick) for row in rows)
+    taken = sum(widths) + GAP * 5
     across = min(FOREST, max(LEAST, room - taken - name)) if room >= taken + 2 * LEAST else 0
     table.add_column("", width=max(LEAST, min(name, room - taken - across)), overflow="fold")
     for title, width in zip(("effect", "95% interval"), widths):

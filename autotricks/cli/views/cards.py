@@ -198,7 +198,8 @@ def doctor(as_json: bool) -> bool:
 
 def profiled(found: Finding, as_json: bool) -> None:
     """Print what the parts of a training step cost, and the advice."""
-    parts, step = found.profile.parts, found.profile.step
+    parts = found.profile.parts
+    step = found.profile.step
     if as_json:
         to_json({"seconds": parts, "step": step, "steps": found.profile.steps, "advice": found.advice,
                  "images_per_second": found.images_per_second, "bottleneck": found.bottleneck})

@@ -18,8 +18,11 @@ LISTED = 30         # classes
 
 def verdict(found: Confirmation) -> list[str]:
     """Return in a few lines what fresh seeds said."""
-    best, base, kept = found.test[found.champion], found.test[found.baseline], found.kept
-    low, high = found.difference.low, found.difference.high
+    best = found.test[found.champion]
+    base = found.test[found.baseline]
+    kept = found.kept
+    low = found.difference.low
+    high = found.difference.high
     place = "" if found.metric.startswith("train/") else ", on test"
     lines = [f"\nConfirmed with {len(found.seeds)} fresh seeds{place}: [bold]{found.verdict}[/bold].",
              f"  {found.metric} {best.mean:.4f} +- {best.deviation:.4f}, baseline {base.mean:.4f} +- "
@@ -48,7 +51,8 @@ def addition(found: Confirmation) -> list[str]:
 
 def further(found: Confirmation) -> list[str]:
     """Return what confirmation measured beside the search's figure: by class frequency, and how far to believe it."""
-    best, base = found.figures[found.champion], found.figures[found.baseline]
+    best = found.figures[found.champion]
+    base = found.figures[found.baseline]
     groups = [f"{name.replace('_', '-')} {best[name]:.4f} (baseline {base[name]:.4f})"
               for name in ("many_shot", "medium_shot", "few_shot") if name in best]
     lines = [f"  {', '.join(groups)}"] if groups else []

@@ -10,7 +10,12 @@ from ...data import Settings, survey
 from ...space.recommendation import Suited, command, compare
 from .search import to_json
 
-BAR, NAME, CLASSES, FILES, REASONS, EXAMPLES = 50, 24, 40, 10, 5, 3
+BAR = 50
+NAME = 24
+CLASSES = 40
+FILES = 10
+REASONS = 5
+EXAMPLES = 3
 Facts = Mapping[str, Any]
 
 

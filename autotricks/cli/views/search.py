@@ -165,7 +165,8 @@ class LiveTable(Lines):
         for number in [*ranked[:4], *running, *others][:SHOWN]:
             name, budget, score, state = self._rows[number]
             best = state == "finished" and score == self.best
-            style = "bold green" if best else "" if state in ("running", "finished") else "dim"
+            plain = "" if state in ("running", "finished") else "dim"
+            style = "bold green" if best else plain
             shown = "" if score is None else f"{score:.4f}"
             table.add_row(str(number), str(budget or ""), shown, state, name, style=style)
         return Group(table, Text(self._footer(), style="dim"))
@@ -218,7 +219,8 @@ def leaks(facts: dict[str, Any]) -> list[str]:
 
 def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
     """Print what a search found, what it cost, and the next commands."""
-    champion, metric = found.champion, loaded.document.objective.metric
+    champion = found.champion
+    metric = loaded.document.objective.metric
     if as_json:
         to_json({"folder": str(found.folder), "metric": metric, "trials": len(found.trials), "baseline": found.baseline,
                  "best": champion.score if champion else None, "trial": champion.trial.number if champion else None,

@@ -18,18 +18,21 @@ def combinations(count: int, counted: bool) -> str:
 
 def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> None:
     """Print what a space contains, its quarrels, the advice on it, what a search costs, and what is not known yet."""
-    space, document = loaded.space, loaded.document
+    space = loaded.space
+    document = loaded.document
     rungs = budgets(document.training.epochs, document.search.rungs.first, document.search.rungs.reduction)
     plan = expected(document.search.trials, len(loaded.start), rungs, document.search.rungs.reduction,
                     document.search.rungs.fidelity == "compressed")
     seats: dict[str, list[str]] = {}
     for entry in space.entries:
         slot, seat = entry.place
-        mark = "always" if entry.always else "one of" if entry.single else "yes/no"
+        choice = "one of" if entry.single else "yes/no"
+        mark = "always" if entry.always else choice
         ranges = ", ".join(f"{name} {domain}" for name, domain in entry.domains.items())
         line = f"{mark}  {entry.name}" + (f"  [{ranges}]" if ranges else "")
         seats.setdefault(f"{slot.value}.{seat}", []).append(line)
-    cost, search = sum(count * epochs for _, count, epochs in plan), document.search
+    cost = sum(count * epochs for _, count, epochs in plan)
+    search = document.search
     if search.trainings is not None:
         cost = min(cost, search.trainings * rungs[-1])
     if as_json:

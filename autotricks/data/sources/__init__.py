@@ -46,7 +46,9 @@ def listing(settings: Settings) -> Listing | None:
 def shape_of(settings: Settings) -> tuple[int, int, int] | None:
     """Return the shape (D, H, W) of the images where it is known before they are read."""
     word, _, place = settings.source.partition(":")
-    shape = (1, 8, 8) if word == "digits" else npz.shape(place) if word == "npz" else None
+    shape = npz.shape(place) if word == "npz" else None
+    if word == "digits":
+        shape = (1, 8, 8)
     if shape is None and not (settings.size and settings.channels):
         return None
     depth, height, width = shape or (0, 0, 0)
@@ -66,11 +68,13 @@ def check(source: str, trust: bool = False) -> None:
     word, _, place = source.partition(":")
     if word in READERS:
         if bool(place) == (word == "digits"):
-            raise DataError(f"data.source: {source!r}: " + ("digits takes nothing after it." if place else
-                            f"{word} needs a {'name' if word == 'torchvision' else 'path'}; allowed are {FORMS}."))
+            needed = "name" if word == "torchvision" else "path"
+            problem = "digits takes nothing after it." if place else f"{word} needs a {needed}; allowed are {FORMS}."
+            raise DataError(f"data.source: {source!r}: {problem}")
         return
     refuse_address(source)
-    code, near = _CODE.fullmatch(source), _near(source, word, place)
+    code = _CODE.fullmatch(source)
+    near = _near(source, word, place)
     if not code or (near and not trust):
         raise DataError(f"data.source: no source is called '{shown(source)}'.{near} Allowed are {FORMS}.")
     if not trust:
@@ -87,7 +91,10 @@ def _near(source: str, word: str, place: str) -> str:
     if plain in known:
         return f" Did you mean {known[plain]}?"
     near = difflib.get_close_matches(word.lower().replace("-", "_"), READERS, 1, 0.7)
-    return f" Did you mean {near[0]}{':' + place if place and near[0] != 'digits' else ''}?" if near else ""
+    if not near:
+        return ""
+    rest = f":{place}" if place and near[0] != "digits" else ""
+    return f" Did you mean {near[0]}{rest}?"
 
 
 __all__ = ["Listing", "Part", "Raw", "check", "listing", "read", "refuse_many", "shape_of"]

@@ -63,7 +63,8 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def _entries(path: Path, header: list[str], lines: list[tuple[int, list[str]]], group: str) -> list[Entry]:
-    entries, found = [], []
+    entries = []
+    found = []
     for number, row in lines:
         cells = dict(zip(header, (cell.strip() for cell in row)))
         split = SPLIT_WORDS.get(cells.get("split", "").lower()) if "split" in header else "train"

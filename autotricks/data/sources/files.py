@@ -198,7 +198,8 @@ def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
     """
     found: list[Path] = []
     skipped: list[Bad] = []
-    home, entered = root.resolve(), {root.resolve(), folder.resolve()}
+    home = root.resolve()
+    entered = {root.resolve(), folder.resolve()}
     for base, folders, files in os.walk(folder, onerror=_closed, followlinks=True):
         folders[:] = sorted(name for name in folders if not hidden(name))
         for link in [Path(base, name) for name in folders if Path(base, name).is_symlink()]:

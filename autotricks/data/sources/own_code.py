@@ -33,7 +33,8 @@ def read(name: str, settings: Settings) -> Raw:
         raise DataError(f"data.source: {name} returned {type(returned).__name__}; (images, labels) or "
                         "(images, labels, classes) is needed.")
     try:
-        images, labels = np.asarray(returned[0]), np.asarray(returned[1])
+        images = np.asarray(returned[0])
+        labels = np.asarray(returned[1])
         classes = class_names(returned[2]) if len(returned) == 3 else None
     except (TypeError, ValueError) as error:
         raise DataError(f"data.source: what {name} returned is no array: {error}") from error

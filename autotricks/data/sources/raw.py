@@ -72,7 +72,8 @@ def from_arrays(split: str, images: np.ndarray, settings: Settings) -> Tensor:
         swapped = images.ndim == 4 and images.shape[1] in (1, 3)
         raise DataError(f"data.source: the images of {split} are of shape {list(images.shape)}; [N, H, W], "
                         f"[N, H, W, 1] or [N, H, W, 3] is needed.{' Transpose (0, 2, 3, 1).' if swapped else ''}")
-    size, channels = settings.size or images.shape[1], settings.channels or images.shape[-1]
+    size = settings.size or images.shape[1]
+    channels = settings.channels or images.shape[-1]
     require_images(len(images), (channels, size, settings.size or images.shape[2]))
     if settings.size or channels != images.shape[-1]:
         return stacked(list(reshaped(images, settings.size, channels)))

@@ -8,7 +8,8 @@ from torch import Tensor
 from ...core.slots import Output
 from ...core.targets import Targets
 
-MANY, FEW = 100, 20     # training images of a class: many-shot above, few-shot below (Liu et al. 2019)
+MANY = 100
+FEW = 20     # training images of a class: many-shot above, few-shot below (Liu et al. 2019)
 BINS = 15
 SHOTS = ("many_shot", "medium_shot", "few_shot")
 METRICS = ("loss", "accuracy", "balanced_accuracy", "calibration_error", *SHOTS)
@@ -23,7 +24,8 @@ class ClassificationMeter:
     """
 
     def __init__(self, counts: Tensor, targets: Targets):
-        self._counts, self._labels = counts, targets.single
+        self._counts = counts
+        self._labels = targets.single
         self._logits: list[Tensor] = []
         shown = torch.bincount(self._labels, minlength=len(counts)) > 0
         self.names = (*METRICS[:-len(SHOTS)], *shots(counts, shown))

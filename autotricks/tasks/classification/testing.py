@@ -16,7 +16,9 @@ from ...core.slots import Predict
 from ...stats.spread import SeedStatistics
 from .metrics import calibration_error, metrics
 
-COARSEST, FINEST, HALVINGS = -3.0, 3.0, 40     # natural logarithms of temperatures
+COARSEST = -3.0
+FINEST = 3.0
+HALVINGS = 40     # natural logarithms of temperatures
 LARGEST = 200                                  # classes; with more, a confusion matrix is too large to keep
 
 
@@ -101,7 +103,9 @@ def temperature(logits: Tensor, labels: Tensor) -> float:
         logits: [N, C].
         labels: [N], int64.
     """
-    logits, low, high = logits.double(), COARSEST, FINEST
+    logits = logits.double()
+    low = COARSEST
+    high = FINEST
     right = F.one_hot(labels, logits.shape[1]).double()
     for _ in range(HALVINGS):
         middle = (low + high) / 2

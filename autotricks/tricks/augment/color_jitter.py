@@ -22,7 +22,8 @@ def scaled(images: Tensor, kinds: Tensor, factors: Tensor) -> Tensor:
         kinds: [B], int64.
         factors: [B].
     """
-    kinds, factors = kinds.view(-1, 1, 1, 1), factors.view(-1, 1, 1, 1)
+    kinds = kinds.view(-1, 1, 1, 1)
+    factors = factors.view(-1, 1, 1, 1)
     gray = luminance(images)
     flat = torch.where(kinds == CONTRAST, gray.mean((2, 3), keepdim=True), 0.0)
     # An image without color is its own gray version.
@@ -38,7 +39,8 @@ def hue_turned(images: Tensor, turns: Tensor) -> Tensor:
         turns: [B], 1 is once around.
     """
     red, green, blue = images.unbind(1)
-    value, spread = images.amax(1), images.amax(1) - images.amin(1)
+    value = images.amax(1)
+    spread = images.amax(1) - images.amin(1)
     width = torch.where(spread > 0, spread, 1.0)
     sixths = torch.where(value == red, (green - blue) / width, torch.where(
         value == green, (blue - red) / width + 2, (red - green) / width + 4))
@@ -75,7 +77,8 @@ class ColorJitter(Trick):
 
         def jittered(batch: Batch) -> Batch:
             batch = inner(batch)
-            images, count = batch.images, len(batch)
+            images = batch.images
+            count = len(batch)
             order = torch.rand(3, count, generator=run.generator, device=run.device).argsort(0)
             chances = 2 * torch.rand(3, count, generator=run.generator, device=run.device) - 1
             for kinds, chance in zip(order, chances, strict=True):

@@ -32,7 +32,8 @@ def grid(period: Tensor, kept: Tensor, offsets: Tensor, angles: Tensor, size: tu
     """
     down, along = (torch.arange(side, device=period.device) - (side - 1) / 2 for side in size)
     period, kept, first, second, angles = (value.view(-1, 1, 1) for value in (period, kept, *offsets, angles))
-    x, y = along, down.unsqueeze(1)
+    x = along
+    y = down.unsqueeze(1)
     across = (angles.cos() * x - angles.sin() * y).div(period).add(first).remainder(1)
     upright = (angles.sin() * x + angles.cos() * y).div(period).add(second).remainder(1)
     return torch.minimum(across, upright) * period < kept

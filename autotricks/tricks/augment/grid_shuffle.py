@@ -22,7 +22,8 @@ def shuffled(images: Tensor, orders: Tensor, grid: int) -> Tensor:
         orders: [B, grid^2], int64.
     """
     height, width = images.shape[-2:]
-    tall, broad = height // grid, width // grid
+    tall = height // grid
+    broad = width // grid
     inner = images[:, :, :grid * tall, :grid * broad]
     tiles = inner.unflatten(3, (grid, broad)).unflatten(2, (grid, tall)).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
     tiles = tiles[torch.arange(len(images), device=images.device).unsqueeze(1), orders]

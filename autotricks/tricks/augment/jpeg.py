@@ -18,7 +18,9 @@ BLOCK = 8
 BRIGHTNESS = """16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
     18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99"""
 COLOR = "17 18 24 47 18 21 26 66 24 26 56 99 47 66 99 99"   # the upper left quarter; 99 elsewhere
-RED, GREEN, BLUE = 0.299, 0.587, 0.114      # ITU-R BT.601: their weights in brightness
+RED = 0.299
+GREEN = 0.587
+BLUE = 0.114      # ITU-R BT.601: their weights in brightness
 
 
 def tables(device: torch.device) -> Tensor:
@@ -45,7 +47,8 @@ def coded(planes: Tensor, steps: Tensor, transform: Tensor) -> Tensor:
         steps: [B, 64].
         transform: [64, 64].
     """
-    down, along = planes.shape[2] // BLOCK, planes.shape[3] // BLOCK
+    down = planes.shape[2] // BLOCK
+    along = planes.shape[3] // BLOCK
     blocks = planes.unflatten(3, (along, BLOCK)).unflatten(2, (down, BLOCK)).movedim(3, 4).flatten(4)
     steps = steps.view(-1, 1, 1, 1, BLOCK ** 2)
     rounded = (blocks @ transform.T / steps).round() * steps @ transform
@@ -82,7 +85,8 @@ def compressed(images: Tensor, quality: Tensor, steps: Tensor, transform: Tensor
     tint = coded(tint, steps[:, 1], transform).round().clamp(-128, 127)[:, :, :-(-height // 2), :-(-width // 2)]
     blueness, redness = F.interpolate(tint, scale_factor=2, mode="bilinear")[:, :, :height, :width].split(1, 1)
     bright = bright[:, :, :height, :width]
-    blue, red = bright + (2 - 2 * BLUE) * blueness, bright + (2 - 2 * RED) * redness
+    blue = bright + (2 - 2 * BLUE) * blueness
+    red = bright + (2 - 2 * RED) * redness
     green = (bright - RED * red - BLUE * blue) / GREEN
     return torch.cat([red, green, blue], 1).round().clamp(0, 255) / 255
 
@@ -103,7 +107,8 @@ class Jpeg(Trick):
 
     def augment(self, inner: Augment, run: Run) -> Augment:
         """Return what compresses some images of a batch."""
-        steps, transform = tables(run.device), cosines(run.device)
+        steps = tables(run.device)
+        transform = cosines(run.device)
 
         def lossy(batch: Batch) -> Batch:
             batch = inner(batch)

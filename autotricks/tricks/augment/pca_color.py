@@ -29,7 +29,8 @@ def color_covariance(images: Images) -> Tensor:
         pixels = part.movedim(1, 0).flatten(1).double() / 255
         total += pixels.sum(1)
         products += pixels @ pixels.T
-    mean, count = total / (images.numel() / depth), images.numel() / depth
+    mean = total / (images.numel() / depth)
+    count = images.numel() / depth
     return (products / count - torch.outer(mean, mean)).float()
 
 

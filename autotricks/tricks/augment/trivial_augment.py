@@ -39,7 +39,8 @@ class TrivialAugment(Trick):
 
     def augment(self, inner: Augment, run: Run) -> Augment:
         """Return what changes each image of a batch by an operation of its own."""
-        range_, black = Range.of(wide(*run.image_shape[1:]), run.device), torch.zeros_like(run.mean)
+        range_ = Range.of(wide(*run.image_shape[1:]), run.device)
+        black = torch.zeros_like(run.mean)
 
         def changed(batch: Batch) -> Batch:
             batch = inner(batch)

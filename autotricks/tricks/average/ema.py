@@ -42,14 +42,17 @@ class _Moving(AveragedModel):
 
     def __init__(self, model: nn.Module, decay: float):
         super().__init__(model, use_buffers=True)
-        self.decay, self._averages = decay, tensors(self.module)
-        self._followed, self._values = [model], tensors(model)  # in a list: its weights are not these ones
+        self.decay = decay
+        self._averages = tensors(self.module)
+        self._followed = [model]
+        self._values = tensors(model)  # in a list: its weights are not these ones
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
         """Move the average towards `model`."""
         if self._followed != [model]:
-            self._followed, self._values = [model], tensors(model)
+            self._followed = [model]
+            self._values = tensors(model)
         move(self._averages, self._values, kept(int(self.n_averaged), self.decay))
         self.n_averaged += 1
 

@@ -36,7 +36,10 @@ class _Mean(AveragedModel):
 
     def __init__(self, run: Run, begin: float, models: int, refresh: Callable[[nn.Module], None]):
         super().__init__(run.model)
-        self._run, self._begin, self._models, self._refresh = run, begin, models, refresh
+        self._run = run
+        self._begin = begin
+        self._models = models
+        self._refresh = refresh
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
@@ -44,7 +47,8 @@ class _Mean(AveragedModel):
         run = self._run
         step = round(run.progress * run.steps) + 1
         weights, means = ([weight.detach() for weight in each.parameters()] for each in (model, self.module))
-        epoch_ends, counts = step % run.steps_per_epoch == 0, due(step, self._begin, run.steps, self._models)
+        epoch_ends = step % run.steps_per_epoch == 0
+        counts = due(step, self._begin, run.steps, self._models)
         if counts:
             lerp_(means, weights, 1 / (1 + int(self.n_averaged)))
             self.n_averaged += 1

@@ -42,7 +42,8 @@ def ricap(batch: Batch, partners: Tensor, cuts: tuple[Tensor, Tensor], corners: 
     """
     height, width = batch.images.shape[-2:]
     rows, columns = (torch.arange(size, device=batch.images.device) for size in (height, width))
-    lower, right = (rows >= cuts[0]).long().unsqueeze(1), (columns >= cuts[1]).long()
+    lower = (rows >= cuts[0]).long().unsqueeze(1)
+    right = (columns >= cuts[1]).long()
     patch = 2 * lower + right
     # Pixels of an image are numbered row by row; the crop's corner moves with the patch that a pixel lies in.
     down = rows.unsqueeze(1) - lower * cuts[0] + corners[0][patch]

@@ -11,7 +11,8 @@ from ...core.slots import Gradients, Slot
 from ...core.trick import Trick
 from ...nn.classifier import classifier
 
-LEAST, TINY = 1e-3, 1e-6    # length that weights and that gradients have at least
+LEAST = 1e-3
+TINY = 1e-6    # length that weights and that gradients have at least
 
 
 def lengths(values: Tensor) -> Tensor:

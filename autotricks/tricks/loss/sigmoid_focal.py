@@ -26,7 +26,8 @@ def sigmoid_focal(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
         labels: [B, K], int64.
         returns: [B, K].
     """
-    yes, no = binary_focal(logits, gamma), binary_focal(-logits, gamma)
+    yes = binary_focal(logits, gamma)
+    no = binary_focal(-logits, gamma)
     return no.sum(1, keepdim=True) + (yes - no).gather(1, labels)
 
 

@@ -37,7 +37,9 @@ class _Asymmetric(Fusible):
         self.vertical, self.horizontal = (_flat(square, kernel, generator) for kernel in ((3, 1), (1, 3)))
         if norm.affine:
             norm.weight.data *= gamma   # not set: zero-gamma stays
-        self.square_norm, self.vertical_norm, self.horizontal_norm = norm, copy.deepcopy(norm), copy.deepcopy(norm)
+        self.square_norm = norm
+        self.vertical_norm = copy.deepcopy(norm)
+        self.horizontal_norm = copy.deepcopy(norm)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map [B, D, H, W] to [B, F, H / stride, W / stride]."""
@@ -48,20 +50,23 @@ class _Asymmetric(Fusible):
     @torch.no_grad()
     def fused(self) -> nn.Conv2d:
         """Return one 3x3 convolution with a bias: the flat kernels lie on the cross of the square one."""
-        one, old = copy.deepcopy(self.square), self.square
+        one = copy.deepcopy(self.square)
+        old = self.square
         weight, bias = folded(old, self.square_norm)
         upright, more = folded(self.vertical, self.vertical_norm)
         level, most = folded(self.horizontal, self.horizontal_norm)
         weight[:, :, :, 1:2] += upright
         weight[:, :, 1:2, :] += level
-        one.weight, one.bias = nn.Parameter(weight), nn.Parameter(bias + more + most)
+        one.weight = nn.Parameter(weight)
+        one.bias = nn.Parameter(bias + more + most)
         return one
 
 
 def _flat(square: nn.Conv2d, kernel: tuple[int, int], generator: torch.Generator) -> nn.Conv2d:
     """Return a convolution with the kernel of one row or column that sees the middle of what the square one sees."""
     flat = nn.Conv2d(square.in_channels, square.out_channels, kernel, groups=square.groups, bias=False)
-    flat.stride, flat.dilation = square.stride, square.dilation
+    flat.stride = square.stride
+    flat.dilation = square.dilation
     flat.padding = tuple(far if size == 3 else 0 for far, size in zip(square.dilation, kernel))
     flat.to(square.weight)
     draw(flat, kaiming(fans(flat)[0]), generator)

@@ -13,7 +13,8 @@ from ...core.trick import Trick
 from ...nn.fusing import Fusible
 from ...nn.normalization import copy_state, replace_norms, statistics, track
 
-HOLD, REACHED = 1 / 8, 5 / 8    # of the ramp: the paper's 5,000 steps of batch norm and 25,000 until d_max, of 40,000
+HOLD = 1 / 8
+REACHED = 5 / 8    # of the ramp: the paper's 5,000 steps of batch norm and 25,000 until d_max, of 40,000
 
 
 def corrections(batch: tuple[Tensor, Tensor], running: tuple[Tensor, Tensor], r_max: Tensor,
@@ -30,7 +31,8 @@ def corrections(batch: tuple[Tensor, Tensor], running: tuple[Tensor, Tensor], r_
         d_max: [], >= 0.
         returns: [D] and [D].
     """
-    (mean, std), (running_mean, running_std) = batch, running
+    mean, std = batch
+    running_mean, running_std = running
     return (std / running_std).clamp(1 / r_max, r_max), ((mean - running_mean) / running_std).clamp(-d_max, d_max)
 
 
@@ -93,7 +95,8 @@ class BatchRenorm(Trick):
         """Return the model with batch renormalization in the place of batch norm."""
         def renormalized(norm: nn.BatchNorm2d) -> nn.Module:
             new = _Renorm(norm.num_features, norm.eps, norm.momentum, norm.affine)
-            new.limits, new.ramp = (self.r_max, self.d_max), self.ramp * run.steps
+            new.limits = (self.r_max, self.d_max)
+            new.ramp = self.ramp * run.steps
             copy_state(new, norm)
             return new
         return replace_norms(inner, renormalized, self.name)

@@ -30,7 +30,8 @@ class _Cosine(nn.Module):
 
     def __init__(self, weight: Tensor, scale: float):
         super().__init__()
-        self.weight, self.cosine_scale = nn.Parameter(weight), scale
+        self.weight = nn.Parameter(weight)
+        self.cosine_scale = scale
 
     def forward(self, features: Tensor) -> Tensor:
         """Return logits, [B, C], in [-scale, scale]."""

@@ -47,7 +47,8 @@ class _CrossIteration(nn.BatchNorm2d, Fusible):
         self.register_buffer("offsets", torch.zeros(2, window - 1, len(weight)))
         self.register_buffer("slopes", torch.zeros(2, window - 1, *weight.shape))
         self.register_buffer("noted", torch.zeros((), dtype=torch.int64))
-        self.burn_in, self._layer = burn_in, [layer]    # in a list: its weights are not these ones'
+        self.burn_in = burn_in
+        self._layer = [layer]    # in a list: its weights are not these ones'
         copy_state(self, norm)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -64,7 +65,8 @@ class _CrossIteration(nn.BatchNorm2d, Fusible):
         means, squares = torch.cat([present.unsqueeze(1), past], 1)
         mean, variance = pooled(means, squares, known)
         self._note(present, weight, flat)
-        own, places = statistics(wide.detach()), wide[:, 0].numel()
+        own = statistics(wide.detach())
+        places = wide[:, 0].numel()
         track(self, own[0] * (places / max(1, places - 1)), own[1])
         scale = (variance + self.eps).rsqrt() * (self.weight if self.affine else 1)
         shift = (self.bias if self.affine else 0) - mean * scale

@@ -26,7 +26,9 @@ class _Groups(nn.Module):
 
     def __init__(self, of_class: list[int], width: int, generator: torch.Generator):
         super().__init__()
-        count, bound, device = max(of_class) + 1, width ** -0.5, generator.device
+        count = max(of_class) + 1
+        bound = width ** -0.5
+        device = generator.device
         self.weight, self.bias = (nn.Parameter(torch.empty(shape, device=device).uniform_(
             -bound, bound, generator=generator)) for shape in ((count, width), (count,)))
         self.register_buffer("of_class", torch.tensor(of_class, device=device))
@@ -46,7 +48,8 @@ def _as_many(head: nn.Module, state: Mapping[str, Tensor], prefix: str, *rest: o
     """Make a head as wide as weights to be loaded: where a trained model is used, the file of groups need not be."""
     for name in ("weight", "bias"):
         if f"{prefix}{name}" in state:
-            parameter, device = head.get_parameter(name), head.get_buffer("of_class").device
+            parameter = head.get_parameter(name)
+            device = head.get_buffer("of_class").device
             parameter.data = torch.empty_like(state[f"{prefix}{name}"], device=device)
 
 

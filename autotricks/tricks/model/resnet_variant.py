@@ -19,7 +19,8 @@ def move_stride(block: nn.Module, source: str, target: str) -> bool:
     """Move the stride of a bottleneck from one of its convolutions to another; return whether it is a bottleneck."""
     if not isinstance(getattr(block, "conv3", None), nn.Module):
         return False
-    here, there = block.get_submodule(source), block.get_submodule(target)
+    here = block.get_submodule(source)
+    there = block.get_submodule(target)
     if isinstance(here, nn.Conv2d) and isinstance(there, nn.Conv2d) and here.stride != (1, 1):
         here.stride, there.stride = (1, 1), here.stride
     return True
@@ -35,9 +36,11 @@ def average_shortcut(block: nn.Module) -> bool:
     layers = list(path) if isinstance(path, nn.Sequential) else [path]
     first = layers[0]
     if isinstance(first, nn.Conv2d) and first.kernel_size == (1, 1) and first.stride != (1, 1):
-        stride, first.stride = first.stride[0], (1, 1)
+        stride = first.stride[0]
+        first.stride = (1, 1)
     elif isinstance(first, nn.Module) and pads_channels(first) and first.stride != 1:
-        stride, first.stride = int(first.stride), 1  # type: ignore[arg-type, assignment]
+        stride = int(first.stride)  # type: ignore[arg-type]
+        first.stride = 1  # type: ignore[assignment]
     else:
         return False
     pool = nn.AvgPool2d(stride, stride, ceil_mode=True)

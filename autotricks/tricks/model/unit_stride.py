@@ -93,7 +93,8 @@ class UnitStride(Trick):
 
     def _unstride(self, block: nn.Module) -> None:
         """Take the stride out of a block; dilate what lies behind it on the main path."""
-        layers, path = strided(block), main_path(block)
+        layers = strided(block)
+        path = main_path(block)
         first = next((place for place, layer in enumerate(path) if layer in layers.values()), len(path))
         for name, layer in layers.items():
             new = unstrided(layer, self.dilated)

@@ -26,7 +26,8 @@ def ramp(low: float, high: float, iterations: int) -> list[float]:
 def smooth(losses: Sequence[float]) -> list[float]:
     """Return the bias-corrected running means of `losses` up to the first that is not finite or has exploded."""
     means: list[float] = []
-    total, lowest = 0.0, math.inf
+    total = 0.0
+    lowest = math.inf
     for place, loss in enumerate(losses, start=1):
         total = MEMORY * total + (1 - MEMORY) * loss
         mean = total / (1 - MEMORY ** place)

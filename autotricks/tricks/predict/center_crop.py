@@ -30,7 +30,8 @@ class CenterCrop(Trick):
         """Return the logits of the images' middle."""
         height, width = run.image_shape[1:]
         larger = sides(run, 1 / self.ratio)
-        top, left = (larger[0] - height) // 2, (larger[1] - width) // 2
+        top = (larger[0] - height) // 2
+        left = (larger[1] - width) // 2
 
         def viewed(images: Tensor) -> Tensor:
             return inner(resized(images, *larger)[..., top:top + height, left:left + width])

@@ -24,7 +24,8 @@ def first_rows(labels: Tensor, counts: Tensor, shots: int) -> Tensor:
         counts: [C], rows of each class.
         returns: [M], int64.
     """
-    grouped, sizes = labels.argsort(stable=True), counts.long()
+    grouped = labels.argsort(stable=True)
+    sizes = counts.long()
     place = torch.arange(len(labels), device=labels.device) - (sizes.cumsum(0) - sizes)[labels[grouped]]
     return grouped[place < shots]
 
@@ -107,7 +108,8 @@ class NearestClassMean(Trick):
         """Return a prediction from means that are taken now; where there are no training images, from those held."""
         if not isinstance(inner, nn.Module):
             raise TypeError("predict.adjust is the innermost seat of predict: it wraps the model")
-        model, head = inner, inner.get_submodule(classifier(inner, run.classes))
+        model = inner
+        head = inner.get_submodule(classifier(inner, run.classes))
         means = next(module for module in model.modules() if isinstance(module, _Means))
         if len(run.images):
             rows = first_rows(run.targets.single, run.counts, self.shots)

@@ -45,7 +45,8 @@ class TauNormalization(Trick):
         """Return the model's logits with a rescaled classifier; the model itself is not changed."""
         if not isinstance(inner, nn.Module):
             raise TypeError("predict.adjust is the innermost seat of predict: it wraps the model")
-        model, name = inner, f"{classifier(inner, run.classes)}.weight"
+        model = inner
+        name = f"{classifier(inner, run.classes)}.weight"
 
         def evened(images: Tensor) -> Tensor:
             weight = shortened(model.get_parameter(name), self.tau)

@@ -35,7 +35,8 @@ class ReverseSampling(Trick):
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return the rows of an epoch's whole batches, drawn anew each epoch."""
-        steps, size = run.steps_per_epoch, run.batch_size
+        steps = run.steps_per_epoch
+        size = run.batch_size
         if size < 2:
             raise BundleError(f"training.batch_size: {size} is not allowed with reverse_sampling, which fills each "
                               "batch from two streams; batch_size must be >= 2. Raise it or drop reverse_sampling.")
@@ -43,7 +44,8 @@ class ReverseSampling(Trick):
 
         def joined(progress: float) -> Tensor:
             batches = torch.empty(steps, size, dtype=torch.int64, device=run.device)
-            first, second = batches[:, ::2], batches[:, 1::2]
+            first = batches[:, ::2]
+            second = batches[:, 1::2]
             once = torch.randperm(len(run.targets), generator=run.generator, device=run.device)
             first.copy_(once[:first.numel()].view(first.shape))
             second.copy_(rows_by_class(run.targets.single, run.counts, probabilities, second.numel(),

@@ -37,7 +37,8 @@ class OneCycle(Trick):
 
     def schedule(self, inner: Schedule, run: Run) -> Schedule:
         """Return the cycle over the whole training run, relative to its peak."""
-        peak, last = self.pct_start * run.steps - 1, run.steps - 1
+        peak = self.pct_start * run.steps - 1
+        last = run.steps - 1
         first = 1 / self.div_factor
 
         def cycle(progress: float) -> float:

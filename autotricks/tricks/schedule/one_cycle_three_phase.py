@@ -40,6 +40,7 @@ class OneCycleThreePhase(Trick):
 
     def schedule(self, inner: Schedule, run: Run) -> Schedule:
         """Return the three phases over the whole training run, relative to the peak."""
-        ramp, first = self.ramp * run.steps - 1, 1 / self.div_factor
+        ramp = self.ramp * run.steps - 1
+        first = 1 / self.div_factor
         corners = [(0.0, first), (ramp, 1.0), (2 * ramp, first), (run.steps - 1.0, first / self.final_div_factor)]
         return lambda progress: inner(progress) * between(corners, progress * run.steps)

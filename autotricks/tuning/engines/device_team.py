@@ -26,7 +26,8 @@ def devices(gpus: float, place: int = 0) -> tuple[str, ...]:
     """
     if not gpus:
         return ("cpu",)
-    count, sharing = max(1, round(gpus)), int(1 / gpus + 1e-9) if gpus < 1 else 1
+    count = max(1, round(gpus))
+    sharing = int(1 / gpus + 1e-9) if gpus < 1 else 1
     first = place * count // sharing
     return tuple(f"cuda:{number}" for number in range(first, first + count))
 
@@ -43,7 +44,9 @@ class DeviceGroup:
 
     def __init__(self, shared: dict[str, Any], devices: Sequence[str], threads: int,
                  alive: Callable[[float], None] = lambda seconds: None):
-        self._shared, self._devices, self._threads = shared, devices, max(1, threads // len(devices))
+        self._shared = shared
+        self._devices = devices
+        self._threads = max(1, threads // len(devices))
         self._own = _Climbing(devices[0], shared, self._threads, len(devices) > 1, alive)
         self._others: RankProcesses | None = None
 
@@ -83,8 +86,10 @@ class _Climbing:
     def __init__(self, device: str, shared: dict[str, Any], threads: int, together: bool,
                  alive: Callable[[float], None] = lambda seconds: None):
         warm_up(threads)
-        self._device, self._together = device, together
-        self._dataset, self._alive = from_arrays(shared), alive
+        self._device = device
+        self._together = together
+        self._dataset = from_arrays(shared)
+        self._alive = alive
         self._climb: RungTrainer | None = None
 
     def __call__(self, course: RungPlan, bundle: Bundle | None, rung: int) -> Outcome:
@@ -125,7 +130,9 @@ class _Training:
 
     def __init__(self, device: str, shared: dict[str, Any], threads: int, trust: bool):
         warm_up(threads)
-        self._device, self._dataset, self._trust = device, from_arrays(shared), trust
+        self._device = device
+        self._dataset = from_arrays(shared)
+        self._trust = trust
 
     def __call__(self, bundle: Bundle) -> None:
         """Train it to the end."""

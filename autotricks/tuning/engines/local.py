@@ -104,7 +104,8 @@ class LocalEngine:
     """
 
     def __init__(self, options: TrainingOptions, start: StartWorker = start_worker):
-        self._options, self._start = options, start
+        self._options = options
+        self._start = start
 
     def run(self, search: Search, dataset: Dataset, folder: Path, slots: int) -> int:
         """Run a search to its end on `slots` processes."""
@@ -147,7 +148,9 @@ class LocalEngine:
         return function(*arguments)
 
     def _begin(self, worker: Worker, trial: Trial, attempt: int = 1) -> None:
-        worker.trial, worker.rung, worker.attempt = trial, 0, attempt
+        worker.trial = trial
+        worker.rung = 0
+        worker.attempt = attempt
         worker.send(self._options.whole(trial.bundle.epochs), trial.bundle)
 
 
@@ -155,7 +158,10 @@ class _Crew:
     """The workers of one run of the engine; they end with it."""
 
     def __init__(self, start: StartWorker, shared: dict[str, Any], options: TrainingOptions, size: int):
-        self._start, self._shared, self._options, self._size = start, shared, options, size
+        self._start = start
+        self._shared = shared
+        self._options = options
+        self._size = size
         self.workers: list[Worker] = []
 
     def __enter__(self) -> _Crew:
@@ -179,7 +185,8 @@ class _Crew:
         """Start another process in the place of a worker's that died."""
         worker.pipe.close()
         fresh = self._start(self._shared, self._options, worker.place)
-        worker.process, worker.pipe = fresh.process, fresh.pipe
+        worker.process = fresh.process
+        worker.pipe = fresh.pipe
 
 
 def _go_on(search: Search, worker: Worker, plan: RungPlan, why: str) -> None:
@@ -199,7 +206,8 @@ def _next(search: Search, worker: Worker, plan: RungPlan) -> None:
     worker.trial = search.propose()
     if worker.trial is None:
         return
-    worker.rung, worker.attempt = worker.trial.first, 1
+    worker.rung = worker.trial.first
+    worker.attempt = 1
     if worker.rung == len(search.budgets):
         search.finish(worker.trial, End.FINISHED)
         _next(search, worker, plan)

@@ -19,7 +19,8 @@ from ...system.workers import died, follow_parent
 from ...trainer.distributed import abort, join, part_ways
 from .worker_context import worker_context
 
-NOTICE, ABORT = 3.0, 20.0   # seconds until a rank that is gone is missed, and until waiting for it cannot be ended
+NOTICE = 3.0
+ABORT = 20.0   # seconds until a rank that is gone is missed, and until waiting for it cannot be ended
 MOMENT = 0.3                # seconds within which a rank that waits for one that is gone ends too
 MISSED = ("RuntimeError", "DistBackendError")      # what it says then
 
@@ -42,11 +43,13 @@ class RankProcesses:
     """
 
     def __init__(self, devices: Sequence[str], make: Callable[..., Do], *given: Any):
-        self._devices, self._noticed = devices, threading.Event()
+        self._devices = devices
+        self._noticed = threading.Event()
         self._closed = self._lost = False
         self._room = tempfile.TemporaryDirectory(prefix="autotricks-")
         context: Any = worker_context()
-        self._processes, self._pipes = [], list[Connection]()
+        self._processes = []
+        self._pipes = list[Connection]()
         meeting = Path(self._room.name) / "ranks"
         for rank in range(1, len(devices)):
             here, there = context.Pipe()

@@ -34,7 +34,8 @@ class RayEngine:
     """
 
     def __init__(self, options: TrainingOptions, elsewhere: bool = False):
-        self._options, self._elsewhere = options, elsewhere
+        self._options = options
+        self._elsewhere = elsewhere
 
     def run(self, search: Search, dataset: Dataset, folder: Path, slots: int) -> int:
         """Run a search by Ray Tune; how many trials run at a time is what the nodes have room for."""
@@ -44,7 +45,8 @@ class RayEngine:
         """Yield each bundle with what its whole training reached; how many go on at a time is up to the nodes."""
         options = self._options
         taken = of_uses(use for bundle in bundles for use in bundle.uses) if apart() else Carried()
-        data, files = ray.put(arrays(dataset)), ray.put(taken)
+        data = ray.put(arrays(dataset))
+        files = ray.put(taken)
 
         def trained(parts: dict[str, Any], carried: Carried, bundle: Bundle) -> Outcome:
             with (tempfile.TemporaryDirectory() as home,

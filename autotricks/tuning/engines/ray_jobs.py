@@ -66,7 +66,8 @@ def checked(address: str) -> str:
         parts = urlsplit(given)
         port = parts.port or (443 if parts.scheme == "https" else PORT)
     except ValueError:
-        parts, port = urlsplit(""), 0
+        parts = urlsplit("")
+        port = 0
     if "@" in parts.netloc:
         raise InputError("--address: holds a name or password. Take it out: the cluster's token is read from "
                          "RAY_AUTH_TOKEN or the file RAY_AUTH_TOKEN_PATH.")

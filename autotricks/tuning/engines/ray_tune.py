@@ -67,7 +67,8 @@ class RungScheduler(FIFOScheduler):
 
     def __init__(self, search: Search, chooser: RaySearcher):
         super().__init__()  # type: ignore[no-untyped-call]
-        self._search, self._chooser = search, chooser
+        self._search = search
+        self._chooser = chooser
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray Tune pickles its scheduler for a restore that is never done: the ledger is the search's memory."""

@@ -46,12 +46,17 @@ class RungTrainer:
 
     def __init__(self, bundle: Bundle, course: RungPlan, dataset: Dataset,
                  alive: Callable[[float], None] = lambda seconds: None):
-        self.bundle, self.course, self._dataset, self._alive = bundle, course, dataset, alive
+        self.bundle = bundle
+        self.course = course
+        self._dataset = dataset
+        self._alive = alive
         self._trainer: Trainer | None = None
 
     def reach(self, rung: int) -> Outcome:
         """Train up to a rung and return what was reached."""
-        started, computed, budget = time.monotonic(), time.process_time(), self.course.budgets[rung]
+        started = time.monotonic()
+        computed = time.process_time()
+        budget = self.course.budgets[rung]
         self._alive(self.course.patience)
         trainer, before = self._prepared(budget)
         first = self.course.budgets[rung - 1] if rung and not self.course.compressed else 0
@@ -65,7 +70,10 @@ class RungTrainer:
             end = End.OUT_OF_MEMORY
         self._alive(0)
         last = rung + 1 == len(self.course.budgets)
-        end = end or (End.DIVERGED if trainer.end is End.DIVERGED else End.FINISHED if last else None)
+        if end is None and trainer.end is End.DIVERGED:
+            end = End.DIVERGED
+        elif end is None and last:
+            end = End.FINISHED
         curve = [{"epoch": metrics.epoch, **metrics.values} for metrics in trainer.history[first:]]
         weights = weights_of(trainer.evaluated) if end is End.FINISHED else None
         metrics = trainer.figures if curve else {}
