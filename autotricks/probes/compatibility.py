@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -27,7 +27,6 @@ EACH = 2      # of the stand-in, and its images of each class
 MOST = 12                  # values of one parameter that are tried
 DRAWS = 10                 # bundles drawn at random, for what does not suit together
 TRIED = 512                # pixels of a side, above which `check` tries nothing
-MODEL = "model.name: "
 
 
 def require_suited(loaded: LoadedSpace, trust: bool = False) -> str | None:
@@ -79,20 +78,27 @@ def require_model(loaded: LoadedSpace, shape: tuple[int, int, int], trust: bool 
     bundle = replace(bundle, uses=tuple(use for use in bundle.uses if not any(     # which may not be here yet
         places.kind(use.trick.name, parameter) for parameter in use.trick.declared())))
     depth, height, width = shape
+    data = stand_in(shape, settings)
     try:
-        trainer = prepare(bundle, stand_in(shape, settings), trust=trust)
+        data.task.build(bundle.model, len(data.classes), depth, trust)
+    except InputError as error:
+        raise _of_model(loaded, [line.removeprefix("model.name: ") for line in error.problems]) from None
+    try:
+        trainer = prepare(bundle, data, trust=trust)
         trainer.enter(trainer.plan.phases[0])
         with torch.inference_mode():
             trainer.evaluated.eval()(torch.zeros(2, *shape))
+    except InputError:              # of the tricks, which are built one by one elsewhere
         return
-    except InputError as error:     # of the tricks, which are built one by one elsewhere, but for what is the model's
-        lines = [line.removeprefix(MODEL) for line in error.problems if line.startswith(MODEL)]
     except Exception as error:      # whatever a library or the user's code raises
-        lines = [f"{bundle.model} cannot take images of {height}x{width} pixels and {depth} channel"
-                 f"{'s' * (depth > 1)}: {str(error).partition(chr(10))[0].rstrip('.')}. Set data.size and "
-                 "data.channels to what it takes, or take another model."]
-    if lines:
-        raise ModelError([loaded.tree.problem(("model", "name"), line) for line in lines])
+        raise _of_model(loaded, [
+            f"{bundle.model} cannot take images of {height}x{width} pixels and {depth} channel{'s' * (depth > 1)}: "
+            f"{str(error).partition(chr(10))[0].rstrip('.')}. Set data.size and data.channels to what it takes, or "
+            "take another model."]) from None
+
+
+def _of_model(loaded: LoadedSpace, lines: Sequence[str]) -> ModelError:
+    return ModelError([loaded.tree.problem(("model", "name"), line) for line in lines])
 
 
 def misfits(bundle: Bundle, data: Dataset, trust: bool) -> tuple[str, ...]:
