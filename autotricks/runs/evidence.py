@@ -84,7 +84,7 @@ class Evidence:
     def ranked(self) -> tuple[TrialRecord, ...]:
         """The trials that were trained to the end, best first; those that lose what is to be kept come last."""
         done = [trial for trial in self.trials if trial.end == "finished" and self.score(trial) is not None]
-        base = next((trial.figures for trial in done if trial.label == "baseline"), None)
+        base = next((trial.figures for trial in done if trial.is_baseline), None)
         return tuple(sorted(done, key=lambda trial: (self.objective.lost(trial.figures, base),
                                                      -self.sign * (self.score(trial) or 0.0), trial.number)))
 
@@ -114,7 +114,7 @@ class Evidence:
     @cached_property
     def baseline(self) -> TrialRecord | None:
         """The baseline, if it was trained to the end."""
-        return next((trial for trial in self.trials if trial.label == "baseline" and trial.number in self.complete),
+        return next((trial for trial in self.trials if trial.is_baseline and trial.number in self.complete),
                     None)
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import RunError
 from ..io.files import writing
+from ..stats.verdict import BASELINE
 
 Line = dict[str, Any]
 _START = b'{"seq":'   # what every line begins with; in the middle of one, JSON would escape its quotes
@@ -173,6 +174,11 @@ class TrialRecord:
     why: str = ""
     step: str = ""
     promise: float = 0.0
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is plain training, which everything is compared with."""
+        return self.label == BASELINE
 
     @property
     def figures(self) -> dict[str, float | None]:

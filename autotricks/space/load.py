@@ -14,6 +14,7 @@ from ..data import check as check_source
 from ..errors import DataError, ModelError, SpaceError
 from ..io.yaml_tree import Path, Tree, one_line, parse, scalar
 from ..models import check as check_model
+from ..stats.verdict import BASELINE
 from ..tasks import find as find_task
 from . import paths
 from .document import BundleDocument, SpaceDocument, read
@@ -23,7 +24,6 @@ from .precision_layout import in_bundle, quarrels, settled
 from .sections import MAX, StartSection
 from .space import Space
 
-BASELINE = "baseline"
 _OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.+)", re.DOTALL)
 _IN_FILE = re.compile(r"^:(\d+:\d+)? *| that begins in line \d+(?=\.$)")     # which a word of a command line has not
 

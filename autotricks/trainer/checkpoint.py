@@ -3,13 +3,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..errors import RunError
+from ..io.files import put
 
 MAGIC = b"autotricks checkpoint 1\n"
 
@@ -19,12 +19,7 @@ def save(state: dict[str, Any], path: Path) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    put(path, MAGIC + hashlib.sha256(payload).digest() + payload)
 
 
 def load(path: Path) -> dict[str, Any]:

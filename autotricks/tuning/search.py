@@ -9,8 +9,9 @@ from typing import Any, Protocol
 from ..core.reporting import End
 from ..runs.ledger import Ledger, TrialRecord, records
 from ..runs.trial import Champion, Outcome, RungPlan, Trial
-from ..space.load import BASELINE, LoadedSpace
+from ..space.load import LoadedSpace
 from ..space.packing import Carried, of_space
+from ..stats.verdict import BASELINE
 from ..tricks.catalog import bundle_from
 from .bayesian_sampler import BayesianSampler
 from .halving import Halving, budgets
@@ -257,7 +258,7 @@ class Search:
         scored.sort(key=lambda pair: int(pair[1].rungs[-1]["seq"]))  # of equals, the first to arrive was crowned
         for score, record in scored:
             metrics = record.rungs[-1]["metrics"]
-            self._baseline = metrics if record.label == BASELINE else self._baseline
+            self._baseline = metrics if record.is_baseline else self._baseline
             if self._beats(score, metrics):
                 self.champion = Champion(self._trials[record.number], score, metrics)
 

@@ -146,7 +146,7 @@ def ends(folder: Path, loaded: LoadedSpace, trials: Sequence[TrialRecord],
         raise RunError(f"{folder}: holds no {BUNDLE}; no trial was trained to the end.")
     number = int(load_bundle_file(str(folder / BUNDLE), trust).document.result["trial"])
     champion = bundle_from(trial_of(trials, number, folder / folders.LEDGER).bundle)
-    baseline = next((bundle_from(trial.bundle) for trial in trials if trial.label == "baseline"),
+    baseline = next((bundle_from(trial.bundle) for trial in trials if trial.is_baseline),
                     loaded.space.baseline())
     if not changed(champion, baseline):
         raise RunError(f"{folder}: its champion is the baseline itself; there is no trick to ablate.")
@@ -169,7 +169,7 @@ class Retraining:
         self.seeds = seeds
         self.on_progress = on_progress
         self.metric = run.loaded.document.objective.metric
-        self.sign = 1 if run.loaded.document.objective.mode == "max" else -1
+        self.sign = run.loaded.document.objective.objective().sign
         self.sitting = time.strftime("%Y-%m-%d %H:%M:%S")
         self._lines: dict[str, Line] = {}
 

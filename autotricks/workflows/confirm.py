@@ -27,7 +27,7 @@ from ..runs.champion import bundle_document, keep
 from ..runs.folder import write_json
 from ..runs.ledger import Ledger, Line, TrialRecord
 from ..runs.trial import Champion, Trial
-from ..space.load import BASELINE, LoadedSpace
+from ..space.load import LoadedSpace
 from ..stats.intervals import Interval, paired
 from ..stats.spread import SeedStatistics
 from ..stats.verdict import METHOD, Addition, Constraint, added, verdict
@@ -203,9 +203,9 @@ def chosen(trials: Iterable[TrialRecord], objective: Objective, ranking: Sequenc
     trials = list(trials)
     done = {trial.number: trial for trial in trials
             if trial.end == End.FINISHED.value and trial.score(metric) is not None}
-    baseline = next((trial for trial in done.values() if trial.label == BASELINE), None)
+    baseline = next((trial for trial in done.values() if trial.is_baseline), None)
     if baseline is None:
-        ends = [trial.end or "unfinished" for trial in trials if trial.label == BASELINE]
+        ends = [trial.end or "unfinished" for trial in trials if trial.is_baseline]
         if ends:
             raise ConfirmationError(f"the baseline was not trained to the end ({ends[0]}); there is nothing to "
                                     "compare with.")

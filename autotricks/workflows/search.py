@@ -22,7 +22,7 @@ from ..runs.champion import keep
 from ..runs.ledger import Ledger, TrialRecord, read as read_ledger, records
 from ..runs.table import write as write_table
 from ..runs.trial import Champion
-from ..space.load import BASELINE, LoadedSpace
+from ..space.load import LoadedSpace
 from ..tracking import store
 from ..tracking.tracker import Tracker
 from ..tuning.engines.engine import Engine
@@ -334,7 +334,7 @@ def _concluded(sitting: Sitting, clock: _Clock) -> SearchResult:
     """Return what a sitting found and what it cost."""
     document = sitting.prepared.loaded.document
     trials = sitting.search.records()
-    baseline = next((trial for trial in trials if trial.label == BASELINE and trial.end == "finished"), None)
+    baseline = next((trial for trial in trials if trial.is_baseline and trial.end == "finished"), None)
     return SearchResult(
         folder=sitting.folder, champion=sitting.champion, trials=tuple(trials),
         baseline=baseline.score(document.objective.metric) if baseline else None,

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ...core.reporting import End
-from ...space.load import BASELINE, LoadedSpace
+from ...space.load import LoadedSpace
+from ...stats.verdict import BASELINE
 from .confirmation import verdict
 
 if TYPE_CHECKING:

@@ -17,11 +17,10 @@ from ...errors import AutotricksError, EngineError, ResourceError
 from ...runs.trial import Outcome, Trial
 from ...space.packing import Carried
 from ..search import Search
+from .engine import RETRIES
 from .ray_nodes import apart, holds, nodes, require_seen
 from .ray_trainable import OUTCOME, RayTrainable
 from .rung_training import arrays
-
-RETRIES = 2
 
 
 class RaySearcher(Searcher):
