@@ -12,7 +12,7 @@ from autotricks.report.card import card
 from autotricks.runs.folder import read_json
 from autotricks.runs.ledger import TrialRecord, read
 from autotricks.space import load_bundle_file, load_space
-from autotricks.stats.intervals import Interval, interval, unpaired
+from autotricks.stats.intervals import Interval, interval, paired, unpaired
 from autotricks.stats.verdict import Constraint, added, verdict
 from autotricks.tasks.classification import testing as on_test
 from autotricks.trial import run_trial
@@ -49,6 +49,14 @@ def test_interval_by_the_table_of_student():
     assert found.mean == pytest.approx(0.3)
     assert (found.low, found.high) == pytest.approx((0.3 - 2.7764 * 0.0707107, 0.3 + 2.7764 * 0.0707107), abs=1e-5)
     assert interval([0.1]) == Interval(0.1, -math.inf, math.inf)
+
+
+def test_paired_differences_are_turned_so_that_more_is_better():
+    """Differences of 1 and 2: t(.975, 1) = 12.7062, standard error 1/2."""
+    ours, theirs = [3.0, 5.0], [2.0, 3.0]
+    more, less = paired(1, ours, theirs), paired(-1, ours, theirs)
+    assert (more.mean, more.low, more.high) == pytest.approx((1.5, 1.5 - 6.3531, 1.5 + 6.3531), abs=1e-4)
+    assert (less.mean, less.low, less.high) == pytest.approx((-1.5, -1.5 - 6.3531, -1.5 + 6.3531), abs=1e-4)
 
 
 def test_interval_of_two_groups_by_welch():

@@ -51,6 +51,42 @@ def test_it_learns():
     assert trainer.history[-1].values["train/loss"] < 0.7 * trainer.history[0].values["train/loss"]
 
 
+# What the model sees, and which weights are judged
+
+def test_steps_see_images_normalized_as_evaluation_does():
+    trainer, rows, seen = make_trainer(model=Hungry), [], []
+    step = trainer._step
+    trainer._step = lambda drawn: rows.append(drawn) or step(drawn)
+    trainer.run.model.register_forward_pre_hook(lambda model, given: seen.append(given[0]))
+    next(trainer.epochs())
+    expected = (DATASET.train.images[rows[0]] / 255 - DATASET.mean[0]) / DATASET.std[0]
+    assert seen[0].shape == (16, 1, 8, 8) and torch.allclose(seen[0], expected, atol=1e-6)
+
+
+def test_the_average_is_of_the_weights_after_each_step():
+    """The first weights whole, then (1 + n) / (10 + n) of the average with n models in it and the rest of the next."""
+    trainer, after = make_trainer(Ema(), model=Hungry), []
+    weight = trainer.run.model.body[1].weight
+    trainer.optimizer.register_step_post_hook(lambda *rest: after.append(weight.detach().clone()))
+    next(trainer.epochs())
+    expected = after[0]
+    for count, value in enumerate(after[1:], start=1):
+        expected = (expected * (1 + count) + value * 9) / (10 + count)
+    assert len(after) == 5
+    assert torch.allclose(trainer.average.module.body[1].weight, expected, atol=1e-6)
+
+
+def test_figures_are_those_of_the_average():
+    trainer = make_trainer(Ema(), Sgd(lr=0.05), model=Hungry)
+    values = next(trainer.epochs()).values
+    images = (DATASET.validation.images / 255 - DATASET.mean[0]) / DATASET.std[0]
+    with torch.no_grad():
+        losses = [F.cross_entropy(model.eval()(images), DATASET.validation.targets.single).item()
+                  for model in (trainer.average.module, trainer.run.model)]
+    assert values["val/loss"] == pytest.approx(losses[0], rel=1e-5)
+    assert values["val/loss"] != pytest.approx(losses[1], rel=1e-2)
+
+
 # Micro-batches and memory
 
 def gradients_of(pieces, *tricks):
