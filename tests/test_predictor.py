@@ -40,6 +40,13 @@ def test_predictions_have_the_figures_of_the_training(trained, dataset):
     assert loss == pytest.approx(result.metrics["val/loss"], rel=1e-6)
 
 
+def test_classes_stay_in_the_order_of_their_probabilities(trained):
+    """As the data number them, whole numbers by value: not in the order of letters."""
+    folder, names = trained[0], ["2", "10", "b", "a"]
+    document, weights = export.bundle.read(folder / export.BUNDLE), export.read_weights(folder / export.WEIGHTS)
+    assert Predictor({**document, "classes": names}, weights).classes == names
+
+
 def test_the_module_for_production_predicts_from_pixels(trained, dataset):
     predictor = Predictor.load(trained[0])
     expected = predictor.predict(pictures(dataset.validation))
