@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 COPIED = ("autotricks", "tests", "search_spaces", "benchmarks", "docs", "docker", "pyproject.toml", "constraints.txt",
           "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "SECURITY.md", "Makefile")
 SECONDS = 600       # that the tests of one fault may take
-FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+FAILED = re.compile(r"^(?:FAILED|ERROR) ([^\s\[]+)", re.MULTILINE)      # without the parameters of a test
 
 
 @dataclass(frozen=True)
