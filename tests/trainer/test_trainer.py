@@ -26,6 +26,7 @@ from tests.trainer.made import (
     Doubled,
     Hungry,
     Noise,
+    Sevens,
     Watch,
     copied,
     differences,
@@ -244,6 +245,11 @@ def test_every_row_is_drawn_once_an_epoch_but_for_the_last_incomplete_batch():
 def test_a_window_edge_inside_an_epoch_draws_no_row_twice():
     rows = rows_of_an_epoch(Use(Noise(), Window(0.0, 0.1)))
     assert len(rows) == 80 == len(rows.unique())
+
+
+def test_a_sampler_that_opens_inside_an_epoch_draws_from_its_first_step():
+    rows = rows_of_an_epoch(Use(Sevens(), Window(0.1, 1.0)))     # from the third step of five on
+    assert len(rows[:32].unique()) == 32 and rows[32:].tolist() == [7] * 48
 
 
 # The learning rate
