@@ -4,15 +4,18 @@ from dataclasses import replace
 import pytest
 import torch
 
+from autotricks.core.bundle import Bundle
 from autotricks.core.objective import SPEED, Keep, Objective
+from autotricks.core.reporting import End
 from autotricks.data import load as load_data
 from autotricks.inference.predictor import Predictor
 from autotricks.report import write
 from autotricks.report.card import card
 from autotricks.runs.folder import read_json
 from autotricks.runs.ledger import TrialRecord, read
+from autotricks.runs.trial import Outcome
 from autotricks.space import load_bundle_file, load_space
-from autotricks.stats.intervals import Interval, interval, unpaired
+from autotricks.stats.intervals import Interval, interval, paired, unpaired
 from autotricks.stats.verdict import Constraint, added, verdict
 from autotricks.tasks.classification import testing as on_test
 from autotricks.trial import run_trial
@@ -22,6 +25,7 @@ from autotricks.tuning.engines.local import LocalEngine
 from autotricks.workflows import search as experiment, sync
 from autotricks.workflows.confirm import (
     ConfirmationError,
+    Confirmer,
     SeedStatistics,
     TrainingResources,
     best,
@@ -31,6 +35,7 @@ from autotricks.workflows.confirm import (
     fresh_seeds,
 )
 
+from .conftest import make_dataset
 from .report.made import Page
 
 METRIC = "val/balanced_accuracy"
@@ -49,6 +54,14 @@ def test_interval_by_the_table_of_student():
     assert found.mean == pytest.approx(0.3)
     assert (found.low, found.high) == pytest.approx((0.3 - 2.7764 * 0.0707107, 0.3 + 2.7764 * 0.0707107), abs=1e-5)
     assert interval([0.1]) == Interval(0.1, -math.inf, math.inf)
+
+
+def test_paired_differences_are_turned_so_that_more_is_better():
+    """Differences of 1 and 2: t(.975, 1) = 12.7062, standard error 1/2."""
+    ours, theirs = [3.0, 5.0], [2.0, 3.0]
+    more, less = paired(1, ours, theirs), paired(-1, ours, theirs)
+    assert (more.mean, more.low, more.high) == pytest.approx((1.5, 1.5 - 6.3531, 1.5 + 6.3531), abs=1e-4)
+    assert (less.mean, less.low, less.high) == pytest.approx((-1.5, -1.5 - 6.3531, -1.5 + 6.3531), abs=1e-4)
 
 
 def test_interval_of_two_groups_by_welch():
@@ -167,6 +180,63 @@ def test_the_best_on_validation_is_the_champion():
 def test_spread():
     assert SeedStatistics.of([1.0, 3.0]) == SeedStatistics(2.0, pytest.approx(2 ** 0.5), (1.0, 3.0))
     assert math.isnan(SeedStatistics.of([1.0]).deviation)
+
+
+class Handed:
+    """An engine that trains nothing: figures of validation by bundle and seed; it notes the test split handed to it."""
+
+    def __init__(self, figures=None):
+        self.figures, self.test = figures or {}, []
+
+    def run(self, search, dataset, folder, slots):
+        self.test.append(dataset.test)
+        return slots
+
+    def retrain(self, bundles, dataset, slots):
+        self.test.append(dataset.test)
+        for bundle in bundles:
+            yield bundle, Outcome(0, End.FINISHED, {METRIC: self.figures[bundle.epochs, bundle.seed]}, [], 1.0, 1.0)
+
+    def call(self, function, *arguments):
+        return function(*arguments)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_confirmation_by_hand(tmp_path, monkeypatch, sign):
+    """Two seeds. On test the champion is .05 and .15 better: .1, and t(.975, 1) = 12.7062 by standard error .05.
+
+    On validation it is .2 and .3 better, its mean is .8, and the search had thought .95 of it. Where less is better all
+    of it is turned round.
+    """
+    base, other = Bundle(epochs=1), Bundle(epochs=2)     # told apart by their epochs
+    validation = {(1, 1000): 0.5, (1, 1001): 0.6, (2, 1000): 0.7, (2, 1001): 0.9}
+    test = {(1, 1000): 0.4, (1, 1001): 0.5, (2, 1000): 0.45, (2, 1001): 0.65}
+    trials = [TrialRecord(number, label, bundle.document(), None, bundle.hash,
+                          [{"metrics": {METRIC: sign * score}, "end": "finished"}], "finished")
+              for number, label, bundle, score in ((0, "baseline", base, 0.55), (1, "", other, 0.95))]
+
+    def known(judge, bundle):
+        figures = {"balanced_accuracy": sign * test[bundle.epochs, bundle.seed], "calibration_error": 0.25}
+        return on_test.TestResult(figures, torch.eye(4, dtype=torch.int64), 1.0, 0.125)
+    monkeypatch.setattr(Confirmer, "_tested", known)
+    engine = Handed({key: sign * value for key, value in validation.items()})
+    judge = Confirmer(tmp_path, make_dataset(), lambda bundle: {}, Objective(METRIC, sign == 1),
+                      TrainingResources(engine))
+    told = judge.confirm(trials, [(1, sign * 0.95), (0, sign * 0.55)], 1, 2)
+    assert (told.champion, told.baseline, told.seeds, told.candidates) == (1, 0, (1000, 1001), (1,))
+    assert told.test[1].values == (sign * 0.45, sign * 0.65) and told.validation[1].mean == pytest.approx(sign * 0.8)
+    assert (told.difference.mean, told.difference.low, told.difference.high) == pytest.approx(
+        (0.1, 0.1 - 12.7062 * 0.05, 0.1 + 12.7062 * 0.05), abs=1e-4)
+    assert told.optimism == pytest.approx(0.15)
+    assert told.verdict == "no evidence of improvement: the interval holds zero"
+    assert make_dataset().test is not None and engine.test == [None], "the trainings were handed the test images"
+
+
+def test_the_trials_of_a_search_are_not_handed_the_test_images(tmp_path):
+    engine = Handed()
+    experiment.search(load_space("long_tail.yaml", SMALL), experiment.Options(
+        root=tmp_path, tracking="off", engine=engine, confirm=False))
+    assert engine.test == [None]
 
 
 @pytest.fixture(scope="module")

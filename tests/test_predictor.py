@@ -8,6 +8,7 @@ from autotricks.errors import DataError, RunError
 from autotricks.inference.predictor import Predictor
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import make
+from autotricks.workflows.export import preprocessing
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,27 @@ def test_predictions_have_the_figures_of_the_training(trained, dataset):
     assert (probabilities.argmax(1) == labels).mean() == pytest.approx(result.metrics["val/accuracy"], abs=1e-6)
     loss = -np.log(probabilities[np.arange(40), labels]).mean()
     assert loss == pytest.approx(result.metrics["val/loss"], rel=1e-6)
+
+
+def test_classes_stay_in_the_order_of_their_probabilities(trained):
+    """As the data number them, whole numbers by value: not in the order of letters."""
+    folder, names = trained[0], ["2", "10", "b", "a"]
+    document, weights = export.bundle.read(folder / export.BUNDLE), export.read_weights(folder / export.WEIGHTS)
+    assert Predictor({**document, "classes": names}, weights).classes == names
+
+
+def test_the_module_for_production_predicts_from_pixels(trained, dataset):
+    predictor = Predictor.load(trained[0])
+    expected = predictor.predict(pictures(dataset.validation))
+    with torch.inference_mode():
+        found = predictor.pixels()(dataset.validation.images)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_preprocessing_says_what_the_data_had(trained, dataset):
+    assert preprocessing(Predictor.load(trained[0]), {})["inside the graph"] == {
+        "scale": "divided by 255", "mean": list(dataset.mean), "std": list(dataset.std),
+        "order": "(images / 255 - mean) / std"}
 
 
 def test_images_may_come_without_channel(trained, dataset):

@@ -1,10 +1,14 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
+from autotricks.core.dataset import Split
 from autotricks.stats.spread import SeedStatistics
+from autotricks.tasks.classification import testing as on_test
 from autotricks.tasks.classification.testing import ClassResults, TestResult, temperature
+from tests.conftest import make_dataset
 
 
 def test_temperature_of_two_classes_in_closed_form():
@@ -21,6 +25,19 @@ def test_temperature_undoes_a_scale():
 
 def test_temperature_of_what_is_always_right_stays_finite():
     assert temperature(torch.tensor([[1.0, 0.0]]), torch.tensor([0])) == pytest.approx(math.exp(-3), rel=1e-6)
+
+
+def test_figures_are_those_of_test_and_the_temperature_is_that_of_validation():
+    """Logits are +-1 for every image. Of validation three of four are right, so that the odds are 3; of test one is."""
+    four = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+    data = replace(make_dataset((2, 2)), validation=Split.plain(four, torch.tensor([0, 0, 0, 1])),
+                   test=Split.plain(four, torch.tensor([0, 1, 1, 1])))
+    found = on_test.tested(lambda images: torch.tensor([[1.0, -1.0]]).expand(len(images), 2), data)
+    assert found.temperature == pytest.approx(2 / math.log(3), rel=1e-6)
+    assert found.confusion.tolist() == [[1, 0], [3, 0]]
+    assert found.figures["accuracy"] == 0.25
+    assert found.figures["calibration_error"] == pytest.approx(1 / (1 + math.exp(-2)) - 0.25, abs=1e-6)
+    assert found.calibrated == pytest.approx(0.75 - 0.25, abs=1e-6)
 
 
 def test_classes_over_seeds():

@@ -34,6 +34,7 @@ def text(tmp_path):
 
 def test_figures_are_those_of_the_confirmation(text):
     assert "Verdict: **better than the baseline**. On 60 test images" in text
+    assert "by which nothing was chosen; mean of 2 fresh seeds.\n" in text
     assert "| **balanced accuracy** | **0.8125** ± 0.0625 | **0.5625** ± 0.0625 |" in text
     assert "| calibration error | 0.0938 | 0.0156 |" in text
     assert "error with temperature scaling | 0.0312 (temperature 1.25) | 0.0312 (temperature 1.25) |" in text

@@ -6,7 +6,7 @@ import pytest
 
 from autotricks.report import write
 
-from .made import EVIL, bundle, confirmed, searched
+from .made import EVIL, Page, bundle, confirmed, searched
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -73,6 +73,16 @@ def test_tiles(page):
     tiles = {words(tile[0]): words(tile[1]) for tile in page.iter("div") if tile.get("class") == "tile"}
     assert tiles == {"Champion on test": "81.2%", "Baseline on test": "31.2%", "Difference": "+50.0 points",
                      "Cost of the search": "30 epochs"}
+
+
+def test_wherever_seeds_are_counted_they_are_the_seeds(tmp_path):
+    """Three of them, of two bundles, of which one is a candidate."""
+    three = confirmed(seeds=[1000, 1001, 1002], test={"1": spread(0.5, 0.625, 0.75), "0": spread(0.25, 0.375, 0.5)},
+                      validation={"1": spread(0.5, 0.625, 0.75), "0": spread(0.25, 0.375, 0.5)})
+    path = searched(tmp_path / "run", confirm_json=three, champion_yaml=CHAMPION)
+    text = re.sub(r"\s+", " ", Page(write(path).read_text("utf-8")).text)
+    counted = re.findall(r"(\d+) (?:fresh )?seeds|[Ff]resh seeds, mean of (\d+)", text)
+    assert len(counted) >= 5 and {left + right for left, right in counted} == {"3"}
 
 
 def test_bundles_trained_again(table):

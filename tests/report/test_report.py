@@ -171,7 +171,10 @@ def test_less_is_better(tmp_path):
     path = searched(tmp_path)
     text = (path / "space.yaml").read_text()
     (path / "space.yaml").write_text(text.replace("mode: max", "mode: min"))
-    assert "62.5%, the baseline 62.5%" in page(path).sections[""]
+    found = page(path)
+    assert "62.5%, the baseline 62.5%" in found.sections[""]
+    line, = found.marks("polyline", "best")
+    assert len({pair.split(",")[1] for pair in line["points"].split()}) == 1, "87.5% is no progress after 62.5%"
 
 
 def test_ablation_is_a_forest_plot(tmp_path):

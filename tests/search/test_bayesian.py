@@ -438,6 +438,14 @@ def test_without_a_model_bundles_are_ranked_by_the_mean_of_their_seeds(tmp_path,
     assert ranked(given, past) == [(1, pytest.approx(0.68)), (2, pytest.approx(0.67)), (0, pytest.approx(0.65))]
 
 
+def test_without_a_model_the_least_loss_is_ranked_first(tmp_path):
+    given = loaded(tmp_path, MIXED, "search.sampler=random", "objective.metric=train/loss", "objective.mode=min")
+    none = sampler(given.space)
+    past = [trained(none, number, bundle, "finished", [loss] * 3, metric="train/loss")
+            for number, (bundle, loss) in enumerate(zip(several(given.space, 3), (0.5, 1.5, 0.25), strict=True))]
+    assert ranked(given, past) == [(2, 0.25), (0, 0.5), (1, 1.5)]
+
+
 def test_with_a_model_the_score_is_what_it_thinks(tmp_path):
     given = loaded(tmp_path, MIXED)
     none = sampler(given.space)

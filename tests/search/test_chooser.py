@@ -75,6 +75,15 @@ def test_ends_as_optuna_hears_them(space):
     assert finished.value == finished.intermediate_values[9]
 
 
+@pytest.mark.parametrize(("maximize", "best"), [(True, 0.75), (False, 0.25)])
+def test_the_best_is_the_largest_score_or_the_least_as_the_search_has_it(space, maximize, best):
+    made = OptunaSampler(space, "tpe", 0, maximize, 20)
+    for number, score in enumerate((0.25, 0.75)):
+        made.propose(number, number)
+        made.tell(number, score, True)
+    assert made.study.best_value == best
+
+
 def test_score_that_is_not_finite_is_no_score(space):
     made = chooser(space)
     made.propose(0, 0)

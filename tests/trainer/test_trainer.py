@@ -26,6 +26,7 @@ from tests.trainer.made import (
     Doubled,
     Hungry,
     Noise,
+    Sevens,
     Watch,
     copied,
     differences,
@@ -49,6 +50,42 @@ def test_it_learns():
     trainer = trained(Sgd(lr=0.05), Cosine(), epochs=None)
     assert trainer.end is End.FINISHED and trainer.epoch == EPOCHS
     assert trainer.history[-1].values["train/loss"] < 0.7 * trainer.history[0].values["train/loss"]
+
+
+# What the model sees, and which weights are judged
+
+def test_steps_see_images_normalized_as_evaluation_does():
+    trainer, rows, seen = make_trainer(model=Hungry), [], []
+    step = trainer._step
+    trainer._step = lambda drawn: rows.append(drawn) or step(drawn)
+    trainer.run.model.register_forward_pre_hook(lambda model, given: seen.append(given[0]))
+    next(trainer.epochs())
+    expected = (DATASET.train.images[rows[0]] / 255 - DATASET.mean[0]) / DATASET.std[0]
+    assert seen[0].shape == (16, 1, 8, 8) and torch.allclose(seen[0], expected, atol=1e-6)
+
+
+def test_the_average_is_of_the_weights_after_each_step():
+    """The first weights whole, then (1 + n) / (10 + n) of the average with n models in it and the rest of the next."""
+    trainer, after = make_trainer(Ema(), model=Hungry), []
+    weight = trainer.run.model.body[1].weight
+    trainer.optimizer.register_step_post_hook(lambda *rest: after.append(weight.detach().clone()))
+    next(trainer.epochs())
+    expected = after[0]
+    for count, value in enumerate(after[1:], start=1):
+        expected = (expected * (1 + count) + value * 9) / (10 + count)
+    assert len(after) == 5
+    assert torch.allclose(trainer.average.module.body[1].weight, expected, atol=1e-6)
+
+
+def test_figures_are_those_of_the_average():
+    trainer = make_trainer(Ema(), Sgd(lr=0.05), model=Hungry)
+    values = next(trainer.epochs()).values
+    images = (DATASET.validation.images / 255 - DATASET.mean[0]) / DATASET.std[0]
+    with torch.no_grad():
+        losses = [F.cross_entropy(model.eval()(images), DATASET.validation.targets.single).item()
+                  for model in (trainer.average.module, trainer.run.model)]
+    assert values["val/loss"] == pytest.approx(losses[0], rel=1e-5)
+    assert values["val/loss"] != pytest.approx(losses[1], rel=1e-2)
 
 
 # Micro-batches and memory
@@ -208,6 +245,11 @@ def test_every_row_is_drawn_once_an_epoch_but_for_the_last_incomplete_batch():
 def test_a_window_edge_inside_an_epoch_draws_no_row_twice():
     rows = rows_of_an_epoch(Use(Noise(), Window(0.0, 0.1)))
     assert len(rows) == 80 == len(rows.unique())
+
+
+def test_a_sampler_that_opens_inside_an_epoch_draws_from_its_first_step():
+    rows = rows_of_an_epoch(Use(Sevens(), Window(0.1, 1.0)))     # from the third step of five on
+    assert len(rows[:32].unique()) == 32 and rows[32:].tolist() == [7] * 48
 
 
 # The learning rate
