@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-all test-faults lint bench honesty ui clean
+.PHONY: search install test test-all test-faults test-mutations lint bench honesty ui clean
 
 search: install  ## search the long-tailed digits with the space that ships: the first thing to try
 	$(BIN)/autotricks search --space long_tail.yaml
@@ -23,6 +23,9 @@ test-all: install  ## the slow ones too: faults, whole searches
 
 test-faults: install  ## searches killed, starved and cut off, over two hundred times
 	$(BIN)/pytest -n 2 --dist loadfile -m faults tests/faults
+
+test-mutations: install  ## deliberate faults, one at a time, each of which the tests must catch
+	$(BIN)/python -m tests.mutations
 
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check .
