@@ -81,7 +81,7 @@ def test_wherever_seeds_are_counted_they_are_the_seeds(tmp_path):
                       validation={"1": spread(0.5, 0.625, 0.75), "0": spread(0.25, 0.375, 0.5)})
     path = searched(tmp_path / "run", confirm_json=three, champion_yaml=CHAMPION)
     text = re.sub(r"\s+", " ", Page(write(path).read_text("utf-8")).text)
-    counted = re.findall(r"(\d+) (?:fresh )?seeds|[Ff]resh seeds, mean of (\d+)", text)
+    counted = re.findall(r"(\d+) (?:fresh )?seeds?\b|[Ff]resh seeds, mean of (\d+)", text)
     assert len(counted) >= 5 and {left + right for left, right in counted} == {"3"}
 
 
