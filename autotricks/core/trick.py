@@ -4,6 +4,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from ..errors import BundleError
@@ -69,14 +71,17 @@ class Trick:
             raise BundleError(f"{self.name}.{line}" for line in found)
 
     @classmethod
-    def declared(cls) -> dict[str, Parameter]:
+    @cache
+    def declared(cls) -> Mapping[str, Parameter]:
         """Return the declared parameters by name."""
-        return {field.name: field.metadata["parameter"] for field in fields(cls)}  # type: ignore[arg-type]
+        found = {field.name: field.metadata["parameter"] for field in fields(cls)}  # type: ignore[arg-type]
+        return MappingProxyType(found)
 
     @classmethod
-    def defaults(cls) -> dict[str, Value]:
+    @cache
+    def defaults(cls) -> Mapping[str, Value]:
         """Return the default of each parameter."""
-        return {name: parameter.default for name, parameter in cls.declared().items()}
+        return MappingProxyType({name: parameter.default for name, parameter in cls.declared().items()})
 
     @classmethod
     def problems(cls, values: Mapping[str, Any]) -> list[str]:

@@ -51,7 +51,7 @@ class Entry:
     domains: Mapping[str, Domain]
     always: bool = False
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The trick's name."""
         return self.trick.name
@@ -299,10 +299,12 @@ class Space:
         bundle.
         """
         slot, seat = place
-        candidates = [entry for entry in candidates if entry in left]
-        left[:] = [entry for entry in left if entry not in candidates]
+        open_ = {entry.name for entry in left}
+        candidates = [entry for entry in candidates if entry.name in open_]
         if not candidates:
             return
+        passed = {entry.name for entry in candidates}
+        left[:] = [entry for entry in left if entry.name not in passed]
         name = full = f"{slot.value}.{seat}"
         everyone = [entry.name for entry in candidates]
         listed = slot.seat(seat).required and any(entry.name in self.task.defaults for entry in candidates)
@@ -334,6 +336,8 @@ class Space:
             self._join(other, uses, left, pick)
 
     def _missing(self, entry: Entry, uses: list[Use]) -> list[Trait]:
+        if not entry.trick.requires:
+            return []
         brought = {trait for use in uses if use.trick.name != entry.name for trait in use.trick.provides
                    if use.window.overlaps(entry.widest().window)}
         return sorted(entry.trick.requires - brought, key=lambda trait: trait.name)
@@ -343,17 +347,24 @@ class Space:
         whole = entry.widest()
         if any(clash(use, whole, self.avoid) for use in uses):
             return False
+        missing = self._missing(entry, uses)
+        if not missing:
+            return True
         rest = [other for other in left if other is not entry]
         return all(any(trait in other.trick.provides and not clash(whole, other.widest(), self.avoid)
-                       and self._fits(other, uses, rest) for other in rest) for trait in self._missing(entry, uses))
+                       and self._fits(other, uses, rest) for other in rest) for trait in missing)
 
 
 def clash(left: Use, right: Use, avoid: bool) -> bool:
     """Return whether two uses may not meet in one bundle; where `avoid`, what is not advised is a clash too."""
-    return _clash(type(left.trick), left.window, type(right.trick), right.window, avoid)  # type: ignore[arg-type]
+    # windows as plain pairs, which hash without a call of ours: this is asked a thousand times for one proposal
+    window = left.window.start, left.window.stop
+    other = right.window.start, right.window.stop
+    return _clash(type(left.trick), window, type(right.trick), other, avoid)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=100_000)
-def _clash(left: type[Trick], window: Window, right: type[Trick], other: Window, avoid: bool) -> bool:
-    pair = (Use(left(), window), Use(right(), other))
+def _clash(left: type[Trick], window: tuple[float, float], right: type[Trick], other: tuple[float, float],
+           avoid: bool) -> bool:
+    pair = (Use(left(), Window(*window)), Use(right(), Window(*other)))
     return bool(clashes(pair)) or (avoid and bool(advice(pair)))

@@ -41,21 +41,23 @@ class EffectModel:
         self._residual = residual ** 2
         self._length = 2 * length ** 2
         self._seen: Vector = np.zeros((0, len(mean)))
+        self._squares: Vector = np.zeros(0)         # of the length of each of these
         self._inverse: Vector = np.zeros((0, 0))    # of the Cholesky factor of the observations' covariance
         self._weights: Vector = np.zeros(0)
 
     def learn(self, observations: list[Observation]) -> None:
         """Forget what was known and learn from these."""
         self._seen = np.array([one.vector for one in observations]).reshape(len(observations), len(self._mean))
+        self._squares = (self._seen ** 2).sum(1)
         scores = np.array([one.score for one in observations])
         noise = np.array([one.noise for one in observations]) ** 2
-        covariance = self._covariance(self._seen, self._seen) + np.diag(noise)
+        covariance = self._shared(self._seen) + np.diag(noise)
         self._inverse = np.linalg.inv(np.linalg.cholesky(covariance))
         self._weights = self._inverse.T @ (self._inverse @ (scores - self._seen @ self._mean))
 
     def predict(self, vectors: Vector) -> tuple[Vector, Vector]:
         """Return mean and standard deviation of the true scores of bundles, [N] and [N]."""
-        shared = self._covariance(vectors, self._seen)
+        shared = self._shared(vectors)
         mean = vectors @ self._mean + shared @ self._weights
         own = (vectors ** 2) @ self._variance + self._residual + LEVEL ** 2
         explained = self._inverse @ shared.T
@@ -68,10 +70,11 @@ class EffectModel:
         return (self._mean + shared @ self._weights,
                 np.sqrt(np.maximum(self._variance - (explained ** 2).sum(0), 1e-12)))
 
-    def _covariance(self, left: Vector, right: Vector) -> Vector:
-        squares = (left ** 2).sum(1)[:, None] + (right ** 2).sum(1)[None] - 2 * left @ right.T
+    def _shared(self, vectors: Vector) -> Vector:
+        """Return the covariance of the scores of bundles, [N, D], with those that were seen, [N, M]."""
+        squares = (vectors ** 2).sum(1)[:, None] + self._squares[None] - 2 * vectors @ self._seen.T
         near = self._residual * np.exp(-np.maximum(squares, 0) / self._length)
-        found: Vector = LEVEL ** 2 + (left * self._variance) @ right.T + near
+        found: Vector = LEVEL ** 2 + (vectors * self._variance) @ self._seen.T + near
         return found
 
 
