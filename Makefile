@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-all test-faults lint bench honesty ui clean
+.PHONY: search install test test-all test-faults test-lowest lint bench honesty ui clean
 
 search: install  ## search the long-tailed digits with the space that ships: the first thing to try
 	$(BIN)/autotricks search --space long_tail.yaml
@@ -24,6 +24,15 @@ test-all: install  ## the slow ones too: faults, whole searches
 test-faults: install  ## searches killed, starved and cut off, over two hundred times
 	$(BIN)/pytest -n 2 --dist loadfile -m faults tests/faults
 
+test-lowest: .lowest/.installed  ## the default tests with the lowest versions that pyproject.toml allows
+	.lowest/bin/pytest -n 2 --dist worksteal
+
+.lowest/.installed: pyproject.toml
+	test -x .lowest/bin/python || $(PYTHON) -m venv .lowest
+	.lowest/bin/python -m pip install --quiet uv
+	.lowest/bin/uv pip install --quiet --python .lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	touch $@
+
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -38,4 +47,4 @@ ui: install  ## MLflow on this folder's runs
 	$(BIN)/autotricks ui
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .lowest build dist *.egg-info
