@@ -30,7 +30,7 @@ test-lowest: .lowest/.installed  ## the default tests with the lowest versions t
 .lowest/.installed: pyproject.toml
 	test -x .lowest/bin/python || $(PYTHON) -m venv .lowest
 	.lowest/bin/python -m pip install --quiet uv
-	.lowest/bin/uv pip install --quiet --python .lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	.lowest/bin/uv pip install --quiet --python .lowest/bin/python --resolution lowest-direct --upgrade --editable '.[dev]'
 	touch $@
 
 lint: install  ## ruff and mypy
