@@ -39,7 +39,7 @@ def test_the_schema_is_json(here):
 
 @pytest.mark.parametrize(("words", "said"), [
     (["serch"], "No such command 'serch'. Did you mean 'search'?"),
-    (["check", "long_tail.yaml", "--jsn"], "No such option: --jsn"),
+    (["check", "long_tail.yaml", "--jsn"], "--jsn"),
     (["search", "--spce", "x"], "--space"),
     (["search", "--trials", "many"], "Invalid value for '--trials'"),
     (["search", "--trials", "0"], "Invalid value for '--trials'"),
