@@ -26,7 +26,7 @@ def trained(steps):
 def ran(program: str) -> list[str]:
     done = subprocess.run([sys.executable, "-c", TRAIN + program], capture_output=True, text=True, timeout=120,
                           check=True)
-    said = [line for line in done.stdout.splitlines() if not line.startswith("[Gloo]")]     # torch before 2.11 adds some
+    said = [line for line in done.stdout.splitlines() if not line.startswith("[Gloo]")]   # torch 2.10 says some
     return " ".join(said).split()
 
 
