@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-all test-faults test-mutations lint bench honesty ui clean
+.PHONY: search install test test-all test-faults test-mutations test-lowest lint bench honesty ui clean
 
 search: install  ## search the long-tailed digits with the space that ships: the first thing to try
 	$(BIN)/autotricks search --space long_tail.yaml
@@ -27,6 +27,15 @@ test-faults: install  ## searches killed, starved and cut off, over two hundred 
 test-mutations: install  ## deliberate faults, one at a time, each of which the tests must catch
 	$(BIN)/python -m tests.mutations
 
+test-lowest: .lowest/.installed  ## the default tests with the lowest versions that pyproject.toml allows
+	.lowest/bin/pytest -n 2 --dist worksteal
+
+.lowest/.installed: pyproject.toml
+	test -x .lowest/bin/python || $(PYTHON) -m venv .lowest
+	.lowest/bin/python -m pip install --quiet uv
+	.lowest/bin/uv pip install --quiet --python .lowest/bin/python --resolution lowest-direct --upgrade --editable '.[dev]'
+	touch $@
+
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -41,4 +50,4 @@ ui: install  ## MLflow on this folder's runs
 	$(BIN)/autotricks ui
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .lowest build dist *.egg-info

@@ -109,5 +109,5 @@ def _has_bf16(device: str) -> bool:
     """Return whether a device computes in bfloat16 faster than in float32."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    able = torch.cpu.get_capabilities()
+    able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()      # torch 2.10 has none
     return bool(able.get("avx512_bf16") or able.get("amx_tile"))

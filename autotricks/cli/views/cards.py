@@ -7,7 +7,7 @@ import platform
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -22,13 +22,13 @@ from ...tricks.catalog import catalog, find
 from .search import clock, to_json
 
 if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
     from ...probes.bottleneck import Finding
     from ...trial import TrialResult
     from ...workflows.replicate import Replication, Row
     from ...workflows.train import Production
 
-NEEDED = {"torch": "2.10", "torchvision": "0.25", "timm": "1.0", "ray": "2.60", "optuna": "5.0", "mlflow": "3.17",
-          "pytorch-optimizer": "4.1", "safetensors": "0.5", "pydantic": "2.10", "pyyaml": "6.0", "scikit-learn": "1.5"}
 TRAITS = ("requires", "provides", "excludes", "requires_data", "excludes_data")
 
 
@@ -176,8 +176,10 @@ def replicated(rows: Sequence[Row], asked: Replication, as_json: bool) -> None:
 
 def doctor(as_json: bool) -> bool:
     """Print versions, devices and memory; return whether all is there."""
-    found = {name: _version(name) for name in NEEDED}
-    old = [name for name, have in found.items() if have is None or _tuple(have) < _tuple(NEEDED[name])]
+    needed = _needed()
+    found = {name: _version(name) for name in needed}
+    old = [name for name, have in found.items()
+           if have is None or not needed[name].specifier.contains(have, prereleases=True)]
     import torch
 
     facts = {"autotricks": _version("autotricks"), "python": platform.python_version(), **found,
@@ -192,7 +194,7 @@ def doctor(as_json: bool) -> bool:
         mark = "   <- too old or missing" if name in old else ""
         print(f"{name:<18} {value if value not in (None, []) else 'none'}{mark}")
     if old:
-        print(f"\nInstall: pip install {' '.join(repr(f'{name}>={NEEDED[name]}') for name in old)}")
+        print(f"\nInstall: pip install {' '.join(repr(str(needed[name])) for name in old)}")
     return not old
 
 
@@ -216,8 +218,15 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _tuple(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("+")[0].split(".")[:2] if part.isdigit())
+def _needed() -> dict[str, Requirement]:
+    """Return what the installed package asks for without an extra, by name; the package itself where it is missing."""
+    from packaging.requirements import Requirement
+
+    try:
+        asked = [Requirement(line) for line in requires("autotricks") or []]
+    except PackageNotFoundError:
+        asked = [Requirement("autotricks")]
+    return {each.name: each for each in asked if each.marker is None or each.marker.evaluate({"extra": ""})}
 
 
 def _first_line(kind: type[Trick]) -> str:
