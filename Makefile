@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-all test-faults lint bench honesty ui clean
+.PHONY: search install test test-ray test-all test-faults lint bench honesty ui clean
 
 search: install  ## search the long-tailed digits with the space that ships: the first thing to try
 	$(BIN)/autotricks search --space long_tail.yaml
@@ -18,7 +18,10 @@ install: .venv/.installed  ## make .venv and install autotricks with tested vers
 test: install  ## the default tests on two cores, about six minutes
 	$(BIN)/pytest -n 2 --dist worksteal
 
-test-all: install  ## the slow ones too: faults, whole searches
+test-ray: install  ## searches on a real Ray
+	$(BIN)/pytest -n 0 -m "ray and not slow and not faults"
+
+test-all: install  ## every test: Ray, faults, whole searches too
 	$(BIN)/pytest -m ""
 
 test-faults: install  ## searches killed, starved and cut off, over two hundred times

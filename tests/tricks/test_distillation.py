@@ -8,11 +8,11 @@ from autotricks.core.run import ModelFactory
 from autotricks.data import Loaded
 from autotricks.errors import BundleError, RunError
 from autotricks.functional.distillation import divergence, taught
+from autotricks.runs.champion import bundle_document
 from autotricks.trial import prepare, run_trial
 from autotricks.tricks.batch.mixup import Mixup
 from autotricks.tricks.loss.distillation import Distillation
 from autotricks.tricks.loss.label_smoothing import LabelSmoothing
-from autotricks.workflows.search import bundle_document
 from tests.conftest import make_batch, make_dataset
 
 DATA = make_dataset()
