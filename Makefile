@@ -1,6 +1,8 @@
 # Python to start from; everything is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# What is imported is compiled once, not again by every process that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: search install test test-ray test-all test-faults lint bench honesty ui clean
 
