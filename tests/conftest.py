@@ -25,6 +25,25 @@ def pytest_collection_finish():
     gc.enable()
 
 
+def for_each(cases):
+    """Make one test of a check that takes no time, which fails with every case that it does not hold for.
+
+    Where a case is a tuple, the check takes its parts.
+    """
+    def made(check):
+        def test():
+            found = []
+            for case in cases:
+                try:
+                    check(*(case if isinstance(case, tuple) else (case,)))
+                except (Exception, pytest.fail.Exception) as error:
+                    found.append(f"{repr(case)[:200]}: {type(error).__name__}: {error}")
+            assert not found, "\n".join(found)
+        test.__doc__ = check.__doc__
+        return test
+    return made
+
+
 @pytest.fixture
 def run() -> Run:
     """A run that nothing has trained in yet: 3 classes of 6, 3 and 1 images, 2 channels of 4 x 4."""
