@@ -1,5 +1,6 @@
 import gc
 import sys
+from functools import cache
 
 import pytest
 import torch
@@ -92,6 +93,21 @@ def dataset() -> Dataset:
 
 def make_dataset(counts=(48, 24, 12, 6), size=8, channels=1, seed=0) -> Dataset:
     return striped(counts, size, channels, seed)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_command_line():
+    """Put the command line together once: that takes many times as long as most of its commands."""
+    from autotricks.cli import app
+
+    @cache
+    def command(build=app._app):
+        from typer.main import get_command
+        return get_command(build())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "_app", command)
+        yield
 
 
 @pytest.fixture
