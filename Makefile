@@ -1,8 +1,10 @@
 # Python to start from; everything is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# What is imported is compiled once, not again by every process that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: search install test test-all test-faults test-mutations test-lowest lint bench honesty ui clean
+.PHONY: search install test test-ray test-all test-faults test-mutations test-lowest lint bench honesty ui clean
 
 search: install  ## search the long-tailed digits with the space that ships: the first thing to try
 	$(BIN)/autotricks search --space long_tail.yaml
@@ -15,10 +17,13 @@ install: .venv/.installed  ## make .venv and install autotricks with tested vers
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-test: install  ## the default tests on two cores, about six minutes
+test: install  ## the default tests on two cores, about three minutes; none starts Ray
 	$(BIN)/pytest -n 2 --dist worksteal
 
-test-all: install  ## the slow ones too: faults, whole searches
+test-ray: install  ## searches on a real Ray
+	$(BIN)/pytest -n 0 -m "ray and not slow and not faults"
+
+test-all: install  ## every test: Ray, faults, whole searches too
 	$(BIN)/pytest -m ""
 
 test-faults: install  ## searches killed, starved and cut off, over two hundred times

@@ -1,5 +1,6 @@
 import gc
 import sys
+from functools import cache
 
 import pytest
 import torch
@@ -23,6 +24,25 @@ def pytest_collection():
 def pytest_collection_finish():
     gc.freeze()     # nor are they looked at during the tests
     gc.enable()
+
+
+def for_each(cases):
+    """Make one test of a check that takes no time, which fails with every case that it does not hold for.
+
+    Where a case is a tuple, the check takes its parts.
+    """
+    def made(check):
+        def test():
+            found = []
+            for case in cases:
+                try:
+                    check(*(case if isinstance(case, tuple) else (case,)))
+                except (Exception, pytest.fail.Exception) as error:
+                    found.append(f"{repr(case)[:200]}: {type(error).__name__}: {error}")
+            assert not found, "\n".join(found)
+        test.__doc__ = check.__doc__
+        return test
+    return made
 
 
 @pytest.fixture
@@ -73,6 +93,21 @@ def dataset() -> Dataset:
 
 def make_dataset(counts=(48, 24, 12, 6), size=8, channels=1, seed=0) -> Dataset:
     return striped(counts, size, channels, seed)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_command_line():
+    """Put the command line together once: that takes many times as long as most of its commands."""
+    from autotricks.cli import app
+
+    @cache
+    def command(build=app._app):
+        from typer.main import get_command
+        return get_command(build())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "_app", command)
+        yield
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -107,18 +108,32 @@ def test_an_interrupt_has_an_exit_code_of_its_own(here, monkeypatch):
     assert here("tricks", "show", "sgd")[0] == 130
 
 
-@pytest.mark.parametrize("words", [
-    ("tricks", "list"), pytest.param(("check", "long_tail.yaml"), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("words", [("--help",), *(pytest.param(words, marks=pytest.mark.slow) for words in (
+    ("tricks", "list"), ("check", "long_tail.yaml")))])
 def test_whoever_closes_the_output_gets_no_traceback(words):
     ran = subprocess.run(f"{shlex.join([str(COMMAND), *words])} >&-", shell=True, capture_output=True, text=True,
                          timeout=120)
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-def test_output_that_cannot_be_written_is_a_failure():
+def test_a_command_prints_nowhere_where_there_is_no_output(here, monkeypatch):
+    """What Python makes of an output that the caller has closed."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert here("tricks", "list") == (0, "", "")
+
+
+@pytest.mark.parametrize("words", [("--help",), pytest.param(("tricks", "list"), marks=pytest.mark.slow)])
+def test_output_that_cannot_be_written_is_a_failure(words):
     with open("/dev/full", "w") as full:
-        ran = subprocess.run([COMMAND, "tricks", "list"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+        ran = subprocess.run([COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
     assert ran.returncode == 1 and len(ran.stderr.splitlines()) == 1 and "No space left" in ran.stderr
+
+
+def test_output_that_cannot_be_written_half_way_is_a_failure(here, monkeypatch):
+    with suppress(OSError), open("/dev/full", "w", buffering=1) as full:    # the first line is refused, and the close
+        monkeypatch.setattr(sys, "stdout", full)
+        code, _, said = here("tricks", "list")
+    assert code == 1 and len(said.splitlines()) == 1 and "No space left" in said
 
 
 def test_a_folder_that_is_gone_is_named(tmp_path):
@@ -180,9 +195,11 @@ def test_check_prints_its_sections(here):
     assert places == sorted(places)
 
 
-def test_check_counts_the_trials_where_nothing_else_bounds_them(here):
+def test_check_counts_the_trials_where_nothing_else_bounds_them(here, tmp_path):
     """Of 12 trials with the sampler of old, or the epochs of 2.5 trainings of 50 each."""
-    words = ("check", "long_tail.yaml", "--set", "search.trials=12", "--set", "search.sampler=random")
+    (tmp_path / "small.yaml").write_text("name: small\ntraining: {epochs: 50}\nsearch: {trials: 12, sampler: random}\n"
+                                         "tricks: {mixup: {alpha: search}}\n")
+    words = ("check", str(tmp_path / "small.yaml"))
     assert "of training 12 trials in full (600)." in here(*words, "--set", "search.trainings=null")[1]
     bounded = here(*words, "--set", "search.trainings=2.5")[1]
     assert "Cost: about 125 epochs, those of 2.5 full trainings, in at most 12 trials." in bounded

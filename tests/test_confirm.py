@@ -39,7 +39,7 @@ from .conftest import make_dataset
 from .report.made import Page
 
 METRIC = "val/balanced_accuracy"
-SMALL = ["search.engine=local", "search.parallel=2", "search.trials=4", "training.epochs=10", "search.rungs.first=10",
+SMALL = ["search.engine=local", "search.parallel=2", "search.trials=4", "training.epochs=3", "search.rungs.first=3",
          "confirm.top=2", "confirm.seeds=2"]
 
 

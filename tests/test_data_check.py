@@ -1,8 +1,6 @@
 """Which shipped space fits, and what `autotricks data check` prints and returns."""
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,14 +81,12 @@ def test_a_usable_folder(tmp_path, ran):
                         "--set data.imbalance=null\n")
 
 
-def test_a_folder_that_training_refuses(tmp_path):
+def test_a_folder_that_training_refuses(tmp_path, ran):
     folder(tmp_path, {"a": 5, "b": 5})
     (tmp_path / "a" / "x.png").write_text("no picture")
     (tmp_path / "c").mkdir()
-    found = subprocess.run([Path(sys.executable).parent / "autotricks", "data", "check", f"image_folder:{tmp_path}"],
-                           capture_output=True, text=True, timeout=120, check=False)    # as a user does
-    out = found.stdout
-    assert found.returncode == 1 and found.stderr == ""
+    code, out, errors = ran(f"image_folder:{tmp_path}")
+    assert code == 1 and errors == ""
     assert "Bad files, left out: 1 (9.09% of 11)" in out and "\nNext" not in out
     said = out.split("Training refuses these data:\n")[1].splitlines()
     assert "is empty" in said[0] and "1 of 11 files cannot be read" in said[1]

@@ -8,6 +8,7 @@ from autotricks.core.plan import problems
 from autotricks.space import load_bundle_file
 from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.tricks.catalog import plan_of
+from tests.conftest import for_each
 
 FOLDER = Path(__file__).parents[1] / "search_spaces" / "published"
 OTHERS = ("imagenet_", "accv_2020", "icpr_2020")    # of other tables, or of none
@@ -133,7 +134,7 @@ def test_every_file_is_in_the_table_and_every_row_has_its_figures():
     assert sum(set(COLUMNS) <= set(figures) for figures in ROWS.values()) == len(ROWS) - 2, "but seql and dive"
 
 
-@pytest.mark.parametrize("name", FILES)
+@for_each(FILES)
 def test_a_file_holds_the_figures_of_the_table(name):
     document = loaded(name).document
     figures = {key: value for key, value in document.published.items() if key != "metric"}
@@ -141,7 +142,7 @@ def test_a_file_holds_the_figures_of_the_table(name):
     assert document.published["metric"] == "test error in percent, best epoch, one seed"
 
 
-@pytest.mark.parametrize("name", FILES)
+@for_each(FILES)
 def test_a_file_is_called_as_its_bundle_and_can_be_planned(name):
     found = loaded(name)
     assert found.document.name == name
@@ -161,14 +162,14 @@ def test_no_two_files_hold_one_bundle():
     assert len(hashes) == len(FILES)
 
 
-@pytest.mark.parametrize("name", FILES)
+@for_each(FILES)
 def test_a_bundle_that_mixes_trains_twice_as_long(name):
     bundle = loaded(name).bundle
     long = bool(MIXING & set(bundle.names())) or name == "cross_entropy_400_epochs"   # the baseline of those that mix
     assert bundle.epochs == (sum(STAGES[name]) if name in STAGES else 400 if long else 200)
 
 
-@pytest.mark.parametrize("name", FILES)
+@for_each(FILES)
 def test_the_setting_is_the_same_for_all(name):
     document = loaded(name).bundle.document()
     assert document["model"] == {"name": "resnet32"} and document["training"]["batch_size"] == 128
@@ -176,13 +177,13 @@ def test_the_setting_is_the_same_for_all(name):
     assert {trick: document["tricks"][trick] for trick in SETTING} == {**SETTING, **earlier}
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@for_each(RECIPES)
 def test_a_recipe_is_what_its_row_says(name):
     tricks = loaded(name).bundle.document()["tricks"]
     assert {trick: values for trick, values in tricks.items() if trick not in SETTING} == RECIPES[name]
 
 
-@pytest.mark.parametrize("name", FILES)
+@for_each(FILES)
 def test_a_file_opens_with_what_it_is_and_its_setting(name):
     opening = FILES[name].read_text().split("name:")[0].splitlines()
     epochs = loaded(name).bundle.epochs

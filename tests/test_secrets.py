@@ -50,7 +50,7 @@ def test_a_search_that_is_tracked_on_a_server_keeps_no_password(planted, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("engine", real.ENGINES)
 def test_a_whole_search_in_processes_keeps_no_password(planted, tmp_path, engine, monkeypatch):
     """Nor do Ray's logs, which everybody on the machine can read; its sockets need a short path."""
     session = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))

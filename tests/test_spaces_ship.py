@@ -14,6 +14,7 @@ from autotricks.space import load_bundle_file, load_space
 from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.tricks.catalog import bundle_from, plan_of
 
+from .conftest import for_each
 from .space.made import picker
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"
@@ -48,7 +49,7 @@ def test_a_space_says_what_it_is_for(path):
     assert len(opening) >= 2 and "Hardware:" in text and "Time:" in text
 
 
-@pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.stem)
+@for_each(BUNDLES)
 def test_a_published_bundle_can_be_planned_and_cites_its_source(path):
     found = load_bundle_file(path)
     assert found.document.name == path.stem

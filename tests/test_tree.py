@@ -10,6 +10,7 @@ import pytest
 from autotricks.errors import SpaceError
 from autotricks.export import text as written
 from autotricks.io.yaml_tree import LARGE, MAX_DEPTH, SMALL, Tree, parse
+from tests.conftest import for_each
 
 MAX_BYTES, MAX_NODES = SMALL
 
@@ -26,7 +27,7 @@ def lines(text):
     return caught.value.problems
 
 
-@pytest.mark.parametrize(("text", "number"), [
+@for_each([
     ("1e-3", 0.001), ("1e3", 1000.0), (".5", 0.5), ("1.", 1.0), ("-1.5E+2", -150.0), ("+.5", 0.5), ("0.1", 0.1),
     ("1e400", float("inf")), ("3", 3), ("-7", -7), ("+12", 12), ("010", 10), ("08", 8), ("0", 0)])
 def test_a_number_is_a_number(text, number):
@@ -34,21 +35,21 @@ def test_a_number_is_a_number(text, number):
     assert got == number and type(got) is type(number)
 
 
-@pytest.mark.parametrize("word", [
+@for_each([
     "no", "NO", "yes", "on", "off", "y", "n", "1:30", "1:30:00", "2026-01-01", "2026-01-01T00:00:00Z", "1_000", "0x1F",
     "0o17", "0b11", ".", "-", "e3", "1e", "1e+", "--1", "1.2.3", ".inf", ".nan", "NaN", "tRue", "nULL", "=", "<<", "१"])
 def test_a_word_stays_a_word(word):
     assert value(f"[{word}]" if word == "-" else word) == ([word] if word == "-" else word)
 
 
-@pytest.mark.parametrize(("text", "meant"), [
+@for_each([
     ("", None), ("~", None), ("null", None), ("Null", None), ("NULL", None), ("true", True), ("True", True),
     ("TRUE", True), ("false", False), ("False", False), ("FALSE", False)])
 def test_the_words_of_the_core_schema(text, meant):
     assert value(text) is meant
 
 
-@pytest.mark.parametrize("text", ["0.1", "1e-3", "10", "true", "null", "~", ""])
+@for_each(["0.1", "1e-3", "10", "true", "null", "~", ""])
 def test_what_is_quoted_is_text(text):
     assert value(f"'{text}'") == text
     assert value(f'"{text}"') == text
@@ -136,8 +137,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "said"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
-def test_refused_in_one_line(text, said):
+@for_each(REFUSED)
+def test_refused_in_one_line(case, text, said):
     started = time.process_time()
     (line,) = lines(text)
     assert said in line

@@ -1,5 +1,6 @@
 """Imports run downward only, lazy and TYPE_CHECKING ones included; each foreign library has its one place."""
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
@@ -39,10 +40,19 @@ NOT_PURE = {"ray", "optuna", "mlflow", "yaml", "typer", "click", "rich"}
 
 
 def imports(name):
-    """Yield (place, module of ours or None, what is written in full) of each import in a module."""
+    """Return (place, module of ours or None, what is written in full) of each import in a module."""
+    return written(name, tree(modules()[name]))
+
+
+@cache
+def written(name, parsed):
+    return tuple(arrows(name, parsed))
+
+
+def arrows(name, parsed):
     path = modules()[name]
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
-    for node in ast.walk(tree(path)):
+    for node in ast.walk(parsed):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -2,7 +2,7 @@
 import ast
 import re
 
-import pytest
+from tests.conftest import for_each
 
 from .source import modules, tree, where
 
@@ -79,7 +79,7 @@ def test_importing_by_name_is_for_the_users_own_code_alone():
     assert homes == {"", "space", "tricks.catalog", "models.build", "data.sources.own_code"}
 
 
-@pytest.mark.parametrize("line", [
+@for_each([
     "eval(x)", "exec(x)", "compile(x, '', 'exec')", "e = eval", "map(eval, x)", "import builtins", "__import__(x)",
     "import pickle", "import pickle as p", "from pickle import loads", "from pickle import *", "import _pickle",
     "import dill", "import marshal", "import shelve", "import joblib as j", "from ray import cloudpickle",
@@ -105,7 +105,7 @@ def test_each_fault_is_found(line):
     assert list(faults(ast.parse(line)))
 
 
-@pytest.mark.parametrize("line", [
+@for_each([
     "model.eval()", "import yaml\nyaml.compose(t)", "import torch\ntorch.load(f, weights_only=True)",
     "import re\nre.compile(x)", "import numpy\nnumpy.load(f, allow_pickle=False)",
     "import subprocess\nsubprocess.run(c, check=False)", "import json\njson.load(f)", "import os\nos.kill(p, 9)",

@@ -1,15 +1,24 @@
 """Size: functions and signatures stay small enough to be read at once."""
 import ast
 import statistics
+from functools import cache
 
 import pytest
 
 from .source import modules, tree, where
 
 FUNCTION, MEDIAN, ARGUMENTS = 60, 10, 6
-NAMED = [(path, node) for path in modules().values() for node in ast.walk(tree(path))
-         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
-FUNCTIONS = [(path, node) for path, node in NAMED if not isinstance(node, ast.ClassDef)]
+
+
+@cache
+def named():
+    """Every function and class, with its file; not read where no test of this file runs."""
+    return [(path, node) for path in modules().values() for node in ast.walk(tree(path))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+
+
+def functions():
+    return [(path, node) for path, node in named() if not isinstance(node, ast.ClassDef)]
 
 
 def length(node):
@@ -24,14 +33,14 @@ def arguments(node):
 
 
 def test_functions_are_short():
-    found = [f"{where(path, node)}: {node.name} has {length(node)} lines" for path, node in FUNCTIONS
+    found = [f"{where(path, node)}: {node.name} has {length(node)} lines" for path, node in functions()
              if length(node) > FUNCTION]
     assert not found, "\n".join(found)
-    assert len(FUNCTIONS) > 300 and statistics.median(length(node) for _, node in FUNCTIONS) <= MEDIAN
+    assert len(functions()) > 300 and statistics.median(length(node) for _, node in functions()) <= MEDIAN
 
 
 def test_functions_take_few_arguments():
-    found = [f"{where(path, node)}: {node.name} takes {arguments(node)} arguments" for path, node in FUNCTIONS
+    found = [f"{where(path, node)}: {node.name} takes {arguments(node)} arguments" for path, node in functions()
              if path.parent.name != "commands" and arguments(node) > ARGUMENTS]
     assert not found, "\n".join(found)
 
@@ -52,7 +61,7 @@ def test_a_statement_holds_one_thought():
 
 
 def test_no_keyword_arguments_are_passed_through():
-    found = [f"{where(path, call)}: {ast.unparse(call)}" for path, node in FUNCTIONS if node.args.kwarg
+    found = [f"{where(path, call)}: {ast.unparse(call)}" for path, node in functions() if node.args.kwarg
              for call in ast.walk(node) if isinstance(call, ast.Call) and any(
                  word.arg is None and ast.unparse(word.value) == node.args.kwarg.arg for word in call.keywords)]
     assert not found, "\n".join(found)
@@ -71,7 +80,7 @@ def test_a_trick_file_has_one_public_class_of_its_name():
 def test_names_say_what_things_are(word):
     singular = word.removesuffix("s")
     found = [str(path) for path in modules().values() if singular in path.stem]
-    found += [f"{where(path, node)}: {node.name}" for path, node in NAMED if singular in node.name.lower()]
+    found += [f"{where(path, node)}: {node.name}" for path, node in named() if singular in node.name.lower()]
     assert not found, "\n".join(found)
 
 

@@ -21,12 +21,11 @@ class Sure(nn.Module):
 
 
 @pytest.mark.parametrize(("model", "name"), [
-    (Sure(), "classifier"), (ResNet(8, 3), "head"), (build("timm:test_resnet", 3, 3), "fc"),
-    (build("torchvision:mobilenet_v2", 3, 3), "classifier.1"),
-    (nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3)), "1"),
+    (Sure(), "classifier"), (ResNet(8, 3), "head"), ("timm:test_resnet", "fc"),
+    ("torchvision:mobilenet_v2", "classifier.1"), (nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3)), "1"),
     (nn.Sequential(nn.Linear(4, 6), nn.Sequential(nn.ReLU(), nn.Linear(6, 3))), "1.1")])
 def test_the_classifier_is_what_the_model_names_else_its_last_layer(model, name):
-    assert classifier(model, 3) == name
+    assert classifier(build(model, 3, 3) if isinstance(model, str) else model, 3) == name
 
 
 @pytest.mark.parametrize(("model", "classes"), [(make_run().model, 4), (nn.Linear(4, 3), 3), (nn.Conv2d(3, 3, 1), 3)])

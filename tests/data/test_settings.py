@@ -3,9 +3,10 @@ import pytest
 from autotricks.data import Settings
 from autotricks.data.settings import Group
 from autotricks.errors import DataError
+from tests.conftest import for_each
 
 
-@pytest.mark.parametrize(("name", "value"), [
+@for_each([
     ("source", ""), ("source", None), ("size", 0), ("size", 32.0), ("size", True), ("channels", 2), ("channels", 4),
     ("imbalance", 0.5), ("imbalance", float("nan")), ("imbalance", float("inf")), ("imbalance", "100"),
     ("validation", 0), ("validation", 1.0), ("test", -0.1), ("test", 1), ("seed", -1), ("seed", 2**32), ("seed", 1.5),

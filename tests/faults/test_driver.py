@@ -104,8 +104,8 @@ PHASES = {"starting": lambda root: True, "searching": lambda root: count(root) >
 
 
 ONCE = [("local", phase, name) for phase in PHASES for name in ("SIGINT", "SIGTERM", "SIGHUP")] + [
-    ("ray", "searching", "SIGTERM"), ("ray", "searching", "SIGHUP"), ("ray", "confirming", "SIGINT"),
-    ("ray", "confirming", "SIGTERM")]
+    pytest.param("ray", phase, name, marks=pytest.mark.ray) for phase, name in (
+        ("searching", "SIGTERM"), ("searching", "SIGHUP"), ("confirming", "SIGINT"), ("confirming", "SIGTERM"))]
 
 
 @pytest.mark.parametrize(("engine", "phase", "name"), ONCE)
@@ -122,6 +122,7 @@ def test_interrupted_twice(tmp_path, phase, pause, injected):
     injected("SIGINT twice (F15)")
 
 
+@pytest.mark.ray
 def test_interrupted_twice_on_ray(tmp_path, injected):
     interrupted(tmp_path, "ray", "searching", ["SIGINT", "SIGINT"], 2)
     injected("SIGINT twice (F15)")

@@ -12,7 +12,7 @@ from . import kept
 from .test_driver import count, kill, start, until
 from .test_every_write import disk, fill  # noqa: F401
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(400)]
 
 
 class Remover:

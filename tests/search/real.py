@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from autotricks.runs.folder import LEDGER
 from autotricks.runs.ledger import TrialRecord, read, records
 from autotricks.space.load import LoadedSpace, load_space
@@ -17,6 +19,7 @@ METRIC = "val/balanced_accuracy"
 SMALL = ("search.engine=local", "search.trials=6", "search.sampler=random", "search.parallel=1", "training.epochs=4",
          "search.rungs.first=1", "search.rungs.reduction=2", "search.trainings=null")
 BUDGETS = (1, 2, 4)
+ENGINES = ["local", pytest.param("ray", marks=pytest.mark.ray)]     # both, where a test really searches with each
 
 
 def small(*overrides: str) -> LoadedSpace:

@@ -266,12 +266,12 @@ def test_a_resumed_search_of_a_tiny_space_takes_the_same_seeds(tmp_path, sampler
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_draws_that_were_not_new_push_no_trial_out_of_memory(tmp_path, sampler):
-    """Sixty trials of four bundles, for each of which some twenty draws are thrown away: all sixty are remembered."""
-    made = chooser(loaded(tmp_path, FOUR).space, sampler, trials=60)
-    for number in range(60):
+    """Forty trials of four bundles, for each of which some twenty draws are thrown away: all forty are remembered."""
+    made = chooser(loaded(tmp_path, FOUR).space, sampler, trials=40)
+    for number in range(40):
         made.propose(number, number)
         made.tell(number, 0.5, True)
-    assert [trial.state for trial in told(made) if trial.state is not TrialState.FAIL] == [TrialState.COMPLETE] * 60
+    assert [trial.state for trial in told(made) if trial.state is not TrialState.FAIL] == [TrialState.COMPLETE] * 40
     assert all(trial.params for trial in told(made) if trial.state is TrialState.COMPLETE)
 
 

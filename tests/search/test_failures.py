@@ -26,7 +26,7 @@ def plan(tmp_path_factory):
     ray.shutdown()
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("engine", real.ENGINES)
 @pytest.mark.parametrize(("what", "attempts"), [("die", 3), ("raise", None)])
 def test_trial_that_always_goes_wrong_fails_alone(plan, tmp_path, engine, what, attempts):
     """The start trials build six models; the third trial goes wrong at each of its attempts."""
@@ -46,7 +46,7 @@ def test_trial_that_always_goes_wrong_fails_alone(plan, tmp_path, engine, what, 
         assert "its process failed" in detail
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("engine", real.ENGINES)
 def test_trial_that_goes_wrong_twice_is_trained_all_the_same(plan, tmp_path, engine):
     deadly.begin(plan)
     (plan / "wrong").write_text("die:5,6")      # the second rung of the second trial, twice
@@ -59,7 +59,7 @@ def test_trial_that_goes_wrong_twice_is_trained_all_the_same(plan, tmp_path, eng
     assert [trial.end for trial in real.trials(result.folder)][:2] == ["finished", "finished"]
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("engine", real.ENGINES)
 def test_ledger_that_is_deleted_under_a_search_stops_it_at_the_next_line(tmp_path, engine):
     """After the first rung; the six trials have at most eighteen."""
     reached = []

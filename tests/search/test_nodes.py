@@ -14,7 +14,7 @@ from . import real
 from .cluster import Cluster
 from .test_service import SET, SMALL
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 SPREAD = [word for text in (*SET, "search.parallel=null", "search.trials=16", "training.epochs=8")
           for word in ("--set", text)]
 HIDDEN = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"')   # a node without this folder

@@ -22,6 +22,8 @@ from tests.conftest import timeless
 
 from . import real
 
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]     # Ray starts slowly beside other tests
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:

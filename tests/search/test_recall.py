@@ -9,8 +9,14 @@ from .scripted import METRIC, by_merit, merit, outcome, search, story, trials
 from .spaces import MIXED, loaded
 
 SAMPLERS = ("random", "tpe", "bayesian")
+FIDELITIES = ("compressed", "prefix")
 # Each sampler is killed after every third line, each after others; after every line in the slow run.
 THIRDS = [pytest.param(sampler, slice(place, None, 3), id=f"{sampler}-third") for place, sampler in enumerate(SAMPLERS)]
+# With each fidelity after every sixth: after every third with either.
+SIXTHS = [pytest.param(sampler, fidelity, slice(place + 3 * half, None, 6), id=f"{sampler}-{fidelity}-sixth")
+          for place, sampler in enumerate(SAMPLERS) for half, fidelity in enumerate(FIDELITIES)]
+EVERY = [pytest.param(sampler, fidelity, slice(None), id=f"{sampler}-{fidelity}-all", marks=pytest.mark.slow)
+         for sampler in SAMPLERS for fidelity in FIDELITIES]
 ALL = [pytest.param(sampler, slice(None), id=f"{sampler}-all", marks=pytest.mark.slow) for sampler in SAMPLERS]
 
 
@@ -40,8 +46,7 @@ def doubtful(number: int, rung: int):
     return outcome(rung, 0.01) if number % 4 == 1 else outcome(rung, 0.5 + merit(number, rung) / 2, made.end)
 
 
-@pytest.mark.parametrize("fidelity", ["compressed", "prefix"])
-@pytest.mark.parametrize(("sampler", "some"), THIRDS + ALL)
+@pytest.mark.parametrize(("sampler", "fidelity", "some"), SIXTHS + EVERY)
 def test_search_killed_after_any_line_comes_to_the_same_end(tmp_path, path, dataset, monkeypatch, fidelity, sampler,
                                                             some):
     space = mixed(tmp_path, f"search.rungs.fidelity={fidelity}", f"search.sampler={sampler}", "search.trials=12")

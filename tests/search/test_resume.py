@@ -75,7 +75,7 @@ def test_driver_killed_and_search_resumed(finished, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("engine", real.ENGINES)
 @pytest.mark.parametrize("seed", range(5))
 def test_driver_killed_at_random_and_resumed(finished, tmp_path, engine, seed):
     """The moment is drawn from the time that the search takes after its ledger is there, Ray's start included."""
@@ -99,7 +99,7 @@ def test_driver_killed_at_random_and_resumed(finished, tmp_path, engine, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("engine", real.ENGINES)
 @pytest.mark.parametrize("wait", [0.2, 9])
 def test_interrupted_search_says_how_to_go_on(tmp_path, engine, wait):
     driver = real.start(*arguments(tmp_path, f"search.engine={engine}", "search.trials=200"))

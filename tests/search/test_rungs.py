@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from autotricks.tuning.halving import Halving, budgets, percentile
 
@@ -61,13 +60,17 @@ def test_ties_go_on():
     assert all(rule.keeps(0, 0.25) for _ in range(20))
 
 
-def asha(reduction: int, rungs: int) -> ASHAScheduler:
+def asha(reduction: int, rungs: int):
     """Ray's scheduler with one time step for each rung, as the engine sets it up."""
+    from ray.tune.schedulers import ASHAScheduler
+
     return ASHAScheduler(time_attr="t", metric="score", mode="max", grace_period=1, reduction_factor=reduction,
                          max_t=reduction ** rungs)
 
 
 def test_decisions_are_those_of_ray():
+    from ray.tune.schedulers import TrialScheduler
+
     chance, stops, goes = random.Random(1), 0, 0
     for _ in range(300):
         reduction, rungs, trials = chance.choice((2, 3, 4)), chance.randint(1, 4), chance.randint(1, 30)

@@ -5,14 +5,11 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from autotricks.core.objective import SPEED
 from autotricks.core.reporting import End
 from autotricks.runs.ledger import Ledger, read
 from autotricks.runs.table import write as write_table
-from autotricks.tuning.engines import ray_tune
-from autotricks.tuning.engines.ray_trainable import OUTCOME
 from autotricks.tuning.search import Search
 
 from .scripted import DIE, DIE_AFTER, METRIC, by_merit, merit, outcome, search, story, trials
@@ -209,6 +206,8 @@ def answered(found: Search, trial, rung: int, score: float) -> End | None:
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_the_verdicts_are_those_of_rays_scheduler(tmp_path, path, sampler):
     """Forty trials at a time, which answer in any order; Ray's scheduler has one step of time for each rung."""
+    from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+
     found = Search(mixed(tmp_path, "search.trials=41", f"search.sampler={sampler}"), Ledger(path))
     chance, rungs, said = random.Random(3), len(found.budgets), []
     theirs = ASHAScheduler(time_attr="t", metric="score", mode="max", grace_period=1, reduction_factor=3,
@@ -239,6 +238,11 @@ def test_the_verdicts_are_those_of_rays_scheduler(tmp_path, path, sampler):
 @pytest.mark.parametrize("sampler", ["random", "bayesian"])
 def test_rays_scheduler_asks_the_search_and_the_ledger_has_it_first(tmp_path, path, monkeypatch, sampler):
     """What Ray is told of each result is what another search says that hears the same; no end is left unwritten."""
+    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+
+    from autotricks.tuning.engines import ray_tune
+    from autotricks.tuning.engines.ray_trainable import OUTCOME
+
     space = mixed(tmp_path, f"search.sampler={sampler}", "search.trials=16")
     found, other = Search(space, Ledger(path)), Search(space, Ledger(path.with_name("other.jsonl")))
     chooser, chance, said = ray_tune.RaySearcher(found), random.Random(5), []

@@ -149,6 +149,7 @@ def status(cluster: Cluster, job: str) -> dict:
     return json.loads(done.stdout)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_search_outlives_who_submitted_it(cluster, tmp_path):
@@ -166,6 +167,7 @@ def test_a_search_outlives_who_submitted_it(cluster, tmp_path):
     assert real.story(folder) == real.story(real.search(tmp_path / "here", "training.precision=fp32").folder)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_stop_keeps_finished_trials_and_the_search_can_be_resumed(cluster, tmp_path):
@@ -187,6 +189,7 @@ def test_stop_keeps_finished_trials_and_the_search_can_be_resumed(cluster, tmp_p
     assert ended[:len(kept)] == kept and [line[0] for line in ended] == list(range(len(ended)))
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("change", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": "f" * 32},
@@ -199,6 +202,7 @@ def test_a_client_without_the_token_is_refused(cluster, change):
     assert len(done.stderr.splitlines()) == 1 and "Ray refuses" in done.stderr and "f" * 32 not in done.stderr
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_an_unknown_job_is_one_line(cluster):

@@ -11,7 +11,7 @@ from ..search.scripted import in_threads
 NAME = "long_tail"
 METRIC = "val/balanced_accuracy"
 SMALL = ("search.engine=local", "search.trials=5", "search.parallel=1", "search.sampler=random", "training.epochs=4",
-         "search.rungs.first=2", "search.rungs.reduction=2")
+         "search.rungs.first=2", "search.rungs.reduction=2", "tricks.lr_finder.iterations=20")
 
 
 def search(root, tracking=None, overrides=(), listeners=(), loaded=None, confirm=False, **options):

@@ -56,9 +56,9 @@ def whole(result) -> None:
     assert (result.folder / "champion.yaml").exists()
 
 
-def test_server_that_is_not_there(tmp_path):
+def test_server_that_is_not_there(stocked):
     started = time.monotonic()
-    result = search(tmp_path, "http://127.0.0.1:9")
+    result = search(stocked("gone"), "http://127.0.0.1:9")
     late = time.monotonic() - started - result.searching
     print("late by", late)
     whole(result)

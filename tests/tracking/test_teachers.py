@@ -150,6 +150,7 @@ def test_local_workers_in_another_folder_find_them(spaced, tracked, tmp_path_fac
     assert [trial.end for trial in result.trials] == ["finished"] * 2
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_ray_workers_find_them(spaced, here, tracked):
     """Ray's workers each have a folder of their own."""

@@ -81,25 +81,25 @@ def test_one_convolution_does_what_three_do(layer, size, dtype, atol):
         assert float(model(images).std()) > 0.1
 
 
-@pytest.mark.parametrize(("name", "dtype", "atol"), [(name, torch.float64, 1e-10) for name in RESNETS] + [
-    # the 53 layers of an untrained ResNet-50 already round to 7e-5 of the true logits, with branches and without
-    (name, torch.float32, 1e-5) for name in RESNETS[:-1]])
-def test_a_fused_network_computes_the_same(name, dtype, atol):
+@pytest.mark.parametrize("name", RESNETS)
+def test_a_fused_network_computes_the_same(name):
     model = changed(name)
-    plain, images = build(name, 5, 3), torch.randn(16, 3, 64, 64)
+    plain, images = build(name, 5, 3), torch.randn(8, 3, 48, 48)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
     model.train()(images + 0.1)     # statistics as after training: logits of a usual size
-    model, images = model.to(dtype).eval(), images[:4].to(dtype)
-    fused = fuse(model)
+    # the 53 layers of an untrained ResNet-50 already round to 7e-5 of the true logits, with branches and without
+    for dtype, atol in ((torch.float32, 1e-5), (torch.float64, 1e-10))[name.endswith("50"):]:
+        model, given = model.to(dtype).eval(), images[:4].to(dtype)
+        fused = fuse(model)
+        with torch.no_grad():
+            assert torch.allclose(fused(given), model(given), atol=atol)
     square = [module for module in plain.modules() if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)]
     convolutions = {name for name, module in plain.named_modules() if isinstance(module, nn.Conv2d)}
     assert {name for name, module in fused.named_modules() if isinstance(module, nn.Conv2d)} == convolutions
     kernels = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
     assert len(kernels) == len(convolutions) + 2 * len(square) and len(square) >= 7
-    with torch.no_grad():
-        assert torch.allclose(fused(images), model(images), atol=atol)
 
 
 def test_a_trained_network_fuses_and_the_trained_one_stays():

@@ -1,3 +1,6 @@
+import copy
+from functools import cache
+
 import pytest
 import torch
 from torch import nn
@@ -7,12 +10,14 @@ from autotricks.models import build
 from autotricks.tricks.model.kaiming import Kaiming
 from tests.conftest import make_run
 
+built = cache(build)     # of which each test takes a copy
+
 
 @pytest.mark.parametrize("fan", ["fan_in", "fan_out"])
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
 @pytest.mark.parametrize("name", ["resnet20", "timm:resnet18", "torchvision:resnet18"])
 def test_variance_times_fan_is_two(name, distribution, fan):
-    model = Kaiming(fan, distribution).model(build(name, 5, 3), make_run())
+    model = Kaiming(fan, distribution).model(copy.deepcopy(built(name, 5, 3)), make_run())
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d) and module.weight.numel() > 5000]
     assert len(layers) >= 8 and any(layer.in_channels != layer.out_channels for layer in layers)
     for layer in layers:

@@ -1,5 +1,5 @@
 import copy
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import timm
@@ -22,7 +22,9 @@ RESNETS = ["resnet14", "timm:test_resnet", "timm:resnet18", "timm:resnet26d", "t
            "torchvision:resnet50"]
 
 
+@cache
 def made(name):
+    """A model that nobody may change: it is built once."""
     torch.manual_seed(0)
     model = ResNet(14, 5) if name == "resnet14" else build(name, 5, 3)
     for module in model.modules():
@@ -77,7 +79,7 @@ def test_is_what_the_libraries_do_when_told(name, stages, theirs):
 
 def seen(model):
     """How many rows of a large image the middle of the last maps depends on."""
-    images = torch.randn(1, 3, 256, 256, dtype=torch.float64, requires_grad=True)
+    images = torch.randn(1, 3, 96, 96, dtype=torch.float64, requires_grad=True)
     features = feature_maps(model, images)
     features[0, :, features.shape[2] // 2, features.shape[3] // 2].sum().backward()
     rows = images.grad.abs().sum((0, 1, 3)).nonzero()
@@ -96,7 +98,8 @@ def test_without_dilation_a_pixel_sees_less_with_it_as_much_as_before():
 def test_comes_after_averaged_shortcuts_and_keeps_them(name):
     uses = [Use(UnitStride(dilated=True)), Use(ResnetVariant("d"))]
     assert [use.trick.name for use in seated(uses, Slot.MODEL)] == ["resnet_variant", "unit_stride"]
-    old, images = ResnetVariant("d").model(made(name), make_run()).double(), torch.randn(1, 3, 70, 70).double()
+    old = ResnetVariant("d").model(copy.deepcopy(made(name)), make_run()).double()
+    images = torch.randn(1, 3, 70, 70).double()
     wide, plain = (UnitStride(1, dilated).model(copy.deepcopy(old), make_run()) for dilated in (True, False))
     assert torch.allclose(maps(wide, images)[:, :, ::2, ::2], maps(old, images), atol=1e-10)
     assert maps(plain, images).shape == maps(wide, images).shape
