@@ -56,15 +56,16 @@ class Watched(Unevaluated):
 
     waits: tuple[str, ...] = ()
 
-    def _step(self, rows: Tensor) -> Tensor:
+    def step(self, rows: Tensor) -> Tensor:
+        """Train a step, watched."""
         if self.run.device.type == "cuda":
             torch.cuda.set_sync_debug_mode("error")
             try:
-                return super()._step(rows)
+                return super().step(rows)
             finally:
                 torch.cuda.set_sync_debug_mode("default")
         with Reads() as reads:
-            loss = super()._step(rows)
+            loss = super().step(rows)
         self.waits += tuple(reads.names)
         return loss
 

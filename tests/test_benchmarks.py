@@ -151,13 +151,13 @@ def test_no_step_waits(names):
 
 
 def test_a_step_that_waits_is_found(monkeypatch):
-    plain = waits.Unevaluated._step
+    plain = waits.Unevaluated.step
 
     def reading(trainer, rows):
         loss = plain(trainer, rows)
         float(loss)
         return loss
-    monkeypatch.setattr(waits.Unevaluated, "_step", reading)
+    monkeypatch.setattr(waits.Unevaluated, "step", reading)
     assert waits.waits((), "cpu") == ("_local_scalar_dense",) * 8
 
 

@@ -75,14 +75,14 @@ def test_injected_sleep_is_found(trick, model, part, where):
 def test_the_parts_add_up_to_the_wall_time(monkeypatch):
     """Against a clock around the whole second epoch; nothing is counted twice, and little is left over."""
     from autotricks.trainer.trainer import Trainer
-    times, epoch = [], Trainer._train_epoch
+    times, epoch = [], Trainer.train_epoch
 
     def clocked(self):
         started = CLOCK.perf_counter()
         metrics = epoch(self)
         times.append(CLOCK.perf_counter() - started)
         return metrics
-    monkeypatch.setattr(Trainer, "_train_epoch", clocked)
+    monkeypatch.setattr(Trainer, "train_epoch", clocked)
     found = bottleneck(Bundle((), "resnet8", batch_size=16), DATASET).profile
     assert tuple(found.parts) == PARTS and min(found.parts.values()) >= 0 and len(times) == 2
     assert found.steps == 5 and found.step * found.steps == pytest.approx(times[1], rel=0.02, abs=0.002)

@@ -74,16 +74,17 @@ class ProfiledTrainer(Trainer):
         """Evaluate, timed."""
         return self._timed("evaluation", super().evaluate)()
 
-    def _train_epoch(self) -> Metrics:
+    def train_epoch(self) -> Metrics:
+        """Train an epoch, begun when the device has nothing else to do."""
         self._wait()
-        return super()._train_epoch()
+        return super().train_epoch()
 
     def enter(self, phase: Phase) -> None:
         """Enter a phase, and time what it is made of."""
         before = self._phase
         super().enter(phase)
         if phase is not before:
-            parts = self._pipeline
+            parts = self.pipeline
             self._entered = replace(
                 parts, load=self._timed("loading", parts.load), augment=self._timed("augmentation", parts.augment),
                 mix=self._timed("augmentation", parts.mix), gradients=self._timed("backward", parts.gradients))

@@ -78,7 +78,7 @@ class Trainer:
     def epochs(self) -> Iterator[Metrics]:
         """Train to the end, yielding the metrics of each epoch; stop where training diverges."""
         while self.end is None and self.epoch < self.plan.bundle.epochs:
-            yield self._train_epoch()
+            yield self.train_epoch()
         self.end = self.end or End.FINISHED
         for use in self._phase.uses if self._phase else ():
             use.trick.leave(self.run)
@@ -137,8 +137,8 @@ class Trainer:
         """Enter the first phase and return what computes the gradients of its first batch: to watch a step."""
         self.enter(self.plan.phases[0])
         self._set_rate(0)
-        rows = next(self._rows(1, 0))
-        return lambda: self._pipeline.gradients(self._batch(rows))
+        rows = next(self.rows(1, 0))
+        return lambda: self.pipeline.gradients(self.batch(rows))
 
     def evaluate(self) -> dict[str, float]:
         """Return the figures on the validation split, by name; at the end with what became of training images."""
@@ -157,7 +157,7 @@ class Trainer:
             synchronize(model)
         return model.to(memory_format=torch.channels_last) if self.run.runtime.channels_last else model
 
-    def _train_epoch(self) -> Metrics:
+    def train_epoch(self) -> Metrics:
         """Train one epoch and read its figures: the only time the device is waited for."""
         self.run.train()
         started = time.perf_counter()
@@ -170,9 +170,9 @@ class Trainer:
             place = self._place(step)
             self.run.progress = step / self.run.steps
             self.enter(self.plan.phases[place])
-            for rows in self._rows(min(stop, self._edges[place]) - step, step):
+            for rows in self.rows(min(stop, self._edges[place]) - step, step):
                 self._set_rate(step)
-                total += self._step(rows)
+                total += self.step(rows)
                 step += 1
         mean = float(total) / self.run.steps_per_epoch    # the device has done all steps then
         self._pace.add(self.run.steps_per_epoch * self.run.batch_size, time.perf_counter() - started)
@@ -208,16 +208,16 @@ class Trainer:
         self._entered = pipeline(phase, self.run)
 
     @property
-    def _pipeline(self) -> Pipeline:
+    def pipeline(self) -> Pipeline:
         """The callables of the phase that was entered."""
         assert self._entered is not None, "no phase has been entered"
         return self._entered
 
-    def _rows(self, steps: int, first: int) -> Iterator[Tensor]:
+    def rows(self, steps: int, first: int) -> Iterator[Tensor]:
         """Yield the rows of `steps` batches: those of the epoch's order not read yet, then a new order's."""
         size = self.run.batch_size
         while len(self._unread) < steps * size:
-            self._unread = torch.cat([self._unread, self._pipeline.order(first / self.run.steps)])
+            self._unread = torch.cat([self._unread, self.pipeline.order(first / self.run.steps)])
         rows = self._unread[:steps * size]
         self._unread = self._unread[steps * size:]
         return iter(ahead(self.run.images, rows.split(size)))
@@ -227,20 +227,22 @@ class Trainer:
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * self.factor(self.run.progress)
 
-    def _step(self, rows: Tensor) -> Tensor:
-        loss = self._pipeline.gradients(self._batch(rows))
+    def step(self, rows: Tensor) -> Tensor:
+        """Train one step on the batch of these rows, [B]; return its mean loss, on the device."""
+        loss = self.pipeline.gradients(self.batch(rows))
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.run.model)
         return loss
 
-    def _batch(self, rows: Tensor) -> Batch:
-        raw = Batch(self._pipeline.load(rows), self.run.targets[rows], rows)
-        batch = self._pipeline.augment(raw)
+    def batch(self, rows: Tensor) -> Batch:
+        """Return the batch of these rows, [B], as the model sees it: augmented, normalized, mixed."""
+        raw = Batch(self.pipeline.load(rows), self.run.targets[rows], rows)
+        batch = self.pipeline.augment(raw)
         images = (batch.images - self.run.mean) / self.run.std
         if self.run.runtime.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        return self._pipeline.mix(batch.painted(images))
+        return self.pipeline.mix(batch.painted(images))
 
     def probe_rates(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
         """Train one step at each rate, from here and with the tricks of the first phase; then undo it all."""
@@ -253,10 +255,10 @@ class Trainer:
         shares = [group["lr"] / largest for group in optimizer.param_groups]
         losses = []
         self.run.train()
-        for rate, rows in zip(rates, self._rows(len(rates), 0), strict=True):
+        for rate, rows in zip(rates, self.rows(len(rates), 0), strict=True):
             for group, share in zip(optimizer.param_groups, shares, strict=True):
                 group["lr"] = rate * share
-            losses.append(self._pipeline.gradients(self._batch(rows)))
+            losses.append(self.pipeline.gradients(self.batch(rows)))
             optimizer.step()
         self.extra_steps += len(rates)
         optimizer.zero_grad()

@@ -104,7 +104,7 @@ def test_divergence_ends_the_climb(dataset, course):
 
 @pytest.mark.parametrize("course", [COMPRESSED, PREFIX])
 def test_no_memory_ends_the_climb(dataset, course, monkeypatch):
-    steps, train = [], Trainer._step
+    steps, train = [], Trainer.step
 
     def full(self, rows):
         steps.append(rows)
@@ -112,7 +112,7 @@ def test_no_memory_ends_the_climb(dataset, course, monkeypatch):
             raise torch.OutOfMemoryError("simulated")
         return train(self, rows)
 
-    monkeypatch.setattr(Trainer, "_step", full)
+    monkeypatch.setattr(Trainer, "step", full)
     climb = RungTrainer(BUNDLE, course, dataset)     # 90 images in batches of 16: five steps an epoch
     assert climb.reach(0).end is None
     outcome = climb.reach(1)

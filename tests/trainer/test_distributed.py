@@ -88,7 +88,7 @@ def test_what_batch_norm_has_noted_is_the_mean_over_the_ranks(others):
     for half in (0, 1):
         first = job.trainer()
         first.enter(first.plan.phases[0])
-        images = first._batch(next(first._rows(1, 0))).images
+        images = first.batch(next(first.rows(1, 0))).images
         first.run.model.train()(images.chunk(2)[half])
         halves.append(first.run.model.state_dict())
     for name in halves[0]:

@@ -56,8 +56,8 @@ def test_it_learns():
 
 def test_steps_see_images_normalized_as_evaluation_does():
     trainer, rows, seen = make_trainer(model=Hungry), [], []
-    step = trainer._step
-    trainer._step = lambda drawn: rows.append(drawn) or step(drawn)
+    step = trainer.step
+    trainer.step = lambda drawn: rows.append(drawn) or step(drawn)
     trainer.run.model.register_forward_pre_hook(lambda model, given: seen.append(given[0]))
     next(trainer.epochs())
     expected = (DATASET.train.images[rows[0]] / 255 - DATASET.mean[0]) / DATASET.std[0]
@@ -231,8 +231,8 @@ def test_an_empty_window_is_no_window():
 
 def rows_of_an_epoch(*uses):
     trainer, drawn = make_trainer(*uses, model=Hungry), []
-    step = trainer._step
-    trainer._step = lambda rows: drawn.append(rows) or step(rows)
+    step = trainer.step
+    trainer.step = lambda rows: drawn.append(rows) or step(rows)
     next(trainer.epochs())
     return torch.cat(drawn)
 
@@ -256,7 +256,7 @@ def test_a_sampler_that_opens_inside_an_epoch_draws_from_its_first_step():
 
 def test_each_step_has_the_rate_of_its_progress():
     trainer, rates = make_trainer(Sgd(lr=0.2), Cosine(), model=Hungry), []
-    step = trainer._step
-    trainer._step = lambda rows: rates.append(trainer.optimizer.param_groups[0]["lr"]) or step(rows)
+    step = trainer.step
+    trainer.step = lambda rows: rates.append(trainer.optimizer.param_groups[0]["lr"]) or step(rows)
     list(trainer.epochs())
     assert rates == pytest.approx([0.1 * (1 + math.cos(math.pi * place / STEPS)) for place in range(STEPS)])

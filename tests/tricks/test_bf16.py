@@ -24,7 +24,7 @@ def first_step(made):
     """Loss and gradients of the first batch, the same whatever the precision."""
     made.enter(made.plan.phases[0])
     made.run.model.train()
-    loss = made._pipeline.gradients(make_batch([0, 1, 2, 3] * 4, image_shape=(1, 8, 8)))
+    loss = made.pipeline.gradients(make_batch([0, 1, 2, 3] * 4, image_shape=(1, 8, 8)))
     return loss, torch.cat([weight.grad.flatten() for weight in made.run.model.parameters()])
 
 

@@ -95,7 +95,7 @@ def trained(dataset, start=0.5, stop=1.0, epochs=3):
 def test_maps_are_those_of_the_model_when_the_window_opens(dataset):
     """Of 15 steps the window opens before the 9th, inside the second epoch."""
     trainer, done, expected = trained(dataset), [], []
-    step = trainer._step
+    step = trainer.step
 
     def watched(rows):
         done.append(MAPS in trainer.run.memory)
@@ -103,7 +103,7 @@ def test_maps_are_those_of_the_model_when_the_window_opens(dataset):
         if len(done) == 8:
             expected.append(training_maps(trainer.run))
         return loss
-    trainer._step = watched
+    trainer.step = watched
     steps = trainer.epochs()
     next(steps), next(steps)
     assert done == [False] * 8 + [True] * 2

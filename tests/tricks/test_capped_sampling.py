@@ -56,7 +56,7 @@ def test_which_images_come_once_more_is_chance_and_so_is_the_order():
 def test_an_epoch_stays_as_long(dataset):
     trainer = prepare(Bundle((Use(CappedSampling()),), epochs=1, batch_size=16), dataset)
     trainer.enter(trainer.plan.phases[0])
-    assert [len(rows) for rows in trainer._rows(trainer.run.steps_per_epoch, 0)] == [16] * 5
+    assert [len(rows) for rows in trainer.rows(trainer.run.steps_per_epoch, 0)] == [16] * 5
 
 
 def test_brings_resampling_and_refuses_a_fraction_above_one():

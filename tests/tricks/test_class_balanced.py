@@ -46,7 +46,7 @@ def test_with_a_window_it_is_deferred(dataset):
     shares = []
     for _ in range(2):
         trainer.enter(trainer.plan.phases[trainer._place(trainer.epoch)])
-        rows = torch.cat([trainer._pipeline.order(0.0) for _ in range(20)])
+        rows = torch.cat([trainer.pipeline.order(0.0) for _ in range(20)])
         shares.append(torch.bincount(trainer.run.targets.single[rows], minlength=4) / len(rows))
         trainer.epoch += 1
     assert shares[0].tolist() == pytest.approx([48 / 90, 24 / 90, 12 / 90, 6 / 90])

@@ -81,12 +81,12 @@ def test_by_hand_it_is_logistic_regression_on_fixed_features():
     next(steps)
     made.enter(made.plan.phases[1])
     rows = torch.arange(16)
-    batch = made._batch(rows)
+    batch = made.batch(rows)
     model = made.run.model.eval()
     with torch.no_grad():
         features = model.pool(model.forward_features(batch.images)).flatten(1)
         excess = model.head(features).softmax(1) - torch.nn.functional.one_hot(made.run.targets.single[rows], 4)
-    made._pipeline.gradients(batch)
+    made.pipeline.gradients(batch)
     assert torch.allclose(model.head.weight.grad, excess.T @ features / 16, atol=1e-6)
     assert torch.allclose(model.head.bias.grad, excess.mean(0), atol=1e-6)
     assert model.stem.weight.grad is None

@@ -18,7 +18,7 @@ def test_its_loss_is_half_balanced_softmax_half_the_flattened_teacher():
     next(steps)
     made.enter(made.plan.phases[1])
     rows = torch.arange(0, 90, 6)
-    batch, model = made._batch(rows), made.run.model
+    batch, model = made.batch(rows), made.run.model
     teacher = prepare(Bundle(epochs=2, batch_size=16), DATA).run.model
     teacher.load_state_dict({name.removeprefix("teacher."): value for name, value in made.run.memory.items()})
     with torch.no_grad():
@@ -28,7 +28,7 @@ def test_its_loss_is_half_balanced_softmax_half_the_flattened_teacher():
     prior = torch.tensor([48.0, 24.0, 12.0, 6.0]).log()
     balanced = -(logits + prior).log_softmax(1)[torch.arange(len(rows)), made.run.targets.single[rows]]
     expected = (0.5 * balanced + 0.5 * divergence(logits, wisdom, 3.0, 0.5)).mean()
-    assert torch.allclose(made._pipeline.gradients(batch), expected, atol=1e-5)
+    assert torch.allclose(made.pipeline.gradients(batch), expected, atol=1e-5)
 
 
 def test_a_flatter_teacher_says_more_of_rare_classes():

@@ -19,7 +19,7 @@ def gradient(*tricks):
     sizes = []
     made.run.model.stem.register_forward_hook(lambda module, given, out: sizes.append(len(out)))
     made.enter(made.plan.phases[0])
-    made._pipeline.gradients(make_batch([0, 0, 0, 1, 2, 3, 3], image_shape=(1, 8, 8)))
+    made.pipeline.gradients(make_batch([0, 0, 0, 1, 2, 3, 3], image_shape=(1, 8, 8)))
     return sizes, torch.cat([weight.grad.flatten() for weight in made.run.model.parameters()])
 
 

@@ -29,7 +29,7 @@ def part(name):
 
 def moved(made):
     """After each step: which parts of the weights changed in it, and which parts' statistics."""
-    seen, ordinary = [], made._step
+    seen, ordinary = [], made.step
 
     def step(rows):
         before = {name: value.clone() for name, value in made.run.model.state_dict().items()}
@@ -40,7 +40,7 @@ def moved(made):
         seen.append(({part(name) for name in changed - statistics}, {part(name) for name in statistics}))
         return loss
 
-    made._step = step
+    made.step = step
     list(made.epochs())
     return seen
 
@@ -78,7 +78,7 @@ def test_the_first_momentum_of_a_layer_that_joins_is_its_gradient():
     steps = made.epochs()
     next(steps)
     made.enter(made.plan.phases[1])
-    made._pipeline.gradients(made._batch(torch.arange(16)))
+    made.pipeline.gradients(made.batch(torch.arange(16)))
     gradient, weight = made.run.model.stem.weight.grad.clone(), made.run.model.stem.weight
     made.optimizer.step()
     assert torch.equal(made.optimizer.state[weight]["momentum_buffer"], gradient)

@@ -68,7 +68,7 @@ def test_the_steps_are_as_long_as_the_rates_say():
         before = {name: weight.detach().clone() for name, weight in trainer.run.model.named_parameters()}
         trainer.enter(trainer.plan.phases[0])
         trainer._set_rate(0)
-        trainer._step(torch.arange(16))
+        trainer.step(torch.arange(16))
         moves.append({name: weight.detach() - before[name] for name, weight in trainer.run.model.named_parameters()})
     for name, share in {"stem.weight": 1 / 16, "layers.1.conv2.weight": 1 / 4, "head.weight": 1.0}.items():
         assert torch.allclose(moves[1][name], share * moves[0][name], rtol=1e-4, atol=1e-7) and moves[1][name].any()

@@ -21,7 +21,7 @@ def trainer(*tricks, size=8):
 def gradient(made):
     made.enter(made.plan.phases[0])
     made.run.model.train()
-    made._pipeline.gradients(made._batch(torch.arange(16)))
+    made.pipeline.gradients(made.batch(torch.arange(16)))
     return torch.cat([weight.grad.flatten() for weight in made.run.model.parameters()])
 
 

@@ -34,7 +34,7 @@ def test_it_is_sgd_on_a_factor_for_each_class():
     factor = torch.ones(4, requires_grad=True)
     optimizer = torch.optim.SGD([factor], lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01)
     for rows in torch.arange(80).split(16):
-        batch = made._batch(rows)
+        batch = made.batch(rows)
         with torch.no_grad():
             model.eval()
             features = model.pool(model.forward_features(batch.images)).flatten(1)
@@ -43,7 +43,7 @@ def test_it_is_sgd_on_a_factor_for_each_class():
         F.cross_entropy(logits, made.run.targets.single[rows]).backward()
         optimizer.step()
         made.run.train()
-        made._pipeline.gradients(batch)
+        made.pipeline.gradients(batch)
         made.optimizer.step()
     assert float((factor.detach() - 1).abs().max()) > 0.01
     assert torch.allclose(model.head.weight, factor.detach().unsqueeze(1) * weight, atol=1e-5)

@@ -45,7 +45,7 @@ def test_of_equal_classes_it_is_a_permutation():
 def test_an_epoch_stays_as_long(dataset):
     trainer = prepare(Bundle((Use(OverSampling()),), epochs=1, batch_size=16), dataset)
     trainer.enter(trainer.plan.phases[0])
-    assert [len(rows) for rows in trainer._rows(trainer.run.steps_per_epoch, 0)] == [16] * 5
+    assert [len(rows) for rows in trainer.rows(trainer.run.steps_per_epoch, 0)] == [16] * 5
 
 
 def test_brings_resampling_and_has_no_parameter():

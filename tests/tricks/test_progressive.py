@@ -28,7 +28,7 @@ def test_a_first_share_as_large_as_the_start_is_the_fraction_of_training_done(da
     bundle = Bundle((Use(Progressive(first=0.5), Window(0.5, 1.0)),), epochs=4, batch_size=90)
     trainer = prepare(bundle, dataset)
     trainer.enter(trainer.plan.phases[1])
-    rows = torch.cat([trainer._pipeline.order(0.75) for _ in range(40)])
+    rows = torch.cat([trainer.pipeline.order(0.75) for _ in range(40)])
     rare = float((trainer.run.targets.single[rows] == 3).float().mean())
     assert rare == pytest.approx(.25 * 6 / 90 + .75 / 4, abs=4 * (.2 * .8 / 3600) ** 0.5)
 
@@ -56,7 +56,7 @@ def test_counts_the_progress_of_its_own_window(dataset):
     bundle = Bundle((Use(Progressive(), Window(0.5, 1.0)),), epochs=4, batch_size=90)
     trainer = prepare(bundle, dataset)
     trainer.enter(trainer.plan.phases[1])
-    rows = torch.cat([trainer._pipeline.order(0.75) for _ in range(40)])  # half-way through the window
+    rows = torch.cat([trainer.pipeline.order(0.75) for _ in range(40)])  # half-way through the window
     rare = float((trainer.run.targets.single[rows] == 3).float().mean())
     assert rare == pytest.approx((6 / 90 + 1 / 4) / 2, abs=4 * (.16 * .84 / 3600) ** 0.5)
 

@@ -50,7 +50,7 @@ def test_an_odd_batch_has_one_image_more_of_the_first_stream():
 def test_batches_of_the_trainer_hold_both_streams(dataset, window):
     trainer = prepare(Bundle((Use(ReverseSampling(), window),), epochs=4, batch_size=18), dataset)
     trainer.enter(trainer.plan.phases[-1])
-    seen = [[*trainer._rows(2, 0), *trainer._rows(3, 2)] for _ in range(100)]  # an epoch of five steps, in two parts
+    seen = [[*trainer.rows(2, 0), *trainer.rows(3, 2)] for _ in range(100)]  # an epoch of five steps, in two parts
     labels = trainer.run.targets.single[torch.stack([torch.stack(batches) for batches in seen])]
     shares = [torch.bincount(stream.flatten(), minlength=4) / stream.numel()
               for stream in (labels[..., ::2], labels[..., 1::2])]

@@ -125,7 +125,7 @@ def test_clipping_sees_what_comes_out():
     bundle = Bundle((Use(Sam(rho=0.1)), Use(GradientClipping(max_norm=1e-3))), epochs=1, batch_size=16)
     trainer = prepare(bundle, make_dataset())
     trainer.enter(trainer.plan.phases[0])
-    trainer._pipeline.gradients(trainer._batch(torch.arange(16)))
+    trainer.pipeline.gradients(trainer.batch(torch.arange(16)))
     assert torch.nn.utils.get_total_norm([weight.grad for weight in trainer.run.model.parameters()]) <= 1.001e-3
 
 

@@ -47,7 +47,7 @@ def test_weights_find_their_places_in_a_model_built_anew(names, model):
 def test_a_step_never_waits_for_the_device(name):
     trainer = prepare(Bundle((Use(catalog()[name]()),), epochs=1, batch_size=16), make_dataset())
     trainer.enter(trainer.plan.phases[0])
-    rows = next(trainer._rows(1, 0))
+    rows = next(trainer.rows(1, 0))
     with Waiting() as waiting:
-        trainer._pipeline.gradients(trainer._batch(rows))
+        trainer.pipeline.gradients(trainer.batch(rows))
     assert waiting.calls == []

@@ -48,7 +48,7 @@ def test_the_order_is_random():
 def test_an_epoch_stays_as_long(dataset):
     trainer = prepare(Bundle((Use(UnderSampling()),), epochs=1, batch_size=16), dataset)  # 48, 24, 12 and 6 images
     trainer.enter(trainer.plan.phases[0])
-    batches = list(trainer._rows(trainer.run.steps_per_epoch, 0))
+    batches = list(trainer.rows(trainer.run.steps_per_epoch, 0))
     assert [len(rows) for rows in batches] == [16] * 5
     for rows in torch.cat(batches)[:72].split(24):
         assert torch.bincount(trainer.run.targets.single[rows]).tolist() == [6, 6, 6, 6]
