@@ -7,7 +7,7 @@ import torch
 from autotricks.core.dataset import Split
 from autotricks.stats.spread import SeedStatistics
 from autotricks.tasks.classification import testing as on_test
-from autotricks.tasks.classification.testing import ClassResults, TestResult, temperature
+from autotricks.tasks.classification.testing import ClassResults, TestResult as Result, temperature
 from tests.conftest import make_dataset
 
 
@@ -43,8 +43,8 @@ def test_figures_are_those_of_test_and_the_temperature_is_that_of_validation():
 def test_classes_over_seeds():
     figures = [{"calibration_error": 0.1}, {"calibration_error": 0.3}]
     found = ClassResults.of([
-        TestResult(figures[0], torch.tensor([[3, 1, 0], [0, 2, 0], [0, 0, 0]]), 1.0, 0.05),
-        TestResult(figures[1], torch.tensor([[2, 0, 2], [1, 1, 0], [0, 0, 0]]), 2.0, 0.15)])
+        Result(figures[0], torch.tensor([[3, 1, 0], [0, 2, 0], [0, 0, 0]]), 1.0, 0.05),
+        Result(figures[1], torch.tensor([[2, 0, 2], [1, 1, 0], [0, 0, 0]]), 2.0, 0.15)])
     assert found.recall == (SeedStatistics.of([0.75, 0.5]), SeedStatistics.of([1.0, 0.5]), None)
     assert found.confusion == ((5, 1, 2), (1, 3, 0), (0, 0, 0))
     assert (found.temperature, found.calibration_error, found.calibrated_error) == pytest.approx((1.5, 0.2, 0.1))
