@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     )
     from .core.targets import Targets as Targets
     from .core.traits import DataTrait as DataTrait, Trait as Trait
-    from .core.trick import Trick as Trick
+    from .core.trick import Advice as Advice, Trick as Trick
     from .errors import AutotricksError as AutotricksError
     from .space import load_space as load_space
     from .space.load import load_bundle_file as load_bundle  # noqa: F401
@@ -67,8 +67,8 @@ _WHERE = {
     # bundles
     "Bundle": "core.bundle", "Use": "core.bundle", "Window": "core.bundle", "catalog": "tricks.catalog",
     # a trick of one's own
-    "Trick": "core.trick", "Trait": "core.traits", "DataTrait": "core.traits", "Run": "core.run",
-    "Batch": "core.batch", "Targets": "core.targets", "Slot": "core.slots",
+    "Trick": "core.trick", "Advice": "core.trick", "Trait": "core.traits", "DataTrait": "core.traits",
+    "Run": "core.run", "Batch": "core.batch", "Targets": "core.targets", "Slot": "core.slots",
     "tunable": "core.domain", "Float": "core.domain", "Int": "core.domain", "Choice": "core.domain",
     "Above": "core.domain", "Between": "core.domain", "Text": "core.domain",
     # what its slots take and give

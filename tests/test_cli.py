@@ -9,13 +9,14 @@ import sys
 import time
 import tomllib
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError
+from importlib.metadata import EntryPoint, PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
 import autotricks
 from autotricks.cli.views import cards
+from autotricks.errors import InputError
 from autotricks.tricks.catalog import catalog
 
 from .search import real
@@ -190,7 +191,8 @@ def test_check_prints_its_sections(here):
     places = [out.index(word) for word in (
         "long_tail: ", " combinations of choices, ", "\n  optimizer.base       one of  sgd  [lr ",
         "\nStart trials:\n  baseline: ", "\nNever together:\n", "\nAdvised against (left out):\n", "\nRungs:\n",
-        "\nCost: about ", "those of 16 full trainings, in at most 12 trials",
+        "\nCost: at most 600 epochs, those of 12 full trainings, in at most 12 trials; ",
+        "confirmation then takes up to 25 full trainings.\n",
         "Next: autotricks search --space long_tail")]
     assert places == sorted(places)
 
@@ -200,15 +202,45 @@ def test_check_counts_the_trials_where_nothing_else_bounds_them(here, tmp_path):
     (tmp_path / "small.yaml").write_text("name: small\ntraining: {epochs: 50}\nsearch: {trials: 12, sampler: random}\n"
                                          "tricks: {mixup: {alpha: search}}\n")
     words = ("check", str(tmp_path / "small.yaml"))
-    assert "of training 12 trials in full (600)." in here(*words, "--set", "search.trainings=null")[1]
+    assert "full trainings, in at most 12 trials; confirmation" in here(*words, "--set", "search.trainings=null")[1]
     bounded = here(*words, "--set", "search.trainings=2.5")[1]
-    assert "Cost: about 125 epochs, those of 2.5 full trainings, in at most 12 trials." in bounded
+    assert "Cost: about 125 epochs, those of 2.5 full trainings, in at most 12 trials; confirmation" in bounded
+
+
+def test_an_unknown_task_is_one_line_with_its_place(here, tmp_path):
+    (tmp_path / "boxes.yaml").write_text("name: boxes\ndata: {task: detektion}\ntricks:\n  mixup: {}\n")
+    code, out, err = here("check", str(tmp_path / "boxes.yaml"))
+    assert (code, out) == (2, "") and err == (
+        f"{tmp_path}/boxes.yaml:2:8  data.task: 'detektion' is not allowed; task must be one of classification.\n")
+
+
+def test_a_package_whose_trick_cannot_be_loaded_is_named(here, monkeypatch):
+    from autotricks.tricks import catalog
+
+    entry = EntryPoint("mine", "nothere.tricks:Mine", catalog.ENTRY_POINTS)
+    catalog.catalog.cache_clear()
+    monkeypatch.setattr(catalog, "entry_points", lambda group: [entry])
+    try:
+        code, out, err = here("tricks", "list")
+    finally:
+        catalog.catalog.cache_clear()
+    assert (code, out) == (2, "")
+    assert err == ("a package: its trick mine (nothere.tricks:Mine) cannot be loaded: No module named 'nothere'. Mend "
+                   "that package, or uninstall it.\n")
+
+
+def test_python_is_told_what_a_search_takes():
+    with pytest.raises(InputError, match=r"search: 'long_tail.yaml' is no space. Load it first: search\(load_space"):
+        autotricks.search("long_tail.yaml")
+    with pytest.raises(InputError, match=r"Options.engine: 'local' is no engine. A space names its own"):
+        autotricks.search(autotricks.load_space("long_tail"), autotricks.Options(engine="local"))
+    assert autotricks.load_space("long_tail", "search.trials=7").document.search.trials == 7
 
 
 def test_check_for_machines(here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "small.yaml").write_text("name: small\ntraining: {epochs: 8}\nsearch: {trials: 9, rungs: {first: 2, "
-                                         "reduction: 2}}\ntricks:\n  mixup: {}\n  cutmix: {alpha: search}\n")
+    (tmp_path / "small.yaml").write_text("name: small\ntraining: {epochs: 8}\nsearch: {trials: 9, sampler: random, "
+                                         "rungs: {first: 2, reduction: 2}}\ntricks:\n  mixup: {}\n  cutmix: {alpha: search}\n")
     code, out, _ = here("check", "small.yaml", "--set", "search.rungs.fidelity=compressed", "--json")
     found = json.loads(out)
     assert code == 0 and found["name"] == "small" and found["choices"] == 3

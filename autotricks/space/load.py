@@ -15,13 +15,13 @@ from ..errors import DataError, ModelError, SpaceError
 from ..io.yaml_tree import Path, Tree, one_line, parse, scalar
 from ..models import check as check_model
 from ..stats.verdict import BASELINE
-from ..tasks import find as find_task
+from ..tasks import TASKS, find as find_task
 from . import paths
 from .document import BundleDocument, SpaceDocument, read
 from .domains import entries
 from .files import find_file, known_file, read_tree, shipped
 from .precision_layout import in_bundle, quarrels, settled
-from .sections import MAX, StartSection
+from .sections import MAX, DataSection, StartSection
 from .space import Space
 
 _OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.+)", re.DOTALL)
@@ -103,7 +103,7 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
         SpaceError: With `file:line:column` for every problem.
     """
     tree, found = read_tree(find_file(os.fspath(name)))
-    found += _override(tree, overrides)
+    found += _override(tree, [overrides] if isinstance(overrides, str) else overrides)
     document, lines = read(SpaceDocument, tree)
     found += lines
     if document is None:
@@ -121,7 +121,8 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     size = document.training.batch_size
     frame = Bundle((), document.model.name, document.training.epochs, 1 if size == MAX else size,
                    document.search.seed if document.training.seed is None else document.training.seed)
-    task = find_task(document.data.task)
+    known = document.data.task if document.data.task in TASKS else DataSection().task     # which is said already
+    task = find_task(known)
     found += [tree.problem(("tricks", entry.name), conflict.text) for entry in listed
               for conflict in unsuited(entry.trick, task.brings)]
     space = Space(tuple(listed), frame, task, document.advice == "avoid")

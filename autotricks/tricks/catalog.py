@@ -6,7 +6,7 @@ import pkgutil
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from .. import tricks as _tricks
@@ -28,11 +28,22 @@ def catalog() -> Mapping[str, type[Trick]]:
         importlib.import_module(module.name)
     found = {trick.name: trick for trick in _derived(Trick) if trick.__module__.startswith(_tricks.__name__)}
     for entry in entry_points(group=ENTRY_POINTS):
-        trick = entry.load()
+        trick = _loaded(entry)
         if trick.name in found:
             raise BundleError(f"{entry.value}: a trick called {trick.name} is already there. Rename the class.")
         found[trick.name] = trick
     return dict(sorted(found.items()))
+
+
+def _loaded(entry: EntryPoint) -> type[Trick]:
+    """Return the trick of another package; BundleError, with that package's name, where it cannot be imported."""
+    try:
+        trick: type[Trick] = entry.load()
+    except Exception as error:      # whatever the package raises
+        owner = entry.dist.name if entry.dist else "a package"
+        raise BundleError(f"{owner}: its trick {entry.name} ({entry.value}) cannot be loaded: {error}. Mend that "
+                          "package, or uninstall it.") from error
+    return trick
 
 
 def _derived(kind: type[Trick]) -> Iterator[type[Trick]]:

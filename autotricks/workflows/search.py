@@ -13,7 +13,7 @@ from typing import Any
 from .. import report
 from ..core.dataset import Dataset
 from ..data import Loaded
-from ..errors import AutotricksError, RunError
+from ..errors import AutotricksError, InputError, RunError
 from ..probes.batch_size import with_largest_batch
 from ..probes.compatibility import require_model
 from ..probes.precision import with_precision
@@ -168,6 +168,10 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         InputError: When space, data, resources or folder cannot be used; nothing has been trained then.
         EngineError: When the engine gives up; the ledger holds what had finished.
     """
+    if not isinstance(loaded, LoadedSpace):
+        raise InputError(f"search: {loaded!r} is no space. Load it first: search(load_space({str(loaded)!r})).")
+    if options.engine is not None and not hasattr(options.engine, "retrain"):
+        raise InputError(f"Options.engine: {options.engine!r} is no engine. A space names its own: search.engine.")
     clock = _Clock(options.began or time.monotonic())
     prepared = prepare(loaded, options)
     with _opened(prepared, options, [clock, *listeners], clock.began) as sitting:

@@ -31,8 +31,10 @@ def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> No
         ranges = ", ".join(f"{name} {domain}" for name, domain in entry.domains.items())
         line = f"{mark}  {entry.name}" + (f"  [{ranges}]" if ranges else "")
         seats.setdefault(f"{slot.value}.{seat}", []).append(line)
-    cost = sum(count * epochs for _, count, epochs in plan)
     search = document.search
+    cost = sum(count * epochs for _, count, epochs in plan)
+    if search.sampler == "bayesian":        # which stops no trial at fixed rungs
+        cost = search.trials * rungs[-1]
     if search.trainings is not None:
         cost = min(cost, search.trainings * rungs[-1])
     if as_json:
@@ -55,11 +57,11 @@ def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> No
     else:
         _section("Rungs", [f"{budget:>5} epochs: about {count:.0f} trials" for budget, count, _ in plan])
     _section("Not checked", [unchecked] if unchecked else [])
-    full = search.trials * rungs[-1]
-    told = f"{cost / full:.0%} of training {search.trials} trials in full ({full})"
-    if search.trainings is not None:
-        told = f"those of {search.trainings:g} full trainings, in at most {search.trials} trials"
-    print(f"\nCost: about {cost:.0f} epochs, {told}.\nNext: autotricks search --space {loaded.tree.file}")
+    most = "at most " if search.sampler == "bayesian" else "about "
+    again = (document.confirm.top + 2) * document.confirm.seeds     # with the best start bundle and the baseline
+    print(f"\nCost: {most}{cost:.0f} epochs, those of {cost / rungs[-1]:.3g} full trainings, in at most "
+          f"{search.trials} trials; confirmation then takes up to {again} full trainings.")
+    print(f"Next: autotricks search --space {loaded.tree.file}")
 
 
 def _lacks(bundle: Bundle, space: Space) -> str:
