@@ -240,7 +240,8 @@ def test_python_is_told_what_a_search_takes():
 def test_check_for_machines(here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.yaml").write_text("name: small\ntraining: {epochs: 8}\nsearch: {trials: 9, sampler: random, "
-                                         "rungs: {first: 2, reduction: 2}}\ntricks:\n  mixup: {}\n  cutmix: {alpha: search}\n")
+                                         "rungs: {first: 2, reduction: 2}}\n"
+                                         "tricks:\n  mixup: {}\n  cutmix: {alpha: search}\n")
     code, out, _ = here("check", "small.yaml", "--set", "search.rungs.fidelity=compressed", "--json")
     found = json.loads(out)
     assert code == 0 and found["name"] == "small" and found["choices"] == 3
