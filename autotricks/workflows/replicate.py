@@ -105,7 +105,8 @@ def shortened(bundle: Bundle, asked: Replication, seed: int) -> Bundle:
     return replace(bundle.rescaled(epochs), seed=seed, model=asked.model or bundle.model)
 
 
-def replicate(asked: Replication, out: Path, told: Callable[[str, dict[str, Any], int, int], None]) -> list[Row]:
+def replicate(asked: Replication, out: Path,
+              on_progress: Callable[[str, dict[str, Any], int, int], None]) -> list[Row]:
     """Train every bundle with every seed and return a row for each bundle, in the order of the published figures.
 
     What was trained is written to `out` line by line; what stands there already is not trained again.
@@ -113,7 +114,7 @@ def replicate(asked: Replication, out: Path, told: Callable[[str, dict[str, Any]
     Args:
         asked: What to train.
         out: File for the figures.
-        told: Hears the name and the figures of each training, and how many are done of how many.
+        on_progress: Hears the name and the figures of each training, and how many are done of how many.
 
     Raises:
         InputError: When folder, setting, names, data or device cannot be used.
@@ -136,7 +137,7 @@ def replicate(asked: Replication, out: Path, told: Callable[[str, dict[str, Any]
                               setting=asked.setting, bundle=bundle.document(), **figures)
             rows[name].best.append(min(figures["errors"]))
             rows[name].last.append(figures["errors"][-1])
-            told(name, figures, done, len(jobs))
+            on_progress(name, figures, done, len(jobs))
     finally:
         ledger.close()
     return sorted(rows.values(), key=lambda row: row.published)

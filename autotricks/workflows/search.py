@@ -53,7 +53,7 @@ class Options:
         address: A Ray cluster; None starts Ray on this machine.
         seconds: Time after which no further trial begins.
         confirm: Whether the best are trained again with fresh seeds when the last trial has ended.
-        began: When the command was given, on the monotonic clock; None is when the search is called.
+        started_at: When the command was given, on the monotonic clock; None is when the search is called.
         tracking: MLflow's address; None is SQLite in `root`, `off` tracks nothing.
         trust: Whether `my.module:function` may be imported.
         engine: Carries the trainings out; None is the one that the space names.
@@ -66,7 +66,7 @@ class Options:
     tracking: str | None = None
     trust: bool = False
     confirm: bool = True
-    began: float | None = None
+    started_at: float | None = None
     engine: Engine | None = None
 
 
@@ -126,7 +126,7 @@ class SearchResult:
 class _Clock:
     """Listens for when the first training begins and the last trial ends, and adds up training time."""
 
-    began: float
+    started_at: float
     first: float | None = None
     last: float = 0.0
     training: float = 0.0
@@ -144,12 +144,12 @@ class _Clock:
     @property
     def searching(self) -> float:
         """Seconds to the end of the last trial."""
-        return max(0.0, self.last - self.began)
+        return max(0.0, self.last - self.started_at)
 
     @property
     def warming(self) -> float:
         """Seconds to the first training step."""
-        return max(0.0, (self.first or self.began) - self.began)
+        return max(0.0, (self.first or self.started_at) - self.started_at)
 
 
 def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[Listener] = (),
@@ -172,9 +172,9 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         raise InputError(f"search: {loaded!r} is no space. Load it first: search(load_space({str(loaded)!r})).")
     if options.engine is not None and not hasattr(options.engine, "retrain"):
         raise InputError(f"Options.engine: {options.engine!r} is no engine. A space names its own: search.engine.")
-    clock = _Clock(options.began or time.monotonic())
+    clock = _Clock(options.started_at or time.monotonic())
     prepared = prepare(loaded, options)
-    with _opened(prepared, options, [clock, *listeners], clock.began) as sitting:
+    with _opened(prepared, options, [clock, *listeners], clock.started_at) as sitting:
         on_start(sitting.folder, prepared.data.facts)
         sitting.carry_out(options.confirm, options.trust, on_progress)
     return _concluded(sitting, clock)
@@ -239,7 +239,8 @@ def _probed(loaded: LoadedSpace, dataset: Dataset, slots: int, engine: Engine,
 
 
 @contextmanager
-def _opened(prepared: Prepared, options: Options, listeners: Sequence[Listener], began: float) -> Iterator[Sitting]:
+def _opened(prepared: Prepared, options: Options, listeners: Sequence[Listener],
+            started_at: float) -> Iterator[Sitting]:
     """Hold the run's folder, with its ledger and its tracker; afterwards write what comes of them.
 
     What was searched is written as far as it came, whatever goes wrong meanwhile.
@@ -249,7 +250,7 @@ def _opened(prepared: Prepared, options: Options, listeners: Sequence[Listener],
         loaded = teachers.kept(prepared.loaded, prepared.teachers, folder, bool(options.address))
         ledger = settle(folder, loaded, prepared.data)
         sitting = Sitting(folder, replace(prepared, loaded=loaded), ledger,
-                          make_tracker(options.tracking, options.root), listeners, began + options.seconds)
+                          make_tracker(options.tracking, options.root), listeners, started_at + options.seconds)
         try:
             yield sitting
         except BaseException:  # Ctrl-C among them: the tracker's runs must not seem to go on
@@ -259,7 +260,7 @@ def _opened(prepared: Prepared, options: Options, listeners: Sequence[Listener],
             with suppress(AutotricksError):     # a full disk; the next sitting writes the table from the ledger
                 write_table(folder / folders.TABLE, sitting.search.records())
             ledger.close()
-        sitting.hand_over(SLOWER * (time.monotonic() - began))
+        sitting.hand_over(SLOWER * (time.monotonic() - started_at))
 
 
 class Sitting:
@@ -342,7 +343,7 @@ def _concluded(sitting: Sitting, clock: _Clock) -> SearchResult:
     return SearchResult(
         folder=sitting.folder, champion=sitting.champion, trials=tuple(trials),
         baseline=baseline.score(document.objective.metric) if baseline else None,
-        seconds=time.monotonic() - clock.began, searching=clock.searching, warming=clock.warming,
+        seconds=time.monotonic() - clock.started_at, searching=clock.searching, warming=clock.warming,
         training=clock.training, slots=sitting.slots, epochs=document.training.epochs,
         notices=tuple(sitting.notices), confirmation=sitting.confirmation, standing=sitting.tracker.standing)
 

@@ -103,7 +103,7 @@ class Killer:
     def reached(self, trial, outcome, budget, score):
         self.seen |= beside()
         if (trial.number, outcome.rung) == (0, 0):
-            threading.Timer(0.1, self.kill).start()
+            threading.Timer(0.02, self.kill).start()
 
     def kill(self):
         self.killed = beside()

@@ -134,7 +134,8 @@ class LocalEngine:
                     raise EngineError(f"training {trial.bundle}: {answer.strip().splitlines()[-1]}")
                 if isinstance(answer, RankError):
                     if worker.attempt > RETRIES:
-                        raise EngineError(f"training {trial.bundle}: its process died {worker.attempt} times, {answer}")
+                        raise EngineError(f"training {trial.bundle}: its process died {worker.attempt} times, "
+                                          f"{answer} (search.patience is {self._options.patience:g} s).")
                     crew.revive(worker)
                     self._begin(worker, trial, worker.attempt + 1)
                     continue
