@@ -42,8 +42,6 @@ class EffectModel:
         self._length = 2 * length ** 2
         self._seen: Vector = np.zeros((0, len(mean)))
         self._squares: Vector = np.zeros(0)         # of the length of each of these
-        self._used = np.zeros(0, np.intp)           # columns that are not zero in all of them
-        self._compact: Vector = np.zeros((0, 0))    # these columns
         self._inverse: Vector = np.zeros((0, 0))    # of the Cholesky factor of the observations' covariance
         self._weights: Vector = np.zeros(0)
 
@@ -51,8 +49,6 @@ class EffectModel:
         """Forget what was known and learn from these."""
         self._seen = np.array([one.vector for one in observations]).reshape(len(observations), len(self._mean))
         self._squares = (self._seen ** 2).sum(1)
-        self._used = np.flatnonzero(self._seen.any(0))
-        self._compact = self._seen[:, self._used]
         scores = np.array([one.score for one in observations])
         noise = np.array([one.noise for one in observations]) ** 2
         covariance = self._shared(self._seen) + np.diag(noise)
@@ -76,10 +72,9 @@ class EffectModel:
 
     def _shared(self, vectors: Vector) -> Vector:
         """Return the covariance of the scores of bundles, [N, D], with those that were seen, [N, M]."""
-        used = vectors[:, self._used]       # the others add nothing to a product
-        squares = (vectors ** 2).sum(1)[:, None] + self._squares[None] - 2 * used @ self._compact.T
+        squares = (vectors ** 2).sum(1)[:, None] + self._squares[None] - 2 * vectors @ self._seen.T
         near = self._residual * np.exp(-np.maximum(squares, 0) / self._length)
-        found: Vector = LEVEL ** 2 + (used * self._variance[self._used]) @ self._compact.T + near
+        found: Vector = LEVEL ** 2 + (vectors * self._variance) @ self._seen.T + near
         return found
 
 
