@@ -41,7 +41,7 @@ def test_the_schema_is_json(here):
 
 @pytest.mark.parametrize(("words", "said"), [
     (["serch"], "No such command 'serch'. Did you mean 'search'?"),
-    (["check", "long_tail.yaml", "--jsn"], "--jsn"),
+    (["check", "long_tail.yaml", "--jsn"], "No such option: --jsn"),
     (["search", "--spce", "x"], "--space"),
     (["search", "--trials", "many"], "Invalid value for '--trials'"),
     (["search", "--trials", "0"], "Invalid value for '--trials'"),
@@ -147,7 +147,8 @@ def test_a_folder_that_is_gone_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(("words", "waits"), [
-    (("tricks", "list"), (0, 0.05, 0.1, 0.2)),      # which is done after half a second where all is compiled
+    (("tricks", "list"), (0, 0.1, 0.3)),      # which is done after half a second where all is compiled
+    (("check", "long_tail.yaml"), (0, 0.1, 0.3, 0.6)),
     (("search", "--space", "long_tail.yaml", "--tracking", "off"), (0, 0.1, 0.3, 0.6))])
 def test_ctrl_c_before_anything_is_imported(tmp_path, words, waits):
     """Signals are heard before a library is imported; before Python itself is up nobody can."""

@@ -70,6 +70,20 @@ def rows_by_class(labels: Tensor, counts: Tensor, probabilities: Tensor, count: 
     return grouped[first[drawn] + place]
 
 
+def first_rows(labels: Tensor, counts: Tensor, shots: int) -> Tensor:
+    """Return the first `shots` rows of each class, or all that it has, sorted by class.
+
+    Shapes:
+        labels: [N], int64.
+        counts: [C], rows of each class.
+        returns: [M], int64.
+    """
+    grouped = labels.argsort(stable=True)
+    sizes = counts.long()
+    place = torch.arange(len(labels), device=labels.device) - (sizes.cumsum(0) - sizes)[labels[grouped]]
+    return grouped[place < shots]
+
+
 def shuffled_by_class(labels: Tensor, generator: torch.Generator) -> Tensor:
     """Return all rows sorted by class, in random order inside each class.
 

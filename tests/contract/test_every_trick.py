@@ -55,8 +55,8 @@ def test_each_file_is_short_and_holds_its_trick_alone():
         text = path.read_text(encoding="utf-8")
         public = [node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
         lines = len(text.splitlines())
-        if lines > 150 or public != [catalog()[name].__name__] or path.stem != name:
-            found.append(f"{name}: {path} has {lines} lines, at most 150 are allowed, and holds {', '.join(public)}")
+        if lines > 120 or public != [catalog()[name].__name__] or path.stem != name:
+            found.append(f"{name}: {path} has {lines} lines, at most 120 are allowed, and holds {', '.join(public)}")
     assert not found, "\n".join(found)
 
 

@@ -90,9 +90,9 @@ def test_test_split_never_leaves(finished):
 
 
 def test_folder_holds_what_a_search_leaves(finished):
-    left = {path.name for path in finished.folder.iterdir()} - {".lock"}     # which some versions of filelock remove
-    assert left == {folders.SPACE, folders.LEDGER, folders.TABLE, folders.DATA, BUNDLE, WEIGHTS, folders.VERSIONS,
-                    REPORT}
+    assert {path.name for path in finished.folder.iterdir()} == {
+        folders.SPACE, folders.LEDGER, folders.TABLE, folders.DATA, BUNDLE, WEIGHTS, ".lock",
+        folders.VERSIONS, REPORT}
     assert finished.result.spent == sum(trial.epochs for trial in real.trials(finished.folder))
 
 

@@ -22,7 +22,7 @@ from tests.conftest import timeless
 
 from . import real
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]     # Ray starts slowly beside other tests
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")

@@ -47,11 +47,11 @@ class GradualUnfreezing(Freezing):
         level = levels(run.model, classifier(run.model, run.classes))
         layers = max(level.values()) + 1
         start, stop = run.windows.get(self.name, (0.0, 1.0))
-        weights = {name: weight for name, weight in run.model.named_parameters() if name in level}
+        one_of = {level[name]: weight for name, weight in run.model.named_parameters()}     # a layer's all go together
 
         def unfrozen(batch: Batch) -> Tensor:
             now = lowest((run.progress - start) / (stop - start), layers)
-            if any(weight.requires_grad != (level[name] >= now) for name, weight in weights.items()):
+            if not one_of[now].requires_grad or (now and one_of[now - 1].requires_grad):
                 freeze(run, {name for name, here in level.items() if here >= now})
             return inner(batch)
         return unfrozen

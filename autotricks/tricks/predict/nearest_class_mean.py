@@ -11,23 +11,10 @@ from ...core.run import Run
 from ...core.slots import Model, Predict, Slot
 from ...core.traits import DataTrait
 from ...core.trick import Trick
+from ...functional.sampling import first_rows
 from ...nn.classifier import classifier, features
 
 OUT_OF_REACH = 3.0      # length of the mean of a class without images: it is 2 or more from all features of length 1
-
-
-def first_rows(labels: Tensor, counts: Tensor, shots: int) -> Tensor:
-    """Return the first `shots` rows of each class, or all that it has, sorted by class.
-
-    Shapes:
-        labels: [N], int64.
-        counts: [C], rows of each class.
-        returns: [M], int64.
-    """
-    grouped = labels.argsort(stable=True)
-    sizes = counts.long()
-    place = torch.arange(len(labels), device=labels.device) - (sizes.cumsum(0) - sizes)[labels[grouped]]
-    return grouped[place < shots]
 
 
 def class_means(units: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
@@ -108,16 +95,15 @@ class NearestClassMean(Trick):
         """Return a prediction from means that are taken now; where there are no training images, from those held."""
         if not isinstance(inner, nn.Module):
             raise TypeError("predict.adjust is the innermost seat of predict: it wraps the model")
-        model = inner
         head = inner.get_submodule(classifier(inner, run.classes))
-        means = next(module for module in model.modules() if isinstance(module, _Means))
+        means = next(module for module in inner.modules() if isinstance(module, _Means))
         if len(run.images):
             rows = first_rows(run.targets.single, run.counts, self.shots)
-            model.eval()
+            inner.eval()
             with torch.no_grad():
-                parts = [features(model, head, run.normalize(run.images[part]))[1] for part in rows.split(CHUNK)]
+                parts = [features(inner, head, run.normalize(run.images[part]))[1] for part in rows.split(CHUNK)]
                 means.learn(torch.cat(parts).float(), run.targets.single[rows], self.centered)
 
         def nearest(images: Tensor) -> Tensor:
-            return means.logits(features(model, head, images)[1].float())
+            return means.logits(features(inner, head, images)[1].float())
         return nearest

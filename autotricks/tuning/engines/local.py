@@ -135,7 +135,7 @@ class LocalEngine:
                 if isinstance(answer, RankError):
                     if worker.attempt > RETRIES:
                         raise EngineError(f"training {trial.bundle}: its process died {worker.attempt} times, "
-                                          f"{answer} (search.patience is {self._options.patience:g} s).")
+                                          f"{answer}. An epoch may take search.patience, {self._options.patience:g} s.")
                     crew.revive(worker)
                     self._begin(worker, trial, worker.attempt + 1)
                     continue
