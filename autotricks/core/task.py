@@ -44,8 +44,14 @@ class Task(Protocol):
     metrics: ClassVar[tuple[str, ...]]
     learned: ClassVar[tuple[str, ...]]
 
-    def build(self, name: str, classes: int, channels: int, trust: bool = False) -> nn.Module:
+    def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a model with fresh weights.
+
+        Args:
+            name: As a bundle has it.
+            classes: Number of classes.
+            image_shape: (D, H, W).
+            trust: Whether a model of the form `my.module:function` may be imported.
 
         Raises:
             ModelError: When there is no such model, or it cannot take these images.

@@ -47,12 +47,13 @@ class Predictor:
                  device: torch.device | str = "cpu"):
         images = document["images"]
         self.classes = list(document["classes"])
-        self.shape = tuple(images["shape"])
+        depth, height, width = images["shape"]
+        self.shape = (depth, height, width)
         self.statistics = tuple(images["mean"]), tuple(images["std"])
         self._mean, self._std = (torch.tensor(images[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
         task = find_task(document.get("data", {}).get("task", Settings.task))
         plan = plan_of(bundle_from(document), task)
-        model: nn.Module = task.build(document["model"]["name"], len(self.classes), self.shape[0], trust).to(device)
+        model: nn.Module = task.build(document["model"]["name"], len(self.classes), self.shape, trust).to(device)
         nothing = torch.zeros(len(self.classes), device=device)
         run = Run(model, torch.empty(0, *self.shape, dtype=torch.uint8), Targets.plain(nothing.long()[:0]), nothing,
                   self._mean, self._std, task, self.shape, plan.bundle.batch_size, plan.bundle.epochs, 1,

@@ -80,7 +80,7 @@ def require_model(loaded: LoadedSpace, shape: tuple[int, int, int], trust: bool 
     depth, height, width = shape
     data = stand_in(shape, settings)
     try:
-        data.task.build(bundle.model, len(data.classes), depth, trust)
+        data.task.build(bundle.model, len(data.classes), shape, trust)
     except InputError as error:
         raise _of_model(loaded, [line.removeprefix("model.name: ") for line in error.problems]) from None
     try:

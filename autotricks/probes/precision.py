@@ -20,7 +20,6 @@ from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.reporting import Metrics
 from ..core.slots import Slot
-from ..models import build
 from ..space.load import LoadedSpace
 from ..space.precision_layout import LAYOUTS, uses
 from ..system.lazy_compiler import postpone
@@ -158,7 +157,7 @@ def _work(frame: Bundle, dataset: Dataset, device: str, trust: bool) -> int:
     from torch.utils.flop_counter import FlopCounterMode  # a quarter of a second, which no other command should wait
 
     postpone()
-    model = build(frame.model, len(dataset.classes), dataset.image_shape[0], trust).to(device).eval()
+    model = dataset.task.build(frame.model, len(dataset.classes), dataset.image_shape, trust).to(device).eval()
     images = torch.zeros(min(frame.batch_size, len(dataset.train)), *dataset.image_shape, device=device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(images)

@@ -62,6 +62,7 @@ class Trainer:
         self._unread = torch.empty(0, dtype=torch.int64, device=device)
         self.run = begin(plan, model, self.dataset, torch.device(device), runtime)
         self.run.teacher = supply.teacher
+        self.run.weights = supply.weights
         self.run.probe = self.probe_rates
         self.run.fresh = (lambda build=supply.fresh: self._tricked(build())) if supply.fresh else None
         self.run.runtime = fold(plan.once, Slot.RUNTIME, runtime, self.run)

@@ -11,7 +11,7 @@ from pathlib import Path
 from .. import export
 from ..errors import InputError
 from ..io import class_hierarchy
-from ..nn import pretrained
+from ..models import checkpoint
 from ..space import load_space, packing, paths
 from ..space.load import LoadedSpace
 from ..tracking.address import check
@@ -80,7 +80,7 @@ def pack(loaded: LoadedSpace, folder: Path) -> None:
     for trick, parameter, place in packing.named(loaded):   # a space of a stranger's may name any file of this machine
         kind = paths.kind(trick, parameter)
         if kind == "weights":
-            pretrained.read(Path(place).expanduser())
+            checkpoint.read(Path(place).expanduser())
         elif kind == "table":
             class_hierarchy.read(Path(place).expanduser(), f"tricks.{trick}.{parameter}")
     taken.unpack(folder / FILES)

@@ -70,8 +70,8 @@ class SeveralLabels:
     metrics: ClassVar[tuple] = Answers.names
     learned: ClassVar[tuple] = ("right",)
 
-    def build(self, name, classes, channels, trust=False):
-        return build(name, classes, channels, trust)
+    def build(self, name, classes, image_shape, trust=False):
+        return build(name, classes, image_shape[0], trust)
 
     def meter(self, counts, targets):
         return Answers()
