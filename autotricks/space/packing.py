@@ -19,7 +19,7 @@ class Carried:
     """What tricks name, as it is where the search runs.
 
     Args:
-        moves: Where each place lies below the folder into which everything is unpacked.
+        moves: Where each location lies below the folder into which everything is unpacked.
         files: Their contents, by path below that folder.
     """
 
@@ -34,8 +34,8 @@ class Carried:
                 (folder / name).write_bytes(content)
 
     def below(self, folder: Path) -> paths.Change:
-        """Return what changes a place into where it lies when it is unpacked in `folder`."""
-        return lambda place: str(folder / self.moves[place]) if place in self.moves else place
+        """Return what changes a location into where it lies when it is unpacked in `folder`."""
+        return lambda location: str(folder / self.moves[location]) if location in self.moves else location
 
 
 def of_space(loaded: LoadedSpace, most: float = math.inf, stay: tuple[str, ...] = (paths.REGISTERED,)) -> Carried:
@@ -48,7 +48,7 @@ def of_space(loaded: LoadedSpace, most: float = math.inf, stay: tuple[str, ...] 
 
 
 def named(loaded: LoadedSpace) -> list[tuple[str, str, str]]:
-    """Return (trick, parameter, place) of every place that a space's tricks and its start bundles name."""
+    """Return (trick, parameter, location) of every place that a space's tricks and its start bundles name."""
     listed = [(entry.name, *pair) for entry in loaded.space.entries for pair in paths.named(entry)]
     return [*listed, *_named(use for bundle in loaded.start.values() for use in bundle.uses)]
 
@@ -64,29 +64,29 @@ def _named(uses: Iterable[Use]) -> list[tuple[str, str, str]]:
 
 
 def _read(listed: Iterable[tuple[str, str, str]], most: float, stay: tuple[str, ...]) -> Carried:
-    """Return the files of (trick, parameter, place); a registered model is fetched by who needs it."""
-    found = Carried()
+    """Return the files of (trick, parameter, location); a registered model is fetched by who needs it."""
+    carried = Carried()
     left = most
-    for trick, parameter, place in listed:
-        if place.startswith(stay) or place in found.moves:
+    for trick, parameter, location in listed:
+        if location.startswith(stay) or location in carried.moves:
             continue
-        source = Path(place).expanduser()
+        source = Path(location).expanduser()
         if paths.kind(trick, parameter) == "bundle":
             source = source.parent if source.suffix in (".yaml", ".yml") else source
             inside = [source / name for name in (BUNDLE, WEIGHTS)]
         else:
             inside = [source]
-        target = Path(f"{len(found.moves)}-{source.name}")
+        target = Path(f"{len(carried.moves)}-{source.name}")
         for path in inside:
             try:
                 left -= path.stat().st_size
                 if left < 0:
-                    raise InputError(f"tricks.{trick}.{parameter}: {place}: with it, bundles and files are more than "
-                                     f"the {most / 2**20:.0f} MiB that travel with a search. Register the teacher and "
-                                     "write models:/NAME@ALIAS.")
-                found.files[str(target / path.name if len(inside) > 1 else target)] = path.read_bytes()
+                    raise InputError(f"tricks.{trick}.{parameter}: {location}: with it, bundles and files are more "
+                                     f"than the {most / 2**20:.0f} MiB that travel with a search. Register the teacher "
+                                     "and write models:/NAME@ALIAS.")
+                carried.files[str(target / path.name if len(inside) > 1 else target)] = path.read_bytes()
             except OSError as error:
                 raise RunError(f"tricks.{trick}.{parameter}: {path}: {(error.strerror or 'cannot be read').lower()}. "
                                "Paths are taken from the folder in which the command runs.") from None
-        found.moves[place] = str(target)
-    return found
+        carried.moves[location] = str(target)
+    return carried

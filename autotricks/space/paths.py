@@ -22,11 +22,11 @@ def kind(trick: str, parameter: str) -> str:
     return legal.place if isinstance(legal, Text) else ""
 
 
-def absolute(place: str) -> str:
+def absolute(location: str) -> str:
     """Return a path as seen from any folder, taken from the working directory; `models:/...` and nothing stay."""
-    if not place or place.startswith(REGISTERED):
-        return place
-    return str(Path(place).expanduser().absolute())
+    if not location or location.startswith(REGISTERED):
+        return location
+    return str(Path(location).expanduser().absolute())
 
 
 def changed(tricks: Mapping[str, Any], change: Change) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def moved_entry(entry: Entry, change: Change) -> Entry:
 
 
 def named(entry: Entry) -> Iterator[tuple[str, str]]:
-    """Yield (parameter, place) for each place that an entry names."""
+    """Yield (parameter, location) for each place that an entry names."""
     for name, value in entry.fixed.items():
         if kind(entry.name, name) and value:
             yield name, str(value)

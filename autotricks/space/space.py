@@ -136,9 +136,9 @@ class Space:
         """
         uses = [entry.draw(pick) for entry in self.entries if entry.always]
         left = [entry for entry in self.entries if not entry.always]   # those not asked for yet
-        for place, candidates in self._seats:
+        for slot_seat, candidates in self._seats:
             if candidates[0].single:
-                self._fill(place, candidates, uses, left, pick)
+                self._fill(slot_seat, candidates, uses, left, pick)
                 continue
             for entry in candidates:
                 if entry in left:
@@ -291,14 +291,14 @@ class Space:
             not any(entry.trick.requires for entry in item[1]), -len(item[1]) if item[1][0].single else 0,
             order.index(item[0][0]), item[0][0].rank(item[0][1])))
 
-    def _fill(self, place: tuple[Slot, str], candidates: list[Entry], uses: list[Use], left: list[Entry],
+    def _fill(self, slot_seat: tuple[Slot, str], candidates: list[Entry], uses: list[Use], left: list[Entry],
               pick: Pick) -> None:
         """Fill a single seat, again and again as long as windows leave room for one more trick.
 
         The widest window is chosen first, and what was passed over is not offered again: there is one way to draw a
         bundle.
         """
-        slot, seat = place
+        slot, seat = slot_seat
         open_ = {entry.name for entry in left}
         candidates = [entry for entry in candidates if entry.name in open_]
         if not candidates:

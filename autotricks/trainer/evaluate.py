@@ -29,7 +29,7 @@ def evaluate(predict: Predict, split: Split, run: Run, prefix: str) -> dict[str,
     return {f"{prefix}/{name}": number for name, number in zip(values, numbers, strict=True)}
 
 
-def learned(predict: Predict, train: Split, run: Run) -> dict[str, float]:
+def train_metrics(predict: Predict, train: Split, run: Run) -> dict[str, float]:
     """Return how well up to `SEEN` training images are known as they are, neither augmented nor mixed.
 
     Accuracy in the steps themselves says nothing under mixing, where an image has two labels, nor under

@@ -23,7 +23,7 @@ from ..nn.normalization import synchronize
 from .begin import begin
 from .chance import rng_state, set_rng_state
 from .distributed import agreed
-from .evaluate import evaluate, learned
+from .evaluate import evaluate, train_metrics
 from .pace import Pace
 from .pipeline import Pipeline, fold, optimizer, pipeline
 
@@ -131,7 +131,7 @@ class Trainer:
         set_rng_state(state["torch"], self.run.device)
         last = self.epoch * self.run.steps_per_epoch - 1
         if last >= 0:
-            self._phase = self.plan.phases[self._place(last)]
+            self._phase = self.plan.phases[self._phase_index(last)]
             self._entered = pipeline(self._phase, self.run)
 
     def first_step(self) -> Callable[[], Tensor]:
@@ -147,7 +147,7 @@ class Trainer:
         self.evaluated.eval()
         values = evaluate(predict, self.dataset.validation, self.run, "val")
         if self.epoch == self.plan.bundle.epochs:
-            values |= learned(predict, self.dataset.train, self.run)
+            values |= train_metrics(predict, self.dataset.train, self.run)
         self.run.train()
         return values
 
@@ -168,10 +168,10 @@ class Trainer:
         stop = first + self.run.steps_per_epoch
         self._unread = self._unread[:0]
         while step < stop:
-            place = self._place(step)
+            index = self._phase_index(step)
             self.run.progress = step / self.run.steps
-            self.enter(self.plan.phases[place])
-            for rows in self.rows(min(stop, self._edges[place]) - step, step):
+            self.enter(self.plan.phases[index])
+            for rows in self.rows(min(stop, self._edges[index]) - step, step):
                 self._set_rate(step)
                 total += self.step(rows)
                 step += 1
@@ -188,9 +188,9 @@ class Trainer:
         self.history.append(metrics)
         return metrics
 
-    def _place(self, step: int) -> int:
+    def _phase_index(self, step: int) -> int:
         """Return the number of the phase that a step lies in; window edges are rounded to whole steps."""
-        return next(place for place, edge in enumerate(self._edges) if step < edge)
+        return next(index for index, edge in enumerate(self._edges) if step < edge)
 
     def enter(self, phase: Phase) -> None:
         """Close and open windows where `phase` is not the one before."""
@@ -251,14 +251,14 @@ class Trainer:
         model = copy.deepcopy(self.run.model.state_dict())
         steps = copy.deepcopy(optimizer.state_dict())
         generator = self.run.generator.get_state()
-        chance = rng_state(self.run.device)
+        torch_rng = rng_state(self.run.device)
         largest = max(group["lr"] for group in optimizer.param_groups)
-        shares = [group["lr"] / largest for group in optimizer.param_groups]
+        fractions = [group["lr"] / largest for group in optimizer.param_groups]
         losses = []
         self.run.train()
         for rate, rows in zip(rates, self.rows(len(rates), 0), strict=True):
-            for group, share in zip(optimizer.param_groups, shares, strict=True):
-                group["lr"] = rate * share
+            for group, fraction in zip(optimizer.param_groups, fractions, strict=True):
+                group["lr"] = rate * fraction
             losses.append(self.pipeline.gradients(self.batch(rows)))
             optimizer.step()
         self.extra_steps += len(rates)
@@ -266,7 +266,7 @@ class Trainer:
         self.run.model.load_state_dict(model)
         optimizer.load_state_dict(steps)
         self.run.generator.set_state(generator)
-        set_rng_state(chance, self.run.device)
+        set_rng_state(torch_rng, self.run.device)
         self._unread = self._unread[:0]
         return torch.stack(losses).tolist()
 

@@ -48,18 +48,18 @@ class Features:
         self._counted = frozenset(name for name in tricks if Slot.RUNTIME not in catalog()[name].seats)
         self.names = (CROWD, *(name for trick in sorted(self._known) for name in _columns(catalog()[trick])))
         self._kept: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
-        self._place = {name: place for place, name in enumerate(self.names)}
+        self._index = {name: index for index, name in enumerate(self.names)}
 
     def vector(self, wish: Wish) -> Vector:
         """Return one bundle as a vector [D]."""
-        found = np.zeros(len(self.names))
+        vector = np.zeros(len(self.names))
         for name, values in wish.items():
             if name not in self._known:
                 continue
             for where, value in self._cells(name, values):
-                found[where] = value
-        found[0] = (max(0, sum(name in self._counted for name in wish) - FEW) / FEW) ** 2
-        return found
+                vector[where] = value
+        vector[0] = (max(0, sum(name in self._counted for name in wish) - FEW) / FEW) ** 2
+        return vector
 
     def matrix(self, wishes: Sequence[Wish]) -> Vector:
         """Return bundles as rows [N, D]."""
@@ -68,15 +68,15 @@ class Features:
     def _cells(self, name: str, values: Mapping[str, Value]) -> list[tuple[int, float]]:
         """Return the columns, by position, that a trick with these values fills."""
         key = (name, *values.items())
-        found = self._kept.get(key)
-        if found is None:
+        cells = self._kept.get(key)
+        if cells is None:
             parts = [(name, 1.0), *self._parts(name, values)]
             # a path has no column
-            found = [(self._place[column], value) for column, value in parts if column in self._place]
+            cells = [(self._index[column], value) for column, value in parts if column in self._index]
             if len(self._kept) >= KEPT:
                 self._kept.clear()
-            self._kept[key] = found
-        return found
+            self._kept[key] = cells
+        return cells
 
     def _parts(self, name: str, values: Mapping[str, Value]) -> Iterator[tuple[str, float]]:
         trick = catalog()[name]

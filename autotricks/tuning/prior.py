@@ -84,12 +84,12 @@ class Prior:
         """Return mean and variance of each column's effect, [D] and [D]."""
         mean = np.zeros(len(features.names))
         variance = np.full(len(features.names), FLAT_SD ** 2)
-        for place, name in enumerate(features.names):
+        for index, name in enumerate(features.names):
             if name in self.effects:
-                mean[place], sd = self.effects[name]
-                variance[place] = sd ** 2
+                mean[index], sd = self.effects[name]
+                variance[index] = sd ** 2
             elif self.effects and "." not in name:
-                mean[place] = UNKNOWN_MEAN
+                mean[index] = UNKNOWN_MEAN
         return mean, variance
 
     def curve(self, fraction: float) -> Curve:
@@ -97,12 +97,12 @@ class Prior:
         known = sorted(self.curves)
         if not known:
             return Curve(1.0, 2 * self.noise * math.sqrt(1 / fraction - 1), 0.0)
-        places = [self.curves[one] for one in known]
-        return Curve(float(np.interp(fraction, known, [one.slope for one in places])),
-                     float(np.interp(fraction, known, [one.sd for one in places])),
-                     float(np.interp(fraction, known, [one.rise for one in places])),
-                     {name: float(np.interp(fraction, known, [one.gains.get(name, 0.0) for one in places]))
-                      for name in places[0].gains})
+        curves = [self.curves[one] for one in known]
+        return Curve(float(np.interp(fraction, known, [one.slope for one in curves])),
+                     float(np.interp(fraction, known, [one.sd for one in curves])),
+                     float(np.interp(fraction, known, [one.rise for one in curves])),
+                     {name: float(np.interp(fraction, known, [one.gains.get(name, 0.0) for one in curves]))
+                      for name in curves[0].gains})
 
 
 @cache
@@ -140,7 +140,7 @@ def _from(table: Any) -> Prior:
 
 
 def _number(value: Any, above: float = -math.inf, below: float = math.inf) -> float:
-    found = float(value)
-    if not above < found < below:
+    number = float(value)
+    if not above < number < below:
         raise ValueError(value)
-    return found
+    return number

@@ -60,7 +60,7 @@ class Steps:
             return Step("draw", self.draw(rng))
         first = rng.randrange(len(parents))
         if kind == "cross":
-            others = [place for place in range(len(parents)) if place != first]
+            others = [index for index in range(len(parents)) if index != first]
             if not others:
                 return None
             second = rng.choice(others)
@@ -99,10 +99,10 @@ class Steps:
 
     def draw(self, rng: random.Random) -> Wish:
         """Wish for a few tricks, with values from anywhere in their domains; what is liked more comes more often."""
-        found: Wish = {}
+        wish: Wish = {}
         for _ in range(1 + min(int(rng.expovariate(1 / TRICKS)), MOST)):
-            found = self._added(found, rng) or found
-        return found
+            wish = self._added(wish, rng) or wish
+        return wish
 
     def _changed(self, kind: str, wish: Wish, rng: random.Random) -> Wish | None:
         return {"tune": self._tuned, "add": self._added, "drop": self._dropped}[kind](wish, rng)
@@ -116,7 +116,7 @@ class Steps:
         weights = [OFTEN if key in RATES else 1 for _, key, _ in movable]
         changed = {name: dict(values) for name, values in wish.items()}
         picked = rng.choices(range(len(movable)), weights, k=rng.choice((1, 1, 2, 3)))
-        for name, key, domain in (movable[place] for place in dict.fromkeys(picked)):
+        for name, key, domain in (movable[index] for index in dict.fromkeys(picked)):
             changed[name][key] = _moved(changed[name].get(key, _usual(name, key)), domain, rng)
         return changed
 
@@ -140,17 +140,17 @@ class Steps:
 
     def _cross(self, left: Wish, right: Wish, rng: random.Random) -> Wish:
         """Take each trick from one of two bundles; what both have stays, with the values of either."""
-        found: dict[str, Mapping[str, Value]] = {}
+        child: dict[str, Mapping[str, Value]] = {}
         names = sorted({*left, *right})
         rng.shuffle(names)
         names.sort(key=lambda name: not (name in left and name in right))
         for name in names:
             source = rng.choice((left, right))
-            if name in source and not any(self._clash(name, other) for other in found):
-                found[name] = source[name]
+            if name in source and not any(self._clash(name, other) for other in child):
+                child[name] = source[name]
             elif name in left and name in right:
-                found[name] = left[name]
-        return found
+                child[name] = left[name]
+        return child
 
     def _clash(self, left: str, right: str) -> bool:
         if left == right or left not in self._entries or right not in self._entries:
@@ -170,12 +170,12 @@ class Steps:
 
 def changes(before: Wish, after: Wish) -> list[str]:
     """Return in words what tells one bundle from another."""
-    found = [f"+ {name}" for name in sorted(set(after) - set(before))]
-    found += [f"- {name}" for name in sorted(set(before) - set(after))]
+    lines = [f"+ {name}" for name in sorted(set(after) - set(before))]
+    lines += [f"- {name}" for name in sorted(set(before) - set(after))]
     for name in sorted(set(before) & set(after)):
-        found += [f"{name}.{key} {_short(before[name][key])} -> {_short(value)}" for key, value in after[name].items()
+        lines += [f"{name}.{key} {_short(before[name][key])} -> {_short(value)}" for key, value in after[name].items()
                   if key in before[name] and before[name][key] != value]
-    return found
+    return lines
 
 
 def _short(value: Value) -> str:
