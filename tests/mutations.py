@@ -458,8 +458,8 @@ MUTATIONS = (
              "trials.csv has the figures of the first rung beside the last budget",
              ("tests/search/test_ledger.py",)),
     Mutation("autotricks/io/checksum.py",
-             "return found is not None and _digest",
-             "return found is None and _digest",
+             "return match is not None and _digest",
+             "return match is None and _digest",
              "a bundle file that was changed is taken as it is",
              ("tests/core/test_checksum.py",)),
     # confirmation and statistics
