@@ -94,7 +94,7 @@ class Run:
         teacher: Find a trained model by its address; it maps images as this run normalizes them to logits.
         memory: What tricks note when their window opens and need until training ends; part of every checkpoint, never
             exported. Keys begin with the trick's name and a dot.
-        still: Names of modules that stay in evaluation mode while the model trains; part of every checkpoint.
+        eval_modules: Names of modules that stay in evaluation mode while the model trains; part of every checkpoint.
         progress: Fraction of training done, in [0, 1]; moves with every step.
         windows: Fractions of training, from and to, in which each trick is active, by its name.
     """
@@ -119,7 +119,7 @@ class Run:
     fresh: Callable[[], nn.Module] | None = None
     teacher: Callable[[str], Predict] | None = None
     memory: dict[str, Tensor] = field(default_factory=dict)
-    still: frozenset[str] = frozenset()
+    eval_modules: frozenset[str] = frozenset()
     progress: float = 0.0
     windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -150,7 +150,7 @@ class Run:
     def train(self) -> None:
         """Put the model into training mode, but for the modules that are to keep still."""
         self.model.train()
-        for name in self.still:
+        for name in self.eval_modules:
             self.model.get_submodule(name).eval()
 
     @torch.no_grad()
