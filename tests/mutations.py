@@ -203,8 +203,8 @@ MUTATIONS = (
              ("tests/space/test_bundles.py",)),
     # tricks: averages, gradients, optimizers
     Mutation("autotricks/tricks/average/ema.py",
-             "for place in real], 1 - share)",
-             "for place in real], share)",
+             "for index in real], 1 - decay)",
+             "for index in real], decay)",
              "the moving average is all but the last weights",
              ("tests/tricks/test_ema.py",)),
     Mutation("autotricks/tricks/average/swa.py",
