@@ -130,7 +130,7 @@ def moved(images: Tensor, inside: Tensor, matrices: Tensor) -> Tensor:
     return torch.where(seen.unsqueeze(1), sampled[:, :-1], images)
 
 
-def synthesized(images: Tensor, inside: Tensor, shares: Tensor, generator: torch.Generator, mirrors: bool) -> Tensor:
+def synthesized(images: Tensor, inside: Tensor, fractions: Tensor, generator: torch.Generator, mirrors: bool) -> Tensor:
     """Return the images, some of them with their inside moved in a random way, each in its own.
 
     Which ones is a matter of data, so all are computed: to compute only those would wait for the device.
@@ -138,9 +138,9 @@ def synthesized(images: Tensor, inside: Tensor, shares: Tensor, generator: torch
     Shapes:
         images: [B, D, H, W].
         inside: [B, H, W], bool.
-        shares: [B], the probability of each image to be replaced.
+        fractions: [B], the probability of each image to be replaced.
     """
     size = images.shape[2], images.shape[3]
     chances = torch.rand(6, len(images), generator=generator, device=images.device)
-    inside = inside & (chances[0] < shares).view(-1, 1, 1)
+    inside = inside & (chances[0] < fractions).view(-1, 1, 1)
     return moved(images, inside, matrices(motions(chances[1:], *size, mirrors), middle(inside), *size))
