@@ -95,11 +95,11 @@ class Bundle:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        found = [f"training.{name}: {value!r} is not allowed; {name} must be a whole number >= 1."
-                 for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size))
-                 if not isinstance(value, int) or value < 1]
-        if found:
-            raise BundleError(found)
+        problems = [f"training.{name}: {value!r} is not allowed; {name} must be a whole number >= 1."
+                    for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size))
+                    if not isinstance(value, int) or value < 1]
+        if problems:
+            raise BundleError(problems)
         object.__setattr__(self, "uses", tuple(sorted(self.uses, key=lambda use: (use.trick.name, use.window))))
 
     def document(self) -> dict[str, Any]:

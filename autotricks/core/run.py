@@ -98,7 +98,7 @@ class Run:
         weights: Find trained weights to begin with: `default`, or a file's path.
         memory: What tricks note when their window opens and need until training ends; part of every checkpoint, never
             exported. Keys begin with the trick's name and a dot.
-        still: Names of modules that stay in evaluation mode while the model trains; part of every checkpoint.
+        eval_modules: Names of modules that stay in evaluation mode while the model trains; part of every checkpoint.
         progress: Fraction of training done, in [0, 1]; moves with every step.
         windows: Fractions of training, from and to, in which each trick is active, by its name.
     """
@@ -124,7 +124,7 @@ class Run:
     teacher: Callable[[str], Predict] | None = None
     weights: Callable[[str], Weights] | None = None
     memory: dict[str, Tensor] = field(default_factory=dict)
-    still: frozenset[str] = frozenset()
+    eval_modules: frozenset[str] = frozenset()
     progress: float = 0.0
     windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -155,7 +155,7 @@ class Run:
     def train(self) -> None:
         """Put the model into training mode, but for the modules that are to keep still."""
         self.model.train()
-        for name in self.still:
+        for name in self.eval_modules:
             self.model.get_submodule(name).eval()
 
     @torch.no_grad()

@@ -66,16 +66,16 @@ class Trick:
         _check_declaration(cls)
 
     def __post_init__(self) -> None:
-        found = self.problems(self.values())
-        if found:
-            raise BundleError(f"{self.name}.{line}" for line in found)
+        problems = self.problems(self.values())
+        if problems:
+            raise BundleError(f"{self.name}.{line}" for line in problems)
 
     @classmethod
     @cache
     def declared(cls) -> Mapping[str, Parameter]:
         """Return the declared parameters by name."""
-        found = {field.name: field.metadata["parameter"] for field in fields(cls)}  # type: ignore[arg-type]
-        return MappingProxyType(found)
+        parameters = {field.name: field.metadata["parameter"] for field in fields(cls)}  # type: ignore[arg-type]
+        return MappingProxyType(parameters)
 
     @classmethod
     @cache
@@ -114,7 +114,7 @@ def _check_declaration(cls: type[Trick]) -> None:
     for field in fields(cls):  # type: ignore[arg-type]
         if "parameter" not in field.metadata or field.name in RESERVED:
             raise TypeError(f"{cls.__name__}.{field.name}: declare it with tunable() under a name not reserved")
-        found = cls.problems({field.name: field.default})
+        problems = cls.problems({field.name: field.default})
         legal = field.metadata["parameter"].legal
-        if found or (isinstance(field.default, str) and not isinstance(legal, (Choice, Text))):
-            raise TypeError(f"{cls.__name__}: its own default is not legal: {found}")
+        if problems or (isinstance(field.default, str) and not isinstance(legal, (Choice, Text))):
+            raise TypeError(f"{cls.__name__}: its own default is not legal: {problems}")

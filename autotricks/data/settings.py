@@ -110,12 +110,12 @@ class Settings:
         return free if self.memory is None else min(free, self.memory * 2**30)
 
     def __post_init__(self) -> None:
-        found = [f"data.{name}: {getattr(self, name)!r} is not allowed; {name} must be {words}."
-                 for name, (legal, words) in LEGAL.items() if not legal(getattr(self, name))]
+        problems = [f"data.{name}: {getattr(self, name)!r} is not allowed; {name} must be {words}."
+                    for name, (legal, words) in LEGAL.items() if not legal(getattr(self, name))]
         if self.group:
-            found += self.group.problems()
+            problems += self.group.problems()
             if str(self.source).partition(":")[0] not in ("image_folder", "csv"):
-                found.append(f"data.group: {self.source} has neither paths nor columns. Leave it out, or bring the "
-                             "images as image_folder or csv.")
-        if found:
-            raise DataError(found)
+                problems.append(f"data.group: {self.source} has neither paths nor columns. Leave it out, or bring the "
+                                "images as image_folder or csv.")
+        if problems:
+            raise DataError(problems)

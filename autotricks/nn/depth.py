@@ -30,14 +30,14 @@ def levels(model: nn.Module, head: str) -> dict[str, int]:
     if matcher:
         from timm.models import group_parameters
 
-        found = dict(group_parameters(model, matcher(coarse=False), reverse=True))
+        depths = dict(group_parameters(model, matcher(coarse=False), reverse=True))
     else:
-        found = dict.fromkeys(names, 0)
+        depths = dict.fromkeys(names, 0)
         level = -1
         for part in parts(model):
             inside = dict(model.get_submodule(part).named_parameters(part))
             if any(weight.ndim > 1 for weight in inside.values()):
                 level += 1
-            found.update({name: max(level, 0) for name in inside if name in found})
-    top = found[f"{head}.weight"]
-    return {name: min(found[name], top) for name in names}
+            depths.update({name: max(level, 0) for name in inside if name in depths})
+    top = depths[f"{head}.weight"]
+    return {name: min(depths[name], top) for name in names}

@@ -14,12 +14,12 @@ def residual_blocks(model: nn.Module, trick: str) -> list[nn.Module]:
     Raises:
         ModelError: When there is none; it names the trick that looked for them.
     """
-    found = [module for module in model.modules() if shortcut(module) is not None
-             and all(isinstance(getattr(module, name, None), nn.Module) for name in ("conv1", "bn1", "conv2", "bn2"))]
-    if not found:
+    blocks = [module for module in model.modules() if shortcut(module) is not None
+              and all(isinstance(getattr(module, name, None), nn.Module) for name in ("conv1", "bn1", "conv2", "bn2"))]
+    if not blocks:
         raise ModelError(f"{trick}: {type(model).__name__} has no residual blocks that it knows: modules with conv1, "
                          f"bn1, conv2, bn2 and downsample or shortcut. Take a ResNet or drop {trick}.")
-    return found
+    return blocks
 
 
 def shortcut(block: nn.Module) -> str | None:

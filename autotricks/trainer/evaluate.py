@@ -36,4 +36,4 @@ def train_metrics(predict: Predict, train: Split, run: Run) -> dict[str, float]:
     re-sampling. Above validation's by much, this says that the model has learned its images by heart.
     """
     values = evaluate(predict, train.sample(SEEN), run, "train")
-    return {name: values[name] for name in (f"train/{metric}" for metric in run.task.learned)}
+    return {name: values[name] for name in (f"train/{metric}" for metric in run.task.train_metrics)}

@@ -108,7 +108,7 @@ class Trainer:
                 "frozen": [name for name, weight in self.run.model.named_parameters() if not weight.requires_grad],
                 "model": self.run.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                 "average": self.average.state_dict() if self.average is not None else None,
-                "memory": dict(self.run.memory), "still": sorted(self.run.still),
+                "memory": dict(self.run.memory), "still": sorted(self.run.eval_modules),
                 "generator": self.run.generator.get_state(), "torch": rng_state(self.run.device)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -126,7 +126,7 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.run.memory = {name: value.to(self.run.device) for name, value in state["memory"].items()}
-        self.run.still = frozenset(state["still"])
+        self.run.eval_modules = frozenset(state["still"])
         self.run.generator.set_state(state["generator"])
         set_rng_state(state["torch"], self.run.device)
         last = self.epoch * self.run.steps_per_epoch - 1

@@ -4,7 +4,7 @@ import torch
 from autotricks.core.batch import Batch
 from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
-from autotricks.tricks.batch.remix import Remix, label_share, remix
+from autotricks.tricks.batch.remix import Remix, label_weight, remix
 from tests.conftest import make_run
 
 
@@ -31,16 +31,16 @@ def same(batch: Batch) -> Batch:
     (50, 50, 0.1, 0.1),
     (50, 50, 0.9, 0.9)])
 def test_the_case_table(own, other, keep, expected):
-    share = label_share(torch.tensor([float(own)]), torch.tensor([float(other)]), torch.tensor([keep]), 3.0, 0.5)
+    share = label_weight(torch.tensor([float(own)]), torch.tensor([float(other)]), torch.tensor([keep]), 3.0, 0.5)
     assert share.tolist() == pytest.approx([expected])
 
 
 def test_kappa_and_tau_are_read():
     own, other, keep = torch.tensor([80., 20.]), torch.tensor([20., 80.]), torch.tensor([0.7])
-    assert label_share(own, other, keep, 4.0, 0.8).tolist() == pytest.approx([0.0, 1.0])
-    assert label_share(own, other, keep, 4.5, 0.8).tolist() == pytest.approx([0.7, 0.7])
-    assert label_share(own, other, keep, 4.0, 0.25).tolist() == pytest.approx([0.7, 0.7])
-    assert label_share(own, other, keep, 4.0, 0.35).tolist() == pytest.approx([0.7, 1.0])
+    assert label_weight(own, other, keep, 4.0, 0.8).tolist() == pytest.approx([0.0, 1.0])
+    assert label_weight(own, other, keep, 4.5, 0.8).tolist() == pytest.approx([0.7, 0.7])
+    assert label_weight(own, other, keep, 4.0, 0.25).tolist() == pytest.approx([0.7, 0.7])
+    assert label_weight(own, other, keep, 4.0, 0.35).tolist() == pytest.approx([0.7, 1.0])
 
 
 def test_mixes_images_by_one_share_and_labels_by_another():

@@ -22,7 +22,7 @@ class Classification:
     brings: ClassVar[frozenset[DataTrait]] = frozenset({DataTrait.ONE_LABEL})
     defaults: ClassVar[tuple[str, ...]] = ("sgd", "constant", "instance", "cross_entropy")
     metrics: ClassVar[tuple[str, ...]] = METRICS
-    learned: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
+    train_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a classifier with fresh weights; see `autotricks.models.build`."""

@@ -80,9 +80,9 @@ class ColorJitter(Trick):
             images = batch.images
             count = len(batch)
             order = torch.rand(3, count, generator=run.generator, device=run.device).argsort(0)
-            chances = 2 * torch.rand(3, count, generator=run.generator, device=run.device) - 1
-            for kinds, chance in zip(order, chances, strict=True):
-                images = scaled(images, kinds, 1 + strengths[kinds] * chance)
+            offsets = 2 * torch.rand(3, count, generator=run.generator, device=run.device) - 1
+            for kinds, offset in zip(order, offsets, strict=True):
+                images = scaled(images, kinds, 1 + strengths[kinds] * offset)
             if self.hue and images.shape[1] == 3:
                 turns = 2 * torch.rand(count, generator=run.generator, device=run.device) - 1
                 images = hue_turned(images, self.hue * turns)

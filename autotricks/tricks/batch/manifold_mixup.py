@@ -32,13 +32,13 @@ def stages(model: nn.Module) -> list[nn.Module]:
     """
     for owner in model.modules():
         named = dict(owner.named_children())
-        found = [named[f"layer{number}"] for number in range(1, 9) if f"layer{number}" in named]
+        modules = [named[f"layer{number}"] for number in range(1, 9) if f"layer{number}" in named]
         if isinstance(named.get("layers"), nn.Sequential):
             blocks = list(named["layers"].children())
-            found = blocks[len(blocks) // 3 - 1::len(blocks) // 3] if len(blocks) >= 3 else blocks
-        found += [named[name] for name in ("neck", "global_pool", "avgpool") if name in named][:1]
-        if found:
-            return found
+            modules = blocks[len(blocks) // 3 - 1::len(blocks) // 3] if len(blocks) >= 3 else blocks
+        modules += [named[name] for name in ("neck", "global_pool", "avgpool") if name in named][:1]
+        if modules:
+            return modules
     raise ModelError(f"manifold_mixup: {type(model).__name__} has no stages that it knows; the model needs layer1, "
                      "layer2, ... or a sequence `layers` or a `neck`. Take mixup or a ResNet.")
 
@@ -56,18 +56,18 @@ class _Mixing(nn.Module):
 
     def attach(self, modules: list[nn.Module], first: int) -> None:
         """Mix what these modules return, from number `first` on, once and for all; the first module is number 1."""
-        for place, module in enumerate(modules, start=1):
-            if place >= first and not self.attached:
-                module.register_forward_hook(partial(self._mixed, place))
+        for number, module in enumerate(modules, start=1):
+            if number >= first and not self.attached:
+                module.register_forward_hook(partial(self._mixed, number))
         self.attached = True
 
-    def _mixed(self, place: int, module: nn.Module, given: object, hidden: Tensor) -> Tensor:
+    def _mixed(self, number: int, module: nn.Module, given: object, hidden: Tensor) -> Tensor:
         if not (self.training and self.keep):
             return hidden
         if len(hidden) not in self.sizes:
             raise torch.OutOfMemoryError(f"manifold_mixup paired images within {max(self.sizes)}; they cannot be mixed "
                                          f"{len(hidden)} at a time. Lower training.batch_size.")
-        return flipped(hidden, self.keep[place])
+        return flipped(hidden, self.keep[number])
 
 
 class ManifoldMixup(Trick):
@@ -112,7 +112,7 @@ class ManifoldMixup(Trick):
             keep = beta(self.alpha, self.alpha, 1, run.generator)
             layer = torch.randint(first, len(known) + 1, (1,), generator=run.generator, device=run.device)
             mixing.sizes = frozenset(map(len, pieces))
-            mixing.keep = tuple(torch.where(layer == place, keep, 1.0) for place in range(len(known) + 1))
+            mixing.keep = tuple(torch.where(layer == number, keep, 1.0) for number in range(len(known) + 1))
             images = batch.images if first else batch.images.lerp(batch.images[partner], 1 - mixing.keep[0])
             return replace(batch, images=images, targets=batch.targets.blend(partner, keep))
         return mixed

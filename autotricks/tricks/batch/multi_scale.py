@@ -14,8 +14,8 @@ from ...functional.resizing import at_size, require_size, sides
 
 def scales(smallest: float, largest: float) -> list[float]:
     """Return the eighths from `smallest` to `largest`; `smallest` alone where there is none."""
-    found = [eighths / 8 for eighths in range(1, int(largest * 8) + 1) if eighths >= smallest * 8]
-    return found or [smallest]
+    factors = [eighths / 8 for eighths in range(1, int(largest * 8) + 1) if eighths >= smallest * 8]
+    return factors or [smallest]
 
 
 class MultiScale(Trick):
