@@ -15,7 +15,7 @@ from .core.reporting import End, ListReporter, Metrics, Reporter, Verdict
 from .core.run import ModelFactory, Runtime
 from .core.slots import Predict
 from .core.weights import Weights, key
-from .models import load_weights
+from .models import Pin, load_weights
 from .system.lazy_compiler import postpone
 from .trainer import Trainer
 from .trainer.distributed import among
@@ -49,14 +49,19 @@ class TrialResult:
     model: nn.Module = field(repr=False, compare=False)
 
 
-def with_weights(dataset: Dataset, bundles: Iterable[Bundle]) -> Dataset:
+def with_weights(dataset: Dataset, bundles: Iterable[Bundle], pin: Pin | None = None) -> Dataset:
     """Return a data set that holds the weights which some bundles begin with; those that it lacks are read or fetched.
+
+    Args:
+        dataset: What is trained on.
+        bundles: What is trained.
+        pin: Which published weights they must be; None takes the newest.
 
     Raises:
         ModelError: When weights cannot be had, or are damaged.
     """
     wanted = {key(bundle.model, bundle.weights): bundle for bundle in bundles if bundle.weights}
-    missing = {name: load_weights(bundle.model, bundle.weights) for name, bundle in wanted.items()
+    missing = {name: load_weights(bundle.model, bundle.weights, pin) for name, bundle in wanted.items()
                if name not in dataset.weights}
     return replace(dataset, weights={**dataset.weights, **missing}) if missing else dataset
 

@@ -63,6 +63,7 @@ class Dataset:
         fingerprint: Hash of images, labels and the membership of each split.
         source: As the user wrote it.
         task: What is to be learned from it.
+        follow_weights: Whether trainings that begin with published weights normalize images as these were trained.
         weights: What trainings on it may begin with, read once for all; see `autotricks.core.weights.key`.
     """
 
@@ -75,6 +76,7 @@ class Dataset:
     fingerprint: str
     source: str
     task: Task
+    follow_weights: bool = True
     weights: Mapping[str, Weights] = field(default_factory=dict)
 
     @property
@@ -96,7 +98,7 @@ class Dataset:
     def normalized(self, bundle: Bundle) -> Dataset:
         """Return the data set with mean and deviation as the weights want them that a bundle begins with."""
         weights = self.weights.get(key(bundle.model, bundle.weights))
-        known = weights.statistics(self.image_shape[0]) if weights else None
+        known = weights.statistics(self.image_shape[0]) if weights and self.follow_weights else None
         return replace(self, mean=known[0], std=known[1]) if known else self
 
     def without_test(self) -> Dataset:

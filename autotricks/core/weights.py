@@ -31,6 +31,10 @@ class Weights:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
+    def facts(self) -> dict[str, str]:
+        """Return what must be known to find them again, and under which terms they may be used."""
+        return {"source": self.source, "sha256": self.sha256, "revision": self.revision, "licence": self.licence}
+
     def statistics(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Return mean and deviation for images of so many channels; None where nothing is known.
 

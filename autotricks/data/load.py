@@ -72,7 +72,7 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
     mean, std = mean_and_std(splits["train"].images)
     marks = {name: digests(split.images) for name, split in splits.items()}
     dataset = Dataset(splits["train"], splits["validation"], splits["test"], classes, mean, std,
-                      fingerprint(splits, marks, classes), settings.source, task)
+                      fingerprint(splits, marks, classes), settings.source, task, settings.normalize == "weights")
     duplicates = {f"train_{name}": shared(marks["train"], marks[name]) for name in ("test", "validation")}
     every = [(mark, label) for name, split in splits.items() if not (whole and name == "validation")
              for mark, label in zip(marks[name], split.targets.single.tolist())]

@@ -108,7 +108,8 @@ def _timm(name: ModelName, classes: int, channels: int, size: Size | None) -> nn
     options = dict(name.arguments)
     if size and published and published.fixed_input_size:
         options.setdefault("img_size", size)
-    return timm.create_model(name.architecture, num_classes=classes, in_chans=channels, pretrained=False, **options)
+    model: nn.Module = timm.create_model(name.architecture, num_classes=classes, in_chans=channels, **options)
+    return model
 
 
 def _torchvision(name: ModelName, classes: int, channels: int, size: Size | None) -> nn.Module:
@@ -124,7 +125,8 @@ def _torchvision(name: ModelName, classes: int, channels: int, size: Size | None
         options.setdefault("image_size", _side(name, size))
     if size and name.architecture.startswith("maxvit"):
         options.setdefault("input_size", size)
-    return zoo.get_model(name.architecture, weights=None, num_classes=classes, **options)
+    built: nn.Module = zoo.get_model(name.architecture, weights=None, num_classes=classes, **options)
+    return built
 
 
 def _side(name: ModelName, size: Size) -> int:

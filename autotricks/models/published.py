@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import torch
+from torch import Tensor
+
 from ..core.weights import DEFAULT, Weights
 from ..errors import ModelError
 from .checkpoint import read, sha256_of
@@ -100,7 +103,7 @@ def load_weights(model: str, weights: str = DEFAULT, pin: Pin | None = None) -> 
     """
     if weights != DEFAULT:
         path = Path(weights).expanduser()
-        return Weights(str(path), read(path), sha256_of(path))
+        return Weights(str(path), _full(read(path)), sha256_of(path))
     found = published(model, pin.revision if pin else "")
     path, revision = fetch(found, pin.revision if pin else "")
     digest = sha256_of(path)
@@ -109,7 +112,12 @@ def load_weights(model: str, weights: str = DEFAULT, pin: Pin | None = None) -> 
         raise ModelError(f"model.name: {model}: the weights of {found.source} have the checksum {digest[:12]}, the run "
                          f"began with {pin.sha256[:12]}. Start a new search.")
     licence = found.licence or _licence(found, revision)
-    return Weights(found.source, read(path, "model.name"), digest, revision, licence, found.mean, found.std)
+    return Weights(found.source, _full(read(path, "model.name")), digest, revision, licence, found.mean, found.std)
+
+
+def _full(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights in float32 where they were kept in bfloat16, as models are built."""
+    return {name: value.float() if value.dtype is torch.bfloat16 else value for name, value in tensors.items()}
 
 
 def fetch(found: Published, revision: str = "") -> tuple[Path, str]:
@@ -140,16 +148,16 @@ def _of_timm(name: ModelName) -> Published:
     import timm
 
     known = timm.get_pretrained_cfg(name.architecture + (f".{name.tag}" if name.tag else ""), allow_unregistered=True)
-    if name.tag and (known is None or known.tag != name.tag):
+    if known is None or (name.tag and known.tag != name.tag):
         tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{name.architecture}.*")]
         raise ModelError(f"model.name: {name}: timm has no such weights. It has {', '.join(tags) or 'none'}.")
-    repository = (known.hf_hub_id or "") if known else ""
+    repository = str(known.hf_hub_id or "")
     if repository.endswith("/"):
         repository += f"{known.architecture}.{known.tag}"
-    if known is None or not (repository or known.url):
+    if not (repository or known.url):
         raise ModelError(f"model.pretrained: timm has no weights for {name}. Take another model, or name a file: "
                          "tricks.pretrained.weights.")
-    return Published(name, repository, "" if repository else known.url, tuple(known.mean), tuple(known.std),
+    return Published(name, repository, "" if repository else str(known.url), tuple(known.mean), tuple(known.std),
                      known.input_size[-1], known.license or "")
 
 
@@ -162,7 +170,7 @@ def _of_torchvision(name: ModelName) -> Published:
                          f"{', '.join(options.__members__)}.")
     if not len(options):
         raise ModelError(f"model.pretrained: torchvision has no weights for {name.architecture}. Take another model.")
-    chosen = options[name.tag] if name.tag else options.DEFAULT  # type: ignore[attr-defined]
+    chosen = options[name.tag] if name.tag else options.DEFAULT
     images = chosen.transforms()
     return Published(name, "", chosen.url, tuple(images.mean), tuple(images.std), images.crop_size[0])
 

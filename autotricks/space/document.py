@@ -24,9 +24,11 @@ from .sections import (
     ResourcesSection,
     SearchSection,
     Section,
+    SpaceModelSection,
     SpaceTrainingSection,
     StartSection,
     TrainingSection,
+    WeightsSection,
     legal,
 )
 
@@ -48,7 +50,8 @@ class SpaceDocument(Section):
     about: str = ""
     fits: FitsSection | None = None
     data: DataSection = DataSection()
-    model: ModelSection = ModelSection()
+    model: SpaceModelSection = SpaceModelSection()
+    weights: dict[str, WeightsSection] = {}
     training: SpaceTrainingSection = SpaceTrainingSection()
     objective: ObjectiveSection = ObjectiveSection()
     search: SearchSection = SearchSection()
@@ -72,6 +75,7 @@ class BundleDocument(Section):
     classes: list[str] = []
     result: dict[str, Any] = {}
     model: ModelSection = ModelSection()
+    weights: WeightsSection | None = None
     training: TrainingSection = TrainingSection()
     tricks: dict[str, Any] = {}
 

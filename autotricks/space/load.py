@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,17 +11,16 @@ from typing import Any
 from ..core.bundle import Bundle
 from ..core.plan import advice, problems, unsuited
 from ..data import check as check_source
-from ..errors import DataError, ModelError, SpaceError
+from ..errors import DataError, SpaceError
 from ..io.yaml_tree import Path, Tree, one_line, parse, scalar
-from ..models import check as check_model
 from ..stats.verdict import BASELINE
 from ..tasks import TASKS, find as find_task
-from . import paths
+from . import models, paths
 from .document import BundleDocument, SpaceDocument, read
 from .domains import entries
 from .files import find_file, known_file, read_tree, shipped
 from .precision_layout import in_bundle, quarrels, settled
-from .sections import MAX, DataSection, StartSection
+from .sections import MAX, DataSection, ModelChoice, StartSection, WeightsSection
 from .space import Space
 
 _OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.+)", re.DOTALL)
@@ -73,6 +72,26 @@ class LoadedSpace:
                        start={name: replace(bundle, batch_size=size) for name, bundle in self.start.items()})
 
 
+    def with_models(self, names: Mapping[str, str], size: int | None,
+                    pins: Mapping[str, WeightsSection]) -> LoadedSpace:
+        """Return the space with its models' whole names, the size of images that suits them, and their weights.
+
+        Args:
+            names: What each model is called from now on, by what it is called now.
+            size: Of an image, where the space names none.
+            pins: Which weights each model begins with, by its new name.
+        """
+        document = self.document
+        section = document.model
+        whole = [names.get(name, name) for name in section.names]
+        name = whole[0] if isinstance(section.name, str) else ModelChoice(choice=whole)
+        section = section.model_copy(update={"name": name, "weights": None, "pretrained": section.begins})
+        data = document.data.model_copy(update={"size": size if document.data.size is None else document.data.size})
+        document = document.model_copy(update={"model": section, "data": data, "weights": dict(pins)})
+        frame = replace(self.space.frame, model=names.get(self.space.frame.model, self.space.frame.model))
+        return replace(self, document=document, space=replace(self.space, frame=frame, models=tuple(whole)),
+                       start={name: replace(bundle, model=frame.model) for name, bundle in self.start.items()})
+
     def with_runtime(self, precision: str, layout: str) -> LoadedSpace:
         """Return the space with every trial in this precision and layout."""
         training = self.document.training.model_copy(update={"precision": precision, "layout": layout})
@@ -109,23 +128,23 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     if document is None:
         raise SpaceError(errors)
     document = document.model_copy(update={"tricks": paths.changed(document.tricks, paths.absolute)})
-    listed, lines = entries(document.tricks, tree)
+    listed, lines = entries(models.tricks_of(document.tricks, document.model, {"always": True}), tree)
     errors += lines
     if document.advice == "avoid":
         errors += [tree.problem(("tricks",), f"{line}. Both are always there: drop one, or set advice: ignore.")
                    for line in advice(entry.widest() for entry in listed if entry.always)]
     if tree.value.get("tricks") == {}:
         errors.append(tree.problem(("tricks",), "lists no tricks; a space needs at least one."))
-    errors += _refused(check_model, document.model.name, ("model", "name"), tree, trust)
+    errors += models.problems(document.model, listed, tree, trust)
     errors += _refused(check_source, document.data.source, ("data", "source"), tree, trust)
     size = document.training.batch_size
-    frame = Bundle((), document.model.name, document.training.epochs, 1 if size == MAX else size,
+    frame = Bundle((), document.model.names[0], document.training.epochs, 1 if size == MAX else size,
                    document.search.seed if document.training.seed is None else document.training.seed)
     known = document.data.task if document.data.task in TASKS else DataSection().task     # which is said already
     task = find_task(known)
     errors += [tree.problem(("tricks", entry.name), conflict.text) for entry in listed
                for conflict in unsuited(entry.trick, task.brings)]
-    space = Space(tuple(listed), frame, task, document.advice == "avoid")
+    space = Space(tuple(listed), frame, task, document.advice == "avoid", document.model.names)
     if document.search.sampler == "grid":
         errors += [tree.problem(tuple(path.split(".")), text) for path, text in space.endless().items()]
     start = _start(document.start, space, tree, trust, errors)
@@ -152,12 +171,12 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
     if document is None:
         raise SpaceError(errors)
     document = document.model_copy(update={"tricks": paths.changed(document.tricks, paths.absolute)})
-    listed, lines = entries(document.tricks, tree, searched=False)
-    errors += lines + _refused(check_model, document.model.name, ("model", "name"), tree, trust)
+    listed, lines = entries(models.tricks_of(document.tricks, document.model, {}), tree, searched=False)
+    errors += lines + models.problems(document.model, listed, tree, trust)
     if errors:
         raise SpaceError(errors)
     training = document.training
-    return LoadedBundle(document, Bundle(tuple(entry.default() for entry in listed), document.model.name,
+    return LoadedBundle(document, Bundle(tuple(entry.default() for entry in listed), document.model.names[0],
                                          training.epochs, training.batch_size, training.seed or 0))
 
 
@@ -179,10 +198,10 @@ def _override(tree: Tree, overrides: Sequence[str]) -> list[str]:
 
 
 def _refused(check: Callable[[str, bool], None], name: str, path: Path, tree: Tree, trust: bool) -> list[str]:
-    """Return why a model or a data source of this name is refused."""
+    """Return why a data source of this name is refused."""
     try:
         check(name, trust)
-    except (DataError, ModelError) as error:
+    except DataError as error:
         return [tree.problem(path, line.removeprefix(f"{path[0]}.{path[1]}: ")) for line in error.problems]
     return []
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.bundle import Use
+from ..core.weights import DEFAULT
 from ..errors import InputError, RunError
 from ..export import BUNDLE, WEIGHTS
 from ..io.files import writing
@@ -60,7 +61,7 @@ def of_uses(uses: Iterable[Use]) -> Carried:
 
 def _named(uses: Iterable[Use]) -> list[tuple[str, str, str]]:
     return [(use.trick.name, parameter, str(value)) for use in uses for parameter, value in use.trick.values().items()
-            if value and paths.kind(use.trick.name, parameter)]
+            if value not in ("", DEFAULT) and paths.kind(use.trick.name, parameter)]
 
 
 def _read(listed: Iterable[tuple[str, str, str]], most: float, stay: tuple[str, ...]) -> Carried:

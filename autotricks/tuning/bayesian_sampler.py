@@ -110,7 +110,7 @@ class BayesianSampler:
         self._metric = objective.metric
         self._sign = objective.sign
         self._habits = habits
-        self._features = Features([entry.name for entry in space.entries], budgets[-1])
+        self._features = Features([entry.name for entry in space.entries], budgets[-1], space.models)
         mean, variance = prior.columns(self._features)
         self._curves = {budget: prior.curve(budget / budgets[-1]) for budget in budgets[:-1]}
         self._gains = {budget: np.array([curve.gains.get(name, 0.0) for name in self._features.names])
@@ -130,6 +130,9 @@ class BayesianSampler:
         self._ranked: list[tuple[Known, float, float]] | None = None
         self._stale = True
 
+    def _wish(self, bundle: Bundle) -> Wish:
+        return wish_of(bundle, self._space.models)
+
     def propose(self, number: int, proposed: int) -> Proposal | None:
         """Return the bundle that is expected to improve most on the best so far."""
         rng = random.Random(f"{self._seed}/{number}")
@@ -137,10 +140,10 @@ class BayesianSampler:
         ranked = self.ranking()
         known = self._from_portfolio()
         if known is not None:
-            return self._proposal(number, known, Step("portfolio", wish_of(known)), self._worth_of(known), ranked)
-        parents = [wish_of(one.bundle) for one, _, _ in ranked[:PARENTS]]
+            return self._proposal(number, known, Step("portfolio", self._wish(known)), self._worth_of(known), ranked)
+        parents = [self._wish(one.bundle) for one, _, _ in ranked[:PARENTS]]
         if not parents:
-            parents = [wish_of(one.bundle) for one in self._known.values() if one.kind == "start"]
+            parents = [self._wish(one.bundle) for one in self._known.values() if one.kind == "start"]
         steps = self._pool(parents, rng)
         vectors = self._features.matrix([step.wish for step in steps])
         order = np.argsort(-self._worth(vectors), kind="stable")
@@ -166,13 +169,13 @@ class BayesianSampler:
         mean, variance = self._prior.columns(self._features)
         effects = np.array([rng.gauss(middle, math.sqrt(part)) for middle, part in zip(mean, variance, strict=True)])
         bundles = [self._steps.legal(self._steps.draw(rng), rng) for _ in range(DRAWS)]
-        worth = self._features.matrix([wish_of(bundle) for bundle in bundles]) @ effects
+        worth = self._features.matrix([self._wish(bundle) for bundle in bundles]) @ effects
         return bundles[int(np.argmax(worth))]
 
     def adopt(self, number: int, bundle: Bundle, start: bool = False, kind: str = "", promise: float = 0.0
               ) -> Picks | None:
         """Take in a bundle that somebody else proposed, or that an earlier sitting did."""
-        known = Known(number, bundle, self._features.vector(wish_of(bundle)), "start" if start else kind,
+        known = Known(number, bundle, self._features.vector(self._wish(bundle)), "start" if start else kind,
                       promise=promise)
         self._known[number] = known
         self._seeds.setdefault(known.recipe, set()).add(bundle.seed)
@@ -354,7 +357,7 @@ class BayesianSampler:
         return expected_improvement(mean, update_sd, self._incumbent())
 
     def _worth_of(self, bundle: Bundle) -> float:
-        return float(self._worth(self._features.vector(wish_of(bundle))[None])[0])
+        return float(self._worth(self._features.vector(self._wish(bundle))[None])[0])
 
     def _incumbent(self) -> float:
         ranked = self.ranking()
@@ -365,7 +368,7 @@ class BayesianSampler:
     def _from_portfolio(self) -> Bundle | None:
         """Return the next bundle that was good on other data and has not been tried."""
         for bundle in self._prior.portfolio if self._portfolio else ():
-            here = self._space.closest(wish_of(bundle.rescaled(self._budgets[-1])))
+            here = self._space.closest(self._wish(bundle.rescaled(self._budgets[-1])))
             if recipe(here) not in self._seeds:
                 return here
         self._portfolio = False
@@ -377,7 +380,7 @@ class BayesianSampler:
         for one, _, _ in ranked[:PARENTS] if self._habits.repeats else ():
             bundle = self._reseeded(one)
             if bundle is not None:
-                options.append((self._worth_of(bundle), bundle, Step("again", wish_of(bundle))))
+                options.append((self._worth_of(bundle), bundle, Step("again", self._wish(bundle))))
         return options
 
     def _reseeded(self, one: Known) -> Bundle | None:
@@ -394,12 +397,12 @@ class BayesianSampler:
         for one, _, _ in ranked:
             bundle = self._reseeded(one)
             if bundle is not None:
-                return self._proposal(number, bundle, Step("again", wish_of(bundle)), 0.0, ranked)
+                return self._proposal(number, bundle, Step("again", self._wish(bundle)), 0.0, ranked)
         return None
 
     def _proposal(self, number: int, bundle: Bundle, step: Step, worth: float,
                   ranked: list[tuple[Known, float, float]]) -> Proposal:
-        mean, sd = self._model.predict(self._features.vector(wish_of(bundle))[None])
+        mean, sd = self._model.predict(self._features.vector(self._wish(bundle))[None])
         self.adopt(number, bundle, kind=step.kind, promise=worth)
         low, middle, high = (self.score(float(mean[0]) + shift * float(sd[0])) for shift in (-1, 0, 1))
         expected = f"expected {middle:.4g}, {min(low, high):.4g} to {max(low, high):.4g}"
@@ -407,7 +410,7 @@ class BayesianSampler:
             why = f"trial {self._first[recipe(bundle)]} again with seed {bundle.seed}"
         elif step.parents:
             parents = [ranked[index][0] for index in step.parents if index < len(ranked)]
-            differences = changes(wish_of(parents[0].bundle), wish_of(bundle)) if parents else []
+            differences = changes(self._wish(parents[0].bundle), self._wish(bundle)) if parents else []
             begun = " and ".join(f"trial {one.number}" for one in parents) or "a start bundle"
             why = f"from {begun}: {', '.join(differences) or 'as it is'}"
         elif step.kind == "portfolio":

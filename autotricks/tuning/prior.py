@@ -14,6 +14,8 @@ import numpy as np
 
 from ..core.bundle import Bundle
 from ..errors import BundleError, InputError
+from ..space.models import TRICK, WEIGHTS
+from ..space.space import MODEL
 from ..tricks.catalog import bundle_from
 from .features import Features, Vector
 
@@ -21,6 +23,8 @@ SHIPPED = "shipped"
 NONE = "none"
 FLAT_SD = 0.2           # of a column that nothing is known of, in logits
 ALLOWED = f"Write {SHIPPED}, {NONE}, or the path of a file that benchmarks/trickbench/fit.py wrote."
+DECIDE = (f"{MODEL}=", f"{TRICK}.{WEIGHTS}=")       # columns of what matters more than any trick: the model, its start
+DECIDE_SD = 1.0
 UNKNOWN_MEAN = -0.03    # a trick that nothing is known of rather harms than helps: most do
 
 
@@ -85,7 +89,9 @@ class Prior:
         mean = np.zeros(len(features.names))
         variance = np.full(len(features.names), FLAT_SD ** 2)
         for index, name in enumerate(features.names):
-            if name in self.effects:
+            if name.startswith(DECIDE):
+                variance[index] = DECIDE_SD ** 2
+            elif name in self.effects:
                 mean[index], sd = self.effects[name]
                 variance[index] = sd ** 2
             elif self.effects and "." not in name:

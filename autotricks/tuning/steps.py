@@ -10,7 +10,7 @@ from ..core.bundle import Bundle
 from ..core.domain import Choice, Domain, Float, Int, Value, nearest
 from ..space.space import Space, clash, typical
 from ..tricks.catalog import catalog
-from .features import Wish
+from .features import MODEL_KEY, MODEL_WORD, Wish
 
 KINDS = ("tune", "add", "drop", "cross", "draw")
 AGAIN = 0.3         # of steps that are followed by another
@@ -19,8 +19,9 @@ TRIES = 20          # to find another value than the one there is
 NEAR = 0.2          # standard deviation of a small step, as a share of the domain
 TRICKS = 4
 MOST = 9         # a draw has about so many tricks beside one, and at most so many
-OFTEN = 4           # times as often as others: rate and decay of the optimizer, which matter most
+OFTEN = 4           # times as often as others: what matters most
 RATES = ("lr", "weight_decay")
+MATTER = (*RATES, MODEL_WORD)
 FACTORS = (0.25, 0.5, 2.0, 4.0)     # by which these are moved alone
 
 
@@ -85,6 +86,9 @@ class Steps:
             elif added not in self._space.task.defaults:
                 rest = {name: values for name, values in wish.items() if name != added}
                 yield Step("drop", rest, (0,))
+        for model in self._space.models if MODEL_KEY in wish else ():
+            if model != wish[MODEL_KEY][MODEL_WORD]:
+                yield Step("tune", {**wish, MODEL_KEY: {MODEL_WORD: model}}, (0,))
         for name in sorted(set(wish) & set(self._entries)):
             for key, domain in self._entries[name].domains.items():
                 if key in RATES and isinstance(domain, Float) and domain.log:
@@ -111,13 +115,16 @@ class Steps:
         """Move one parameter, or two."""
         movable = [(name, key, domain) for name in sorted(wish) if name in self._entries
                    for key, domain in self._entries[name].domains.items()]
+        if MODEL_KEY in wish:
+            movable.append((MODEL_KEY, MODEL_WORD, Choice(*self._space.models)))
         if not movable:
             return None
-        weights = [OFTEN if key in RATES else 1 for _, key, _ in movable]
+        weights = [OFTEN if key in MATTER else 1 for _, key, _ in movable]
         changed = {name: dict(values) for name, values in wish.items()}
         picked = rng.choices(range(len(movable)), weights, k=rng.choice((1, 1, 2, 3)))
         for name, key, domain in (movable[index] for index in dict.fromkeys(picked)):
-            changed[name][key] = _moved(changed[name].get(key, _usual(name, key)), domain, rng)
+            here = changed[name][key] if key in changed[name] else _usual(name, key)
+            changed[name][key] = _moved(here, domain, rng)
         return changed
 
     def _added(self, wish: Wish, rng: random.Random) -> Wish | None:

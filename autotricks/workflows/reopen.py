@@ -20,6 +20,7 @@ from ..runs.evidence import gather
 from ..runs.ledger import Ledger, TrialRecord, read, searched
 from ..space.data_fit import fitted
 from ..space.load import LoadedSpace, load_space
+from ..space.weights import require_fit, with_weights
 from ..tuning.engines.engine import Engine
 from ..tuning.engines.select import start_engine
 from .resources import check_resources
@@ -76,8 +77,11 @@ def space_of(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -
 
 
 def with_data(loaded: LoadedSpace, trust: bool) -> tuple[LoadedSpace, Loaded]:
-    """Load a space's data, see that they have the figures that the search is for, and fit the space to them."""
+    """Load a space's weights and data, see that they go with models and objective, and fit the space to them."""
+    loaded, weights = with_weights(loaded)
     data = load_data(loaded.document.data.settings(), trust)
+    data = replace(data, dataset=replace(data.dataset, weights=weights))
+    require_fit(loaded, data.dataset, trust)
     figures = _figures(data.dataset)
     objective = loaded.document.objective
     wanted: dict[tuple[str, ...], str] = {("objective", "metric"): objective.metric}
