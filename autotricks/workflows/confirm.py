@@ -314,7 +314,7 @@ class Confirmer:
         keep = self.objective.keep
         rows = {number: [self._tested(replace(group[number], seed=seed)) for seed in seeds]
                 for number in dict.fromkeys((champion, baseline, start[0]))}
-        figures = {number: [one.figures for one in done] for number, done in rows.items()}
+        figures = {number: [one.metrics for one in done] for number, done in rows.items()}
         test = {number: SeedStatistics.of([figure[word] for figure in done]) if word != SPEED else validation[number]
                 for number, done in figures.items()}
         difference = paired(self.objective.sign, test[champion].values, test[baseline].values)
