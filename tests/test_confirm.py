@@ -296,7 +296,7 @@ def test_the_best_start_bundle_is_what_the_search_is_measured_by(found):
     assert (addition.start, addition.name) == (start, labels[start])
     assert addition.verdict == added(addition.difference, labels[start], confirmation.champion == start,
                                      confirmation.champion == confirmation.baseline)
-    told = sync.figures(confirmation.document())
+    told = sync.confirmed_metrics(confirmation.document())
     assert told["test/added"] == addition.difference.mean
     assert (told["test/added_low"], told["test/added_high"]) == (addition.difference.low, addition.difference.high)
     page = Page((result.folder / "report.html").read_text("utf-8"))
@@ -404,7 +404,7 @@ def test_the_fastest_that_keeps_accuracy(tmp_path):
     assert found.figures[2]["accuracy"] - found.figures[0]["accuracy"] == pytest.approx(found.kept.difference.mean)
     assert figures["accuracy"] <= 1 and {100.0, 200.5, found.kept.difference.mean} <= set(page.values)
     assert "cannot be champion: mixup_balanced_softmax (trial 1)" in page.text.replace("\n", " ")
-    told, text = sync.figures(found.document()), card(result.folder)
+    told, text = sync.confirmed_metrics(found.document()), card(result.folder)
     assert told["test/images_per_second"] == 200.5 and told["test/baseline_images_per_second"] == 100.5
     assert told["test/accuracy_difference"] == found.kept.difference.mean
     assert "**images per second** in training" in text and "may be lost." in text

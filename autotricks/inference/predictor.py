@@ -125,9 +125,9 @@ def teacher(address: str, dataset: Dataset, device: torch.device | str = "cpu", 
         RunError: When nothing usable is there.
         BundleError: When the teacher knows other classes or other images.
     """
-    found = _found(address, trust, str(device))
-    for what, theirs, ours in (("classes", tuple(found.classes), dataset.classes),
-                               ("image shape", tuple(found.shape), dataset.image_shape)):
+    predictor = _load_teacher(address, trust, str(device))
+    for what, theirs, ours in (("classes", tuple(predictor.classes), dataset.classes),
+                               ("image shape", tuple(predictor.shape), dataset.image_shape)):
         if theirs != ours:
             raise BundleError(f"teacher: {address} has the {what} {theirs}, the data has {ours}. "
                               "Take a teacher that was trained on this data.")
@@ -135,12 +135,12 @@ def teacher(address: str, dataset: Dataset, device: torch.device | str = "cpu", 
 
     def taught(images: Tensor) -> Tensor:
         with torch.no_grad():
-            return found.logits(images * std + mean)
+            return predictor.logits(images * std + mean)
     return taught
 
 
 @lru_cache(maxsize=4)
-def _found(address: str, trust: bool, device: str) -> Predictor:
+def _load_teacher(address: str, trust: bool, device: str) -> Predictor:
     """Load a teacher once for all trials of a process."""
     path = Path(address).expanduser()
     return Predictor.load(path.parent if path.suffix in (".yaml", ".yml") else path, trust, device)

@@ -14,7 +14,7 @@ from ..core.domain import Choice, Domain, Int, Value
 from ..core.slots import Slot
 from ..data import Settings, shape_of
 from ..errors import InputError, ModelError
-from ..space import Entry, Pick, Space, paths as places
+from ..space import Entry, Pick, Space, paths
 from ..space.load import LoadedSpace
 from ..space.space import Taken
 from ..tasks import find as find_task
@@ -49,21 +49,21 @@ def require_suited(loaded: LoadedSpace, trust: bool = False) -> str | None:
                 "little time and memory")
     require_model(loaded, shape, trust)
     data = stand_in(shape, settings)
-    found = dict[str, None]()
+    problems = dict[str, None]()
     bundles: list[tuple[tuple[str, ...], Bundle]] = [(("tricks", entry.name), bundle) for entry in loaded.space.entries
                for bundle in alone(loaded.space, entry)]
-    places = {item.name: place for place, item in enumerate(loaded.document.start)}
-    bundles += [(("start", str(places[name])) if name in places else ("start",), bundle)
+    start_index = {item.name: index for index, item in enumerate(loaded.document.start)}
+    bundles += [(("start", str(start_index[name])) if name in start_index else ("start",), bundle)
                 for name, bundle in loaded.start.items()]
     bundles += [(("tricks",), loaded.space.draw(_dice(seed))) for seed in range(DRAWS)]
     blamed = set[str]()
     for path, bundle in bundles:
         for line in misfits(bundle, data, trust):
             if line not in blamed:
-                found[loaded.tree.problem(path, line)] = None
+                problems[loaded.tree.problem(path, line)] = None
             blamed.add(line)
-    if found:
-        raise ModelError(found)
+    if problems:
+        raise ModelError(problems)
     return None
 
 
@@ -76,7 +76,7 @@ def require_model(loaded: LoadedSpace, shape: tuple[int, int, int], trust: bool 
     bundle = loaded.space.baseline()
     settings = loaded.document.data.settings()
     bundle = replace(bundle, uses=tuple(use for use in bundle.uses if not any(     # which may not be here yet
-        places.kind(use.trick.name, parameter) for parameter in use.trick.declared())))
+        paths.kind(use.trick.name, parameter) for parameter in use.trick.declared())))
     depth, height, width = shape
     data = stand_in(shape, settings)
     try:
@@ -142,8 +142,8 @@ def alone(space: Space, entry: Entry) -> Iterator[Bundle]:
 
 def _dice(seed: int) -> Pick:
     """Return what picks a value of each domain at random."""
-    chance = random.Random(seed)
-    return lambda name, domain: chance.choice(_values(domain))
+    rng = random.Random(seed)
+    return lambda name, domain: rng.choice(_values(domain))
 
 
 def stand_in(shape: tuple[int, int, int], settings: Settings) -> Dataset:

@@ -89,10 +89,10 @@ def advise(loaded: LoadedSpace, trust: bool = False) -> list[Advice]:
     size = BATCH if loaded.fits else loaded.space.frame.batch_size
     epochs = math.ceil(STEPS / max(1, len(data.train) // size))
     frame = replace(loaded.space.frame, epochs=epochs, batch_size=size)
-    found = [_probe(frame, data, file, trust) for file in files]
+    accuracies = [_probe(frame, data, file, trust) for file in files]
     random = max(_probe(replace(frame, seed=seed), data, "", trust) for seed in range(SEEDS))
     per_class = len(data.train) / len(data.classes)
-    return [Advice(file, per_class, epochs, score, random) for file, score in zip(files, found)]
+    return [Advice(file, per_class, epochs, score, random) for file, score in zip(files, accuracies)]
 
 
 def _probe(frame: Bundle, data: Dataset, weights: str, trust: bool) -> float:

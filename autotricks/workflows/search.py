@@ -34,7 +34,7 @@ from . import teachers
 from .confirm import Confirmation, ConfirmationError, OnProgress, TrainingResources, confirm
 from .reopen import settle, space_of, with_data
 from .resources import check_resources
-from .sync import put, tracker as make_tracker
+from .sync import log_run, tracker as make_tracker
 
 ROOT = Path("runs")
 FLUSH = 60.0
@@ -213,7 +213,7 @@ def prepare(loaded: LoadedSpace, options: Options) -> Prepared:
     load_prior(loaded.document.search.prior)    # which is refused before anything is written
     loaded, notices = _probed(loaded, data.dataset, slots, engine, options)
     where = store.address(options.tracking, options.root)
-    fetched = teachers.found(loaded, data.dataset, where, options.trust)
+    fetched = teachers.check_and_fetch(loaded, data.dataset, where, options.trust)
     return Prepared(loaded, data, engine, slots, fetched, tuple(notices))
 
 
@@ -320,7 +320,7 @@ class Sitting:
     def hand_over(self, slow: float) -> None:
         """Write the report and tell the tracker the rest; it gets `slow` seconds if it takes long to answer."""
         self.notices += reported(self.folder)
-        put(self.folder, self.prepared.loaded, self.tracker)
+        log_run(self.folder, self.prepared.loaded, self.tracker)
         problem = self.tracker.close(FLUSH, slow)
         if problem:
             self.notices.append(problem)

@@ -37,8 +37,8 @@ class Production:
         """Return what a bundle file holds of a training: its figures, and on what they were measured."""
         if not self.all_data:
             return {"metrics": result.metrics}
-        figures = {name.replace("val/", "test/"): value for name, value in result.metrics.items()}
-        return {"trained_on": "train and validation", "metrics": figures}
+        metrics = {name.replace("val/", "test/"): value for name, value in result.metrics.items()}
+        return {"trained_on": "train and validation", "metrics": metrics}
 
 
 def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,

@@ -26,10 +26,10 @@ def check(space: Annotated[str, typer.Argument(help="A space file, or the name o
 
 def schema() -> None:
     """Print the JSON Schema of a space file, for editors and other programs."""
-    from ...space.schema import schema as made
+    from ...space.schema import schema as json_schema
     from ..views import search
 
-    search.to_json(made())
+    search.to_json(json_schema())
 
 
 def data_check(source: Annotated[str, typer.Argument(help="A data source, such as image_folder:photos.")],
