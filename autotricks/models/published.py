@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..core.weights import DEFAULT, Weights
-from ..errors import ModelError
+from ..errors import HubError, ModelError
 from .checkpoint import read, sha256_of
 from .names import ModelName, parse
 
@@ -223,7 +223,7 @@ def _reached(repository: str, name: ModelName) -> Iterator[None]:
         yield
     except tuple(kind for kind, _ in reasons) as error:
         why = next(say(error) for kind, say in reasons if isinstance(error, kind))
-        raise ModelError(f"model.name: {name}: {repository}: {why}.") from None
+        raise HubError(f"model.name: {name}: {repository}: {why}.") from None
 
 
 def _offline(name: str) -> str:

@@ -1,16 +1,54 @@
 """Weights that trainings begin with: found before anything else, fetched once a search, held against the models."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from ..core.dataset import Dataset
 from ..core.weights import DEFAULT, Weights, key
-from ..errors import InputError, ModelError
-from ..models import load_weights, published
+from ..errors import HubError, InputError, ModelError
+from ..models import Published, cached, load_weights, published
 from ..nn.pretrained import fitted
 from . import models
 from .load import LoadedSpace
 from .sections import WeightsSection
+
+
+def wanted(loaded: LoadedSpace) -> list[str]:
+    """Return what the trainings of a space may begin with: `default`, files, or neither."""
+    return [str(value) for entry in loaded.space.entries if entry.name == models.TRICK
+            for value in models.values(entry) if value]
+
+
+def described(loaded: LoadedSpace) -> tuple[LoadedSpace, list[Published]]:
+    """Return a space with its models' whole names and the size of their images, and the weights published for them.
+
+    Nothing is fetched but, for a model of the hub, its description.
+
+    Raises:
+        InputError: When nothing is published for a model.
+        HubError: When only the hub knows what the model is, and cannot be reached.
+    """
+    if DEFAULT not in wanted(loaded):
+        return loaded, []
+    known = loaded.document.weights
+    with _placed(loaded):
+        listed = {name: published(name, known[name].revision if name in known else "")
+                  for name in loaded.document.model.names}
+    names = {name: str(one.name) for name, one in listed.items()}
+    sides = {one.side for one in listed.values()}
+    if loaded.document.data.size is None and len(sides) > 1:
+        sizes = ", ".join(f"{name} {one.side}" for name, one in listed.items())
+        raise InputError(loaded.tree.problem(("model", "name"), "the models were trained on images of different sizes: "
+                                             f"{sizes}. Set data.size."))
+    pins = {names[name]: pin for name, pin in known.items() if name in names}
+    return loaded.with_models(names, next(iter(sides)), pins), list(listed.values())
+
+
+def unfetched(loaded: LoadedSpace, listed: list[Published]) -> list[str]:
+    """Return a line for each of a space's published weights that are not on this machine yet."""
+    return [f"the weights of {one.name}, {one.source}, are not on this machine yet; a search fetches them, and "
+            f"autotricks fetch '{one.name}' does so now" for one in listed if not cached(one)]
 
 
 def with_weights(loaded: LoadedSpace) -> tuple[LoadedSpace, dict[str, Weights]]:
@@ -19,72 +57,48 @@ def with_weights(loaded: LoadedSpace) -> tuple[LoadedSpace, dict[str, Weights]]:
     Raises:
         InputError: When weights cannot be had, are damaged, or are not those that a run began with.
     """
-    wanted = [value for entry in loaded.space.entries if entry.name == models.TRICK
-              for value in models.values(entry) if value]
-    if not wanted:
-        return loaded, {}
-    held: dict[str, Weights] = {}
-    try:
-        if DEFAULT in wanted:
-            loaded, held = _published(loaded)
-        files = {value: load_weights("", value) for value in wanted if value != DEFAULT}
-    except ModelError as error:
-        raise InputError(_placed(loaded, error)) from None
-    return loaded, {**held, **files}
-
-
-def _published(loaded: LoadedSpace) -> tuple[LoadedSpace, dict[str, Weights]]:
-    """Return the space and its models' published weights."""
+    loaded, listed = described(loaded)
     known = loaded.document.weights
-    names: dict[str, str] = {}
-    sides: dict[str, int | None] = {}
     held: dict[str, Weights] = {}
     pins: dict[str, WeightsSection] = {}
-    for name in loaded.document.model.names:
-        pin = known[name].pin if name in known else None
-        found = published(name, pin.revision if pin else "")
-        whole = str(found.name)
-        weights = load_weights(name, DEFAULT, pin)
-        names[name] = whole
-        sides[whole] = found.side
-        held[key(whole, DEFAULT)] = weights
-        pins[whole] = WeightsSection(**weights.facts())
-    if loaded.document.data.size is None and len({*sides.values()}) > 1:
-        listed = ", ".join(f"{name} {side}" for name, side in sides.items())
-        raise InputError(loaded.tree.problem(("model", "name"), "the models were trained on images of different sizes: "
-                                             f"{listed}. Set data.size."))
-    return loaded.with_models(names, next(iter(sides.values())), pins), held
+    with _placed(loaded):
+        for one in listed:
+            name = str(one.name)
+            pin = known.get(name)
+            held[key(name, DEFAULT)] = load_weights(name, DEFAULT, pin.pin if pin else None)
+            pins[name] = WeightsSection(**held[key(name, DEFAULT)].facts())
+        files = {value: load_weights("", value) for value in wanted(loaded) if value != DEFAULT}
+    return loaded.with_models({}, None, pins) if pins else loaded, {**held, **files}
 
 
 def require_fit(loaded: LoadedSpace, dataset: Dataset, trust: bool) -> None:
     """Build each model once and see that the weights go into it.
 
     Raises:
-        InputError: With a line for each that does not.
+        InputError: When they do not.
     """
-    errors = []
     classes = len(dataset.classes)
     named = {key(model, DEFAULT) for model in loaded.space.models}
     for model in loaded.space.models:
         for name, weights in dataset.weights.items():
             if name in named and name != key(model, DEFAULT):
                 continue    # those of another model
-            try:
+            with _placed(loaded):
                 built = dataset.task.build(model, classes, dataset.image_shape, trust)
                 fitted(built, weights.tensors, classes, weights.source)
-            except ModelError as error:
-                errors += _placed(loaded, error)
-    if errors:
-        raise InputError(errors)
 
 
-def _placed(loaded: LoadedSpace, error: ModelError) -> list[str]:
-    """Return the lines of an error with where in the space it is."""
+@contextmanager
+def _placed(loaded: LoadedSpace) -> Iterator[None]:
+    """Say where in the space's file an error is."""
     places: Mapping[str, tuple[str, ...]] = {
         "pretrained.weights: ": ("tricks", models.TRICK, models.WEIGHTS), "model.name: ": ("model", "name"),
         "model.weights: ": ("model", "weights"), "model.pretrained: ": ("model", "pretrained")}
-    lines = []
-    for line in error.problems:
-        start = next((start for start in places if line.startswith(start)), None)
-        lines.append(loaded.tree.problem(places[start], line.removeprefix(start)) if start else line)
-    return lines
+    try:
+        yield
+    except ModelError as error:
+        lines = []
+        for line in error.problems:
+            start = next((start for start in places if line.startswith(start)), None)
+            lines.append(loaded.tree.problem(places[start], line.removeprefix(start)) if start else line)
+        raise (HubError(lines) if isinstance(error, HubError) else InputError(lines)) from None

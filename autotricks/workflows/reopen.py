@@ -80,13 +80,9 @@ def with_data(loaded: LoadedSpace, trust: bool) -> tuple[LoadedSpace, Loaded]:
     """Load a space's weights and data, see that they go with models and objective, and fit the space to them."""
     loaded, weights = with_weights(loaded)
     data = load_data(loaded.document.data.settings(), trust)
-<<<<<<< HEAD
     data = replace(data, dataset=replace(data.dataset, weights=weights))
     require_fit(loaded, data.dataset, trust)
-    figures = _figures(data.dataset)
-=======
     names = _metric_names(data.dataset)
->>>>>>> 2922ef3e0bc981904148830d76202bcbbd085b6e
     objective = loaded.document.objective
     wanted: dict[tuple[str, ...], str] = {("objective", "metric"): objective.metric}
     if objective.keep:
