@@ -60,7 +60,12 @@ def test_a_fixed_file_is_probed_too_and_one_that_is_missing_is_one_line(files):
         advise(space(files, "  pretrained: {weights: nowhere.pt, always: true}\n"))
 
 
-@pytest.mark.parametrize("listed", ["", "  pretrained: {}\n", "  pretrained: {weights: ''}\n"])
+def test_a_model_of_ours_has_no_published_weights(files):
+    with pytest.raises(InputError, match=r"mine\.yaml:3:9  model\.name: resnet8 is one of ours, for which nobody has"):
+        space(files, "  pretrained: {}\n")
+
+
+@pytest.mark.parametrize("listed", ["", "  pretrained: {weights: ''}\n"])
 def test_a_space_without_weights_is_told_where_to_name_them(files, listed):
     with pytest.raises(InputError, match=r"^mine: names no weights to probe\. Set tricks\.pretrained\.weights"):
         advise(space(files, listed))
