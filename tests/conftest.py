@@ -98,6 +98,14 @@ def make_dataset(counts=(48, 24, 12, 6), size=8, channels=1, seed=0) -> Dataset:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Keep features of frozen networks apart from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOTRICKS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _one_command_line():
     """Put the command line together once: that takes many times as long as most of its commands."""
     from autotricks.cli import app

@@ -99,6 +99,9 @@ class Run:
         memory: What tricks note when their window opens and need until training ends; part of every checkpoint, never
             exported. Keys begin with the trick's name and a dot.
         eval_modules: Names of modules that stay in evaluation mode while the model trains; part of every checkpoint.
+        views: Of each image, whose features may be computed once and for all where the network is frozen; 0 for those
+            of the images as they are alone.
+        classify: The classifier alone, which maps features to logits, where these were computed once.
         progress: Fraction of training done, in [0, 1]; moves with every step.
         windows: Fractions of training, from and to, in which each trick is active, by its name.
     """
@@ -125,6 +128,8 @@ class Run:
     weights: Callable[[str], Weights] | None = None
     memory: dict[str, Tensor] = field(default_factory=dict)
     eval_modules: frozenset[str] = frozenset()
+    views: int = 0
+    classify: nn.Module | None = None
     progress: float = 0.0
     windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ def evaluate(predict: Predict, split: Split, run: Run, prefix: str) -> dict[str,
     """Return the metrics of a split by name, such as `val/accuracy`; the device is waited for once.
 
     Args:
-        predict: Normalized images to output.
+        predict: What a split holds, images or features, to output.
         split: What to evaluate on.
         run: Task, class counts, mean and deviation.
         prefix: Of the names.
@@ -23,7 +23,7 @@ def evaluate(predict: Predict, split: Split, run: Run, prefix: str) -> dict[str,
     meter = run.task.meter(run.counts, split.targets)
     with torch.inference_mode():
         for images, targets in zip(split.images.split(CHUNK), split.targets.split(CHUNK), strict=True):
-            meter.update(predict(run.normalize(images)), targets)
+            meter.update(predict(images), targets)
         values = meter.compute()
         numbers = torch.stack([*values.values()]).tolist()
     return {f"{prefix}/{name}": number for name, number in zip(values, numbers, strict=True)}

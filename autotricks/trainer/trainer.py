@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..core.batch import Batch
-from ..core.dataset import Dataset
+from ..core.dataset import Dataset, Split
 from ..core.images import ahead
 from ..core.objective import SPEED
 from ..core.plan import Phase, Plan, seated
@@ -24,6 +24,7 @@ from .begin import begin
 from .chance import rng_state, set_rng_state
 from .distributed import agreed
 from .evaluate import evaluate, train_metrics
+from .frozen import FrozenFeatures, frozen_features
 from .pace import Pace
 from .pipeline import Pipeline, fold, optimizer, pipeline
 
@@ -58,6 +59,7 @@ class Trainer:
         self.history = list[Metrics]()
         self._phase: Phase | None = None
         self._entered: Pipeline | None = None
+        self._frozen: FrozenFeatures | None = None
         self._pace = Pace()
         self._unread = torch.empty(0, dtype=torch.int64, device=device)
         self.run = begin(plan, model, self.dataset, torch.device(device), runtime)
@@ -108,7 +110,7 @@ class Trainer:
                 "frozen": [name for name, weight in self.run.model.named_parameters() if not weight.requires_grad],
                 "model": self.run.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                 "average": self.average.state_dict() if self.average is not None else None,
-                "memory": dict(self.run.memory), "still": sorted(self.run.eval_modules),
+                "memory": dict(self.run.memory), "views": self.run.views, "still": sorted(self.run.eval_modules),
                 "generator": self.run.generator.get_state(), "torch": rng_state(self.run.device)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -127,12 +129,14 @@ class Trainer:
             self.average.load_state_dict(state["average"])
         self.run.memory = {name: value.to(self.run.device) for name, value in state["memory"].items()}
         self.run.eval_modules = frozenset(state["still"])
+        self.run.views = state["views"]
         self.run.generator.set_state(state["generator"])
         set_rng_state(state["torch"], self.run.device)
         last = self.epoch * self.run.steps_per_epoch - 1
         if last >= 0:
+            self.run.train()
             self._phase = self.plan.phases[self._phase_index(last)]
-            self._entered = pipeline(self._phase, self.run)
+            self._build(self._phase)
 
     def first_step(self) -> Callable[[], Tensor]:
         """Enter the first phase and return what computes the gradients of its first batch: to watch a step."""
@@ -143,13 +147,23 @@ class Trainer:
 
     def evaluate(self) -> dict[str, float]:
         """Return the figures on the validation split, by name; at the end with what became of training images."""
-        predict: Predict = fold(self.plan.once, Slot.PREDICT, self.evaluated, self.run)
         self.evaluated.eval()
-        values = evaluate(predict, self.dataset.validation, self.run, "val")
+        predict, train, validation = self._measured()
+        values = evaluate(predict, validation, self.run, "val")
         if self.epoch == self.plan.bundle.epochs:
-            values |= train_metrics(predict, self.dataset.train, self.run)
+            values |= train_metrics(predict, train, self.run)
         self.run.train()
         return values
+
+    def _measured(self) -> tuple[Predict, Split, Split]:
+        """Return what maps a split to output, and train and validation: normalized images, or features where frozen."""
+        frozen = self._frozen
+        plain = not seated(self.plan.once, Slot.PREDICT)
+        if frozen is not None and plain and frozen.same_below(self.run.model, self.evaluated):
+            train, validation = frozen.splits(self.dataset)
+            return frozen.classifier(self.evaluated), train, validation
+        predict: Predict = fold(self.plan.once, Slot.PREDICT, self.evaluated, self.run)
+        return (lambda images: predict(self.run.normalize(images))), self.dataset.train, self.dataset.validation
 
     def _tricked(self, model: nn.Module) -> nn.Module:
         """Return a model with the tricks of its slot, on the device and laid out in memory as the runtime says."""
@@ -206,7 +220,15 @@ class Trainer:
         if seated(before, Slot.SAMPLER) != seated(phase.uses, Slot.SAMPLER):
             self._unread = self._unread[:0]
         self._phase = phase
+        self._build(phase)
+
+    def _build(self, phase: Phase) -> None:
+        """Build the callables of a phase, and compute once what its network, where frozen, makes of each image."""
+        self.run.classify = None
         self._entered = pipeline(phase, self.run)
+        self._frozen = frozen_features(phase, self.dataset, self.run, self._entered.augment)
+        if self._frozen is not None:
+            self.run.classify = self._frozen.classifier(self.run.model)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -221,7 +243,8 @@ class Trainer:
             self._unread = torch.cat([self._unread, self.pipeline.order(first / self.run.steps)])
         rows = self._unread[:steps * size]
         self._unread = self._unread[steps * size:]
-        return iter(ahead(self.run.images, rows.split(size)))
+        batches = rows.split(size)
+        return iter(batches if self._frozen is not None else ahead(self.run.images, batches))
 
     def _set_rate(self, step: int) -> None:
         self.run.progress = step / self.run.steps
@@ -238,6 +261,8 @@ class Trainer:
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the batch of these rows, [B], as the model sees it: augmented, normalized, mixed."""
+        if self._frozen is not None:
+            return self._frozen.batch(rows, self.run)
         raw = Batch(self.pipeline.load(rows), self.run.targets[rows], rows)
         batch = self.pipeline.augment(raw)
         images = (batch.images - self.run.mean) / self.run.std
