@@ -92,6 +92,14 @@ class LoadedSpace:
         return replace(self, document=document, space=replace(self.space, frame=frame, models=tuple(whole)),
                        start={name: replace(bundle, model=frame.model) for name, bundle in self.start.items()})
 
+    def ordered(self, models: Sequence[str]) -> LoadedSpace:
+        """Return the space with its models in another order; baseline and start bundles have the first."""
+        section = self.document.model.model_copy(update={"name": ModelChoice(choice=list(models))})
+        return replace(self, document=self.document.model_copy(update={"model": section}),
+                       space=replace(self.space, models=tuple(models),
+                                     frame=replace(self.space.frame, model=models[0])),
+                       start={name: replace(bundle, model=models[0]) for name, bundle in self.start.items()})
+
     def with_runtime(self, precision: str, layout: str) -> LoadedSpace:
         """Return the space with every trial in this precision and layout."""
         training = self.document.training.model_copy(update={"precision": precision, "layout": layout})

@@ -47,6 +47,7 @@ class Trainer:
         epoch: Epochs done.
         history: Metrics of each epoch.
         extra_steps: Optimizer steps spent outside the epochs, such as a learning-rate search.
+        frozen: What the network makes of each image, where it is frozen in the phase at hand.
     """
 
     def __init__(self, plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device | str = "cpu",
@@ -59,7 +60,7 @@ class Trainer:
         self.history = list[Metrics]()
         self._phase: Phase | None = None
         self._entered: Pipeline | None = None
-        self._frozen: FrozenFeatures | None = None
+        self.frozen: FrozenFeatures | None = None
         self._pace = Pace()
         self._unread = torch.empty(0, dtype=torch.int64, device=device)
         self.run = begin(plan, model, self.dataset, torch.device(device), runtime)
@@ -157,7 +158,7 @@ class Trainer:
 
     def _measured(self) -> tuple[Predict, Split, Split]:
         """Return what maps a split to output, and train and validation: normalized images, or features where frozen."""
-        frozen = self._frozen
+        frozen = self.frozen
         plain = not seated(self.plan.once, Slot.PREDICT)
         if frozen is not None and plain and frozen.same_below(self.run.model, self.evaluated):
             train, validation = frozen.splits(self.dataset)
@@ -226,9 +227,9 @@ class Trainer:
         """Build the callables of a phase, and compute once what its network, where frozen, makes of each image."""
         self.run.classify = None
         self._entered = pipeline(phase, self.run)
-        self._frozen = frozen_features(phase, self.dataset, self.run, self._entered.augment)
-        if self._frozen is not None:
-            self.run.classify = self._frozen.classifier(self.run.model)
+        self.frozen = frozen_features(phase, self.dataset, self.run, self._entered.augment)
+        if self.frozen is not None:
+            self.run.classify = self.frozen.classifier(self.run.model)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -244,7 +245,7 @@ class Trainer:
         rows = self._unread[:steps * size]
         self._unread = self._unread[steps * size:]
         batches = rows.split(size)
-        return iter(batches if self._frozen is not None else ahead(self.run.images, batches))
+        return iter(batches if self.frozen is not None else ahead(self.run.images, batches))
 
     def _set_rate(self, step: int) -> None:
         self.run.progress = step / self.run.steps
@@ -261,8 +262,8 @@ class Trainer:
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the batch of these rows, [B], as the model sees it: augmented, normalized, mixed."""
-        if self._frozen is not None:
-            return self._frozen.batch(rows, self.run)
+        if self.frozen is not None:
+            return self.frozen.batch(rows, self.run)
         raw = Batch(self.pipeline.load(rows), self.run.targets[rows], rows)
         batch = self.pipeline.augment(raw)
         images = (batch.images - self.run.mean) / self.run.std

@@ -17,12 +17,14 @@ from ..errors import AutotricksError, InputError, RunError
 from ..probes.batch_size import with_largest_batch
 from ..probes.compatibility import require_model
 from ..probes.precision import with_precision
+from ..probes.transfer import ranked
 from ..runs import folder as folders
 from ..runs.champion import keep
 from ..runs.ledger import Ledger, TrialRecord, read as read_ledger, records
 from ..runs.table import write as write_table
 from ..runs.trial import Champion
 from ..space.load import LoadedSpace
+from ..space.weights import wanted
 from ..tracking import store
 from ..tracking.tracker import Tracker
 from ..tuning.engines.engine import Engine
@@ -229,6 +231,9 @@ def _probed(loaded: LoadedSpace, dataset: Dataset, slots: int, engine: Engine,
             options: Options) -> tuple[LoadedSpace, list[str]]:
     """Return the space with what this machine decides, batch and precision, and what the user should hear of it."""
     notices = []
+    if len(loaded.space.models) > 1 and wanted(loaded) and not options.resume:
+        loaded, ranking = ranked(loaded, dataset, options.trust)
+        notices.append(ranking)
     if loaded.fits:
         loaded = with_largest_batch(loaded, dataset, slots, options.trust)
         notices.append(f"training.batch_size: max is {loaded.space.frame.batch_size} on this machine")

@@ -115,9 +115,9 @@ def test_views_are_drawn_from_and_common_to_all_seeds(file, looked):
         one.enter(one.plan.phases[0])
         return one
     first = table(0)
-    features = first._frozen.train
+    features = first.frozen.train
     assert features.shape[:2] == (3, len(DATA.train)) and not torch.equal(features[0], features[1])
-    assert torch.equal(table(1)._frozen.train, features)
+    assert torch.equal(table(1).frozen.train, features)
     rows = torch.arange(len(DATA.train))
     batch = first.batch(rows)
     views = [(batch.images == view).all(1) for view in features]

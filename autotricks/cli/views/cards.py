@@ -16,6 +16,7 @@ from ...core.reporting import Metrics, Reporter, Verdict
 from ...core.slots import Slot
 from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
+from ...core.weights import DEFAULT
 from ...io.yaml_tree import one_line
 from ...space.load import LoadedBundle, LoadedSpace
 from ...tricks.catalog import catalog, find
@@ -96,7 +97,7 @@ def card(kind: type[Trick]) -> dict[str, Any]:
 
 
 def transfer(loaded: LoadedSpace, as_json: bool, trust: bool) -> None:
-    """Print how to use each file of pretrained weights that a space names."""
+    """Print how to use the pretrained weights that a space names for each of its models, the best first."""
     from ...probes.transfer import advise
 
     advices = advise(loaded, trust)
@@ -104,9 +105,10 @@ def transfer(loaded: LoadedSpace, as_json: bool, trust: bool) -> None:
         to_json([{**asdict(each), "avoided": each.avoided, "rule": each.rule} for each in advices])
         return
     for each in advices:
-        print(f"{each.weights}: a classifier alone reaches {each.found:.1%} in {each.epochs} epoch"
-              f"{'s' * (each.epochs > 1)}, on random features {each.random:.1%}: it avoids {each.avoided:.0%} of the "
-              f"errors, {'so the data are alike' if each.alike else 'so the data are not alike'}.\n"
+        name = each.model if each.weights == DEFAULT else each.weights
+        alike = "so the data are alike" if each.alike else "so the data are not alike"
+        print(f"{name}: a classifier alone reaches {each.accuracy:.1%} on validation, on random features "
+              f"{each.random:.1%}: it avoids {each.avoided:.0%} of the errors, {alike}.\n"
               f"{each.per_class:.0f} training images a class are {'much' if each.much else 'little'}. Rule of thumb: "
               f"{each.rule}.")
     print("Rules of thumb are where to begin, not what is true of your data: search what they say beside the others.")
