@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 
@@ -12,7 +14,8 @@ from autotricks.tricks.optimizer.adam import Adam
 from autotricks.tricks.optimizer.adamw import Adamw
 from autotricks.tricks.optimizer.sgd import Sgd
 from autotricks.tricks.parameters.layer_decay import LayerDecay
-from tests.conftest import make_dataset
+from tests.conftest import make_dataset, make_run
+from tests.tricks.families import FAMILIES, family
 
 DATA = make_dataset()
 PARTS = ["stem", "layers.0", "layers.1", "layers.2", "head"]  # of a ResNet-8; its first norm goes with the stem
@@ -99,3 +102,26 @@ def test_they_need_weights_and_take_one_seat():
             prepare(Bundle((Use(freezing),), model="resnet8", epochs=1, batch_size=16), DATA)
     with pytest.raises(BundleError, match=r"both take gradients.freeze for 0-100%"):
         trainer(LinearProbe())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_blocks_of_timms_models_join_one_by_one_from_the_last_to_the_stem(name):
+    _, block, count, stem = FAMILIES[name]
+    run = make_run()
+    run.model = family(name)
+    weights = dict(run.model.named_parameters())
+    inside = {weight: re.match(block, weight).group() for weight in weights if re.match(block, weight)}
+    blocks = list(dict.fromkeys(inside.values()))
+    assert len(blocks) == count
+    step = GradualUnfreezing().gradients(lambda batch: None, run)
+    for part in range(count + 2):       # the classifier, a block each, the stem
+        run.progress = (part + 0.5) / (count + 2)
+        step(None)
+        states = {word: {weights[weight].requires_grad for weight in inside if inside[weight] == word}
+                  for word in blocks}
+        assert states == {word: {place + part >= count} for place, word in enumerate(blocks)}, part
+        assert {weight.requires_grad for weight in run.model.get_classifier().parameters()} == {True}
+        stems = {weight.requires_grad for word, weight in weights.items() if re.match(stem, word)}
+        assert stems == {part == count + 1}, part
+    assert all(weight.requires_grad for weight in weights.values())
+    GradualUnfreezing().leave(run)
