@@ -1,3 +1,4 @@
+import copy
 import re
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.errors import BundleError
+from autotricks.nn.classifier import features
 from autotricks.trial import prepare
 from autotricks.tricks.gradients.gradual_unfreezing import GradualUnfreezing, lowest
 from autotricks.tricks.gradients.linear_probe import LinearProbe
@@ -94,6 +96,41 @@ def test_a_probe_trains_the_classifier_alone():
 def test_a_probe_with_an_end_is_followed_by_all():
     seen = moved(trainer(freezing=LinearProbe(), window=Window(0.0, 0.5)))
     assert seen == [({"head"}, set())] * 10 + [(set(PARTS), set(PARTS) - {"head"})] * 10
+
+
+def test_linear_probing_then_fine_tuning_is_a_regression_on_the_features_and_goes_on_from_its_classifier():
+    """Over 0.3 of 20 steps the classifier moves as softmax regression on the features does; then all moves from there.
+
+    Closed form: its gradient is (p - y) f over the batch, f of the model as it was given, in evaluation mode.
+    """
+    made = trainer(Sgd(lr=0.05, momentum=0.0, weight_decay=0.0), freezing=LinearProbe(), window=Window(0.0, 0.3))
+    first = copy.deepcopy(made.run.model).eval()
+    head = made.run.model.head
+    seen, ordinary = [], made.step
+
+    def step(rows):
+        before = {name: value.clone() for name, value in made.run.model.state_dict().items()}
+        seen.append((rows, before))
+        return ordinary(rows)
+
+    made.step = step
+    list(made.epochs())
+    weight, bias = first.head.weight.detach().clone(), first.head.bias.detach().clone()
+    for rows, before in seen[:6]:
+        torch.testing.assert_close([before["head.weight"], before["head.bias"]], [weight, bias], rtol=1e-4, atol=1e-6)
+        batch = made.batch(rows)
+        with torch.no_grad():
+            _, given = features(first, first.head, batch.images)
+        errors = (given @ weight.T + bias).softmax(1) - torch.eye(len(bias))[batch.targets.single]
+        weight -= 0.05 * errors.T @ given / len(rows)
+        bias -= 0.05 * errors.mean(0)
+    switch, later = seen[6][1], seen[7][1]
+    torch.testing.assert_close([switch["head.weight"], switch["head.bias"]], [weight, bias], rtol=1e-4, atol=1e-6)
+    kept = first.state_dict()
+    assert all(torch.equal(switch[name], kept[name]) for name in kept if not name.startswith("head."))
+    moves = {name for name, _ in made.run.model.named_parameters()} | {name for name in kept if "running" in name}
+    assert all(not torch.equal(later[name], switch[name]) for name in moves)
+    assert head is made.run.model.head
 
 
 def test_they_need_weights_and_take_one_seat():

@@ -12,9 +12,9 @@ class LinearProbe(Freezing):
     """Train the classifier alone, on the features of pretrained weights, which stay as they are.
 
     Over the whole training it is the choice for little data that is like what the weights were trained on; batch norm
-    keeps its statistics. With `stop` it is the first stage of two: after it all is trained, from a classifier that
-    fits the features, which spoils them less. Nothing is drawn anew; `classifier_retraining` does so. Where
-    `pretrained` is given no file, the features are random ones.
+    keeps its statistics. With `stop`, 0.3 say, it is the first stage of two: after it all is trained, from a
+    classifier that fits the features, which spoils them less. Nothing is drawn anew; `classifier_retraining` does so.
+    Where `pretrained` is given no file, the features are random ones.
 
     Paper: Kumar et al. 2022, https://arxiv.org/abs/2202.10054, section 3, linear probing, then fine-tuning.
     Cost: cheaper than a step without it: one forward pass, no backward pass below the classifier.
