@@ -1,5 +1,6 @@
 import pytest
 import torch
+from timm.optim import param_groups_layer_decay
 from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
@@ -16,6 +17,7 @@ from autotricks.tricks.optimizer.sgd import Sgd
 from autotricks.tricks.parameters.layer_decay import LayerDecay, levels
 from autotricks.tricks.parameters.no_bias_decay import NoBiasDecay
 from tests.conftest import make_dataset, make_run
+from tests.tricks.families import FAMILIES, family
 
 
 def rates(*tricks, model="resnet8"):
@@ -58,6 +60,23 @@ def test_each_layer_has_the_rate_of_the_one_above_times_the_decay():
     assert found["layers.2.conv1.weight"] == pytest.approx(0.4) and found["layers.0.bn1.bias"] == pytest.approx(0.1)
     assert found["stem.weight"] == found["bn.bias"] == pytest.approx(0.05)
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(0.8)  # which reports show
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_rates_of_timms_models_are_those_that_timm_gives_them(name):
+    """Of every weight: of classifier, class token and position table too."""
+    run = make_run()
+    run.model = family(name)
+    trick = LayerDecay(0.65)
+    groups = trick.parameters([{"params": list(run.model.parameters())}], run)
+    optimizer = trick.optimizer(lambda groups: torch.optim.SGD(groups, lr=0.3), run)(groups)
+    found = {weight: group["lr"] for group in optimizer.param_groups for weight in group["params"]}
+    expected = {weight: 0.3 * group["lr_scale"] for group in param_groups_layer_decay(run.model, layer_decay=0.65)
+                for weight in group["params"]}
+    assert found.keys() == expected.keys() == set(run.model.parameters())
+    assert {name: found[weight] for name, weight in run.model.named_parameters()} == pytest.approx(
+        {name: expected[weight] for name, weight in run.model.named_parameters()}, rel=1e-12)
+    assert len(set(found.values())) == FAMILIES[name].blocks + 2
 
 
 def test_the_steps_are_as_long_as_the_rates_say():

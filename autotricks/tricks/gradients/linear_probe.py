@@ -13,9 +13,9 @@ class LinearProbe(Freezing):
     """Train the classifier alone, on the features of pretrained weights, which stay as they are.
 
     Over the whole training it is the choice for little data that is like what the weights were trained on; batch norm
-    keeps its statistics. With `stop` it is the first stage of two: after it all is trained, from a classifier that
-    fits the features, which spoils them less. Nothing is drawn anew; `classifier_retraining` does so. Where
-    `pretrained` is given no file, the features are random ones.
+    keeps its statistics. With `stop`, 0.3 say, it is the first stage of two: after it all is trained, from a
+    classifier that fits the features, which spoils them less. Nothing is drawn anew; `classifier_retraining` does so.
+    Where `pretrained` is given no file, the features are random ones.
 
     What goes into the classifier is computed once an image and kept, where no trick of the window changes images. With
     augmentation it is computed anew in every step, or, with `views`, once for so many augmented views of each image, of
