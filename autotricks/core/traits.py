@@ -18,7 +18,7 @@ class Trait(Enum):
     SETS_RATE = auto()       # the learning rate is found or fixed, whatever the optimizer says
     CYCLES_RATE = auto()     # the schedule brings its own warm-up
     SMALL_BATCHES = auto()   # normalizes well however few images a batch has
-    ALTERS_FEATURES = auto()  # the classifier is not given plain averages of the last feature maps
+    ALTERS_FEATURES = auto()  # the last feature maps are not pooled by plain averages
     PRETRAINED = auto()      # weights come from a file
     NEW_WEIGHTS = auto()     # layers or weights are made that those of a file do not go with
     COMPILES = auto()        # a compiled model runs in steps: hooks set later are not called

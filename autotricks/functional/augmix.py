@@ -47,6 +47,7 @@ def mixed(images: Tensor, range_: Range, severity: float, width: int, generator:
         numbers = torch.where(depths > step, range_.numbers[chosen], Operation.IDENTITY)
         # As in the authors' code, strengths in whole numbers are cut: less of a change, so more of the bits.
         magnitudes = torch.where(numbers == Operation.POSTERIZE, magnitudes.ceil(), magnitudes)
+        magnitudes = torch.where(numbers == Operation.ROTATE, magnitudes.trunc(), magnitudes)
         chains = applied(chains, numbers, magnitudes, black, range_.operations, bilinear=True)
     weights = torch.empty(len(images), width, device=device).exponential_(generator=generator)
     weights = weights / weights.sum(1, keepdim=True)

@@ -18,6 +18,7 @@ OWN = ("resnet8", "resnet20", "resnet32", "resnet44", "resnet56")
 AUXILIARY = ("googlenet", "inception_v3")     # of torchvision, with classifiers of their own on earlier layers
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm)
 Size = tuple[int, int]      # height and width
+GAINS = ("gain", "skipinit_gain")             # of a convolution and of a whole branch
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -138,6 +139,7 @@ def _side(name: ModelName, size: Size) -> int:
 
 def _plain(model: nn.Module) -> nn.Module:
     """Switch off, in place, what a library's model does to train better."""
+    speaking(model)
     for module in model.modules():
         if isinstance(module, NORMS) and module.weight is not None and not module.weight.any():
             nn.init.ones_(module.weight)
@@ -146,6 +148,13 @@ def _plain(model: nn.Module) -> nn.Module:
             if isinstance(getattr(module, rate), float):
                 setattr(module, rate, 0.0)
     return model
+
+
+def speaking(model: nn.Module) -> None:
+    """Set to 1 what keeps residual branches without norms silent at first: the gain of timm's NF-nets."""
+    for name, gain in model.named_parameters():
+        if name.split(".")[-1] in GAINS and not gain.any():
+            nn.init.ones_(gain)
 
 
 def _own_code(name: str) -> Callable[..., object]:

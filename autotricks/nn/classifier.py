@@ -59,6 +59,8 @@ def feature_maps(model: nn.Module, images: Tensor) -> Tensor:
     """
     ask = getattr(model, "forward_features", None)
     maps = ask(images) if ask else _pooled(model, images)
+    if getattr(model, "output_fmt", "NCHW") == "NHWC" and isinstance(maps, Tensor) and maps.ndim == 4:  # timm's Swin
+        maps = maps.movedim(3, 1)
     if not isinstance(maps, Tensor) or maps.ndim != 4:
         raise ModelError(f"{type(model).__name__} has no feature maps that are averaged over the image: it needs "
                          "forward_features, which returns [B, F, h, w], or torch.nn.AdaptiveAvgPool2d. Take a "

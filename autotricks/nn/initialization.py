@@ -5,35 +5,56 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import ModelError
 
-WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+NO_LAYERS = (nn.Embedding, nn.LayerNorm)    # their weights are tables and scales, whatever their dimensions
 
 
-def fans(layer: nn.Module) -> tuple[int, int]:
-    """Return how many inputs an output of a convolution or linear layer sums, and how many outputs an input goes to.
+def fans(layer: nn.Module, name: str = "weight") -> tuple[int, int]:
+    """Return how many inputs an output of a layer sums, and how many outputs an input goes to.
 
-    Unlike `torch.nn.init` this knows groups: in a depthwise convolution an input goes to its own outputs alone.
+    Unlike `torch.nn.init` this knows groups: in a depthwise convolution an input goes to its own outputs alone. The
+    query, key and value of torch's attention read the same inputs by one weight, so an input goes to all three.
+
+    Args:
+        layer: A convolution, a linear layer or another that multiplies by a weight [outputs, inputs, ...].
+        name: Of the weight.
     """
-    weight = layer.get_parameter("weight")
-    positions = weight[0, 0].numel()
-    return weight.shape[1] * positions, weight.shape[0] // int(getattr(layer, "groups", 1)) * positions
+    weight = layer.get_parameter(name)
+    shape = getattr(layer, "weight_shape", weight.shape)    # of each of several convolutions that timm mixes
+    positions = math.prod(shape[2:])
+    groups = int(getattr(layer, "groups", 1))
+    if isinstance(layer, TRANSPOSED):
+        return shape[0] // groups * positions, shape[1] * positions
+    return shape[1] * positions, shape[0] // groups * positions
+
+
+def matrices(layer: nn.Module) -> list[str]:
+    """Return the names of a module's own weights that multiply: of two dimensions or more and called a weight.
+
+    Those of convolutions, linear, recurrent and attention layers; not tokens and tables of positions.
+    """
+    if isinstance(layer, NO_LAYERS):
+        return []
+    return [name for name, weight in layer.named_parameters(recurse=False) if "weight" in name and weight.ndim > 1]
 
 
 @torch.no_grad()
-def draw(layer: nn.Module, variance: float, generator: torch.Generator, uniform: bool = False) -> None:
-    """Draw the weights of a layer around 0 with this variance, and set its bias to 0.
+def draw(layer: nn.Module, variance: float, generator: torch.Generator, uniform: bool = False,
+         name: str = "weight") -> None:
+    """Draw a weight of a layer around 0 with this variance, and set the layer's biases to 0.
 
     Args:
-        layer: A convolution or a linear layer.
-        variance: Of each weight, > 0.
+        layer: A convolution, a linear layer or another with such a weight.
+        variance: Of each number, > 0.
         generator: Source of randomness, on the layer's device.
         uniform: From a uniform distribution instead of a normal one.
+        name: Of the weight.
     """
-    weight = layer.get_parameter("weight")
-    bias = getattr(layer, "bias", None)
+    weight = layer.get_parameter(name)
     drawn = torch.empty(weight.shape, device=generator.device)
     if uniform:
         bound = math.sqrt(3 * variance)
@@ -41,13 +62,14 @@ def draw(layer: nn.Module, variance: float, generator: torch.Generator, uniform:
     else:
         drawn.normal_(0, math.sqrt(variance), generator=generator)
     weight.copy_(drawn)
-    if isinstance(bias, Tensor):
-        bias.zero_()
+    for word, bias in layer.named_parameters(recurse=False):
+        if "bias" in word and bias.ndim < 3:    # those that torch's attention adds to its keys are no biases
+            bias.zero_()
 
 
 def initialize(model: nn.Module, variance: Callable[[int, int], float], generator: torch.Generator,
                uniform: bool) -> nn.Module:
-    """Draw the weights of all convolutions and linear layers, in place, and set their biases to 0.
+    """Draw the weights of all layers that multiply, in place, and set their biases to 0.
 
     Args:
         model: What to initialize.
@@ -58,12 +80,12 @@ def initialize(model: nn.Module, variance: Callable[[int, int], float], generato
     Raises:
         ModelError: When the model has no such layer.
     """
-    layers = [module for module in model.modules() if isinstance(module, WEIGHTED)]
-    if not layers:
+    found = [(module, name) for module in model.modules() for name in matrices(module)]
+    if not found:
         raise ModelError(f"{type(model).__name__} has no convolution and no linear layer to initialize. Take another "
                          "model, or drop the initialization.")
-    for layer in layers:
-        draw(layer, variance(*fans(layer)), generator, uniform)
+    for layer, name in found:
+        draw(layer, variance(*fans(layer, name)), generator, uniform, name)
     return model
 
 

@@ -9,6 +9,10 @@ from torch import nn
 from .classifier import classifier
 
 
+class Pooling(nn.Module):
+    """A pooling that a trick put in the place of the model's average of its last feature maps."""
+
+
 def width(model: nn.Module, classes: int) -> int:
     """Return how many features the classifier of a model is given.
 

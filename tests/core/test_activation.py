@@ -1,11 +1,21 @@
 import pytest
+import timm
 import torch
 from torch import nn
+from torchvision.models import convnext
 
 from autotricks.errors import ModelError
 from autotricks.models import build
 from autotricks.models.resnet import ResNet
-from autotricks.nn.activation_maps import activation_maps, evaluating, foreground, training_maps
+from autotricks.nn.activation_maps import (
+    activation_maps,
+    evaluating,
+    foreground,
+    norm_between,
+    normed,
+    training_maps,
+)
+from autotricks.nn.classifier import classifier, feature_maps
 from tests.conftest import make_run
 
 
@@ -51,6 +61,51 @@ def test_the_maps_are_those_of_the_gradient_of_the_true_class(name):
     found = training_maps(run)
     assert found.dtype == torch.float16 and found.shape == raw.shape and raw.shape[1] > 1
     assert torch.allclose(found.float(), (raw - low) / (high - low), atol=1e-3)
+
+
+def small_swin():
+    return timm.create_model("swin_tiny_patch4_window7_224", img_size=32, window_size=4, embed_dim=24, depths=(1, 1),
+                             num_heads=(2, 2), num_classes=5)
+
+
+@pytest.mark.parametrize(("make", "kind"), [
+    (lambda: ResNet(8, 5), None), (lambda: build("timm:convnext_atto", 5, 3), nn.LayerNorm), (small_swin, None),
+    (lambda: convnext.ConvNeXt([convnext.CNBlockConfig(24, 32, 1), convnext.CNBlockConfig(32, None, 1)], num_classes=5),
+     nn.LayerNorm)], ids=["resnet8", "timm ConvNeXt", "timm Swin", "torchvision ConvNeXt"])
+def test_maps_average_to_the_logits_norm_and_all(make, kind):
+    model, images = make().eval(), torch.randn(3, 3, 32, 32)
+    head = model.get_submodule(classifier(model, 5))
+    with torch.no_grad():
+        norm = norm_between(model, head, images)
+        assert isinstance(norm, kind) if kind else norm is None
+        if norm is not None:
+            norm.weight.uniform_(0.5, 2)
+            norm.bias.normal_()
+        logits, maps = model(images), feature_maps(model, images)
+        maps = maps if norm is None else normed(maps, norm)
+        found = torch.einsum("bfhw,cf->bchw", maps, head.weight).mean((2, 3)) + head.bias
+    assert torch.allclose(found, logits, atol=1e-4 * float(logits.abs().max()))
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d(64), nn.GroupNorm(4, 64), nn.LayerNorm(64, elementwise_affine=False)])
+def test_a_neck_that_is_a_norm_is_put_into_the_maps(norm):
+    model, images = ResNet(8, 3), torch.randn(6, 3, 16, 16)
+    model.neck = norm
+    for _ in range(3):
+        model(images)       # so that statistics are not those of the start
+    model.eval()
+    with torch.no_grad():
+        maps = normed(feature_maps(model, images), norm_between(model, model.head, images))
+        found = torch.einsum("bfhw,cf->bchw", maps, model.head.weight).mean((2, 3)) + model.head.bias
+        assert torch.allclose(found, model(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("between", [nn.ReLU6(), nn.Linear(64, 64), nn.Sequential(nn.LayerNorm(64), nn.GELU())])
+def test_more_than_a_norm_in_between_is_refused(between):
+    model = ResNet(8, 3)
+    model.neck = nn.Sequential(nn.BatchNorm1d(64), between)
+    with pytest.raises(ModelError, match="ResNet has no class activation maps: more than a norm lies between"):
+        training_maps(made(model, (3, 2, 1)))
 
 
 def test_maps_come_in_the_order_of_the_rows_over_more_than_one_chunk():

@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 from autotricks.functional import augmix
 from autotricks.functional.augmix import mixed, operations
-from autotricks.functional.image_operations import Operation
+from autotricks.functional.image_operations import Operation, applied
 
 CPU = torch.device("cpu")
 
@@ -58,6 +59,33 @@ def test_levels_follow_the_authors_law(monkeypatch, severity):
     kept = law.cdf(2.5)                                     # 0.4 * level < 1
     assert set(bits.tolist()) == ({4.0} if severity == 1 else {4.0, 3.0})
     assert stats.binomtest(int((bits == 4).sum()), len(bits), min(1.0, kept)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("severity", [1, 3, 10])
+def test_rotations_are_whole_degrees(monkeypatch, severity):
+    """As int(level * 30 / 10) of https://github.com/google-research/augmix, of either sign; 0 is one of them."""
+    _, numbers, magnitudes = recorded(monkeypatch, torch.zeros(6000, 1, 1, 1), severity)
+    turned = magnitudes[numbers == Operation.ROTATE].abs()
+    levels = np.random.default_rng(0).uniform(0.1, severity, 400_000)
+    law = np.bincount([int(level * 30 / 10) for level in levels], minlength=31) / len(levels)
+    found = torch.bincount(turned.long(), minlength=31).numpy()
+    assert torch.equal(turned, turned.round())
+    kept = law > 0
+    assert found[~kept].sum() == 0 and stats.chisquare(found[kept], law[kept] * len(turned)).pvalue > 1e-3
+    if severity == 3:       # degrees 0 to 8: (1/3 - .1) / 2.9 are not turned
+        assert law[0] == pytest.approx(.0805, abs=.002) and law @ np.arange(31) == pytest.approx(4.163, abs=.05)
+
+
+@pytest.mark.parametrize("operation", [Operation.TRANSLATE_X, Operation.TRANSLATE_Y, Operation.SOLARIZE])
+def test_the_other_strengths_in_whole_numbers_act_as_if_cut(operation):
+    """Cutting the strength first, as the authors do, changes nothing that these do: pixels and thresholds are whole."""
+    image = (torch.arange(12 * 12).view(1, 1, 12, 12) / 255).repeat(40, 1, 1, 1)
+    strengths = torch.linspace(0.1, 3.9, 40) if operation != Operation.SOLARIZE else torch.linspace(40.1, 99.7, 40)
+    cut = strengths.ceil() if operation == Operation.SOLARIZE else strengths.trunc()   # a threshold is 256 less it
+    numbers = torch.full((40,), int(operation))
+    black = torch.zeros(1, 1, 1)
+    both = [applied(image, numbers, sizes, black, (operation,), bilinear=True) for sizes in (strengths, cut)]
+    assert torch.equal(*both)
 
 
 def test_an_image_has_a_uniform_share_and_chains_dirichlet_weights(monkeypatch):

@@ -1,8 +1,11 @@
 import math
 
 import pytest
+import timm
 import torch
+from timm.layers.cond_conv2d import CondConv2d
 from torch import nn
+from torchvision.models import VisionTransformer
 
 from autotricks.errors import ModelError
 from autotricks.nn.initialization import draw, fans, initialize, kaiming
@@ -12,6 +15,8 @@ from autotricks.nn.initialization import draw, fans, initialize, kaiming
     (nn.Linear(7, 5), (7, 5)),
     (nn.Conv2d(4, 6, (3, 5)), (4 * 15, 6 * 15)),
     (nn.Conv2d(8, 12, 3, groups=4), (2 * 9, 3 * 9)),
+    (nn.ConvTranspose2d(8, 12, 3, groups=4), (2 * 9, 3 * 9)),
+    (CondConv2d(8, 12, 3, groups=4, num_experts=5), (2 * 9, 3 * 9)),
     (nn.Conv2d(8, 8, 3, groups=8), (9, 9))])     # depthwise: nine inputs to an output, nine outputs from an input
 def test_fans_count_the_links_of_an_output_and_of_an_input(layer, expected):
     assert fans(layer) == expected
@@ -63,3 +68,45 @@ def test_a_model_without_layers_to_draw_is_one_clear_line():
     with pytest.raises(ModelError, match=r"Sequential has no convolution and no linear .*drop the init") as caught:
         initialize(nn.Sequential(nn.Flatten()), lambda fan_in, fan_out: 1.0, torch.Generator(), False)
     assert len(caught.value.problems) == 1
+
+
+def drawn_anew(model):
+    """Names of the parameters that an initialization with variance 1 / fan_in changes, and the model."""
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    for weight in model.parameters():
+        nn.init.constant_(weight, 9.0)
+    initialize(model, lambda fan_in, fan_out: 1 / fan_in, torch.Generator().manual_seed(5), False)
+    return {name for name, weight in model.named_parameters() if not (weight == 9.0).all()}, before.keys()
+
+
+def test_queries_keys_and_values_of_torchs_attention_are_drawn_too():
+    """In one weight or, where they read different things, in three; as in torch the bias of all is 0."""
+    one, names = drawn_anew(nn.MultiheadAttention(96, 3))
+    assert one == names == {"in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"}
+    three, _ = drawn_anew(nn.MultiheadAttention(96, 3, kdim=40, vdim=50, add_bias_kv=True))
+    assert three == {"q_proj_weight", "k_proj_weight", "v_proj_weight", "in_proj_bias", "out_proj.weight",
+                     "out_proj.bias"}
+    layer = nn.MultiheadAttention(96, 3)
+    initialize(layer, lambda fan_in, fan_out: 2 / (fan_in + fan_out), torch.Generator().manual_seed(5), True)
+    assert not layer.in_proj_bias.any()
+    bound = float(nn.init.xavier_uniform_(torch.empty(288, 96)).abs().max())     # torch's own, of the whole weight
+    assert float(layer.in_proj_weight.abs().max()) == pytest.approx(bound, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["torchvision", "timm"])
+def test_of_a_vision_transformer_all_but_norms_and_positions_are_drawn(name):
+    """What is left is what timm and torchvision do not decay either: norms, tokens, positions."""
+    model = (timm.create_model("vit_tiny_patch16_224", depth=2, embed_dim=24, img_size=32) if name == "timm" else
+             VisionTransformer(32, 16, 2, 2, 24, 48))
+    changed, names = drawn_anew(model)
+    left = names - changed
+    assert all("norm" in word or "ln" in word or "token" in word or "pos_embed" in word for word in left), left
+    assert {word.split(".")[0] for word in left if "norm" not in word and "ln" not in word} == (
+        {"cls_token", "pos_embed"} if name == "timm" else {"class_token", "encoder"})
+
+
+def test_recurrent_layers_are_drawn_and_tables_and_scales_are_not():
+    model = nn.ModuleDict({"rnn": nn.LSTM(40, 30), "table": nn.Embedding(5, 4), "norm": nn.LayerNorm((3, 4))})
+    changed, names = drawn_anew(model)
+    assert changed == {name for name in names if name.startswith("rnn.")} and len(changed) == 4
+    assert float(model["rnn"].weight_hh_l0.detach().var()) == pytest.approx(1 / 30, rel=0.1)

@@ -95,6 +95,21 @@ def test_other_families_of_timm_have_no_zero_gamma(name):
     assert norms and all(bool((norm.weight == 1).all()) for norm in norms)
 
 
+def test_branches_of_an_nf_net_speak_at_once():
+    """timm silences them by a gain of 0 where other families have a norm's scale of 0."""
+    import timm
+
+    torch.manual_seed(3)
+    silent = timm.create_model("nf_regnet_b0", num_classes=7)
+    torch.manual_seed(3)
+    ours = build("timm:nf_regnet_b0", 7, 3)
+    theirs = silent.state_dict()
+    changed = {name for name, value in ours.state_dict().items() if not torch.equal(value, theirs[name])}
+    assert changed == {f"stages.{stage}.{block}.conv3.gain" for stage, depth in enumerate((1, 3, 6, 6))
+                       for block in range(depth)}
+    assert all(not theirs[name].any() and bool((ours.state_dict()[name] == 1).all()) for name in changed)
+
+
 def test_a_timm_model_without_that_option_builds():
     assert build("timm:legacy_seresnet18", 7, 3) is not None
 

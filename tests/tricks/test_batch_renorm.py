@@ -89,6 +89,19 @@ def test_running_statistics_follow_mean_and_biased_variance():
     assert torch.allclose(made.running_mean, images.mean(DIMS) + 1)
 
 
+def test_a_batch_alike_the_running_statistics_is_corrected_by_nothing():
+    """Algorithm 1 of the paper divides both by n: with torch's n / (n - 1) r would be sqrt(4 / 3) for four values."""
+    plain, images = nn.BatchNorm2d(3).double(), torch.randn(1, 3, 2, 2, dtype=torch.float64)
+    made = renorm(1e9, 1e9, plain)
+    made.momentum = 1.0
+    made(images)            # the running statistics are those of this batch now
+    assert torch.allclose(made(images), F.batch_norm(images, None, None, None, None, True, 0.0, plain.eps), atol=1e-12)
+    torchs = copy.deepcopy(plain)
+    torchs.momentum = 1.0
+    torchs(images)
+    assert torch.allclose(torchs.running_var, made.running_var * 4 / 3)
+
+
 @pytest.mark.parametrize(("done", "r_max", "d_max"), [(0, 1, 0), (20, 1, 0), (90, 2, 6 * 70 / 80), (100, 1 + 8 / 7, 6),
                                                       (160, 3, 6), (999, 3, 6)])
 def test_bounds_open_as_in_the_paper(done, r_max, d_max):

@@ -3,12 +3,12 @@ import torch
 from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
-from autotricks.core.plan import problems
-from autotricks.core.traits import Trait
+from autotricks.core.plan import advice, problems
 from autotricks.models import build
 from autotricks.trial import prepare
 from autotricks.tricks.average.ema import Ema
 from autotricks.tricks.gradients.classifier_retraining import ClassifierRetraining
+from autotricks.tricks.load.cam_sampling import CamSampling
 from autotricks.tricks.model.bnneck import Bnneck
 from autotricks.tricks.model.cosine_head import CosineHead
 from autotricks.tricks.model.dropout import Dropout
@@ -80,6 +80,6 @@ def test_learns():
     assert [metrics.values["val/accuracy"] for metrics in trainer.epochs()][-1] > 0.9
 
 
-def test_one_neck_at_a_time_and_maps_are_no_longer_the_classifiers():
+def test_one_neck_at_a_time_and_activation_maps_know_it():
     assert "both take model.neck" in problems([Use(Bnneck()), Use(Dropout())])[0]
-    assert Trait.ALTERS_FEATURES in Bnneck.provides
+    assert advice([Use(Bnneck()), Use(CamSampling())]) == []

@@ -94,6 +94,52 @@ def test_until_burn_in_it_is_batch_norm():
     assert not torch.allclose(model(images(3)), alone, atol=1e-3)
 
 
+def authors(passes, window, burn_in):
+    """Mean and variance by which the authors normalize each pass, from the output and weights of a convolution.
+
+    After mmdet/models/utils/CBN.py of https://github.com/Howal/Cross-iterationBatchNorm, with two_stage; what is noted
+    is all that it has of earlier passes, and only passes after the burn-in are.
+    """
+    noted, found = [], []
+    for count, (outputs, weight) in enumerate(passes, 1):
+        y = outputs.transpose(0, 1).flatten(1)
+        if count <= burn_in:
+            found.append((y.mean(1), y.var(1)))
+            continue
+        now = [y.mean(1), y.square().mean(1)]
+        slopes = [torch.autograd.grad(value.sum(), weight, retain_graph=True)[0] for value in now]
+        both = [torch.stack([now[i], *(old[i] + (old[2 + i] * (weight.data - old[4])).sum((1, 2, 3)) for old in noted)])
+                for i in (0, 1)]
+        used = both[1] - both[0].square() >= 0
+        mean, square = ((part * used).sum(0) / used.sum(0) for part in both)
+        found.append((mean, square - mean.square()))
+        noted = [[*(value.detach() for value in now), *slopes, weight.detach().clone()], *noted][:window - 1]
+    return found
+
+
+@pytest.mark.parametrize(("window", "burn_in"), [(3, 0), (4, 3)])
+def test_statistics_are_those_of_the_authors_code_once_its_window_is_full(window, burn_in):
+    """Its window fills after the burn-in only, ours before: from then on they are one."""
+    model = made(window, burn_in=burn_in / 20)
+    passes, ours = [], []
+    for seed in range(burn_in + window + 2):
+        with torch.no_grad():
+            model[0].weight += 0.03 * torch.randn(model[0].weight.shape, dtype=torch.float64)
+        weight = model[0].weight.detach().clone().requires_grad_()
+        outputs = F.conv2d(images(seed), weight, model[0].bias, padding=1)
+        passes.append((outputs, weight))
+        ours.append((model(images(seed)).detach(), outputs.detach()))
+    theirs = authors(passes, window, burn_in)
+    eps = model[1].eps
+    each = (1, -1, 1, 1)
+    full = burn_in + window - 1
+    for (normal, outputs), (mean, variance) in list(zip(ours, theirs, strict=True))[0 if not burn_in else full:]:
+        expected = (outputs - mean.view(each)) / (variance + eps).sqrt().view(each)     # their `out_p`
+        assert torch.allclose(normal, expected, atol=1e-9)
+        plain = (outputs - mean.view(each)) / (variance.sqrt() + eps).view(each)
+        assert torch.allclose(normal, plain, rtol=1e-4, atol=1e-4) and not torch.equal(normal, plain)
+
+
 def test_buffers_are_changed_in_place_and_not_at_all_without_gradients():
     model = made(3)
     before = {name: (value.data_ptr(), value.clone()) for name, value in model[1].named_buffers()}

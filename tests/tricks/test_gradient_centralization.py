@@ -1,4 +1,5 @@
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -68,3 +69,21 @@ def test_the_mean_of_each_filter_stays_under_sgd():
 def test_yes_or_no_is_all_it_takes():
     with pytest.raises(BundleError, match=r"gradient_centralization\.convolutions_only: 1 is not true or false"):
         GradientCentralization(convolutions_only=1)
+
+
+def test_tokens_and_tables_of_positions_are_no_filters():
+    run = make_run()
+    run.model = timm.create_model("vit_tiny_patch16_224", depth=1, embed_dim=24, img_size=32)
+    before = {}
+
+    def filled(batch):
+        for name, weight in run.model.named_parameters():
+            weight.grad = torch.rand(weight.shape)
+            before[name] = weight.grad.clone()
+        return torch.zeros(())
+    GradientCentralization().gradients(filled, run)(None)
+    same = {name for name, weight in run.model.named_parameters() if torch.equal(weight.grad, before[name])}
+    assert {"cls_token", "pos_embed"} <= same
+    assert {name for name, weight in run.model.named_parameters() if weight.ndim > 1} - same == {
+        "patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "blocks.0.attn.proj.weight", "blocks.0.mlp.fc1.weight",
+        "blocks.0.mlp.fc2.weight", "head.weight"}

@@ -50,16 +50,18 @@ def test_a_turned_grid_pixel_by_pixel(angle):
 @pytest.mark.parametrize("rotates", [True, False])
 @pytest.mark.parametrize(("ratio", "side"), [(0.6, 32), (0.4, 32), (0.5, 48)])
 def test_the_share_that_is_kept(ratio, side, rotates):
-    """Of each period d the stripes keep round(d * ratio) pixels, of the area 1 - (1 - l / d)^2."""
+    """Of each period d the stripes keep the authors' math.ceil(d * ratio) pixels, of the area 1 - (1 - l / d)^2."""
     run = make_run(image_shape=(1, side, side))
     run.progress = 1.0
     found = augment(GridMask(ratio=ratio, probability=1.0, rotates=rotates), same, run)(
         torch.full((4000, 1, side, side), 2.0))
     kept = (found == 2.0).float().mean((1, 2, 3)).double()
     periods = range(round(3 / 7 * side), side)
-    expected = sum(1 - (1 - round(d * ratio) / d) ** 2 for d in periods) / len(periods)
+    expected = sum(1 - (1 - math.ceil(d * ratio) / d) ** 2 for d in periods) / len(periods)
     assert float(kept.mean()) == pytest.approx(expected, abs=4 * float(kept.std()) / 4000 ** 0.5)
     assert float((found == 2.0).float().mean(0).std()) < 0.05      # nowhere in particular
+    if (ratio, side) == (0.6, 32):
+        assert expected == pytest.approx(0.854, abs=5e-4)       # rounded stripes would keep .839
 
 
 @pytest.mark.parametrize(("progress", "ramp", "share"), [

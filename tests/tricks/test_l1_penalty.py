@@ -1,4 +1,5 @@
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -53,3 +54,16 @@ def test_frozen_weights_are_not_counted():
 def test_a_reward_is_refused():
     with pytest.raises(BundleError, match=r"l1_penalty\.weight: -1\.0 is not allowed; weight must be >= 0"):
         L1Penalty(weight=-1.0)
+
+
+def test_of_a_vision_transformer_layers_alone_are_counted():
+    """Not its class token and its table of positions, which timm does not decay either."""
+    run = make_run()
+    run.model = timm.create_model("vit_tiny_patch16_224", depth=1, embed_dim=24, img_size=32)
+    layers = [module for module in run.model.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
+    with torch.no_grad():
+        run.model.pos_embed.fill_(100)
+        expected = sum(layer.weight.abs().sum() for layer in layers).item()
+        loss = L1Penalty(weight=0.1).loss(lambda logits, batch: logits.sum(1) * 0, run)
+        found = loss(torch.zeros(2, 3), make_batch([0, 1])).tolist()
+    assert len(layers) == 6 and found == pytest.approx([0.1 * expected] * 2)

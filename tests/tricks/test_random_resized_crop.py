@@ -54,7 +54,20 @@ def test_every_place_is_equally_likely():
 
 def test_the_first_window_that_fits_is_taken_and_otherwise_the_middle():
     heights, widths = torch.tensor([[9., 9], [3, 9], [2, 9]]), torch.tensor([[2., 2], [4, 2], [5, 2]])
-    assert fitting(heights, widths, (8, 8), (8, 6)).tolist() == [[3, 8], [4, 6]]
+    sizes, held = fitting(heights, widths, (8, 8), (8, 6))
+    assert sizes.tolist() == [[3, 8], [4, 6]] and held.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(("height", "width", "middle"), [
+    (10, 200, (0, 93, 10, 13)), (200, 10, (93, 0, 13, 10)), (10, 60, (0, 23, 10, 13))])
+def test_where_no_window_fits_it_is_torchvisions_middle(height, width, middle):
+    """Nine tenths of such an image, at most 4 : 3, are wider than it."""
+    trick = RandomResizedCrop(smallest=0.9)
+    crop = v2.RandomResizedCrop(8, scale=(0.9, 1))
+    theirs = {tuple(crop.make_params([torch.zeros(1, height, width)])[name]
+                    for name in ("top", "left", "height", "width")) for _ in range(20)}
+    assert theirs == {middle}
+    assert {tuple(window) for window in windows(trick, 200, height, width).T.int().tolist()} == {middle}
 
 
 @pytest.mark.parametrize(("size", "found"), [((10, 40), (10, 13)), ((40, 10), (13, 10)), ((30, 32), (30, 32))])

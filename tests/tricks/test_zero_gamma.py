@@ -1,10 +1,12 @@
 import pytest
 import torch
+from timm.models.nfnet import NfCfg, NormFreeNet
 from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import ModelError
 from autotricks.models import build
+from autotricks.models.build import speaking
 from autotricks.nn.residual import residual_blocks, shortcut
 from autotricks.trial import prepare
 from autotricks.tricks.model.group_norm import GroupNorm
@@ -47,6 +49,23 @@ def test_models_that_say_what_is_to_be_zero_are_as_timm_builds_them(name):
     ours = ZeroGamma().model(build(f"timm:{name}", 5, 3), make_run()).state_dict()
     assert any(name.endswith("weight") and not value.any() for name, value in theirs.items())
     assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+
+
+@pytest.mark.parametrize("skipinit", [True, False])
+def test_branches_of_nf_nets_are_silent_as_timm_builds_them(skipinit):
+    """By the gain of the branch, as in DeepMind's F-nets, or of its last convolution."""
+    def made():
+        torch.manual_seed(0)
+        return NormFreeNet(NfCfg((1, 1), (16, 24), stem_chs=8, group_size=None, skipinit=skipinit), num_classes=5)
+    theirs, model = made(), made()
+    speaking(model)
+    spoken = model.state_dict()
+    opened = {name for name, value in theirs.state_dict().items() if not torch.equal(value, spoken[name])}
+    assert len(opened) == 2 and all((spoken[name] == 1).all() for name in opened)
+    ours = ZeroGamma().model(model, make_run()).state_dict()
+    assert [name for name, value in theirs.state_dict().items() if not torch.equal(ours[name], value)] == []
+    block, images = model.stages[1][0].eval(), torch.randn(2, 16, 8, 8)
+    assert torch.equal(block(images), block.downsample(block.act1(images) * block.beta))
 
 
 def test_stays_when_another_norm_takes_the_place_and_then_learns():

@@ -67,8 +67,8 @@ class AutoAugment(Trick):
 
     Paper: Cubuk et al. 2019, https://arxiv.org/abs/1805.09501, tables 6 to 9.
     Cost: three passes over the images for each of the two operations.
-    Deviates: Blends are mirrored around the image and the lists are those of PyTorch's library. What moves in from
-        outside is the channel mean, as in the authors' code for CIFAR.
+    Deviates: Blends are mirrored around the image, degrees are not cut to whole ones, and the lists are those of
+        PyTorch's library. What moves in from outside is the channel mean, as in the authors' code for CIFAR.
     """
 
     seats = {Slot.AUGMENT: "policy"}

@@ -43,8 +43,9 @@ class GridMask(Trick):
     """Fill squares that lie in a regular grid with the channel mean.
 
     An image's grid has a period of `shortest` to 1 times its shorter side, any offset and any angle. Stripes of `ratio`
-    of the period are kept in both directions, so the share 1 - (1 - ratio)^2 of the image is. An image gets a grid with
-    a probability that grows from 0 evenly to `probability`, which it reaches when `ramp` of training is done.
+    of the period, rounded up to whole pixels, are kept in both directions, so the share 1 - (1 - ratio)^2 of the image
+    is, or a little more. An image gets a grid with a probability that grows from 0 evenly to `probability`, which it
+    reaches when `ramp` of training is done.
 
     Paper: Chen et al. 2020, https://arxiv.org/abs/2001.04086, section 3; numbers as in the authors' code for ImageNet,
         https://github.com/dvlab-research/GridMask.
@@ -67,6 +68,7 @@ class GridMask(Trick):
         side = min(run.image_shape[1:])
         least = max(1, round(self.shortest * side))
         turn = 2 * math.pi if self.rotates else 0.0
+        widths = torch.tensor([math.ceil(period * self.ratio) for period in range(side + 1)], device=run.device)
 
         def masked(batch: Batch) -> Batch:
             batch = inner(batch)
@@ -76,7 +78,7 @@ class GridMask(Trick):
             chances = torch.rand(4, len(images), generator=run.generator, device=run.device)
             period = torch.randint(least, max(least + 1, side), (len(images),), generator=run.generator,
                                    device=run.device)
-            kept = grid(period, (period * self.ratio).round(), chances[:2], chances[2] * turn, size)
+            kept = grid(period, widths[period], chances[:2], chances[2] * turn, size)
             kept = kept | (chances[3] >= probability).view(-1, 1, 1)
             return batch.painted(torch.where(kept.unsqueeze(1), images, run.mean))
         return masked

@@ -38,18 +38,20 @@ def whole(height: int, width: int, aspect: float) -> tuple[int, int]:
     return (round(width * aspect), width) if height > width * aspect else (height, width)
 
 
-def fitting(heights: Tensor, widths: Tensor, size: tuple[int, int], other: tuple[int, int]) -> Tensor:
-    """Return, of several windows drawn for each image, the first that the image holds, or else `other`.
+def fitting(heights: Tensor, widths: Tensor, size: tuple[int, int],
+            other: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return, of several windows drawn for each image, the first that the image holds, or else `other`; and which.
 
     Shapes:
         heights: [ATTEMPTS, B], pixels.
         widths: [ATTEMPTS, B].
-        returns: [2, B], height and width.
+        returns: [2, B], height and width, and [B], bool, whether the image holds one.
     """
     fits = (heights <= size[0]) & (widths <= size[1]) & (heights > 0) & (widths > 0)
     first = fits.float().argmax(0, keepdim=True)
     drawn = torch.cat([heights.gather(0, first), widths.gather(0, first)])
-    return torch.where(fits.any(0), drawn, drawn.new_tensor(other).unsqueeze(1))
+    held = fits.any(0)
+    return torch.where(held, drawn, drawn.new_tensor(other).unsqueeze(1)), held
 
 
 def enlarging(first: Tensor, size: Tensor, height: int, width: int) -> Tensor:
@@ -91,10 +93,11 @@ class RandomResizedCrop(Trick):
             area, shape = torch.rand(2, ATTEMPTS, len(images), generator=run.generator, device=run.device)
             area = height * width * (self.smallest + (1 - self.smallest) * area)
             shape = ((2 * shape - 1) * math.log(self.aspect)).exp()
-            size = fitting((area / shape).sqrt().round(), (area * shape).sqrt().round(), (height, width),
-                           whole(height, width, self.aspect))
+            size, held = fitting((area / shape).sqrt().round(), (area * shape).sqrt().round(), (height, width),
+                                 whole(height, width, self.aspect))
             free = size.new_tensor([height, width]).unsqueeze(1) - size + 1
-            first = (torch.rand(2, len(images), generator=run.generator, device=run.device) * free).floor()
+            place = torch.rand(2, len(images), generator=run.generator, device=run.device)
+            first = torch.where(held, place * free, (free - 1) / 2).floor()
             window = separately(images, stretching(first[0], size[0], height), stretching(first[1], size[1], width))
             return batch.moved(window, lambda: enlarging(first, size, height, width))
         return cropped

@@ -32,7 +32,8 @@ class TrivialAugment(Trick):
     Paper: Müller and Hutter 2021, https://arxiv.org/abs/2103.10158, algorithm 1 and the wide space.
     Cost: three passes over the images, whatever the operations.
     Deviates: Translations, up to 32 pixels in the paper, are no longer than the image's side. Strengths of the blends
-        are mirrored, 1 - s or 1 + s, as in PyTorch's library; the paper's space has 0.01 to 2.
+        are mirrored, 1 - s or 1 + s, as in PyTorch's library; the paper's space has 0.01 to 2. Rotations are not cut
+        to whole degrees and bits are rounded, as there too; the authors' code cuts both.
     """
 
     seats = {Slot.AUGMENT: "policy"}

@@ -8,6 +8,7 @@ from ...core.domain import Choice, tunable
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
 from ...core.trick import Trick
+from ...nn.decay import decayed
 
 
 def centralized(gradient: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ class GradientCentralization(Trick):
     """Subtract from the gradient of each filter, or each output of a linear layer, its mean.
 
     Weights then keep the mean that they began with, but for weight decay. With `convolutions_only` linear layers are
-    left as they are; biases and norms always are.
+    left as they are; biases, norms, tokens and tables of positions always are.
 
     Paper: Yong et al. 2020, https://arxiv.org/abs/2004.01461, equation 1 and algorithm 1.
     Cost: two passes over the gradients.
@@ -37,7 +38,8 @@ class GradientCentralization(Trick):
 
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
         """Return centralized gradients."""
-        weights = [weight for weight in run.model.parameters() if weight.ndim > (3 if self.convolutions_only else 1)]
+        least = 4 if self.convolutions_only else 2
+        weights = [weight for weight in decayed(run.model).values() if weight.ndim >= least]
 
         def centered(batch: Batch) -> Tensor:
             loss = inner(batch)

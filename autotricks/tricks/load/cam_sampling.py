@@ -18,7 +18,8 @@ class CamSampling(Trick):
     """Replace images of rare classes by versions whose foreground is turned and scaled, shifted or mirrored.
 
     The foreground is where the activation map of the true class is at least `threshold` times its mean; the background
-    stays. Maps are those of the model when the window opens. Of a class with n images the share (n_max + n_min - n) /
+    stays. Maps are those of the model when the window opens; a norm between the averages of its maps and the classifier
+    is put into them, so that a map averages to the logit. Of a class with n images the share (n_max + n_min - n) /
     (n_max + n_min) is replaced, as if the images that its n lack were added. How often a class is drawn is the
     sampler's to say: beside `class_balanced`, `square_root` or `progressive` in the same window this is the paper's
     CAM-based balanced, square-root or progressive sampling; beside `instance` it is a variant that the paper has not.
@@ -35,7 +36,7 @@ class CamSampling(Trick):
         Black pixels are moved like any other; to their code, a zero is nothing to paste.
 
     Raises:
-        ModelError: When the model does not classify the averages of feature maps linearly.
+        ModelError: When the model does not classify the averages of feature maps, or a norm of them, linearly.
     """
 
     seats = {Slot.LOAD: "synthesis"}

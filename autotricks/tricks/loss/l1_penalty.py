@@ -10,14 +10,15 @@ from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.trick import Trick
 from ...functional.tensor_lists import norms
+from ...nn.decay import decayed
 
 
 class L1Penalty(Trick):
     """Minimize loss + `weight` * sum of |w| over the weights of convolutions and linear layers.
 
     Its gradient is `weight` * sign(w), whatever the size of w, so that what the loss has no use for gets to zero;
-    weight decay, the L2 penalty of the optimizer, only shrinks it. Biases and norms are left alone, and
-    so are weights that are frozen when its window opens.
+    weight decay, the L2 penalty of the optimizer, only shrinks it. Biases, norms, tokens and tables of
+    positions are left alone, and so are weights that are frozen when its window opens.
 
     Paper: Tibshirani 1996, https://doi.org/10.1111/j.2517-6161.1996.tb02080.x, the lasso, here by subgradients.
     Cost: two passes over the weights for each micro-batch.
@@ -30,8 +31,7 @@ class L1Penalty(Trick):
 
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the loss with the whole penalty on each sample: the step takes the mean over samples."""
-        weights: list[Tensor] = [weight for weight in run.model.parameters()
-                                 if weight.ndim > 1 and weight.requires_grad]
+        weights: list[Tensor] = [weight for weight in decayed(run.model).values() if weight.requires_grad]
 
         def penalized(logits: Tensor, batch: Batch) -> Tensor:
             return inner(logits, batch) + self.weight * torch.stack(norms(weights, 1)).sum()

@@ -81,8 +81,10 @@ class BatchRenorm(Trick):
     Raises: ModelError when the model has no batch norm.
     Cost: one more pass over the activations.
     Deviates: The running statistics are the mean and the variance, with the momentum of the layer replaced; the paper
-        averages the standard deviation and takes 0.01. The ramp counts forward passes: where memory forces a batch
-        apart, or an optimizer takes two passes a step, it is through earlier.
+        averages the standard deviation and takes 0.01. As in its algorithm 1 that of the batch is divided by n, so
+        that r is 1 where batch and running statistics agree; torch's batch norm notes n / (n - 1) times as much. The
+        ramp counts forward passes: where memory forces a batch apart, or an optimizer takes two passes a step, it is
+        through earlier.
     """
 
     seats = {Slot.MODEL: "norm"}

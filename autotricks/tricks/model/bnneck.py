@@ -6,7 +6,6 @@ from torch import nn
 
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.traits import Trait
 from ...core.trick import Trick
 from ...nn import neck
 
@@ -36,7 +35,6 @@ class Bnneck(Trick):
     """
 
     seats = {Slot.MODEL: "neck"}
-    provides = frozenset({Trait.ALTERS_FEATURES})
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with its neck, on the device."""

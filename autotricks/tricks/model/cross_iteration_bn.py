@@ -101,8 +101,12 @@ class CrossIterationBn(Trick):
     Cost: two more backward passes through the weights of each convolution, in the forward pass; a step of a ResNet-20
         took three times as long on a CPU. 2 (window - 1) times the weights of the convolutions in memory, in
         checkpoints and, unless it was fused, in what is exported.
-    Deviates: As in the authors' code, a batch whose variance becomes negative is left out, where the paper takes it for
-        0, and running statistics are those of the present batch. Steps before `burn_in` count forward passes.
+    Deviates: As in the authors' code, https://github.com/Howal/Cross-iterationBatchNorm, a batch whose variance becomes
+        negative is left out, where the paper takes it for 0, and running statistics are those of the present batch.
+        Unlike it, batches are noted before `burn_in` too, so that the first step after it has a full window, not one
+        batch; what is divided by is sqrt(variance + eps), as in the paper and in batch norm, which this becomes when
+        fused, not sqrt(variance) + eps; and until then the variance is batch norm's, not n / (n - 1) times it. Steps
+        before `burn_in` count forward passes.
     """
 
     seats = {Slot.MODEL: "norm"}

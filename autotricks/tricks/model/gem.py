@@ -10,6 +10,7 @@ from ...core.slots import Model, Slot
 from ...core.traits import Trait
 from ...core.trick import Trick
 from ...errors import ModelError
+from ...nn.neck import Pooling
 
 LEAST = 1e-6    # what features below it count as
 
@@ -30,7 +31,7 @@ def generalized_mean(maps: Tensor, power: Tensor | float) -> Tensor:
     return (largest * means.pow(1 / power)).to(maps.dtype)
 
 
-class _Pool(nn.Module):
+class _Pool(Pooling):
     """Pooling by a generalized mean, of which the exponent may be learned."""
 
     def __init__(self, power: float, learned: bool):

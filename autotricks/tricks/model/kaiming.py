@@ -11,6 +11,8 @@ from ...nn.initialization import initialize, kaiming
 class Kaiming(Trick):
     """Draw the weights of all convolutions and linear layers with variance 2 / fan; biases are 0.
 
+    Weights of attention and recurrent layers are drawn too, tokens and tables of positions are not.
+
     The factor 2 makes up for a ReLU, which halves the mean square. With fan_in the size of activations is kept on the
     way forth, with fan_out that of gradients on the way back. Without this trick the model's own initialization stays:
     fan_in for our ResNets, fan_out for those of timm and torchvision, a third of 1 / fan_in for bare layers of PyTorch.

@@ -16,6 +16,8 @@ def variance(fan_in: int, fan_out: int) -> float:
 class Xavier(Trick):
     """Draw the weights of all convolutions and linear layers with variance 2 / (fan_in + fan_out); biases are 0.
 
+    Weights of attention and recurrent layers are drawn too, tokens and tables of positions are not.
+
     It keeps the variance where the activation is close to the identity, such as tanh; He et al. 2018,
     https://arxiv.org/abs/1812.01187, section 2.1, begin their ResNets with it. Without it the model's own
     initialization stays: Kaiming's for our ResNets and those of timm and torchvision.

@@ -24,14 +24,26 @@ def progressive_probabilities(counts: Tensor, progress: float, first: float = 0.
     return class_probabilities(counts, 1.0).lerp(class_probabilities(counts, 0.0), balanced)
 
 
+def by_epoch(progress: float, epochs: float, shortest: float) -> float:
+    """Return how far a window of so many epochs is in the epoch that begins at `progress`: 1 in its last.
+
+    Args:
+        progress: Fraction of the window done.
+        epochs: Of the window.
+        shortest: Epochs by which a window must be longer than one to begin at 0; else it is 1 at once.
+    """
+    return min(1.0, progress * epochs / (epochs - 1)) if epochs - 1 >= shortest else 1.0
+
+
 class Progressive(Trick):
     """Draw classes as they occur at first and alike at last, changing evenly from epoch to epoch of the window.
 
-    `first` is the share that is drawn alike when the window opens. With `start: 0.8` and `first: 0.8` the share is the
-    fraction of training done, as in the deferred runs of Zhang et al. 2021,
-    https://github.com/zhangyongshun/BagofTricks-LT.
+    The last epoch of the window is balanced, and so is the whole of a window of one epoch. `first` is the share that is
+    drawn alike in its first; with `start: 0.8` and `first: 0.8` that is the fraction of training done, near to the
+    deferred runs of Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT.
 
-    Paper: Kang et al. 2020, https://arxiv.org/abs/1910.09217, equation 2.
+    Paper: Kang et al. 2020, https://arxiv.org/abs/1910.09217, equation 2, over epochs as in the authors' code,
+        https://github.com/facebookresearch/classifier-balancing.
     Cost: a sort of the labels each epoch.
     """
 
@@ -42,7 +54,11 @@ class Progressive(Trick):
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return N rows, drawn anew each epoch with that epoch's probabilities."""
+        start, stop = run.windows.get(self.name, (0.0, 1.0))
+        epochs = (stop - start) * run.epochs
+
         def shifting(progress: float) -> Tensor:
-            probabilities = progressive_probabilities(run.counts, progress, self.first)
+            done = by_epoch(progress, epochs, 1 / run.steps_per_epoch)
+            probabilities = progressive_probabilities(run.counts, done, self.first)
             return rows_by_class(run.targets.single, run.counts, probabilities, len(run.targets), run.generator)
         return shifting
