@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .run import Run
 
 RESERVED = frozenset({"start", "stop", "always", "name", "seats", "requires", "provides", "excludes", "requires_data",
-                      "excludes_data", "advice", "opens", "reads_features"})
+                      "excludes_data", "advice", "opens", "reads_features", "unfreezes"})
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Trick:
     advice: ClassVar[tuple[Advice, ...]] = ()
     opens: ClassVar[float] = 0.0                # where its window opens unless told: > 0 for what needs a first stage
     reads_features: ClassVar[bool] = False      # whether its loss reads `batch.features`
+    unfreezes: ClassVar[bool] = False           # whether which weights it trains changes inside its window
     name: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:

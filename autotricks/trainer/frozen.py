@@ -79,7 +79,8 @@ def frozen_features(phase: Phase, dataset: Dataset, run: Run, augment: Augment) 
         augment: The phase's augmentation.
     """
     augmenting = [use for use in phase.uses if Slot.AUGMENT in use.trick.seats]
-    changing = [use for use in phase.uses if CHANGING & use.trick.seats.keys() or LOOKING & use.trick.provides]
+    changing = [use for use in phase.uses if use.trick.unfreezes or CHANGING & use.trick.seats.keys()
+                or LOOKING & use.trick.provides]
     if changing or (augmenting and not run.views) or run.runtime.ranks > 1 or run.runtime.compile:
         return None
     head = _head(run)

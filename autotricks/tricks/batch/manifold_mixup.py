@@ -24,17 +24,13 @@ def flipped(hidden: Tensor, keep: Tensor) -> Tensor:
 
 
 def layers(model: nn.Module) -> list[nn.Module]:
-    """Return the modules after which states can be mixed, first to last: the stages of the model, then its pooling.
-
-    Raises:
-        ModelError: When the model has no stages by a known name.
-    """
-    found = stages(model)
-    if not found:
+    """Return the modules after which states can be mixed, first to last: the stages of the model, then its pooling."""
+    known = stages(model)
+    if not known:
         raise ModelError(f"manifold_mixup: {type(model).__name__} has no stages that it knows; the model needs timm's "
                          "feature_info, layer1, layer2, ... or a sequence `layers`, `blocks`, `stages` or `features`. "
                          "Take mixup or a ResNet.")
-    return found + pooling(model)
+    return known + pooling(model)
 
 
 class _Mixing(nn.Module):

@@ -41,6 +41,7 @@ class GradualUnfreezing(Freezing):
 
     seats = {Slot.GRADIENTS: "freeze"}
     requires = frozenset({Trait.PRETRAINED})
+    unfreezes = True
 
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
         """Return gradients of the layers that train already."""

@@ -66,8 +66,7 @@ class _CrossIteration(nn.BatchNorm2d, Fusible):
         mean, variance = pooled(means, squares, known)
         self._note(present, weight, flat)
         own = statistics(wide.detach())
-        count = wide[:, 0].numel()
-        track(self, own[0] * (count / max(1, count - 1)), own[1])
+        track(self, own[0] * (wide[:, 0].numel() / max(1, wide[:, 0].numel() - 1)), own[1])
         scale = (variance + self.eps).rsqrt() * (self.weight if self.affine else 1)
         shift = (self.bias if self.affine else 0) - mean * scale
         return (wide * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)).to(images.dtype)
@@ -93,8 +92,8 @@ class CrossIterationBn(Trick):
 
     A small batch says little about the statistics of its layer. Those of earlier batches were taken under other
     weights; what the change of the weights of the convolution right before has done to them is made up for to first
-    order. Only the present batch has a gradient. Until `burn_in` and with a window of 1 it is batch norm. A batch norm
-    that does not follow a convolution, and it alone, stays.
+    order. Only the present batch has a gradient. Until `burn_in` and with a window of 1 it is batch norm, which
+    stays where no convolution comes right before.
 
     Paper: Yao et al. 2021, https://arxiv.org/abs/2002.05712, section 3.
     Raises: ModelError when no convolution goes into batch norm.
