@@ -39,13 +39,17 @@ class Carried:
         return lambda location: str(folder / self.moves[location]) if location in self.moves else location
 
 
-def of_space(loaded: LoadedSpace, most: float = math.inf, stay: tuple[str, ...] = (paths.REGISTERED,)) -> Carried:
+def of_space(loaded: LoadedSpace, most: float = math.inf, stay: tuple[str, ...] = (paths.REGISTERED,),
+             weights: bool = True) -> Carried:
     """Return what a space's tricks and its start bundles name, but for places that begin with one of `stay`.
+
+    Files of weights are left out unless `weights`: they travel with the data.
 
     Raises:
         InputError: When a file is missing, or all together are more than `most` bytes.
     """
-    return _read(named(loaded), most, stay)
+    listed = [one for one in named(loaded) if weights or paths.kind(*one[:2]) != "weights"]
+    return _read(listed, most, stay)
 
 
 def named(loaded: LoadedSpace) -> list[tuple[str, str, str]]:
@@ -55,8 +59,8 @@ def named(loaded: LoadedSpace) -> list[tuple[str, str, str]]:
 
 
 def of_uses(uses: Iterable[Use]) -> Carried:
-    """Return what uses name."""
-    return _read(_named(uses), math.inf, (paths.REGISTERED,))
+    """Return what uses name, but for files of weights, which travel with the data."""
+    return _read([one for one in _named(uses) if paths.kind(*one[:2]) != "weights"], math.inf, (paths.REGISTERED,))
 
 
 def _named(uses: Iterable[Use]) -> list[tuple[str, str, str]]:
