@@ -21,7 +21,7 @@ OWN = {"dropout": "drops other activations", "stochastic_depth": "drops other br
        "seql": "leaves out other labels", "batch_renorm": "normalizes by running statistics",
        "cross_iteration_bn": "normalizes by batches before",
        "sync_bn": "is for GPUs; tests/trainer/test_distributed.py"}
-LATE = {"gradual_unfreezing": "goes on with running statistics", "linear_probe": "goes on with running statistics"}
+LATE = dict.fromkeys(("bitfit", "gradual_unfreezing", "linear_probe"), "goes on with running statistics")
 
 
 def job(name, window=Window()):
