@@ -15,6 +15,7 @@ from autotricks.tricks.model.pretrained import Pretrained
 from autotricks.tricks.model.stochastic_depth import StochasticDepth
 from autotricks.tricks.model.zero_gamma import ZeroGamma
 from tests.conftest import make_dataset, make_run
+from tests.tricks.exported import handed_over
 
 RESNETS = ["resnet8", "timm:test_resnet", "timm:resnet10t", "torchvision:resnet18"]
 
@@ -79,6 +80,12 @@ def test_stands_behind_whatever_normalizes_and_learns(others):
     assert len(found) == len(trainer.run.model.layers) and all(bool((scale == 0.5).all()) for scale in found)
     assert [metrics.values["val/accuracy"] for metrics in trainer.epochs()][-1] > 0.8
     assert all(bool((scale != 0.5).any()) for scale in found)
+
+
+def test_an_exported_model_keeps_its_scales(tmp_path):
+    program = handed_over({"layer_scale": {"init": 0.3}, "stochastic_depth": {}, "batch_renorm": {}}, tmp_path)
+    kept = [value for name, value in program.state_dict.items() if name.startswith("model.") and name.endswith("gamma")]
+    assert len(kept) == 3 and all(0.1 < float(value.mean()) < 0.6 for value in kept)
 
 
 def test_a_norm_whose_scale_is_called_gamma_is_no_branch():

@@ -5,20 +5,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autotricks import export
-from autotricks.core.bundle import Bundle
 from autotricks.errors import BundleError, ModelError
-from autotricks.export.graph import captured
-from autotricks.inference.predictor import Predictor
 from autotricks.models import build
 from autotricks.nn.fusing import fuse
-from autotricks.trial import run_trial
 from autotricks.tricks.average.ema import Ema
-from autotricks.tricks.catalog import make
 from autotricks.tricks.model.lora import ADAPTERS, Lora, adapted
 from autotricks.tricks.optimizer.sgd import Sgd
 from autotricks.tricks.parameters.layer_decay import LayerDecay
-from tests.conftest import make_dataset, make_run
+from tests.conftest import make_run
+from tests.tricks.exported import handed_over
 from tests.tricks.frozen import moved, trainer
 
 VIT = "timm:test_vit"
@@ -128,22 +123,10 @@ def test_learns_what_plain_training_learns():
     assert [metrics.values["val/accuracy"] for metrics in made.epochs()][-1] > 0.8
 
 
-def test_a_finished_bundle_predicts_what_training_said_and_is_exported_as_a_plain_network(tmp_path):
-    data = make_dataset()
-    bundle = Bundle((make("sgd", {"lr": 0.05}), make("pretrained", {}), make("lora", {}), make("ema", {"decay": 0.5})),
-                    model="resnet8", epochs=2, batch_size=16)
-    result = run_trial(bundle, data)
-    document = {"name": "x", "classes": list(data.classes), **bundle.document(), "result": {},
-                "images": {"shape": list(data.image_shape), "mean": list(data.mean), "std": list(data.std)}}
-    export.write(tmp_path, document, export.weights_of(result.model))
-    predictor = Predictor.load(tmp_path)
-    images = data.validation.images
-    probabilities = predictor.predict(images.permute(0, 2, 3, 1).numpy())
-    right = (probabilities.argmax(1) == data.validation.targets.single.numpy()).mean()
-    assert right == pytest.approx(result.metrics["val/accuracy"], abs=1e-6)
-    program = captured(predictor.pixels(), data.image_shape)
-    assert not any("lora" in name for name in program.state_dict)
-    assert torch.allclose(program.module()(images), torch.from_numpy(probabilities), atol=1e-5)
+def test_a_finished_bundle_is_handed_over_as_a_plain_network(tmp_path):
+    program = handed_over({"sgd": {"lr": 0.05}, "pretrained": {}, "lora": {}, "ema": {"decay": 0.5}}, tmp_path)
+    assert [name for name in program.state_dict if name.startswith("model.") and "conv1" in name] == [
+        f"model.layers.{place}.conv1.weight" for place in range(3)]
 
 
 def test_an_average_follows_adapters():
@@ -153,6 +136,20 @@ def test_an_average_follows_adapters():
     assert all(torch.equal(value, state[name]) for name, value in made.evaluated.state_dict().items())
     images = torch.randn(4, 1, 8, 8)
     assert torch.equal(made.evaluated.eval()(images), made.run.model.eval()(images))
+
+
+def test_a_layer_that_standardizes_its_weight_standardizes_what_was_learned():
+    """Its own `scale` has nothing to do with that of the adapters."""
+    from timm.layers import ScaledStdConv2d
+
+    torch.manual_seed(0)
+    layer, images = ScaledStdConv2d(4, 8, 3), torch.randn(2, 4, 6, 6)
+    first = layer(images)
+    model = changed(nn.Sequential(layer, nn.Linear(4, 5)))
+    assert torch.equal(model[0](images), first)
+    plain = fuse(stirred(model))[0]
+    torch.testing.assert_close(model[0](images), plain(images))
+    assert type(plain) is ScaledStdConv2d and not torch.allclose(plain(images), first, atol=1e-3)
 
 
 def test_is_compiled_whole():

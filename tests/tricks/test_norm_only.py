@@ -44,6 +44,23 @@ def test_norms_of_other_kinds_and_what_only_holds_one():
     assert norm_weights(nn.LayerNorm(3)) == {"weight", "bias"}
 
 
+def test_norms_by_name_that_are_of_no_kind_of_torchs():
+    class ScaleNorm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.g = nn.Parameter(torch.ones(1))
+    assert norm_weights(nn.Sequential(nn.Linear(2, 2), ScaleNorm())) == {"1.g"}
+
+
+def test_a_norm_without_weights_goes_on_moving_its_statistics():
+    run = make_run()
+    run.model = nn.Sequential(nn.Flatten(), nn.Linear(32, 4), nn.BatchNorm1d(4, affine=False), nn.Linear(4, 3))
+    NormOnly().enter(run)
+    run.model(torch.randn(8, 2, 4, 4))
+    assert run.model[2].training and int(run.model[2].num_batches_tracked) == 1
+    assert [name for name, weight in run.model.named_parameters() if weight.requires_grad] == ["3.weight", "3.bias"]
+
+
 def test_each_step_moves_norms_and_classifier_alone():
     made = trainer(NormOnly())
     expected = norm_weights(made.run.model) | {"head.weight", "head.bias"}

@@ -53,7 +53,8 @@ class WiseFt(Trick):
 
     Paper: Wortsman et al. 2022, https://arxiv.org/abs/2109.01903, equation 1, which advises `alpha` 0.5.
     Cost: two copies of the weights; a pass over them and a forward pass over `images` images an epoch.
-    Deviates: the classifier of the paper is made of words and is as good as trained at the start.
+    Deviates: the classifier of the paper is made of words and is as good as trained at the start. With `lora` the two
+        factors are averaged, not their product.
     """
 
     seats = {Slot.AVERAGE: "average"}

@@ -17,7 +17,8 @@ class HeadInit(Trick):
 
     With weights of 0 all classes are alike at first: the loss begins at log C, features of pretrained weights are left
     alone by the first step, and logits mean something from the first step on. With `bias: log_prior` the first
-    prediction is the share of each class among the training images, so that no step is spent on learning it.
+    prediction is the share of each class among the training images, so that no step is spent on learning it; a loss
+    that takes the shares out of the logits wants `zero`.
 
     Paper: Kolesnikov et al. 2020, https://arxiv.org/abs/1912.11370, whose code begins with a head of zeros; the bias
         after Lin et al. 2017, https://arxiv.org/abs/1708.02002, section 3.3, here for many classes.

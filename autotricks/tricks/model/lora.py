@@ -34,7 +34,7 @@ def adapted(weight: Tensor, lora_a: Tensor, lora_b: Tensor, scale: float) -> Ten
 class _LowRank(Fusible):
     """What a layer is that has adapters: its weight is that which is adapted, whoever reads it."""
 
-    scale: float
+    lora_scale: float
     lora_a: Tensor
     lora_b: Tensor
 
@@ -43,7 +43,7 @@ class _LowRank(Fusible):
         """The weight with what was learned beside it."""
         base = self._parameters["weight"]
         assert base is not None
-        return adapted(base, self.lora_a, self.lora_b, self.scale)
+        return adapted(base, self.lora_a, self.lora_b, self.lora_scale)
 
     def fused(self) -> nn.Module:
         """Return the layer as it was, with the weight that was learned."""
@@ -102,7 +102,7 @@ class Lora(Freezing):
             lora_a.uniform_(-rows ** -0.5, rows ** -0.5, generator=run.generator)
             layer.lora_a = nn.Parameter(lora_a)
             layer.lora_b = nn.Parameter(torch.zeros(len(weight), self.rank, device=run.device))
-            layer.scale = self.alpha / self.rank  # type: ignore[assignment]
+            layer.lora_scale = self.alpha / self.rank  # type: ignore[assignment]
             layer.__class__ = _low_rank(type(layer))  # type: ignore[arg-type]
         return inner
 
