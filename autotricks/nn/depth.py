@@ -5,14 +5,27 @@ from collections.abc import Iterator
 
 from torch import nn
 
+SEQUENCES = (nn.Sequential, nn.ModuleList)
+
 
 def parts(model: nn.Module, prefix: str = "") -> Iterator[str]:
-    """Yield the names of a model's parts in the order in which they were made; a sequence counts as its parts."""
+    """Yield the names of a model's parts in the order in which they were made.
+
+    A sequence counts as its parts, and so does a module that holds a sequence of blocks, such as an encoder or a stage.
+    """
     for name, child in model.named_children():
-        if isinstance(child, (nn.Sequential, nn.ModuleList)):
+        if isinstance(child, SEQUENCES) or any(_of_blocks(inside) for inside in child.children()):
             yield from parts(child, f"{prefix}{name}.")
         else:
             yield prefix + name
+
+
+def _of_blocks(module: nn.Module) -> bool:
+    """Return whether this is a sequence of two modules or more that are of one class and have several layers each."""
+    members = list(module.children()) if isinstance(module, SEQUENCES) else []
+    alike = len(members) > 1 and len({type(member) for member in members}) == 1
+    return alike and not isinstance(members[0], SEQUENCES) and all(
+        sum(weight.ndim > 1 for weight in member.parameters()) > 1 for member in members)
 
 
 def levels(model: nn.Module, head: str) -> dict[str, int]:
