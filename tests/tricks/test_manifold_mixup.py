@@ -1,10 +1,13 @@
 import copy
 from dataclasses import replace
+from functools import partial
 
 import pytest
+import timm
 import torch
 from scipy import stats
 from torch import nn
+from torchvision.models import get_model
 
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.plan import advice, problems
@@ -13,7 +16,7 @@ from autotricks.errors import BundleError, ModelError
 from autotricks.models import build
 from autotricks.trial import prepare
 from autotricks.tricks.average.ema import Ema
-from autotricks.tricks.batch.manifold_mixup import ManifoldMixup, flipped, stages
+from autotricks.tricks.batch.manifold_mixup import ManifoldMixup, flipped, layers
 from autotricks.tricks.loss.class_weights import ClassWeights
 from tests.conftest import make_batch, make_run
 
@@ -65,7 +68,7 @@ def test_layer_zero_is_mixup_of_images():
 
 
 def test_a_linear_network_gives_what_mixup_gives_at_every_layer():
-    model, batch, layers = Staged(), make_batch([0, 1, 2, 0, 1]), set()
+    model, batch, places = Staged(), make_batch([0, 1, 2, 0, 1]), set()
     with torch.no_grad():
         plain = copy.deepcopy(model)(batch.images)
         run, mix = ready(model, deepest=3)
@@ -75,8 +78,8 @@ def test_a_linear_network_gives_what_mixup_gives_at_every_layer():
             assert mixed.targets.shares.tolist() == [[keep, pytest.approx(1 - keep)]] * 5
             assert mixed.targets.labels.tolist() == [[0, 1], [1, 0], [2, 2], [0, 1], [1, 0]]
             assert torch.allclose(run.model(mixed.images), keep * plain + (1 - keep) * plain.flip(0), atol=1e-5)
-            layers.add(torch.equal(mixed.images, batch.images))
-    assert layers == {True, False}
+            places.add(torch.equal(mixed.images, batch.images))
+    assert places == {True, False}
 
 
 def test_mixes_at_one_layer_as_spelled_out():
@@ -185,12 +188,79 @@ def test_a_batch_cut_after_it_was_paired_does_not_fit():
 
 def test_finds_the_stages():
     ours = build("resnet20", 10, 3)
-    assert stages(ours) == [ours.layers[2], ours.layers[5], ours.layers[8], ours.neck]
-    timm, torchvision = build("timm:resnet18", 10, 3), build("torchvision:resnet18", 10, 3)
-    assert stages(timm) == [timm.layer1, timm.layer2, timm.layer3, timm.layer4, timm.global_pool]
-    assert stages(nn.Sequential(torchvision))[3:] == [torchvision.layer4, torchvision.avgpool]
-    with pytest.raises(ModelError, match="manifold_mixup: Linear has no stages that it knows"):
-        stages(nn.Linear(2, 2))
+    assert layers(ours) == [ours.layers[2], ours.layers[5], ours.layers[8], ours.neck]
+    theirs, other = build("timm:resnet18", 10, 3), build("torchvision:resnet18", 10, 3)
+    assert layers(theirs) == [theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4, theirs.global_pool]
+    assert layers(nn.Sequential(other))[3:] == [other.layer4, other.avgpool]
+
+
+THIRDS = ["blocks.3", "blocks.7", "blocks.11"]
+FAMILIES = {
+    "timm:vit_tiny_patch16_224": THIRDS, "timm:deit_tiny_distilled_patch16_224": THIRDS,
+    "timm:swin_tiny_patch4_window7_224": ["layers.0", "layers.1", "layers.2", "layers.3", "head.global_pool"],
+    "timm:convnext_atto": ["stages.0", "stages.1", "stages.2", "stages.3", "head.global_pool"],
+    "timm:efficientnet_b0": ["blocks.0", "blocks.1", "blocks.2", "blocks.4", "blocks.6", "global_pool"],
+    "timm:regnetx_002": ["s1", "s2", "s3", "s4", "head.global_pool"],
+    "timm:densenet121": ["features.denseblock1", "features.denseblock2", "features.denseblock3", "features.norm5",
+                         "global_pool"],
+    "timm:mobilenetv3_small_050": ["blocks.0", "blocks.1", "blocks.3", "blocks.5", "global_pool"],
+    "torchvision:convnext_tiny": ["features.1", "features.3", "features.5", "features.7", "avgpool"],
+    "torchvision:efficientnet_b0": ["features.1", "features.2", "features.3", "features.5", "features.8", "avgpool"],
+    "torchvision:regnet_y_400mf": [f"trunk_output.block{number}" for number in (1, 2, 3, 4)] + ["avgpool"],
+    "torchvision:densenet121": ["features.denseblock1", "features.denseblock2", "features.denseblock3",
+                                "features.norm5"],
+    "torchvision:mobilenet_v2": ["features.1", "features.3", "features.6", "features.13", "features.18"],
+    "torchvision:mobilenet_v3_small": ["features.1", "features.3", "features.8", "features.12", "avgpool"],
+    "torchvision:vit_b_16": [f"encoder.layers.encoder_layer_{number}" for number in (3, 7, 11)],
+    "torchvision:swin_t": ["features.1", "features.3", "features.5", "features.7", "avgpool"]}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_finds_the_stages_of_other_families(name):
+    """Where timm names the reductions of its stages, torchvision's models have theirs at the same places."""
+    library, _, word = name.partition(":")
+    make = timm.create_model if library == "timm" else partial(get_model, weights=None)
+    with torch.device("cpu" if "regnet_y" in name else "meta"):     # no weights are drawn there
+        model = make(word)
+    named = {module: place for place, module in model.named_modules()}
+    assert [named[layer] for layer in layers(model)] == FAMILIES[name]
+
+
+@pytest.mark.parametrize("name", ["timm:test_efficientnet", "timm:test_convnext", "timm:test_vit"])
+def test_mixes_after_every_stage_that_may_be_mixed(name):
+    """What comes out of a stage is mixed there, whatever its layout, and nowhere above it."""
+    run, trick = make_run(image_shape=(3, 160, 160)), ManifoldMixup(shallowest=2, deepest=2)
+    run.model = trick.model(build(name, 3, 3), run)
+    mix, batch = trick.batch(same, run), make_batch([0, 1, 2, 0], image_shape=(3, 160, 160))
+    plain = copy.deepcopy(run.model).eval()
+    seen = {}
+    for part, model in (("mixed", run.model), ("plain", plain)):
+        for number in (0, 1):
+            layers(model)[number].register_forward_hook(
+                lambda module, given, made, key=(part, number): seen.update({key: made.detach()}))
+    for module in run.model.modules():      # statistics and drawn masks are not what is looked at
+        module.training = type(module).__name__ == "_Mixing"
+    mixed = mix(batch)
+    keep = float(mixed.targets.shares[0, 0])
+    with torch.no_grad():
+        run.model(mixed.images), plain(batch.images)
+    assert torch.equal(seen["mixed", 0], seen["plain", 0])
+    expected = keep * seen["plain", 1] + (1 - keep) * seen["plain", 1].flip(0)
+    assert torch.allclose(seen["mixed", 1], expected, atol=1e-5) and not torch.allclose(expected, seen["plain", 1])
+
+
+class Pooled(nn.Module):
+    """Stages by no known name before a pooling that has one."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.avgpool, self.fc = nn.Conv2d(2, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Linear(3, 3)
+
+
+@pytest.mark.parametrize("model", [nn.Linear(2, 2), Pooled()])
+def test_a_model_without_stages_is_refused(model):
+    with pytest.raises(ModelError, match=f"manifold_mixup: {type(model).__name__} has no stages that it knows"):
+        layers(model)
 
 
 def test_trains_with_an_average_that_predicts_unmixed(dataset):

@@ -15,6 +15,7 @@ from ...core.traits import Trait
 from ...core.trick import Advice, Trick
 from ...errors import ModelError
 from ...functional.sampling import beta
+from ...nn.stages import pooling, stages
 
 
 def flipped(hidden: Tensor, keep: Tensor) -> Tensor:
@@ -22,25 +23,17 @@ def flipped(hidden: Tensor, keep: Tensor) -> Tensor:
     return hidden.lerp(hidden.flip(0), (1 - keep).to(hidden.dtype))
 
 
-def stages(model: nn.Module) -> list[nn.Module]:
-    """Return the modules after which states can be mixed, first to last: the stages of a ResNet, then its pooling.
+def layers(model: nn.Module) -> list[nn.Module]:
+    """Return the modules after which states can be mixed, first to last: the stages of the model, then its pooling.
 
-    Stages are `layer1`, `layer2` and so on, or the thirds of a sequence `layers`.
-
-    Raises:
-        ModelError: When the model has none of these and neither a `neck` nor pooling by a known name.
+    Raises: ModelError when the model has no stages by a known name.
     """
-    for owner in model.modules():
-        named = dict(owner.named_children())
-        found = [named[f"layer{number}"] for number in range(1, 9) if f"layer{number}" in named]
-        if isinstance(named.get("layers"), nn.Sequential):
-            blocks = list(named["layers"].children())
-            found = blocks[len(blocks) // 3 - 1::len(blocks) // 3] if len(blocks) >= 3 else blocks
-        found += [named[name] for name in ("neck", "global_pool", "avgpool") if name in named][:1]
-        if found:
-            return found
-    raise ModelError(f"manifold_mixup: {type(model).__name__} has no stages that it knows; the model needs layer1, "
-                     "layer2, ... or a sequence `layers` or a `neck`. Take mixup or a ResNet.")
+    found = stages(model)
+    if not found:
+        raise ModelError(f"manifold_mixup: {type(model).__name__} has no stages that it knows; the model needs timm's "
+                         "feature_info, layer1, layer2, ... or a sequence `layers`, `blocks`, `stages` or `features`. "
+                         "Take mixup or a ResNet.")
+    return found + pooling(model)
 
 
 class _Mixing(nn.Module):
@@ -62,6 +55,9 @@ class _Mixing(nn.Module):
         self.attached = True
 
     def _mixed(self, place: int, module: nn.Module, given: object, hidden: Tensor) -> Tensor:
+        if isinstance(hidden, (tuple, list)):   # beside the states, timm's MViT tells their size
+            return type(hidden)(self._mixed(place, module, given, part) if isinstance(part, Tensor) else part
+                                for part in hidden)
         if not (self.training and self.keep):
             return hidden
         if len(hidden) not in self.sizes:
@@ -74,7 +70,8 @@ class ManifoldMixup(Trick):
     """Mix the output of a layer of the network, by default a random one, and the targets in the same proportion.
 
     The layer is drawn for each batch from `shallowest` to `deepest`: 0 is the input, where this is mixup, 1 and 2 are
-    the first stages of a ResNet; a model with fewer stages has its pooling for the last. Where `shallowest` is no less
+    the first stages of a ResNet or of another model of timm and torchvision, or thirds of the blocks of a transformer;
+    a model with fewer stages has its pooling for the last. Where `shallowest` is no less
     than `deepest`, that layer alone is mixed: Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT, mix
     the pooled features of a ResNet-32, layer 4. To fine-tune without it hurt them, so it covers the whole training.
 
@@ -82,6 +79,7 @@ class ManifoldMixup(Trick):
     Cost: one pass over the hidden states of each layer that may be mixed; twice the labels.
     Deviates: Partners are first and last, second and last but one, ...: rows come in random order. They lie in one
         micro-batch; where memory forces a batch apart after it was paired, the trial ends for want of memory.
+    Raises: ModelError when the model has no stages by a known name.
     """
 
     seats = {Slot.MODEL: "block", Slot.BATCH: "mix"}
@@ -93,6 +91,10 @@ class ManifoldMixup(Trick):
     shallowest: int = tunable(0, search=Choice(0), legal=Between(0, 5), unit="number of the first layer mixed")
     deepest: int = tunable(2, search=Choice(1, 2, 3), legal=Between(0, 5), unit="number of the last layer mixed")
 
+    def check(self, run: Run) -> None:
+        """Refuse a model without stages."""
+        layers(run.model)
+
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with a place for what is to be mixed; names and values of its state stay."""
         inner.add_module("manifold_mixing", _Mixing())
@@ -101,7 +103,7 @@ class ManifoldMixup(Trick):
     def batch(self, inner: Mix, run: Run) -> Mix:
         """Return what mixes targets, and images or, in the forward passes to come, hidden states."""
         mixing = next(module for module in run.model.modules() if isinstance(module, _Mixing))
-        known = stages(run.model)[:self.deepest]
+        known = layers(run.model)[:self.deepest]
         first = min(self.shallowest, len(known))
         mixing.attach(known, first)  # only here: other tricks may have put their own modules in place
 
