@@ -1,4 +1,5 @@
 import gc
+import os
 import sys
 from functools import cache
 
@@ -14,7 +15,13 @@ from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.testing import striped
 from autotricks.tricks import catalog
 
+# As the Makefile has it: what is imported is compiled once, not again by every process that is started.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 torch.set_num_threads(1)
+for device in (torch.cuda, torch.mtia, torch.xpu):
+    if not device.is_available():       # else each seed is put down for it, with the lines of the stack, and never used
+        device.manual_seed_all = lambda seed: None
 catalog.entry_points = lambda group: ()      # tricks of other packages that are installed are not ours to test
 
 
@@ -26,6 +33,11 @@ def pytest_collection():
 def pytest_collection_finish():
     gc.freeze()     # nor are they looked at during the tests
     gc.enable()
+
+
+def pytest_unconfigure():
+    """Nor at the end, when pytest looks for what was not closed."""
+    gc.freeze()
 
 
 def for_each(cases):
@@ -109,6 +121,14 @@ def _one_command_line():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "_app", command)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_waits_for_the_disk():
+    """Files are written as ever, but no test pulls the plug; those that look at what is synchronized do it here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
         yield
 
 

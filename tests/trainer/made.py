@@ -10,7 +10,7 @@ from autotricks.core.plan import plan
 from autotricks.core.run import Runtime
 from autotricks.core.slots import Slot
 from autotricks.core.trick import Trick
-from autotricks.models import build
+from tests.narrow import Narrow
 from autotricks.trainer import Trainer
 from autotricks.tricks.loss.cross_entropy import CrossEntropy
 from autotricks.tricks.optimizer.sgd import Sgd
@@ -105,7 +105,7 @@ class Frozen(Trick):
 
 
 def resnet():
-    return build("resnet8", 4, 1)
+    return Narrow(8, 4, 1)
 
 
 def make_trainer(*uses, model=resnet, epochs=EPOCHS, seed=0, runtime=Runtime()):
