@@ -133,6 +133,16 @@ def _nothing_waits_for_the_disk():
 
 
 @pytest.fixture
+def threads(monkeypatch):
+    """The local engine's workers are threads of this process, also where a command starts it."""
+    from autotricks.tuning.engines import select
+    from tests.search.scripted import in_threads
+
+    monkeypatch.setattr(select, "worker_context", lambda threads: None)
+    monkeypatch.setattr(select, "LocalEngine", lambda options: in_threads())
+
+
+@pytest.fixture
 def here(capsys, monkeypatch):
     """Run the command in this process, where importing torch is paid for; return exit code, output and errors."""
     from autotricks import cli

@@ -1,8 +1,10 @@
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -41,31 +43,52 @@ MODELS = [("resnet8", {**GENTLE, "acnet": {}, "prior_removal": {"tau": 0.7}, "em
               ("torchvision:shufflenet_v2_x0_5", GENTLE, 3)))]
 
 
+def npz_in(folder, channels):
+    """A data set in a file, gray or in color."""
+    splits, arrays = make_dataset((24, 12, 6, 3), 16, channels), {}
+    for name, split in (("train", splits.train), ("val", splits.validation), ("test", splits.test)):
+        arrays |= {f"x_{name}": split.images.permute(0, 2, 3, 1).numpy(), f"y_{name}": split.targets.single.numpy()}
+    np.savez(folder / "data.npz", **arrays)
+    return f"npz:{folder / 'data.npz'}"
+
+
+def trained_in(place, source, tricks, model="resnet8", epochs=2):
+    """Train a bundle as `autotricks train` does; return its folder and what the training reported."""
+    document = {"name": "made", "data": {"source": source}, "model": {"name": model}, "tricks": tricks,
+                "training": {"epochs": epochs, "batch_size": 16, "seed": 5}}
+    (place / "made.yaml").write_text(yaml.safe_dump(document))
+    loaded = load_bundle_file(str(place / "made.yaml"))
+    return place / "kept", production.train(loaded, place / "kept")
+
+
 @pytest.fixture
 def npz(tmp_path):
-    """A data set in a file, gray or in color."""
-    def made(channels):
-        splits, arrays = make_dataset((24, 12, 6, 3), 16, channels), {}
-        for name, split in (("train", splits.train), ("val", splits.validation), ("test", splits.test)):
-            arrays |= {f"x_{name}": split.images.permute(0, 2, 3, 1).numpy(), f"y_{name}": split.targets.single.numpy()}
-        np.savez(tmp_path / "data.npz", **arrays)
-        return f"npz:{tmp_path / 'data.npz'}"
-    return made
+    return partial(npz_in, tmp_path)
 
 
 @pytest.fixture
 def trained(tmp_path):
-    """Train a bundle as `autotricks train` does; return its folder and what the training reported."""
-    def made(source, tricks, model="resnet8", epochs=2):
-        document = {"name": "made", "data": {"source": source}, "model": {"name": model}, "tricks": tricks,
-                    "training": {"epochs": epochs, "batch_size": 16, "seed": 5}}
-        (tmp_path / "made.yaml").write_text(yaml.safe_dump(document))
-        loaded = load_bundle_file(str(tmp_path / "made.yaml"))
-        return tmp_path / "kept", production.train(loaded, tmp_path / "kept")
-    return made
+    return partial(trained_in, tmp_path)
 
 
-def test_script_repeats_the_training_bit_for_bit(trained, npz, tmp_path):
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The folder of a bundle with a prediction of its own, trained for an epoch, to which nothing may be written."""
+    place = tmp_path_factory.mktemp("plain")
+    return trained_in(place, npz_in(place, 1), {"prior_removal": {}}, epochs=1)[0]
+
+
+@pytest.fixture(scope="module")
+def written(plain, tmp_path_factory):
+    """What is handed over of it as a graph of torch's, which takes a second to make; nothing may be written there."""
+    place = tmp_path_factory.mktemp("graph")
+    handover.export(str(plain), place, "pt2", place)
+    return place
+
+
+@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["here", "alone"])
+def test_script_repeats_the_training_bit_for_bit(trained, npz, tmp_path, monkeypatch, alone):
+    """Run in this process, where torch is; the slow run starts Python for it."""
     tricks = {"sgd": {"lr": 0.05, "momentum": 0.85}, "mixup": {"alpha": 0.3, "stop": 0.5}, "cosine": {"final": 0.01},
               "class_balanced": {"start": 0.5}, "dropout": {"p": 0.2}, "distillation": {"start": 0.5}}
     folder, result = trained(npz(1), tricks)
@@ -75,8 +98,13 @@ def test_script_repeats_the_training_bit_for_bit(trained, npz, tmp_path):
     assert "Use(TRICK['mixup'](alpha=0.3), Window(0.0, 0.5))," in content and "lr=0.05, momentum=0.85" in content
     imports = [line.split()[1] for line in content.splitlines() if line.startswith(("import ", "from "))]
     assert imports == ["autotricks"], "nothing inside it, which may be renamed"
-    ran = subprocess.run([sys.executable, "out/train.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert ran.returncode == 0, ran.stderr
+    if alone:
+        ran = subprocess.run([sys.executable, "out/train.py"], cwd=tmp_path, capture_output=True, text=True,
+                             timeout=120)
+        assert ran.returncode == 0, ran.stderr
+    else:
+        monkeypatch.chdir(tmp_path)
+        runpy.run_path("out/train.py", run_name="__main__")
     repeated, first = (yaml.safe_load((place / export.BUNDLE).read_text()) for place in (tmp_path / "trained", folder))
     for document in (repeated, first):
         document["result"]["metrics"] = timeless(document["result"]["metrics"])
