@@ -394,7 +394,8 @@ def test_the_fastest_that_keeps_accuracy(tmp_path):
                 number = hashes[bundle.hash]
                 outcome.metrics.update({SPEED: speeds[number] + bundle.seed % 2, "val/accuracy": accuracies[number]})
                 yield bundle, outcome
-    found, champion = confirm(result.folder, loaded, data, result.trials, TrainingResources(Made(TrainingOptions(), thread), 1))
+    engine = Made(TrainingOptions(), thread)
+    found, champion = confirm(result.folder, loaded, data, result.trials, TrainingResources(engine, 1))
     assert (found.champion, found.kept.lost) == (2, (1,)) and champion.trial.number == 2
     assert (found.addition.start, found.addition.name) == (0, "baseline"), "trial 1 cannot be champion either"
     assert found.addition.difference == found.difference and found.addition.verdict == "added to the baseline"

@@ -66,7 +66,8 @@ print(Optimizer.zero_grad.__wrapped__.__dict__["__dynamo_disable"] is Optimizer.
 @pytest.fixture(scope="module")
 def said(tmp_path_factory):
     """What one process says that first does without the compiler, and then with it; each imports torch for seconds."""
-    return ran(f"MEETING = {str(tmp_path_factory.mktemp('ranks') / 'meeting')!r}" + ASKED + "BACKEND = 'eager'" + COMPILED)
+    meeting = tmp_path_factory.mktemp("ranks") / "meeting"
+    return ran(f"MEETING = {str(meeting)!r}{ASKED}BACKEND = 'eager'{COMPILED}")
 
 
 def test_neither_training_nor_a_group_of_processes_nor_who_asks_all_modules_imports_the_compiler(said):
