@@ -132,6 +132,27 @@ def _nothing_waits_for_the_disk():
         yield
 
 
+PERIOD = 65537      # a prime, so that no two rows of a weight are alike; more than any weight of our own networks
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _large_weights_repeat():
+    """Draw the first numbers of a large weight and repeat them: a third of the time of large networks is the drawing."""
+    def repeated(draw):
+        def drawn(weight, *given, **named):
+            if weight.numel() <= PERIOD:
+                return draw(weight, *given, **named)
+            first = draw(torch.empty(PERIOD, dtype=weight.dtype, device=weight.device), *given, **named)
+            with torch.no_grad():
+                return weight.copy_(first.repeat(-(-weight.numel() // PERIOD))[:weight.numel()].view(weight.shape))
+        return drawn
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("normal_", "uniform_"):
+            patch.setattr(torch.Tensor, name, repeated(getattr(torch.Tensor, name)))
+        yield
+
+
 @pytest.fixture
 def threads(monkeypatch):
     """The local engine's workers are threads of this process, also where a command starts it."""
