@@ -137,7 +137,7 @@ PERIOD = 65537      # a prime, so that no two rows of a weight are alike; more t
 
 @pytest.fixture(scope="session", autouse=True)
 def _large_weights_repeat():
-    """Draw the first numbers of a large weight and repeat them: a third of the time of large networks is the drawing."""
+    """Draw the first numbers of a large weight and repeat them: a third of the time of large networks is drawing."""
     def repeated(draw):
         def drawn(weight, *given, **named):
             if weight.numel() <= PERIOD:
