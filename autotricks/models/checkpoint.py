@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import pathlib
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +22,9 @@ from ..errors import ModelError
 HARMLESS = [argparse.Namespace, pathlib.PosixPath, pathlib.PurePosixPath, pathlib.WindowsPath, np.dtype, np.ndarray,
             np._core.multiarray.scalar, np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
             *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int32, np.int64, np.bool_))]
-AVERAGED = "ema"    # in the key under which training scripts keep averaged weights
+AVERAGED = ("ema", "teacher")       # in the keys under which training scripts keep averaged weights
+CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x1f\x7f-\x9f]+")   # colors of a terminal, and what it would obey
+UNPICKLER = "WeightsUnpickler error:"       # after which torch says what stopped it, past advice of many lines
 PIECE = 2 ** 20     # bytes that are hashed at a time
 FORMATS = ("Give a .safetensors file, or a state dict that torch.save wrote; a file that runs code when it is read is "
            "not taken.")
@@ -51,7 +54,7 @@ def read(path: Path, name: str = "pretrained.weights") -> dict[str, Tensor]:
     if not states:
         raise ModelError(f"{name}: {path}: holds {_contents(held)}, not weights by name. Give a state dict: "
                          "torch.save(model.state_dict(), path).")
-    return _bare(max(states, key=lambda state: (len(state[1]), AVERAGED in state[0]))[1])
+    return _bare(max(states, key=lambda state: (len(state[1]), any(word in state[0] for word in AVERAGED)))[1])
 
 
 def sha256_of(path: Path) -> str:
@@ -83,20 +86,21 @@ def _unpickled(path: Path) -> Any:
 def _why(error: Exception) -> str:
     """Return in a few words why a file could not be read."""
     text = str(error)
-    if "Unsupported global" in text or "Unsupported class" in text:
-        return "it holds " + text.split("GLOBAL ")[-1].split()[0] + ", which would run code"
-    return (text.splitlines() or [type(error).__name__])[0].rstrip(".")[:120]
+    if "GLOBAL " in text:
+        return "it holds " + CONTROL.sub("", text.split("GLOBAL ")[-1].split()[0]) + ", which would run code"
+    lines = CONTROL.sub("\n", text.rpartition(UNPICKLER)[2]).split("\n")
+    return next((line.strip(" .") for line in lines if line.strip(" .")), type(error).__name__)[:120]
 
 
 def _states(held: Any, key: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Yield the tensors that stand together in a file, however deep, with the key that they stand under."""
+    """Yield the tensors that stand together in a file, however deep, with the keys that they stand under."""
     if not isinstance(held, Mapping):
         return
     tensors = {name: value for name, value in held.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if tensors:
         yield key, tensors
     for name, value in held.items():
-        yield from _states(value, str(name))
+        yield from _states(value, f"{key}.{name}")
 
 
 def _bare(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -10,8 +10,11 @@ from typing import Any
 from ..errors import ModelError
 
 HUB = "hf-hub:"
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _WORD = re.compile(r"[A-Za-z_]\w*")
+# Of a library's arguments, what data decide, what fetches or reads files, and what makes no classifier.
+RESERVED = frozenset({"num_classes", "in_chans", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "weights",
+                      "checkpoint_path", "cache_dir", "features_only", "out_indices", "scriptable", "exportable"})
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class ModelName:
 
     def __str__(self) -> str:
         """Return the name that says this."""
+        if not self.library:
+            return self.architecture
         name = self.architecture + (f".{self.tag}" if self.tag else "")
         if self.repository:
             name = f"{name}@{self.repository}" if name else HUB + self.repository
@@ -60,6 +65,8 @@ def parse(name: str) -> ModelName:
 
 
 def _repository(name: str, repository: str) -> str:
+    if name.startswith("torchvision:"):
+        raise ModelError(f"model.name: {name}: torchvision has no repositories; write torchvision:NAME.WEIGHTS.")
     if not _REPOSITORY.fullmatch(repository):
         raise ModelError(f"model.name: {name}: {repository!r} is no repository; write timm:hf-hub:USER/MODEL.")
     return repository
@@ -69,6 +76,9 @@ def _argument(name: str, text: str) -> tuple[str, Any]:
     word, equals, value = text.partition("=")
     if not equals or not value or not _WORD.fullmatch(word):
         raise ModelError(f"model.name: {name}: {text!r} is no argument; write timm:NAME?patch_size=8&qk_norm=true.")
+    if word in RESERVED:
+        raise ModelError(f"model.name: {name}: {word} is not for a name to say. Leave it out; model.pretrained brings "
+                         "weights.")
     return word, _read(value)
 
 
@@ -83,4 +93,10 @@ def _read(value: str) -> Any:
 
 
 def _written(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value).replace(" ", "")
+    """Return what is read as this value again; text in quotes where it would be read as something else."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str):
+        return repr(value).replace(" ", "")
+    plain = value and _read(value) == value and not set(value) & set(" &")
+    return value if plain else repr(value).replace(" ", "\\x20").replace("&", "\\x26")

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-import torch
 from torch import Tensor
 
 from ..core.weights import DEFAULT, Weights
 from ..errors import HubError, ModelError
+from .build import AUXILIARY
 from .checkpoint import read, sha256_of
-from .names import ModelName, parse
+from .names import RESERVED, ModelName, parse
 
 FILES = ("model.safetensors", "pytorch_model.bin")      # of a repository; the first that is there
 CONFIG = "config.json"
-OURS = ("num_classes", "in_chans", "img_size", "global_pool")   # of a model's arguments, what data decide
+OURS = RESERVED | {"img_size"}      # of the arguments that the hub has for a model, what data decide or nobody needs
 _SHA256 = 64
 _SHA1 = 40      # digits of the checksums that the hub names files by: its large ones, and those that git holds
 
@@ -111,13 +111,14 @@ def load_weights(model: str, weights: str = DEFAULT, pin: Pin | None = None) -> 
     if pin and digest != pin.sha256:
         raise ModelError(f"model.name: {model}: the weights of {found.source} have the checksum {digest[:12]}, the run "
                          f"began with {pin.sha256[:12]}. Start a new search.")
-    licence = found.licence or _licence(found, revision)
+    licence = pin.licence if pin else found.licence or _licence(found, revision)
     return Weights(found.source, _full(read(path, "model.name")), digest, revision, licence, found.mean, found.std)
 
 
 def _full(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return weights in float32 where they were kept in bfloat16, as models are built."""
-    return {name: value.float() if value.dtype is torch.bfloat16 else value for name, value in tensors.items()}
+    """Return weights in float32, as models are built, where they were kept in fewer bits."""
+    return {name: value.float() if value.is_floating_point() and value.element_size() < 4 else value
+            for name, value in tensors.items()}
 
 
 def fetch(found: Published, revision: str = "") -> tuple[Path, str]:
@@ -135,13 +136,14 @@ def fetch(found: Published, revision: str = "") -> tuple[Path, str]:
     return _downloaded(found), ""
 
 
-def cached(found: Published) -> bool:
+def cached(found: Published, revision: str = "") -> bool:
     """Return whether the weights are on this machine."""
     if not found.repository:
         return _kept(found.address).exists()
     from huggingface_hub import try_to_load_from_cache
 
-    return any(isinstance(try_to_load_from_cache(found.repository, file), str) for file in FILES)
+    return any(isinstance(try_to_load_from_cache(found.repository, file, revision=revision or None), str)
+               for file in FILES)
 
 
 def _of_timm(name: ModelName) -> Published:
@@ -172,7 +174,11 @@ def _of_torchvision(name: ModelName) -> Published:
         raise ModelError(f"model.pretrained: torchvision has no weights for {name.architecture}. Take another model.")
     chosen = options[name.tag] if name.tag else options.DEFAULT
     images = chosen.transforms()
-    return Published(name, "", chosen.url, tuple(images.mean), tuple(images.std), images.crop_size[0])
+    if not hasattr(images, "crop_size"):
+        raise ModelError(f"model.name: {name} is no classifier of images. Take another model.")
+    half = (0.5,) * len(images.mean)    # torchvision normalizes these once more, inside the model
+    mean, std = (half, half) if name.architecture in AUXILIARY else (tuple(images.mean), tuple(images.std))
+    return Published(name, "", chosen.url, mean, std, images.crop_size[0])
 
 
 def _of_repository(name: ModelName, revision: str) -> Published:
@@ -185,8 +191,11 @@ def _of_repository(name: ModelName, revision: str) -> Published:
         side = about.get("input_size", [None])[-1]
         whole = replace(name, architecture=name.architecture or described["architecture"],
                         arguments={**arguments, **name.arguments})
-        return Published(whole, name.repository, "", tuple(about.get("mean", ())), tuple(about.get("std", ())),
-                         side, about.get("license") or "")
+        if parse(str(whole)) != whole:
+            raise ValueError(f"no name can say {whole.architecture!r} with {whole.arguments}")
+        mean, std = (tuple(map(float, about.get(word, ()))) for word in ("mean", "std"))
+        return Published(whole, name.repository, "", mean, std, side if side is None else int(side),
+                         str(about.get("license") or ""))
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise ModelError(f"model.name: {name}: {name.repository} has no {CONFIG} that timm would write: "
                          f"{type(error).__name__}: {error}. Take a repository of timm's models.") from None

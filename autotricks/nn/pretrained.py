@@ -3,17 +3,19 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice, takewhile
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..core.weights import Weights
-from ..errors import ModelError
+from ..errors import ModelError, printable
 from .classifier import classifier
 
 UNCOUNTED = "num_batches_tracked"       # old files lack it; with a set momentum nothing reads it
+NAMED = 3       # names of a file that a message shows
 DRAWN = ("relative_position_index", "attn_mask")    # buffers that follow from the size of images alone
 
 
@@ -33,7 +35,7 @@ def begin_with(model: nn.Module, weights: Weights, classes: int) -> nn.Module:
 def fitted(model: nn.Module, held: Mapping[str, Tensor], classes: int, source: object) -> dict[str, Tensor]:
     """Return what of a file goes into the model: all of it but a classifier of other classes.
 
-    A prefix that all names of the model have in the file, such as `module.`, is left out. Position tables of another
+    A prefix that the model's names have in the file, such as `module.`, is left out. Position tables of another
     image size are resampled, as the model's library does.
 
     Args:
@@ -71,10 +73,15 @@ def _misfit(model: nn.Module, own: Mapping[str, Tensor], given: Mapping[str, Ten
     first = (wrong or more)[0]
     shapes = [f"{list(state[first].shape)} in the {where}" if first in state else f"not in the {where}"
               for state, where in ((own, "model"), (given, "file"))]
-    theirs = [name for name in given if name not in own][:3]
-    names = f" Names in the file look like {', '.join(theirs)}." if theirs else ""
+    theirs = [name for name in given if name not in own]
+    names = f" {_looks(theirs)}" if theirs else ""
     return (f"{len(wrong)} of {len(own)} weights of {type(model).__name__} do not fit, and {len(more)} of the file are "
             f"left over; {first} is {', '.join(shapes)}.{names}")
+
+
+def _looks(names: Iterable[str]) -> str:
+    """Return how the names of a file look."""
+    return f"Names in the file look like {', '.join(printable(name) for name in islice(names, NAMED))}."
 
 
 def _follows(name: str) -> bool:
@@ -90,14 +97,21 @@ def _heads(model: nn.Module, classes: int) -> list[str]:
 
 
 def _prefix(held: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
-    """Return the prefix without which most names are those of the model."""
+    """Return the prefix without which most names are those of the model, or else that of all names in the file.
+
+    The latter are names that the model's library may know from before.
+    """
     prefixes = Counter({"": sum(name in own for name in held)})
     for name in held:
         parts = name.split(".")
         for length in range(1, len(parts)):
             if ".".join(parts[length:]) in own:
                 prefixes[".".join(parts[:length]) + "."] += 1
-    return max(prefixes, key=lambda prefix: (prefixes[prefix], -len(prefix)))
+    best = max(prefixes, key=lambda prefix: (prefixes[prefix], -len(prefix)))
+    if 2 * prefixes[best] >= len(own):
+        return best
+    folders = zip(*(name.split(".")[:-1] for name in held))
+    return "".join(f"{words[0]}." for words in takewhile(lambda words: len(set(words)) == 1, folders))
 
 
 def _resampled(model: nn.Module, held: dict[str, Tensor], source: object) -> dict[str, Tensor]:
@@ -115,9 +129,8 @@ def _resampled(model: nn.Module, held: dict[str, Tensor], source: object) -> dic
             return dict(interpolate_embeddings(size, patch, dict(held)))
     except Exception as error:  # of weights that are not those of this model
         why = (str(error).splitlines() or [""])[0].rstrip(".")[:120] or type(error).__name__
-        raise ModelError(f"pretrained.weights: {source}: {why}: not weights of {type(model).__name__}. Names in the "
-                         f"file look like {', '.join(list(held)[:3])}. Take weights of the same architecture."
-                         ) from None
+        raise ModelError(f"pretrained.weights: {source}: {printable(why)}: not weights of {type(model).__name__}. "
+                         f"{_looks(held)} Take weights of the same architecture.") from None
     return held
 
 
