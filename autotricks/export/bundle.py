@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import RunError, SpaceError
 from ..io.checksum import CHANGED, damaged, stamped
-from ..io.files import made, put
+from ..io.files import ensure_folder, write_atomic
 from ..io.yaml_tree import LARGE, NUMBER, WHOLE, parse
 
 BUNDLE = "champion.yaml"
@@ -43,8 +43,8 @@ def text(document: Mapping[str, Any], header: str = "") -> str:
 def write(folder: Path, document: Mapping[str, Any], weights: bytes, header: str = "") -> None:
     """Write the weights, then the bundle file with their SHA-256 among its results."""
     result = {**document.get("result", {}), "weights": hashlib.sha256(weights).hexdigest()}
-    put(folder / WEIGHTS, weights)
-    put(folder / BUNDLE, stamped(text({**document, "result": result}, header).encode()))
+    write_atomic(folder / WEIGHTS, weights)
+    write_atomic(folder / BUNDLE, stamped(text({**document, "result": result}, header).encode()))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -78,9 +78,9 @@ def copy(run: Path, target: Path) -> list[Path]:
     if not (run / BUNDLE).exists():
         raise RunError(f"{run}: holds no {BUNDLE}; no trial of this search was trained to the end.")
     read_weights(run / WEIGHTS, read(run / BUNDLE)["result"].get("weights", ""))
-    made(target)
+    ensure_folder(target)
     for name in (WEIGHTS, BUNDLE):
-        put(target / name, (run / name).read_bytes())
+        write_atomic(target / name, (run / name).read_bytes())
     return [target / BUNDLE, target / WEIGHTS]
 
 

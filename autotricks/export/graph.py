@@ -16,7 +16,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from ..errors import InputError
-from ..io.files import put
+from ..io.files import write_atomic
 
 EXAMPLES = 2                # images to trace with; one would be taken for a constant
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
@@ -46,7 +46,7 @@ def write_pt2(program: ExportedProgram, path: Path) -> Runner:
     buffer = io.BytesIO()
     with _quiet():
         torch.export.save(program, buffer)
-    put(path, buffer.getvalue())
+    write_atomic(path, buffer.getvalue())
     module = torch.export.load(path).module()
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -71,7 +71,7 @@ def write_onnx(program: ExportedProgram, path: Path) -> Runner:
         onnx_program = torch.onnx.export(program, dynamo=True, input_names=[INPUT], output_names=[OUTPUT],
                                          verbose=False, dynamic_shapes=({0: "batch"},))
     assert onnx_program is not None
-    put(path, onnx_program.model_proto.SerializeToString())
+    write_atomic(path, onnx_program.model_proto.SerializeToString())
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:

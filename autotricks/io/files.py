@@ -15,7 +15,7 @@ _TRIED = bytes(4096)    # a full file system still makes empty files
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """Put into one line why a file or folder cannot be written: what the system raises often does not name it.
 
     Raises:
@@ -31,14 +31,14 @@ def writing(path: Path) -> Iterator[None]:
         raise RunError(f"{path}: cannot be written: {why}. Name another place, or mend this one.") from error
 
 
-def made(folder: Path) -> Path:
+def ensure_folder(folder: Path) -> Path:
     """Return a folder that is there and takes files; what is tried leaves nothing.
 
     Raises:
         DiskError: When the disk is full or fails.
         RunError: When it cannot be made or written to.
     """
-    with writing(folder):
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder) as probe:
             probe.write(_TRIED)
@@ -47,7 +47,7 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def put(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all.
 
     Raises:
@@ -55,7 +55,7 @@ def put(path: Path, content: bytes) -> None:
         RunError: When nobody can write there.
     """
     partial = path.with_name(path.name + ".partial")
-    with writing(path):
+    with disk_errors(path):
         try:
             with partial.open("wb") as file:
                 file.write(content)

@@ -5,7 +5,7 @@ import base64
 import hashlib
 from pathlib import Path
 
-from ..io.files import put
+from ..io.files import write_atomic
 from ..runs.evidence import Evidence, gather
 from . import ablation, brief, bundle, classes, facts, parallel, trials, verdict
 from .html import Html, breakable, joined, tag, words
@@ -21,7 +21,7 @@ def write(folder: Path) -> Path:
         RunError: When the folder holds no search, or cannot be written.
         DiskError: When the disk is full or fails.
     """
-    put(folder / REPORT, page(gather(folder)).encode())
+    write_atomic(folder / REPORT, page(gather(folder)).encode())
     return folder / REPORT
 
 

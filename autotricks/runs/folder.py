@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from ..errors import DiskError, RunError
 from ..io.checksum import damaged, stamped
-from ..io.files import put, writing
+from ..io.files import disk_errors, write_atomic
 
 SPACE = "space.yaml"
 LEDGER = "trials.jsonl"
@@ -57,7 +57,7 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise RunError(f"{folder}: cannot be written: {error.strerror}.") from None
     try:
-        with writing(folder / _OWNER):
+        with disk_errors(folder / _OWNER):
             (folder / _OWNER).write_text(
                 f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}", "utf-8")
         yield
@@ -88,7 +88,7 @@ def find(name: str, root: Path) -> Path:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON with its checksum, whole or not at all."""
-    put(path, stamped((json.dumps(content, indent=1) + "\n").encode()))
+    write_atomic(path, stamped((json.dumps(content, indent=1) + "\n").encode()))
 
 
 def read_json(path: Path, *keys: str) -> dict[str, Any]:

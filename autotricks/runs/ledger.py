@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
-from ..io.files import writing
+from ..io.files import disk_errors
 from ..stats.verdict import BASELINE
 
 Line = dict[str, Any]
@@ -38,7 +38,7 @@ class Ledger:
     def __init__(self, path: Path):
         self.path = path
         self.lines, whole, self.torn = _read(path, _without_curve) if path.exists() else ([], 0, False)
-        with writing(path):
+        with disk_errors(path):
             if self.torn:  # so that the next line does not go on where the torn one ends
                 os.truncate(path, whole)
             self._file = path.open("ab", buffering=0)
@@ -58,7 +58,7 @@ class Ledger:
         if not self._untouched():
             raise RunError(f"{self.path}: was deleted, replaced or changed by another program while this one writes "
                            "it; nothing more is written to it. Restore it, then give the command again.")
-        with writing(self.path):
+        with disk_errors(self.path):
             try:
                 rest = content
                 while rest:

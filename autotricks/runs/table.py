@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from ..io.files import put
+from ..io.files import write_atomic
 from .ledger import TrialRecord
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")      # with which a text begins that spreadsheets calculate
@@ -36,7 +36,7 @@ def write(path: Path, trials: list[TrialRecord]) -> None:
     writer = csv.DictWriter(file, list(dict.fromkeys(name for row in table for name in row)), restval="")
     writer.writeheader()
     writer.writerows(table)
-    put(path, file.getvalue().encode())
+    write_atomic(path, file.getvalue().encode())
 
 
 def _text(value: Any) -> Any:

@@ -10,7 +10,7 @@ from ..core.bundle import Use
 from ..core.weights import DEFAULT
 from ..errors import InputError, RunError
 from ..export import BUNDLE, WEIGHTS
-from ..io.files import writing
+from ..io.files import disk_errors
 from . import paths
 from .load import LoadedSpace
 
@@ -30,7 +30,7 @@ class Carried:
     def unpack(self, folder: Path) -> None:
         """Write everything below a folder."""
         for name, content in self.files.items():
-            with writing(folder / name):
+            with disk_errors(folder / name):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content)
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..errors import RunError
-from ..io.files import put
+from ..io.files import write_atomic
 
 MAGIC = b"autotricks checkpoint 1\n"
 
@@ -19,7 +19,7 @@ def save(state: dict[str, Any], path: Path) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
-    put(path, MAGIC + hashlib.sha256(payload).digest() + payload)
+    write_atomic(path, MAGIC + hashlib.sha256(payload).digest() + payload)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ..core.reporting import End
 from ..data import Loaded
 from ..errors import RunError
 from ..inference.predictor import Predictor
-from ..io.files import put, writing
+from ..io.files import disk_errors, write_atomic
 from ..runs.champion import bundle_document, keep
 from ..runs.folder import write_json
 from ..runs.ledger import Ledger, Line, TrialRecord
@@ -288,7 +288,7 @@ class Confirmer:
 
     def _train(self, bundles: Sequence[Bundle]) -> dict[str, dict[str, float]]:
         """Return the validation figures of each training by its hash; weights lie in the folder."""
-        with writing(self.folder / WEIGHTS):
+        with disk_errors(self.folder / WEIGHTS):
             (self.folder / WEIGHTS).mkdir(exist_ok=True)
         ledger = Ledger(self.folder / LEDGER)
         try:
@@ -298,7 +298,7 @@ class Confirmer:
             self.how.on_progress(len(bundles) - len(missing), len(bundles))
             for bundle, outcome in self.how.engine.retrain(missing, self.dataset.without_test(), self.how.slots):
                 weights = outcome.weights or b""
-                put(self._path(bundle.hash), weights)
+                write_atomic(self._path(bundle.hash), weights)
                 ledger.append("confirm", **outcome.record(bundle), weights=hashlib.sha256(weights).hexdigest())
                 known[bundle.hash] = ledger.lines[-1]["metrics"]
                 self.how.on_progress(sum(bundle.hash in known for bundle in bundles), len(bundles))

@@ -14,7 +14,7 @@ from ..errors import AutotricksError, InputError, RunError
 from ..export import BUNDLE, copy
 from ..export.script import SCRIPT, script
 from ..inference.predictor import Predictor
-from ..io.files import made, put, writing
+from ..io.files import disk_errors, ensure_folder, write_atomic
 from ..report import card
 from ..runs.folder import SPACE, find
 from ..space.load import LoadedBundle, load_bundle_file
@@ -51,7 +51,7 @@ def _bundle(folder: Path, out: Path, trust: bool) -> list[str]:
     text = card.card(folder) if (folder / SPACE).exists() else ""     # a training has none
     files = copy(folder, out)
     if text:
-        put(out / card.CARD, text.encode())
+        write_atomic(out / card.CARD, text.encode())
         files.append(out / card.CARD)
     return [*map(str, files), f"Next: autotricks train {out / BUNDLE}"]
 
@@ -60,7 +60,7 @@ def _script(folder: Path, out: Path, trust: bool) -> list[str]:
     loaded, data = _named(folder, trust)
     document = loaded.document
     threads = max(1, threads_of(document.result))
-    put(made(out) / SCRIPT, script(document.name, loaded.bundle, data, threads, trust).encode())
+    write_atomic(ensure_folder(out) / SCRIPT, script(document.name, loaded.bundle, data, threads, trust).encode())
     return [str(out / SCRIPT), f"Next: python {out / SCRIPT}"]
 
 
@@ -79,7 +79,7 @@ def _graph(folder: Path, path: Path, trust: bool) -> list[str]:
     predictor = Predictor.load(folder, trust)
     loaded, data = _named(folder, trust)
     assert loaded.document.data is not None
-    draft = made(path.parent) / f".unchecked{path.suffix}"
+    draft = ensure_folder(path.parent) / f".unchecked{path.suffix}"
     images = load_data(loaded.document.data.settings(), trust).dataset.validation.images
     pixels = images[torch.arange(0, len(images), max(1, len(images) // COMPARED))[:COMPARED]].numpy()
     expected = predictor.predict(pixels.transpose(0, 2, 3, 1))
@@ -91,8 +91,8 @@ def _graph(folder: Path, path: Path, trust: bool) -> list[str]:
         if not apart <= TOLERANCE:
             raise AutotricksError(f"{path.name}: its probabilities differ by {apart:.1e} from torch's on validation "
                                   f"images; at most {TOLERANCE:.0e} is allowed. It is removed; export another format.")
-        put(path.with_name(PREPROCESSING), content.encode())
-        with writing(path):
+        write_atomic(path.with_name(PREPROCESSING), content.encode())
+        with disk_errors(path):
             draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from ..data import Loaded, load as load_data
 from ..errors import InputError, RunError
 from ..export.bundle import text
 from ..io.checksum import CHANGED, damaged, stamped
-from ..io.files import put
+from ..io.files import write_atomic
 from ..runs import folder as folders, versions
 from ..runs.evidence import gather
 from ..runs.ledger import Ledger, TrialRecord, read, searched
@@ -128,7 +128,7 @@ def settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> Ledger:
                             f"search with --space {folder / folders.SPACE}:", *refused])
         folders.write_json(folder / folders.DATA, data.facts)
         versions.note(folder)
-        put(folder / folders.SPACE, stamped(text(loaded.resolved).encode()))
+        write_atomic(folder / folders.SPACE, stamped(text(loaded.resolved).encode()))
         if changes or not before:
             ledger.append("search", **now)
     except BaseException:

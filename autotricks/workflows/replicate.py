@@ -16,7 +16,7 @@ from ..core.bundle import Bundle
 from ..data import Loaded, Settings, load as load_data
 from ..errors import InputError, RunError
 from ..io.did_you_mean import suggest
-from ..io.files import made
+from ..io.files import ensure_folder
 from ..runs.ledger import Ledger
 from ..space import load_bundle_file
 from ..system.devices import check_device
@@ -127,7 +127,7 @@ def replicate(asked: Replication, out: Path,
             for name, (bundle, published) in wanted.items()}
     jobs = [(name, shortened(bundle, asked, seed)) for seed in range(asked.seeds)
             for name, (bundle, _) in wanted.items()]
-    made(out.parent)
+    ensure_folder(out.parent)
     ledger = Ledger(out)
     try:
         known = _known(ledger, facts["fingerprint"])

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from .. import export
 from ..data import Loaded, Settings, load
 from ..errors import DataError
-from ..io.files import made
+from ..io.files import ensure_folder
 from ..runs.champion import bundle_document
 from ..space.sections import DataSection
 from ..trial import TrialResult, with_weights
@@ -48,7 +48,7 @@ def save_bundle(folder: Path | str, name: str, data: Mapping[str, Any], loaded: 
     settings = _section(data).model_dump(mode="json", exclude_none=True)
     loaded = replace(loaded, dataset=with_weights(loaded.dataset, [result.bundle]))
     document = bundle_document(name, settings, loaded, result.bundle, {"metrics": result.metrics})
-    target = made(Path(folder))
+    target = ensure_folder(Path(folder))
     export.write(target, document, export.weights_of(result.model))
 
 

@@ -9,7 +9,7 @@ from .. import export as bundles
 from ..core.reporting import Reporter
 from ..data import load as load_data
 from ..errors import InputError
-from ..io.files import made
+from ..io.files import ensure_folder
 from ..runs.champion import bundle_document
 from ..space.load import LoadedBundle
 from ..space.sections import DataSection
@@ -57,7 +57,7 @@ def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
     data = load_data(section.settings(), how.trust, joined=how.all_data)
     begun = loaded.document.weights
     data = replace(data, dataset=with_weights(data.dataset, [loaded.bundle], begun.pin if begun else None))
-    made(target)
+    ensure_folder(target)
     result = train_on(how.devices, loaded.bundle, data.dataset, reporter, how.trust)
     settings = section.model_dump(mode="json", exclude_none=True)
     document = bundle_document(loaded.document.name, settings, data, loaded.bundle, how.measured(result))

@@ -7,7 +7,7 @@ import pytest
 
 from autotricks import export
 from autotricks.errors import DiskError, RunError
-from autotricks.io.files import made, put
+from autotricks.io.files import ensure_folder, write_atomic
 
 
 def failing(number):
@@ -22,10 +22,10 @@ def failing(number):
     (errno.EACCES, RunError, "cannot be written: permission denied. Name another place")])
 def test_what_was_there_stays_and_nothing_is_added(tmp_path, monkeypatch, number, kind, said):
     path = tmp_path / "data.json"
-    put(path, b"before")
+    write_atomic(path, b"before")
     monkeypatch.setattr(os, "fsync", failing(number))
     with pytest.raises(kind) as caught:
-        put(path, b"after")
+        write_atomic(path, b"after")
     assert str(caught.value).startswith(f"{path}: {said}") and "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == b"before"
 
@@ -35,12 +35,12 @@ def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
         raise KeyboardInterrupt
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        put(tmp_path / "data.json", b"after")
+        write_atomic(tmp_path / "data.json", b"after")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_folder_that_is_made_is_empty(tmp_path):
-    assert made(tmp_path / "a" / "b") == tmp_path / "a" / "b" == made(tmp_path / "a" / "b")
+    assert ensure_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b" == ensure_folder(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
@@ -48,7 +48,7 @@ def test_folder_that_is_made_is_empty(tmp_path):
 def test_folder_that_cannot_be_made(tmp_path, place, why):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(RunError) as caught:
-        made(tmp_path / place)
+        ensure_folder(tmp_path / place)
     assert caught.value.problems == (
         f"{tmp_path / place}: cannot be written: {why}. Name another place, or mend this one.",)
     assert (tmp_path / "file").read_text() == "mine"
@@ -72,7 +72,7 @@ def full(tmp_path):
 def test_full_disk_is_found_before_anything_is_done(full):
     for _ in range(2):
         with pytest.raises(DiskError, match=r"disk/out: no space left on device\. Make room"):
-            made(full / "out")
+            ensure_folder(full / "out")
     assert list((full / "out").iterdir()) == []
 
 

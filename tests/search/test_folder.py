@@ -7,7 +7,7 @@ import time
 import pytest
 
 from autotricks.errors import DiskError, RunError
-from autotricks.io.files import writing
+from autotricks.io.files import disk_errors
 from autotricks.runs import folder as folders
 
 
@@ -63,7 +63,7 @@ def test_lock_names_its_holder_and_goes_with_it(tmp_path):
 def test_full_disk_is_said_with_the_way_on(tmp_path):
     said = (rf"data\.json: no space left on device\. .* again\. What had .* goes on with: autotricks search --resume "
             rf"{tmp_path}$")
-    with pytest.raises(DiskError, match=said), folders.locked(tmp_path), writing(tmp_path / "data.json"):
+    with pytest.raises(DiskError, match=said), folders.locked(tmp_path), disk_errors(tmp_path / "data.json"):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
