@@ -23,13 +23,13 @@ SPACE = """
 name: begun
 data: {{source: "npz:{data}"}}
 model: {{name: "timm:hf-hub:toy/resnet", pretrained: true}}
-training: {{epochs: 2, batch_size: 16}}
-search: {{trials: 2, sampler: grid, engine: local, parallel: 1, rungs: {{first: 1}}}}
+training: {{epochs: 3, batch_size: 16}}
+search: {{trials: 2, sampler: grid, engine: local, parallel: 1, rungs: {{first: 3}}}}
 confirm: {{top: 1, seeds: 1}}
-objective: {{metric: train/loss, mode: min}}
+objective: {{metric: val/loss, mode: min}}
 tricks:
   sgd: {{lr: 1.0e-9}}
-  adamw: {{lr: 0.003}}
+  adamw: {{lr: 0.001}}
 """
 WHOLE = "timm:test_resnet@toy/resnet"
 
