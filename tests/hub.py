@@ -2,8 +2,10 @@
 import hashlib
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import timm
 import torch
@@ -34,6 +36,8 @@ class Hub(ThreadingHTTPServer):
         self.repositories = repositories
         self.fetched = []       # (repository, file) of each GET
         self.broken = False
+        self.gated = set()      # repositories whose terms nobody has accepted
+        self.cut = None         # bytes of a large file after which the line breaks
 
     @property
     def url(self):
@@ -55,6 +59,8 @@ class _Answer(BaseHTTPRequestHandler):
     def _answer(self, body):
         owner, name, *rest = self.path.strip("/").split("?")[0].split("/")
         files = self.server.repositories.get(f"{owner}/{name}")
+        if f"{owner}/{name}" in self.server.gated:
+            return self._refuse(403, "GatedRepo")
         known = files is not None and len(rest) == 3 and rest[0] == "resolve" and rest[1] in ("main", COMMIT)
         if self.server.broken:
             return self._refuse(500, "")
@@ -75,7 +81,8 @@ class _Answer(BaseHTTPRequestHandler):
         self.end_headers()
         if body:
             self.server.fetched.append((f"{owner}/{name}", rest[2]))
-            self.wfile.write(content)
+            self.wfile.write(content[:self.server.cut] if large else content)
+            self.close_connection = large and self.server.cut is not None
 
     def _refuse(self, status, code):
         self.send_response(status)
@@ -88,7 +95,7 @@ class _Answer(BaseHTTPRequestHandler):
 def serving(repositories):
     """Yield a hub that serves repositories, by `USER/MODEL`."""
     hub = Hub(repositories)
-    thread = threading.Thread(target=hub.serve_forever, daemon=True)
+    thread = threading.Thread(target=hub.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield hub
@@ -96,3 +103,14 @@ def serving(repositories):
         hub.shutdown()
         hub.server_close()
         thread.join()
+
+
+def point(monkeypatch, url, folder, offline=False):
+    """Have this process ask the hub at an address, with caches in a folder, and not wait where it is refused."""
+    constants = {"ENDPOINT": url, "HUGGINGFACE_CO_URL_TEMPLATE": url + "/{repo_id}/resolve/{revision}/{filename}",
+                 "HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": offline, "HF_HUB_DISABLE_PROGRESS_BARS": True}
+    for name, value in constants.items():
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+    for module in ("utils._http", "file_download"):
+        monkeypatch.setattr(f"huggingface_hub.{module}.time", SimpleNamespace(time=time.time, sleep=lambda wait: None))
+    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))

@@ -26,7 +26,7 @@ TRUST = {trust}           # whether my.module:function may be imported
 
 DATA = {{
 {data}
-}}
+}}{weights}
 
 TRICK = catalog()
 BUNDLE = Bundle(
@@ -48,7 +48,7 @@ def tell(epoch):
 def main():
     """Train the bundle epoch by epoch, and keep it."""
     set_threads(THREADS)
-    data = load_data(DATA, TRUST)
+    data = load_data(DATA, TRUST{given})
     result = run_trial(BUNDLE, data.dataset, tell, DEVICE, TRUST)
     save_bundle(OUT, {name!r}, DATA, data, result)
     print(f"{{result.end.value}}; bundle and weights are in {{OUT}}")
@@ -60,9 +60,15 @@ if __name__ == "__main__":
     except AutotricksError as error:
         raise SystemExit(str(error)) from None
 '''
+_PINNED = '''
+
+WEIGHTS = {{      # published ones with which the model begins
+{weights}
+}}'''
 
 
-def script(name: str, bundle: Bundle, data: Mapping[str, Any], threads: int, trust: bool) -> str:
+def script(name: str, bundle: Bundle, data: Mapping[str, Any], threads: int, trust: bool,
+           weights: Mapping[str, Any] | None = None) -> str:
     """Return a Python program that trains a bundle.
 
     Args:
@@ -71,11 +77,15 @@ def script(name: str, bundle: Bundle, data: Mapping[str, Any], threads: int, tru
         data: The data section of a bundle file.
         threads: CPU threads.
         trust: Whether the program may import `my.module:function`.
+        weights: Which published ones the model begins with: the weights section of a bundle file.
     """
     return _SCRIPT.format(
         name=name, script=SCRIPT, threads=threads, trust=trust,
         words=_WORDS + ", Window" * any(map(_window, bundle.uses)),
         data="\n".join(f"    {key!r}: {value!r}," for key, value in data.items()),
+        weights=_PINNED.format(model=bundle.model, weights="\n".join(
+            f"    {key!r}: {value!r}," for key, value in weights.items())) if weights else "",
+        given=", {BUNDLE.model: WEIGHTS}" if weights else "",
         model=bundle.model, epochs=bundle.epochs, batch_size=bundle.batch_size,
         seed=bundle.seed, uses="\n".join(line for use in bundle.uses for line in _use(use)))
 

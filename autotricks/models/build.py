@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 from ..errors import ModelError
@@ -110,7 +111,17 @@ def _timm(name: ModelName, classes: int, channels: int, size: Size | None) -> nn
     if size and published and published.fixed_input_size:
         options.setdefault("img_size", size)
     model: nn.Module = timm.create_model(name.architecture, num_classes=classes, in_chans=channels, **options)
+    usual = tuple(published.input_size[1:]) if published and not name.arguments else None
+    if size and published and published.fixed_input_size and size != usual:
+        _require_taken(model, channels, size)
     return model
+
+
+@torch.inference_mode()
+def _require_taken(model: nn.Module, channels: int, size: Size) -> None:
+    """Show a model a blank image, of which it raises something where it cannot take images of this size."""
+    model.eval()(torch.zeros(1, channels, *size))
+    model.train()
 
 
 def _torchvision(name: ModelName, classes: int, channels: int, size: Size | None) -> nn.Module:

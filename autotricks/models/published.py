@@ -149,8 +149,11 @@ def cached(found: Published, revision: str = "") -> bool:
 def _of_timm(name: ModelName) -> Published:
     import timm
 
-    known = timm.get_pretrained_cfg(name.architecture + (f".{name.tag}" if name.tag else ""), allow_unregistered=True)
-    if known is None or (name.tag and known.tag != name.tag):
+    try:
+        known = timm.get_pretrained_cfg(name.architecture + f".{name.tag}" * bool(name.tag), allow_unregistered=True)
+    except RuntimeError:        # which timm raises of a tag that it does not know
+        known = None
+    if known is None:
         tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{name.architecture}.*")]
         raise ModelError(f"model.name: {name}: timm has no such weights. It has {', '.join(tags) or 'none'}.")
     repository = str(known.hf_hub_id or "")
@@ -169,7 +172,7 @@ def _of_torchvision(name: ModelName) -> Published:
     options = zoo.get_model_weights(name.architecture)
     if name.tag and name.tag not in options.__members__:
         raise ModelError(f"model.weights: torchvision has no weights {name.tag!r} for {name.architecture}. It has "
-                         f"{', '.join(options.__members__)}.")
+                         f"{', '.join(option.name for option in options) or 'none'}.")
     if not len(options):
         raise ModelError(f"model.pretrained: torchvision has no weights for {name.architecture}. Take another model.")
     chosen = options[name.tag] if name.tag else options.DEFAULT
@@ -227,10 +230,10 @@ def _reached(repository: str, name: ModelName) -> Iterator[None]:
         (errors.RevisionNotFoundError, lambda error: "the repository has no such revision any more"),
         (errors.HFValidationError, lambda error: "that is no name of a repository"),
         (errors.LocalEntryNotFoundError, lambda error: _offline(str(name))),
-        (OSError, lambda error: _first_line(error))]
+        (Exception, _first_line)]       # of a line that breaks off, whatever the hub's library uses raises
     try:
         yield
-    except tuple(kind for kind, _ in reasons) as error:
+    except Exception as error:
         why = next(say(error) for kind, say in reasons if isinstance(error, kind))
         raise HubError(f"model.name: {name}: {repository}: {why}.") from None
 

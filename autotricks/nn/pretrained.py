@@ -63,7 +63,7 @@ def fitted(model: nn.Module, held: Mapping[str, Tensor], classes: int, source: o
             and not _follows(name)]
     if wrong or more:
         raise ModelError(f"pretrained.weights: {source}: {_misfit(model, own, given, wrong, more)} Take weights of the "
-                         "same architecture.")
+                         "same architecture, for images of the same size.")
     return fits
 
 
@@ -92,8 +92,8 @@ def _follows(name: str) -> bool:
 def _heads(model: nn.Module, classes: int) -> list[str]:
     """Return the names of the model's classifiers; a distilled model has two."""
     published = getattr(model, "pretrained_cfg", None) or {}
-    named = published.get("classifier") or ()
-    return [classifier(model, classes), *([named] if isinstance(named, str) else named)]
+    named = published.get("classifier") or classifier(model, classes)
+    return [named] if isinstance(named, str) else [*named]
 
 
 def _prefix(held: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:

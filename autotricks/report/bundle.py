@@ -9,6 +9,8 @@ from ..runs.evidence import Evidence
 from ..tricks.catalog import catalog
 from .html import Html, command, joined, table, tag
 
+SHORT = 12      # digits of a checksum or revision
+
 
 def champion(evidence: Evidence) -> Html:
     """Return the bundle's table and the command that trains it."""
@@ -25,11 +27,22 @@ def champion(evidence: Evidence) -> Html:
     seed = f", seed {training.get('seed')}" if evidence.champion else ""
     return joined(
         tag("p", None, f"Trial {result['trial']}: " if "trial" in result else "", facts + seed + "."),
+        tag("p", None, f"Begins with the weights of {begun(document)}.") if begun(document) else "",
         table(("Trick", "What it does", "Parameters", "Against the baseline"), rows, "tricks"),
         tag("p", {"class": "note"}, f"In the baseline only: {', '.join(gone)}.") if gone else "",
         joined(tag("h3", None, "Train it"), command(f"autotricks train {evidence.place}/champion.yaml"), tag(
             "p", {"class": "note"}, "The same seed on the same kind of machine repeats the weights in "
             "champion.safetensors. Name other data with --data.")) if evidence.champion else "")
+
+
+def begun(document: dict[str, Any]) -> str:
+    """Return in words which published weights a bundle begins with; empty where it begins with none."""
+    weights = document.get("weights") or {}
+    if not weights:
+        return ""
+    revision = f", revision {str(weights.get('revision'))[:SHORT]}" if weights.get("revision") else ""
+    return (f"{weights.get('source')}{revision}, SHA-256 {str(weights.get('sha256'))[:SHORT]}, licence "
+            f"{weights.get('licence') or 'not stated'}")
 
 
 def about(name: str) -> tuple[str, str, str]:

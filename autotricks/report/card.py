@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import RunError
 from ..runs.evidence import CHAMPION, Document, Evidence, gather, is_figure
 from ..runs.folder import DATA, read_json
-from .bundle import about, values_of
+from .bundle import about, begun, values_of
 from .classes import mistakes
 from .html import joined, plain, words
 from .verdict import ON_TEST, keeping, reservations, where
@@ -59,6 +59,8 @@ def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
     yield f"- Takes: {color} images of {width} x {height} pixels, values 0 to 255. An image file is {square}."
     yield (f"- Normalizes by itself: divides by 255, less mean {_numbers(images['mean'])}, by standard deviation "
            f"{_numbers(images['std'])}.")
+    if begun(champion):
+        yield f"- Begins with the weights of {_safe(begun(champion))}."
     yield "- Gives: a class name and the probability of every class."
 
 

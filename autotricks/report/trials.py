@@ -139,7 +139,8 @@ def listing(evidence: Evidence) -> Html:
         return (ranks.get(trial.number, len(ranks)), -(trial.rungs[-1]["budget"] if trial.rungs else 0),
                 -evidence.sign * value if value is not None else float("inf"), trial.number)
     rows = [(str(trial.number), joined(tag("b", None, f"{trial.label}: ") if trial.label else "", tricks(trial),
-                                        tag("div", {"class": "note"}, trial.why) if trial.why else ""),
+                                        *(tag("div", {"class": "note"}, text) for text in (trial.why, trial.reason)
+                                          if text)),
              trial.end or "unfinished", str(trial.rungs[-1]["budget"] if trial.rungs else 0),
              formatted(evidence.score(trial), evidence.metric), f"{trial.epochs:g}",
              time(sum(line["seconds"] for line in trial.rungs)))

@@ -5,16 +5,18 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import RunError
+from ..errors import RunError, printable
 from ..io.files import disk_errors
 from ..stats.verdict import BASELINE
 
 Line = dict[str, Any]
+REASON = 400    # characters of why a trial failed
 _START = b'{"seq":'   # what every line begins with; in the middle of one, JSON would escape its quotes
 _FIRST = _START + b'0,"kind":"'
 
@@ -174,6 +176,7 @@ class TrialRecord:
     why: str = ""
     step: str = ""
     promise: float = 0.0
+    reason: str = ""
 
     @property
     def is_baseline(self) -> bool:
@@ -219,7 +222,14 @@ def records(lines: list[Line]) -> list[TrialRecord]:
             result[number].rungs.append(line)
         elif line["kind"] == "end":
             result[number].end = line["reason"]
+            result[number].reason = last_line(line["detail"])
     return [result[number] for number in sorted(result)]
+
+
+def last_line(detail: str) -> str:
+    """Return what a traceback says at its end, without the module that the error is of."""
+    lines = detail.strip().splitlines() or [""]
+    return printable(re.sub(r"^[\w.]+\.(?=\w+: )", "", lines[-1]))[:REASON]
 
 
 def trial_of(trials: Iterable[TrialRecord], number: object, path: Path) -> TrialRecord:

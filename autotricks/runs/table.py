@@ -15,6 +15,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")      # with which a text begins that
 def rows(trials: list[TrialRecord]) -> list[dict[str, Any]]:
     """Return one flat row for each trial: how far it came, at what cost, its figures, its tricks' parameters."""
     return [{"trial": trial.number, "label": trial.label, "why": trial.why, "end": trial.end or "",
+             "reason": trial.reason,
              "budget": trial.rungs[-1]["budget"] if trial.rungs else 0, "epochs_spent": trial.epochs,
              "seconds": round(sum(line["seconds"] for line in trial.rungs), 3),
              "micro_batches": trial.rungs[-1].get("micro_batches", 1) if trial.rungs else 1, "hash": trial.hash,

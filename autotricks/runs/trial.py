@@ -18,6 +18,7 @@ class Trial:
         bundle: What is trained.
         first: The rung to begin with; those below are in the ledger already.
         why: What the sampler tries it for; empty where it has no reason.
+        reason: What it failed of; empty where it did not.
     """
 
     number: int
@@ -25,6 +26,7 @@ class Trial:
     bundle: Bundle
     first: int = 0
     why: str = ""
+    reason: str = ""
 
     @property
     def protected(self) -> bool:

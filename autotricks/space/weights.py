@@ -8,6 +8,7 @@ from ..core.dataset import Dataset
 from ..core.weights import DEFAULT, Weights, key
 from ..errors import HubError, InputError, ModelError
 from ..models import Published, cached, load_weights, published
+from ..models.names import parse
 from ..nn.pretrained import fitted
 from . import models
 from .load import LoadedSpace
@@ -51,6 +52,18 @@ def unfetched(loaded: LoadedSpace, listed: list[Published]) -> list[str]:
             f"autotricks fetch '{one.name}' does so now" for one in listed if not cached(one)]
 
 
+def begins(loaded: LoadedSpace, model: str) -> str:
+    """Return in words what trainings of a model may begin with, without asking the hub."""
+    entry = next((entry for entry in loaded.space.entries if entry.name == models.TRICK), None)
+    named = [f"the weights of {_source(model) if value == DEFAULT else value}" for value in wanted(loaded)]
+    drawn = entry is None or not entry.always or "" in models.values(entry)
+    return " or ".join([*named, *(["weights at random"] if drawn else [])])
+
+
+def _source(model: str) -> str:
+    return parse(model).repository or published(model).source
+
+
 def with_weights(loaded: LoadedSpace) -> tuple[LoadedSpace, dict[str, Weights]]:
     """Return a space with its models' whole names, sizes and checksums, and all weights that its trainings begin with.
 
@@ -83,16 +96,17 @@ def require_fit(loaded: LoadedSpace, dataset: Dataset, trust: bool) -> None:
         for name, weights in dataset.weights.items():
             if name in named and name != key(model, DEFAULT):
                 continue    # those of another model
-            with _placed(loaded):
+            with _placed(loaded, name in named):
                 built = dataset.task.build(model, classes, dataset.image_shape, trust)
                 fitted(built, weights.tensors, classes, weights.source)
 
 
 @contextmanager
-def _placed(loaded: LoadedSpace) -> Iterator[None]:
-    """Say where in the space's file an error is."""
+def _placed(loaded: LoadedSpace, by_name: bool = False) -> Iterator[None]:
+    """Say where in the space's file an error is, also one of weights that the model's name says."""
+    of_file = ("tricks", models.TRICK, models.WEIGHTS)
     places: Mapping[str, tuple[str, ...]] = {
-        "pretrained.weights: ": ("tricks", models.TRICK, models.WEIGHTS), "model.name: ": ("model", "name"),
+        "pretrained.weights: ": ("model", "name") if by_name else of_file, "model.name: ": ("model", "name"),
         "model.weights: ": ("model", "weights"), "model.pretrained: ": ("model", "pretrained")}
     try:
         yield

@@ -4,10 +4,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ..core.reporting import End
-from ..runs.ledger import Ledger, TrialRecord, records
+from ..runs.ledger import Ledger, TrialRecord, last_line, records
 from ..runs.trial import Champion, Outcome, RungPlan, Trial
 from ..space.load import LoadedSpace
 from ..space.packing import Carried, of_space
@@ -187,7 +188,7 @@ class Search:
                             hash=trial.bundle.hash, seed=trial.bundle.seed)
         self._chooser.tell(trial.number, score, end is End.FINISHED)
         for listener in self._listeners:
-            listener.ended(trial, end, score)
+            listener.ended(replace(trial, reason=last_line(detail)), end, score)
 
     def records(self) -> list[TrialRecord]:
         """Return every trial, those of earlier sittings included."""

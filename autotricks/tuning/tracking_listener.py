@@ -79,7 +79,8 @@ class TrackingListener:
         if score is not None:
             metrics["score" if end is End.FINISHED else "rung_score"] = score
         self._tracker.closed(key(trial.number), title(trial, score, end),
-                             {"end": end.value, "rung": str(self._rungs.get(trial.number, 0))}, metrics)
+                             {"end": end.value, "rung": str(self._rungs.get(trial.number, 0)),
+                              **({"reason": trial.reason} if trial.reason else {})}, metrics)
 
     def interrupt(self) -> None:
         """Close every run that is open as interrupted."""
@@ -90,7 +91,7 @@ class TrackingListener:
     def replay(self, trials: Sequence[TrialRecord]) -> None:
         """Tell of trials of the ledger as if they happened now."""
         for record in trials:
-            trial = Trial(record.number, record.label, bundle_from(record.bundle))
+            trial = Trial(record.number, record.label, bundle_from(record.bundle), reason=record.reason)
             self.started(trial)
             for line in record.rungs:
                 self.reached(trial, Outcome(line["rung"], None, line["metrics"], line["curve"], line["epochs"],

@@ -60,7 +60,9 @@ def _script(folder: Path, out: Path, trust: bool) -> list[str]:
     loaded, data = _named(folder, trust)
     document = loaded.document
     threads = max(1, threads_of(document.result))
-    write_atomic(ensure_folder(out) / SCRIPT, script(document.name, loaded.bundle, data, threads, trust).encode())
+    write_atomic(ensure_folder(out) / SCRIPT, script(
+        document.name, loaded.bundle, data, threads, trust,
+        document.weights.model_dump() if document.weights else None).encode())
     return [str(out / SCRIPT), f"Next: python {out / SCRIPT}"]
 
 

@@ -9,27 +9,32 @@ from typing import Any
 from pydantic import ValidationError
 
 from .. import export
+from ..core.weights import DEFAULT, key
 from ..data import Loaded, Settings, load
 from ..errors import DataError
 from ..io.files import ensure_folder
+from ..models import Pin, load_weights
 from ..runs.champion import bundle_document
 from ..space.sections import DataSection
 from ..trial import TrialResult, with_weights
 
 
-def load_data(data: Mapping[str, Any] | Settings, trust: bool = False) -> Loaded:
-    """Load the images and labels that a data section names, split.
+def load_data(data: Mapping[str, Any] | Settings, trust: bool = False,
+              weights: Mapping[str, Mapping[str, str]] | None = None) -> Loaded:
+    """Load the images and labels that a data section names, split, and published weights that a model begins with.
 
     Args:
         data: The `data:` section of a space or bundle file, as a mapping; or its settings.
         trust: Whether a source of the form `my.module:function` may be imported.
+        weights: The `weights:` section of a space file: by model, which published ones it must begin with.
 
     Raises:
         DataError: When the section says what is not allowed, or the source is missing, damaged or unusable.
+        ModelError: When weights cannot be had, are damaged, or are not those.
     """
-    if isinstance(data, Settings):
-        return load(data, trust)
-    return load(_section(data).settings(), trust)
+    begun = {key(model, DEFAULT): load_weights(model, DEFAULT, Pin(**pin)) for model, pin in (weights or {}).items()}
+    loaded = load(data if isinstance(data, Settings) else _section(data).settings(), trust)
+    return replace(loaded, dataset=replace(loaded.dataset, weights=begun))
 
 
 def save_bundle(folder: Path | str, name: str, data: Mapping[str, Any], loaded: Loaded, result: TrialResult) -> None:

@@ -77,6 +77,12 @@ class Lines:
         best = "-" if self.best is None else f"{self.best:.4f}"
         self._say(f"{self._progress()}  trial {trial.number:3d}  {end.value:<13} {score_text}  best {best}  "
                   f"{trial.label or trial.bundle}")
+        self._explain(trial)
+
+    def _explain(self, trial: Trial) -> None:
+        """Say what a trial failed of."""
+        if trial.reason:
+            self._say(f"  trial {trial.number:3d}: {trial.reason}")
 
     def confirming(self, done: int, total: int) -> None:
         """Say how many trainings with fresh seeds are done."""
@@ -149,9 +155,10 @@ class LiveTable(Lines):
         """Show why it ended."""
         self._count(trial, end, score)
         self._rows[trial.number] = (*self._rows[trial.number][:2], score, end.value)
+        self._explain(trial)
 
     def _say(self, text: str) -> None:
-        self._live.console.print(text, highlight=False)
+        self._live.console.print(text, highlight=False, markup=False)
 
     def _draw(self) -> Group:
         table = Table(box=None, pad_edge=False, header_style="dim")

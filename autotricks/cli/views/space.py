@@ -7,6 +7,7 @@ import textwrap
 from ...core.bundle import Bundle
 from ...space.load import LoadedSpace
 from ...space.space import Space
+from ...space.weights import begins
 from ...tuning.halving import budgets
 from .search import to_json
 
@@ -38,13 +39,16 @@ def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> No
     if search.trainings is not None:
         cost = min(cost, search.trainings * rungs[-1])
     if as_json:
-        to_json({"name": document.name, "choices": space.size()[0], "seats": seats, "quarrels": space.quarrels(),
+        to_json({"name": document.name, "models": {model: begins(loaded, model) for model in space.models},
+                 "choices": space.size()[0], "seats": seats, "quarrels": space.quarrels(),
                  "advice": space.warnings(), "unchecked": unchecked,
                  "rungs": [{"budget": budget, "trials": round(count, 1)} for budget, count, _ in plan],
                  "epochs": round(cost), "start": {name: str(bundle) for name, bundle in loaded.start.items()}})
         return
     print(f"{document.name}: {len(space.entries)} tricks, {combinations(*space.size())} of choices, "
           f"{sum(len(entry.domains) for entry in space.entries)} searched parameters\n")
+    for model in space.models:
+        print(f"  {'model':<20} {model} begins with {begins(loaded, model)}")
     for seat_name, lines in seats.items():
         for line in lines:
             print(f"  {seat_name:<20} {line}")

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import ray
 from ray import tune
+from ray.exceptions import RayTaskError
 from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -22,6 +23,8 @@ from .ray_nodes import apart, holds, nodes, require_seen
 from .ray_trainable import OUTCOME, RayTrainable
 from .rung_training import arrays
 
+LOST = "its process failed; see the ray folder"
+
 
 class RaySearcher(Searcher):
     """Hands the search's proposals to Ray Tune under Ray's trial ids."""
@@ -31,6 +34,7 @@ class RaySearcher(Searcher):
         self._search = search
         self.trials: dict[str, Trial] = {}
         self.ended: set[str] = set()
+        self.reasons: dict[str, str] = {}       # tracebacks of what was raised
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         """Accept whatever Ray Tune was told; the search knows its objective."""
@@ -48,7 +52,7 @@ class RaySearcher(Searcher):
         """Record trials that failed for good; the others were recorded when their last result came."""
         if trial_id in self.trials and trial_id not in self.ended:
             self.ended.add(trial_id)
-            self._search.finish(self.trials[trial_id], End.FAILED, "its process failed; see the ray folder")
+            self._search.finish(self.trials[trial_id], End.FAILED, self.reasons.get(trial_id, LOST))
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray Tune pickles its searcher for a restore that is never done: the ledger is the search's memory."""
@@ -68,6 +72,12 @@ class RungScheduler(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self._search = search
         self._chooser = chooser
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Note what a trial raised, which the searcher is not told."""
+        error = trial.get_pickled_error()
+        if isinstance(error, RayTaskError):
+            self._chooser.reasons[trial.trial_id] = str(error)
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray Tune pickles its scheduler for a restore that is never done: the ledger is the search's memory."""
