@@ -38,13 +38,13 @@ SIMPLE = {"cosine": {"always": True}, "warmup": {"epochs": {"uniform": [0, 2]}},
           "random_resized_crop": {"smallest": {"uniform": [0.3, 0.9]}}, "color_jitter": {}, "random_erasing": {},
           "ema": {}, "no_bias_decay": {}}
 ARMS: dict[str, dict[str, Any]] = {
-    "from scratch": {"pretrained": False, "epochs": 12, "trials": 8, "tricks": {
+    "from scratch": {"pretrained": False, "epochs": 6, "trials": 6, "tricks": {
         **SIMPLE, "adamw": {"lr": {"loguniform": [3e-4, 5e-3]}, "weight_decay": {"loguniform": [1e-3, 0.3]}},
         "sgd": {"lr": {"loguniform": [0.01, 0.3]}, "nesterov": True, "weight_decay": 1e-3}}},
-    "classifier alone": {"pretrained": True, "epochs": 20, "trials": 24, "tricks": {
+    "classifier alone": {"pretrained": True, "epochs": 12, "trials": 16, "tricks": {
         **HEADS, "linear_probe": {"always": True}, "cosine": {"always": True},
         "adamw": {"lr": {"loguniform": [1e-3, 0.1]}, "weight_decay": {"loguniform": [1e-3, 1.0]}}}},
-    "fine-tuned": {"pretrained": True, "epochs": 12, "trials": 8, "tricks": {
+    "fine-tuned": {"pretrained": True, "epochs": 6, "trials": 6, "tricks": {
         **SIMPLE, "adamw": {"lr": {"loguniform": [1e-4, 3e-3]}, "weight_decay": {"loguniform": [1e-3, 0.3]}},
         "layer_decay": {}, "linear_probe": {"stop": {"choice": [0.2, 0.4]}}, "head_lr": {}, "wise_ft": {}}}}
 
