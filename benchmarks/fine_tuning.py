@@ -38,13 +38,13 @@ SIMPLE = {"cosine": {"always": True}, "warmup": {"epochs": {"uniform": [0, 2]}},
           "random_resized_crop": {"smallest": {"uniform": [0.3, 0.9]}}, "color_jitter": {}, "random_erasing": {},
           "ema": {}, "no_bias_decay": {}}
 ARMS: dict[str, dict[str, Any]] = {
-    "from scratch": {"pretrained": False, "epochs": 6, "trials": 6, "tricks": {
+    "from scratch": {"pretrained": False, "epochs": 5, "trials": 6, "tricks": {
         **SIMPLE, "adamw": {"lr": {"loguniform": [3e-4, 5e-3]}, "weight_decay": {"loguniform": [1e-3, 0.3]}},
         "sgd": {"lr": {"loguniform": [0.01, 0.3]}, "nesterov": True, "weight_decay": 1e-3}}},
     "classifier alone": {"pretrained": True, "epochs": 12, "trials": 16, "tricks": {
         **HEADS, "linear_probe": {"always": True}, "cosine": {"always": True},
         "adamw": {"lr": {"loguniform": [1e-3, 0.1]}, "weight_decay": {"loguniform": [1e-3, 1.0]}}}},
-    "fine-tuned": {"pretrained": True, "epochs": 6, "trials": 6, "tricks": {
+    "fine-tuned": {"pretrained": True, "epochs": 5, "trials": 6, "tricks": {
         **SIMPLE, "adamw": {"lr": {"loguniform": [1e-4, 3e-3]}, "weight_decay": {"loguniform": [1e-3, 0.3]}},
         "layer_decay": {}, "linear_probe": {"stop": {"choice": [0.2, 0.4]}}, "head_lr": {}, "wise_ft": {}}}}
 
@@ -72,7 +72,7 @@ def space(arm: str, source: str, names: list[str], size: int) -> dict[str, Any]:
     suffix = [f"timm:hf-hub:{name}" for name in names]
     plain = [f"timm:{name.partition('/')[2]}" for name in names]
     tricks = {**asked["tricks"], **({} if asked["pretrained"] else {"kaiming": {}})}
-    return {"name": arm.replace(" ", "_"), "data": {"source": source, "size": size, "channels": 3},
+    return {"name": arm.replace(" ", "_"), "data": {"source": source, "size": size, "channels": 3, "validation": 1 / 3},
             "model": {"name": {"choice": suffix if asked["pretrained"] else plain}, "pretrained": asked["pretrained"]},
             "training": {"epochs": asked["epochs"], "batch_size": 32, "precision": "fp32", "layout": "nchw"},
             "search": {"trials": asked["trials"], "engine": "local", "parallel": 1, "rungs": {"first": 2}},

@@ -32,7 +32,7 @@ def main() -> None:
     torch.set_num_threads(1)
     asked = json.loads(sys.argv[1])
     names = [str(published(f"timm:hf-hub:{name}").name) for name in asked["names"]]
-    data = load(Settings(asked["source"], size=asked["size"], channels=3)).dataset
+    data = load(Settings(asked["source"], size=asked["size"], channels=3, validation=1 / 3)).dataset
     weights = make("pretrained", {"weights": "default"})
     tuned = {}
     for name in names:
@@ -43,7 +43,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "space.yaml")
         path.write_text(json.dumps({"name": "probe", "model": {"name": {"choice": names}, "pretrained": True},
-                                    "data": {"source": asked["source"], "size": asked["size"]}, "tricks": {"sgd": {}}}))
+                                    "data": {"source": asked["source"], "size": asked["size"],
+                                             "channels": 3, "validation": 1 / 3}, "tricks": {"sgd": {}}}))
         alone = {advice.model: advice.accuracy for advice in probe(load_space(path), data)}
     print(json.dumps({"alone": alone, "tuned": tuned, **once(names[0], data, weights)}))
 

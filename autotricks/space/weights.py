@@ -48,8 +48,10 @@ def described(loaded: LoadedSpace) -> tuple[LoadedSpace, list[Published]]:
 
 def unfetched(loaded: LoadedSpace, listed: list[Published]) -> list[str]:
     """Return a line for each of a space's published weights that are not on this machine yet."""
+    known = {name: pin.revision for name, pin in loaded.document.weights.items()}
     return [f"the weights of {one.name}, {one.source}, are not on this machine yet; a search fetches them, and "
-            f"autotricks fetch '{one.name}' does so now" for one in listed if not cached(one)]
+            f"autotricks fetch '{one.name}' does so now" for one in listed
+            if not cached(one, known.get(str(one.name), ""))]
 
 
 def begins(loaded: LoadedSpace, model: str) -> str:

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...models import fetch as fetched, load_weights
+from ...core.weights import DEFAULT
+from ...models import Pin, fetch as fetched, load_weights
 from ...models.published import published
 from ...space.load import load_space
 from .search import to_json
@@ -14,9 +15,9 @@ SUFFIXES = (".yaml", ".yml")    # of a space, in place of a model
 def fetch(names: Sequence[str], as_json: bool) -> None:
     """Fetch the published weights of models, or of those that spaces name, and say where they lie."""
     listed = []
-    for name in _models(names):
-        weights = load_weights(name)
-        path, _ = fetched(published(name), weights.revision)
+    for name, pin in _models(names):
+        weights = load_weights(name, DEFAULT, pin)
+        path, _ = fetched(published(name, weights.revision), weights.revision)
         listed.append({"model": name, **weights.facts(), "path": str(path)})
         if as_json:
             continue
@@ -28,9 +29,12 @@ def fetch(names: Sequence[str], as_json: bool) -> None:
         to_json(listed)
 
 
-def _models(names: Sequence[str]) -> Iterator[str]:
+def _models(names: Sequence[str]) -> Iterator[tuple[str, Pin | None]]:
+    """Yield models, those of the space of a run with the weights that it began with."""
     for name in names:
-        if name.endswith(SUFFIXES):
-            yield from load_space(name).document.model.names
-        else:
-            yield name
+        if not name.endswith(SUFFIXES):
+            yield name, None
+            continue
+        document = load_space(name).document
+        known = {model: section.pin for model, section in document.weights.items()}
+        yield from ((model, known.get(model)) for model in document.model.names)
