@@ -40,7 +40,7 @@ from .report.made import Page
 from .search.scripted import in_threads, thread
 
 METRIC = "val/balanced_accuracy"
-SMALL = ["search.engine=local", "search.parallel=1", "search.trials=4", "training.epochs=1", "search.rungs.first=1",
+SMALL = ["search.engine=local", "search.parallel=1", "search.trials=4", "training.epochs=2", "search.rungs.first=2",
          "confirm.top=2", "confirm.seeds=2"]
 
 

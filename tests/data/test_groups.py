@@ -1,4 +1,5 @@
 import csv
+from functools import cache
 
 import numpy as np
 import pytest
@@ -38,11 +39,17 @@ def tables(labels, groups, rows, of):
     return table(rows), table(sorted({*of} - {*rows}))
 
 
+@cache
+def split(seed, mixed):
+    """Labels, groups and how they are cut: made once for the tests that look at it."""
+    labels, groups = drawn(seed, mixed)
+    return labels, groups, cut(labels, groups, CUTS, seed)
+
+
 @pytest.mark.parametrize("mixed", [False, True])
 def test_no_group_is_in_two_splits_and_every_class_is_in_each(mixed):
     for seed in range(150):
-        labels, groups = drawn(seed, mixed)
-        found = cut(labels, groups, CUTS, seed)
+        labels, groups, found = split(seed, mixed)
         assert sorted(np.concatenate([rows.numpy() for rows in found.values()])) == list(range(len(labels)))
         names = [{groups[row] for row in rows.tolist()} for rows in found.values()]
         assert sum(map(len, names)) == len(set.union(*names)) == len({*groups})
@@ -53,8 +60,8 @@ def test_classes_keep_within_half_a_group_of_their_fraction():
     """With groups of one class each: half the smallest group on the longer side, wherever one could have moved."""
     held_against = 0
     for seed in range(150):
-        labels, groups = drawn(seed, False)
-        left, found = list(range(len(labels))), cut(labels, groups, CUTS, seed)
+        labels, groups, found = split(seed, False)
+        left = list(range(len(labels)))
         for place, (name, fraction) in enumerate(CUTS.items()):
             out = found[name].tolist()
             held, rest = tables(labels, groups, out, left)
@@ -74,8 +81,8 @@ def test_classes_keep_within_half_a_group_of_their_fraction():
 def test_squared_gaps_of_mixed_groups_keep_below_what_chance_would_leave():
     held_against = 0
     for seed in range(150):
-        labels, groups = drawn(seed, True)
-        out = cut(labels, groups, CUTS, seed)["test"].tolist()
+        labels, groups, found = split(seed, True)
+        out = found["test"].tolist()
         held, rest = tables(labels, groups, out, range(len(labels)))
         sizes = held.sum(0) + rest.sum(0)
         if ((held > 0).sum(0) < 2).any() or ((rest > 0).sum(0) < 3).any():

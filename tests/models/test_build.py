@@ -126,7 +126,8 @@ def equal(left, right):
 
 @pytest.mark.parametrize(("name", "options"), [
     ("test_resnet", {"zero_init_last": False}), ("resnet18", {"zero_init_last": False}),
-    ("resnet50_gn", {"zero_init_last": False}), ("regnetx_002", {"zero_init_last": False}),
+    pytest.param("resnet50_gn", {"zero_init_last": False}, marks=pytest.mark.slow),
+    ("regnetx_002", {"zero_init_last": False}),
     ("resnest14d", {"zero_init_last": False}), ("convnextv2_atto", {"drop_path_rate": 0.0, "drop_rate": 0.0}),
     ("ghostnet_050", {"drop_rate": 0.0}), ("fasternet_t1", {"drop_path_rate": 0.0})])
 def test_a_timm_model_is_a_plain_build_parameter_by_parameter(name, options):
@@ -161,7 +162,8 @@ def settled(model, images):
 
 
 @pytest.mark.parametrize("name", [
-    "timm:ghostnet_050", "timm:legacy_seresnet18", "timm:fasternet_t2", "timm:rexnet_100",
+    "timm:ghostnet_050", "timm:legacy_seresnet18",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("timm:fasternet_t2", "timm:rexnet_100")),
     "torchvision:mobilenet_v3_small", "torchvision:efficientnet_b0", "torchvision:squeezenet1_1"])
 def test_nothing_is_dropped_at_random(name):
     import timm
@@ -173,7 +175,7 @@ def test_nothing_is_dropped_at_random(name):
     assert not settled(unasked, images) and settled(build(name, 7, 3), images)
 
 
-@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+@pytest.mark.parametrize("name", ["googlenet", pytest.param("inception_v3", marks=pytest.mark.slow)])
 def test_a_torchvision_model_returns_logits_alone_while_it_trains(name):
     assert build(f"torchvision:{name}", 7, 3).train()(torch.randn(2, 3, 80, 80)).shape == (2, 7)
 
