@@ -84,10 +84,10 @@ __all__ = sorted(_WHERE)
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
-    place = _WHERE.get(name) or _HOOKS.get(name)
-    if place is None:
+    target = _WHERE.get(name) or _HOOKS.get(name)
+    if target is None:
         raise AttributeError(f"module 'autotricks' has no attribute {name!r}")
-    module, _, attribute = place.partition(":")
+    module, _, attribute = target.partition(":")
     return getattr(import_module(f"{__name__}.{module}"), attribute or name)
 
 

@@ -56,6 +56,10 @@ class ModelError(InputError):
     """A model that is unknown or does not fit the data."""
 
 
+class HubError(ModelError):
+    """Weights that are neither on this machine nor to be had from the hub now."""
+
+
 class ResourceError(InputError):
     """More devices, memory or disk than there are."""
 

@@ -204,8 +204,8 @@ def striped(counts: Sequence[int] = IMAGES, size: int = 8, channels: int = 1, se
     def split(counts: Sequence[int]) -> Split:
         labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
         images = torch.randint(0, 120, (len(labels), channels, size, size), generator=generator)
-        for place, label in enumerate(labels.tolist()):
-            images[place, :, (label * size // len(counts)):((label + 1) * size // len(counts))] += 90
+        for index, label in enumerate(labels.tolist()):
+            images[index, :, (label * size // len(counts)):((label + 1) * size // len(counts))] += 90
         return Split.plain(images.to(torch.uint8), labels)
 
     train = split(counts)

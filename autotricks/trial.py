@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -13,6 +14,8 @@ from .core.dataset import Dataset
 from .core.reporting import End, ListReporter, Metrics, Reporter, Verdict
 from .core.run import ModelFactory, Runtime
 from .core.slots import Predict
+from .core.weights import Weights, key
+from .models import Pin, load_weights
 from .system.lazy_compiler import postpone
 from .trainer import Trainer
 from .trainer.distributed import among
@@ -46,6 +49,23 @@ class TrialResult:
     model: nn.Module = field(repr=False, compare=False)
 
 
+def with_weights(dataset: Dataset, bundles: Iterable[Bundle], pin: Pin | None = None) -> Dataset:
+    """Return a data set that holds the weights which some bundles begin with; those that it lacks are read or fetched.
+
+    Args:
+        dataset: What is trained on.
+        bundles: What is trained.
+        pin: Which published weights they must be; None takes the newest.
+
+    Raises:
+        ModelError: When weights cannot be had, or are damaged.
+    """
+    wanted = {key(bundle.model, bundle.weights): bundle for bundle in bundles if bundle.weights}
+    missing = {name: load_weights(bundle.model, bundle.weights, pin) for name, bundle in wanted.items()
+               if name not in dataset.weights}
+    return replace(dataset, weights={**dataset.weights, **missing}) if missing else dataset
+
+
 def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu", trust: bool = False,
             kind: type[Trainer] = Trainer, together: bool = False) -> Trainer:
     """Seed everything, build the bundle's model and return a trainer that has not started.
@@ -65,16 +85,20 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
     postpone()
     plan = plan_of(bundle, dataset.task, dataset.traits)
     torch.manual_seed(bundle.seed)
-    make = partial(dataset.task.build, bundle.model, len(dataset.classes), dataset.image_shape[0], trust)
+    dataset = with_weights(dataset, [bundle]).normalized(bundle)
+    make = partial(dataset.task.build, bundle.model, len(dataset.classes), dataset.image_shape, trust)
 
     def teacher(address: str) -> Predict:
         from .inference.predictor import teacher as find  # reads YAML, which a trial without a teacher does not need
         from .tracking.model_registry import local_folder
 
         return find(local_folder(address), dataset, device, trust)
+
+    def given(name: str) -> Weights:
+        return dataset.weights[key(bundle.model, name)]
     runtime = Runtime(channels_last=min(dataset.image_shape[1:]) >= NHWC_FROM)
     runtime = among(runtime) if together else runtime
-    return kind(plan, make(), dataset, device, runtime, ModelFactory(make, teacher))
+    return kind(plan, make(), dataset, device, runtime, ModelFactory(make, teacher, given))
 
 
 def run_trial(bundle: Bundle, dataset: Dataset, reporter: Reporter | None = None,

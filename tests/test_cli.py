@@ -40,7 +40,7 @@ def test_the_schema_is_json(here):
 # --- what is refused
 
 @pytest.mark.parametrize(("words", "said"), [
-    (["serch"], "No such command 'serch'. Did you mean 'search'?"),
+    (["serch"], "No such command 'serch'. Did you mean 'search'"),
     (["check", "long_tail.yaml", "--jsn"], "No such option: --jsn"),
     (["search", "--spce", "x"], "--space"),
     (["search", "--trials", "many"], "Invalid value for '--trials'"),

@@ -1,11 +1,14 @@
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from autotricks import export
@@ -41,31 +44,52 @@ MODELS = [("resnet8", {**GENTLE, "acnet": {}, "prior_removal": {"tau": 0.7}, "em
               ("torchvision:shufflenet_v2_x0_5", GENTLE, 3)))]
 
 
+def npz_in(folder, channels):
+    """A data set in a file, gray or in color."""
+    splits, arrays = make_dataset((24, 12, 6, 3), 16, channels), {}
+    for name, split in (("train", splits.train), ("val", splits.validation), ("test", splits.test)):
+        arrays |= {f"x_{name}": split.images.permute(0, 2, 3, 1).numpy(), f"y_{name}": split.targets.single.numpy()}
+    np.savez(folder / "data.npz", **arrays)
+    return f"npz:{folder / 'data.npz'}"
+
+
+def trained_in(place, source, tricks, model="resnet8", epochs=2):
+    """Train a bundle as `autotricks train` does; return its folder and what the training reported."""
+    document = {"name": "made", "data": {"source": source}, "model": {"name": model}, "tricks": tricks,
+                "training": {"epochs": epochs, "batch_size": 16, "seed": 5}}
+    (place / "made.yaml").write_text(yaml.safe_dump(document))
+    loaded = load_bundle_file(str(place / "made.yaml"))
+    return place / "kept", production.train(loaded, place / "kept")
+
+
 @pytest.fixture
 def npz(tmp_path):
-    """A data set in a file, gray or in color."""
-    def made(channels):
-        splits, arrays = make_dataset((24, 12, 6, 3), 16, channels), {}
-        for name, split in (("train", splits.train), ("val", splits.validation), ("test", splits.test)):
-            arrays |= {f"x_{name}": split.images.permute(0, 2, 3, 1).numpy(), f"y_{name}": split.targets.single.numpy()}
-        np.savez(tmp_path / "data.npz", **arrays)
-        return f"npz:{tmp_path / 'data.npz'}"
-    return made
+    return partial(npz_in, tmp_path)
 
 
 @pytest.fixture
 def trained(tmp_path):
-    """Train a bundle as `autotricks train` does; return its folder and what the training reported."""
-    def made(source, tricks, model="resnet8", epochs=2):
-        document = {"name": "made", "data": {"source": source}, "model": {"name": model}, "tricks": tricks,
-                    "training": {"epochs": epochs, "batch_size": 16, "seed": 5}}
-        (tmp_path / "made.yaml").write_text(yaml.safe_dump(document))
-        loaded = load_bundle_file(str(tmp_path / "made.yaml"))
-        return tmp_path / "kept", production.train(loaded, tmp_path / "kept")
-    return made
+    return partial(trained_in, tmp_path)
 
 
-def test_script_repeats_the_training_bit_for_bit(trained, npz, tmp_path):
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The folder of a bundle with a prediction of its own, trained for an epoch, to which nothing may be written."""
+    place = tmp_path_factory.mktemp("plain")
+    return trained_in(place, npz_in(place, 1), {"prior_removal": {}}, epochs=1)[0]
+
+
+@pytest.fixture(scope="module")
+def written(plain, tmp_path_factory):
+    """What is handed over of it as a graph of torch's, which takes a second to make; nothing may be written there."""
+    place = tmp_path_factory.mktemp("graph")
+    handover.export(str(plain), place, "pt2", place)
+    return place
+
+
+@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["here", "alone"])
+def test_script_repeats_the_training_bit_for_bit(trained, npz, tmp_path, monkeypatch, alone):
+    """Run in this process, where torch is; the slow run starts Python for it."""
     tricks = {"sgd": {"lr": 0.05, "momentum": 0.85}, "mixup": {"alpha": 0.3, "stop": 0.5}, "cosine": {"final": 0.01},
               "class_balanced": {"start": 0.5}, "dropout": {"p": 0.2}, "distillation": {"start": 0.5}}
     folder, result = trained(npz(1), tricks)
@@ -75,8 +99,13 @@ def test_script_repeats_the_training_bit_for_bit(trained, npz, tmp_path):
     assert "Use(TRICK['mixup'](alpha=0.3), Window(0.0, 0.5))," in content and "lr=0.05, momentum=0.85" in content
     imports = [line.split()[1] for line in content.splitlines() if line.startswith(("import ", "from "))]
     assert imports == ["autotricks"], "nothing inside it, which may be renamed"
-    ran = subprocess.run([sys.executable, "out/train.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert ran.returncode == 0, ran.stderr
+    if alone:
+        ran = subprocess.run([sys.executable, "out/train.py"], cwd=tmp_path, capture_output=True, text=True,
+                             timeout=120)
+        assert ran.returncode == 0, ran.stderr
+    else:
+        monkeypatch.chdir(tmp_path)
+        runpy.run_path("out/train.py", run_name="__main__")
     repeated, first = (yaml.safe_load((place / export.BUNDLE).read_text()) for place in (tmp_path / "trained", folder))
     for document in (repeated, first):
         document["result"]["metrics"] = timeless(document["result"]["metrics"])
@@ -109,9 +138,13 @@ def test_script_states_each_window_that_is_not_the_tricks_own():
 
 
 @pytest.mark.parametrize(("model", "tricks", "channels"), MODELS)
-@pytest.mark.parametrize("format_", ["onnx", "pt2"])
-def test_graph_has_the_figures_of_the_training(trained, npz, tmp_path, format_, model, tricks, channels):
-    """The file alone, without this package, predicts validation from its pixels as well as training said."""
+@pytest.mark.parametrize(("format_", "alone"), [
+    ("onnx", True), ("pt2", False), pytest.param("pt2", True, marks=pytest.mark.slow)])
+def test_graph_has_the_figures_of_the_training(trained, npz, tmp_path, format_, alone, model, tricks, channels):
+    """The file alone, without this package, predicts validation from its pixels as well as training said.
+
+    By default that of torch is read in this process: another imports torch for seconds.
+    """
     source = npz(channels)
     folder, result = trained(source, tricks, model)
     told = handover.export(str(folder), tmp_path, format_, tmp_path / "out")
@@ -119,11 +152,14 @@ def test_graph_has_the_figures_of_the_training(trained, npz, tmp_path, format_, 
     assert told[0] == str(path) and float(told[2].split(": ")[1]) < 1e-5
     with np.load(source.removeprefix("npz:")) as archive:
         images, labels = archive["x_val"].transpose(0, 3, 1, 2), archive["y_val"]
-    np.save(tmp_path / "images.npy", images)
-    ran = subprocess.run([sys.executable, "-c", ALONE, str(path)], cwd=tmp_path, capture_output=True, text=True,
-                         timeout=120, env={"PATH": "", "OMP_NUM_THREADS": "1"})
-    assert ran.returncode == 0 and ran.stdout.strip() == "[]", ran.stderr
-    found = np.load(tmp_path / "found.npy")
+    if alone:
+        np.save(tmp_path / "images.npy", images)
+        ran = subprocess.run([sys.executable, "-c", ALONE, str(path)], cwd=tmp_path, capture_output=True, text=True,
+                             timeout=120, env={"PATH": "", "OMP_NUM_THREADS": "1"})
+        assert ran.returncode == 0 and ran.stdout.strip() == "[]", ran.stderr
+        found = np.load(tmp_path / "found.npy")
+    else:
+        found = torch.export.load(path).module()(torch.from_numpy(images)).detach().numpy()
     assert found.shape == (40, 4) and found.dtype == np.float32
     loss = -np.log(found[np.arange(40), labels]).mean()
     assert loss == pytest.approx(result.metrics["val/loss"], rel=1e-4)
@@ -137,10 +173,8 @@ def test_graph_has_the_figures_of_the_training(trained, npz, tmp_path, format_, 
     assert b"site-packages" not in content and str(tmp_path).encode() not in content and b"/autotricks/" not in content
 
 
-def test_graph_holds_no_pickle(trained, npz, tmp_path):
-    folder, _ = trained(npz(1), {"prior_removal": {}}, epochs=1)
-    handover.export(str(folder), tmp_path, "pt2", tmp_path)
-    with zipfile.ZipFile(tmp_path / "model.pt2") as archive:
+def test_graph_holds_no_pickle(written):
+    with zipfile.ZipFile(written / "model.pt2") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     assert len(members) > 20
     for name, content in members.items():
@@ -158,24 +192,22 @@ def test_branches_are_fused_in_what_is_handed_over(trained, npz):
     assert not any(isinstance(module, Fusible) for module in predictor.pixels().modules())
 
 
-def test_graph_that_computes_something_else_is_removed(trained, npz, tmp_path, monkeypatch):
+def test_graph_that_computes_something_else_is_removed(plain, tmp_path, monkeypatch):
     from autotricks.inference.predictor import Predictor
 
-    folder, _ = trained(npz(1), {}, epochs=1)
     predict = Predictor.predict
     monkeypatch.setattr(Predictor, "predict", lambda self, images: predict(self, 255 - images))
     with pytest.raises(AutotricksError, match=r"model\.pt2: its probabilities differ by .* at most 1e-04 is allowed"):
-        handover.export(str(folder), tmp_path, "pt2", tmp_path / "out")
+        handover.export(str(plain), tmp_path, "pt2", tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_missing_library_is_one_line_that_mends_it(trained, npz, tmp_path, monkeypatch):
+def test_missing_library_is_one_line_that_mends_it(plain, tmp_path, monkeypatch):
     from autotricks.export import graph
 
-    folder, _ = trained(npz(1), {}, epochs=1)
     monkeypatch.setattr(graph, "find_spec", lambda name: None if name == "onnxruntime" else name)
     with pytest.raises(InputError, match=r"^--format onnx needs onnxruntime\. Install: pip .* 'autotricks\[export\]'$"):
-        handover.export(str(folder), tmp_path, "onnx", tmp_path / "out")
+        handover.export(str(plain), tmp_path, "onnx", tmp_path / "out")
 
 
 @pytest.mark.parametrize("format_", handover.FORMATS)
@@ -188,11 +220,10 @@ def test_folder_without_a_champion_is_refused(tmp_path, format_):
 
 @pytest.mark.parametrize("format_", handover.FORMATS)
 @pytest.mark.parametrize("place", ["file", "file/below"])
-def test_place_that_cannot_be_written_is_one_line(trained, npz, tmp_path, format_, place):
-    folder, _ = trained(npz(1), {}, epochs=1)
+def test_place_that_cannot_be_written_is_one_line(plain, tmp_path, format_, place):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(RunError, match=f"{place}: cannot be written: (file exists|not a directory)\\.") as caught:
-        handover.export(str(folder), tmp_path, format_, tmp_path / place)
+        handover.export(str(plain), tmp_path, format_, tmp_path / place)
     assert len(caught.value.problems) == 1 and (tmp_path / "file").read_text() == "mine"
 
 
@@ -206,11 +237,10 @@ def test_training_is_refused_before_it_begins(trained, npz, tmp_path, monkeypatc
     assert (tmp_path / "kept").read_text() == "mine"
 
 
-def test_graph_that_was_not_compared_to_the_end_leaves_what_was_there(trained, npz, tmp_path, monkeypatch):
+def test_graph_that_was_not_compared_to_the_end_leaves_what_was_there(plain, written, tmp_path, monkeypatch):
     from autotricks.export import graph
 
-    folder, _ = trained(npz(1), {}, epochs=1)
-    handover.export(str(folder), tmp_path, "pt2", tmp_path / "out")
+    shutil.copytree(written, tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     seen = []
 
@@ -224,7 +254,7 @@ def test_graph_that_was_not_compared_to_the_end_leaves_what_was_there(trained, n
     monkeypatch.setattr(graph, "write_pt2", interrupted)
     for error in (KeyboardInterrupt, OSError):
         with pytest.raises(error):
-            handover.export(str(folder), tmp_path, "pt2", tmp_path / "out")
+            handover.export(str(plain), tmp_path, "pt2", tmp_path / "out")
         assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before, error
     assert before.keys() == {"model.pt2", "preprocessing.json"} and seen == [".unchecked.pt2"] * 2
 

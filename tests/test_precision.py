@@ -240,7 +240,7 @@ def test_a_search_that_goes_on_times_nothing(resumed, tmp_path, monkeypatch):
     def go_on(*arguments):
         raise Passed
     monkeypatch.setattr(experiment, "with_precision", ask)
-    monkeypatch.setattr(experiment.teachers, "found", go_on)
+    monkeypatch.setattr(experiment.teachers, "check_and_fetch", go_on)
     loaded = load_space("long_tail.yaml", ["search.engine=local"])
     assert loaded.document.training.precision == "auto"
     with pytest.raises(Passed if resumed else Asked):

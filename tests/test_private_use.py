@@ -91,8 +91,8 @@ def test_torch_has_what_ends_a_group_of_processes():
 
 
 def test_a_server_that_refuses_says_its_code_in_these_words(monkeypatch):
-    """`tracking.store.said`: MLflow has no class of its own for a refusal; here a real client meets a real server."""
-    from autotricks.tracking.store import client, said
+    """`tracking.store.error_text`: MLflow has no class for a refusal; here a real client meets a real server."""
+    from autotricks.tracking.store import client, error_text
 
     class Refusing(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -109,7 +109,7 @@ def test_a_server_that_refuses_says_its_code_in_these_words(monkeypatch):
     try:
         with pytest.raises(Exception, match="401") as error:
             client(f"http://127.0.0.1:{server.server_port}").search_experiments()
-        assert said(error.value).startswith("name or password are missing or wrong (401).")
+        assert error_text(error.value).startswith("name or password are missing or wrong (401).")
     finally:
         server.shutdown()
 

@@ -35,8 +35,8 @@ def test_figures_are_those_of_test_and_the_temperature_is_that_of_validation():
     found = on_test.tested(lambda images: torch.tensor([[1.0, -1.0]]).expand(len(images), 2), data)
     assert found.temperature == pytest.approx(2 / math.log(3), rel=1e-6)
     assert found.confusion.tolist() == [[1, 0], [3, 0]]
-    assert found.figures["accuracy"] == 0.25
-    assert found.figures["calibration_error"] == pytest.approx(1 / (1 + math.exp(-2)) - 0.25, abs=1e-6)
+    assert found.metrics["accuracy"] == 0.25
+    assert found.metrics["calibration_error"] == pytest.approx(1 / (1 + math.exp(-2)) - 0.25, abs=1e-6)
     assert found.calibrated == pytest.approx(0.75 - 0.25, abs=1e-6)
 
 

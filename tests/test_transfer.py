@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 
 from autotricks.core.bundle import Bundle
 from autotricks.data import load
-from autotricks.errors import InputError, ModelError
+from autotricks.errors import InputError
 from autotricks.models import build
 from autotricks.probes.transfer import Advice, advise
 from autotricks.space import load_space
@@ -19,13 +19,13 @@ from autotricks.tricks.catalog import make
     (1000.0, 0.55, "train all of it from these weights; freeze nothing"),
     (1000.0, 0.54, "from these weights or from scratch; freeze nothing")])
 def test_the_four_rules(per_class, found, said):
-    assert said in Advice("w", per_class, 1, found, 0.1).rule
+    assert said in Advice("m", "w", per_class, found, 0.1).rule
 
 
 @pytest.mark.parametrize(("found", "random", "share"), [(0.9, 0.2, 0.875), (0.1, 0.2, 0.0), (1.0, 0.0, 1.0),
                                                         (1.0, 1.0, 0.0)])
 def test_the_share_of_errors_avoided_by_hand(found, random, share):
-    assert Advice("w", 10.0, 1, found, random).avoided == pytest.approx(share)
+    assert Advice("m", "w", 10.0, found, random).avoided == pytest.approx(share)
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +50,23 @@ def space(folder, weights):
 def test_weights_of_the_same_data_are_alike_and_random_ones_are_not(files):
     listed = f"['', {files / 'digits.safetensors'}, {files / 'random.safetensors'}]"
     trained, random = advise(space(files, f"  pretrained: {{weights: {{choice: {listed}}}}}\n"))
-    assert trained.per_class == pytest.approx(100.9) and trained.epochs == 7       # 1,009 images: 15 steps an epoch
-    assert trained.alike and trained.found > 0.9 and "classifier alone" in trained.rule
+    assert trained.per_class == pytest.approx(100.9) and trained.weights.endswith("digits.safetensors")
+    assert trained.alike and trained.accuracy > 0.9 and "classifier alone" in trained.rule
     assert not random.alike and random.avoided < 0.4 and "from scratch" in random.rule
 
 
 def test_a_fixed_file_is_probed_too_and_one_that_is_missing_is_one_line(files):
-    with pytest.raises(ModelError, match=r"pretrained\.weights: .*nowhere\.pt: no such file"):
+    with pytest.raises(InputError, match=r"mine\.yaml:6:16  tricks\.pretrained\.weights: .*nowhere\.pt: no such file"):
         advise(space(files, "  pretrained: {weights: nowhere.pt, always: true}\n"))
 
 
-@pytest.mark.parametrize("listed", ["", "  pretrained: {}\n", "  pretrained: {weights: ''}\n"])
+def test_a_model_of_ours_has_no_published_weights(files):
+    with pytest.raises(InputError, match=r"mine\.yaml:3:9  model\.name: resnet8 is one of ours, for which nobody has"):
+        space(files, "  pretrained: {}\n")
+
+
+@pytest.mark.parametrize("listed", ["", "  pretrained: {weights: ''}\n"])
 def test_a_space_without_weights_is_told_where_to_name_them(files, listed):
-    with pytest.raises(InputError, match=r"^mine: names no weights to probe\. Set tricks\.pretrained\.weights"):
+    with pytest.raises(InputError, match=r"^mine: names no weights to probe\. Set model\.pretrained: true, or "
+                       r"tricks\.pretrained\.weights to a file"):
         advise(space(files, listed))

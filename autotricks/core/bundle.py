@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ..errors import BundleError
-from .domain import Between, Float, Parameter
+from .domain import Between, Float, Parameter, Text
 from .trick import Trick
 
 
@@ -95,11 +95,11 @@ class Bundle:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        found = [f"training.{name}: {value!r} is not allowed; {name} must be a whole number >= 1."
-                 for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size))
-                 if not isinstance(value, int) or value < 1]
-        if found:
-            raise BundleError(found)
+        problems = [f"training.{name}: {value!r} is not allowed; {name} must be a whole number >= 1."
+                    for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size))
+                    if not isinstance(value, int) or value < 1]
+        if problems:
+            raise BundleError(problems)
         object.__setattr__(self, "uses", tuple(sorted(self.uses, key=lambda use: (use.trick.name, use.window))))
 
     def document(self) -> dict[str, Any]:
@@ -111,6 +111,13 @@ class Bundle:
             tricks[use.trick.name] = use.document()
         return {"model": {"name": self.model}, "tricks": tricks,
                 "training": {"epochs": self.epochs, "batch_size": self.batch_size, "seed": self.seed}}
+
+    @cached_property
+    def weights(self) -> str:
+        """What it begins with: `default`, the model's published weights, or a file; empty for weights at random."""
+        return next((str(use.trick.values()[name]) for use in self.uses
+                     for name, parameter in use.trick.declared().items()
+                     if isinstance(parameter.legal, Text) and parameter.legal.place == "weights"), "")
 
     @cached_property
     def hash(self) -> str:

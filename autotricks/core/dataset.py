@@ -1,15 +1,18 @@
 """Split and Dataset: images and targets as tensors, ready to train on."""
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from .bundle import Bundle
 from .images import Images, subset
 from .targets import Targets
 from .task import Task
 from .traits import MANY_CLASSES, DataTrait
+from .weights import Weights, key
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,8 @@ class Dataset:
         fingerprint: Hash of images, labels and the membership of each split.
         source: As the user wrote it.
         task: What is to be learned from it.
+        follow_weights: Whether trainings that begin with published weights normalize images as these were trained.
+        weights: What trainings on it may begin with, read once for all; see `autotricks.core.weights.key`.
     """
 
     train: Split
@@ -71,6 +76,8 @@ class Dataset:
     fingerprint: str
     source: str
     task: Task
+    follow_weights: bool = True
+    weights: Mapping[str, Weights] = field(default_factory=dict)
 
     @property
     def counts(self) -> Tensor:
@@ -87,6 +94,12 @@ class Dataset:
     def traits(self) -> frozenset[DataTrait]:
         """What tricks may need or refuse."""
         return self.task.brings | ({DataTrait.MANY_CLASSES} if len(self.classes) >= MANY_CLASSES else frozenset())
+
+    def normalized(self, bundle: Bundle) -> Dataset:
+        """Return the data set with mean and deviation as the weights want them that a bundle begins with."""
+        weights = self.weights.get(key(bundle.model, bundle.weights))
+        known = weights.statistics(self.image_shape[0]) if weights and self.follow_weights else None
+        return replace(self, mean=known[0], std=known[1]) if known else self
 
     def without_test(self) -> Dataset:
         """Return what a search may see."""

@@ -46,14 +46,14 @@ class Objective:
         """1 if more of the figure is better, else -1."""
         return 1 if self.maximize else -1
 
-    def lost(self, figures: Mapping[str, float | None], baseline: Mapping[str, float | None] | None) -> bool:
+    def lost(self, metrics: Mapping[str, float | None], baseline: Mapping[str, float | None] | None) -> bool:
         """Return whether a bundle has lost more of what is to be kept than is allowed.
 
         Without a baseline to compare with everything counts as lost, since nobody can say.
         """
         if self.keep is None:
             return False
-        ours, theirs = (found.get(self.keep.metric) if found else None for found in (figures, baseline))
+        ours, theirs = (values.get(self.keep.metric) if values else None for values in (metrics, baseline))
         if ours is None or theirs is None:
             return True
         return loss(self.keep.metric, ours, theirs) > self.keep.within + 1e-9  # 0.9 - 0.89 is a hair above 0.01

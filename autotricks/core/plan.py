@@ -83,11 +83,11 @@ def plan(bundle: Bundle, defaults: Iterable[Trick] = (), data: Container[DataTra
     Raises:
         BundleError: With one line for each conflict or required seat left empty.
     """
-    found = problems(bundle.uses)
+    conflicts = problems(bundle.uses)
     if data is not None:
-        found += [conflict.text for use in bundle.uses for conflict in unsuited(type(use.trick), data)]
-    if found:
-        raise BundleError(found)
+        conflicts += [conflict.text for use in bundle.uses for conflict in unsuited(type(use.trick), data)]
+    if conflicts:
+        raise BundleError(conflicts)
     active = [use for use in bundle.uses if not use.window.empty]
     fillers = tuple(Use(trick) for trick in defaults)
     edges = sorted({0.0, 1.0} | {edge for use in active for edge in (use.window.start, use.window.stop)})
@@ -99,8 +99,8 @@ def plan(bundle: Bundle, defaults: Iterable[Trick] = (), data: Container[DataTra
 
 
 def _in_slot_order(uses: Iterable[Use]) -> tuple[Use, ...]:
-    places = {slot: place for place, slot in enumerate(Slot)}
-    return tuple(sorted(uses, key=lambda use: (min(places[slot] for slot in use.trick.seats), use.trick.name)))
+    positions = {slot: position for position, slot in enumerate(Slot)}
+    return tuple(sorted(uses, key=lambda use: (min(positions[slot] for slot in use.trick.seats), use.trick.name)))
 
 
 def _filled(uses: tuple[Use, ...], fillers: tuple[Use, ...], phased: bool) -> tuple[Use, ...]:

@@ -1,4 +1,4 @@
-"""Run: what is known while training; Runtime: how the step is carried out; Supply: what a run may ask for."""
+"""Run: what is known while training; Runtime: how the step is carried out; ModelFactory: what a run may ask for."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -13,6 +13,7 @@ from .images import Images
 from .slots import Average, Predict
 from .targets import Targets
 from .task import Task
+from .weights import Weights
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,12 @@ class ModelFactory:
     Args:
         fresh: Builds the bundle's model anew, with other random weights; None repeats the weights of the start.
         teacher: Finds a trained model by its address: a folder with a bundle and its weights, or a registry's name.
+        weights: Finds trained weights: the `default` ones of the bundle's model, or those of a file.
     """
 
     fresh: Callable[[], nn.Module] | None = None
     teacher: Callable[[str], Predict] | None = None
+    weights: Callable[[str], Weights] | None = None
 
 
 NO_FACTORY = ModelFactory()
@@ -92,9 +95,13 @@ class Run:
         average: The averaged weights, once they are there.
         fresh: Build the model anew as it was before the first step, with other random weights.
         teacher: Find a trained model by its address; it maps images as this run normalizes them to logits.
+        weights: Find trained weights to begin with: `default`, or a file's path.
         memory: What tricks note when their window opens and need until training ends; part of every checkpoint, never
             exported. Keys begin with the trick's name and a dot.
-        still: Names of modules that stay in evaluation mode while the model trains; part of every checkpoint.
+        eval_modules: Names of modules that stay in evaluation mode while the model trains; part of every checkpoint.
+        views: Of each image, whose features may be computed once and for all where the network is frozen; 0 for those
+            of the images as they are alone.
+        classify: The classifier alone, which maps features to logits, where these were computed once.
         progress: Fraction of training done, in [0, 1]; moves with every step.
         windows: Fractions of training, from and to, in which each trick is active, by its name.
     """
@@ -118,8 +125,11 @@ class Run:
     average: Average = None
     fresh: Callable[[], nn.Module] | None = None
     teacher: Callable[[str], Predict] | None = None
+    weights: Callable[[str], Weights] | None = None
     memory: dict[str, Tensor] = field(default_factory=dict)
-    still: frozenset[str] = frozenset()
+    eval_modules: frozenset[str] = frozenset()
+    views: int = 0
+    classify: nn.Module | None = None
     progress: float = 0.0
     windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -150,7 +160,7 @@ class Run:
     def train(self) -> None:
         """Put the model into training mode, but for the modules that are to keep still."""
         self.model.train()
-        for name in self.still:
+        for name in self.eval_modules:
             self.model.get_submodule(name).eval()
 
     @torch.no_grad()

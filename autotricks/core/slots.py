@@ -105,7 +105,7 @@ class Slot(Enum):
 
 SEATS: dict[Slot, tuple[Seat, ...]] = {
     Slot.RUNTIME: _seats("precision! memory compile!"),
-    Slot.MODEL: _seats("init! block norm! pool! neck! head!"),
+    Slot.MODEL: _seats("init! block norm! branch pool! neck! head!"),
     Slot.PARAMETERS: _seats("decay rate"),
     Slot.OPTIMIZER: _seats("base* wrap rate! momentum!"),
     Slot.SCHEDULE: _seats("shape* warmup! floor! restart!"),

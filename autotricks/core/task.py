@@ -35,17 +35,23 @@ class Task(Protocol):
         brings: What tricks may rely on, or must refuse, in data of this task.
         defaults: Names of the tricks that take the required seats which a bundle leaves empty.
         metrics: Names of all metrics that a meter can have.
-        learned: Those of them that tell, on training images, whether they were learned by heart.
+        train_metrics: Those of them that tell, on training images, whether they were learned by heart.
     """
 
     name: ClassVar[str]
     brings: ClassVar[frozenset[DataTrait]]
     defaults: ClassVar[tuple[str, ...]]
     metrics: ClassVar[tuple[str, ...]]
-    learned: ClassVar[tuple[str, ...]]
+    train_metrics: ClassVar[tuple[str, ...]]
 
-    def build(self, name: str, classes: int, channels: int, trust: bool = False) -> nn.Module:
+    def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a model with fresh weights.
+
+        Args:
+            name: As a bundle has it.
+            classes: Number of classes.
+            image_shape: (D, H, W).
+            trust: Whether a model of the form `my.module:function` may be imported.
 
         Raises:
             ModelError: When there is no such model, or it cannot take these images.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .run import Run
 
 RESERVED = frozenset({"start", "stop", "always", "name", "seats", "requires", "provides", "excludes", "requires_data",
-                      "excludes_data", "advice", "opens", "reads_features"})
+                      "excludes_data", "advice", "opens", "reads_features", "unfreezes"})
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Trick:
     advice: ClassVar[tuple[Advice, ...]] = ()
     opens: ClassVar[float] = 0.0                # where its window opens unless told: > 0 for what needs a first stage
     reads_features: ClassVar[bool] = False      # whether its loss reads `batch.features`
+    unfreezes: ClassVar[bool] = False           # whether which weights it trains changes inside its window
     name: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
@@ -66,16 +67,16 @@ class Trick:
         _check_declaration(cls)
 
     def __post_init__(self) -> None:
-        found = self.problems(self.values())
-        if found:
-            raise BundleError(f"{self.name}.{line}" for line in found)
+        problems = self.problems(self.values())
+        if problems:
+            raise BundleError(f"{self.name}.{line}" for line in problems)
 
     @classmethod
     @cache
     def declared(cls) -> Mapping[str, Parameter]:
         """Return the declared parameters by name."""
-        found = {field.name: field.metadata["parameter"] for field in fields(cls)}  # type: ignore[arg-type]
-        return MappingProxyType(found)
+        parameters = {field.name: field.metadata["parameter"] for field in fields(cls)}  # type: ignore[arg-type]
+        return MappingProxyType(parameters)
 
     @classmethod
     @cache
@@ -114,7 +115,7 @@ def _check_declaration(cls: type[Trick]) -> None:
     for field in fields(cls):  # type: ignore[arg-type]
         if "parameter" not in field.metadata or field.name in RESERVED:
             raise TypeError(f"{cls.__name__}.{field.name}: declare it with tunable() under a name not reserved")
-        found = cls.problems({field.name: field.default})
+        problems = cls.problems({field.name: field.default})
         legal = field.metadata["parameter"].legal
-        if found or (isinstance(field.default, str) and not isinstance(legal, (Choice, Text))):
-            raise TypeError(f"{cls.__name__}: its own default is not legal: {found}")
+        if problems or (isinstance(field.default, str) and not isinstance(legal, (Choice, Text))):
+            raise TypeError(f"{cls.__name__}: its own default is not legal: {problems}")

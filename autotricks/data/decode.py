@@ -112,10 +112,10 @@ def _unwritten(file: BinaryIO, image: Image.Image, size: int) -> bool:
     kind = image.format
     if kind not in ("JPEG", "MPO", "PNG", "WEBP"):
         return False
-    place = file.tell()
+    offset = file.tell()
     file.seek(-min(TAIL, size), os.SEEK_END)
     content = b"" if any(file.read()) else _stripped(file)
-    file.seek(place)
+    file.seek(offset)
     if not content:
         return False
     if isinstance(image, MpoImageFile) and image.mpinfo:
@@ -172,10 +172,10 @@ def reason(error: Exception) -> str:
         return f"more than {MAX_PIXELS:,} pixels"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
-    return f"damaged: {said(error)}"
+    return f"damaged: {error_text(error)}"
 
 
-def said(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """Return the first line of what an error of a library says."""
     return printable((str(error).splitlines() or [""])[0][:LONG].rstrip(".")) or type(error).__name__
 
@@ -189,7 +189,7 @@ def printable(name: str | os.PathLike[str]) -> str:
                    for one in os.fspath(name))
 
 
-def shown(name: str | os.PathLike[str]) -> str:
+def display_name(name: str | os.PathLike[str]) -> str:
     """Return a path as `printable` does, its middle left out where it is very long."""
     text = printable(name)
     return text if len(text) <= LONG else f"{text[:LONG // 2]} ... {text[-LONG // 2:]}"

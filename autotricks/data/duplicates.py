@@ -87,7 +87,7 @@ def alike(marks: Sequence[bytes], hashes: Sequence[bytes], thumbnails: Sequence[
     rows = np.unique(np.linspace(0, len(marks) - 1, min(MOST, len(marks))).astype(np.int64))
     codes = np.frombuffer(b"".join(hashes[row] for row in rows), np.uint64).reshape(-1, 2)
     small = np.frombuffer(b"".join(thumbnails[row] for row in rows), np.uint8).reshape(-1, SIDE * SIDE)
-    found = [np.empty((0, 2), np.int64)]
+    matches = [np.empty((0, 2), np.int64)]
     complete = True
     for first in range(0, len(rows), BLOCK):
         here = codes[first:first + BLOCK, None]
@@ -100,8 +100,8 @@ def alike(marks: Sequence[bytes], hashes: Sequence[bytes], thumbnails: Sequence[
         one = small[left]
         two = small[right]
         close = (_correlation(one, two) >= ALIKE) & (_correlation(_slopes(one), _slopes(two)) >= SLOPES)
-        found.append(np.stack([left[close], right[close]], 1))
-    pairs = rows[np.concatenate(found)]
+        matches.append(np.stack([left[close], right[close]], 1))
+    pairs = rows[np.concatenate(matches)]
     different = [marks[one] != marks[two] for one, two in pairs.tolist()]
     return Alike(pairs[np.array(different, bool)], len(rows), complete)
 

@@ -12,7 +12,7 @@ from ..errors import DataError
 
 ATTEMPTS = 20           # orders in which groups are tried before a split is given up
 GAIN = 1e-12            # less of an improvement is rounding
-SHOWN = 5
+MAX_LISTED = 5
 
 
 def cut(labels: Tensor, groups: Sequence[str], fractions: Mapping[str, float], seed: int) -> dict[str, Tensor]:
@@ -32,17 +32,17 @@ def cut(labels: Tensor, groups: Sequence[str], fractions: Mapping[str, float], s
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
     for attempt in range(ATTEMPTS):
         left = np.arange(len(labels))
-        found = {}
-        for place, (name, fraction) in enumerate(fractions.items()):
-            order = np.random.RandomState([seed, attempt, place])
-            draw = Draw.of(labels.numpy()[left], numbers[left], fraction, len(fractions) - place)
+        rows = {}
+        for index, (name, fraction) in enumerate(fractions.items()):
+            order = np.random.RandomState([seed, attempt, index])
+            draw = Draw.of(labels.numpy()[left], numbers[left], fraction, len(fractions) - index)
             if not draw.settle(order.permutation(len(draw.sizes))):
                 break
             out = draw.held[np.unique(numbers[left], return_inverse=True)[1]]
-            found[name] = torch.from_numpy(left[out])
+            rows[name] = torch.from_numpy(left[out])
             left = left[~out]
         else:
-            return {**found, "train": torch.from_numpy(left)}
+            return {**rows, "train": torch.from_numpy(left)}
     raise DataError(f"data.group: in {ATTEMPTS} orders of the groups, none left every class in every split: too many "
                     "groups hold several rare classes. Make smaller groups, drop rare classes, or give the splits.")
 
@@ -145,10 +145,10 @@ def require(labels: Tensor, groups: Sequence[str], classes: Sequence[str], cuts:
     counts = np.bincount([label for label, _ in pairs], minlength=len(classes))
     few = [f"{name!r} ({count})" for name, count in zip(classes, counts) if count <= len(cuts)]
     if few:
-        more = f" and {len(few) - SHOWN} more" if len(few) > SHOWN else ""
+        more = f" and {len(few) - MAX_LISTED} more" if len(few) > MAX_LISTED else ""
         raise DataError(f"data.group: too few groups to split off {' and '.join(cuts)} in class "
-                        f"{', '.join(few[:SHOWN])}{more}; each class needs {len(cuts) + 1}. Make smaller groups, drop "
-                        "the class, or give the splits yourself.")
+                        f"{', '.join(few[:MAX_LISTED])}{more}; each class needs {len(cuts) + 1}. Make smaller groups, "
+                        "drop the class, or give the splits yourself.")
 
 
 def require_apart(groups: Mapping[str, Sequence[str]]) -> None:
@@ -158,13 +158,14 @@ def require_apart(groups: Mapping[str, Sequence[str]]) -> None:
         DataError: Naming a few.
     """
     names = list(groups)
-    found = []
-    for place, left in enumerate(names):
-        for right in names[place + 1:]:
+    problems = []
+    for index, left in enumerate(names):
+        for right in names[index + 1:]:
             both = sorted({*groups[left]} & {*groups[right]})
             if both:
-                more = f" and {len(both) - SHOWN} more" if len(both) > SHOWN else ""
-                found.append(f"data.group: {left} and {right} share {', '.join(map(repr, both[:SHOWN]))}{more}. Move "
-                             "each group to one split, or drop the splits to have them made.")
-    if found:
-        raise DataError(found)
+                more = f" and {len(both) - MAX_LISTED} more" if len(both) > MAX_LISTED else ""
+                problems.append(f"data.group: {left} and {right} share "
+                                f"{', '.join(map(repr, both[:MAX_LISTED]))}{more}. Move each group to one split, or "
+                                "drop the splits to have them made.")
+    if problems:
+        raise DataError(problems)

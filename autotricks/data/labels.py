@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import DataError
 
-SHOWN = 5
+MAX_LISTED = 5
 DIGITS = sys.int_info.str_digits_check_threshold   # that Python reads whatever it is set to
 
 
@@ -44,9 +44,9 @@ def encode(names: Mapping[str, Sequence[str]], classes: Sequence[str] | None) ->
     empty = [name for name in known if name not in present["train"]]
     if empty:
         raise DataError(f"data.source: no training images that can be read in class {_listed(empty)}.")
-    found = [line for split, here in present.items() for line in _differences(split, here, known)]
-    if found:
-        raise DataError(found)
+    problems = [line for split, here in present.items() for line in _differences(split, here, known)]
+    if problems:
+        raise DataError(problems)
     return known, {split: torch.tensor([numbers[name] for name in labels]) for split, labels in names.items()}
 
 
@@ -62,5 +62,5 @@ def _differences(split: str, here: set[str], known: Sequence[str]) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(repr(name) for name in names[:SHOWN]) + more
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(repr(name) for name in names[:MAX_LISTED]) + more

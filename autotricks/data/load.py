@@ -72,7 +72,7 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
     mean, std = mean_and_std(splits["train"].images)
     marks = {name: digests(split.images) for name, split in splits.items()}
     dataset = Dataset(splits["train"], splits["validation"], splits["test"], classes, mean, std,
-                      fingerprint(splits, marks, classes), settings.source, task)
+                      fingerprint(splits, marks, classes), settings.source, task, settings.normalize == "weights")
     duplicates = {f"train_{name}": shared(marks["train"], marks[name]) for name in ("test", "validation")}
     every = [(mark, label) for name, split in splits.items() if not (whole and name == "validation")
              for mark, label in zip(marks[name], split.targets.single.tolist())]
@@ -139,9 +139,9 @@ def _drop(splits: dict[str, Split]) -> dict[str, int]:
     """Take images out of train and validation that a split read later has; return how many, by split."""
     order = [name for name in ("train", "validation", "test") if name in splits]
     dropped: dict[str, int] = {}
-    for place, name in enumerate(order[:-1]):
+    for index, name in enumerate(order[:-1]):
         split = splits[name]
-        rows = apart(name, split.images, split.targets.single, [splits[other].images for other in order[place + 1:]])
+        rows = apart(name, split.images, split.targets.single, [splits[other].images for other in order[index + 1:]])
         dropped[name] = len(split) - len(rows)
         splits[name] = _taken(split, rows)
     return dropped
@@ -149,13 +149,13 @@ def _drop(splits: dict[str, Split]) -> dict[str, int]:
 
 def _cut(labels: Tensor, fractions: Mapping[str, float], seed: int) -> dict[str, Tensor]:
     """Cut images off the training split, one split after the other, and return the rows of each."""
-    found = {}
+    rows = {}
     left = torch.arange(len(labels))
     for name, fraction in fractions.items():
         stay, out = hold_out(labels[left], fraction, seed)
-        found[name] = left[out]
+        rows[name] = left[out]
         left = left[stay]
-    return {**found, "train": left}
+    return {**rows, "train": left}
 
 
 def _taken(split: Split, rows: Tensor) -> Split:

@@ -22,7 +22,7 @@ def sizes(largest: int, classes: int, factor: float) -> list[int]:
         factor: Largest class / smallest class, >= 1.
     """
     # A quotient such as 100 / 50 ** 1 may come out a hair below the whole number that it is.
-    return [int(largest / factor ** (place / (classes - 1)) + 1e-9) for place in range(classes)]
+    return [int(largest / factor ** (rank / (classes - 1)) + 1e-9) for rank in range(classes)]
 
 
 def rows(labels: Tensor, factor: float, seed: int) -> Tensor:

@@ -86,14 +86,14 @@ def _groups(root: Path) -> Iterator[int]:
     """Yield limit - use of each control group that this process is in; what files are cached can be given back."""
     base = root / "sys/fs/cgroup"
     for line in ["0::/", ":memory:/", *_text(root / "proc/self/cgroup").splitlines()]:
-        _, kind, place = line.split(":", 2)
+        _, kind, path = line.split(":", 2)
         if kind == "memory":
-            folder = base / "memory" / place.lstrip("/")
+            folder = base / "memory" / path.lstrip("/")
             limit = "memory.limit_in_bytes"
             used = "memory.usage_in_bytes"
             cached = "total_inactive_file"
         elif not kind:
-            folder = base / place.lstrip("/")
+            folder = base / path.lstrip("/")
             limit = "memory.max"
             used = "memory.current"
             cached = "inactive_file"

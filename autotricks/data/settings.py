@@ -52,6 +52,7 @@ LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "size": (lambda value: value is None or _whole(value, 1), "a whole number of pixels >= 1, or left out"),
     "channels": (lambda value: value is None or (_whole(value, 1, 3) and value != 2),
                  "1 (gray) or 3 (color), or left out"),
+    "normalize": (lambda value: value in ("weights", "data"), "weights or data"),
     "imbalance": (lambda value: value is None or _real(value, 1), ">= 1 (largest class / smallest class), or left out"),
     "validation": (lambda value: _real(value, 0, 1) and 0 < value < 1, "a fraction > 0 and < 1"),
     "test": (lambda value: _real(value, 0, 1) and 0 < value < 1, "a fraction > 0 and < 1"),
@@ -73,6 +74,8 @@ class Settings:
         task: What is to be learned; see `autotricks.tasks`.
         size: Side in pixels: the shorter side is resized to it and the center is cropped. None: as the images are.
         channels: 1 for gray, 3 for color. None: as the data is.
+        normalize: With which mean and deviation: those that pretrained `weights` were trained with, where there are
+            some, or those of the `data` at hand.
         imbalance: Factor n_max / n_min of the exponential long tail of the training split. None: as it is.
         validation: Fraction of the training images held out where the source has no validation split.
         test: Fraction of the training images held out, before validation, where the source has no test split.
@@ -94,6 +97,7 @@ class Settings:
     task: str = "classification"
     size: int | None = None
     channels: int | None = None
+    normalize: str = "weights"
     imbalance: float | None = None
     validation: float = 0.25
     test: float = 0.25
@@ -110,12 +114,12 @@ class Settings:
         return free if self.memory is None else min(free, self.memory * 2**30)
 
     def __post_init__(self) -> None:
-        found = [f"data.{name}: {getattr(self, name)!r} is not allowed; {name} must be {words}."
-                 for name, (legal, words) in LEGAL.items() if not legal(getattr(self, name))]
+        problems = [f"data.{name}: {getattr(self, name)!r} is not allowed; {name} must be {words}."
+                    for name, (legal, words) in LEGAL.items() if not legal(getattr(self, name))]
         if self.group:
-            found += self.group.problems()
+            problems += self.group.problems()
             if str(self.source).partition(":")[0] not in ("image_folder", "csv"):
-                found.append(f"data.group: {self.source} has neither paths nor columns. Leave it out, or bring the "
-                             "images as image_folder or csv.")
-        if found:
-            raise DataError(found)
+                problems.append(f"data.group: {self.source} has neither paths nor columns. Leave it out, or bring the "
+                                "images as image_folder or csv.")
+        if problems:
+            raise DataError(problems)

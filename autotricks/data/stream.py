@@ -69,14 +69,14 @@ def survey(paths: Sequence[Path], size: int | None, channels: int | None) -> lis
     Raises:
         DataError: When the images are of different sizes.
     """
-    found: list[Seen | Bad] = []
+    results: list[Seen | Bad] = []
     first: tuple[str, tuple[int, ...]] | None = None
     for path, seen in zip(paths, each(partial(look, size=size, channels=channels), paths)):
         if isinstance(seen, Seen):
             first = first or (printable(path), seen.shape)
             same_size(first, (printable(path), seen.shape))
-        found.append(seen)
-    return found
+        results.append(seen)
+    return results
 
 
 class Files(Dataset[Any]):
@@ -94,9 +94,9 @@ class Files(Dataset[Any]):
         """
         batch = np.empty((len(rows), *self.shape), np.uint8)
         with quiet():
-            for place, row in enumerate(rows):
+            for index, row in enumerate(rows):
                 try:
-                    batch[place] = decode(self.paths[row], self._size, self._channels)
+                    batch[index] = decode(self.paths[row], self._size, self._channels)
                 except Exception as error:
                     return Bad(printable(self.paths[row]), reason(error))
         return torch.from_numpy(batch)
@@ -195,8 +195,8 @@ class Streamed:
         """Return the sum of the values and of their squares by channel, over all images."""
         totals = [[0, 0] for _ in range(self.shape[1])]
         for row in self._rows.tolist():
-            for place, total in enumerate(totals):
-                first, second = self._seen[row].sums[min(place, len(self._seen[row].sums) - 1)]
+            for channel, total in enumerate(totals):
+                first, second = self._seen[row].sums[min(channel, len(self._seen[row].sums) - 1)]
                 total[0] += first
                 total[1] += second
         return [(first, second) for first, second in totals]

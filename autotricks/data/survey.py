@@ -76,20 +76,20 @@ def _files(settings: Settings) -> Seen | None:
         return None
     rows: list[Row] = []
     bad: list[Bad] = []
-    for entry, found in zip(listing.entries, decode.each(look.at_file, [entry.path for entry in listing.entries])):
-        if isinstance(found, Bad):
-            bad.append(found)
+    for entry, result in zip(listing.entries, decode.each(look.at_file, [entry.path for entry in listing.entries])):
+        if isinstance(result, Bad):
+            bad.append(result)
         else:
-            rows.append(Row(printable(entry.path), entry.name, entry.split, found))
+            rows.append(Row(printable(entry.path), entry.name, entry.split, result))
     classes = ordered(entry.name for entry in listing.entries if entry.split == "train")
     return Seen(tuple(rows), classes, tuple(bad), listing.skipped, listing.problems)
 
 
 def _arrays(settings: Settings, trust: bool) -> Seen:
     raw = sources.read(replace(settings, max_bad=1.0), trust)
-    rows = tuple(Row(f"{split}[{place}]", part.names[place], split, look.at_pixels(image.numpy()))
+    rows = tuple(Row(f"{split}[{index}]", part.names[index], split, look.at_pixels(image.numpy()))
                  for split, part in raw.parts.items()
-                 for place, image in enumerate(chain.from_iterable(part.images.split(CHUNK))))
+                 for index, image in enumerate(chain.from_iterable(part.images.split(CHUNK))))
     classes = raw.classes or ordered(row.label for row in rows if row.split == "train")
     return Seen(rows, classes, raw.bad)
 
@@ -98,13 +98,13 @@ def _refusals(seen: Seen, settings: Settings) -> list[str]:
     """Return why training would refuse this source, in the words that training uses."""
     names = {split: [row.label for row in seen.rows if row.split == split]
              for split in dict.fromkeys(["train", *(row.split for row in seen.rows)])}
-    found = _said(lambda: sources.refuse_many(seen.bad, len(seen.rows) + len(seen.bad), settings.max_bad))
-    wrong = _said(lambda: encode(names, seen.classes))
+    problems = _problems(lambda: sources.refuse_many(seen.bad, len(seen.rows) + len(seen.bad), settings.max_bad))
+    wrong = _problems(lambda: encode(names, seen.classes))
     cuts = [split for split in CUT if split not in names]
-    return found + (wrong or _said(lambda: require(encode(names, seen.classes)[1]["train"], seen.classes, cuts)))
+    return problems + (wrong or _problems(lambda: require(encode(names, seen.classes)[1]["train"], seen.classes, cuts)))
 
 
-def _said(attempt: Callable[[], object]) -> list[str]:
+def _problems(attempt: Callable[[], object]) -> list[str]:
     try:
         attempt()
     except DataError as error:
@@ -148,7 +148,7 @@ def _tally(words: Iterable[str]) -> dict[str, int]:
 def _duplicates(rows: Sequence[Row]) -> dict[str, Any]:
     """Return what is there more than once, pixel for pixel."""
     marks = [row.look.mark for row in rows]
-    groups = [[rows[place] for place in group] for group in equal(marks)]
+    groups = [[rows[index] for index in group] for group in equal(marks)]
     across = _tally(f"{first}_{second}" for group in groups for first, second in _orders(group))
     groups.sort(key=lambda group: (len({row.label for row in group}) == 1, len({row.split for row in group}) == 1))
     return {"groups": len(groups), "copies": sum(len(group) - 1 for group in groups), "across": across,
@@ -167,12 +167,12 @@ def _alike(rows: Sequence[Row]) -> dict[str, Any] | None:
     looks = [row.look for row in rows]
     if not looks or np.median([min(one.size) for one in looks]) < TINY:
         return None
-    found = alike([one.mark for one in looks], [one.hash for one in looks], [one.thumbnail for one in looks])
+    similar = alike([one.mark for one in looks], [one.hash for one in looks], [one.thumbnail for one in looks])
     pairs = [sorted((rows[one], rows[two]), key=lambda row: SPLITS.index(row.split))
-             for one, two in found.pairs.tolist()]
+             for one, two in similar.pairs.tolist()]
     pairs.sort(key=lambda pair: (pair[0].split == pair[1].split, pair[0].label == pair[1].label))
     across = {(one.split, two.split, two.name) for one, two in pairs if one.split != two.split}
     return {"pairs": len(pairs), "across": _tally(f"{one}_{two}" for one, two, _ in across),
-            "looked": found.looked, "complete": found.complete,
+            "looked": similar.looked, "complete": similar.complete,
             "two_labels": sum(one.label != two.label for one, two in pairs),
             "examples": [[[one.name, one.label], [two.name, two.label]] for one, two in pairs[:NAMED]]}

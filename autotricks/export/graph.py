@@ -51,8 +51,8 @@ def write_pt2(program: ExportedProgram, path: Path) -> Runner:
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            found: NDArray[np.float32] = module(torch.from_numpy(images)).numpy()
-        return found
+            probabilities: NDArray[np.float32] = module(torch.from_numpy(images)).numpy()
+        return probabilities
     return run
 
 
@@ -68,15 +68,15 @@ def write_onnx(program: ExportedProgram, path: Path) -> Runner:
     import onnxruntime
 
     with _quiet():
-        made = torch.onnx.export(program, dynamo=True, input_names=[INPUT], output_names=[OUTPUT], verbose=False,
-                                 dynamic_shapes=({0: "batch"},))
-    assert made is not None
-    put(path, made.model_proto.SerializeToString())
+        onnx_program = torch.onnx.export(program, dynamo=True, input_names=[INPUT], output_names=[OUTPUT],
+                                         verbose=False, dynamic_shapes=({0: "batch"},))
+    assert onnx_program is not None
+    put(path, onnx_program.model_proto.SerializeToString())
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = session.run([OUTPUT], {INPUT: images})[0]
-        return found
+        probabilities: NDArray[np.float32] = session.run([OUTPUT], {INPUT: images})[0]
+        return probabilities
     return run
 
 

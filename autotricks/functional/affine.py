@@ -31,7 +31,7 @@ class Motion:
     shift: Tensor
 
 
-def synthetic_share(counts: Tensor) -> Tensor:
+def synthetic_fraction(counts: Tensor) -> Tensor:
     """Return the share of synthetic images of each class when n_max + n_min - n of them join its n images.
 
     All classes then have n_max + n_min; n_min is the size of the smallest class that has images.
@@ -70,10 +70,10 @@ def motions(chances: Tensor, height: int, width: int, mirrors: bool) -> Motion:
                   torch.where((kind == MOVE).unsqueeze(1), shifts, 0.0))
 
 
-def _whole(chance: Tensor, size: int) -> Tensor:
+def _whole(uniform: Tensor, size: int) -> Tensor:
     """Return a whole number of pixels, uniform within a share of the size to either side."""
     most = int(size * SHIFT)
-    return (chance * (2 * most + 1)).floor() - most
+    return (uniform * (2 * most + 1)).floor() - most
 
 
 def middle(inside: Tensor) -> Tensor:
@@ -86,12 +86,12 @@ def middle(inside: Tensor) -> Tensor:
     return torch.stack([_center(inside.any(1)), _center(inside.any(2))], 1)
 
 
-def _center(shown: Tensor) -> Tensor:
-    """Return the middle between the first and the last place shown, counted from the middle of all; shown [B, S]."""
-    size = shown.shape[1]
-    places = torch.arange(size, device=shown.device)
-    first = torch.where(shown, places, size).amin(1)
-    last = torch.where(shown, places, -1).amax(1)
+def _center(inside: Tensor) -> Tensor:
+    """Return the middle between the first and the last position inside, from the middle of all; inside is [B, S]."""
+    size = inside.shape[1]
+    positions = torch.arange(size, device=inside.device)
+    first = torch.where(inside, positions, size).amin(1)
+    last = torch.where(inside, positions, -1).amax(1)
     return (first + last - (size - 1)) / 2
 
 
@@ -130,7 +130,7 @@ def moved(images: Tensor, inside: Tensor, matrices: Tensor) -> Tensor:
     return torch.where(seen.unsqueeze(1), sampled[:, :-1], images)
 
 
-def synthesized(images: Tensor, inside: Tensor, shares: Tensor, generator: torch.Generator, mirrors: bool) -> Tensor:
+def synthesized(images: Tensor, inside: Tensor, fractions: Tensor, generator: torch.Generator, mirrors: bool) -> Tensor:
     """Return the images, some of them with their inside moved in a random way, each in its own.
 
     Which ones is a matter of data, so all are computed: to compute only those would wait for the device.
@@ -138,9 +138,9 @@ def synthesized(images: Tensor, inside: Tensor, shares: Tensor, generator: torch
     Shapes:
         images: [B, D, H, W].
         inside: [B, H, W], bool.
-        shares: [B], the probability of each image to be replaced.
+        fractions: [B], the probability of each image to be replaced.
     """
     size = images.shape[2], images.shape[3]
     chances = torch.rand(6, len(images), generator=generator, device=images.device)
-    inside = inside & (chances[0] < shares).view(-1, 1, 1)
+    inside = inside & (chances[0] < fractions).view(-1, 1, 1)
     return moved(images, inside, matrices(motions(chances[1:], *size, mirrors), middle(inside), *size))

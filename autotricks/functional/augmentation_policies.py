@@ -41,17 +41,17 @@ class Range:
                    torch.tensor([full[operation] for operation in operations], device=device),
                    torch.tensor([operation in SIGNED for operation in operations], device=device))
 
-    def magnitudes(self, places: Tensor, levels: Tensor, negative: Tensor) -> Tensor:
+    def magnitudes(self, indices: Tensor, levels: Tensor, negative: Tensor) -> Tensor:
         """Return the magnitudes of operations.
 
         Shapes:
-            places: [B], int64, places in `operations`.
+            indices: [B], int64, positions in `operations`.
             levels: [B], in [0, 1].
             negative: [B], bool, the sign of those that have one.
             returns: [B].
         """
-        size = self.rest[places].lerp(self.full[places], levels)
-        return torch.where(self.signed[places] & negative, -size, size)
+        size = self.rest[indices].lerp(self.full[indices], levels)
+        return torch.where(self.signed[indices] & negative, -size, size)
 
 
 def standard(height: int, width: int) -> dict[Operation, float]:
@@ -76,7 +76,7 @@ def uniform(batch: Batch, range_: Range, levels: Tensor, fill: Tensor, generator
     """
     count = len(batch)
     device = batch.images.device
-    places = torch.randint(len(range_.operations), (count,), generator=generator, device=device)
+    indices = torch.randint(len(range_.operations), (count,), generator=generator, device=device)
     negative = torch.rand(count, generator=generator, device=device) < 0.5
-    magnitudes = range_.magnitudes(places, levels, negative)
-    return operated(batch, range_.numbers[places], magnitudes, fill, range_.operations)
+    magnitudes = range_.magnitudes(indices, levels, negative)
+    return operated(batch, range_.numbers[indices], magnitudes, fill, range_.operations)

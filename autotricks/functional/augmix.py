@@ -40,16 +40,16 @@ def mixed(images: Tensor, range_: Range, severity: float, width: int, generator:
     chains = images.repeat_interleave(width, 0)
     black = torch.zeros_like(images[0, :, :1, :1])
     depths = torch.randint(1, DEEPEST + 1, (count,), generator=generator, device=device)
-    for place in range(DEEPEST):
+    for step in range(DEEPEST):
         chosen = torch.randint(len(range_.operations), (count,), generator=generator, device=device)
         level, negative = torch.rand(2, count, generator=generator, device=device)
         magnitudes = range_.magnitudes(chosen, (0.1 + (severity - 0.1) * level) / STEPS, negative < 0.5)
-        numbers = torch.where(depths > place, range_.numbers[chosen], Operation.IDENTITY)
+        numbers = torch.where(depths > step, range_.numbers[chosen], Operation.IDENTITY)
         # As in the authors' code, strengths in whole numbers are cut: less of a change, so more of the bits.
         magnitudes = torch.where(numbers == Operation.POSTERIZE, magnitudes.ceil(), magnitudes)
         magnitudes = torch.where(numbers == Operation.ROTATE, magnitudes.trunc(), magnitudes)
         chains = applied(chains, numbers, magnitudes, black, range_.operations, bilinear=True)
     weights = torch.empty(len(images), width, device=device).exponential_(generator=generator)
     weights = weights / weights.sum(1, keepdim=True)
-    share = torch.rand(len(images), 1, 1, 1, generator=generator, device=device)
-    return images.lerp((chains.unflatten(0, (-1, width)) * weights[:, :, None, None, None]).sum(1), share)
+    fraction = torch.rand(len(images), 1, 1, 1, generator=generator, device=device)
+    return images.lerp((chains.unflatten(0, (-1, width)) * weights[:, :, None, None, None]).sum(1), fraction)

@@ -91,7 +91,7 @@ def taught(inner: Loss, teacher: Predict, alpha: float, temperature: float, powe
     """Return (1 - alpha) of the loss plus alpha of the divergence from the teacher, who sees the same images."""
     def distilled(logits: Tensor, batch: Batch) -> Tensor:
         with torch.no_grad():
-            wisdom = teacher(batch.images)
-        known = divergence(logits, wisdom, temperature, power)
+            teacher_logits = teacher(batch.images)
+        known = divergence(logits, teacher_logits, temperature, power)
         return (1 - alpha) * inner(logits, batch) + alpha * known
     return distilled

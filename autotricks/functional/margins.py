@@ -23,8 +23,8 @@ def log_sum_of_others(logits: Tensor, labels: Tensor) -> Tensor:
     without_first = logits.scatter(1, first, -torch.inf).logsumexp(1, keepdim=True)
     is_first = labels == first
     # zero where unused: log(1 - 1) there would turn the gradient into nan
-    share = (logits.gather(1, labels) - total).exp().masked_fill(is_first, 0.0)
-    return torch.where(is_first, without_first, total + torch.log1p(-share))
+    probability = (logits.gather(1, labels) - total).exp().masked_fill(is_first, 0.0)
+    return torch.where(is_first, without_first, total + torch.log1p(-probability))
 
 
 def against_others(own: Tensor, others: Tensor, labels: Tensor) -> Tensor:
@@ -45,8 +45,8 @@ def cosine_scale(model: nn.Module, trick: str) -> float:
     Raises:
         ModelError: When no module has one.
     """
-    found = [module.cosine_scale for module in model.modules() if hasattr(module, "cosine_scale")]
-    if not found:
+    scales = [module.cosine_scale for module in model.modules() if hasattr(module, "cosine_scale")]
+    if not scales:
         raise ModelError(f"{trick}: no module of {type(model).__name__} has a `cosine_scale`; margins need logits that "
                          "are a multiple of cosines. Add cosine_head.")
-    return float(found[-1])  # type: ignore[arg-type]
+    return float(scales[-1])  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from ..core.batch import Batch
 from ..core.run import Run
 from ..errors import ModelError
 from ..nn.activation_maps import evaluating
+from ..nn.image_size import open_to_sizes, patch_size
 from .geometry import stretch
 
 
@@ -37,8 +38,14 @@ def sides(run: Run, scale: float) -> tuple[int, int]:
     return height, width
 
 
+def whole_patches(run: Run, height: int, width: int) -> tuple[int, int]:
+    """Return the size nearest to this one that the model can cut into patches; the same where it cuts none."""
+    tall, broad = patch_size(run.model)
+    return max(tall, (height + tall // 2) // tall * tall), max(broad, (width + broad // 2) // broad * broad)
+
+
 def require_size(run: Run, height: int, width: int, who: str) -> None:
-    """Let the model look at one black image of this size.
+    """Let the model look at one black image of this size; a vision transformer is opened to other sizes for it.
 
     Args:
         run: Holds the model.
@@ -49,13 +56,14 @@ def require_size(run: Run, height: int, width: int, who: str) -> None:
     Raises:
         ModelError: When the model cannot take it.
     """
+    open_to_sizes(run.model)
     try:
         with torch.no_grad(), evaluating(run.model):
             run.model(torch.zeros(1, run.image_shape[0], height, width, device=run.device))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise ModelError(f"{who}: {type(run.model).__name__} cannot take images of {height} x {width}: "
-                         f"{str(error).splitlines()[0]}. Take a model that averages its feature maps, such as a "
-                         f"ResNet, or drop {who}.") from None
+    except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ModelError(f"{who}: {type(run.model).__name__} cannot take images of {height} x {width}: {reason}. Take "
+                         f"a model that averages its feature maps, such as a ResNet, or drop {who}.") from None
 
 
 def shrinking(size: int, least: int, device: torch.device) -> Tensor:

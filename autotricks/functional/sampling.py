@@ -66,8 +66,8 @@ def rows_by_class(labels: Tensor, counts: Tensor, probabilities: Tensor, count: 
     grouped = labels.argsort(stable=True)
     first = sizes.cumsum(0) - sizes
     drawn = torch.multinomial(probabilities, count, replacement=True, generator=generator)
-    place = torch.randint(_MANY, (count,), generator=generator, device=labels.device) % sizes[drawn]
-    return grouped[first[drawn] + place]
+    offset = torch.randint(_MANY, (count,), generator=generator, device=labels.device) % sizes[drawn]
+    return grouped[first[drawn] + offset]
 
 
 def first_rows(labels: Tensor, counts: Tensor, shots: int) -> Tensor:
@@ -80,8 +80,8 @@ def first_rows(labels: Tensor, counts: Tensor, shots: int) -> Tensor:
     """
     grouped = labels.argsort(stable=True)
     sizes = counts.long()
-    place = torch.arange(len(labels), device=labels.device) - (sizes.cumsum(0) - sizes)[labels[grouped]]
-    return grouped[place < shots]
+    rank = torch.arange(len(labels), device=labels.device) - (sizes.cumsum(0) - sizes)[labels[grouped]]
+    return grouped[rank < shots]
 
 
 def shuffled_by_class(labels: Tensor, generator: torch.Generator) -> Tensor:
@@ -95,8 +95,8 @@ def shuffled_by_class(labels: Tensor, generator: torch.Generator) -> Tensor:
     return shuffled[labels[shuffled].argsort(stable=True)]
 
 
-def filled_places(counts: Tensor, least: int) -> Tensor:
-    """Return, for rows sorted by class, the places that give each class max(n, least) rows.
+def filled_positions(counts: Tensor, least: int) -> Tensor:
+    """Return, for rows sorted by class, the positions that give each class max(n, least) rows.
 
     A class is gone through again and again, so that its rows differ by at most one in how often they occur.
 
@@ -117,16 +117,16 @@ def filled_places(counts: Tensor, least: int) -> Tensor:
     return first[of_class] + turns % sizes[of_class]
 
 
-def filled_order(labels: Tensor, places: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the rows at `places` of the rows sorted by class, in random order; a class's rows are shuffled before.
+def filled_order(labels: Tensor, positions: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the rows at `positions` of the rows sorted by class, in random order; a class's rows are shuffled before.
 
     Shapes:
         labels: [N], int64.
-        places: [M], int64, in [0, N).
+        positions: [M], int64, in [0, N).
         returns: [M], int64.
     """
     grouped = shuffled_by_class(labels, generator)
-    return grouped[places[torch.randperm(len(places), generator=generator, device=labels.device)]]
+    return grouped[positions[torch.randperm(len(positions), generator=generator, device=labels.device)]]
 
 
 def spans(centers: Tensor, lengths: Tensor | int, size: int) -> Tensor:
@@ -137,6 +137,6 @@ def spans(centers: Tensor, lengths: Tensor | int, size: int) -> Tensor:
         lengths: [B], int64, in [0, size], or one length for all.
         returns: [B, size], bool.
     """
-    places = torch.arange(size, device=centers.device)
+    positions = torch.arange(size, device=centers.device)
     first = centers - lengths // 2
-    return (places >= first.unsqueeze(1)) & (places < (first + lengths).unsqueeze(1))
+    return (positions >= first.unsqueeze(1)) & (positions < (first + lengths).unsqueeze(1))

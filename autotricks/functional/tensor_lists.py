@@ -53,6 +53,6 @@ def copy_(tensors: Tensors, others: Tensors) -> None:
     torch._foreach_copy_(list(tensors), list(others))
 
 
-def lerp_(tensors: Tensors, others: Tensors, share: float) -> None:
-    """Move each t by `share` of the way to o, in place."""
-    torch._foreach_lerp_(list(tensors), list(others), share)
+def lerp_(tensors: Tensors, others: Tensors, weight: float) -> None:
+    """Move each t by `weight` of the way to o, in place."""
+    torch._foreach_lerp_(list(tensors), list(others), weight)

@@ -47,12 +47,13 @@ class Predictor:
                  device: torch.device | str = "cpu"):
         images = document["images"]
         self.classes = list(document["classes"])
-        self.shape = tuple(images["shape"])
+        depth, height, width = images["shape"]
+        self.shape = (depth, height, width)
         self.statistics = tuple(images["mean"]), tuple(images["std"])
         self._mean, self._std = (torch.tensor(images[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
         task = find_task(document.get("data", {}).get("task", Settings.task))
         plan = plan_of(bundle_from(document), task)
-        model: nn.Module = task.build(document["model"]["name"], len(self.classes), self.shape[0], trust).to(device)
+        model: nn.Module = task.build(document["model"]["name"], len(self.classes), self.shape, trust).to(device)
         nothing = torch.zeros(len(self.classes), device=device)
         run = Run(model, torch.empty(0, *self.shape, dtype=torch.uint8), Targets.plain(nothing.long()[:0]), nothing,
                   self._mean, self._std, task, self.shape, plan.bundle.batch_size, plan.bundle.epochs, 1,
@@ -124,9 +125,9 @@ def teacher(address: str, dataset: Dataset, device: torch.device | str = "cpu", 
         RunError: When nothing usable is there.
         BundleError: When the teacher knows other classes or other images.
     """
-    found = _found(address, trust, str(device))
-    for what, theirs, ours in (("classes", tuple(found.classes), dataset.classes),
-                               ("image shape", tuple(found.shape), dataset.image_shape)):
+    predictor = _load_teacher(address, trust, str(device))
+    for what, theirs, ours in (("classes", tuple(predictor.classes), dataset.classes),
+                               ("image shape", tuple(predictor.shape), dataset.image_shape)):
         if theirs != ours:
             raise BundleError(f"teacher: {address} has the {what} {theirs}, the data has {ours}. "
                               "Take a teacher that was trained on this data.")
@@ -134,12 +135,12 @@ def teacher(address: str, dataset: Dataset, device: torch.device | str = "cpu", 
 
     def taught(images: Tensor) -> Tensor:
         with torch.no_grad():
-            return found.logits(images * std + mean)
+            return predictor.logits(images * std + mean)
     return taught
 
 
 @lru_cache(maxsize=4)
-def _found(address: str, trust: bool, device: str) -> Predictor:
+def _load_teacher(address: str, trust: bool, device: str) -> Predictor:
     """Load a teacher once for all trials of a process."""
     path = Path(address).expanduser()
     return Predictor.load(path.parent if path.suffix in (".yaml", ".yml") else path, trust, device)

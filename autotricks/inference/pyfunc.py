@@ -50,8 +50,8 @@ class Served:
         names = self.predictor.classes
         best = probabilities.argmax(1)
         return pd.DataFrame({
-            "class": [names[place] for place in best],
-            "probability": [float(row[place]) for row, place in zip(probabilities, best)],
+            "class": [names[index] for index in best],
+            "probability": [float(row[index]) for row, index in zip(probabilities, best)],
             "probabilities": [dict(zip(names, map(float, row))) for row in probabilities]})
 
     def _pixels(self, cell: Any, row: int) -> NDArray[np.uint8]:

@@ -20,8 +20,8 @@ def stamped(content: bytes) -> bytes:
 def damaged(content: bytes) -> bool:
     """Return whether a text has a checksum that is not its own; one that has none is taken as it is."""
     content = content.replace(b"\r\n", b"\n")      # as version control and editors may write line ends
-    found = _CHECK.match(content)
-    return found is not None and _digest(found[1] + content[found.end():]) != found[2]
+    match = _CHECK.match(content)
+    return match is not None and _digest(match[1] + content[match.end():]) != match[2]
 
 
 def _digest(content: bytes) -> bytes:

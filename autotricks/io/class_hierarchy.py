@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import DataError
 
 COLUMNS = ("class", "group")
-SHOWN = 10      # problems that are told one by one
+MAX_LISTED = 10     # problems that are told one by one
 
 
 def read(path: Path, where: str) -> list[list[str]]:
@@ -41,13 +41,13 @@ def groups(path: Path, classes: Sequence[str], where: str) -> list[int]:
         DataError: With one line for each problem of the file.
     """
     lines = read(path, where)
-    found = {line[0].strip(): line[1].strip() for line in lines[1:] if len(line) == len(COLUMNS)}
-    wrong = [*_problems(lines, classes), *([] if set(classes) - set(found) else _sizes(found, classes))]
+    group_of = {line[0].strip(): line[1].strip() for line in lines[1:] if len(line) == len(COLUMNS)}
+    wrong = [*_problems(lines, classes), *([] if set(classes) - set(group_of) else _sizes(group_of, classes))]
     if wrong:
-        more = [f"and {len(wrong) - SHOWN} problems more."] if len(wrong) > SHOWN else []
-        raise DataError(f"{where}: {path}: {line}" for line in [*wrong[:SHOWN], *more])
-    number = {name: place for place, name in enumerate(sorted({found[name] for name in classes}))}
-    return [number[found[name]] for name in classes]
+        more = [f"and {len(wrong) - MAX_LISTED} problems more."] if len(wrong) > MAX_LISTED else []
+        raise DataError(f"{where}: {path}: {line}" for line in [*wrong[:MAX_LISTED], *more])
+    number = {name: index for index, name in enumerate(sorted({group_of[name] for name in classes}))}
+    return [number[group_of[name]] for name in classes]
 
 
 def _problems(lines: Sequence[Sequence[str]], classes: Sequence[str]) -> Iterator[str]:
@@ -67,11 +67,11 @@ def _problems(lines: Sequence[Sequence[str]], classes: Sequence[str]) -> Iterato
         seen.setdefault(name, number)
     missing = [name for name in classes if name not in seen]
     if missing:
-        shown = ", ".join(missing[:SHOWN]) + (", ..." if len(missing) > SHOWN else "")
-        yield f"{len(missing)} of {len(classes)} classes have no line: {shown}. Each class needs one."
+        listed = ", ".join(missing[:MAX_LISTED]) + (", ..." if len(missing) > MAX_LISTED else "")
+        yield f"{len(missing)} of {len(classes)} classes have no line: {listed}. Each class needs one."
 
 
-def _sizes(found: dict[str, str], classes: Sequence[str]) -> Iterator[str]:
-    count = len({found[name] for name in classes})
+def _sizes(group_of: dict[str, str], classes: Sequence[str]) -> Iterator[str]:
+    count = len({group_of[name] for name in classes})
     if not 1 < count < len(classes):
         yield f"it has {count} groups for {len(classes)} classes; there must be at least 2 and fewer than classes."

@@ -35,8 +35,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """
     given = _plain(word)
     away = {other: _away(given, _plain(other)) for other in known}
-    found = min(away, key=lambda other: away[other], default=None)
-    return found if found is not None and away[found] < FAR else None
+    closest = min(away, key=lambda other: away[other], default=None)
+    return closest if closest is not None and away[closest] < FAR else None
 
 
 def _away(given: str, other: str) -> tuple[int, float]:
@@ -96,10 +96,10 @@ def _least_slips(left: str, right: str) -> int:
 
 @lru_cache(maxsize=100_000)
 def _letters(word: str) -> int:
-    found = 0
+    mask = 0
     for letter in word:
-        found |= 1 << ord(letter) % 64
-    return found
+        mask |= 1 << ord(letter) % 64
+    return mask
 
 
 def slips(left: str, right: str) -> int:

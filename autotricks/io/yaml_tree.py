@@ -96,8 +96,8 @@ def without(value: Any, wrong: set[Path], path: Path = ()) -> Any:
             return {key: without(inner, wrong, (*path, key)) for key, inner in value.items()
                     if (*path, key) not in wrong}
         if isinstance(value, list):
-            return [without(inner, wrong, (*path, place)) for place, inner in enumerate(value)
-                    if not any(other[:len(path) + 1] == (*path, place) for other in wrong)]
+            return [without(inner, wrong, (*path, index)) for index, inner in enumerate(value)
+                    if not any(other[:len(path) + 1] == (*path, index) for other in wrong)]
     return value
 
 
@@ -116,13 +116,13 @@ def scalar(text: str) -> Any:
     return float(text) if NUMBER.fullmatch(text) else text
 
 
-def parse(text: str | bytes, file: str, found: list[str] | None = None, limits: Limits = SMALL) -> Tree:
+def parse(text: str | bytes, file: str, problems: list[str] | None = None, limits: Limits = SMALL) -> Tree:
     """Read one YAML document.
 
     Args:
         text: Of the file.
         file: Its name in errors.
-        found: Takes a line for each thing that is refused but does not keep the rest from being read, such as a key
+        problems: Takes a line for each thing that is refused but does not keep the rest from being read, such as a key
             that stands twice; without it these are raised too.
         limits: Of the file's size.
 
@@ -134,48 +134,48 @@ def parse(text: str | bytes, file: str, found: list[str] | None = None, limits: 
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
         if control := _CONTROL.search(text):
-            raise SpaceError(f"{_place(file, text[:control.start()])}  {control[0]!r} is no character of a text file. "
-                             "Save the file as UTF-8.")
+            raise SpaceError(f"{_location(file, text[:control.start()])}  {control[0]!r} is no character of a text "
+                             "file. Save the file as UTF-8.")
         _guard(text, file, limits.values)
         root = yaml.compose(text, Loader=yaml.CBaseLoader)
     except UnicodeDecodeError as error:
         before = error.object[:error.start].decode("utf-8-sig")
-        raise SpaceError(f"{_place(file, before)}  not UTF-8. Save the file as UTF-8.") from None
+        raise SpaceError(f"{_location(file, before)}  not UTF-8. Save the file as UTF-8.") from None
     except yaml.YAMLError as error:
         raise SpaceError(f"{file}{_mark(error)}  {_reason(error)}") from None
     tree = Tree(file)
     refused = list[str]()
     if root is not None:
         tree.value = _Reader(tree, refused, limits.values).read(root, ())
-    if refused and found is None:
+    if refused and problems is None:
         raise SpaceError(refused)
-    if found is not None:
-        found += refused
+    if problems is not None:
+        problems += refused
     return tree
 
 
-def _place(file: str, before: str) -> str:
+def _location(file: str, before: str) -> str:
     return f"{file}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
 def _guard(text: str, file: str, most: int) -> None:
     """Refuse tags, and what composing recurses into too deeply; read as events, nothing recurses."""
-    found: list[str] = []
+    problems: list[str] = []
     depth = 0
     for count, event in enumerate(yaml.parse(text, Loader=yaml.CBaseLoader)):
         mark = event.start_mark
         here = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise SpaceError([*found, f"{here}  nested more than {MAX_DEPTH} deep."])
+            raise SpaceError([*problems, f"{here}  nested more than {MAX_DEPTH} deep."])
         if count > 3 * most:
-            raise SpaceError([*found, f"{here}  more than {most:,} values."])
+            raise SpaceError([*problems, f"{here}  more than {most:,} values."])
         tag = getattr(event, "tag", None)
         if tag:
             short = tag.replace("tag:yaml.org,2002:", "!!")
-            found.append(one_line(f"{here}  tags such as {short} are not allowed. Drop it."))
-    if found:
-        raise SpaceError(found)
+            problems.append(one_line(f"{here}  tags such as {short} are not allowed. Drop it."))
+    if problems:
+        raise SpaceError(problems)
 
 
 def _mark(error: yaml.YAMLError) -> str:
@@ -202,7 +202,7 @@ class _Reader:
     """Turns composed nodes into values, counting what it reads."""
 
     tree: Tree
-    found: list[str]
+    problems: list[str]
     most: int
     nodes: int = 0
 
@@ -216,7 +216,7 @@ class _Reader:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            return [self.read(child, (*path, place)) for place, child in enumerate(node.value)]
+            return [self.read(child, (*path, index)) for index, child in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)
         text: str = node.value
         return text if node.style else scalar(text)
@@ -227,12 +227,12 @@ class _Reader:
             name = key.value if isinstance(key, yaml.ScalarNode) else None
             here = (key.start_mark.line + 1, key.start_mark.column + 1)
             if name is None:
-                self.found.append(f"{self.tree.file}:{here[0]}:{here[1]}  a key must be a word.")
+                self.problems.append(f"{self.tree.file}:{here[0]}:{here[1]}  a key must be a word.")
                 continue
             if name in result:
                 line = self.tree.marks[(*path, name)][0]
-                self.found.append(f"{self.tree.file}:{here[0]}:{here[1]}  {'.'.join(map(str, (*path, name)))}: "
-                                  f"this key stands twice, first in line {line}. Drop one.")
+                self.problems.append(f"{self.tree.file}:{here[0]}:{here[1]}  {'.'.join(map(str, (*path, name)))}: "
+                                     f"this key stands twice, first in line {line}. Drop one.")
                 continue
             self.tree.marks[(*path, name)] = here
             result[name] = self.read(child, (*path, name))

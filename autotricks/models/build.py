@@ -1,4 +1,4 @@
-"""Build a model by name: `resnet20`, `timm:NAME`, `torchvision:NAME`, `my.module:function`."""
+"""Build a model by name: `resnet20`, `timm:NAME`, `torchvision:NAME`, `my.module:function`; see `names`."""
 from __future__ import annotations
 
 import difflib
@@ -10,12 +10,14 @@ from collections.abc import Callable
 from torch import nn
 
 from ..errors import ModelError
+from .names import ModelName, parse
 from .resnet import ResNet
 from .zoo import LIBRARIES, names, problem
 
 OWN = ("resnet8", "resnet20", "resnet32", "resnet44", "resnet56")
 AUXILIARY = ("googlenet", "inception_v3")     # of torchvision, with classifiers of their own on earlier layers
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm)
+Size = tuple[int, int]      # height and width
 GAINS = ("gain", "skipinit_gain")             # of a convolution and of a whole branch
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -32,7 +34,8 @@ def check(name: str, trust: bool = False) -> None:
     """
     library, _, rest = name.partition(":")
     if library in LIBRARIES and rest:
-        unknown = problem(library, rest)
+        parts = parse(name)
+        unknown = problem(library, parts.architecture) if parts.architecture else None
         if unknown:
             raise ModelError(unknown)
         return
@@ -58,7 +61,7 @@ def _hint(name: str) -> str:
     return f"Did you mean {' or '.join(near)}?" if near else f"Ours are {', '.join(OWN)}."
 
 
-def build(name: str, classes: int, channels: int, trust: bool = False) -> nn.Module:
+def build(name: str, classes: int, channels: int, trust: bool = False, size: Size | None = None) -> nn.Module:
     """Build a model with fresh weights.
 
     What timm and torchvision do on their own to train better is off: zero-gamma, dropout, stochastic depth and
@@ -66,42 +69,72 @@ def build(name: str, classes: int, channels: int, trust: bool = False) -> nn.Mod
 
     Args:
         name: `resnet8` to `resnet56`, `timm:NAME`, `torchvision:NAME`, or `my.module:function`, which is called
-            with `classes` and `channels` and returns a module.
+            with `classes` and `channels` and returns a module. A library's model takes arguments after a `?`.
         classes: Number of classes.
         channels: Channels of an image.
         trust: Whether `my.module:function` may be imported.
+        size: Height and width of an image, for a model that is made for one size; None leaves its own.
 
     Raises:
         ModelError: When there is no such model or it cannot take these images.
     """
     check(name, trust)
-    library, _, rest = name.partition(":")
     if name in OWN:
         return ResNet(int(name.removeprefix("resnet")), classes, channels)
-    if library == "timm":
-        return _timm(rest, classes, channels)
-    if library == "torchvision":
-        return _torchvision(rest, classes, channels)
+    parts = parse(name)
+    if parts.library:
+        make = _timm if parts.library == "timm" else _torchvision
+        try:
+            return _plain(make(parts, classes, channels, size))
+        except ModelError:
+            raise
+        except Exception as error:      # whatever a library raises of its arguments
+            why = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
+            images = f" for images of {size[0]}x{size[1]} pixels" if size else ""
+            raise ModelError(f"model.name: {name} cannot be built{images}: {why}. Set data.size, or the model's "
+                             "arguments, to what it takes.") from error
     model = _own_code(name)(classes=classes, channels=channels)
     if not isinstance(model, nn.Module):
         raise ModelError(f"model.name: {name} returned {type(model).__name__}, not a torch.nn.Module.")
     return model
 
 
-def _timm(name: str, classes: int, channels: int) -> nn.Module:
+def _timm(name: ModelName, classes: int, channels: int, size: Size | None) -> nn.Module:
     import timm
 
-    return _plain(timm.create_model(name, num_classes=classes, in_chans=channels, pretrained=False))
+    if not name.architecture:
+        raise ModelError(f"model.name: {name}: which architecture it is only the hub knows. A search asks it; write "
+                         f"timm:ARCHITECTURE@{name.repository} to name it yourself.")
+    published = timm.get_pretrained_cfg(name.architecture, allow_unregistered=True)
+    options = dict(name.arguments)
+    if size and published and published.fixed_input_size:
+        options.setdefault("img_size", size)
+    model: nn.Module = timm.create_model(name.architecture, num_classes=classes, in_chans=channels, **options)
+    return model
 
 
-def _torchvision(name: str, classes: int, channels: int) -> nn.Module:
+def _torchvision(name: ModelName, classes: int, channels: int, size: Size | None) -> nn.Module:
     import torchvision.models as zoo
 
     if channels != 3:
-        raise ModelError(f"model.name: torchvision:{name} takes images of 3 channels, these have {channels}. "
+        raise ModelError(f"model.name: {name} takes images of 3 channels, these have {channels}. "
                          "Set data.channels: 3, or take the model from timm.")
-    options = {"aux_logits": False} if name in AUXILIARY else {}
-    return _plain(zoo.get_model(name, weights=None, num_classes=classes, **options))
+    options = dict(name.arguments)
+    if name.architecture in AUXILIARY:
+        options.setdefault("aux_logits", False)
+    if size and name.architecture.startswith("vit_"):
+        options.setdefault("image_size", _side(name, size))
+    if size and name.architecture.startswith("maxvit"):
+        options.setdefault("input_size", size)
+    built: nn.Module = zoo.get_model(name.architecture, weights=None, num_classes=classes, **options)
+    return built
+
+
+def _side(name: ModelName, size: Size) -> int:
+    height, width = size
+    if height != width:
+        raise ModelError(f"model.name: {name} takes square images, these have {height}x{width} pixels. Set data.size.")
+    return height
 
 
 def _plain(model: nn.Module) -> nn.Module:

@@ -26,7 +26,7 @@ def names(library: str) -> frozenset[str]:
 def problem(library: str, name: str) -> str | None:
     """Return one line where the library has no such model, with the names that are nearest."""
     known = names(library)
-    if not known or {name, name.partition(".")[0] if library == "timm" else name} & known:   # timm: NAME.WEIGHTS
+    if not known or name in known:
         return None
     near = difflib.get_close_matches(name, sorted(known), 3)
     hint = (f"Did you mean {' or '.join(f'{library}:{word}' for word in near)}?" if near else

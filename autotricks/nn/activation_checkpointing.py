@@ -53,21 +53,21 @@ def blocks(model: nn.Module) -> list[nn.Module]:
     Raises:
         ModelError: When there is none.
     """
-    found = _blocks(model)
-    if not found:
+    parts = _blocks(model)
+    if not parts:
         raise ModelError(f"{type(model).__name__} has no blocks to recompute: no parts with parts of their own in a "
                          "torch.nn.Sequential or ModuleList. Take another model, or drop activation_checkpointing.")
-    return found
+    return parts
 
 
 def _blocks(model: nn.Module) -> list[nn.Module]:
-    found = []
+    parts = []
     for child in model.children():
         if isinstance(model, SEQUENCES) and type(child) not in SEQUENCES and any(True for _ in child.children()):
-            found.append(child)
+            parts.append(child)
         else:
-            found += _blocks(child)
-    return found
+            parts += _blocks(child)
+    return parts
 
 
 def recompute_blocks(model: nn.Module) -> None:

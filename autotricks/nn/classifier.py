@@ -17,15 +17,15 @@ def classifier(model: nn.Module, classes: int) -> str:
         ModelError: When there is none inside the model.
     """
     ask = getattr(model, "get_classifier", None)
-    said = ask() if ask else None
-    inside = set(said.modules()) if isinstance(said, nn.Module) else set()
-    found = [name for name, module in model.named_modules()
+    head = ask() if ask else None
+    inside = set(head.modules()) if isinstance(head, nn.Module) else set()
+    names = [name for name, module in model.named_modules()
              if name and (module in inside or ask is None) and _rows(module) == classes]
-    if not found:
+    if not names:
         raise ModelError(f"{type(model).__name__} has no layer inside it that maps features to one logit for each of "
-                         f"{classes} classes" + (f"; it says that its classifier is {said}." if ask else ".")
+                         f"{classes} classes" + (f"; it says that its classifier is {head}." if ask else ".")
                          + " Take another model, or drop the tricks of the classifier.")
-    return found[-1]
+    return names[-1]
 
 
 def _rows(module: nn.Module) -> int:

@@ -5,14 +5,27 @@ from collections.abc import Iterator
 
 from torch import nn
 
+SEQUENCES = (nn.Sequential, nn.ModuleList)
+
 
 def parts(model: nn.Module, prefix: str = "") -> Iterator[str]:
-    """Yield the names of a model's parts in the order in which they were made; a sequence counts as its parts."""
+    """Yield the names of a model's parts in the order in which they were made.
+
+    A sequence counts as its parts, and so does a module that holds a sequence of blocks, such as an encoder or a stage.
+    """
     for name, child in model.named_children():
-        if isinstance(child, (nn.Sequential, nn.ModuleList)):
+        if isinstance(child, SEQUENCES) or any(_of_blocks(inside) for inside in child.children()):
             yield from parts(child, f"{prefix}{name}.")
         else:
             yield prefix + name
+
+
+def _of_blocks(module: nn.Module) -> bool:
+    """Return whether this is a sequence of two modules or more that are of one class and have several layers each."""
+    members = list(module.children()) if isinstance(module, SEQUENCES) else []
+    alike = len(members) > 1 and len({type(member) for member in members}) == 1
+    return alike and not isinstance(members[0], SEQUENCES) and all(
+        sum(weight.ndim > 1 for weight in member.parameters()) > 1 for member in members)
 
 
 def levels(model: nn.Module, head: str) -> dict[str, int]:
@@ -30,14 +43,14 @@ def levels(model: nn.Module, head: str) -> dict[str, int]:
     if matcher:
         from timm.models import group_parameters
 
-        found = dict(group_parameters(model, matcher(coarse=False), reverse=True))
+        depths = dict(group_parameters(model, matcher(coarse=False), reverse=True))
     else:
-        found = dict.fromkeys(names, 0)
+        depths = dict.fromkeys(names, 0)
         level = -1
         for part in parts(model):
             inside = dict(model.get_submodule(part).named_parameters(part))
             if any(weight.ndim > 1 for weight in inside.values()):
                 level += 1
-            found.update({name: max(level, 0) for name in inside if name in found})
-    top = found[f"{head}.weight"]
-    return {name: min(found[name], top) for name in names}
+            depths.update({name: max(level, 0) for name in inside if name in depths})
+    top = depths[f"{head}.weight"]
+    return {name: min(depths[name], top) for name in names}

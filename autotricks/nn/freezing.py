@@ -20,7 +20,7 @@ class Freezing(Trick):
     def leave(self, run: Run) -> None:
         """Train all of the model again."""
         run.model.requires_grad_(True)
-        run.still = frozenset()
+        run.eval_modules = frozenset()
         run.train()
 
 
@@ -33,7 +33,7 @@ def freeze(run: Run, trained: Set[str], norms: str = "fixed") -> None:
     weights = dict(run.model.named_parameters())
     for name, weight in weights.items():
         weight.requires_grad_(name in trained)
-    run.still = frozenset(
+    run.eval_modules = frozenset(
         name for name, module in run.model.named_modules()
         if norms == "fixed" and getattr(module, "running_mean", None) is not None
         and not ({f"{name}.{word}" for word, _ in module.named_parameters()} or weights.keys()) <= trained)

@@ -20,7 +20,7 @@ class Pair(NamedTuple):
 
     name: str
     layer: nn.Conv2d
-    place: str
+    norm_name: str
     norm: nn.BatchNorm2d
 
 
@@ -30,11 +30,11 @@ def batch_norms(model: nn.Module, trick: str) -> dict[str, nn.BatchNorm2d]:
     Raises:
         ModelError: When there is none; it names the trick that looked for them.
     """
-    found = {name: module for name, module in model.named_modules() if name and isinstance(module, nn.BatchNorm2d)}
-    if not found:
+    norms = {name: module for name, module in model.named_modules() if name and isinstance(module, nn.BatchNorm2d)}
+    if not norms:
         raise ModelError(f"{trick}: {type(model).__name__} has no batch normalization (torch.nn.BatchNorm2d) inside "
                          f"it. Take another model or drop {trick}.")
-    return found
+    return norms
 
 
 def replace_norm(model: nn.Module, name: str, module: nn.Module) -> None:
@@ -109,9 +109,9 @@ def track(norm: nn.BatchNorm2d, variance: Tensor, mean: Tensor) -> None:
     """
     assert norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)
-    share = norm.num_batches_tracked.to(mean.dtype).reciprocal() if norm.momentum is None else norm.momentum
-    norm.running_mean.lerp_(mean, share)
-    norm.running_var.lerp_(variance, share)
+    momentum = norm.num_batches_tracked.to(mean.dtype).reciprocal() if norm.momentum is None else norm.momentum
+    norm.running_mean.lerp_(mean, momentum)
+    norm.running_var.lerp_(variance, momentum)
 
 
 def normalized_convolutions(model: nn.Module, image_shape: tuple[int, int, int], trick: str) -> dict[str, str]:
@@ -129,9 +129,10 @@ def normalized_convolutions(model: nn.Module, image_shape: tuple[int, int, int],
     """
     norms = batch_norms(model, trick)
     convolutions = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
-    made: Given = {name: [] for name in convolutions}
+    written: Given = {name: [] for name in convolutions}
     read: Given = {name: [] for name in norms}
-    hooks = [module.register_forward_hook(partial(_note_output, made[name])) for name, module in convolutions.items()]
+    hooks = [module.register_forward_hook(partial(_note_output, written[name]))
+             for name, module in convolutions.items()]
     hooks += [norm.register_forward_pre_hook(partial(_note_input, read[name])) for name, norm in norms.items()]
     weight = next(model.parameters())
     try:
@@ -141,7 +142,7 @@ def normalized_convolutions(model: nn.Module, image_shape: tuple[int, int, int],
     finally:
         for hook in hooks:
             hook.remove()
-    return dict(_pairs(made, read, readers))
+    return dict(_pairs(written, read, readers))
 
 
 def plain_pairs(model: nn.Module, image_shape: tuple[int, int, int], trick: str, square: bool = False) -> list[Pair]:
@@ -156,16 +157,16 @@ def plain_pairs(model: nn.Module, image_shape: tuple[int, int, int], trick: str,
     Raises:
         ModelError: When there is none.
     """
-    found = []
-    for name, place in normalized_convolutions(model, image_shape, trick).items():
+    pairs = []
+    for name, norm_name in normalized_convolutions(model, image_shape, trick).items():
         layer = model.get_submodule(name)
-        norm = model.get_submodule(place)
+        norm = model.get_submodule(norm_name)
         if isinstance(layer, nn.Conv2d) and type(norm) is nn.BatchNorm2d and (not square or _square(layer)):
-            found.append(Pair(name, layer, place, norm))
-    if not found:
+            pairs.append(Pair(name, layer, norm_name, norm))
+    if not pairs:
         raise ModelError(f"{trick}: {type(model).__name__} has no {'3x3 ' if square else ''}convolution whose output "
                          f"goes into torch.nn.BatchNorm2d alone. Take another model or drop {trick}.")
-    return found
+    return pairs
 
 
 def _square(layer: nn.Conv2d) -> bool:
@@ -181,9 +182,9 @@ def _note_input(notes: list[tuple[Tensor, int]], module: nn.Module, inputs: tupl
     notes.append((inputs[0], inputs[0]._version))
 
 
-def _pairs(made: Given, read: Given, readers: Counter[Any]) -> Iterator[tuple[str, str]]:
-    """Yield convolution and norm where the one tensor made, as it was made, is the one tensor read."""
-    for convolution, outputs in made.items():
+def _pairs(written: Given, read: Given, readers: Counter[Any]) -> Iterator[tuple[str, str]]:
+    """Yield convolution and norm where the one tensor written, as it was written, is the one tensor read."""
+    for convolution, outputs in written.items():
         for norm, inputs in read.items():
             if (len(outputs) == len(inputs) == 1 and outputs[0][0] is inputs[0][0] and outputs[0][1] == inputs[0][1]
                     and readers[outputs[0][0].grad_fn] == 1):

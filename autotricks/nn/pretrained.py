@@ -1,93 +1,137 @@
-"""Weights from a file, for a model that was not trained with them."""
+"""Trained weights put into a model that was not trained with them."""
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Mapping
-from pathlib import Path
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice, takewhile
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..errors import ModelError
+from ..core.weights import Weights
+from ..errors import ModelError, printable
 from .classifier import classifier
 
-INSIDE = ("state_dict", "model_state", "model", "module")   # where training scripts keep the weights in a checkpoint
-UNCOUNTED = "num_batches_tracked"                           # old files lack it; with a set momentum nothing reads it
+UNCOUNTED = "num_batches_tracked"       # old files lack it; with a set momentum nothing reads it
+NAMED = 3       # names of a file that a message shows
+DRAWN = ("relative_position_index", "attn_mask")    # buffers that follow from the size of images alone
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """Return weights by name from a safetensors file, or from a state dict or checkpoint that torch.save wrote.
+@torch.no_grad()
+def begin_with(model: nn.Module, weights: Weights, classes: int) -> nn.Module:
+    """Put weights into a freshly built model, in place, and return it.
 
     Raises:
-        ModelError: When the file is missing, damaged, or holds something else.
+        ModelError: When they are those of another architecture.
     """
-    try:
-        held = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
-    except FileNotFoundError:
-        raise ModelError(f"pretrained.weights: {path}: no such file. Give the path of a .safetensors file or of a "
-                         "state dict that torch.save wrote.") from None
-    except Exception as error:  # what unpickling refuses or stumbles over is of many classes
-        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:120]
-        raise ModelError(f"pretrained.weights: {path}: cannot be read as weights: {why}. Give a .safetensors file, or "
-                         "a state dict that torch.save wrote; a file that runs code when it is read is not taken."
-                         ) from None
-    return _tensors(held, path)
+    state = model.state_dict()
+    for name, value in fitted(model, weights.tensors, classes, weights.source).items():
+        state[name].copy_(value)
+    return model
 
 
-def _unpickled(path: Path) -> Any:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(record.file_size for record in archive.infolist())
-        if unpacked > path.stat().st_size:  # torch.save neither compresses a record nor lists it twice
-            raise ValueError(f"it unpacks to {unpacked:,} bytes, more than it has")
-    return torch.load(path, map_location="cpu", weights_only=True)
+def fitted(model: nn.Module, held: Mapping[str, Tensor], classes: int, source: object) -> dict[str, Tensor]:
+    """Return what of a file goes into the model: all of it but a classifier of other classes.
 
-
-def _tensors(held: Any, path: Path) -> dict[str, Tensor]:
-    """Return the state dict inside what a file held, without the prefix of torch.nn.parallel or torch.compile."""
-    while isinstance(held, Mapping) and any(isinstance(held.get(word), Mapping) for word in INSIDE):
-        held = next(held[word] for word in INSIDE if isinstance(held.get(word), Mapping))
-    if not isinstance(held, Mapping) or not held or not all(isinstance(value, Tensor) for value in held.values()):
-        raise ModelError(f"pretrained.weights: {path}: holds {type(held).__name__}, not weights by name. Give a state "
-                         "dict: torch.save(model.state_dict(), path).")
-    for prefix in ("module.", "_orig_mod."):
-        if all(name.startswith(prefix) for name in held):
-            held = {name.removeprefix(prefix): value for name, value in held.items()}
-    return dict(held)
-
-
-def fitted(model: nn.Module, held: Mapping[str, Tensor], classes: int, path: Path) -> dict[str, Tensor]:
-    """Return what of the file goes into the model: all of it but a classifier of other classes.
+    A prefix that the model's names have in the file, such as `module.`, is left out. Position tables of another
+    image size are resampled, as the model's library does.
 
     Args:
         model: Freshly built.
         held: Weights by name.
         classes: Rows of the model's classifier.
-        path: Where the weights come from, for the message.
+        source: Where the weights come from, for the message.
 
     Raises:
         ModelError: When other weights of the model lack or differ in shape, or the file has more of the same layers.
     """
     own = model.state_dict()
-    head = f"{classifier(model, classes)}."
+    heads = tuple(f"{name}." for name in _heads(model, classes))
+    prefix = _prefix(held, own)
+    stripped = {name.removeprefix(prefix): value for name, value in held.items() if name.startswith(prefix)}
+    given = _resampled(model, stripped, source)
     stem = _stem(model)
-    given = {name: adapted(value, own[name].shape[1]) if name == stem and value.ndim == own[name].ndim else value
-             for name, value in held.items()}
+    given = {name: adapted(value, own[name].shape[1])
+             if name == stem and name in own and value.ndim == own[name].ndim > 1 else value
+             for name, value in given.items()}
     fits = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
-    wrong = [name for name in own if name not in fits and not name.startswith(head) and not name.endswith(UNCOUNTED)]
+    wrong = [name for name in own if name not in fits and not name.startswith(heads) and not _follows(name)]
     parts = {name.split(".")[0] for name in own}
-    more = [name for name in held if name not in own and name.split(".")[0] in parts and not name.startswith(head)
-            and not name.endswith(UNCOUNTED)]
+    more = [name for name in given if name not in own and name.split(".")[0] in parts and not name.startswith(heads)
+            and not _follows(name)]
     if wrong or more:
-        first = (wrong or more)[0]
-        shapes = [f"{list(state[first].shape)} in the {where}" if first in state else f"not in the {where}"
-                  for state, where in ((own, "model"), (held, "file"))]
-        raise ModelError(f"pretrained.weights: {path}: {len(wrong)} of {len(own)} weights of {type(model).__name__} do "
-                         f"not fit, and {len(more)} of the file are left over; {first} is {', '.join(shapes)}. Take "
-                         "weights of the same architecture.")
+        raise ModelError(f"pretrained.weights: {source}: {_misfit(model, own, given, wrong, more)} Take weights of the "
+                         "same architecture.")
     return fits
+
+
+def _misfit(model: nn.Module, own: Mapping[str, Tensor], given: Mapping[str, Tensor], wrong: Sequence[str],
+            more: Sequence[str]) -> str:
+    """Return what does not fit, with a name of each side to compare."""
+    first = (wrong or more)[0]
+    shapes = [f"{list(state[first].shape)} in the {where}" if first in state else f"not in the {where}"
+              for state, where in ((own, "model"), (given, "file"))]
+    theirs = [name for name in given if name not in own]
+    names = f" {_looks(theirs)}" if theirs else ""
+    return (f"{len(wrong)} of {len(own)} weights of {type(model).__name__} do not fit, and {len(more)} of the file are "
+            f"left over; {first} is {', '.join(shapes)}.{names}")
+
+
+def _looks(names: Iterable[str]) -> str:
+    """Return how the names of a file look."""
+    return f"Names in the file look like {', '.join(printable(name) for name in islice(names, NAMED))}."
+
+
+def _follows(name: str) -> bool:
+    """Return whether a buffer need not come from a file."""
+    return name.endswith((UNCOUNTED, *DRAWN))
+
+
+def _heads(model: nn.Module, classes: int) -> list[str]:
+    """Return the names of the model's classifiers; a distilled model has two."""
+    published = getattr(model, "pretrained_cfg", None) or {}
+    named = published.get("classifier") or ()
+    return [classifier(model, classes), *([named] if isinstance(named, str) else named)]
+
+
+def _prefix(held: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """Return the prefix without which most names are those of the model, or else that of all names in the file.
+
+    The latter are names that the model's library may know from before.
+    """
+    prefixes = Counter({"": sum(name in own for name in held)})
+    for name in held:
+        parts = name.split(".")
+        for length in range(1, len(parts)):
+            if ".".join(parts[length:]) in own:
+                prefixes[".".join(parts[:length]) + "."] += 1
+    best = max(prefixes, key=lambda prefix: (prefixes[prefix], -len(prefix)))
+    if 2 * prefixes[best] >= len(own):
+        return best
+    folders = zip(*(name.split(".")[:-1] for name in held))
+    return "".join(f"{words[0]}." for words in takewhile(lambda words: len(set(words)) == 1, folders))
+
+
+def _resampled(model: nn.Module, held: dict[str, Tensor], source: object) -> dict[str, Tensor]:
+    """Return weights with position tables for the model's own image size, and names as its library has them now."""
+    library = type(model).__module__
+    try:
+        if library.startswith("timm."):
+            convert: Callable[..., Any] | None = getattr(sys.modules[library], "checkpoint_filter_fn", None)
+            return dict(convert(dict(held), model)) if convert else held
+        if library == "torchvision.models.vision_transformer":
+            from torchvision.models.vision_transformer import interpolate_embeddings
+
+            size: Any = model.image_size
+            patch: Any = model.patch_size
+            return dict(interpolate_embeddings(size, patch, dict(held)))
+    except Exception as error:  # of weights that are not those of this model
+        why = (str(error).splitlines() or [""])[0].rstrip(".")[:120] or type(error).__name__
+        raise ModelError(f"pretrained.weights: {source}: {printable(why)}: not weights of {type(model).__name__}. "
+                         f"{_looks(held)} Take weights of the same architecture.") from None
+    return held
 
 
 def _stem(model: nn.Module) -> str:

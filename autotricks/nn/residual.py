@@ -1,11 +1,15 @@
-"""Residual blocks inside a model, and where they take their strides."""
+"""Residual blocks inside a model, where they take their strides, and where their branches end."""
 from __future__ import annotations
+
+import re
 
 from torch import nn
 
 from ..errors import ModelError
 
 SHORTCUTS = ("downsample", "shortcut")    # as torchvision and timm call it, and as our ResNets do
+DROPPING = ("DropPath", "StochasticDepth")  # what timm and torchvision put at the end of a branch
+ROOM = re.compile(r"drop_path\d*")         # where timm has room for it, as a block's identity or its None
 
 
 def residual_blocks(model: nn.Module, trick: str) -> list[nn.Module]:
@@ -14,12 +18,12 @@ def residual_blocks(model: nn.Module, trick: str) -> list[nn.Module]:
     Raises:
         ModelError: When there is none; it names the trick that looked for them.
     """
-    found = [module for module in model.modules() if shortcut(module) is not None
-             and all(isinstance(getattr(module, name, None), nn.Module) for name in ("conv1", "bn1", "conv2", "bn2"))]
-    if not found:
+    blocks = [module for module in model.modules() if shortcut(module) is not None
+              and all(isinstance(getattr(module, name, None), nn.Module) for name in ("conv1", "bn1", "conv2", "bn2"))]
+    if not blocks:
         raise ModelError(f"{trick}: {type(model).__name__} has no residual blocks that it knows: modules with conv1, "
                          f"bn1, conv2, bn2 and downsample or shortcut. Take a ResNet or drop {trick}.")
-    return found
+    return blocks
 
 
 def shortcut(block: nn.Module) -> str | None:
@@ -42,3 +46,20 @@ def strided(block: nn.Module) -> dict[str, nn.Module]:
     """Return the layers of a block that have a stride other than 1, by name."""
     return {name: module for name, module in block.named_modules()
             if not any(module.children()) and getattr(module, "stride", 1) not in (1, (1, 1))}
+
+
+def last_layer(block: nn.Module) -> str:
+    """Return the name of what ends the branch of a residual block: bn3 where there is one, else bn2."""
+    return "bn3" if isinstance(getattr(block, "bn3", None), nn.Module) else "bn2"
+
+
+def rooms(model: nn.Module) -> list[tuple[nn.Module, list[str]]]:
+    """Return the blocks that have room for stochastic depth, first to last, and what they call the places."""
+    found = []
+    for block in model.modules():
+        held = {**vars(block), **block._modules}
+        names = [name for name, value in held.items() if type(value).__name__ in DROPPING or (
+            ROOM.fullmatch(name) and (value is None or isinstance(value, nn.Identity)))]
+        if names:
+            found.append((block, names))
+    return found

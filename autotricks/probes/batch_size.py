@@ -20,7 +20,7 @@ from ..trial import prepare
 from ..tuning.engines.rung_training import warm_up
 from ..tuning.engines.worker_context import worker_context
 
-SHARE = 0.5             # of what is free now; trials differ in what their tricks need
+MEMORY_FRACTION = 0.5   # of what is free now; trials differ in what their tricks need
 SEEN = 256              # validation images that are evaluated meanwhile
 
 
@@ -31,7 +31,7 @@ def with_largest_batch(loaded: LoadedSpace, dataset: Dataset, slots: int, trust:
         ResourceError: When not even one image fits, or this system cannot limit memory.
     """
     gpus = loaded.document.resources.gpus
-    device, memory = ("cuda", min(1.0, gpus)) if gpus else ("cpu", SHARE * available() / slots)
+    device, memory = ("cuda", min(1.0, gpus)) if gpus else ("cpu", MEMORY_FRACTION * available() / slots)
     size = largest_batch(loaded.space.baseline(), dataset, device, memory, trust)
     return loaded.with_batch_size(size)
 

@@ -48,9 +48,9 @@ def examine(bundle: str, space: str, source: str, device: str, trust: bool) -> F
     """
     check_device(device)
     if bundle:
-        found = load_bundle_file(bundle, trust)
-        wanted = found.bundle
-        section = found.document.data or DataSection()
+        bundle_file = load_bundle_file(bundle, trust)
+        wanted = bundle_file.bundle
+        section = bundle_file.document.data or DataSection()
     else:
         loaded = load_space(space or SPACE, (), trust)
         wanted = loaded.space.baseline()
@@ -65,16 +65,16 @@ def bottleneck(bundle: Bundle, dataset: Dataset, device: str = "cpu", trust: boo
     part = replace(dataset, train=dataset.train.sample(STEPS * size), validation=dataset.validation.sample(EVALUATED))
     trainer = prepare(bundle.rescaled(max(2, bundle.epochs)), part, device, trust, ProfiledTrainer)
     assert isinstance(trainer, ProfiledTrainer)
-    found = trainer.profile(max(1, len(dataset.train) // size), len(dataset.validation))
-    where, advice = judged(found, bundle, trainer.run.runtime, device)
-    return Finding(found, size / found.step, where, advice)
+    profile = trainer.profile(max(1, len(dataset.train) // size), len(dataset.validation))
+    where, advice = judged(profile, bundle, trainer.run.runtime, device)
+    return Finding(profile, size / profile.step, where, advice)
 
 
-def judged(found: Profile, bundle: Bundle, runtime: Runtime, device: str) -> tuple[str, str]:
+def judged(profile: Profile, bundle: Bundle, runtime: Runtime, device: str) -> tuple[str, str]:
     """Return what the bottleneck is, and what to do in one sentence."""
-    loading, augmentation, evaluation, optimizer = (found.share(name) for name in (
+    loading, augmentation, evaluation, optimizer = (profile.share(name) for name in (
         "loading", "augmentation", "evaluation", "optimizer"))
-    if loading + augmentation >= max(MUCH, found.share("forward", "backward")):
+    if loading + augmentation >= max(MUCH, profile.share("forward", "backward")):
         if loading >= augmentation:
             return "data", (f"Loading takes {loading:.0%} of a step: give it more processes (data.workers), or "
                             "keep the images in memory (data.memory) or make them smaller (data.size).")
@@ -87,7 +87,7 @@ def judged(found: Profile, bundle: Bundle, runtime: Runtime, device: str) -> tup
     if optimizer >= MUCH:
         return "optimizer", (f"The optimizer takes {optimizer:.0%} of a step: take fewer, larger steps "
                              "(training.batch_size: max), with linear_scaling.")
-    return "compute", f"The passes through the model take {found.share('forward', 'backward'):.0%} of a step: " + (
+    return "compute", f"The passes through the model take {profile.share('forward', 'backward'):.0%} of a step: " + (
         _faster(runtime, device))
 
 

@@ -12,11 +12,14 @@ from ..core.bundle import Bundle
 from ..core.dataset import Dataset, Split
 from ..core.domain import Choice, Domain, Int, Value
 from ..core.slots import Slot
+from ..core.weights import DEFAULT, Weights, key
 from ..data import Settings, shape_of
-from ..errors import InputError, ModelError
-from ..space import Entry, Pick, Space, paths as places
+from ..errors import HubError, InputError, ModelError
+from ..models import load_weights
+from ..space import Entry, Pick, Space, paths
 from ..space.load import LoadedSpace
 from ..space.space import Taken
+from ..space.weights import described, unfetched, wanted
 from ..tasks import find as find_task
 from ..trainer import Trainer
 from ..trainer.pipeline import fold
@@ -39,32 +42,52 @@ def require_suited(loaded: LoadedSpace, trust: bool = False) -> str | None:
         ModelError: When the model cannot take the images; else with one line for each trick, or bundle to start with,
             that does not suit model and images.
     """
+    try:
+        loaded, listed = described(loaded)
+    except HubError as error:       # without which nobody knows what the model is; a search will ask again
+        return error.problems[0].rstrip(".")
+    left = unfetched(loaded, listed)
     settings = loaded.document.data.settings()
     shape = shape_of(settings)
     if shape is None:
-        return (f"whether the tricks suit model and images: how large the images of {settings.source} are is known "
-                "when they are loaded. Set data.size and data.channels to check it now")
+        left.append(f"whether the tricks suit model and images: how large the images of {settings.source} are is known "
+                    "when they are loaded. Set data.size and data.channels to check it now")
+        return "; ".join(left)
     if shape[1] * shape[2] > TRIED ** 2:
-        return (f"whether the tricks suit model and images: {shape[1]}x{shape[2]} pixels are too many to try it on in "
-                "little time and memory")
+        left.append(f"whether the tricks suit model and images: {shape[1]}x{shape[2]} pixels are too many to try it on "
+                    "in little time and memory")
+        return "; ".join(left)
     require_model(loaded, shape, trust)
-    data = stand_in(shape, settings)
-    found = dict[str, None]()
+    data = _with_stand_ins(loaded, stand_in(shape, settings), trust)
+    problems = dict[str, None]()
     bundles: list[tuple[tuple[str, ...], Bundle]] = [(("tricks", entry.name), bundle) for entry in loaded.space.entries
                for bundle in alone(loaded.space, entry)]
-    places = {item.name: place for place, item in enumerate(loaded.document.start)}
-    bundles += [(("start", str(places[name])) if name in places else ("start",), bundle)
+    start_index = {item.name: index for index, item in enumerate(loaded.document.start)}
+    bundles += [(("start", str(start_index[name])) if name in start_index else ("start",), bundle)
                 for name, bundle in loaded.start.items()]
     bundles += [(("tricks",), loaded.space.draw(_dice(seed))) for seed in range(DRAWS)]
     blamed = set[str]()
     for path, bundle in bundles:
         for line in misfits(bundle, data, trust):
             if line not in blamed:
-                found[loaded.tree.problem(path, line)] = None
+                problems[loaded.tree.problem(path, line)] = None
             blamed.add(line)
-    if found:
-        raise ModelError(found)
-    return None
+    if problems:
+        raise ModelError(problems)
+    return "; ".join(left) or None
+
+
+def _with_stand_ins(loaded: LoadedSpace, data: Dataset, trust: bool) -> Dataset:
+    """Return data with weights of the right shapes in place of published ones, and those of files."""
+    held: dict[str, Weights] = {}
+    for value in wanted(loaded):
+        if value != DEFAULT:
+            held[value] = load_weights("", value)
+            continue
+        for model in loaded.space.models:
+            built = data.task.build(model, len(data.classes), data.image_shape, trust)
+            held[key(model, DEFAULT)] = Weights(model, built.state_dict())
+    return replace(data, weights=held)
 
 
 def require_model(loaded: LoadedSpace, shape: tuple[int, int, int], trust: bool = False) -> None:
@@ -76,11 +99,11 @@ def require_model(loaded: LoadedSpace, shape: tuple[int, int, int], trust: bool 
     bundle = loaded.space.baseline()
     settings = loaded.document.data.settings()
     bundle = replace(bundle, uses=tuple(use for use in bundle.uses if not any(     # which may not be here yet
-        places.kind(use.trick.name, parameter) for parameter in use.trick.declared())))
+        paths.kind(use.trick.name, parameter) for parameter in use.trick.declared())))
     depth, height, width = shape
     data = stand_in(shape, settings)
     try:
-        data.task.build(bundle.model, len(data.classes), depth, trust)
+        data.task.build(bundle.model, len(data.classes), shape, trust)
     except InputError as error:
         raise _of_model(loaded, [line.removeprefix("model.name: ") for line in error.problems]) from None
     try:
@@ -142,8 +165,8 @@ def alone(space: Space, entry: Entry) -> Iterator[Bundle]:
 
 def _dice(seed: int) -> Pick:
     """Return what picks a value of each domain at random."""
-    chance = random.Random(seed)
-    return lambda name, domain: chance.choice(_values(domain))
+    rng = random.Random(seed)
+    return lambda name, domain: rng.choice(_values(domain))
 
 
 def stand_in(shape: tuple[int, int, int], settings: Settings) -> Dataset:

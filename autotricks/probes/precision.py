@@ -20,7 +20,6 @@ from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.reporting import Metrics
 from ..core.slots import Slot
-from ..models import build
 from ..space.load import LoadedSpace
 from ..space.precision_layout import LAYOUTS, uses
 from ..system.lazy_compiler import postpone
@@ -99,13 +98,13 @@ def with_precision(loaded: LoadedSpace, dataset: Dataset, trust: bool = False,
     arms = _arms(named if named in LAYOUTS else known, "precision" not in listed, "memory" not in listed)
     device = "cuda" if wanted.gpus else "cpu"
     threads = max(1, int(wanted.cpus))
-    found = run(probe, loaded.space.frame, small, device, threads, trust, arms)
-    layout = "auto" if "memory" in listed or found.layout == known else found.layout
-    loaded = loaded.with_runtime(found.precision, layout)
+    probed = run(probe, loaded.space.frame, small, device, threads, trust, arms)
+    layout = "auto" if "memory" in listed or probed.layout == known else probed.layout
+    loaded = loaded.with_runtime(probed.precision, layout)
     if named in LAYOUTS:    # the space's tricks hold it already; what is read again for a resumed search should too
         training = loaded.document.training.model_copy(update={"layout": named})
         loaded = replace(loaded, document=loaded.document.model_copy(update={"training": training}))
-    return loaded, found
+    return loaded, probed
 
 
 def probe(frame: Bundle, dataset: Dataset, device: str, threads: int = 1, trust: bool = False,
@@ -158,7 +157,7 @@ def _work(frame: Bundle, dataset: Dataset, device: str, trust: bool) -> int:
     from torch.utils.flop_counter import FlopCounterMode  # a quarter of a second, which no other command should wait
 
     postpone()
-    model = build(frame.model, len(dataset.classes), dataset.image_shape[0], trust).to(device).eval()
+    model = dataset.task.build(frame.model, len(dataset.classes), dataset.image_shape, trust).to(device).eval()
     images = torch.zeros(min(frame.batch_size, len(dataset.train)), *dataset.image_shape, device=device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(images)
@@ -198,9 +197,9 @@ class _Duel:
         broken = [name for name, times in zip((self.standing, self.other), zip(*self.rounds)) if math.inf in times]
         if broken:
             return f"{self.other} cannot be held against {self.standing}: {broken[0]} broke down"
-        share = statistics.median(other / one for one, other in self.rounds)
+        time_ratio = statistics.median(other / one for one, other in self.rounds)
         count, than = (self.gained, "at least") if self.won else (len(self.rounds) - self.gained, "less than")
-        return (f"{self.other} took {share:.2f} of the time of {self.standing}, {than} {WORTH} times as fast in "
+        return (f"{self.other} took {time_ratio:.2f} of the time of {self.standing}, {than} {WORTH} times as fast in "
                 f"{count} of {len(self.rounds)} rounds")
 
 

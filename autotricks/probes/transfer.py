@@ -1,48 +1,54 @@
-"""Transfer: which way to use pretrained weights, by rules of thumb from the size of the data and a short probe."""
+"""Transfer: which weights to begin with and how, by a classifier trained on the features of each."""
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
-from ..core.domain import Choice, Value
 from ..data import load
 from ..errors import InputError
+from ..space import models
 from ..space.load import LoadedSpace
-from ..trial import run_trial
+from ..space.weights import wanted, with_weights
+from ..trial import prepare, run_trial
 from ..tricks.catalog import make
 
 MUCH = 1000     # training images a class: as many as ImageNet has, from which most weights come
 ALIKE = 0.5     # share of a random network's errors that the weights' features avoid
-SEEDS = 3       # random networks; on digits one reaches 81 %, another 90 %
-STEPS = 100     # optimizer steps of a probe at least, where one epoch has fewer
-BATCH = 64      # images a step where the space says max
-TRICK = "pretrained"
+SEEDS = 3       # random networks, of which the best counts
+LOOKED = 5000   # training images of a probe at most
+STRENGTHS = (0.01, 0.1, 1.0, 10.0)      # inverse of the classifier's regularization; the best on validation counts
+ROUNDS = 200    # of its solver at most
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What a probe of one file of weights found, and the rule of thumb for it.
+    """What a probe of one model's weights found, and the rule of thumb for it.
 
     Args:
-        weights: The file.
+        model: As the space names it.
+        weights: `default`, the published ones, or a file.
         per_class: Training images a class, on average.
-        epochs: Length of each probe.
-        found: Validation accuracy of a classifier trained alone on features of these weights.
+        accuracy: On validation, of a classifier trained alone on features of these weights.
         random: The same on features of random weights, the best of three networks.
     """
 
+    model: str
     weights: str
     per_class: float
-    epochs: int
-    found: float
+    accuracy: float
     random: float
 
     @property
     def avoided(self) -> float:
         """Share of the errors on random features that these features avoid; 0 where they are no better."""
-        return max(0.0, (self.found - self.random) / (1 - self.random)) if self.random < 1 else 0.0
+        return max(0.0, (self.accuracy - self.random) / (1 - self.random)) if self.random < 1 else 0.0
 
     @property
     def much(self) -> bool:
@@ -65,37 +71,73 @@ class Advice:
 
 
 def advise(loaded: LoadedSpace, trust: bool = False) -> list[Advice]:
-    """Probe each file of weights that a space names and return the advice for it.
+    """Probe the weights that a space names for each of its models, and return the advice for them, the best first.
 
-    A probe trains the classifier alone, as the trick `linear_probe`, for one epoch or as many as 100 steps take, on
-    features of three random networks and on those of each file.
+    A probe computes the features of each image once and fits a linear classifier to them, on features of three random
+    networks and on those of the weights.
 
     Raises:
-        InputError: When the space names no weights.
+        InputError: When the space names no weights, or they cannot be had.
         ModelError: When weights do not fit the model.
     """
-    entry = next((entry for entry in loaded.space.entries if entry.name == TRICK), None)
-    domain = entry.domains.get("weights") if entry else None
-    options: tuple[Value, ...] = ()
-    if isinstance(domain, Choice):
-        options = domain.options
-    elif entry:
-        options = (entry.fixed.get("weights", ""),)
-    files = [str(option) for option in options if option]
-    if not files:
-        raise InputError(f"{loaded.document.name}: names no weights to probe. Set tricks.{TRICK}.weights to a file, "
-                         "or to a choice of several.")
+    if not wanted(loaded):
+        raise InputError(f"{loaded.document.name}: names no weights to probe. Set model.pretrained: true, or "
+                         f"tricks.{models.TRICK}.weights to a file or to a choice of several.")
+    loaded, weights = with_weights(loaded)
     data = load(loaded.document.data.settings(), trust).dataset
-    size = BATCH if loaded.fits else loaded.space.frame.batch_size
-    epochs = math.ceil(STEPS / max(1, len(data.train) // size))
-    frame = replace(loaded.space.frame, epochs=epochs, batch_size=size)
-    found = [_probe(frame, data, file, trust) for file in files]
-    random = max(_probe(replace(frame, seed=seed), data, "", trust) for seed in range(SEEDS))
+    return probe(loaded, replace(data, weights=weights), trust)
+
+
+def probe(loaded: LoadedSpace, data: Dataset, trust: bool = False) -> list[Advice]:
+    """Return the advice for each model and its weights, which the data set holds, the best first; see `advise`."""
     per_class = len(data.train) / len(data.classes)
-    return [Advice(file, per_class, epochs, score, random) for file, score in zip(files, found)]
+    advices = []
+    for model in loaded.space.models:
+        frame = replace(loaded.space.frame, model=model)
+        random = max(_accuracy(replace(frame, seed=seed), data, "", trust) for seed in range(SEEDS))
+        advices += [Advice(model, value, per_class, _accuracy(frame, data, value, trust), random)
+                    for value in wanted(loaded)]
+    return sorted(advices, key=lambda advice: -advice.accuracy)
 
 
-def _probe(frame: Bundle, data: Dataset, weights: str, trust: bool) -> float:
+def ranked(loaded: LoadedSpace, data: Dataset, trust: bool = False) -> tuple[LoadedSpace, str]:
+    """Return a space with its models in the order of what a classifier makes of their features, and that in words.
+
+    Baseline and start bundles have the first; which is best when all of it is trained the search finds out.
+    """
+    best: dict[str, float] = {}
+    for model in loaded.space.models:
+        frame = replace(loaded.space.frame, model=model)
+        best[model] = max(_accuracy(frame, data, value, trust) for value in wanted(loaded))
+    order = sorted(best, key=lambda model: -best[model])
+    told = ", ".join(f"{model} {best[model]:.1%}" for model in order)
+    return loaded.ordered(order), (f"on validation, a classifier alone reaches on features of {told}; start bundles "
+                                   "have the first")
+
+
+def _accuracy(frame: Bundle, data: Dataset, weights: str, trust: bool) -> float:
     """Return the validation accuracy of a classifier trained alone on features of the weights."""
-    uses = make(TRICK, {"weights": weights}), make("linear_probe", {}), make("cosine", {})
-    return run_trial(replace(frame, uses=uses), data, trust=trust).metrics["val/accuracy"]
+    bundle = replace(frame, uses=(make(models.TRICK, {models.WEIGHTS: weights}), make("linear_probe", {})), epochs=1)
+    trainer = prepare(bundle, data, trust=trust)
+    trainer.enter(trainer.plan.phases[0])
+    if trainer.frozen is None:      # its logits do not follow from features alone
+        return run_trial(bundle, data, trust=trust).metrics["val/accuracy"]
+    rows = torch.arange(len(data.train))
+    if len(rows) > LOOKED:
+        rows = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:LOOKED]
+    train, validation = trainer.frozen.splits(data)
+    assert isinstance(train.images, Tensor) and isinstance(validation.images, Tensor)
+    return _fitted(train.images[rows].numpy(), data.train.targets.single[rows].numpy(), validation.images.numpy(),
+                   data.validation.targets.single.numpy())
+
+
+def _fitted(train: NDArray[np.float32], labels: NDArray[np.int64], validation: NDArray[np.float32],
+            truth: NDArray[np.int64], strengths: Sequence[float] = STRENGTHS) -> float:
+    """Return the accuracy of the best of a few logistic regressions on features of unit variance."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(train)
+    return max(float(make_pipeline(scaler, LogisticRegression(C=strength, max_iter=ROUNDS))
+                     .fit(train, labels).score(validation, truth)) for strength in strengths)

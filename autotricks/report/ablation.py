@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from ..runs.evidence import Document, Evidence, is_figure
-from .html import Html, gain, joined, shown, tag, unit, words
+from .html import Html, formatted, gain, joined, tag, unit, words
 from .plot import Scale
 from .rows import Track, chart, row
 
@@ -24,18 +24,18 @@ def ablation(evidence: Evidence) -> Html:
 
 def _basis(evidence: Evidence) -> Html:
     """Return what the effects rest on, and whether they are those of another champion."""
-    found = evidence.ablated
+    ablated = evidence.ablated
     parts = []
-    if found.get("seeds") and found.get("champion"):
-        joint = f"the {found.get('comparisons')} intervals" + (
-            f", and those of {found['pair_comparisons']} pairs," if found.get("pair_comparisons") else "")
+    if ablated.get("seeds") and ablated.get("champion"):
+        joint = f"the {ablated.get('comparisons')} intervals" + (
+            f", and those of {ablated['pair_comparisons']} pairs," if ablated.get("pair_comparisons") else "")
         parts.append(tag("p", {"class": "note"}, f"{words(evidence.metric).capitalize()} on validation over "
-                         f"{len(found['seeds'])} fresh seeds: champion ", shown(found["champion"]["mean"],
-                         evidence.metric), ", baseline ", shown(found["baseline"]["mean"], evidence.metric),
-                         f". {joint.capitalize()} hold together with 95%: {found.get('method')}. More is better; "
+                         f"{len(ablated['seeds'])} fresh seeds: champion ", formatted(ablated["champion"]["mean"],
+                         evidence.metric), ", baseline ", formatted(ablated["baseline"]["mean"], evidence.metric),
+                         f". {joint.capitalize()} hold together with 95%: {ablated.get('method')}. More is better; "
                          "× is the time of a training with the trick over one without."))
-    if evidence.best and found.get("trial") not in (None, evidence.best.number):
-        parts.append(tag("p", None, tag("b", None, "Of an earlier champion, "), f"{evidence.name(found['trial'])}; "
+    if evidence.best and ablated.get("trial") not in (None, evidence.best.number):
+        parts.append(tag("p", None, tag("b", None, "Of an earlier champion, "), f"{evidence.name(ablated['trial'])}; "
                          "autotricks ablate does it again."))
     return joined(*parts)
 
@@ -71,15 +71,15 @@ def _line(line: Document, track: Track) -> Html:
 def _notes(evidence: Evidence) -> Html:
     """Return what had to change along with a trick, and which comparisons could not be made."""
     words_of = {"without": "taken out", "alone": "alone", "pair": "together"}
-    said = [tag("li", None, tag("b", None, line["trick"]), f", {words_of.get(line.get('kind', ''), 'compared')}: "
-                f"{line['note']}.") for line in evidence.ablation if line.get("note")]
-    return tag("ul", {"class": "note"}, said) if said else joined()
+    items = [tag("li", None, tag("b", None, line["trick"]), f", {words_of.get(line.get('kind', ''), 'compared')}: "
+                 f"{line['note']}.") for line in evidence.ablation if line.get("note")]
+    return tag("ul", {"class": "note"}, items) if items else joined()
 
 
 def _importance(evidence: Evidence) -> Html:
     """Return the surrogate's weights as bars, named as what they are."""
-    found = evidence.ablated.get("importance") or {}
-    weights = [one for one in found.get("weights") or () if is_figure(one.get("share"))][:TOP]
+    importance = evidence.ablated.get("importance") or {}
+    weights = [one for one in importance.get("weights") or () if is_figure(one.get("share"))][:TOP]
     if not weights:
         return joined()
     track = Track(Scale(0, max(one["share"] for one in weights) or 1, 0, 100), "share")
@@ -87,5 +87,5 @@ def _importance(evidence: Evidence) -> Html:
         tag("data", {"value": one["share"]}, f"{one['share']:.0%}"),
         tag("small", None, f" {one['trials']} trial{'s' * (one['trials'] != 1)}")))
         for one in weights]
-    return tag("figure", None, tag("figcaption", None, f"Importance by {found.get('method')}: no effect measured"),
-               tag("p", {"class": "note"}, f"For comparison, {found.get('meaning')}."), chart(rows, "pairs"))
+    return tag("figure", None, tag("figcaption", None, f"Importance by {importance.get('method')}: no effect measured"),
+               tag("p", {"class": "note"}, f"For comparison, {importance.get('meaning')}."), chart(rows, "pairs"))

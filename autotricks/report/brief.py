@@ -26,9 +26,9 @@ def subject(evidence: Evidence) -> Html:
 
 def short(evidence: Evidence) -> Html:
     """Return what the champion is, what it owes to which trick, and what to do."""
-    rows = [(name, said) for name, said in (("Champion", _bundle(evidence)), ("What brings it", _owed(evidence)),
-                                            ("What follows", _advice(evidence))) if said]
-    return tag("dl", {"class": "brief"}, [joined(tag("dt", None, name), tag("dd", None, said)) for name, said in rows]
+    rows = [(name, text) for name, text in (("Champion", _bundle(evidence)), ("What brings it", _owed(evidence)),
+                                            ("What follows", _advice(evidence))) if text]
+    return tag("dl", {"class": "brief"}, [joined(tag("dt", None, name), tag("dd", None, text)) for name, text in rows]
                ) if rows else joined()
 
 
@@ -60,9 +60,9 @@ def _owed(evidence: Evidence) -> Html:
     helps = [line for line in rows if is_figure(line.get("low")) and line["low"] > 0]
     harms = [line for line in rows if is_figure(line.get("high")) and line["high"] < 0]
     rest = [line["trick"] for line in rows if line not in helps and line not in harms]
-    said = [*_effects(helps, "helps", evidence), *_effects(harms, "harms", evidence)]
-    said += [joined("no effect was shown of ", _listed(rest))] if rest else []
-    return joined("On validation, ", _apart(said), ".")
+    parts = [*_effects(helps, "helps", evidence), *_effects(harms, "harms", evidence)]
+    parts += [joined("no effect was shown of ", _listed(rest))] if rest else []
+    return joined("On validation, ", _apart(parts), ".")
 
 
 def _effects(lines: list[Document], word: str, evidence: Evidence) -> Iterator[Html]:
@@ -76,23 +76,23 @@ def _effects(lines: list[Document], word: str, evidence: Evidence) -> Iterator[H
 
 def _advice(evidence: Evidence) -> Html:
     """Return what to do; nothing where nothing was confirmed, which the verdict says already."""
-    found = evidence.confirmed
-    if not found or evidence.overtaken:
+    confirmed = evidence.confirmed
+    if not confirmed or evidence.overtaken:
         return joined()
-    place = evidence.place
-    if found["verdict"].startswith("better"):
+    run_path = evidence.place
+    if confirmed["verdict"].startswith("better"):
         more = joined() if evidence.ablation else joined("; what each of its tricks brings says ", tag(
-            "code", None, f"autotricks ablate {place}"))
+            "code", None, f"autotricks ablate {run_path}"))
         return joined("Train the champion for production: ", tag(
-            "code", None, f"autotricks train {place}/champion.yaml --all-data"), more)
-    if found["verdict"].startswith("worse"):
+            "code", None, f"autotricks train {run_path}/champion.yaml --all-data"), more)
+    if confirmed["verdict"].startswith("worse"):
         return joined("Keep the baseline; what was best on validation is not so on test")
     return joined("Keep the baseline: nothing was shown to beat it. A longer search, longer training or more images "
                   "may find what does")
 
 
 def _apart(parts: list[Html]) -> Html:
-    return joined(*(joined("; " if place else "", part) for place, part in enumerate(parts)))
+    return joined(*(joined("; " if index else "", part) for index, part in enumerate(parts)))
 
 
 def _listed(names: list[str]) -> Html:

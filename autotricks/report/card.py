@@ -64,43 +64,44 @@ def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
 
 def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
     yield "## Figures\n"
-    found = champion["result"].get("confirmed")
-    if not found:
+    confirmed = champion["result"].get("confirmed")
+    if not confirmed:
         yield (f"**Not confirmed.** Search score {champion['result']['score']:.4f} ({_words(evidence.metric)} on "
                "validation, one seed), the best of what was tried and therefore too good. Test was not read.")
         return
-    ours = str(found["champion"])
-    theirs = str(found["baseline"])
-    metric = _words(found["metric"])
-    difference = found["difference"]
-    seeds = len(found["seeds"])
-    tests, figures = ({str(number): value for number, value in found[name].items()} for name in ("test", "figures"))
-    yield (f"Verdict: **{_safe(found['verdict'])}**. On {sum(evidence.data['counts']['test']):,} test images, by which "
-           f"nothing was chosen; mean of {seeds} fresh seed{'s' * (seeds > 1)}.\n")
-    place = "" if where(found["metric"]) == ON_TEST else f" {where(found['metric'])}"
+    ours = str(confirmed["champion"])
+    theirs = str(confirmed["baseline"])
+    metric = _words(confirmed["metric"])
+    difference = confirmed["difference"]
+    seeds = len(confirmed["seeds"])
+    tests, metrics = ({str(number): value for number, value in confirmed[name].items()} for name in ("test", "figures"))
+    yield (f"Verdict: **{_safe(confirmed['verdict'])}**. On {sum(evidence.data['counts']['test']):,} test images, by "
+           f"which nothing was chosen; mean of {seeds} fresh seed{'s' * (seeds > 1)}.\n")
+    suffix = "" if where(confirmed["metric"]) == ON_TEST else f" {where(confirmed['metric'])}"
     yield from _table(("", "Champion", "Baseline"), [
-        (f"**{metric}**{place}", _spread(tests[ours]), _spread(tests[theirs])),
-        *((_words(name), f"{value:.4f}", f"{figures[theirs][name]:.4f}") for name, value in figures[ours].items()
-          if name != found["metric"]), *_scaled(evidence)])
-    if champion["training"]["seed"] in found["seeds"]:
-        place = found["seeds"].index(champion["training"]["seed"])
-        yield (f"\nThe weights beside this card are those of seed {_safe(found['seeds'][place])}: {metric} "
-               f"{tests[ours]['values'][place]:.4f}.")
+        (f"**{metric}**{suffix}", _spread(tests[ours]), _spread(tests[theirs])),
+        *((_words(name), f"{value:.4f}", f"{metrics[theirs][name]:.4f}") for name, value in metrics[ours].items()
+          if name != confirmed["metric"]), *_scaled(evidence)])
+    if champion["training"]["seed"] in confirmed["seeds"]:
+        index = confirmed["seeds"].index(champion["training"]["seed"])
+        yield (f"\nThe weights beside this card are those of seed {_safe(confirmed['seeds'][index])}: {metric} "
+               f"{tests[ours]['values'][index]:.4f}.")
     if ours != theirs:
         span = (f"95% interval {difference['low']:+.4f} to {difference['high']:+.4f}" if is_figure(difference["low"])
                 and is_figure(difference["high"]) else "no interval from a single seed")
-        yield f"\nDifference in {metric}, more is better: {difference['mean']:+.4f}, {span} ({_safe(found['method'])})."
-    told = found.get("addition")
-    if told:
-        gained = told["difference"]
+        yield (f"\nDifference in {metric}, more is better: {difference['mean']:+.4f}, {span} "
+               f"({_safe(confirmed['method'])}).")
+    addition = confirmed.get("addition")
+    if addition:
+        gained = addition["difference"]
         span = ""
-        if told["start"] != found["champion"]:
+        if addition["start"] != confirmed["champion"]:
             span = f": {gained['mean']:+.4f} on test"
             if is_figure(gained["low"]) and is_figure(gained["high"]):
                 span += f", 95% interval {gained['low']:+.4f} to {gained['high']:+.4f}"
-        yield f"\nThe search: {_safe(told['verdict'])}{span}."
-    if found.get("kept"):
-        yield f"\n{_safe(plain(joined(*keeping(found))).strip())}"
+        yield f"\nThe search: {_safe(addition['verdict'])}{span}."
+    if confirmed.get("kept"):
+        yield f"\n{_safe(plain(joined(*keeping(confirmed))).strip())}"
 
 
 def _data(evidence: Evidence, champion: Document) -> Iterator[str]:
@@ -118,9 +119,9 @@ def _data(evidence: Evidence, champion: Document) -> Iterator[str]:
                        *(["..."] if bad[FILES:] else [])])
     yield f"- Files left out: {f'{len(bad)}: {named}' if bad else 'none'}\n"
     recalls = [_recall(evidence, role) for role in ROLES]
-    rows = [(_safe(name), *(f"{counts[split][place]:,}" for split in ("train", "validation", "test")),
-             *(recall[place] if recall else "" for recall in recalls))
-            for place, name in enumerate(facts["classes"][:CLASSES])]
+    rows = [(_safe(name), *(f"{counts[split][index]:,}" for split in ("train", "validation", "test")),
+             *(recall[index] if recall else "" for recall in recalls))
+            for index, name in enumerate(facts["classes"][:CLASSES])]
     yield from _table(("Class", "Train", "Validation", "Test", "Recall on test", "Baseline's recall"), rows)
     if facts["classes"][CLASSES:]:
         yield f"\nThe first {CLASSES} of {len(facts['classes'])} classes; data.json has all."
@@ -129,8 +130,8 @@ def _data(evidence: Evidence, champion: Document) -> Iterator[str]:
 
 def _results(evidence: Evidence, role: str) -> Document:
     """Return what the champion or the baseline does class by class; nothing where it was not confirmed."""
-    found = evidence.confirmed
-    return {} if not found or evidence.overtaken else found.get("classes", {}).get(str(found[role]), {})
+    confirmed = evidence.confirmed
+    return {} if not confirmed or evidence.overtaken else confirmed.get("classes", {}).get(str(confirmed[role]), {})
 
 
 def _recall(evidence: Evidence, role: str) -> list[str]:
@@ -148,10 +149,10 @@ def _mistakes(evidence: Evidence) -> Iterator[str]:
     """Yield what the champion most often takes for what."""
     counts = _results(evidence, "champion").get("confusion")
     names = evidence.data["classes"]
-    if counts and (found := mistakes(counts)):
+    if counts and (frequent := mistakes(counts)):
         yield "\nMost often taken for another class on test, over all seeds: " + ", ".join(
             f"{_safe(names[true])} for {_safe(names[taken])} ({count / sum(counts[true]):.0%})"
-            for count, true, taken in found) + "."
+            for count, true, taken in frequent) + "."
 
 
 def _limits(evidence: Evidence, champion: Document) -> Iterator[str]:
@@ -193,9 +194,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield from (f"| {' | '.join(row)} |" for row in rows)
 
 
-def _spread(found: Document) -> str:
-    deviation = f" ± {found['deviation']:.4f}" if is_figure(found["deviation"]) else ""
-    return f"**{found['mean']:.4f}**{deviation}"
+def _spread(spread: Document) -> str:
+    deviation = f" ± {spread['deviation']:.4f}" if is_figure(spread["deviation"]) else ""
+    return f"**{spread['mean']:.4f}**{deviation}"
 
 
 def _numbers(values: Iterable[float]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..core.objective import loss
 from ..runs.evidence import Document, Evidence, is_figure
-from .html import Html, gain, joined, shown, table, tag, unit
+from .html import Html, formatted, gain, joined, table, tag, unit
 from .plot import legend
 from .rows import Track, chart, row
 
@@ -21,27 +21,27 @@ NAMES = {"accuracy": "accuracy, of images", "balanced_accuracy": "balanced accur
 
 def classwise(evidence: Evidence) -> Html:
     """Return recall of every class, the confusion and the calibration, as far as confirmation kept them."""
-    found = evidence.confirmed or {}
-    results = found.get("classes") or {}
-    champion, baseline = (results.get(str(found.get(role))) for role in ("champion", "baseline"))
+    confirmed = evidence.confirmed or {}
+    results = confirmed.get("classes") or {}
+    champion, baseline = (results.get(str(confirmed.get(role))) for role in ("champion", "baseline"))
     if not champion or not baseline:
-        return joined(_groups(found), tag("p", {"class": "note"},
+        return joined(_groups(confirmed), tag("p", {"class": "note"},
                       "Results of single classes are kept when a search is confirmed; this run has none. "
                       "autotricks confirm adds them."))
-    names = evidence.data.get("classes") or [str(place) for place in range(len(champion["recall"]))]
-    older = tag("p", {"class": "note"}, f"Champion here is {evidence.name(found['champion'])}, of the confirmation "
+    names = evidence.data.get("classes") or [str(index) for index in range(len(champion["recall"]))]
+    older = tag("p", {"class": "note"}, f"Champion here is {evidence.name(confirmed['champion'])}, of the confirmation "
                 "that is older than the search.") if evidence.overtaken else ""
-    return joined(older, _groups(found), _recalls(evidence, names, champion, baseline),
+    return joined(older, _groups(confirmed), _recalls(evidence, names, champion, baseline),
                   _every(evidence, names, champion, baseline),
-                  _confusion(names, champion["confusion"], len(found["seeds"])), _calibration(champion, baseline))
+                  _confusion(names, champion["confusion"], len(confirmed["seeds"])), _calibration(champion, baseline))
 
 
-def _groups(found: Document) -> Html:
+def _groups(confirmed: Document) -> Html:
     """Return every figure on test, champion against baseline."""
-    figures = found.get("figures") or {}
-    champion, baseline = (figures.get(str(found.get(role)), {}) for role in ("champion", "baseline"))
-    rows = [(NAMES.get(name, name.replace("_", " ")), shown(champion[name], name), shown(baseline.get(name), name),
-             _change(name, champion[name], baseline.get(name)))
+    metrics = confirmed.get("figures") or {}
+    champion, baseline = (metrics.get(str(confirmed.get(role)), {}) for role in ("champion", "baseline"))
+    rows = [(NAMES.get(name, name.replace("_", " ")), formatted(champion[name], name),
+             formatted(baseline.get(name), name), _change(name, champion[name], baseline.get(name)))
             for name in sorted(champion, key=lambda name: [*NAMES, name].index(name))]
     return table(("On test, mean over seeds", "Champion", "Baseline", "Difference"), rows, "", (1, 2, 3)
                  ) if champion else joined()
@@ -62,7 +62,7 @@ def _recalls(evidence: Evidence, names: list[str], champion: Document, baseline:
     """Return one row a class: baseline and champion, joined by a bar."""
     counts = evidence.data.get("counts", {})
     train, test = (counts.get(split) or [None] * len(names) for split in ("train", "test"))
-    pairs = [(place, base["mean"], best["mean"], best["values"]) for place, (base, best) in
+    pairs = [(index, base["mean"], best["mean"], best["values"]) for index, (base, best) in
              enumerate(zip(baseline["recall"], champion["recall"], strict=True)) if base and best]
     more = ""
     if len(pairs) > ROWS:
@@ -71,15 +71,15 @@ def _recalls(evidence: Evidence, names: list[str], champion: Document, baseline:
         pairs = [*pairs[:ROWS // 2], *pairs[-(ROWS // 2):]]
     track = Track.over([0.0, 1.0], "recall", 0.02)
     rows = [track.axis()]
-    for place, base, best, values in pairs:
-        name = joined(names[place], tag("small", None, f" {train[place]} train, {test[place]} test"))
+    for index, base, best, values in pairs:
+        name = joined(names[index], tag("small", None, f" {train[index]} train, {test[index]} test"))
         rows.append(row(name, [
             track.span(base, best, "gain" if best >= base else "loss"),
-            *(track.dot(value, "faint", f"{names[place]}: champion, one seed {value:.1%}") for value in values),
-            track.dot(base, "baseline", f"{names[place]}: baseline {base:.1%}"),
-            track.dot(best, "champion", f"{names[place]}: champion {best:.1%}")],
-            joined(shown(base, "recall"), " → ", shown(best, "recall")) if baseline is not champion
-            else shown(best, "recall")))
+            *(track.dot(value, "faint", f"{names[index]}: champion, one seed {value:.1%}") for value in values),
+            track.dot(base, "baseline", f"{names[index]}: baseline {base:.1%}"),
+            track.dot(best, "champion", f"{names[index]}: champion {best:.1%}")],
+            joined(formatted(base, "recall"), " → ", formatted(best, "recall")) if baseline is not champion
+            else formatted(best, "recall")))
     return tag("figure", None, tag("figcaption", None, "Recall of each class on test"),
                legend(("champion", "champion, mean"), ("faint", "champion, single seeds"),
                       ("baseline", "baseline, mean")),
@@ -91,10 +91,10 @@ def _every(evidence: Evidence, names: list[str], champion: Document, baseline: D
     counts = evidence.data.get("counts", {})
     taken = champion["confusion"]
     train, test = (counts.get(split) or ["–"] * len(names) for split in ("train", "test"))
-    rows = [(names[place], str(train[place]), str(test[place]), _spread(best), _spread(base),
+    rows = [(names[index], str(train[index]), str(test[index]), _spread(best), _spread(base),
              gain(best["mean"] - base["mean"], "recall") if best and base else "–",
-             shown(_precision(taken, place), "recall") if taken else "–")
-            for place, (base, best) in enumerate(zip(baseline["recall"], champion["recall"], strict=True))]
+             formatted(_precision(taken, index), "recall") if taken else "–")
+            for index, (base, best) in enumerate(zip(baseline["recall"], champion["recall"], strict=True))]
     return tag("details", None, tag("summary", None, f"All {len(rows)} classes in figures"), table(
         ("Class", "Training images", "Test images", "Champion's recall", "Baseline's recall", "Points gained",
          "Champion's precision"), rows, "", range(1, 7)))
@@ -105,14 +105,14 @@ def _spread(recall: Document | None) -> Html:
     if not recall:
         return joined("–")
     deviation = recall.get("deviation")
-    return joined(shown(recall["mean"], "recall"), tag("small", None, f" ± {deviation:.1%}")
+    return joined(formatted(recall["mean"], "recall"), tag("small", None, f" ± {deviation:.1%}")
                   if is_figure(deviation) else "")
 
 
-def _precision(counts: list[list[int]], place: int) -> float | None:
+def _precision(counts: list[list[int]], index: int) -> float | None:
     """Return how often a class that was named was right; None where it was never named."""
-    named = sum(line[place] for line in counts)
-    return counts[place][place] / named if named else None
+    named = sum(line[index] for line in counts)
+    return counts[index][index] / named if named else None
 
 
 def _confusion(names: list[str], counts: list[list[int]] | None, seeds: int) -> Html:
@@ -138,19 +138,20 @@ def _matrix(names: list[str], counts: list[list[int]], over: str) -> Html:
     """Return the matrix as a table whose cells are shaded by their share of the class."""
     def cell(true: int, taken: int) -> Html:
         count = counts[true][taken]
-        share = counts[true][taken] / (sum(counts[true]) or 1)
-        style = f"--share:{share:.3f}" if count else None
-        return tag("td", {"class": ("right" if true == taken else "wrong") + (" deep" if share > 0.55 else ""),
-                          "style": style, "data-tip": f"{names[true]} taken for {names[taken]}: {count} ({share:.0%})"},
+        fraction = counts[true][taken] / (sum(counts[true]) or 1)
+        style = f"--share:{fraction:.3f}" if count else None
+        return tag("td", {"class": ("right" if true == taken else "wrong") + (" deep" if fraction > 0.55 else ""),
+                          "style": style,
+                          "data-tip": f"{names[true]} taken for {names[taken]}: {count} ({fraction:.0%})"},
                    str(count) if count else "")
-    places: list[Any] = list(range(len(names)))
+    indices: list[Any] = list(range(len(names)))
     return tag("figure", None, tag("figcaption", None, "Champion: true class (rows) by prediction "
                                    f"(columns), test images {over}"), tag(
         "div", {"class": "scroll"}, tag("table", {"class": "matrix"}, tag("tr", None, tag("th", None), [
-            tag("th", {"title": names[place]}, names[place][:6]) for place in places]), [
+            tag("th", {"title": names[index]}, names[index][:6]) for index in indices]), [
             tag("tr", None, tag("th", {"title": names[true]}, names[true][:14]), [cell(true, taken)
-                                                                                 for taken in places])
-            for true in places])))
+                                                                                 for taken in indices])
+            for true in indices])))
 
 
 def _calibration(champion: Document, baseline: Document) -> Html:
@@ -158,7 +159,7 @@ def _calibration(champion: Document, baseline: Document) -> Html:
     error = "calibration_error"
     return joined(tag("h3", None, "Is its confidence to be believed?"), table(
         ("Expected calibration error on test", "As it is", "With temperature scaling", "Temperature"),
-        [(name, shown(one[error], error), shown(one["calibrated_error"], error), f"{one['temperature']:.2f}")
+        [(name, formatted(one[error], error), formatted(one["calibrated_error"], error), f"{one['temperature']:.2f}")
          for name, one in (("Champion", champion), ("Baseline", baseline))], "", (1, 2, 3)),
         tag("p", {"class": "note"}, "The temperature is fitted on validation for each seed and divides the logits; it "
             "changes no prediction. Below 1 the model is too timid, above 1 too sure. ", tag(

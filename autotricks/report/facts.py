@@ -43,10 +43,10 @@ def _pixels(shape: list[int] | None) -> str:
 
 def _histogram(names: list[str], counts: dict[str, list[int]]) -> Html:
     """Return the training images of each class as bars."""
-    order = sorted(range(len(names)), key=lambda place: -counts["train"][place])[:CLASSES]
+    order = sorted(range(len(names)), key=lambda index: -counts["train"][index])[:CLASSES]
     track = Track(Scale(0, max(counts["train"]) or 1, 0, 100), "images")
-    rows = [row(names[place], [track.span(0, counts["train"][place], "bar")],
-                tag("data", {"value": counts["train"][place]}, f"{counts['train'][place]:,}")) for place in order]
+    rows = [row(names[index], [track.span(0, counts["train"][index], "bar")],
+                tag("data", {"value": counts["train"][index]}, f"{counts['train'][index]:,}")) for index in order]
     more = f", the {CLASSES} largest of {len(names)} classes" if len(names) > CLASSES else ""
     return tag("figure", None, tag("figcaption", None, f"Training images of each class{more}"), chart(rows, "dense"))
 
@@ -90,7 +90,7 @@ def _versions(evidence: Evidence) -> Html:
     if not evidence.versions:
         return tag("p", {"class": "note"}, "Versions were not recorded by the version that ran this search.")
     names = dict.fromkeys(name for one in evidence.versions for name in one)
-    sittings = [""] if len(evidence.versions) == 1 else [f"sitting {place + 1}"
-                                                         for place in range(len(evidence.versions))]
+    sittings = [""] if len(evidence.versions) == 1 else [f"sitting {index + 1}"
+                                                         for index in range(len(evidence.versions))]
     return tag("details", None, tag("summary", None, "Versions"), table(("", *sittings), [
         (words(name), *(str(one.get(name, "")) for one in evidence.versions)) for name in names]))

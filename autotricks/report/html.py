@@ -40,14 +40,14 @@ def _written(child: str | Iterable[str]) -> str:
     return escape(child) if isinstance(child, str) else joined(*child)
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "", figures: Collection[int] = ()) -> Html:
-    """Return a table that scrolls sideways where the page is narrow; `figures` are the columns of numbers."""
-    def side(place: int) -> str | None:
-        return "figure" if place in figures else None
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "", numeric: Collection[int] = ()) -> Html:
+    """Return a table that scrolls sideways where the page is narrow; `numeric` are the columns of numbers."""
+    def side(column: int) -> str | None:
+        return "figure" if column in numeric else None
     return tag("div", {"class": "scroll"}, tag("table", {"class": kind}, tag("thead", None, tag("tr", None, [
-        tag("th", {"scope": "col", "class": side(place)}, name) for place, name in enumerate(head)])), tag(
-            "tbody", None, [tag("tr", None, [tag("td", {"class": side(place)}, cell) for place, cell in enumerate(row)])
-                            for row in rows])))
+        tag("th", {"scope": "col", "class": side(column)}, name) for column, name in enumerate(head)])), tag(
+            "tbody", None, [tag("tr", None, [tag("td", {"class": side(column)}, cell)
+                                             for column, cell in enumerate(row)]) for row in rows])))
 
 
 def breakable(name: str) -> Html:
@@ -66,7 +66,7 @@ def command(text: str) -> Html:
                tag("button", {"type": "button", "data-copy": text}, "copy"))
 
 
-def shown(value: float | None, metric: str) -> Html:
+def formatted(value: float | None, metric: str) -> Html:
     """Return a figure as a person reads it; the whole number stays in the markup."""
     if value is None:
         return Html("–")

@@ -57,22 +57,22 @@ def _sections(evidence: Evidence) -> list[tuple[str, str, Html]]:
     pair = tag("div", {"class": "panels two" + trials.MANY * (len(evidence.drawn) > trials.CROWD)},
                trials.progress(evidence), trials.rungs(evidence))
     where = joined(trials.legend_of(evidence), trials.thinned(evidence), pair, parallel.plots(evidence))
-    found = [("How sure is this?", "", joined(verdict.seeds(evidence), verdict.doubts(evidence),
-                                              verdict.candidates(evidence))),
-             ("The champion", "", bundle.champion(evidence))]
+    sections = [("How sure is this?", "", joined(verdict.seeds(evidence), verdict.doubts(evidence),
+                                                 verdict.candidates(evidence))),
+                ("The champion", "", bundle.champion(evidence))]
     if evidence.ablation:
-        found.append(("What each trick brought", "From real trainings, not from a model of the search. An interval "
-                      "that holds zero, drawn gray, is no evidence of an effect.", ablation.ablation(evidence)))
+        sections.append(("What each trick brought", "From real trainings, not from a model of the search. An interval "
+                         "that holds zero, drawn gray, is no evidence of an effect.", ablation.ablation(evidence)))
     if evidence.confirmed:
-        found.append(("Class by class", "On test, champion and baseline, over fresh seeds.",
-                      classes.classwise(evidence)))
+        sections.append(("Class by class", "On test, champion and baseline, over fresh seeds.",
+                         classes.classwise(evidence)))
     if evidence.trials:
-        found += [("Learning curves by rung", f"{metric.capitalize()} on what the search judges by, after each epoch. "
-                   + _fidelity(evidence), trials.curves(evidence)),
-                  ("Where the trials went", "", joined(where, trials.listing(evidence)))]
-    found += [("The data", "", facts.data(evidence)), ("Files left out", "", facts.bad(evidence)),
-              ("Do it again", "", facts.again(evidence))]
-    return found
+        sections += [("Learning curves by rung", f"{metric.capitalize()} on what the search judges by, after each "
+                      "epoch. " + _fidelity(evidence), trials.curves(evidence)),
+                     ("Where the trials went", "", joined(where, trials.listing(evidence)))]
+    sections += [("The data", "", facts.data(evidence)), ("Files left out", "", facts.bad(evidence)),
+                 ("Do it again", "", facts.again(evidence))]
+    return sections
 
 
 def _section(title: str, lead: str, content: Html) -> Html:

@@ -10,7 +10,7 @@ from ..runs.evidence import Evidence, is_figure
 from ..runs.ledger import TrialRecord
 from ..tricks.catalog import catalog
 from .html import Html, joined, tag, words
-from .plot import Scale, figure, label
+from .plot import Scale, label, tick_label
 from .trials import CROWD, MANY, kind, layered, tip
 
 CHOICES = 5
@@ -30,7 +30,7 @@ class Axis:
     """One coordinate: where each trial lies, from 0 at the bottom to 1, and what stands beside the axis."""
 
     name: str
-    places: Mapping[int, float]
+    positions: Mapping[int, float]
     ticks: Sequence[tuple[float, str]]
 
 
@@ -39,18 +39,18 @@ def coordinates(evidence: Evidence) -> Html:
     axes = [*_chosen(evidence), *_results(evidence)]
     width = STEP * len(axes) + 50
     marks: list[str] = []
-    for place, axis in enumerate(axes):
-        x = STEP * place + 30
+    for index, axis in enumerate(axes):
+        x = STEP * index + 30
         at, anchor = (x - 6, "start") if axis is not axes[-1] else (width, "end")
         marks += [tag("line", {"class": "pole", "x1": x, "x2": x, "y1": TOP, "y2": HEIGHT - BOTTOM}),
                   label(at, TOP - 22, axis.name, anchor, "axis")]
     for trial in layered(evidence):
-        points = " ".join(f"{STEP * place + 30},{_y(axis.places[trial.number])}" for place, axis in enumerate(axes)
-                          if trial.number in axis.places)
+        points = " ".join(f"{STEP * index + 30},{_y(axis.positions[trial.number])}" for index, axis in enumerate(axes)
+                          if trial.number in axis.positions)
         marks.append(tag("polyline", {"class": f"line {kind(evidence, trial)}", "points": points,
                                       "data-trial": trial.number, "data-tip": tip(evidence, trial)}))
-    marks += [label(STEP * place + 36, _y(share) + 4, text) for place, axis in enumerate(axes)
-              for share, text in axis.ticks]
+    marks += [label(STEP * index + 36, _y(height) + 4, text) for index, axis in enumerate(axes)
+              for height, text in axis.ticks]
     return tag("figure", {"class": "wide" + MANY * (len(evidence.drawn) > CROWD)},
                tag("figcaption", None, "Choices, rung reached and score of the trials"),
                tag("div", {"class": "scroll"}, tag("svg", {
@@ -61,8 +61,8 @@ def coordinates(evidence: Evidence) -> Html:
                    "many choices at once."))
 
 
-def _y(share: float) -> float:
-    return round(HEIGHT - BOTTOM - 8 - share * (HEIGHT - TOP - BOTTOM - 16), 1)
+def _y(height: float) -> float:
+    return round(HEIGHT - BOTTOM - 8 - height * (HEIGHT - TOP - BOTTOM - 16), 1)
 
 
 def _chosen(evidence: Evidence) -> list[Axis]:
@@ -82,13 +82,13 @@ def _chosen(evidence: Evidence) -> list[Axis]:
 
 def _seats(trials: Sequence[TrialRecord]) -> dict[str, dict[int, str]]:
     """Return for each seat that not all trials fill alike which trick each has there."""
-    places: dict[str, dict[int, str]] = {}
+    choices: dict[str, dict[int, str]] = {}
     for trial in trials:
         for name in trial.bundle.get("tricks", {}):
-            chosen = places.setdefault(_seat(name), {})
+            chosen = choices.setdefault(_seat(name), {})
             chosen[trial.number] = f"{chosen[trial.number]} + {name}" if trial.number in chosen else name
     full = {seat: {trial.number: chosen.get(trial.number, NONE) for trial in trials}
-            for seat, chosen in places.items()}
+            for seat, chosen in choices.items()}
     return {seat: chosen for seat, chosen in full.items() if len(set(chosen.values())) > 1}
 
 
@@ -103,13 +103,13 @@ def _seat(trick: str) -> str:
 
 def _values(trials: Sequence[TrialRecord]) -> dict[str, dict[int, float]]:
     """Return every number that a trick of a trial has, by `trick.parameter`."""
-    found: dict[str, dict[int, float]] = {}
+    values: dict[str, dict[int, float]] = {}
     for trial in trials:
         for name, parameters in trial.bundle.get("tricks", {}).items():
             for key, value in parameters.items():
                 if is_figure(value):
-                    found.setdefault(f"{name}.{key}", {})[trial.number] = float(value)
-    return found
+                    values.setdefault(f"{name}.{key}", {})[trial.number] = float(value)
+    return values
 
 
 def _parted(chosen: Mapping[int, str], scores: Mapping[int, float]) -> float:
@@ -130,9 +130,10 @@ def _category(name: str, chosen: Mapping[int, str]) -> Axis:
     common = {option for option, _ in Counter(chosen.values()).most_common(OPTIONS)} | {NONE}
     chosen = {number: option if option in common else OTHER for number, option in chosen.items()}
     options = sorted(set(chosen.values()), key=lambda option: (option != NONE, option != OTHER, option))
-    at = {option: (place + 0.5) / len(options) for place, option in enumerate(options)}
+    at = {option: (index + 0.5) / len(options) for index, option in enumerate(options)}
     return Axis(name, {number: at[option] for number, option in chosen.items()},
-                [(share, option if len(option) < LABEL else option[:LABEL - 2] + "…") for option, share in at.items()])
+                [(height, option if len(option) < LABEL else option[:LABEL - 2] + "…")
+                 for option, height in at.items()])
 
 
 def _numeric(name: str, known: Mapping[int, float], evidence: Evidence) -> Axis:
@@ -143,23 +144,24 @@ def _numeric(name: str, known: Mapping[int, float], evidence: Evidence) -> Axis:
     high = max(known.values())
     wide = low > 0 and high / low > 30
     scale = Scale(log10(low) if wide else low, log10(high) if wide else high, 0, 1)
-    places = {number: 0.15 + 0.85 * scale.share(log10(value) if wide else value) for number, value in known.items()}
+    positions = {number: 0.15 + 0.85 * scale.fraction(log10(value) if wide else value)
+                 for number, value in known.items()}
     ticks = [(0.15, f"{low:.2g}"), (1.0, f"{high:.2g}")]
     without = len(known) < len(evidence.trials)
-    return Axis(name, {**{trial.number: 0.0 for trial in evidence.trials}, **places},
+    return Axis(name, {**{trial.number: 0.0 for trial in evidence.trials}, **positions},
                 [*ticks, *([(0.0, NONE)] if without else [])])
 
 
 def _results(evidence: Evidence) -> list[Axis]:
     """Return the axes of the rung reached and of the score there."""
     budgets = list(evidence.budgets) or [0]
-    at = {budget: (place + 0.5) / len(budgets) for place, budget in enumerate(budgets)}
+    at = {budget: (index + 0.5) / len(budgets) for index, budget in enumerate(budgets)}
     scores = {trial.number: value for trial in evidence.trials if (value := evidence.score(trial)) is not None}
     scale = Scale.over(scores.values(), 0, 1, 0)
     rungs = Axis("epochs reached", {trial.number: at[trial.rungs[-1]["budget"]] for trial in evidence.trials
-                                    if trial.rungs}, [(share, str(budget)) for budget, share in at.items()])
-    return [rungs, Axis(words(evidence.metric), {number: scale.share(value) for number, value in scores.items()},
-                        [(scale.share(tick), figure(tick, evidence.metric)) for tick in scale.ticks()])
+                                    if trial.rungs}, [(height, str(budget)) for budget, height in at.items()])
+    return [rungs, Axis(words(evidence.metric), {number: scale.fraction(value) for number, value in scores.items()},
+                        [(scale.fraction(tick), tick_label(tick, evidence.metric)) for tick in scale.ticks()])
             ] if scores else [rungs]
 
 

@@ -36,9 +36,9 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         """Return where a value lies, to a tenth of a pixel."""
-        return round(self.start + self.share(value) * (self.stop - self.start), 1)
+        return round(self.start + self.fraction(value) * (self.stop - self.start), 1)
 
-    def share(self, value: float) -> float:
+    def fraction(self, value: float) -> float:
         """Return how far along the scale a value lies, from 0 to 1."""
         return (value - self.low) / (self.high - self.low)
 
@@ -48,7 +48,7 @@ class Scale:
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)
         first = math.ceil(self.low / step - 1e-9)
-        return [round(place * step, 10) for place in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        return [round(multiple * step, 10) for multiple in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Panel:
         """Return the plot with its axes, below its title and above a note."""
         lines = [tag("line", {"class": "grid", "x1": LEFT, "x2": WIDTH - RIGHT, "y1": self.y(at), "y2": self.y(at)})
                  for at in self.y.ticks()]
-        labels = [label(LEFT - 6, self.y(at) + 4, figure(at, self.metric), "end") for at in self.y.ticks()]
+        labels = [label(LEFT - 6, self.y(at) + 4, tick_label(at, self.metric), "end") for at in self.y.ticks()]
         labels += [label(self.x(at), HEIGHT - BOTTOM + 16, f"{at:g}", "middle")
                    for at in self.x.ticks(6) if at == int(at)]
         labels += [label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, self.across, "middle", "axis"),
@@ -103,7 +103,7 @@ def label(x: float, y: float, text: str, anchor: str = "start", kind: str = "tic
     return tag("text", {"class": kind, "x": round(x, 1), "y": round(y, 1), "text-anchor": anchor}, text)
 
 
-def figure(value: float, metric: str) -> str:
+def tick_label(value: float, metric: str) -> str:
     """Return a tick's label."""
     from .html import POINTS
 

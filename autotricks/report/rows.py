@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .html import Html, joined, tag
-from .plot import Scale, figure
+from .plot import Scale, tick_label
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Track:
         """Return the row of ticks; `offset` writes them as differences."""
         def text(at: float) -> str:
             if not offset:
-                return figure(at, self.metric)
+                return tick_label(at, self.metric)
             sign = "+" if at > 0 else ""
-            return sign + figure(at, self.metric).rstrip("%")
+            return sign + tick_label(at, self.metric).rstrip("%")
         ticks = [tag("i", {"style": f"left:{self.scale(at)}%"}, text(at).replace("-", "\N{MINUS SIGN}"))
                  for at in self.scale.ticks(6 if offset else 4)]
         return row("", ticks, "", "ticks")

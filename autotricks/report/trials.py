@@ -6,8 +6,8 @@ from typing import Any
 
 from ..runs.evidence import LEADING, Evidence, is_figure
 from ..runs.ledger import TrialRecord
-from .html import Html, joined, shown, table, tag, time, words
-from .plot import Panel, Scale, figure, legend
+from .html import Html, formatted, joined, table, tag, time, words
+from .plot import Panel, Scale, legend, tick_label
 from .rows import Track, chart, row
 
 MOST = 200      # rows of the table; trials.csv has all
@@ -40,7 +40,7 @@ def tricks(trial: TrialRecord) -> str:
 def tip(evidence: Evidence, trial: TrialRecord, value: float | None = None) -> str:
     """Return what a mark of a trial says."""
     at = evidence.score(trial) if value is None else value
-    reached = figure(round(at, 4), evidence.metric) if at is not None else "no score"
+    reached = tick_label(round(at, 4), evidence.metric) if at is not None else "no score"
     return f"trial {trial.number}, {evidence.role(trial)}: {reached} | {trial.label or tricks(trial)}"
 
 
@@ -122,7 +122,7 @@ def rungs(evidence: Evidence) -> Html:
         best = max(known, key=lambda value: evidence.sign * value) if known else None
         lines.append(row(f"{budget} epochs", [track.span(0, len(values), "bar")], joined(
             tag("data", {"value": len(values)}, f"{len(values):,}"), tag("small", None, " best "),
-            shown(best, evidence.metric))))
+            formatted(best, evidence.metric))))
     ends = ", ".join(f"{count:,} {end}" for end, count in sorted(evidence.ends.items()))
     return tag("figure", None, tag("figcaption", None, "Trials that were trained at each rung"),
                chart(lines, "short wide-value"),
@@ -132,16 +132,16 @@ def rungs(evidence: Evidence) -> Html:
 
 def listing(evidence: Evidence) -> Html:
     """Return the table of trials, best first, then those that came farthest."""
-    places = {trial.number: place for place, trial in enumerate(evidence.ranked)}
+    ranks = {trial.number: rank for rank, trial in enumerate(evidence.ranked)}
 
     def order(trial: TrialRecord) -> tuple[float, ...]:
         value = evidence.score(trial)
-        return (places.get(trial.number, len(places)), -(trial.rungs[-1]["budget"] if trial.rungs else 0),
+        return (ranks.get(trial.number, len(ranks)), -(trial.rungs[-1]["budget"] if trial.rungs else 0),
                 -evidence.sign * value if value is not None else float("inf"), trial.number)
     rows = [(str(trial.number), joined(tag("b", None, f"{trial.label}: ") if trial.label else "", tricks(trial),
                                         tag("div", {"class": "note"}, trial.why) if trial.why else ""),
              trial.end or "unfinished", str(trial.rungs[-1]["budget"] if trial.rungs else 0),
-             shown(evidence.score(trial), evidence.metric), f"{trial.epochs:g}",
+             formatted(evidence.score(trial), evidence.metric), f"{trial.epochs:g}",
              time(sum(line["seconds"] for line in trial.rungs)))
             for trial in sorted(evidence.trials, key=order)]
     more = f" The first {MOST} of {len(rows):,}; trials.csv has all." if len(rows) > MOST else ""

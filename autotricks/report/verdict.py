@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..runs.evidence import Document, Evidence, is_figure
-from .html import Html, breakable, gain, joined, shown, table, tag, time, unit, words
+from .html import Html, breakable, formatted, gain, joined, table, tag, time, unit, words
 from .rows import Track, chart, row
 
 ON_TEST = "on test"
@@ -13,100 +13,103 @@ TONES = (("better", "good"), ("worse", "bad"), ("no evidence", "open"))
 
 def headline(evidence: Evidence) -> Html:
     """Return the verdict in one sentence, with what it rests on."""
-    found = evidence.confirmed
-    if found and not evidence.overtaken:
-        tone = next((tone for start, tone in TONES if found["verdict"].startswith(start)), "open")
-        return tag("div", {"class": f"verdict {tone}"}, tag("p", {"class": "said"}, _capital(found["verdict"])),
-                   tag("p", None, *_sentence(found)), *_addition(found))
+    confirmed = evidence.confirmed
+    if confirmed and not evidence.overtaken:
+        tone = next((tone for start, tone in TONES if confirmed["verdict"].startswith(start)), "open")
+        return tag("div", {"class": f"verdict {tone}"}, tag("p", {"class": "said"}, _capital(confirmed["verdict"])),
+                   tag("p", None, *_sentence(confirmed)), *_addition(confirmed))
     if evidence.best is None:
         ends = ", ".join(f"{count} {end}" for end, count in evidence.ends.items()) or "none has begun"
         return tag("div", {"class": "verdict bad"}, tag("p", {"class": "said"}, "No trial was trained to the end"),
                    tag("p", None, f"There is nothing to judge. Trials: {ends}."))
     score = evidence.score(evidence.best)
     base = evidence.baseline and evidence.score(evidence.baseline)
-    why = ("The search has gone on since fresh seeds confirmed an earlier result" if found else
+    why = ("The search has gone on since fresh seeds confirmed an earlier result" if confirmed else
            "No bundle was trained again with fresh seeds")
-    against = [", the baseline ", shown(base, evidence.metric)] if is_figure(base) else [
+    against = [", the baseline ", formatted(base, evidence.metric)] if is_figure(base) else [
         "; no baseline was trained to the end"]
     return tag("div", {"class": "verdict open"}, tag("p", {"class": "said"}, "Not confirmed"), tag(
         "p", None, f"{why}. The best search score, {words(evidence.metric)} on validation, is ",
-        shown(score, evidence.metric), *against, f". It is the best of {len(evidence.trials)} trials on images that "
-        "the search has seen, so it is too good. Confirm it: ", tag(
+        formatted(score, evidence.metric), *against, f". It is the best of {len(evidence.trials)} trials on images "
+        "that the search has seen, so it is too good. Confirm it: ", tag(
             "code", None, f"autotricks confirm {evidence.place}")))
 
 
 def tiles(evidence: Evidence) -> Html:
     """Return the few figures that a reader in a hurry wants."""
-    found = evidence.confirmed
+    confirmed = evidence.confirmed
     parts = []
-    if found and not evidence.overtaken:
-        metric = found["metric"]
-        champion = str(found["champion"])
-        base = str(found["baseline"])
-        parts = [*((f"{name} {where(metric)}", shown(found["test"][one]["mean"], metric), _spread(found, one))
-                   for name, one in (("Champion", champion), ("Baseline", base))),
-                 ("Difference", joined(gain(found["difference"]["mean"], metric), " ", unit(metric)), _interval(found)),
-                 *_addition_tile(found), *_kept_tile(found)]
+    if confirmed and not evidence.overtaken:
+        metric = confirmed["metric"]
+        champion = str(confirmed["champion"])
+        base = str(confirmed["baseline"])
+        parts = [*((f"{name} {where(metric)}", formatted(confirmed["test"][one]["mean"], metric),
+                    _spread(confirmed, one)) for name, one in (("Champion", champion), ("Baseline", base))),
+                 ("Difference", joined(gain(confirmed["difference"]["mean"], metric), " ", unit(metric)),
+                  _interval(confirmed)),
+                 *_addition_tile(confirmed), *_kept_tile(confirmed)]
     elif evidence.best:
-        parts = [("Best search score", shown(evidence.score(evidence.best), evidence.metric), "one seed, validation")]
+        parts = [("Best search score", formatted(evidence.score(evidence.best), evidence.metric),
+                  "one seed, validation")]
         if evidence.baseline:
-            parts.append(("Baseline", shown(evidence.score(evidence.baseline), evidence.metric), "likewise"))
+            parts.append(("Baseline", formatted(evidence.score(evidence.baseline), evidence.metric), "likewise"))
     spent = sum(trial.epochs for trial in evidence.trials)
     full = max(evidence.budgets, default=0)
-    share = f", {spent / (full * len(evidence.trials)):.0%} of training all in full" if full else ""
+    of_full = f", {spent / (full * len(evidence.trials)):.0%} of training all in full" if full else ""
     parts.append(("Cost of the search", tag("data", {"value": spent}, f"{spent:,.0f} epochs"),
-                  f"{len(evidence.trials)} trials{share}; {time(evidence.seconds)} of training"))
+                  f"{len(evidence.trials)} trials{of_full}; {time(evidence.seconds)} of training"))
     return tag("div", {"class": "tiles"}, [tag("div", {"class": "tile"}, tag("h3", None, name), tag(
         "p", {"class": "big"}, value), tag("p", {"class": "note"}, note)) for name, value, note in parts])
 
 
 def seeds(evidence: Evidence) -> Html:
     """Return champion and baseline on test, seed by seed, and their difference with its interval."""
-    found = evidence.confirmed
-    if not found:
+    confirmed = evidence.confirmed
+    if not confirmed:
         return joined()
-    metric = found["metric"]
-    pair = dict.fromkeys((found["champion"], found["baseline"]))
-    values = [value for number in pair for value in found["test"][str(number)]["values"]]
+    metric = confirmed["metric"]
+    pair = dict.fromkeys((confirmed["champion"], confirmed["baseline"]))
+    values = [value for number in pair for value in confirmed["test"][str(number)]["values"]]
     track = Track.over(values, metric)
     rows = [track.axis()]
     for number in pair:
-        spread = found["test"][str(number)]
-        kind = "baseline" if number == found["baseline"] else "champion"
+        spread = confirmed["test"][str(number)]
+        kind = "baseline" if number == confirmed["baseline"] else "champion"
         rows.append(row(kind, [track.rule(spread["mean"], f"mean {kind}"), *(
             track.dot(value, kind, f"{kind}, seed {seed}: {value:.4f}")
-            for seed, value in zip(found["seeds"], spread["values"]))], shown(spread["mean"], metric)))
+            for seed, value in zip(confirmed["seeds"], spread["values"]))], formatted(spread["mean"], metric)))
     parts = [tag("h3", None, f"{_capital(words(metric))} {where(metric)}: dots are seeds, lines are means"),
              chart(rows, "short")]
-    difference = found["difference"]
-    if is_figure(difference["low"]) and found["champion"] != found["baseline"]:
+    difference = confirmed["difference"]
+    if is_figure(difference["low"]) and confirmed["champion"] != confirmed["baseline"]:
         over = Track.over([0.0, *difference.values()], metric)
         parts += [tag("h3", None, f"Difference with its 95% interval, in {unit(metric)}"), chart([
             over.axis(True), row("champion", [over.rule(0.0), over.span(difference["low"], difference["high"], "ci"),
-                                              over.dot(difference["mean"], "champion", _plain(found))],
+                                              over.dot(difference["mean"], "champion", _plain(confirmed))],
                                  gain(difference["mean"], metric))], "short")]
-    return tag("div", {"class": "panels two"}, [tag("figure", None, *parts[place:place + 2])
-                                                for place in range(0, len(parts), 2)])
+    return tag("div", {"class": "panels two"}, [tag("figure", None, *parts[index:index + 2])
+                                                for index in range(0, len(parts), 2)])
 
 
 def candidates(evidence: Evidence) -> Html:
     """Return what the search said of the bundles trained again and what fresh seeds said, both on validation."""
-    found = evidence.confirmed
-    if not found:
+    confirmed = evidence.confirmed
+    if not confirmed:
         return joined()
-    metric = found["metric"]
+    metric = confirmed["metric"]
     rows = []
-    ranked = sorted(found["validation"].items(), key=lambda item: -evidence.sign * item[1]["mean"])
+    ranked = sorted(confirmed["validation"].items(), key=lambda item: -evidence.sign * item[1]["mean"])
     for number, spread in ranked:
         trial = evidence.by_number.get(int(number))
         score = evidence.score(trial) if trial else None
-        rows.append((breakable(evidence.name(int(number))), shown(score, metric), joined(
-            shown(spread["mean"], metric), _deviation(spread, metric)),
+        rows.append((breakable(evidence.name(int(number))), formatted(score, metric), joined(
+            formatted(spread["mean"], metric), _deviation(spread, metric)),
             gain(evidence.sign * (score - spread["mean"]) if score is not None else None, metric)))
-    lost = [evidence.name(number) for number in found["candidates"] if str(number) not in found["validation"]]
-    kept = found.get("kept") or {}
+    lost = [evidence.name(number) for number in confirmed["candidates"] if str(number) not in confirmed["validation"]]
+    kept = confirmed.get("kept") or {}
     worse = [evidence.name(number) for number in kept.get("lost", ())]
-    return joined(table(("Bundle", "In the search, one seed", f"Fresh seeds, mean of {len(found['seeds'])} ± deviation",
+    return joined(table(("Bundle", "In the search, one seed",
+                         f"Fresh seeds, mean of {len(confirmed['seeds'])} ± deviation",
                          f"Search was too good by ({unit(metric)})"), rows, "candidates", (1, 2, 3)),
                   tag("p", {"class": "note"}, f"Broke down with a fresh seed: {', '.join(lost)}.") if lost else "",
                   tag("p", {"class": "note"}, f"Lose more {words(kept['metric'])} than {kept['within']:g} against the "
@@ -120,38 +123,38 @@ def doubts(evidence: Evidence) -> Html:
 
 def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
     """Yield each of them as the parts of its text."""
-    found = evidence.confirmed
+    confirmed = evidence.confirmed
     counts = evidence.data.get("counts", {})
     if evidence.overtaken:
         yield (tag("b", None, "The confirmation is older than the search. "), "What it says below concerns "
-               f"{evidence.name((found or {})['champion'])}, not the best trial of today.")
-    if not found:
+               f"{evidence.name((confirmed or {})['champion'])}, not the best trial of today.")
+    if not confirmed:
         yield ("Nothing was confirmed: every score is of one seed, on the validation images that the search has seen. "
                "The test images have not been read.",)
     else:
-        metric = found["metric"]
-        count = len(found["seeds"])
-        good = "too good" if found["optimism"] > 0 else "not too good"
+        metric = confirmed["metric"]
+        count = len(confirmed["seeds"])
+        good = "too good" if confirmed["optimism"] > 0 else "not too good"
         speed = where(metric) != ON_TEST
-        place, again = ("", ". ") if speed else (" on validation", " on the same images. ")
+        suffix, again = ("", ". ") if speed else (" on validation", " on the same images. ")
         beyond = "how busy the machine was: it holds for this machine. Others would differ by more." if speed else (
             f"that of the images: it holds for this split with {sum(counts.get('test', [])) or 'its'} test images. "
             "Other images would differ by more.")
-        yield ("In the search the champion had ", shown(found["searched"], metric), f"{place}; with fresh seeds it "
-               "has ",
-               shown(found["validation"][str(found["champion"])]["mean"], metric),
-               f"{again}The search's score was {good}: ", gain(found["optimism"], metric), f" {unit(metric)}.")
-        yield (f"The interval covers the luck of {count} seed{'s' * (count > 1)} ({found.get('method', '')}), not "
+        yield ("In the search the champion had ", formatted(confirmed["searched"], metric),
+               f"{suffix}; with fresh seeds it has ",
+               formatted(confirmed["validation"][str(confirmed["champion"])]["mean"], metric),
+               f"{again}The search's score was {good}: ", gain(confirmed["optimism"], metric), f" {unit(metric)}.")
+        yield (f"The interval covers the luck of {count} seed{'s' * (count > 1)} ({confirmed.get('method', '')}), not "
                f"{beyond}", "" if count > 1 else " With one seed there is no interval.")
-        trained = len(found["candidates"])
+        trained = len(confirmed["candidates"])
         yield (f"Besides the baseline {trained} of {len(evidence.trials):,} trials {'were' if trained != 1 else 'was'} "
                "trained again. What the search says of the rest is of one seed.",)
         yield ("The champion was chosen on validation; test was read for it, the baseline and the best start bundle "
                "only.",)
-        worse = list(_worse(found))
+        worse = list(_worse(confirmed))
         if worse:
             yield ("The champion is not better in everything. Worse than the baseline on test: ",
-                   *[part for place, one in enumerate(worse) for part in ((", " if place else ""), one)], ".")
+                   *[part for index, one in enumerate(worse) for part in ((", " if index else ""), one)], ".")
     few = [count for count in counts.get("test", []) if 0 < count < 30]
     if few:
         yield (f"{len(few)} of {len(counts['test'])} classes have fewer than 30 test images: their single figures are "
@@ -171,62 +174,63 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
         yield (f"{broken} of {len(evidence.trials)} trials did not end as planned; the table of trials says how.",)
 
 
-def _worse(found: Document) -> Iterator[Html]:
+def _worse(confirmed: Document) -> Iterator[Html]:
     """Yield the figures in which the champion's mean is worse than the baseline's."""
-    figures = found.get("figures", {})
-    champion, baseline = (figures.get(str(found[role]), {}) for role in ("champion", "baseline"))
+    metrics = confirmed.get("figures", {})
+    champion, baseline = (metrics.get(str(confirmed[role]), {}) for role in ("champion", "baseline"))
     for name, value in champion.items():
         sign = -1 if name in ("loss", "calibration_error") else 1
         if sign * value < sign * baseline.get(name, value):
-            yield joined(f"{words(name)} ", shown(value, name), " against ", shown(baseline[name], name))
+            yield joined(f"{words(name)} ", formatted(value, name), " against ", formatted(baseline[name], name))
 
 
-def _sentence(found: Document) -> list[str]:
-    metric = found["metric"]
-    test = found["test"]
-    count = len(found["seeds"])
-    if found["champion"] == found["baseline"]:
+def _sentence(confirmed: Document) -> list[str]:
+    metric = confirmed["metric"]
+    test = confirmed["test"]
+    count = len(confirmed["seeds"])
+    if confirmed["champion"] == confirmed["baseline"]:
         return ["No bundle did better than the baseline when trained again. The baseline has ",
-                shown(test[str(found["baseline"])]["mean"], metric),
+                formatted(test[str(confirmed["baseline"])]["mean"], metric),
                 f" {words(metric)} {where(metric)}, over {count} seeds."]
     seen = "of training" if where(metric) != ON_TEST else "on images that the search never saw"
     return [f"{_capital(words(metric))} {seen}: ",
-            shown(test[str(found["champion"])]["mean"], metric), " against the baseline's ",
-            shown(test[str(found["baseline"])]["mean"], metric), ", a difference of ",
-            gain(found["difference"]["mean"], metric), f" {unit(metric)} (", _interval(found),
-            f"; {count} fresh seed{'s' * (count > 1)}, {found.get('method', '')}).", *keeping(found)]
+            formatted(test[str(confirmed["champion"])]["mean"], metric), " against the baseline's ",
+            formatted(test[str(confirmed["baseline"])]["mean"], metric), ", a difference of ",
+            gain(confirmed["difference"]["mean"], metric), f" {unit(metric)} (", _interval(confirmed),
+            f"; {count} fresh seed{'s' * (count > 1)}, {confirmed.get('method', '')}).", *keeping(confirmed)]
 
 
-def _addition(found: Document) -> list[Html]:
+def _addition(confirmed: Document) -> list[Html]:
     """Return what the search added to the best bundle that it started from, as a paragraph; nothing where unknown."""
-    told = found.get("addition")
-    if not told:
+    addition = confirmed.get("addition")
+    if not addition:
         return []
-    parts = ["The search: ", tag("b", None, told["verdict"])]
-    if told["start"] != found["champion"]:
-        parts += [" (", gain(told["difference"]["mean"], found["metric"]), f" {unit(found['metric'])}, ",
-                  _range(told["difference"], found["metric"]), ")"]
+    parts = ["The search: ", tag("b", None, addition["verdict"])]
+    if addition["start"] != confirmed["champion"]:
+        parts += [" (", gain(addition["difference"]["mean"], confirmed["metric"]), f" {unit(confirmed['metric'])}, ",
+                  _range(addition["difference"], confirmed["metric"]), ")"]
     return [tag("p", None, *parts, ".")]
 
 
-def _addition_tile(found: Document) -> list[tuple[str, Html, str]]:
-    told = found.get("addition")
-    if not told or told["start"] == found["baseline"]:
+def _addition_tile(confirmed: Document) -> list[tuple[str, Html, str]]:
+    addition = confirmed.get("addition")
+    if not addition or addition["start"] == confirmed["baseline"]:
         return []
-    return [("Added by the search", joined(gain(told["difference"]["mean"], found["metric"]), " ",
-                                           unit(found["metric"])), f"to {told['name']}, {where(found['metric'])}")]
+    return [("Added by the search", joined(gain(addition["difference"]["mean"], confirmed["metric"]), " ",
+                                           unit(confirmed["metric"])),
+             f"to {addition['name']}, {where(confirmed['metric'])}")]
 
 
-def _kept_tile(found: Document) -> list[tuple[str, Html, str]]:
-    kept = found.get("kept")
+def _kept_tile(confirmed: Document) -> list[tuple[str, Html, str]]:
+    kept = confirmed.get("kept")
     return [(f"{_capital(words(kept['metric']))} on test", joined(
         gain(kept["difference"]["mean"], kept["metric"]), " ", unit(kept["metric"])),
         f"against the baseline; {kept['within']:g} may be lost")] if kept else []
 
 
-def keeping(found: Document) -> list[str]:
+def keeping(confirmed: Document) -> list[str]:
     """Return in words what came of the figure that must not be lost; nothing where there is none."""
-    it = found.get("kept")
+    it = confirmed.get("kept")
     return [f" {_capital(words(it['metric']))} on test differs by ", gain(it["difference"]["mean"], it["metric"]),
             f" {unit(it['metric'])} (", _range(it["difference"], it["metric"]), "); ",
             Html(gain(it["within"], it["metric"]).replace(">+", ">")), f" {unit(it['metric'])} may be lost."
@@ -238,10 +242,10 @@ def where(metric: str) -> str:
     return "in training" if metric.startswith("train/") else ON_TEST
 
 
-def _interval(found: Document) -> str:
-    if found["champion"] == found["baseline"]:
+def _interval(confirmed: Document) -> str:
+    if confirmed["champion"] == confirmed["baseline"]:
         return "champion and baseline are one bundle"
-    return _range(found["difference"], found["metric"])
+    return _range(confirmed["difference"], confirmed["metric"])
 
 
 def _range(difference: Document, metric: str) -> str:
@@ -252,13 +256,14 @@ def _range(difference: Document, metric: str) -> str:
     return joined("95% interval ", gain(low, metric), " to ", gain(high, metric))
 
 
-def _plain(found: Document) -> str:
-    low, mean, high = (found["difference"][name] for name in ("low", "mean", "high"))
+def _plain(confirmed: Document) -> str:
+    low, mean, high = (confirmed["difference"][name] for name in ("low", "mean", "high"))
     return f"{mean:+.4f}, 95% interval {low:+.4f} to {high:+.4f}"
 
 
-def _spread(found: Document, number: str) -> Html:
-    return joined(f"mean of {len(found['seeds'])} fresh seeds", _deviation(found["test"][number], found["metric"]))
+def _spread(confirmed: Document, number: str) -> Html:
+    return joined(f"mean of {len(confirmed['seeds'])} fresh seeds",
+                  _deviation(confirmed["test"][number], confirmed["metric"]))
 
 
 def _deviation(spread: Document, metric: str) -> Html:

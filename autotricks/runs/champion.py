@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import export as bundles
 from ..core.bundle import Bundle
+from ..core.weights import key
 from ..data import Loaded
 from ..space.load import LoadedSpace
 from .trial import Champion
@@ -15,9 +16,12 @@ def bundle_document(name: str, settings: dict[str, Any], data: Loaded, bundle: B
                     result: dict[str, Any]) -> dict[str, Any]:
     """Return what a bundle file holds: all that production training and prediction need."""
     facts = data.facts
+    images = data.dataset.normalized(bundle)
+    begun = data.dataset.weights.get(key(bundle.model, bundle.weights))
     return {"name": name, "data": settings, "classes": facts["classes"],
-            "images": {"shape": facts["image_shape"], "mean": facts["mean"], "std": facts["std"]},
-            **bundle.document(), "result": {"fingerprint": facts["fingerprint"], **result}}
+            "images": {"shape": facts["image_shape"], "mean": list(images.mean), "std": list(images.std)},
+            **bundle.document(), **({"weights": begun.facts()} if begun else {}),
+            "result": {"fingerprint": facts["fingerprint"], **result}}
 
 
 def keep(folder: Path, loaded: LoadedSpace, data: Loaded, champion: Champion,

@@ -194,19 +194,19 @@ def gather(folder: Path) -> Evidence:
                     torn, tuple(broken))
 
 
-def _is_bundle(found: Any) -> bool:
+def _is_bundle(document: Any) -> bool:
     """Return whether a document has the sections of a bundle, which one that was cut off has not."""
-    return isinstance(found, dict) and {"model", "tricks", "training"} <= found.keys() and all(
-        isinstance(found.get(name, {}), dict) for name in ("model", "tricks", "training", "result"))
+    return isinstance(document, dict) and {"model", "tricks", "training"} <= document.keys() and all(
+        isinstance(document.get(name, {}), dict) for name in ("model", "tricks", "training", "result"))
 
 
 def _document(path: Path, broken: list[str]) -> Any:
     """Return what a JSON or YAML file holds, None where it is missing or damaged, which `broken` takes the names of."""
     try:
         content = path.read_bytes()
-        found = parse(content, path.name, limits=LARGE).value if path.suffix == ".yaml" else json.loads(content)
+        document = parse(content, path.name, limits=LARGE).value if path.suffix == ".yaml" else json.loads(content)
         if not damaged(content):
-            return found
+            return document
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError, SpaceError):
@@ -215,11 +215,11 @@ def _document(path: Path, broken: list[str]) -> Any:
     return None
 
 
-def _ablation(found: Any) -> tuple[Document, ...]:
+def _ablation(document: Any) -> tuple[Document, ...]:
     """Return the rows that say something, wherever in the document they stand."""
-    rows = found if isinstance(found, list) else []
-    if isinstance(found, dict):
-        lists = (value for value in found.values() if isinstance(value, list) and value)
+    rows = document if isinstance(document, list) else []
+    if isinstance(document, dict):
+        lists = (value for value in document.values() if isinstance(value, list) and value)
         rows = next((value for value in lists if isinstance(value[0], dict)), [])
     return tuple(row for row in rows if isinstance(row, dict) and row.get("trick")
                  and (is_figure(row.get("mean")) or row.get("note")))

@@ -106,25 +106,25 @@ def _read(path: Path, kept: Callable[[Line], Line] = lambda line: line) -> tuple
         raise RunError(f"{path}: is no file, and so no ledger. Name another place, or restore the ledger.")
     try:
         content = path.read_bytes()
-        place = 0
+        offset = 0
     except OSError as error:
         raise RunError(f"{path}: the ledger cannot be read: {(error.strerror or str(error)).lower()}. Restore it."
                        ) from None
     lines: list[Line] = []
-    while place < len(content):
-        stop = content.find(b"\n", place)
-        line = _line(content[place:stop]) if stop >= 0 else None
+    while offset < len(content):
+        stop = content.find(b"\n", offset)
+        line = _line(content[offset:stop]) if stop >= 0 else None
         if line is None or line.get("seq") != len(lines):
-            if line is None and content.find(_START, place + 1) < 0:
+            if line is None and content.find(_START, offset + 1) < 0:
                 if not lines and content[:len(_FIRST)] != _FIRST[:len(content)]:
                     raise RunError(f"{path}: is no ledger, and stays as it is. Name another file, or restore the "
                                    "ledger.")
-                return lines, place, True
+                return lines, offset, True
             raise RunError(f"{path}:{len(lines) + 1}  this line of the ledger is damaged; what comes after it cannot "
                            "be trusted. Restore the file, or start a new search.")
         lines.append(kept(line))
-        place = stop + 1
-    return lines, place, False
+        offset = stop + 1
+    return lines, offset, False
 
 
 def _line(text: bytes) -> Line | None:

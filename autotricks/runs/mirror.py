@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InputError, RunError
-from ..tracking.address import redacted, secretive, shown
+from ..tracking.address import display_address, redacted, secretive
 from .folder import LEDGER, SPACE
 
 EVERY = 30.0        # seconds between two copies while trials end
@@ -30,7 +30,7 @@ def opened(address: str) -> tuple[Any, str]:
     named = parts.scheme.startswith("abfs")     # an account, and no person
     if not parts.scheme or parts.password or secretive(address) or ("@" in address and not named):
         why = "holds a key or password; give it in the environment" if parts.scheme else "not an address"
-        raise InputError(f"--storage {shown(address)}: {why}. Write {SCHEMES}.")
+        raise InputError(f"--storage {display_address(address)}: {why}. Write {SCHEMES}.")
     whole = parts._replace(path=parts.path.rstrip("/"))
     if parts.scheme == "s3":    # a small file is one request in place of three
         whole = whole._replace(query="&".join(filter(None, [parts.query, "allow_delayed_open=true"])))
@@ -43,8 +43,8 @@ def opened(address: str) -> tuple[Any, str]:
             stream.write(b"autotricks")
         system.delete_file(probe)
     except (OSError, ValueError) as error:      # Arrow's errors are both
-        raise InputError(f"--storage {shown(address)}: {_first(error)}. Write {SCHEMES}, to which you may write."
-                         ) from None
+        raise InputError(f"--storage {display_address(address)}: {_first(error)}. Write {SCHEMES}, to which you may "
+                         "write.") from None
     return system, path
 
 
@@ -67,10 +67,10 @@ def fetched(address: str, root: Path) -> Path:
               if info.type == fs.FileType.File]
     try:
         for name in sorted(listed, key=lambda name: name == f"{path}/{SPACE}"):     # what makes it a run comes last
-            place = target / name.removeprefix(f"{path}/")
-            place.parent.mkdir(parents=True, exist_ok=True)
+            file = target / name.removeprefix(f"{path}/")
+            file.parent.mkdir(parents=True, exist_ok=True)
             with system.open_input_stream(name) as stream:
-                place.write_bytes(stream.read())
+                file.write_bytes(stream.read())
     except OSError as error:
         raise RunError(f"{address}: cannot be copied to {target}: {_first(error)}.") from None
     return target
@@ -123,11 +123,11 @@ class Copy:
         while not self._over.is_set():
             self._news.wait()
             self._news.clear()
-            self._put()
+            self._copy_changed()
             self._over.wait(EVERY)
-        self._put()
+        self._copy_changed()
 
-    def _put(self) -> None:
+    def _copy_changed(self) -> None:
         """Copy what changed since the last time."""
         assert self._folder is not None
         self._problem = ""

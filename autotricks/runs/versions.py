@@ -15,14 +15,14 @@ LIBRARIES = ("autotricks", "torch", "torchvision", "timm", "ray", "optuna", "mlf
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that matter, and the kind of machine."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    gpus = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
-    return {**found, "system": f"{platform.system()} {platform.machine()}", "cores": str(cores()),
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {**installed, "system": f"{platform.system()} {platform.machine()}", "cores": str(cores()),
             "gpus": ", ".join(gpus) or "none"}
 
 

@@ -23,11 +23,11 @@ def fitted(space: Space, of_data: Container[DataTrait]) -> Space:
 
 def _narrowed(entry: Entry, of_data: Container[DataTrait]) -> Entry | None:
     """Return what is left of an entry; None if nothing is."""
-    said = [word for word in entry.trick.advice if word.trait in of_data]
-    if not said or entry.widest().window.start > 0:
+    advice = [word for word in entry.trick.advice if word.trait in of_data]
+    if not advice or entry.widest().window.start > 0:
         return entry
     domain = entry.domains.get("start")
-    if not all(word.early for word in said) or domain is None:
+    if not all(word.early for word in advice) or domain is None:
         return None
     if isinstance(domain, Choice):
         later = tuple(option for option in domain.options if float(option) > 0)

@@ -24,9 +24,11 @@ from .sections import (
     ResourcesSection,
     SearchSection,
     Section,
+    SpaceModelSection,
     SpaceTrainingSection,
     StartSection,
     TrainingSection,
+    WeightsSection,
     legal,
 )
 
@@ -48,7 +50,8 @@ class SpaceDocument(Section):
     about: str = ""
     fits: FitsSection | None = None
     data: DataSection = DataSection()
-    model: ModelSection = ModelSection()
+    model: SpaceModelSection = SpaceModelSection()
+    weights: dict[str, WeightsSection] = {}
     training: SpaceTrainingSection = SpaceTrainingSection()
     objective: ObjectiveSection = ObjectiveSection()
     search: SearchSection = SearchSection()
@@ -72,6 +75,7 @@ class BundleDocument(Section):
     classes: list[str] = []
     result: dict[str, Any] = {}
     model: ModelSection = ModelSection()
+    weights: WeightsSection | None = None
     training: TrainingSection = TrainingSection()
     tricks: dict[str, Any] = {}
 
@@ -93,20 +97,20 @@ def read(shape: type[BaseModel], tree: Tree) -> tuple[Any, list[str]]:
             document = shape.model_validate(value)
             return document, [*lines, *_meaning(document, _Wrong(tree, wrong))]
         except ValidationError as error:
-            found = error.errors()
-            lines.update((_line(tree, shape, details), None) for details in found
-                         if tuple(details["loc"]) not in wrong and not _renamed(shape, details, found))
-            places = {tuple(details["loc"]) for details in found}
-            wrong |= places if places - wrong else {place[:1] for place in places}
+            errors = error.errors()
+            lines.update((_line(tree, shape, details), None) for details in errors
+                         if tuple(details["loc"]) not in wrong and not _renamed(shape, details, errors))
+            paths = {tuple(details["loc"]) for details in errors}
+            wrong |= paths if paths - wrong else {path[:1] for path in paths}
             value = {"name": "unknown", "tricks": {}, **without(value, wrong)}
 
 
-def _renamed(shape: type[BaseModel], details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+def _renamed(shape: type[BaseModel], details: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
     """Return whether a key is missing only because it is misspelled, which is said already."""
     *section, key = details["loc"]
     return details["type"] == "missing" and any(
         other["type"] == "extra_forbidden" and [*other["loc"][:-1]] == section
-        and nearest(str(other["loc"][-1]), keys(shape, (*section,))) == key for other in found)
+        and nearest(str(other["loc"][-1]), keys(shape, (*section,))) == key for other in errors)
 
 
 @dataclass(frozen=True)
@@ -167,10 +171,10 @@ def _objective(section: ObjectiveSection, wrong: _Wrong) -> Iterable[str]:
     named: list[tuple[tuple[str, ...], str, tuple[str, ...]]] = [(("objective", "metric"), section.metric, METRICS)]
     if section.keep:
         named.append((("objective", "keep", "metric"), section.keep.metric, KEPT))
-    for place, metric, known in named:
-        if metric not in known and not wrong.hides(*place):
-            yield tree.problem(place, f"no such metric: {metric}.{tree.hint(metric, known)} Metrics: "
-                                      f"{', '.join(known)}.")
+    for path, metric, known in named:
+        if metric not in known and not wrong.hides(*path):
+            yield tree.problem(path, f"no such metric: {metric}.{tree.hint(metric, known)} Metrics: "
+                                     f"{', '.join(known)}.")
     worse_is_more = less_is_better(section.metric)
     if section.metric in METRICS and (section.mode == "max") == worse_is_more and not (
             wrong.hides("objective", "metric") or wrong.hides("objective", "mode")):

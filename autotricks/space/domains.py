@@ -27,33 +27,33 @@ def entries(tricks: Mapping[str, Any], tree: Tree, searched: bool = True) -> tup
         searched: Whether domains are allowed, as in a space; a bundle has plain values only.
     """
     result = []
-    found = []
+    errors = []
     for name, values in tricks.items():
         path: Path = ("tricks", name)
         if name not in catalog():
-            found.append(tree.problem(path, f"no such trick.{tree.hint(name, catalog(), path[:1])} "
-                                            "'autotricks tricks list' shows all."))
+            errors.append(tree.problem(path, f"no such trick.{tree.hint(name, catalog(), path[:1])} "
+                                             "'autotricks tricks list' shows all."))
         elif values is not None and not isinstance(values, dict):
-            found.append(tree.problem(path, f"{values!r} is not a mapping; write {{}} for the trick's own domains."))
+            errors.append(tree.problem(path, f"{values!r} is not a mapping; write {{}} for the trick's own domains."))
         else:
-            entry = _entry(catalog()[name], values or {}, tree, searched, found)
+            entry = _entry(catalog()[name], values or {}, tree, searched, errors)
             if entry:
                 result.append(entry)
     present = [entry.widest() for entry in result if entry.always or not searched]
-    met = clashes(present) if found else conflicts(present)     # a trick that is wrong may be what another needs
-    found += [tree.problem(("tricks",), conflict.text) for conflict in met]
-    return result, found
+    met = clashes(present) if errors else conflicts(present)     # a trick that is wrong may be what another needs
+    errors += [tree.problem(("tricks",), conflict.text) for conflict in met]
+    return result, errors
 
 
-def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: bool, found: list[str]) -> Entry | None:
+def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: bool, errors: list[str]) -> Entry | None:
     """Return the entry of one trick; append what is wrong with it."""
     path: Path = ("tricks", trick.name)
-    before = len(found)
+    before = len(errors)
     known = trick.declared()
     always = values.get("always", False)
     if not isinstance(always, bool) or ("always" in values and not searched):
-        found.append(tree.problem((*path, "always"), f"{always!r} is not allowed; always must be true or false"
-                                                     f"{'' if searched else ', and only in a space'}."))
+        errors.append(tree.problem((*path, "always"), f"{always!r} is not allowed; always must be true or false"
+                                                      f"{'' if searched else ', and only in a space'}."))
     domains: dict[str, Domain] = {name: known[name].search for name in known} if searched and not values else {}
     fixed: dict[str, Value] = {}
     for name, given in values.items():
@@ -61,39 +61,39 @@ def _entry(trick: type[Trick], values: dict[str, Any], tree: Tree, searched: boo
             continue
         if name not in known and name not in EDGES:
             meant = tree.hint(name, [*known, *EDGES, "always"], path)
-            found.append(tree.problem((*path, name), f"no such parameter.{meant} {trick.name} has "
-                                                     f"{', '.join([*known, *EDGES])}."))
+            errors.append(tree.problem((*path, name), f"no such parameter.{meant} {trick.name} has "
+                                                      f"{', '.join([*known, *EDGES])}."))
             continue
         parameter = known.get(name) or EDGES[name]
         if searched and (isinstance(given, dict) or given == SEARCH):
-            domain = _domain(parameter, name, given, (*path, name), tree, found)
+            domain = _domain(parameter, name, given, (*path, name), tree, errors)
             if domain is not None:
                 domains[name] = domain
         elif isinstance(given, dict):
-            found.append(tree.problem((*path, name), "a bundle holds plain values; only a space has domains."))
+            errors.append(tree.problem((*path, name), "a bundle holds plain values; only a space has domains."))
         else:
             problem = parameter.problem(name, given)
             if problem:
-                found.append(tree.problem((*path, name), problem))
-            if len(found) == before:
+                errors.append(tree.problem((*path, name), problem))
+            if len(errors) == before:
                 fixed[name] = type(parameter.default)(given)
-    if len(found) > before:
+    if len(errors) > before:
         return None
     entry = Entry(trick, fixed, domains, always)
     if EDGES.keys() & values.keys():
         narrower = Use(trick(), Window(0.0, 0.5))
-        found += [tree.problem(path, conflict.text) for conflict in conflicts([narrower])
-                  if conflict.kind is Kind.WINDOW]
+        errors += [tree.problem(path, conflict.text) for conflict in conflicts([narrower])
+                   if conflict.kind is Kind.WINDOW]
     if entry.widest().window.empty:
-        found.append(tree.problem(path, "its window is empty: stop must be after start."))
+        errors.append(tree.problem(path, "its window is empty: stop must be after start."))
     elif entry.may_be_empty():
         late, early = entry.narrowest()
-        found.append(tree.problem(path, f"its window is empty where start is {late:g} and stop {early:g}; every stop "
-                                        "must be after every start."))
-    return entry if len(found) == before else None
+        errors.append(tree.problem(path, f"its window is empty where start is {late:g} and stop {early:g}; every stop "
+                                         "must be after every start."))
+    return entry if len(errors) == before else None
 
 
-def _domain(parameter: Parameter, name: str, given: Any, path: Path, tree: Tree, found: list[str]) -> Domain | None:
+def _domain(parameter: Parameter, name: str, given: Any, path: Path, tree: Tree, errors: list[str]) -> Domain | None:
     """Return the domain that a mapping such as `{uniform: [0, 1]}` means; append what is wrong with it."""
     default = parameter.default
     if given == SEARCH:
@@ -101,41 +101,41 @@ def _domain(parameter: Parameter, name: str, given: Any, path: Path, tree: Tree,
     if len(given) != 1 or next(iter(given)) not in WORDS:
         word = str(next(iter(given), ""))
         here = (*path, word) if len(given) == 1 else path
-        found.append(tree.problem(here, f"expected one domain word, got {', '.join(map(str, given)) or 'none'}."
-                                        f"{tree.hint(word, WORDS)} Domain words: {', '.join(WORDS)}."))
+        errors.append(tree.problem(here, f"expected one domain word, got {', '.join(map(str, given)) or 'none'}."
+                                         f"{tree.hint(word, WORDS)} Domain words: {', '.join(WORDS)}."))
         return None
     word, arguments = next(iter(given.items()))
     here = (*path, word)
     if not isinstance(arguments, list):
-        found.append(tree.problem(here, f"{arguments!r} is not a list; write {word}: {WORDS[word]}."))
+        errors.append(tree.problem(here, f"{arguments!r} is not a list; write {word}: {WORDS[word]}."))
         return None
     if word == "choice":
-        lines = [tree.problem((*here, *place), text) for *place, text in _choice_problems(parameter, name, arguments)]
-        found += lines
+        lines = [tree.problem((*here, *index), text) for *index, text in _choice_problems(parameter, name, arguments)]
+        errors += lines
         return None if lines else Choice(*[type(default)(option) for option in arguments])
     problem = _range_problem(word, arguments, default, parameter.legal)
     if problem:
-        found.append(tree.problem(here, problem))
+        errors.append(tree.problem(here, problem))
         return None
     return _range(word, arguments)
 
 
 def _choice_problems(parameter: Parameter, name: str, options: list[Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield what is wrong with a list of options, after the place of the option that it is about."""
+    """Yield what is wrong with a list of options, after the index of the option that it is about."""
     if not options:
         yield ("has no options; list at least one.",)
     kind: Callable[[Any], Value] = type(parameter.default)
     seen: set[Value] = set()
-    for place, option in enumerate(options):
+    for index, option in enumerate(options):
         if isinstance(option, (list, dict)) or option is None:
-            yield place, "options must be plain values."
+            yield index, "options must be plain values."
             continue
         problem = parameter.problem(name, option)
         if problem:
-            yield place, problem
+            yield index, problem
             continue
         if kind(option) in seen:
-            yield place, "an option stands twice. Drop one."
+            yield index, "an option stands twice. Drop one."
         seen.add(kind(option))
 
 

@@ -37,17 +37,17 @@ class Walk:
         """Take the trail's option, or the first of a choice not met before."""
         if len(self.picks) == len(self.trail):
             self.trail.append((_options(domain), 0))
-        options, place = self.trail[len(self.picks)]
-        self.picks[name] = options[place]
-        return options[place]
+        options, index = self.trail[len(self.picks)]
+        self.picks[name] = options[index]
+        return options[index]
 
     def advance(self) -> bool:
         """Move the last choice that has options left; return False where none has."""
         while self.trail and self.trail[-1][1] + 1 == len(self.trail[-1][0]):
             self.trail.pop()
         if self.trail:
-            options, place = self.trail[-1]
-            self.trail[-1] = (options, place + 1)
+            options, index = self.trail[-1]
+            self.trail[-1] = (options, index + 1)
         return bool(self.trail)
 
 
@@ -60,7 +60,7 @@ def _options(domain: Domain) -> list[Value]:
     assert isinstance(domain, Float)
     if domain.step:
         count = int((domain.high - domain.low) / domain.step + 1e-9) + 1
-        return [min(domain.low + place * domain.step, domain.high) for place in range(count)]
+        return [min(domain.low + index * domain.step, domain.high) for index in range(count)]
     return [domain.low]
 
 
@@ -77,7 +77,7 @@ def estimate(part: Drawn) -> int:
     Paper: Knuth 1975, Estimating the efficiency of backtrack programs, https://doi.org/10.1090/S0025-5718-1975-0373371-6:
         the mean, over walks, of the product of the numbers of options met.
     """
-    chance = random.Random(0)
+    rng = random.Random(0)
     total = 0
     for _ in range(WALKS):
         met: list[int] = []
@@ -85,7 +85,7 @@ def estimate(part: Drawn) -> int:
         def pick(name: str, domain: Domain, met: list[int] = met) -> Value:
             options = _options(domain)
             met.append(len(options))
-            return chance.choice(options)
+            return rng.choice(options)
         part.draw(pick)
         total += prod(met)
     return total // WALKS

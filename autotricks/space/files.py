@@ -58,15 +58,15 @@ def read_tree(path: FilePath, bundle: bool = False) -> tuple[Tree, list[str]]:
     Raises:
         SpaceError: When it cannot be read, with the place.
     """
-    found: list[str] = []
+    errors: list[str] = []
     limits = LARGE if bundle else SMALL
     ships = any(path.is_relative_to(folder) for folder in SHIPPED)
     try:
         with path.open("rb") as file:
             content = file.read(limits.bytes + 1)
         if bundle and damaged(content):
-            found.append(f"{path}: {CHANGED}")
-        return parse(content, path.name if ships else str(path), found, limits), found
+            errors.append(f"{path}: {CHANGED}")
+        return parse(content, path.name if ships else str(path), errors, limits), errors
     except OSError as error:
         what = "is a folder" if error.errno == errno.EISDIR else f"cannot be read: {error.strerror}"
         raise SpaceError(f"{path}: {what}. Name a {'bundle' if bundle else 'space'} file.") from None
@@ -74,9 +74,9 @@ def read_tree(path: FilePath, bundle: bool = False) -> tuple[Tree, list[str]]:
 
 def engine(name: str, overrides: Sequence[str] = ()) -> str:
     """Return the engine that a space asks for; empty where it does not say, or cannot be read."""
-    said = [text.partition("=")[2] for text in overrides if text.startswith("search.engine=")]
-    if said:
-        return said[-1]
+    engines = [text.partition("=")[2] for text in overrides if text.startswith("search.engine=")]
+    if engines:
+        return engines[-1]
     try:
         return str(read_tree(find_file(name))[0].value["search"]["engine"])
     except (SpaceError, KeyError, TypeError):

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,17 +11,16 @@ from typing import Any
 from ..core.bundle import Bundle
 from ..core.plan import advice, problems, unsuited
 from ..data import check as check_source
-from ..errors import DataError, ModelError, SpaceError
+from ..errors import DataError, SpaceError
 from ..io.yaml_tree import Path, Tree, one_line, parse, scalar
-from ..models import check as check_model
 from ..stats.verdict import BASELINE
 from ..tasks import TASKS, find as find_task
-from . import paths
+from . import models, paths
 from .document import BundleDocument, SpaceDocument, read
 from .domains import entries
 from .files import find_file, known_file, read_tree, shipped
 from .precision_layout import in_bundle, quarrels, settled
-from .sections import MAX, DataSection, StartSection
+from .sections import MAX, DataSection, ModelChoice, StartSection, WeightsSection
 from .space import Space
 
 _OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.+)", re.DOTALL)
@@ -73,6 +72,34 @@ class LoadedSpace:
                        start={name: replace(bundle, batch_size=size) for name, bundle in self.start.items()})
 
 
+    def with_models(self, names: Mapping[str, str], size: int | None,
+                    pins: Mapping[str, WeightsSection]) -> LoadedSpace:
+        """Return the space with its models' whole names, the size of images that suits them, and their weights.
+
+        Args:
+            names: What each model is called from now on, by what it is called now.
+            size: Of an image, where the space names none.
+            pins: Which weights each model begins with, by its new name.
+        """
+        document = self.document
+        section = document.model
+        whole = [names.get(name, name) for name in section.names]
+        name = whole[0] if isinstance(section.name, str) else ModelChoice(choice=whole)
+        section = section.model_copy(update={"name": name, "weights": None, "pretrained": section.begins})
+        data = document.data.model_copy(update={"size": size if document.data.size is None else document.data.size})
+        document = document.model_copy(update={"model": section, "data": data, "weights": dict(pins)})
+        frame = replace(self.space.frame, model=names.get(self.space.frame.model, self.space.frame.model))
+        return replace(self, document=document, space=replace(self.space, frame=frame, models=tuple(whole)),
+                       start={name: replace(bundle, model=frame.model) for name, bundle in self.start.items()})
+
+    def ordered(self, models: Sequence[str]) -> LoadedSpace:
+        """Return the space with its models in another order; baseline and start bundles have the first."""
+        section = self.document.model.model_copy(update={"name": ModelChoice(choice=list(models))})
+        return replace(self, document=self.document.model_copy(update={"model": section}),
+                       space=replace(self.space, models=tuple(models),
+                                     frame=replace(self.space.frame, model=models[0])),
+                       start={name: replace(bundle, model=models[0]) for name, bundle in self.start.items()})
+
     def with_runtime(self, precision: str, layout: str) -> LoadedSpace:
         """Return the space with every trial in this precision and layout."""
         training = self.document.training.model_copy(update={"precision": precision, "layout": layout})
@@ -102,41 +129,41 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     Raises:
         SpaceError: With `file:line:column` for every problem.
     """
-    tree, found = read_tree(find_file(os.fspath(name)))
-    found += _override(tree, [overrides] if isinstance(overrides, str) else overrides)
+    tree, errors = read_tree(find_file(os.fspath(name)))
+    errors += _override(tree, [overrides] if isinstance(overrides, str) else overrides)
     document, lines = read(SpaceDocument, tree)
-    found += lines
+    errors += lines
     if document is None:
-        raise SpaceError(found)
+        raise SpaceError(errors)
     document = document.model_copy(update={"tricks": paths.changed(document.tricks, paths.absolute)})
-    listed, lines = entries(document.tricks, tree)
-    found += lines
+    listed, lines = entries(models.tricks_of(document.tricks, document.model, {"always": True}), tree)
+    errors += lines
     if document.advice == "avoid":
-        found += [tree.problem(("tricks",), f"{line}. Both are always there: drop one, or set advice: ignore.")
-                  for line in advice(entry.widest() for entry in listed if entry.always)]
+        errors += [tree.problem(("tricks",), f"{line}. Both are always there: drop one, or set advice: ignore.")
+                   for line in advice(entry.widest() for entry in listed if entry.always)]
     if tree.value.get("tricks") == {}:
-        found.append(tree.problem(("tricks",), "lists no tricks; a space needs at least one."))
-    found += _refused(check_model, document.model.name, ("model", "name"), tree, trust)
-    found += _refused(check_source, document.data.source, ("data", "source"), tree, trust)
+        errors.append(tree.problem(("tricks",), "lists no tricks; a space needs at least one."))
+    errors += models.problems(document.model, listed, tree, trust)
+    errors += _refused(check_source, document.data.source, ("data", "source"), tree, trust)
     size = document.training.batch_size
-    frame = Bundle((), document.model.name, document.training.epochs, 1 if size == MAX else size,
+    frame = Bundle((), document.model.names[0], document.training.epochs, 1 if size == MAX else size,
                    document.search.seed if document.training.seed is None else document.training.seed)
     known = document.data.task if document.data.task in TASKS else DataSection().task     # which is said already
     task = find_task(known)
-    found += [tree.problem(("tricks", entry.name), conflict.text) for entry in listed
-              for conflict in unsuited(entry.trick, task.brings)]
-    space = Space(tuple(listed), frame, task, document.advice == "avoid")
+    errors += [tree.problem(("tricks", entry.name), conflict.text) for entry in listed
+               for conflict in unsuited(entry.trick, task.brings)]
+    space = Space(tuple(listed), frame, task, document.advice == "avoid", document.model.names)
     if document.search.sampler == "grid":
-        found += [tree.problem(tuple(path.split(".")), text) for path, text in space.endless().items()]
-    start = _start(document.start, space, tree, trust, found)
+        errors += [tree.problem(tuple(path.split(".")), text) for path, text in space.endless().items()]
+    start = _start(document.start, space, tree, trust, errors)
     if document.search.trials < len(start):
-        found.append(tree.problem(("search", "trials"), f"{document.search.trials} are fewer than the {len(start)} "
-                                  "bundles to start with, the baseline among them. Raise it, or shorten start."))
+        errors.append(tree.problem(("search", "trials"), f"{document.search.trials} are fewer than the {len(start)} "
+                                   "bundles to start with, the baseline among them. Raise it, or shorten start."))
     training = document.training
-    found += [tree.problem(("training", key), text) for key, text in quarrels(
+    errors += [tree.problem(("training", key), text) for key, text in quarrels(
         space, training.precision, training.layout).items()]
-    if found:
-        raise SpaceError(found)
+    if errors:
+        raise SpaceError(errors)
     return LoadedSpace(document, space, start, tree).with_runtime(training.precision, training.layout)
 
 
@@ -146,49 +173,49 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
     Raises:
         SpaceError: With `file:line:column` for every problem.
     """
-    tree, found = read_tree(find_file(os.fspath(name), kind), bundle=True)
+    tree, errors = read_tree(find_file(os.fspath(name), kind), bundle=True)
     document, lines = read(BundleDocument, tree)
-    found += lines
+    errors += lines
     if document is None:
-        raise SpaceError(found)
+        raise SpaceError(errors)
     document = document.model_copy(update={"tricks": paths.changed(document.tricks, paths.absolute)})
-    listed, lines = entries(document.tricks, tree, searched=False)
-    found += lines + _refused(check_model, document.model.name, ("model", "name"), tree, trust)
-    if found:
-        raise SpaceError(found)
+    listed, lines = entries(models.tricks_of(document.tricks, document.model, {}), tree, searched=False)
+    errors += lines + models.problems(document.model, listed, tree, trust)
+    if errors:
+        raise SpaceError(errors)
     training = document.training
-    return LoadedBundle(document, Bundle(tuple(entry.default() for entry in listed), document.model.name,
+    return LoadedBundle(document, Bundle(tuple(entry.default() for entry in listed), document.model.names[0],
                                          training.epochs, training.batch_size, training.seed or 0))
 
 
 def _override(tree: Tree, overrides: Sequence[str]) -> list[str]:
     """Apply `key.key=value` to a tree; return what is wrong with them."""
-    found = []
+    errors = []
     for text in overrides:
         match = _OVERRIDE.fullmatch(text)
         if not match:
-            found.append(one_line(f"--set {text}: expected key.key=value, such as training.epochs=81."))
+            errors.append(one_line(f"--set {text}: expected key.key=value, such as training.epochs=81."))
             continue
         given = match[2].strip()
         try:
             value = parse(given, "").value if given[:1] in "[{\"'" else scalar(given)
             tree.override(tuple(match[1].split(".")), value)
         except SpaceError as error:
-            found += [f"--set  {match[1]}: {_IN_FILE.sub('', line)}" for line in error.problems]
-    return found
+            errors += [f"--set  {match[1]}: {_IN_FILE.sub('', line)}" for line in error.problems]
+    return errors
 
 
 def _refused(check: Callable[[str, bool], None], name: str, path: Path, tree: Tree, trust: bool) -> list[str]:
-    """Return why a model or a data source of this name is refused."""
+    """Return why a data source of this name is refused."""
     try:
         check(name, trust)
-    except (DataError, ModelError) as error:
+    except DataError as error:
         return [tree.problem(path, line.removeprefix(f"{path[0]}.{path[1]}: ")) for line in error.problems]
     return []
 
 
 def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
-           found: list[str]) -> dict[str, Bundle]:
+           errors: list[str]) -> dict[str, Bundle]:
     """Return the bundles to run first, the baseline before all others.
 
     A published one takes model, epochs, batch size and seed of the space, and its `always` tricks where it leaves
@@ -196,28 +223,28 @@ def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
     """
     known = [BASELINE, *(path.stem for path in shipped("published"))]
     result: dict[str, Bundle] = {BASELINE: space.baseline()}
-    for place, item in enumerate(listed):
+    for index, item in enumerate(listed):
         name = item.name
         without = item.without
-        if name in [other.name for other in listed[:place]]:
-            found.append(tree.problem(("start", place), f"{name} stands twice. Drop one."))
+        if name in [other.name for other in listed[:index]]:
+            errors.append(tree.problem(("start", index), f"{name} stands twice. Drop one."))
         if name == BASELINE:
-            found += [tree.problem(("start", place, "without"), "the baseline has no trick that the space leaves a "
-                                   "choice about. Drop it.")] if without else []
+            errors += [tree.problem(("start", index, "without"), "the baseline has no trick that the space leaves a "
+                                    "choice about. Drop it.")] if without else []
             continue
         if known_file(name, "published") is None:
-            found.append(tree.problem(("start", place), f"no such bundle.{tree.hint(name, known)}"))
+            errors.append(tree.problem(("start", index), f"no such bundle.{tree.hint(name, known)}"))
             continue
         try:
             bundle = load_bundle_file(name, trust).bundle
         except SpaceError as error:
-            found += [tree.problem(("start", place), line) for line in error.problems]
+            errors += [tree.problem(("start", index), line) for line in error.problems]
             continue
         absent = [trick for trick in without if trick not in bundle.names()]
-        found += [tree.problem(("start", place, "without"), f"{name} does not use {trick}."
-                               f"{tree.hint(trick, bundle.names())}") for trick in absent]
+        errors += [tree.problem(("start", index, "without"), f"{name} does not use {trick}."
+                                f"{tree.hint(trick, bundle.names())}") for trick in absent]
         kept = tuple(use for use in bundle.rescaled(space.frame.epochs).uses if use.trick.name not in without)
-        found += [tree.problem(("start", place), line) for line in problems(kept)]
+        errors += [tree.problem(("start", index), line) for line in problems(kept)]
         names = [use.trick.name for use in kept]
         added = tuple(use for use in space.constants() if use.trick.name not in names
                       and not problems([*kept, use]))

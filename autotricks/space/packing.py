@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.bundle import Use
+from ..core.weights import DEFAULT
 from ..errors import InputError, RunError
 from ..export import BUNDLE, WEIGHTS
 from ..io.files import writing
@@ -19,7 +20,7 @@ class Carried:
     """What tricks name, as it is where the search runs.
 
     Args:
-        moves: Where each place lies below the folder into which everything is unpacked.
+        moves: Where each location lies below the folder into which everything is unpacked.
         files: Their contents, by path below that folder.
     """
 
@@ -34,59 +35,63 @@ class Carried:
                 (folder / name).write_bytes(content)
 
     def below(self, folder: Path) -> paths.Change:
-        """Return what changes a place into where it lies when it is unpacked in `folder`."""
-        return lambda place: str(folder / self.moves[place]) if place in self.moves else place
+        """Return what changes a location into where it lies when it is unpacked in `folder`."""
+        return lambda location: str(folder / self.moves[location]) if location in self.moves else location
 
 
-def of_space(loaded: LoadedSpace, most: float = math.inf, stay: tuple[str, ...] = (paths.REGISTERED,)) -> Carried:
+def of_space(loaded: LoadedSpace, most: float = math.inf, stay: tuple[str, ...] = (paths.REGISTERED,),
+             weights: bool = True) -> Carried:
     """Return what a space's tricks and its start bundles name, but for places that begin with one of `stay`.
+
+    Files of weights are left out unless `weights`: they travel with the data.
 
     Raises:
         InputError: When a file is missing, or all together are more than `most` bytes.
     """
-    return _read(named(loaded), most, stay)
+    listed = [one for one in named(loaded) if weights or paths.kind(*one[:2]) != "weights"]
+    return _read(listed, most, stay)
 
 
 def named(loaded: LoadedSpace) -> list[tuple[str, str, str]]:
-    """Return (trick, parameter, place) of every place that a space's tricks and its start bundles name."""
+    """Return (trick, parameter, location) of every place that a space's tricks and its start bundles name."""
     listed = [(entry.name, *pair) for entry in loaded.space.entries for pair in paths.named(entry)]
     return [*listed, *_named(use for bundle in loaded.start.values() for use in bundle.uses)]
 
 
 def of_uses(uses: Iterable[Use]) -> Carried:
-    """Return what uses name."""
-    return _read(_named(uses), math.inf, (paths.REGISTERED,))
+    """Return what uses name, but for files of weights, which travel with the data."""
+    return _read([one for one in _named(uses) if paths.kind(*one[:2]) != "weights"], math.inf, (paths.REGISTERED,))
 
 
 def _named(uses: Iterable[Use]) -> list[tuple[str, str, str]]:
     return [(use.trick.name, parameter, str(value)) for use in uses for parameter, value in use.trick.values().items()
-            if value and paths.kind(use.trick.name, parameter)]
+            if value not in ("", DEFAULT) and paths.kind(use.trick.name, parameter)]
 
 
 def _read(listed: Iterable[tuple[str, str, str]], most: float, stay: tuple[str, ...]) -> Carried:
-    """Return the files of (trick, parameter, place); a registered model is fetched by who needs it."""
-    found = Carried()
+    """Return the files of (trick, parameter, location); a registered model is fetched by who needs it."""
+    carried = Carried()
     left = most
-    for trick, parameter, place in listed:
-        if place.startswith(stay) or place in found.moves:
+    for trick, parameter, location in listed:
+        if location.startswith(stay) or location in carried.moves:
             continue
-        source = Path(place).expanduser()
+        source = Path(location).expanduser()
         if paths.kind(trick, parameter) == "bundle":
             source = source.parent if source.suffix in (".yaml", ".yml") else source
             inside = [source / name for name in (BUNDLE, WEIGHTS)]
         else:
             inside = [source]
-        target = Path(f"{len(found.moves)}-{source.name}")
+        target = Path(f"{len(carried.moves)}-{source.name}")
         for path in inside:
             try:
                 left -= path.stat().st_size
                 if left < 0:
-                    raise InputError(f"tricks.{trick}.{parameter}: {place}: with it, bundles and files are more than "
-                                     f"the {most / 2**20:.0f} MiB that travel with a search. Register the teacher and "
-                                     "write models:/NAME@ALIAS.")
-                found.files[str(target / path.name if len(inside) > 1 else target)] = path.read_bytes()
+                    raise InputError(f"tricks.{trick}.{parameter}: {location}: with it, bundles and files are more "
+                                     f"than the {most / 2**20:.0f} MiB that travel with a search. Register the teacher "
+                                     "and write models:/NAME@ALIAS.")
+                carried.files[str(target / path.name if len(inside) > 1 else target)] = path.read_bytes()
             except OSError as error:
                 raise RunError(f"tricks.{trick}.{parameter}: {path}: {(error.strerror or 'cannot be read').lower()}. "
                                "Paths are taken from the folder in which the command runs.") from None
-        found.moves[place] = str(target)
-    return found
+        carried.moves[location] = str(target)
+    return carried

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.bundle import Bundle, Use
 from ..core.domain import Choice, Text
+from ..core.weights import DEFAULT
 from ..tricks.catalog import catalog
 from .space import Entry
 
@@ -22,11 +23,14 @@ def kind(trick: str, parameter: str) -> str:
     return legal.place if isinstance(legal, Text) else ""
 
 
-def absolute(place: str) -> str:
-    """Return a path as seen from any folder, taken from the working directory; `models:/...` and nothing stay."""
-    if not place or place.startswith(REGISTERED):
-        return place
-    return str(Path(place).expanduser().absolute())
+def absolute(location: str) -> str:
+    """Return a path as seen from any folder, taken from the working directory.
+
+    `models:/...`, the `default` weights of a model, and nothing stay.
+    """
+    if location in ("", DEFAULT) or location.startswith(REGISTERED):
+        return location
+    return str(Path(location).expanduser().absolute())
 
 
 def changed(tricks: Mapping[str, Any], change: Change) -> dict[str, Any]:
@@ -69,11 +73,11 @@ def moved_entry(entry: Entry, change: Change) -> Entry:
 
 
 def named(entry: Entry) -> Iterator[tuple[str, str]]:
-    """Yield (parameter, place) for each place that an entry names."""
+    """Yield (parameter, location) for each place that an entry names."""
     for name, value in entry.fixed.items():
-        if kind(entry.name, name) and value:
+        if kind(entry.name, name) and value not in ("", DEFAULT):
             yield name, str(value)
     for name, domain in entry.domains.items():
         for option in domain.options if isinstance(domain, Choice) and kind(entry.name, name) else ():
-            if option:
+            if option not in ("", DEFAULT):
                 yield name, str(option)

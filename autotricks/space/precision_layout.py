@@ -25,14 +25,14 @@ def settled(space: Space, precision: str, layout: str) -> Space:
 
 def quarrels(space: Space, precision: str, layout: str) -> dict[str, str]:
     """Return, by key of `training`, why it cannot be settled there: a trick of the space settles it too."""
-    found = {}
+    reasons = {}
     for use in uses(precision, layout):
         key = "precision" if use.trick.name == precision else "layout"
         rivals = [entry.name for entry in space.entries
                   if entry.name == use.trick.name or clash(entry.widest(), use, False)]
         if rivals:
-            found[key] = f"tricks.{rivals[0]} settles the {key} too. Drop one of the two."
-    return found
+            reasons[key] = f"tricks.{rivals[0]} settles the {key} too. Drop one of the two."
+    return reasons
 
 
 def in_bundle(bundle: Bundle, precision: str, layout: str) -> Bundle:

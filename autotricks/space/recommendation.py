@@ -38,13 +38,13 @@ def compare(facts: Mapping[str, Any]) -> list[Suited]:
     """
     values = {"imbalance": facts["imbalance"], "images": sum(facts["counts"].get("train", [])),
               "per_class": facts["per_class"], "side": facts["side"]}
-    found = []
+    suited = []
     for path in shipped():
         document = load_space(path).document
         if document.fits is not None and None not in values.values():
             fits, why = judged(document.fits, values)
-            found.append(Suited(path.name, fits, why, document.data.imbalance is not None))
-    return sorted(found, key=lambda one: (not one.fits, -len(one.why) if one.fits else len(one.why)))
+            suited.append(Suited(path.name, fits, why, document.data.imbalance is not None))
+    return sorted(suited, key=lambda one: (not one.fits, -len(one.why) if one.fits else len(one.why)))
 
 
 def judged(section: FitsSection, values: Mapping[str, float]) -> tuple[bool, tuple[str, ...]]:
@@ -55,7 +55,7 @@ def judged(section: FitsSection, values: Mapping[str, float]) -> tuple[bool, tup
         if bound != Bound():
             inside = (bound.min is None or values[name] >= bound.min) and (bound.max is None
                                                                           or values[name] <= bound.max)
-            held[inside].append(f"{words} {_figure(values[name])}, made for {_range(bound)}")
+            held[inside].append(f"{words} {_number_text(values[name])}, made for {_range(bound)}")
     return not held[False], tuple(held[not held[False]])
 
 
@@ -67,11 +67,11 @@ def command(facts: Mapping[str, Any], space: Suited) -> str:
 
 
 def _range(bound: Bound) -> str:
-    least, most = ("" if value is None else _figure(value) for value in (bound.min, bound.max))
+    least, most = ("" if value is None else _number_text(value) for value in (bound.min, bound.max))
     if least and most:
         return f"{least} to {most}"
     return f"{least} and more" if least else f"up to {most}"
 
 
-def _figure(value: float) -> str:
+def _number_text(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"

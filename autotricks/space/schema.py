@@ -24,15 +24,15 @@ def schema() -> Schema:
 
     What no schema can say is left to `autotricks check`: tricks that quarrel, `low` above `high`, files and models.
     """
-    made = SpaceDocument.model_json_schema()
+    result = SpaceDocument.model_json_schema()
     shared = dict[str, Schema]()
-    made["properties"]["tricks"] = {"type": "object", "minProperties": 1, "additionalProperties": False,
-                                    "description": "Which tricks to search; {} searches a trick's own domains.",
-                                    "properties": {name: _trick(trick, shared) for name, trick in catalog().items()}}
+    result["properties"]["tricks"] = {"type": "object", "minProperties": 1, "additionalProperties": False,
+                                      "description": "Which tricks to search; {} searches a trick's own domains.",
+                                      "properties": {name: _trick(trick, shared) for name, trick in catalog().items()}}
     for name, parameter in EDGES.items():
-        made["$defs"][name] = _searched(parameter, shared)
-    made["$defs"] |= dict(sorted(shared.items()))
-    return {"$schema": DRAFT, **_plain(made), "title": TITLE}
+        result["$defs"][name] = _searched(parameter, shared)
+    result["$defs"] |= dict(sorted(shared.items()))
+    return {"$schema": DRAFT, **_plain(result), "title": TITLE}
 
 
 def _trick(trick: type[Trick], shared: dict[str, Schema]) -> Schema:
@@ -73,11 +73,11 @@ def _bounds(legal: Legal | Domain) -> Schema:
         return {"minimum": legal.low, "maximum": legal.high}
     if not isinstance(legal, Between):
         return {}
-    found: Schema = {("exclusiveMinimum" if legal.low in legal.without else "minimum"): legal.low}
+    keywords: Schema = {("exclusiveMinimum" if legal.low in legal.without else "minimum"): legal.low}
     if math.isfinite(legal.high):
-        found["exclusiveMaximum" if legal.high in legal.without else "maximum"] = legal.high
+        keywords["exclusiveMaximum" if legal.high in legal.without else "maximum"] = legal.high
     within = [value for value in legal.without if value not in (legal.low, legal.high)]
-    return {**found, **({"not": {"enum": within}} if within else {})}
+    return {**keywords, **({"not": {"enum": within}} if within else {})}
 
 
 def _domain(legal: Legal, default: Value) -> Schema:
@@ -100,12 +100,12 @@ def _domain(legal: Legal, default: Value) -> Schema:
             "maxProperties": 1}
 
 
-def _range(*places: Mapping[str, Any]) -> Schema:
-    return {"type": "array", "prefixItems": [dict(place) for place in places], "items": False, "minItems": len(places)}
+def _range(*items: Mapping[str, Any]) -> Schema:
+    return {"type": "array", "prefixItems": [dict(item) for item in items], "items": False, "minItems": len(items)}
 
 
-def _plain(made: Any) -> Any:
+def _plain(part: Any) -> Any:
     """Return a schema without the titles that pydantic makes of names."""
-    if isinstance(made, dict):
-        return {key: _plain(value) for key, value in made.items() if key != "title" or not isinstance(value, str)}
-    return [_plain(value) for value in made] if isinstance(made, list) else made
+    if isinstance(part, dict):
+        return {key: _plain(value) for key, value in part.items() if key != "title" or not isinstance(value, str)}
+    return [_plain(value) for value in part] if isinstance(part, list) else part

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from ..core.objective import SPEED, Objective
 from ..data import Group, Settings
-from ..models import OWN
+from ..models import OWN, Pin
 from ..tasks import TASKS
 
 KEPT = tuple(dict.fromkeys(f"val/{name}" for task in TASKS.values() for name in task.metrics))
@@ -63,6 +63,7 @@ class DataSection(Section):
     task: Annotated[str, legal(enum=[*TASKS])] = "classification"
     size: Annotated[int | None, Field(le=SIDE, json_schema_extra={"minimum": 1}), WHOLE] = None
     channels: Annotated[int | None, legal(enum=[1, 3, None]), WHOLE] = None
+    normalize: Literal["weights", "data"] = "weights"
     imbalance: ImbalanceSection | None = None
     validation: Annotated[float, legal(exclusiveMinimum=0, exclusiveMaximum=1)] = 0.25
     test: Annotated[float, legal(exclusiveMinimum=0, exclusiveMaximum=1)] = 0.25
@@ -109,9 +110,64 @@ class FitsSection(Section):
 
 
 class ModelSection(Section):
-    """Which model."""
+    """Which model, and whether it begins with the weights that are published for it.
+
+    `weights` says which of those, such as `IMAGENET1K_V2` of torchvision or `a1_in1k` of timm, and means `pretrained`.
+    """
 
     name: Annotated[str, legal(pattern=MODELS)] = "resnet8"
+    pretrained: bool = False
+    weights: str | None = None
+
+    @property
+    def begins(self) -> bool:
+        """Whether every training begins with published weights."""
+        return self.pretrained or self.weights is not None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models, each with the word for its weights."""
+        return tuple(tagged(name, self.weights) for name in self._listed())
+
+    def _listed(self) -> list[str]:
+        return [self.name]
+
+
+def tagged(name: str, weights: str | None) -> str:
+    """Return a model's name with the word for its weights: `timm:resnet50.a1_in1k`."""
+    if weights is None:
+        return name
+    model, question, arguments = name.partition("?")
+    return f"{model}.{weights}{question}{arguments}"
+
+
+class ModelChoice(Section):
+    """Models of which each trial takes one; the baseline takes the first."""
+
+    choice: Annotated[list[Annotated[str, legal(pattern=MODELS)]], Field(min_length=1)]
+
+
+class SpaceModelSection(ModelSection):
+    """Which model, or which of several."""
+
+    name: Annotated[str, legal(pattern=MODELS)] | ModelChoice = "resnet8"  # type: ignore[assignment]
+
+    def _listed(self) -> list[str]:
+        return self.name.choice if isinstance(self.name, ModelChoice) else [self.name]
+
+
+class WeightsSection(Section):
+    """Published weights that a run began with: what must be found again. Written by the search."""
+
+    source: str
+    sha256: str
+    revision: str = ""
+    licence: str = ""
+
+    @property
+    def pin(self) -> Pin:
+        """Which weights these are."""
+        return Pin(self.source, self.sha256, self.revision, self.licence)
 
 
 class TrainingSection(Section):

@@ -16,6 +16,7 @@ from ..core.trick import Trick
 from ..tricks.catalog import catalog
 from .enumeration import Walk, size
 
+MODEL = "model.name"     # the choice of a model, which no trick is called
 Pick = Callable[[str, Domain], Value]    # a choice's name and domain -> the value chosen
 Wish = Mapping[str, Mapping[str, Value]]    # tricks, and what is wished for of their parameters
 
@@ -120,12 +121,14 @@ class Space:
         frame: A bundle without tricks: model, epochs, batch size and seed of every trial.
         task: What is to be learned; it says which tricks take the required seats by default.
         avoid: Whether to leave out what the literature advises against.
+        models: Of which each trial takes one; none, or one, is the frame's.
     """
 
     entries: tuple[Entry, ...]
     frame: Bundle
     task: Task
     avoid: bool = True
+    models: tuple[str, ...] = ()
 
     def draw(self, pick: Pick) -> Bundle:
         """Draw one legal bundle; `pick` is asked for each choice and each parameter.
@@ -134,18 +137,19 @@ class Space:
         what was chosen before leaves fewer options, the choice has a name of its own, so that one name always means
         one set of options. A trick that needs another brings it along.
         """
+        model = str(pick(MODEL, Choice(*self.models))) if len(self.models) > 1 else self.frame.model
         uses = [entry.draw(pick) for entry in self.entries if entry.always]
         left = [entry for entry in self.entries if not entry.always]   # those not asked for yet
-        for place, candidates in self._seats:
+        for slot_seat, candidates in self._seats:
             if candidates[0].single:
-                self._fill(place, candidates, uses, left, pick)
+                self._fill(slot_seat, candidates, uses, left, pick)
                 continue
             for entry in candidates:
                 if entry in left:
                     left.remove(entry)
                     if self._fits(entry, uses, left) and pick(entry.name, Choice(False, True)):
                         self._join(entry, uses, left, pick)
-        return replace(self.frame, uses=tuple(uses))
+        return replace(self.frame, uses=tuple(uses), model=model)
 
     def constants(self) -> list[Use]:
         """Return the tricks that are always there, at fixed or default values."""
@@ -167,6 +171,7 @@ class Space:
         values = {f"{use.trick.name}.{name}": value for use in bundle.uses
                   for name, value in {"start": use.window.start, "stop": use.window.stop, **use.trick.values()}.items()}
         names = bundle.names()
+        values[MODEL] = bundle.model
         picks = {}
 
         def follow(name: str, domain: Domain) -> Value:
@@ -204,7 +209,7 @@ class Space:
 
         def follow(name: str, domain: Domain) -> Value:
             trick, _, parameter = name.rpartition(".")
-            if trick in listed:
+            if trick in listed or name == MODEL:
                 values = wish.get(trick, {})
                 return nearest(values[parameter], domain) if parameter in values else fill(name, domain)
             if isinstance(domain, Taken):
@@ -291,14 +296,14 @@ class Space:
             not any(entry.trick.requires for entry in item[1]), -len(item[1]) if item[1][0].single else 0,
             order.index(item[0][0]), item[0][0].rank(item[0][1])))
 
-    def _fill(self, place: tuple[Slot, str], candidates: list[Entry], uses: list[Use], left: list[Entry],
+    def _fill(self, slot_seat: tuple[Slot, str], candidates: list[Entry], uses: list[Use], left: list[Entry],
               pick: Pick) -> None:
         """Fill a single seat, again and again as long as windows leave room for one more trick.
 
         The widest window is chosen first, and what was passed over is not offered again: there is one way to draw a
         bundle.
         """
-        slot, seat = place
+        slot, seat = slot_seat
         open_ = {entry.name for entry in left}
         candidates = [entry for entry in candidates if entry.name in open_]
         if not candidates:

@@ -47,5 +47,5 @@ def unpaired(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
         return Interval(mean, -math.inf, math.inf)
     if len(set(ours)) == len(set(theirs)) == 1:     # without any spread Welch's t is 0 / 0
         return Interval(mean, mean, mean)
-    found = ttest_ind(ours, theirs, equal_var=False).confidence_interval(CONFIDENCE)
-    return Interval(mean, float(found.low), float(found.high))
+    bounds = ttest_ind(ours, theirs, equal_var=False).confidence_interval(CONFIDENCE)
+    return Interval(mean, float(bounds.low), float(bounds.high))

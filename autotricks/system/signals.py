@@ -53,7 +53,7 @@ class Interrupt:
         there.setblocking(False)
         threading.Thread(target=self._watch, args=(here, ours), daemon=True).start()
         self._there = there     # kept: a signal that comes after this command's end is still written to it
-        told = signal.set_wakeup_fd(there.fileno())
+        wakeup_fd = signal.set_wakeup_fd(there.fileno())
         for number in ours:
             signal.signal(number, self._hear)
         unraised = sys.unraisablehook
@@ -64,7 +64,7 @@ class Interrupt:
             if not self.came:       # a second one may come while the program ends
                 for number in ours:
                     signal.signal(number, before[number])
-                signal.set_wakeup_fd(told)
+                signal.set_wakeup_fd(wakeup_fd)
                 sys.unraisablehook = unraised
                 there.close()
 
@@ -95,8 +95,8 @@ class Interrupt:
 
     def _leave(self) -> None:
         self._leaving.acquire()     # for good: another thread may be about to leave
-        shown = "\x1b[?25h\n" if sys.stderr.isatty() else ""      # the live table hides the cursor
-        os.write(2, f"{shown}{self.farewell()}\n".encode())
+        show_cursor = "\x1b[?25h\n" if sys.stderr.isatty() else ""      # the live table hides the cursor
+        os.write(2, f"{show_cursor}{self.farewell()}\n".encode())
         self.end()
 
     def end(self) -> NoReturn:
@@ -112,22 +112,22 @@ class Interrupt:
 def below(root: int, known: dict[int, tuple[str, str]] | None = None) -> dict[int, str]:
     """Return the processes that descend from one, and when they began, where the system lists them."""
     known = known or _processes()
-    found: dict[int, str] = {}
+    descendants: dict[int, str] = {}
     new = {root}
     while new:
         new = {number for number, (parent, _) in known.items() if parent in map(str, new)}
-        found |= {number: known[number][1] for number in new}
-    return found
+        descendants |= {number: known[number][1] for number in new}
+    return descendants
 
 
 def _processes() -> dict[int, tuple[str, str]]:
     """Return the parent of every process, and when it began."""
-    found = {}
+    processes = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, IndexError):
             fields = path.read_text(errors="replace").rpartition(")")[2].split()
-            found[int(path.parent.name)] = fields[1], fields[19]
-    return found
+            processes[int(path.parent.name)] = fields[1], fields[19]
+    return processes
 
 
 interrupt = Interrupt()

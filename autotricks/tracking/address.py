@@ -15,7 +15,7 @@ _VALUE = re.compile(r"([?&;#])([^=\s&;#]*)=[^\s&;#]+")
 
 def redacted(text: str) -> str:
     """Return text without the names, passwords and tokens of the addresses in it."""
-    return _VALUE.sub(lambda found: f"{found[1]}{found[2]}=..." if _SECRET.search(unquote(found[2])) else found[0],
+    return _VALUE.sub(lambda match: f"{match[1]}{match[2]}=..." if _SECRET.search(unquote(match[2])) else match[0],
                       re.sub(r"//\S*@", "//", text))
 
 
@@ -24,12 +24,12 @@ def secretive(address: str) -> bool:
     return redacted(f"?{urlsplit(address).query}") != f"?{urlsplit(address).query}"
 
 
-def shown(address: str) -> str:
+def display_address(address: str) -> str:
     """Return what may be shown of an address that may be none: no name or password, and nothing after ? or #."""
     scheme = re.match(r"[A-Za-z][\w+.-]*:/*", address)
-    _, at, place = address.rpartition("@")
-    shown_scheme = scheme[0] if scheme else ""
-    return re.split(r"[?#]", f"{shown_scheme}{place}" if at else address)[0]
+    _, at, rest = address.rpartition("@")
+    scheme_text = scheme[0] if scheme else ""
+    return re.split(r"[?#]", f"{scheme_text}{rest}" if at else address)[0]
 
 
 def check(address: str) -> None:
@@ -38,7 +38,7 @@ def check(address: str) -> None:
     Raises:
         InputError: Without the secret.
     """
-    where = f"--tracking {shown(address)}"
+    where = f"--tracking {display_address(address)}"
     try:
         parts = urlsplit(address)
         parts.port  # noqa: B018  it is read, and refused, when it is asked for

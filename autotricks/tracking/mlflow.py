@@ -16,7 +16,7 @@ from typing import Any
 
 from .address import redacted
 from .model_registry import Entry, register
-from .store import client, default_uri, said
+from .store import client, default_uri, error_text
 from .tracker import Row, Tracker
 
 PATIENCE = 3     # failures in a row after which the server is taken to be down
@@ -92,7 +92,7 @@ class MlflowTracker(Tracker):
         self._thread = threading.Thread(target=self._write, name="mlflow", daemon=True)
         self._thread.start()
 
-    def began(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    def started(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Open the parent run in the experiment of the search's name, or go on in it."""
         self._name = tags["run"]
         self._queue.put(lambda: self._begin(search, parameters, tags))
@@ -126,10 +126,10 @@ class MlflowTracker(Tracker):
     def close(self, seconds: float, slow: float = math.inf) -> str | None:
         """Wait for the thread to write what is left."""
         self._queue.put(None)
-        began = time.monotonic()
+        started_at = time.monotonic()
         while self._thread.is_alive():
             limit = min(seconds, slow) if self._slow() else seconds
-            left = limit - (time.monotonic() - began)
+            left = limit - (time.monotonic() - started_at)
             if left <= 0:
                 return self._missing(f"not within {limit:.3g} s.")
             self._thread.join(min(0.05, left))
@@ -172,7 +172,7 @@ class MlflowTracker(Tracker):
             work()
         except Exception as error:  # whatever a server or database may answer must not end a search
             self._unsure = True
-            return said(error)
+            return error_text(error)
         finally:
             self._times.append(time.monotonic() - self._since if self._since else 0.0)
             self._since = None
@@ -181,9 +181,9 @@ class MlflowTracker(Tracker):
     def _begin(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         if SEARCH in self._runs:
             return
-        found = self._client.get_experiment_by_name(search)
+        experiment = self._client.get_experiment_by_name(search)
         location = self._artifacts.resolve().as_uri() if self.uri.startswith("sqlite") else None
-        self.experiment_id = found.experiment_id if found else self._client.create_experiment(
+        self.experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(
             search, location, EXPERIMENT_TAGS)
         known = self._client.search_runs([self.experiment_id], f"tags.run = '{tags['run']}'", max_results=1)
         if known:
@@ -245,9 +245,9 @@ class MlflowTracker(Tracker):
         from mlflow.entities import Param
 
         pairs = [Param(name, str(value)) for name, value in parameters.items() if name not in run.parameters]
-        for place in range(0, len(pairs), 100):
-            self._client.log_batch(run.id, params=pairs[place:place + 100])
-            run.parameters.update(sys.intern(pair.key) for pair in pairs[place:place + 100])
+        for start in range(0, len(pairs), 100):
+            self._client.log_batch(run.id, params=pairs[start:start + 100])
+            run.parameters.update(sys.intern(pair.key) for pair in pairs[start:start + 100])
 
     def _log(self, key: str, rows: Sequence[Row], first_step: int, now: int) -> None:
         from mlflow.entities import Metric
@@ -255,11 +255,11 @@ class MlflowTracker(Tracker):
         run = self._runs.get(key)
         if run is None:
             return
-        figures = [Metric(name, value, now, step) for step, row in enumerate(rows, first_step)
+        metrics = [Metric(name, value, now, step) for step, row in enumerate(rows, first_step)
                    for name, value in row.items()
                    if value is not None and math.isfinite(value) and not self._steps(run, name) >> step & 1]
-        for place in range(0, len(figures), CHUNK):
-            self._put(run, figures[place:place + CHUNK])
+        for start in range(0, len(metrics), CHUNK):
+            self._write_batch(run, metrics[start:start + CHUNK])
 
     def _steps(self, run: Written, name: str) -> int:
         """Return the steps at which a metric has been written, as bits."""
@@ -268,13 +268,13 @@ class MlflowTracker(Tracker):
             run.steps[name] = sum(1 << step for step in {metric.step for metric in history})
         return run.steps[name]
 
-    def _put(self, run: Written, figures: Sequence[Any], tags: Sequence[Any] = ()) -> None:
-        """Write figures and tags in one request."""
-        self._client.log_batch(run.id, metrics=figures, tags=tags)
-        self.count["figures"] += len(figures)
-        for figure in figures:
-            run.steps[figure.key] = self._steps(run, figure.key) | 1 << figure.step
-            run.metrics[figure.key] = figure.value
+    def _write_batch(self, run: Written, metrics: Sequence[Any], tags: Sequence[Any] = ()) -> None:
+        """Write metrics and tags in one request."""
+        self._client.log_batch(run.id, metrics=metrics, tags=tags)
+        self.count["figures"] += len(metrics)
+        for metric in metrics:
+            run.steps[metric.key] = self._steps(run, metric.key) | 1 << metric.step
+            run.metrics[metric.key] = metric.value
 
     def _close(self, key: str, tags: Mapping[str, str], metrics: Row) -> None:
         from mlflow.entities import Metric, RunTag
@@ -283,11 +283,11 @@ class MlflowTracker(Tracker):
         if run is None:
             return
         now = int(time.time() * 1000)
-        new = {name: value for name, value in tags.items() if run.tags.get(name) != value}
-        figures = [Metric(name, value, now, 0) for name, value in metrics.items() if run.metrics.get(name) != value]
-        if new or figures:
-            self._put(run, figures, [RunTag(name, value) for name, value in new.items()])
-            run.tags.update(new)
+        new_tags = {name: value for name, value in tags.items() if run.tags.get(name) != value}
+        new_metrics = [Metric(name, value, now, 0) for name, value in metrics.items() if run.metrics.get(name) != value]
+        if new_tags or new_metrics:
+            self._write_batch(run, new_metrics, [RunTag(name, value) for name, value in new_tags.items()])
+            run.tags.update(new_tags)
         status = STATUS.get(tags.get("end", ""), "FINISHED")
         if run.status != status:
             self._client.set_terminated(run.id, status)

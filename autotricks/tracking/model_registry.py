@@ -143,13 +143,13 @@ def compared(ours: Mapping[str, str], theirs: Mapping[str, str], champion: str) 
     one, other = (json.loads(tags["test"]) for tags in (ours, theirs))
     same = ours["seeds"] == theirs["seeds"]
     sign = -1 if ours["mode"] == "min" else 1
-    found = paired(sign, one, other) if same else unpaired(
+    gain = paired(sign, one, other) if same else unpaired(
         [sign * value for value in one], [sign * value for value in other])
     seeds = f"paired, {len(one)} seeds" if same else f"unpaired, {len(one)} and {len(other)} seeds"
-    span = (f"95% interval {found.low:+.4f} to {found.high:+.4f}" if math.isfinite(found.low)
+    span = (f"95% interval {gain.low:+.4f} to {gain.high:+.4f}" if math.isfinite(gain.low)
             else "no interval from a single seed")
-    return found.low > 0, (f"{'better' if found.low > 0 else 'not shown to be better'} than the champion {champion} on "
-                           f"the same test images: {ours['metric']} {found.mean:+.4f}, {span} ({seeds}).")
+    return gain.low > 0, (f"{'better' if gain.low > 0 else 'not shown to be better'} than the champion {champion} on "
+                          f"the same test images: {ours['metric']} {gain.mean:+.4f}, {span} ({seeds}).")
 
 
 def promote(client: Any, what: str, by: str = "") -> str:
@@ -178,12 +178,12 @@ def promote(client: Any, what: str, by: str = "") -> str:
 def _meant(client: Any, what: str) -> tuple[str, str]:
     """Return name and number of the version that is meant."""
     versions = [(one.name, str(one.version), one.tags.get("run")) for one in client.search_model_versions()]
-    found = [(name, number) for name, number, run in versions if what in (f"{name}/{number}", run)]
-    if not found:
+    matches = [(name, number) for name, number, run in versions if what in (f"{name}/{number}", run)]
+    if not matches:
         known = ", ".join(f"{name}/{number}" for name, number, _ in versions) or "none"
         raise RunError(f"{what}: neither a version in the registry nor a run that has one; versions: {known}. "
                        "Only confirmed champions are registered: autotricks confirm RUN.")
-    return max(found, key=lambda one: int(one[1]))
+    return max(matches, key=lambda one: int(one[1]))
 
 
 def fetch(uri: str, store: str) -> Path:

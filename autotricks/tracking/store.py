@@ -66,7 +66,7 @@ def client(uri: str) -> Any:
     return mlflow.MlflowClient(uri)
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return what went wrong with a store in one line, without secrets."""
     lines = str(error).splitlines() or [type(error).__name__]
     if "error code 401" in lines[0]:
@@ -87,4 +87,4 @@ def reached(uri: str) -> Iterator[Any]:
     try:
         yield client(uri)
     except (MlflowException, OSError) as error:
-        raise RunError(redacted(f"MLflow at {uri} refuses: {said(error)}")) from None
+        raise RunError(redacted(f"MLflow at {uri} refuses: {error_text(error)}")) from None

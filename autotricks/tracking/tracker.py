@@ -23,7 +23,7 @@ class Tracker:
 
     standing: str = ""
 
-    def began(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    def started(self, search: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Open the search's run, or go on in it."""
 
     def opened(self, key: str, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str],

@@ -12,10 +12,10 @@ from .store import MLFLOW_ENV, client, default_uri
 
 def addresses(root: Path, host: str, port: int) -> dict[str, str]:
     """Return the address of each experiment's runs, best score first."""
-    found = client(default_uri(root)).search_experiments(filter_string="name != 'Default'")
+    experiments = client(default_uri(root)).search_experiments(filter_string="name != 'Default'")
     base = f"http://{host}:{port}/#"
     return {experiment.name: f"{base}/experiments/{experiment.experiment_id}/runs?viewStateShareKey={VIEW}"
-            for experiment in found}
+            for experiment in experiments}
 
 
 def serve(root: Path, host: str, port: int) -> int:

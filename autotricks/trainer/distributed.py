@@ -69,14 +69,14 @@ def summed(loss: Tensor, model: nn.Module) -> Tensor:
 
     Cost: one message as long as the weights; one copy of the gradients meanwhile.
     """
-    found = [loss, *(weight.grad for weight in model.parameters() if weight.grad is not None)]
+    loss_and_grads = [loss, *(weight.grad for weight in model.parameters() if weight.grad is not None)]
     noted = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
-    message = torch.cat([tensor.float().flatten() for tensor in (*found, *noted)])
+    message = torch.cat([tensor.float().flatten() for tensor in (*loss_and_grads, *noted)])
     dist.all_reduce(message)
-    parts = message.split([tensor.numel() for tensor in (*found, *noted)])
+    parts = message.split([tensor.numel() for tensor in (*loss_and_grads, *noted)])
     total = parts[0].view(())
-    copy_(found[1:], [part.view(each.shape) for part, each in zip(parts[1:], found[1:])])
-    means = [part.view(each.shape) / dist.get_world_size() for part, each in zip(parts[len(found):], noted)]
+    copy_(loss_and_grads[1:], [part.view(each.shape) for part, each in zip(parts[1:], loss_and_grads[1:])])
+    means = [part.view(each.shape) / dist.get_world_size() for part, each in zip(parts[len(loss_and_grads):], noted)]
     if means:
         copy_(noted, means)
     return total
@@ -84,9 +84,9 @@ def summed(loss: Tensor, model: nn.Module) -> Tensor:
 
 def agreed(values: dict[str, float], device: torch.device) -> dict[str, float]:
     """Return the figures of rank 0, by which all decide; kernels may round differently on each device."""
-    told = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
-    dist.broadcast(told, 0)
-    return dict(zip(values, told.tolist(), strict=True))
+    tensor = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
+    dist.broadcast(tensor, 0)
+    return dict(zip(values, tensor.tolist(), strict=True))
 
 
 @contextmanager

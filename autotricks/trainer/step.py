@@ -86,7 +86,10 @@ def _forward(run: Run, head: nn.Module | None, batch: Batch) -> tuple[Tensor, Ba
     """Return logits, and the batch with what went into `head` if there is one; both float32 after autocast."""
     dtype = run.runtime.autocast
     with torch.autocast(run.device.type, dtype) if dtype else nullcontext():
-        if head is None:
+        if run.classify is not None:
+            logits = run.classify(batch.images)
+            given = None if head is None else batch.images
+        elif head is None:
             logits = run.forward(batch.images)
             given = None
         else:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..core.batch import Batch
-from ..core.dataset import Dataset
+from ..core.dataset import Dataset, Split
 from ..core.images import ahead
 from ..core.objective import SPEED
 from ..core.plan import Phase, Plan, seated
@@ -23,7 +23,8 @@ from ..nn.normalization import synchronize
 from .begin import begin
 from .chance import rng_state, set_rng_state
 from .distributed import agreed
-from .evaluate import evaluate, learned
+from .evaluate import evaluate, train_metrics
+from .frozen import FrozenFeatures, frozen_features
 from .pace import Pace
 from .pipeline import Pipeline, fold, optimizer, pipeline
 
@@ -46,6 +47,7 @@ class Trainer:
         epoch: Epochs done.
         history: Metrics of each epoch.
         extra_steps: Optimizer steps spent outside the epochs, such as a learning-rate search.
+        frozen: What the network makes of each image, where it is frozen in the phase at hand.
     """
 
     def __init__(self, plan: Plan, model: nn.Module, dataset: Dataset, device: torch.device | str = "cpu",
@@ -58,10 +60,12 @@ class Trainer:
         self.history = list[Metrics]()
         self._phase: Phase | None = None
         self._entered: Pipeline | None = None
+        self.frozen: FrozenFeatures | None = None
         self._pace = Pace()
         self._unread = torch.empty(0, dtype=torch.int64, device=device)
         self.run = begin(plan, model, self.dataset, torch.device(device), runtime)
         self.run.teacher = supply.teacher
+        self.run.weights = supply.weights
         self.run.probe = self.probe_rates
         self.run.fresh = (lambda build=supply.fresh: self._tricked(build())) if supply.fresh else None
         self.run.runtime = fold(plan.once, Slot.RUNTIME, runtime, self.run)
@@ -107,7 +111,7 @@ class Trainer:
                 "frozen": [name for name, weight in self.run.model.named_parameters() if not weight.requires_grad],
                 "model": self.run.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                 "average": self.average.state_dict() if self.average is not None else None,
-                "memory": dict(self.run.memory), "still": sorted(self.run.still),
+                "memory": dict(self.run.memory), "views": self.run.views, "still": sorted(self.run.eval_modules),
                 "generator": self.run.generator.get_state(), "torch": rng_state(self.run.device)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -125,13 +129,15 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.run.memory = {name: value.to(self.run.device) for name, value in state["memory"].items()}
-        self.run.still = frozenset(state["still"])
+        self.run.eval_modules = frozenset(state["still"])
+        self.run.views = state["views"]
         self.run.generator.set_state(state["generator"])
         set_rng_state(state["torch"], self.run.device)
         last = self.epoch * self.run.steps_per_epoch - 1
         if last >= 0:
-            self._phase = self.plan.phases[self._place(last)]
-            self._entered = pipeline(self._phase, self.run)
+            self.run.train()
+            self._phase = self.plan.phases[self._phase_index(last)]
+            self._build(self._phase)
 
     def first_step(self) -> Callable[[], Tensor]:
         """Enter the first phase and return what computes the gradients of its first batch: to watch a step."""
@@ -142,13 +148,23 @@ class Trainer:
 
     def evaluate(self) -> dict[str, float]:
         """Return the figures on the validation split, by name; at the end with what became of training images."""
-        predict: Predict = fold(self.plan.once, Slot.PREDICT, self.evaluated, self.run)
         self.evaluated.eval()
-        values = evaluate(predict, self.dataset.validation, self.run, "val")
+        predict, train, validation = self._measured()
+        values = evaluate(predict, validation, self.run, "val")
         if self.epoch == self.plan.bundle.epochs:
-            values |= learned(predict, self.dataset.train, self.run)
+            values |= train_metrics(predict, train, self.run)
         self.run.train()
         return values
+
+    def _measured(self) -> tuple[Predict, Split, Split]:
+        """Return what maps a split to output, and train and validation: normalized images, or features where frozen."""
+        frozen = self.frozen
+        plain = not seated(self.plan.once, Slot.PREDICT)
+        if frozen is not None and plain and frozen.same_below(self.run.model, self.evaluated):
+            train, validation = frozen.splits(self.dataset)
+            return frozen.classifier(self.evaluated), train, validation
+        predict: Predict = fold(self.plan.once, Slot.PREDICT, self.evaluated, self.run)
+        return (lambda images: predict(self.run.normalize(images))), self.dataset.train, self.dataset.validation
 
     def _tricked(self, model: nn.Module) -> nn.Module:
         """Return a model with the tricks of its slot, on the device and laid out in memory as the runtime says."""
@@ -167,10 +183,10 @@ class Trainer:
         stop = first + self.run.steps_per_epoch
         self._unread = self._unread[:0]
         while step < stop:
-            place = self._place(step)
+            index = self._phase_index(step)
             self.run.progress = step / self.run.steps
-            self.enter(self.plan.phases[place])
-            for rows in self.rows(min(stop, self._edges[place]) - step, step):
+            self.enter(self.plan.phases[index])
+            for rows in self.rows(min(stop, self._edges[index]) - step, step):
                 self._set_rate(step)
                 total += self.step(rows)
                 step += 1
@@ -187,9 +203,9 @@ class Trainer:
         self.history.append(metrics)
         return metrics
 
-    def _place(self, step: int) -> int:
+    def _phase_index(self, step: int) -> int:
         """Return the number of the phase that a step lies in; window edges are rounded to whole steps."""
-        return next(place for place, edge in enumerate(self._edges) if step < edge)
+        return next(index for index, edge in enumerate(self._edges) if step < edge)
 
     def enter(self, phase: Phase) -> None:
         """Close and open windows where `phase` is not the one before."""
@@ -205,7 +221,15 @@ class Trainer:
         if seated(before, Slot.SAMPLER) != seated(phase.uses, Slot.SAMPLER):
             self._unread = self._unread[:0]
         self._phase = phase
+        self._build(phase)
+
+    def _build(self, phase: Phase) -> None:
+        """Build the callables of a phase, and compute once what its network, where frozen, makes of each image."""
+        self.run.classify = None
         self._entered = pipeline(phase, self.run)
+        self.frozen = frozen_features(phase, self.dataset, self.run, self._entered.augment)
+        if self.frozen is not None:
+            self.run.classify = self.frozen.classifier(self.run.model)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -220,7 +244,8 @@ class Trainer:
             self._unread = torch.cat([self._unread, self.pipeline.order(first / self.run.steps)])
         rows = self._unread[:steps * size]
         self._unread = self._unread[steps * size:]
-        return iter(ahead(self.run.images, rows.split(size)))
+        batches = rows.split(size)
+        return iter(batches if self.frozen is not None else ahead(self.run.images, batches))
 
     def _set_rate(self, step: int) -> None:
         self.run.progress = step / self.run.steps
@@ -237,6 +262,8 @@ class Trainer:
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the batch of these rows, [B], as the model sees it: augmented, normalized, mixed."""
+        if self.frozen is not None:
+            return self.frozen.batch(rows, self.run)
         raw = Batch(self.pipeline.load(rows), self.run.targets[rows], rows)
         batch = self.pipeline.augment(raw)
         images = (batch.images - self.run.mean) / self.run.std
@@ -250,14 +277,14 @@ class Trainer:
         model = copy.deepcopy(self.run.model.state_dict())
         steps = copy.deepcopy(optimizer.state_dict())
         generator = self.run.generator.get_state()
-        chance = rng_state(self.run.device)
+        torch_rng = rng_state(self.run.device)
         largest = max(group["lr"] for group in optimizer.param_groups)
-        shares = [group["lr"] / largest for group in optimizer.param_groups]
+        fractions = [group["lr"] / largest for group in optimizer.param_groups]
         losses = []
         self.run.train()
         for rate, rows in zip(rates, self.rows(len(rates), 0), strict=True):
-            for group, share in zip(optimizer.param_groups, shares, strict=True):
-                group["lr"] = rate * share
+            for group, fraction in zip(optimizer.param_groups, fractions, strict=True):
+                group["lr"] = rate * fraction
             losses.append(self.pipeline.gradients(self.batch(rows)))
             optimizer.step()
         self.extra_steps += len(rates)
@@ -265,7 +292,7 @@ class Trainer:
         self.run.model.load_state_dict(model)
         optimizer.load_state_dict(steps)
         self.run.generator.set_state(generator)
-        set_rng_state(chance, self.run.device)
+        set_rng_state(torch_rng, self.run.device)
         self._unread = self._unread[:0]
         return torch.stack(losses).tolist()
 

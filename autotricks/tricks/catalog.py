@@ -26,13 +26,13 @@ def catalog() -> Mapping[str, type[Trick]]:
     """Return every trick class by name, sorted; third parties register a class under `autotricks.tricks`."""
     for module in pkgutil.walk_packages(_tricks.__path__, _tricks.__name__ + "."):
         importlib.import_module(module.name)
-    found = {trick.name: trick for trick in _derived(Trick) if trick.__module__.startswith(_tricks.__name__)}
+    tricks = {trick.name: trick for trick in _derived(Trick) if trick.__module__.startswith(_tricks.__name__)}
     for entry in entry_points(group=ENTRY_POINTS):
         trick = _loaded(entry)
-        if trick.name in found:
+        if trick.name in tricks:
             raise BundleError(f"{entry.value}: a trick called {trick.name} is already there. Rename the class.")
-        found[trick.name] = trick
-    return dict(sorted(found.items()))
+        tricks[trick.name] = trick
+    return dict(sorted(tricks.items()))
 
 
 def _loaded(entry: EntryPoint) -> type[Trick]:
@@ -85,11 +85,12 @@ def make(name: str, values: Mapping[str, Any]) -> Use:
     trick = find(name)
     given = {key: value for key, value in values.items() if key not in ("start", "stop")}
     known = trick.declared()
-    found = [f"{name}.{key}: no such parameter.{suggest(key, known)} {name} has {', '.join(known) or 'none'}."
-             for key in given if key not in known]
-    found += [f"{name}.{line}" for line in trick.problems({key: value for key, value in given.items() if key in known})]
-    if found:
-        raise BundleError(found)
+    problems = [f"{name}.{key}: no such parameter.{suggest(key, known)} {name} has {', '.join(known) or 'none'}."
+                for key in given if key not in known]
+    problems += [f"{name}.{line}"
+                 for line in trick.problems({key: value for key, value in given.items() if key in known})]
+    if problems:
+        raise BundleError(problems)
     typed = {key: type(trick.defaults()[key])(value) for key, value in given.items()}
     return Use(trick(**typed), Window(float(values.get("start", trick.opens)), float(values.get("stop", 1.0))))
 
@@ -101,13 +102,13 @@ def bundle_from(document: Mapping[str, Any]) -> Bundle:
         BundleError: With one line for each problem.
     """
     uses = []
-    found = []
+    problems = []
     for name, values in document.get("tricks", {}).items():
         try:
             uses.append(make(name, values or {}))
         except BundleError as error:
-            found += [f"tricks.{line}" for line in error.problems]
-    if found:
-        raise BundleError(found)
+            problems += [f"tricks.{line}" for line in error.problems]
+    if problems:
+        raise BundleError(problems)
     bundle = Bundle(tuple(uses), **document.get("training", {}))
     return replace(bundle, model=document["model"]["name"]) if "model" in document else bundle

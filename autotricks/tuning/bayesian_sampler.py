@@ -15,7 +15,7 @@ from ..core.reporting import End
 from ..runs.ledger import TrialRecord
 from ..space.space import Space
 from ..tricks.catalog import bundle_from
-from .effect_model import EffectModel, Observation, chance, expected_improvement
+from .effect_model import EffectModel, Observation, expected_improvement, normal_cdf
 from .features import Features, Vector, Wish, wish_of
 from .prior import Prior
 from .proposal import Picks, Proposal
@@ -110,15 +110,15 @@ class BayesianSampler:
         self._metric = objective.metric
         self._sign = objective.sign
         self._habits = habits
-        self._features = Features([entry.name for entry in space.entries], budgets[-1])
+        self._features = Features([entry.name for entry in space.entries], budgets[-1], space.models)
         mean, variance = prior.columns(self._features)
         self._curves = {budget: prior.curve(budget / budgets[-1]) for budget in budgets[:-1]}
         self._gains = {budget: np.array([curve.gains.get(name, 0.0) for name in self._features.names])
                        for budget, curve in self._curves.items()}
         self._model = EffectModel(mean, variance, prior.residual, prior.length)
-        places = {name: place for place, name in enumerate(self._features.names)}
-        spread = {entry.name: places[entry.name] for entry in space.entries}
-        self._steps = Steps(space, lambda trick: 0.05 + float(chance(np.array(
+        columns = {name: index for index, name in enumerate(self._features.names)}
+        spread = {entry.name: columns[entry.name] for entry in space.entries}
+        self._steps = Steps(space, lambda trick: 0.05 + float(normal_cdf(np.array(
             [mean[spread[trick]] / math.sqrt(variance[spread[trick]])]))[0]))
         self._known: dict[int, Known] = {}                  # those that are open, the best and the most recent
         self._recent: deque[int] = deque()
@@ -130,24 +130,27 @@ class BayesianSampler:
         self._ranked: list[tuple[Known, float, float]] | None = None
         self._stale = True
 
-    def propose(self, number: int, place: int) -> Proposal | None:
+    def _wish(self, bundle: Bundle) -> Wish:
+        return wish_of(bundle, self._space.models)
+
+    def propose(self, number: int, proposed: int) -> Proposal | None:
         """Return the bundle that is expected to improve most on the best so far."""
         rng = random.Random(f"{self._seed}/{number}")
         self._learn()
         ranked = self.ranking()
         known = self._from_portfolio()
         if known is not None:
-            return self._proposal(number, known, Step("portfolio", wish_of(known)), self._worth_of(known), ranked)
-        parents = [wish_of(one.bundle) for one, _, _ in ranked[:PARENTS]]
+            return self._proposal(number, known, Step("portfolio", self._wish(known)), self._worth_of(known), ranked)
+        parents = [self._wish(one.bundle) for one, _, _ in ranked[:PARENTS]]
         if not parents:
-            parents = [wish_of(one.bundle) for one in self._known.values() if one.kind == "start"]
+            parents = [self._wish(one.bundle) for one in self._known.values() if one.kind == "start"]
         steps = self._pool(parents, rng)
         vectors = self._features.matrix([step.wish for step in steps])
         order = np.argsort(-self._worth(vectors), kind="stable")
         tried = set(self._seeds)
         options: list[tuple[float, Bundle, Step]] = []
-        for place_ in order:
-            step = steps[int(place_)]
+        for index in order:
+            step = steps[int(index)]
             bundle = self._steps.legal(step.wish, rng)
             if recipe(bundle) not in tried:
                 tried.add(recipe(bundle))
@@ -166,13 +169,13 @@ class BayesianSampler:
         mean, variance = self._prior.columns(self._features)
         effects = np.array([rng.gauss(middle, math.sqrt(part)) for middle, part in zip(mean, variance, strict=True)])
         bundles = [self._steps.legal(self._steps.draw(rng), rng) for _ in range(DRAWS)]
-        worth = self._features.matrix([wish_of(bundle) for bundle in bundles]) @ effects
+        worth = self._features.matrix([self._wish(bundle) for bundle in bundles]) @ effects
         return bundles[int(np.argmax(worth))]
 
     def adopt(self, number: int, bundle: Bundle, start: bool = False, kind: str = "", promise: float = 0.0
               ) -> Picks | None:
         """Take in a bundle that somebody else proposed, or that an earlier sitting did."""
-        known = Known(number, bundle, self._features.vector(wish_of(bundle)), "start" if start else kind,
+        known = Known(number, bundle, self._features.vector(self._wish(bundle)), "start" if start else kind,
                       promise=promise)
         self._known[number] = known
         self._seeds.setdefault(known.recipe, set()).add(bundle.seed)
@@ -260,19 +263,19 @@ class BayesianSampler:
         if not done:
             return []
         mean, sd = self._model.predict(np.array([one.vector for one in done.values()]))
-        found = list(zip(done.values(), mean.tolist(), sd.tolist(), strict=True))
-        return sorted(found, key=lambda item: (-item[1], item[0].number))
+        scored = list(zip(done.values(), mean.tolist(), sd.tolist(), strict=True))
+        return sorted(scored, key=lambda item: (-item[1], item[0].number))
 
     def logit(self, score: float) -> float:
         """Return a score on the scale of the model, where larger is better."""
-        if _is_share(self._metric):
+        if _is_fraction(self._metric):
             inside = min(max(score, EDGE), 1 - EDGE)
             return self._sign * math.log(inside / (1 - inside))
         return self._sign * math.log(max(score, LEAST))
 
     def score(self, logit: float) -> float:
         """Return what `logit` was taken of."""
-        if _is_share(self._metric):
+        if _is_fraction(self._metric):
             return 1 / (1 + math.exp(-self._sign * logit))
         return math.exp(self._sign * logit)
 
@@ -298,21 +301,21 @@ class BayesianSampler:
         broken = [one for one in self._known.values() if one.end == BREAKDOWN]
         last = self._budgets[-1]
         constants = self._constants()
-        found: list[tuple[int, Observation]] = []
+        numbered: list[tuple[int, Observation]] = []
         for one in scored:
             if one.end == BREAKDOWN:
                 continue
             budget = max(one.scores)
             if budget == last:
-                found.append((one.number, Observation(one.vector, one.scores[last], self._prior.noise)))
+                numbered.append((one.number, Observation(one.vector, one.scores[last], self._prior.noise)))
             else:
                 curve = self._curves[budget]
                 constant, unsure = constants[budget]
                 final = (one.scores[budget] - constant - self._gain(one.vector, budget)) / curve.slope
-                found.append((one.number, Observation(one.vector, final, unsure * curve.sd / curve.slope)))
-        worst = min((seen.score for _, seen in found), default=0.0) - BROKEN
-        found += [(one.number, Observation(one.vector, worst, 2 * self._prior.noise)) for one in broken]
-        return [seen for _, seen in sorted(found, key=lambda item: item[0])]
+                numbered.append((one.number, Observation(one.vector, final, unsure * curve.sd / curve.slope)))
+        worst = min((seen.score for _, seen in numbered), default=0.0) - BROKEN
+        numbered += [(one.number, Observation(one.vector, worst, 2 * self._prior.noise)) for one in broken]
+        return [seen for _, seen in sorted(numbered, key=lambda item: item[0])]
 
     def _constants(self) -> dict[int, tuple[float, float]]:
         """Return the constant of each budget's curve on these data, and by how much it widens the curve's noise.
@@ -320,13 +323,13 @@ class BayesianSampler:
         It is the prior's, moved by what trials say that were trained to the end.
         """
         last = self._budgets[-1]
-        found = {}
+        constants = {}
         done = [one for one in self._known.values() if last in one.scores and one.end != BREAKDOWN]
         for budget, curve in self._curves.items():
             seen = [one.scores[budget] - curve.slope * one.scores[last] - self._gain(one.vector, budget)
                     for one in done if budget in one.scores]
-            found[budget] = (curve.rise + sum(seen)) / (1 + len(seen)), math.sqrt(1 + 1 / (1 + len(seen)))
-        return found
+            constants[budget] = (curve.rise + sum(seen)) / (1 + len(seen)), math.sqrt(1 + 1 / (1 + len(seen)))
+        return constants
 
     def _gain(self, vector: Vector, budget: int) -> float:
         return float(vector @ self._gains[budget]) if self._habits.waits else 0.0
@@ -340,21 +343,21 @@ class BayesianSampler:
             ended, won = self._tries.get(kind, (0, 0))
             weights.append((1 + won) / (2 + ended))
         singles = self._steps.singles(parents[0]) if parents else ()
-        found = [step for step in singles if step.kind in self._habits.kinds]
+        steps = [step for step in singles if step.kind in self._habits.kinds]
         for kind in rng.choices(self._habits.kinds, weights, k=POOL):
             step = self._steps.step(kind, parents, rng)
             if step is not None:
-                found.append(step)
-        return found or [Step("draw", self._steps.draw(rng))]
+                steps.append(step)
+        return steps or [Step("draw", self._steps.draw(rng))]
 
     def _worth(self, vectors: Vector) -> Vector:
         """Return what each bundle is expected to add to the best, by what one training would tell of it."""
         mean, sd = self._model.predict(vectors)
-        told = sd ** 2 / np.sqrt(sd ** 2 + self._prior.noise ** 2)
-        return expected_improvement(mean, told, self._incumbent())
+        update_sd = sd ** 2 / np.sqrt(sd ** 2 + self._prior.noise ** 2)
+        return expected_improvement(mean, update_sd, self._incumbent())
 
     def _worth_of(self, bundle: Bundle) -> float:
-        return float(self._worth(self._features.vector(wish_of(bundle))[None])[0])
+        return float(self._worth(self._features.vector(self._wish(bundle))[None])[0])
 
     def _incumbent(self) -> float:
         ranked = self.ranking()
@@ -365,7 +368,7 @@ class BayesianSampler:
     def _from_portfolio(self) -> Bundle | None:
         """Return the next bundle that was good on other data and has not been tried."""
         for bundle in self._prior.portfolio if self._portfolio else ():
-            here = self._space.closest(wish_of(bundle.rescaled(self._budgets[-1])))
+            here = self._space.closest(self._wish(bundle.rescaled(self._budgets[-1])))
             if recipe(here) not in self._seeds:
                 return here
         self._portfolio = False
@@ -373,12 +376,12 @@ class BayesianSampler:
 
     def _again(self, ranked: list[tuple[Known, float, float]]) -> list[tuple[float, Bundle, Step]]:
         """Return the best bundles with another seed each, where more is to be learned of them."""
-        found = []
+        options = []
         for one, _, _ in ranked[:PARENTS] if self._habits.repeats else ():
             bundle = self._reseeded(one)
             if bundle is not None:
-                found.append((self._worth_of(bundle), bundle, Step("again", wish_of(bundle))))
-        return found
+                options.append((self._worth_of(bundle), bundle, Step("again", self._wish(bundle))))
+        return options
 
     def _reseeded(self, one: Known) -> Bundle | None:
         """Return a bundle with the next seed that it has not been trained with; None after enough of them."""
@@ -386,7 +389,7 @@ class BayesianSampler:
         if len(used) >= REPEATS:
             return None
         first = self._space.frame.seed
-        seeds = ((first + place) % SEEDS for place in range(REPEATS))
+        seeds = ((first + offset) % SEEDS for offset in range(REPEATS))
         return replace(one.bundle, seed=next(seed for seed in seeds if seed not in used))
 
     def _another_seed(self, number: int, ranked: list[tuple[Known, float, float]]) -> Proposal | None:
@@ -394,22 +397,22 @@ class BayesianSampler:
         for one, _, _ in ranked:
             bundle = self._reseeded(one)
             if bundle is not None:
-                return self._proposal(number, bundle, Step("again", wish_of(bundle)), 0.0, ranked)
+                return self._proposal(number, bundle, Step("again", self._wish(bundle)), 0.0, ranked)
         return None
 
     def _proposal(self, number: int, bundle: Bundle, step: Step, worth: float,
                   ranked: list[tuple[Known, float, float]]) -> Proposal:
-        mean, sd = self._model.predict(self._features.vector(wish_of(bundle))[None])
+        mean, sd = self._model.predict(self._features.vector(self._wish(bundle))[None])
         self.adopt(number, bundle, kind=step.kind, promise=worth)
         low, middle, high = (self.score(float(mean[0]) + shift * float(sd[0])) for shift in (-1, 0, 1))
         expected = f"expected {middle:.4g}, {min(low, high):.4g} to {max(low, high):.4g}"
         if step.kind == "again":
             why = f"trial {self._first[recipe(bundle)]} again with seed {bundle.seed}"
         elif step.parents:
-            parents = [ranked[place][0] for place in step.parents if place < len(ranked)]
-            told = changes(wish_of(parents[0].bundle), wish_of(bundle)) if parents else []
+            parents = [ranked[index][0] for index in step.parents if index < len(ranked)]
+            differences = changes(self._wish(parents[0].bundle), self._wish(bundle)) if parents else []
             begun = " and ".join(f"trial {one.number}" for one in parents) or "a start bundle"
-            why = f"from {begun}: {', '.join(told) or 'as it is'}"
+            why = f"from {begun}: {', '.join(differences) or 'as it is'}"
         elif step.kind == "portfolio":
             why = "good on other data"
         else:
@@ -417,5 +420,5 @@ class BayesianSampler:
         return Proposal(bundle, self._space.locate(bundle), f"{why}; {expected}", step.kind, worth)
 
 
-def _is_share(metric: str) -> bool:
+def _is_fraction(metric: str) -> bool:
     return not less_is_better(metric) and metric.startswith("val/")

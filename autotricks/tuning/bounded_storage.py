@@ -49,8 +49,8 @@ class BoundedStorage(InMemoryStorage):
                        states: Container[TrialState] | None = None) -> list[FrozenTrial]:
         """Return the trials that are remembered, in their order."""
         kept = sorted({*self._open, *self._recent, *(trial for _, trial in self._best)})
-        found = [trial for trial in map(self.get_trial, kept) if states is None or trial.state in states]
-        return copied(found) if deepcopy else found
+        trials = [trial for trial in map(self.get_trial, kept) if states is None or trial.state in states]
+        return copied(trials) if deepcopy else trials
 
     def _settle(self, trial_id: int) -> None:
         trial: Any = self.get_trial(trial_id)

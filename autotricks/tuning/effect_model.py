@@ -74,8 +74,8 @@ class EffectModel:
         """Return the covariance of the scores of bundles, [N, D], with those that were seen, [N, M]."""
         squares = (vectors ** 2).sum(1)[:, None] + self._squares[None] - 2 * vectors @ self._seen.T
         near = self._residual * np.exp(-np.maximum(squares, 0) / self._length)
-        found: Vector = LEVEL ** 2 + (vectors * self._variance) @ self._seen.T + near
-        return found
+        covariance: Vector = LEVEL ** 2 + (vectors * self._variance) @ self._seen.T + near
+        return covariance
 
 
 def expected_improvement(mean: Vector, sd: Vector, best: float) -> Vector:
@@ -85,10 +85,10 @@ def expected_improvement(mean: Vector, sd: Vector, best: float) -> Vector:
     """
     gap = (mean - best) / sd
     density = np.exp(-gap ** 2 / 2) / math.sqrt(2 * math.pi)
-    found: Vector = sd * (gap * chance(gap) + density)
-    return found
+    improvement: Vector = sd * (gap * normal_cdf(gap) + density)
+    return improvement
 
 
-def chance(gap: Vector) -> Vector:
+def normal_cdf(gap: Vector) -> Vector:
     """Return the normal distribution function, elementwise."""
     return np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in np.atleast_1d(gap)])

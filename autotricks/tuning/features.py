@@ -13,20 +13,28 @@ from ..core.bundle import Bundle
 from ..core.domain import Choice, Float, Int, Value
 from ..core.slots import Slot
 from ..core.trick import Trick
+from ..space.space import MODEL
 from ..tricks.catalog import catalog
 
 Wish = Mapping[str, Mapping[str, Value]]
 Vector = NDArray[Any]
 CROWD = "crowd"
+MODEL_KEY, _, MODEL_WORD = MODEL.partition(".")
 FEW = 4     # the column of many tricks, and how many are a few
 KEPT = 20_000               # tricks with values whose columns are remembered
 EPOCHS = 0.2    # the fraction of training that counts as a long time, for parameters in epochs
 
 
-def wish_of(bundle: Bundle) -> dict[str, dict[str, Value]]:
-    """Return a bundle's tricks with all their values, the window's edges among them."""
-    return {use.trick.name: {**use.trick.values(), "start": use.window.start, "stop": use.window.stop}
+def wish_of(bundle: Bundle, models: Sequence[str] = ()) -> dict[str, dict[str, Value]]:
+    """Return a bundle's tricks with all their values, the window's edges among them; and its model, where of several.
+
+    Args:
+        bundle: Whose.
+        models: That a space leaves a choice of.
+    """
+    wish = {use.trick.name: {**use.trick.values(), "start": use.window.start, "stop": use.window.stop}
             for use in bundle.uses if not use.window.empty}
+    return {MODEL_KEY: {MODEL_WORD: bundle.model}, **wish} if len(models) > 1 else wish
 
 
 class Features:
@@ -40,26 +48,31 @@ class Features:
     Args:
         tricks: Names of the tricks that bundles may hold; others are not seen.
         epochs: Of one training, which parameters in epochs are fractions of.
+        models: That bundles may have; each but the first has a column.
     """
 
-    def __init__(self, tricks: Sequence[str], epochs: int):
+    def __init__(self, tricks: Sequence[str], epochs: int, models: Sequence[str] = ()):
         self.epochs = epochs
         self._known = frozenset(tricks)
         self._counted = frozenset(name for name in tricks if Slot.RUNTIME not in catalog()[name].seats)
-        self.names = (CROWD, *(name for trick in sorted(self._known) for name in _columns(catalog()[trick])))
+        self.names = (CROWD, *(name for trick in sorted(self._known) for name in _columns(catalog()[trick])),
+                      *(f"{MODEL}={model}" for model in models[1:]))
         self._kept: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
-        self._place = {name: place for place, name in enumerate(self.names)}
+        self._index = {name: index for index, name in enumerate(self.names)}
 
     def vector(self, wish: Wish) -> Vector:
         """Return one bundle as a vector [D]."""
-        found = np.zeros(len(self.names))
+        vector = np.zeros(len(self.names))
         for name, values in wish.items():
             if name not in self._known:
                 continue
             for where, value in self._cells(name, values):
-                found[where] = value
-        found[0] = (max(0, sum(name in self._counted for name in wish) - FEW) / FEW) ** 2
-        return found
+                vector[where] = value
+        if MODEL_KEY in wish:
+            model = self._index.get(f"{MODEL}={wish[MODEL_KEY][MODEL_WORD]}")   # the first has no column
+            vector[model or 0] = 1.0
+        vector[0] = (max(0, sum(name in self._counted for name in wish) - FEW) / FEW) ** 2
+        return vector
 
     def matrix(self, wishes: Sequence[Wish]) -> Vector:
         """Return bundles as rows [N, D]."""
@@ -68,15 +81,15 @@ class Features:
     def _cells(self, name: str, values: Mapping[str, Value]) -> list[tuple[int, float]]:
         """Return the columns, by position, that a trick with these values fills."""
         key = (name, *values.items())
-        found = self._kept.get(key)
-        if found is None:
+        cells = self._kept.get(key)
+        if cells is None:
             parts = [(name, 1.0), *self._parts(name, values)]
             # a path has no column
-            found = [(self._place[column], value) for column, value in parts if column in self._place]
+            cells = [(self._index[column], value) for column, value in parts if column in self._index]
             if len(self._kept) >= KEPT:
                 self._kept.clear()
-            self._kept[key] = found
-        return found
+            self._kept[key] = cells
+        return cells
 
     def _parts(self, name: str, values: Mapping[str, Value]) -> Iterator[tuple[str, float]]:
         trick = catalog()[name]

@@ -52,9 +52,9 @@ def percentile(ordered: list[float], percent: float) -> float:
 
     Cost: that of looking up two of them, however many there are.
     """
-    place = percent / 100 * (len(ordered) - 1)
-    below = math.floor(place)
-    part = place - math.floor(place)
+    position = percent / 100 * (len(ordered) - 1)
+    below = math.floor(position)
+    part = position - math.floor(position)
     low = ordered[below]
     high = ordered[min(below + 1, len(ordered) - 1)]
     return low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)

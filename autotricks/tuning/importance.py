@@ -18,7 +18,7 @@ from ..space.space import Space
 from .optuna_sampler import OptunaSampler
 
 FEWEST = 10                    # trials below which nothing is estimated, parameters neither
-SHARE = 0.1
+BEST_FRACTION = 0.1
 ENOUGH = 5         # of the trials counted as best, and at least how many
 METHOD = "conditional PED-ANOVA"
 MEANING = ("a surrogate's view, no effect measured: what the best {best} of the search's {trials} trials have more "
@@ -67,13 +67,13 @@ def importance(space: Space, trials: Sequence[TrialRecord], metric: str, maximiz
     """
     chooser = OptunaSampler(space, "random", 0, maximize, len(trials), bounded=False)
     chooser.replay(trials, metric)
-    told = chooser.study.get_trials(deepcopy=False)
-    if len(told) < FEWEST:
+    study_trials = chooser.study.get_trials(deepcopy=False)
+    if len(study_trials) < FEWEST:
         return None
     sign = 1 if maximize else -1
-    order = sorted(told, key=lambda trial: _reached(trial, sign))
+    order = sorted(study_trials, key=lambda trial: _reached(trial, sign))
     optional = [entry.name for entry in space.entries if not entry.always]
-    bundles = {trial.number: _names(space, trial.params) for trial in told}
+    bundles = {trial.number: _names(space, trial.params) for trial in study_trials}
     flat = optuna.create_study(direction="maximize")
     counts = Counter(name for names in bundles.values() for name in names)
     for rank, trial in enumerate(order):
@@ -87,14 +87,14 @@ def importance(space: Space, trials: Sequence[TrialRecord], metric: str, maximiz
                 kinds[name] = kind
         flat.add_trial(optuna.create_trial(state=TrialState.COMPLETE, value=float(rank), params=params,
                                            distributions=kinds))
-    share = max(SHARE, min(0.5, ENOUGH / len(told)))
+    fraction = max(BEST_FRACTION, min(0.5, ENOUGH / len(study_trials)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = optuna.importance.get_param_importances(
-            flat, evaluator=PedAnovaImportanceEvaluator(target_quantile=share))
-    ranked = sorted(found, key=lambda name: (-found[name], name))
-    return Importance(tuple(Weight(name, found[name], counts[name.partition(".")[0]]) for name in ranked), len(told),
-                      math.ceil(share * len(told)))
+        importances = optuna.importance.get_param_importances(
+            flat, evaluator=PedAnovaImportanceEvaluator(target_quantile=fraction))
+    ranked = sorted(importances, key=lambda name: (-importances[name], name))
+    return Importance(tuple(Weight(name, importances[name], counts[name.partition(".")[0]]) for name in ranked),
+                      len(study_trials), math.ceil(fraction * len(study_trials)))
 
 
 def _reached(trial: FrozenTrial, sign: int) -> tuple[float, float]:

@@ -68,19 +68,19 @@ class OptunaSampler:
         """What Optuna knows."""
         return self._study
 
-    def propose(self, number: int, place: int) -> Proposal | None:
+    def propose(self, number: int, proposed: int) -> Proposal | None:
         """Return a bundle and the picks that drew it; None when a grid is exhausted.
 
         Args:
             number: Number of the trial.
-            place: How many trials were proposed before, start trials left out.
+            proposed: How many trials were proposed before, start trials left out.
         """
         if self._sampler == "grid":
             if self._grid is None:
                 self._grid = list(islice(self._unlike(self._start), self._trials))
-            if place >= len(self._grid):
+            if proposed >= len(self._grid):
                 return None
-            self._study.enqueue_trial(self._grid[place])
+            self._study.enqueue_trial(self._grid[proposed])
         bundle, picks = self._ask(number)
         for attempt in range(1, ATTEMPTS) if self._sampler != "grid" else ():
             if recipe(bundle) not in self._tried:
@@ -181,14 +181,14 @@ class OptunaSampler:
             return TPESampler(seed=seed, n_startup_trials=8, multivariate=True, group=True, constant_liar=True)
 
     def _distributions(self, picks: Mapping[str, Value]) -> dict[str, BaseDistribution]:
-        found: dict[str, BaseDistribution] = {}
+        distributions: dict[str, BaseDistribution] = {}
 
         def follow(name: str, domain: Domain) -> Value:
-            found[name] = _distribution(domain)
+            distributions[name] = _distribution(domain)
             return picks[name]
 
         self._space.draw(follow)
-        return found
+        return distributions
 
 
 def _picked(picks: Picks, name: str, domain: Domain) -> Value:
@@ -216,6 +216,6 @@ def _distribution(domain: Domain) -> BaseDistribution:
 
 def _on_steps(picks: Mapping[str, Value], distributions: Mapping[str, BaseDistribution]) -> bool:
     """Return whether no pick lies between the steps of a range, where Optuna would put another in its place."""
-    places = [(float(picks[name]) - domain.low) / domain.step for name, domain in distributions.items()
-              if isinstance(domain, FloatDistribution) and domain.step]
-    return all(math.isclose(place, round(place), abs_tol=1e-8) for place in places)
+    positions = [(float(picks[name]) - domain.low) / domain.step for name, domain in distributions.items()
+                 if isinstance(domain, FloatDistribution) and domain.step]
+    return all(math.isclose(position, round(position), abs_tol=1e-8) for position in positions)

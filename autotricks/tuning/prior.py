@@ -14,6 +14,8 @@ import numpy as np
 
 from ..core.bundle import Bundle
 from ..errors import BundleError, InputError
+from ..space.models import TRICK, WEIGHTS
+from ..space.space import MODEL
 from ..tricks.catalog import bundle_from
 from .features import Features, Vector
 
@@ -21,6 +23,8 @@ SHIPPED = "shipped"
 NONE = "none"
 FLAT_SD = 0.2           # of a column that nothing is known of, in logits
 ALLOWED = f"Write {SHIPPED}, {NONE}, or the path of a file that benchmarks/trickbench/fit.py wrote."
+DECIDE = (f"{MODEL}=", f"{TRICK}.{WEIGHTS}=")       # columns of what matters more than any trick: the model, its start
+DECIDE_SD = 1.0
 UNKNOWN_MEAN = -0.03    # a trick that nothing is known of rather harms than helps: most do
 
 
@@ -84,12 +88,14 @@ class Prior:
         """Return mean and variance of each column's effect, [D] and [D]."""
         mean = np.zeros(len(features.names))
         variance = np.full(len(features.names), FLAT_SD ** 2)
-        for place, name in enumerate(features.names):
-            if name in self.effects:
-                mean[place], sd = self.effects[name]
-                variance[place] = sd ** 2
+        for index, name in enumerate(features.names):
+            if name.startswith(DECIDE):
+                variance[index] = DECIDE_SD ** 2
+            elif name in self.effects:
+                mean[index], sd = self.effects[name]
+                variance[index] = sd ** 2
             elif self.effects and "." not in name:
-                mean[place] = UNKNOWN_MEAN
+                mean[index] = UNKNOWN_MEAN
         return mean, variance
 
     def curve(self, fraction: float) -> Curve:
@@ -97,12 +103,12 @@ class Prior:
         known = sorted(self.curves)
         if not known:
             return Curve(1.0, 2 * self.noise * math.sqrt(1 / fraction - 1), 0.0)
-        places = [self.curves[one] for one in known]
-        return Curve(float(np.interp(fraction, known, [one.slope for one in places])),
-                     float(np.interp(fraction, known, [one.sd for one in places])),
-                     float(np.interp(fraction, known, [one.rise for one in places])),
-                     {name: float(np.interp(fraction, known, [one.gains.get(name, 0.0) for one in places]))
-                      for name in places[0].gains})
+        curves = [self.curves[one] for one in known]
+        return Curve(float(np.interp(fraction, known, [one.slope for one in curves])),
+                     float(np.interp(fraction, known, [one.sd for one in curves])),
+                     float(np.interp(fraction, known, [one.rise for one in curves])),
+                     {name: float(np.interp(fraction, known, [one.gains.get(name, 0.0) for one in curves]))
+                      for name in curves[0].gains})
 
 
 @cache
@@ -140,7 +146,7 @@ def _from(table: Any) -> Prior:
 
 
 def _number(value: Any, above: float = -math.inf, below: float = math.inf) -> float:
-    found = float(value)
-    if not above < found < below:
+    number = float(value)
+    if not above < number < below:
         raise ValueError(value)
-    return found
+    return number

@@ -16,7 +16,7 @@ from .halving import budgets
 from .optuna_sampler import OptunaSampler
 from .prior import SHIPPED, load as load_prior
 
-SHARES = "val/"     # of accuracies: what the prior that ships was learned from
+ACCURACY_PREFIX = "val/"     # of accuracies: what the prior that ships was learned from
 
 
 def sampler_of(loaded: LoadedSpace, habits: Habits = HABITS) -> BayesianSampler | OptunaSampler:
@@ -28,7 +28,7 @@ def sampler_of(loaded: LoadedSpace, habits: Habits = HABITS) -> BayesianSampler 
     if settings.sampler != "bayesian":
         return OptunaSampler(space, settings.sampler, settings.seed, objective.maximize, settings.trials)
     prior = load_prior(settings.prior)
-    if settings.prior == SHIPPED and not (objective.maximize and objective.metric.startswith(SHARES)):
+    if settings.prior == SHIPPED and not (objective.maximize and objective.metric.startswith(ACCURACY_PREFIX)):
         prior = replace(prior, effects={}, curves={}, portfolio=())    # it knows nothing of losses, errors and speed
     if settings.rungs.fidelity == "compressed":
         prior = replace(prior, curves={})
@@ -53,5 +53,5 @@ def ranked(loaded: LoadedSpace, trials: Sequence[TrialRecord]) -> list[tuple[int
         score = trial.score(objective.metric)
         if trial.end == End.FINISHED.value and score is not None:
             scores.setdefault(recipe(bundle_from(trial.bundle)), []).append((trial.number, score))
-    means = [(found[0][0], fmean(score for _, score in found)) for found in scores.values()]
+    means = [(trained[0][0], fmean(score for _, score in trained)) for trained in scores.values()]
     return sorted(means, key=lambda pair: (-objective.sign * pair[1], pair[0]))

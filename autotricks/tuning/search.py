@@ -83,7 +83,7 @@ class Search:
 
     def carried(self) -> Carried:
         """Return the files and bundles that tricks name, for machines that do not have them."""
-        return of_space(self._loaded)
+        return of_space(self._loaded, weights=False)
 
     def waits(self, number: int, rung: int) -> bool:
         """Return whether a trick of a trial has still to open at a rung: never where rungs train whole bundles."""

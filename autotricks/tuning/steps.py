@@ -10,7 +10,7 @@ from ..core.bundle import Bundle
 from ..core.domain import Choice, Domain, Float, Int, Value, nearest
 from ..space.space import Space, clash, typical
 from ..tricks.catalog import catalog
-from .features import Wish
+from .features import MODEL_KEY, MODEL_WORD, Wish
 
 KINDS = ("tune", "add", "drop", "cross", "draw")
 AGAIN = 0.3         # of steps that are followed by another
@@ -19,8 +19,9 @@ TRIES = 20          # to find another value than the one there is
 NEAR = 0.2          # standard deviation of a small step, as a share of the domain
 TRICKS = 4
 MOST = 9         # a draw has about so many tricks beside one, and at most so many
-OFTEN = 4           # times as often as others: rate and decay of the optimizer, which matter most
+OFTEN = 4           # times as often as others: what matters most
 RATES = ("lr", "weight_decay")
+MATTER = (*RATES, MODEL_WORD)
 FACTORS = (0.25, 0.5, 2.0, 4.0)     # by which these are moved alone
 
 
@@ -60,7 +61,7 @@ class Steps:
             return Step("draw", self.draw(rng))
         first = rng.randrange(len(parents))
         if kind == "cross":
-            others = [place for place in range(len(parents)) if place != first]
+            others = [index for index in range(len(parents)) if index != first]
             if not others:
                 return None
             second = rng.choice(others)
@@ -85,6 +86,9 @@ class Steps:
             elif added not in self._space.task.defaults:
                 rest = {name: values for name, values in wish.items() if name != added}
                 yield Step("drop", rest, (0,))
+        for model in self._space.models if MODEL_KEY in wish else ():
+            if model != wish[MODEL_KEY][MODEL_WORD]:
+                yield Step("tune", {**wish, MODEL_KEY: {MODEL_WORD: model}}, (0,))
         for name in sorted(set(wish) & set(self._entries)):
             for key, domain in self._entries[name].domains.items():
                 if key in RATES and isinstance(domain, Float) and domain.log:
@@ -99,10 +103,10 @@ class Steps:
 
     def draw(self, rng: random.Random) -> Wish:
         """Wish for a few tricks, with values from anywhere in their domains; what is liked more comes more often."""
-        found: Wish = {}
+        wish: Wish = {}
         for _ in range(1 + min(int(rng.expovariate(1 / TRICKS)), MOST)):
-            found = self._added(found, rng) or found
-        return found
+            wish = self._added(wish, rng) or wish
+        return wish
 
     def _changed(self, kind: str, wish: Wish, rng: random.Random) -> Wish | None:
         return {"tune": self._tuned, "add": self._added, "drop": self._dropped}[kind](wish, rng)
@@ -111,13 +115,16 @@ class Steps:
         """Move one parameter, or two."""
         movable = [(name, key, domain) for name in sorted(wish) if name in self._entries
                    for key, domain in self._entries[name].domains.items()]
+        if MODEL_KEY in wish:
+            movable.append((MODEL_KEY, MODEL_WORD, Choice(*self._space.models)))
         if not movable:
             return None
-        weights = [OFTEN if key in RATES else 1 for _, key, _ in movable]
+        weights = [OFTEN if key in MATTER else 1 for _, key, _ in movable]
         changed = {name: dict(values) for name, values in wish.items()}
         picked = rng.choices(range(len(movable)), weights, k=rng.choice((1, 1, 2, 3)))
-        for name, key, domain in (movable[place] for place in dict.fromkeys(picked)):
-            changed[name][key] = _moved(changed[name].get(key, _usual(name, key)), domain, rng)
+        for name, key, domain in (movable[index] for index in dict.fromkeys(picked)):
+            here = changed[name][key] if key in changed[name] else _usual(name, key)
+            changed[name][key] = _moved(here, domain, rng)
         return changed
 
     def _added(self, wish: Wish, rng: random.Random) -> Wish | None:
@@ -140,17 +147,17 @@ class Steps:
 
     def _cross(self, left: Wish, right: Wish, rng: random.Random) -> Wish:
         """Take each trick from one of two bundles; what both have stays, with the values of either."""
-        found: dict[str, Mapping[str, Value]] = {}
+        child: dict[str, Mapping[str, Value]] = {}
         names = sorted({*left, *right})
         rng.shuffle(names)
         names.sort(key=lambda name: not (name in left and name in right))
         for name in names:
             source = rng.choice((left, right))
-            if name in source and not any(self._clash(name, other) for other in found):
-                found[name] = source[name]
+            if name in source and not any(self._clash(name, other) for other in child):
+                child[name] = source[name]
             elif name in left and name in right:
-                found[name] = left[name]
-        return found
+                child[name] = left[name]
+        return child
 
     def _clash(self, left: str, right: str) -> bool:
         if left == right or left not in self._entries or right not in self._entries:
@@ -170,12 +177,12 @@ class Steps:
 
 def changes(before: Wish, after: Wish) -> list[str]:
     """Return in words what tells one bundle from another."""
-    found = [f"+ {name}" for name in sorted(set(after) - set(before))]
-    found += [f"- {name}" for name in sorted(set(before) - set(after))]
+    lines = [f"+ {name}" for name in sorted(set(after) - set(before))]
+    lines += [f"- {name}" for name in sorted(set(before) - set(after))]
     for name in sorted(set(before) & set(after)):
-        found += [f"{name}.{key} {_short(before[name][key])} -> {_short(value)}" for key, value in after[name].items()
+        lines += [f"{name}.{key} {_short(before[name][key])} -> {_short(value)}" for key, value in after[name].items()
                   if key in before[name] and before[name][key] != value]
-    return found
+    return lines
 
 
 def _short(value: Value) -> str:

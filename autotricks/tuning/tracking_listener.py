@@ -55,8 +55,8 @@ class TrackingListener:
         self._open: set[int] = set()
         settings = {f"{section}.{name}": value for section, values in loaded.resolved.items()
                     if isinstance(values, dict) and section != "tricks" for name, value in values.items()}
-        tracker.began(self._document.name, {**settings, "tricks": ", ".join(self._document.tricks)},
-                      {"run": run, "fingerprint": facts["fingerprint"], "source": facts["source"]})
+        tracker.started(self._document.name, {**settings, "tricks": ", ".join(self._document.tricks)},
+                        {"run": run, "fingerprint": facts["fingerprint"], "source": facts["source"]})
 
     def started(self, trial: Trial) -> None:
         """Open the trial's run."""

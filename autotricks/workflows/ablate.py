@@ -129,10 +129,10 @@ def ablate(folder: Path, seeds: int | None = None, pairs: int = 0, trust: bool =
         number, champion, baseline = ends(folder, run.loaded, run.trials, trust)
         fresh = tuple(range(OWN, OWN + (seeds or run.loaded.document.confirm.seeds)))
         trained = Retraining(folder, run, fresh, on_progress)
-        found = _ablation(number, champion, baseline, trained, pairs)
-    folders.write_json(folder / RESULT, found.document())
+        result = _ablation(number, champion, baseline, trained, pairs)
+    folders.write_json(folder / RESULT, result.document())
     write_report(folder)
-    return found
+    return result
 
 
 def ends(folder: Path, loaded: LoadedSpace, trials: Sequence[TrialRecord],
@@ -237,23 +237,23 @@ def _ablation(number: int, champion: Bundle, baseline: Bundle, trained: Retraini
     trained.train([champion, baseline, *(bundle for change in single for _, bundle in change.terms)])
     comparisons = sum(bool(change.terms) for change in single)
     effects = _ranked(effect(change, trained.scores, trained.seconds, comparisons) for change in single)
-    leading = [labels[found.trick] for found in effects if found.kind == "without" and found.mean is not None][:top]
+    leading = [labels[each.trick] for each in effects if each.kind == "without" and each.mean is not None][:top]
     double = paired(champion, baseline, leading)
-    chances = math.comb(len(labels), 2) if double else 0
+    pair_comparisons = math.comb(len(labels), 2) if double else 0
     if double:
         trained.train([bundle for change in double for _, bundle in change.terms])
-    together = _ranked(effect(change, trained.scores, trained.seconds, chances) for change in double)
+    together = _ranked(effect(change, trained.scores, trained.seconds, pair_comparisons) for change in double)
     document = run.loaded.document
     ours, theirs = (SeedStatistics.of([trained.sign * score for score in trained.scores(bundle)])
                     for bundle in (champion, baseline))
     return Ablation(
-        trained.metric, number, ours, theirs, trained.seeds, comparisons, chances, (*effects, *together),
+        trained.metric, number, ours, theirs, trained.seeds, comparisons, pair_comparisons, (*effects, *together),
         importance(run.loaded.space, run.trials, trained.metric, document.objective.mode == "max"))
 
 
 def _ranked(effects: Iterable[Effect]) -> list[Effect]:
     """Return the largest effect first, those without a figure last."""
-    return sorted(effects, key=lambda found: (found.kind != "without", found.mean is None, -abs(found.mean or 0.0)))
+    return sorted(effects, key=lambda each: (each.kind != "without", each.mean is None, -abs(each.mean or 0.0)))
 
 
 def effect(change: Change, scores: Callable[[Bundle], Sequence[float]],
@@ -276,8 +276,8 @@ def effect(change: Change, scores: Callable[[Bundle], Sequence[float]],
     if broken:
         note = "; ".join(filter(None, [change.note, _breakdowns(change, scores)]))
         return Effect(change.trick, change.kind, None, None, None, one, other, ratio, len(rows), note)
-    found = interval([math.fsum(row) for row in rows], comparisons)
-    return Effect(change.trick, change.kind, found.mean, found.low, found.high, one, other, ratio, len(rows),
+    estimate = interval([math.fsum(row) for row in rows], comparisons)
+    return Effect(change.trick, change.kind, estimate.mean, estimate.low, estimate.high, one, other, ratio, len(rows),
                   change.note)
 
 

@@ -140,14 +140,14 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
         raise ConfirmationError(f"{document.objective.metric} is no figure of images that training has not seen.")
     judge = Confirmer(folder, data.dataset, lambda bundle: bundle_document(document.name, {}, data, bundle, {}),
                       document.objective.objective(), how)
-    found = judge.confirm(trials, ranked(loaded, trials), document.confirm.top, document.confirm.seeds)
-    record = next(trial for trial in trials if trial.number == found.champion)
-    bundle = replace(bundle_from(record.bundle), seed=found.seeds[0])
+    confirmation = judge.confirm(trials, ranked(loaded, trials), document.confirm.top, document.confirm.seeds)
+    record = next(trial for trial in trials if trial.number == confirmation.champion)
+    bundle = replace(bundle_from(record.bundle), seed=confirmation.seeds[0])
     metrics = judge.known[bundle.hash]
     champion = Champion(Trial(record.number, record.label, bundle), metrics[document.objective.metric], metrics,
                         judge.weights(bundle))
-    keep(folder, loaded, data, champion, found.brief())
-    return found, champion
+    keep(folder, loaded, data, champion, confirmation.brief())
+    return confirmation, champion
 
 
 def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False, on_progress: OnProgress = silent,
@@ -277,11 +277,12 @@ class Confirmer:
         """Return a figure on validation of the bundles that have it for every seed, by trial number."""
         values = {number: [self.known[replace(bundle, seed=seed).hash].get(name, math.nan) for seed in seeds]
                   for number, bundle in group.items()}
-        return {number: SeedStatistics.of(found) for number, found in values.items() if all(map(math.isfinite, found))}
+        return {number: SeedStatistics.of(scores) for number, scores in values.items()
+                if all(map(math.isfinite, scores))}
 
     def _lost(self, group: dict[int, Bundle], spreads: dict[str, dict[int, SeedStatistics]]) -> tuple[int, ...]:
         """Return the bundles that lose what is to be kept, on the mean over the seeds; the baseline is the last."""
-        means = {number: {name: found[number].mean for name, found in spreads.items() if number in found}
+        means = {number: {name: spread_of[number].mean for name, spread_of in spreads.items() if number in spread_of}
                  for number in group}
         return tuple(number for number in group if self.objective.lost(means[number], means[[*group][-1]]))
 
@@ -314,27 +315,27 @@ class Confirmer:
         keep = self.objective.keep
         rows = {number: [self._tested(replace(group[number], seed=seed)) for seed in seeds]
                 for number in dict.fromkeys((champion, baseline, start[0]))}
-        figures = {number: [one.figures for one in done] for number, done in rows.items()}
-        test = {number: SeedStatistics.of([figure[word] for figure in done]) if word != SPEED else validation[number]
-                for number, done in figures.items()}
+        metrics = {number: [one.metrics for one in done] for number, done in rows.items()}
+        test = {number: SeedStatistics.of([row[word] for row in done]) if word != SPEED else validation[number]
+                for number, done in metrics.items()}
         difference = paired(self.objective.sign, test[champion].values, test[baseline].values)
         gained = paired(self.objective.sign, test[champion].values, test[start[0]].values)
         addition = Addition(*start, gained, added(gained, start[1], champion == start[0], champion == baseline))
         kept = None
         if keep:
             name = keep.metric.removeprefix("val/")
-            ours, theirs = ([figure[name] for figure in figures[number]] for number in (champion, baseline))
+            ours, theirs = ([row[name] for row in metrics[number]] for number in (champion, baseline))
             kept = Constraint(name, keep.within, spreads[keep.metric], self._lost(group, spreads),
                               paired(-1 if less_is_better(name) else 1, ours, theirs))
-        found = Confirmation(
+        confirmation = Confirmation(
             word, seeds, tuple(candidates), champion, baseline, searched, validation, test, difference,
             self.objective.sign * (searched - validation[champion].mean),
-            {number: {name: fmean(row[name] for row in done) for name in done[0]} for number, done in figures.items()},
+            {number: {name: fmean(row[name] for row in done) for name in done[0]} for number, done in metrics.items()},
             verdict(difference, champion == baseline, kept),
             classes={number: ClassResults.of(done) for number, done in rows.items()}, kept=kept,
             addition=addition)
-        write_json(self.folder / RESULT, found.document())
-        return found
+        write_json(self.folder / RESULT, confirmation.document())
+        return confirmation
 
     def weights(self, bundle: Bundle) -> bytes:
         """Return the weights of a training that is done."""

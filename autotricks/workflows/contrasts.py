@@ -35,11 +35,11 @@ def changed(champion: Bundle, baseline: Bundle) -> dict[str, str]:
     """
     ours = _by_name(champion)
     theirs = _by_name(baseline)
-    found = {name: f"{name}: other values" if name in theirs else name for name, use in ours.items()
-             if use != theirs.get(name) and not (use.window.empty and name not in theirs)}
+    differing = {name: f"{name}: other values" if name in theirs else name for name, use in ours.items()
+                 if use != theirs.get(name) and not (use.window.empty and name not in theirs)}
     lacking = {name: f"no {name}" for name, use in theirs.items() if name not in ours and not use.window.empty
                and not any(_clash(use, other) for other in champion.uses)}
-    return {**found, **lacking}
+    return {**differing, **lacking}
 
 
 def without(champion: Bundle, baseline: Bundle, names: Collection[str]) -> tuple[Bundle, tuple[str, ...]]:
@@ -86,33 +86,33 @@ def alone(champion: Bundle, baseline: Bundle, name: str) -> tuple[Bundle, tuple[
 def singles(champion: Bundle, baseline: Bundle) -> list[Change]:
     """Return the champion against itself without each trick, and the baseline with each against itself."""
     ours = _by_name(champion)
-    found = []
+    changes = []
     idle = [name for name, use in ours.items() if use.window.empty and name not in _by_name(baseline)]
     for name, label in changed(champion, baseline).items():
         less, along = without(champion, baseline, [name])
         back = sorted(set(less.names()) - set(ours) - {name})
-        found.append(_change(label, "without", champion, less, _words(
+        changes.append(_change(label, "without", champion, less, _words(
             (along, f"taken out with it, for want of {name}"), (back, "back in its place"))))
         more, joined, room = alone(champion, baseline, name)
-        found.append(_change(label, "alone", more, baseline, _words(
+        changes.append(_change(label, "alone", more, baseline, _words(
             (joined, f"put in with it, for {name} needs it"), (room, "made room for it"))))
-    return [*found, *(Change(name, kind, (), "never active: its window is empty") for name in idle
-                      for kind in ("without", "alone"))]
+    return [*changes, *(Change(name, kind, (), "never active: its window is empty") for name in idle
+                        for kind in ("without", "alone"))]
 
 
 def pairs(champion: Bundle, baseline: Bundle, names: Iterable[str]) -> list[Change]:
     """Return, for each two of some tricks, what one brings beside the other less what it brings without it."""
-    found = []
+    changes = []
     for left, right in combinations(names, 2):
         label = f"{left} x {right}"
         (one, along), (other, beside) = (without(champion, baseline, [name]) for name in (left, right))
         if right in along or left in beside:
             first, second = (right, left) if right in along else (left, right)
-            found.append(Change(label, "pair", (), f"cannot be parted: {first} needs {second}"))
+            changes.append(Change(label, "pair", (), f"cannot be parted: {first} needs {second}"))
             continue
         neither = without(champion, baseline, [left, right])[0]
-        found.append(Change(label, "pair", ((1, champion), (-1, one), (-1, other), (1, neither))))
-    return found
+        changes.append(Change(label, "pair", ((1, champion), (-1, one), (-1, other), (1, neither))))
+    return changes
 
 
 def _change(label: str, kind: str, more: Bundle, less: Bundle, note: str) -> Change:

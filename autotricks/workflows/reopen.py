@@ -20,6 +20,7 @@ from ..runs.evidence import gather
 from ..runs.ledger import Ledger, TrialRecord, read, searched
 from ..space.data_fit import fitted
 from ..space.load import LoadedSpace, load_space
+from ..space.weights import require_fit, with_weights
 from ..tuning.engines.engine import Engine
 from ..tuning.engines.select import start_engine
 from .resources import check_resources
@@ -76,16 +77,19 @@ def space_of(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -
 
 
 def with_data(loaded: LoadedSpace, trust: bool) -> tuple[LoadedSpace, Loaded]:
-    """Load a space's data, see that they have the figures that the search is for, and fit the space to them."""
+    """Load a space's weights and data, see that they go with models and objective, and fit the space to them."""
+    loaded, weights = with_weights(loaded)
     data = load_data(loaded.document.data.settings(), trust)
-    figures = _figures(data.dataset)
+    data = replace(data, dataset=replace(data.dataset, weights=weights))
+    require_fit(loaded, data.dataset, trust)
+    names = _metric_names(data.dataset)
     objective = loaded.document.objective
     wanted: dict[tuple[str, ...], str] = {("objective", "metric"): objective.metric}
     if objective.keep:
         wanted["objective", "keep", "metric"] = objective.keep.metric
-    absent = [loaded.tree.problem(place, f"{metric} does not exist for this data: no class has so many or so few "
-                                  f"images. It has {', '.join(figures)}.")
-              for place, metric in wanted.items() if metric not in figures]
+    absent = [loaded.tree.problem(path, f"{metric} does not exist for this data: no class has so many or so few "
+                                  f"images. It has {', '.join(names)}.")
+              for path, metric in wanted.items() if metric not in names]
     if absent:
         raise InputError(absent)
     return replace(loaded, space=fitted(loaded.space, data.dataset.traits), images=len(data.dataset.train)), data
@@ -136,11 +140,11 @@ def settle(folder: Path, loaded: LoadedSpace, data: Loaded) -> Ledger:
 def differences(before: Any, now: Any, name: str = "") -> dict[str, str]:
     """Return by its dotted name what differs between two documents of plain values."""
     if isinstance(before, dict) and isinstance(now, dict):
-        found: dict[str, str] = {}
+        changes: dict[str, str] = {}
         for key in [*before, *(key for key in now if key not in before)]:
             inner = f"{name}.{key}" if name else key
-            found |= differences(before.get(key, MISSING), now.get(key, MISSING), inner)
-        return found
+            changes |= differences(before.get(key, MISSING), now.get(key, MISSING), inner)
+        return changes
     return {} if before == now else {name: f"was {_short(before)}, is {_short(now)}"}
 
 
@@ -153,6 +157,6 @@ def _short(value: Any) -> str:
     return line if len(line) <= 80 else f"{line[:77]}..."
 
 
-def _figures(dataset: Dataset) -> list[str]:
+def _metric_names(dataset: Dataset) -> list[str]:
     meter = dataset.task.meter(dataset.counts.float(), dataset.validation.targets)
     return ["train/loss", SPEED, *(f"val/{name}" for name in meter.names)]

@@ -88,15 +88,15 @@ def bundles(asked: Replication) -> dict[str, tuple[Bundle, float]]:
     if not files:
         raise InputError(f"{asked.folder}: holds no bundle files (*.yaml).")
     loaded = {path.stem: load_bundle_file(path) for path in files}
-    known = sorted({key for found in loaded.values() for key in found.document.published if SETTING.fullmatch(key)})
+    known = sorted({key for file in loaded.values() for key in file.document.published if SETTING.fullmatch(key)})
     if asked.setting not in known:
         raise InputError(f"--setting {asked.setting}: no bundle has figures for it.{suggest(asked.setting, known)} "
                          f"Settings: {', '.join(known)}.")
     for name in asked.only:
         if name not in loaded:
             raise InputError(f"--only {name}: no such bundle in {asked.folder}.{suggest(name, loaded)}")
-    return {name: (found.bundle, float(found.document.published[asked.setting])) for name, found in loaded.items()
-            if asked.setting in found.document.published and (not asked.only or name in asked.only)}
+    return {name: (file.bundle, float(file.document.published[asked.setting])) for name, file in loaded.items()
+            if asked.setting in file.document.published and (not asked.only or name in asked.only)}
 
 
 def shortened(bundle: Bundle, asked: Replication, seed: int) -> Bundle:
@@ -123,21 +123,21 @@ def replicate(asked: Replication, out: Path,
     check_device(asked.device)
     wanted = bundles(asked)
     facts = data(asked.source, asked.setting, asked.trust).facts
-    rows = {name: Row(name, figure, shortened(bundle, asked, 0).epochs, bundle.epochs)
-            for name, (bundle, figure) in wanted.items()}
+    rows = {name: Row(name, published, shortened(bundle, asked, 0).epochs, bundle.epochs)
+            for name, (bundle, published) in wanted.items()}
     jobs = [(name, shortened(bundle, asked, seed)) for seed in range(asked.seeds)
             for name, (bundle, _) in wanted.items()]
     made(out.parent)
     ledger = Ledger(out)
     try:
         known = _known(ledger, facts["fingerprint"])
-        for done, (name, bundle, figures) in enumerate(_figures(jobs, known, asked), start=1):
+        for done, (name, bundle, record) in enumerate(_records(jobs, known, asked), start=1):
             if bundle.hash not in known:
                 ledger.append("trained", name=name, hash=bundle.hash, fingerprint=facts["fingerprint"],
-                              setting=asked.setting, bundle=bundle.document(), **figures)
-            rows[name].best.append(min(figures["errors"]))
-            rows[name].last.append(figures["errors"][-1])
-            on_progress(name, figures, done, len(jobs))
+                              setting=asked.setting, bundle=bundle.document(), **record)
+            rows[name].best.append(min(record["errors"]))
+            rows[name].last.append(record["errors"][-1])
+            on_progress(name, record, done, len(jobs))
     finally:
         ledger.close()
     return sorted(rows.values(), key=lambda row: row.published)
@@ -151,7 +151,7 @@ def _known(ledger: Ledger, fingerprint: str) -> dict[str, dict[str, Any]]:
     return {line["hash"]: line for line in ledger.lines}
 
 
-def _figures(jobs: Iterable[tuple[str, Bundle]], known: dict[str, dict[str, Any]],
+def _records(jobs: Iterable[tuple[str, Bundle]], known: dict[str, dict[str, Any]],
              asked: Replication) -> Iterator[tuple[str, Bundle, dict[str, Any]]]:
     """Yield name, bundle and figures of each job as it is done."""
     missing = []

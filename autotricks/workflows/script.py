@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..errors import DataError
 from ..io.files import made
 from ..runs.champion import bundle_document
 from ..space.sections import DataSection
-from ..trial import TrialResult
+from ..trial import TrialResult, with_weights
 
 
 def load_data(data: Mapping[str, Any] | Settings, trust: bool = False) -> Loaded:
@@ -45,6 +46,7 @@ def save_bundle(folder: Path | str, name: str, data: Mapping[str, Any], loaded: 
         DiskError: When the disk is full or fails.
     """
     settings = _section(data).model_dump(mode="json", exclude_none=True)
+    loaded = replace(loaded, dataset=with_weights(loaded.dataset, [result.bundle]))
     document = bundle_document(name, settings, loaded, result.bundle, {"metrics": result.metrics})
     target = made(Path(folder))
     export.write(target, document, export.weights_of(result.model))

@@ -17,12 +17,14 @@ from ..errors import AutotricksError, InputError, RunError
 from ..probes.batch_size import with_largest_batch
 from ..probes.compatibility import require_model
 from ..probes.precision import with_precision
+from ..probes.transfer import ranked
 from ..runs import folder as folders
 from ..runs.champion import keep
 from ..runs.ledger import Ledger, TrialRecord, read as read_ledger, records
 from ..runs.table import write as write_table
 from ..runs.trial import Champion
 from ..space.load import LoadedSpace
+from ..space.weights import wanted
 from ..tracking import store
 from ..tracking.tracker import Tracker
 from ..tuning.engines.engine import Engine
@@ -34,7 +36,7 @@ from . import teachers
 from .confirm import Confirmation, ConfirmationError, OnProgress, TrainingResources, confirm
 from .reopen import settle, space_of, with_data
 from .resources import check_resources
-from .sync import put, tracker as make_tracker
+from .sync import log_run, tracker as make_tracker
 
 ROOT = Path("runs")
 FLUSH = 60.0
@@ -213,7 +215,7 @@ def prepare(loaded: LoadedSpace, options: Options) -> Prepared:
     load_prior(loaded.document.search.prior)    # which is refused before anything is written
     loaded, notices = _probed(loaded, data.dataset, slots, engine, options)
     where = store.address(options.tracking, options.root)
-    fetched = teachers.found(loaded, data.dataset, where, options.trust)
+    fetched = teachers.check_and_fetch(loaded, data.dataset, where, options.trust)
     return Prepared(loaded, data, engine, slots, fetched, tuple(notices))
 
 
@@ -229,6 +231,9 @@ def _probed(loaded: LoadedSpace, dataset: Dataset, slots: int, engine: Engine,
             options: Options) -> tuple[LoadedSpace, list[str]]:
     """Return the space with what this machine decides, batch and precision, and what the user should hear of it."""
     notices = []
+    if len(loaded.space.models) > 1 and wanted(loaded) and not options.resume:
+        loaded, ranking = ranked(loaded, dataset, options.trust)
+        notices.append(ranking)
     if loaded.fits:
         loaded = with_largest_batch(loaded, dataset, slots, options.trust)
         notices.append(f"training.batch_size: max is {loaded.space.frame.batch_size} on this machine")
@@ -320,7 +325,7 @@ class Sitting:
     def hand_over(self, slow: float) -> None:
         """Write the report and tell the tracker the rest; it gets `slow` seconds if it takes long to answer."""
         self.notices += reported(self.folder)
-        put(self.folder, self.prepared.loaded, self.tracker)
+        log_run(self.folder, self.prepared.loaded, self.tracker)
         problem = self.tracker.close(FLUSH, slow)
         if problem:
             self.notices.append(problem)

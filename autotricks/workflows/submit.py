@@ -11,7 +11,7 @@ from pathlib import Path
 from .. import export
 from ..errors import InputError
 from ..io import class_hierarchy
-from ..nn import pretrained
+from ..models import checkpoint
 from ..space import load_space, packing, paths
 from ..space.load import LoadedSpace
 from ..tracking.address import check
@@ -77,12 +77,12 @@ def pack(loaded: LoadedSpace, folder: Path) -> None:
         raise InputError(f"start: {own[0]} is a file of this machine, which does not travel with a search. Start with "
                          "published bundles, or run the search with --address on a machine of the cluster.")
     taken = packing.of_space(loaded, LARGEST)
-    for trick, parameter, place in packing.named(loaded):   # a space of a stranger's may name any file of this machine
+    for trick, parameter, path in packing.named(loaded):   # a space of a stranger's may name any file of this machine
         kind = paths.kind(trick, parameter)
         if kind == "weights":
-            pretrained.read(Path(place).expanduser())
+            checkpoint.read(Path(path).expanduser())
         elif kind == "table":
-            class_hierarchy.read(Path(place).expanduser(), f"tricks.{trick}.{parameter}")
+            class_hierarchy.read(Path(path).expanduser(), f"tricks.{trick}.{parameter}")
     taken.unpack(folder / FILES)
     (folder / SPACE).write_text(export.text(loaded.moved(taken.below(Path(FILES))).resolved), "utf-8")
 

@@ -87,11 +87,11 @@ def sync(folder: Path, tracking: str | None = None, trust: bool = False) -> Sync
     if not (folder / folders.LEDGER).exists():
         raise RunError(f"{folder}: holds no {folders.LEDGER}; nothing was trained.")
     with folders.locked(folder):
-        told = tracker(tracking, folder.parent)
-        put(folder, loaded, told)
-        problem = told.close(FLUSH)
-    count = told.count if isinstance(told, MlflowTracker) else {}
-    return Synced(count.get("runs", 0), count.get("figures", 0), count.get("files", 0), told.standing, problem or "")
+        target = tracker(tracking, folder.parent)
+        log_run(folder, loaded, target)
+        problem = target.close(FLUSH)
+    count = target.count if isinstance(target, MlflowTracker) else {}
+    return Synced(count.get("runs", 0), count.get("figures", 0), count.get("files", 0), target.standing, problem or "")
 
 
 def promote(what: str, by: str, tracking: str | None, root: Path) -> str:
@@ -115,7 +115,7 @@ def promote(what: str, by: str, tracking: str | None, root: Path) -> str:
         return model_registry.promote(client, Path(what).name if known else what, by)
 
 
-def put(folder: Path, loaded: LoadedSpace, tracker: Tracker) -> None:
+def log_run(folder: Path, loaded: LoadedSpace, tracker: Tracker) -> None:
     """Tell a tracker everything that a run's folder holds: trials, fresh seeds, files, the confirmed champion."""
     facts = folders.read_json(folder / folders.DATA)
     trials = records(read(folder / folders.LEDGER)[0])
@@ -125,7 +125,7 @@ def put(folder: Path, loaded: LoadedSpace, tracker: Tracker) -> None:
     relay.replay(trials)
     result = champion["result"] if champion else {}
     confirmed = _with_classes(folder, result.get("confirmed") or {})
-    _Trainings(folder, loaded, tracker, trials).put(confirmed)
+    _Trainings(folder, loaded, tracker, trials).log(confirmed)
     for name in ARTIFACTS:
         if (folder / name).exists():
             tracker.artifact(folder / name)
@@ -136,7 +136,7 @@ def put(folder: Path, loaded: LoadedSpace, tracker: Tracker) -> None:
         tags |= {"verdict": confirmed["verdict"]} if confirmed else {}
     if champion and confirmed:
         tracker.register(_entry(folder, loaded, champion, tags))
-    tracker.ended({"score": result["score"], **figures(confirmed)} if champion else {}, tags)
+    tracker.ended({"score": result["score"], **confirmed_metrics(confirmed)} if champion else {}, tags)
 
 
 def _entry(folder: Path, loaded: LoadedSpace, champion: Mapping[str, Any], tags: Mapping[str, str]) -> Entry:
@@ -169,27 +169,27 @@ def on_test(metric: str) -> str:
     return f"test/{metric.rpartition('/')[2]}"
 
 
-def figures(confirmed: Mapping[str, Any]) -> dict[str, float]:
+def confirmed_metrics(confirmed: Mapping[str, Any]) -> dict[str, float]:
     """Return the figures of a confirmation that the search's run shows."""
     if not confirmed:
         return {}
     name = on_test(confirmed["metric"])
     difference = confirmed["difference"]
     kept = confirmed.get("kept")
-    figures = {name: _of(confirmed["test"], confirmed["champion"])["mean"],
+    metrics = {name: _of(confirmed["test"], confirmed["champion"])["mean"],
                name.replace("test/", "test/baseline_"): _of(confirmed["test"], confirmed["baseline"])["mean"],
                "test/difference": difference["mean"], "test/difference_low": difference["low"],
                "test/difference_high": difference["high"], "optimism": confirmed["optimism"],
                **{f"test/{name}": value for name, value in _of(confirmed["figures"], confirmed["champion"]).items()}}
     if confirmed.get("addition"):
-        figures |= {f"test/added{end}": confirmed["addition"]["difference"][part]
+        metrics |= {f"test/added{end}": confirmed["addition"]["difference"][part]
                     for end, part in (("", "mean"), ("_low", "low"), ("_high", "high"))}
     if kept:
-        figures |= {f"test/{kept['metric']}_{part}": kept["difference"][end] for part, end in (
+        metrics |= {f"test/{kept['metric']}_{part}": kept["difference"][end] for part, end in (
             ("difference", "mean"), ("difference_low", "low"), ("difference_high", "high"))}
     if confirmed.get("classes"):
-        figures["test/calibrated_error"] = _of(confirmed["classes"], confirmed["champion"])["calibrated_error"]
-    return {name: value for name, value in figures.items() if value is not None and math.isfinite(value)}
+        metrics["test/calibrated_error"] = _of(confirmed["classes"], confirmed["champion"])["calibrated_error"]
+    return {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
 
 
 def _seedless(bundle: Bundle) -> str:
@@ -217,7 +217,7 @@ class _Trainings:
         for trial in trials:
             self._numbers.setdefault(_seedless(bundle_from(trial.bundle)), trial.number)
 
-    def put(self, confirmed: Mapping[str, Any]) -> None:
+    def log(self, confirmed: Mapping[str, Any]) -> None:
         """Tell of every training, those of `confirmed` with what they did on test."""
         path = self._folder / confirm.LEDGER
         lines = {line["hash"]: line for line in read(path)[0]} if path.exists() else {}
@@ -241,13 +241,14 @@ class _Trainings:
         metrics = line["metrics"]
         score = line["metrics"].get(self._metric)
         reached = f"{score:.4f}" if score is not None else line["end"] or "failed"
-        shown = f"{label}  {bundle.seed}  {reached}"[:240]
-        self._tracker.opened(name, shown, parameters(bundle), {"seed": str(bundle.seed), "hash": line["hash"]}, below)
+        display_name = f"{label}  {bundle.seed}  {reached}"[:240]
+        self._tracker.opened(name, display_name, parameters(bundle),
+                             {"seed": str(bundle.seed), "hash": line["hash"]}, below)
         curve = line.get("curve") or ([metrics] if metrics else [])     # older lines hold the last epoch alone
         self._tracker.rows(name, [{what: value for what, value in row.items() if what != "epoch"} for row in curve],
                            bundle.epochs - len(curve) + 1 if metrics else 1)
         last = {"epochs_spent": line["epochs"], "seconds": line["seconds"], **test}
-        self._tracker.closed(name, shown, {"end": line["end"] or "failed"},
+        self._tracker.closed(name, display_name, {"end": line["end"] or "failed"},
                              {**last, FRESH: score} if score is not None else last)
 
     def _labels(self) -> dict[str, str]:
@@ -263,10 +264,10 @@ class _Trainings:
 
     def _effects(self) -> dict[str, float]:
         """Return an ablation's figures: `without/mixup` and the ends of its interval."""
-        return dict(_effect_figures(folders.read_json(self._folder / ABLATED, "effects")["effects"]))
+        return dict(_effect_metrics(folders.read_json(self._folder / ABLATED, "effects")["effects"]))
 
 
-def _effect_figures(effects: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, float]]:
+def _effect_metrics(effects: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, float]]:
     for effect in effects:
         name = f"{effect['kind']}/{effect['trick']}".replace(": ", "_")   # colons are refused on some systems
         for part, value in (("", effect["mean"]), ("_low", effect["low"]), ("_high", effect["high"])):

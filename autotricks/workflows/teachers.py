@@ -15,8 +15,8 @@ from ..space.load import LoadedSpace
 FOLDER = "teachers"     # of a run
 
 
-def found(loaded: LoadedSpace, dataset: Dataset, store: str, trust: bool) -> dict[str, Path]:
-    """See that every place that the space names can be used; return the folders of registered models, by address.
+def check_and_fetch(loaded: LoadedSpace, dataset: Dataset, store: str, trust: bool) -> dict[str, Path]:
+    """See that what the space's tricks name can be used; return the folders of registered models, by address.
 
     Args:
         loaded: Its paths are absolute.
@@ -25,21 +25,21 @@ def found(loaded: LoadedSpace, dataset: Dataset, store: str, trust: bool) -> dic
         trust: Whether a model of the form `my.module:function` may be imported.
 
     Raises:
-        InputError: With a line for each place that cannot be used.
+        InputError: With a line for each that cannot be used.
     """
     fetched: dict[str, Path] = {}
     wrong = []
     for entry in loaded.space.entries:
-        for parameter, place in paths.named(entry):
+        for parameter, address in paths.named(entry):
             try:
                 if paths.kind(entry.name, parameter) != "bundle":
-                    _see(place)
+                    _check_file(address)
                     continue
-                if place.startswith(paths.REGISTERED):
+                if address.startswith(paths.REGISTERED):
                     from ..tracking.model_registry import fetch
 
-                    fetched[place] = fetch(place, store)
-                teacher(str(fetched.get(place, place)), dataset, "cpu", trust)
+                    fetched[address] = fetch(address, store)
+                teacher(str(fetched.get(address, address)), dataset, "cpu", trust)
             except InputError as error:
                 wrong += [loaded.tree.problem(("tricks", entry.name, parameter), line) for line in error.problems]
     if wrong:
@@ -58,7 +58,7 @@ def kept(loaded: LoadedSpace, fetched: Mapping[str, Path], folder: Path, whole: 
         target = (folder / FOLDER / re.sub(r"[^\w.@-]", "-", address.removeprefix(paths.REGISTERED))).absolute()
         export.copy(source, target)
         own[address] = str(target)
-    loaded = loaded.moved(lambda place: own.get(place, place)) if own else loaded
+    loaded = loaded.moved(lambda name: own.get(name, name)) if own else loaded
     if whole:
         inside = (folder / FOLDER).absolute()
         taken = packing.of_space(loaded, stay=(paths.REGISTERED, str(inside)))
@@ -67,6 +67,6 @@ def kept(loaded: LoadedSpace, fetched: Mapping[str, Path], folder: Path, whole: 
     return loaded
 
 
-def _see(place: str) -> None:
-    if not Path(place).is_file():
-        raise InputError(f"{place}: no such file. Paths are taken from the folder in which the command runs.")
+def _check_file(path: str) -> None:
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file. Paths are taken from the folder in which the command runs.")

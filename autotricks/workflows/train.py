@@ -1,7 +1,7 @@
 """Train: one bundle to the end, for production."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..io.files import made
 from ..runs.champion import bundle_document
 from ..space.load import LoadedBundle
 from ..space.sections import DataSection
-from ..trial import TrialResult
+from ..trial import TrialResult, with_weights
 from ..tuning.engines.device_team import train_on
 
 
@@ -37,8 +37,8 @@ class Production:
         """Return what a bundle file holds of a training: its figures, and on what they were measured."""
         if not self.all_data:
             return {"metrics": result.metrics}
-        figures = {name.replace("val/", "test/"): value for name, value in result.metrics.items()}
-        return {"trained_on": "train and validation", "metrics": figures}
+        metrics = {name.replace("val/", "test/"): value for name, value in result.metrics.items()}
+        return {"trained_on": "train and validation", "metrics": metrics}
 
 
 def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
@@ -55,6 +55,8 @@ def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
     section = loaded.document.data or DataSection()
     section = section.model_copy(update={"source": how.source}) if how.source else section
     data = load_data(section.settings(), how.trust, joined=how.all_data)
+    begun = loaded.document.weights
+    data = replace(data, dataset=with_weights(data.dataset, [loaded.bundle], begun.pin if begun else None))
     made(target)
     result = train_on(how.devices, loaded.bundle, data.dataset, reporter, how.trust)
     settings = section.model_dump(mode="json", exclude_none=True)

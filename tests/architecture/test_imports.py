@@ -11,7 +11,8 @@ from .source import modules, tree, where
 
 LEVELS = [
     {"errors", "stats"},
-    {"system", "io", "models", "core"},
+    {"system", "io", "core"},
+    {"models"},
     {"tasks"},
     {"export", "data", "tracking", "nn"},
     {"functional"},
@@ -137,7 +138,7 @@ def test_no_trick_is_named(home):
     ("core.plan", "def late():\n    from ..trainer import Trainer", test_imports_run_downward, "above"),
     ("core.plan", "if TYPE_CHECKING:\n    from .. import trial", test_imports_run_downward, "core.plan imports trial"),
     ("data.load", "from ..trainer.step import step", test_imports_run_downward, "above"),
-    ("models.build", "import autotricks.core.plan", test_imports_run_downward, "beside"),
+    ("io.files", "import autotricks.core.plan", test_imports_run_downward, "beside"),
     ("system.workers", "PRELOAD = 'autotricks.tuning.engines.preload'", test_imports_run_downward, "which is above it"),
     ("core.slots", "from .plan import plan", test_there_is_no_cycle, "core.slots"),
     ("workflows.search", "import ray.tune", test_foreign_libraries_stay_in_their_places, "search imports ray"),

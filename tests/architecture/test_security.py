@@ -13,7 +13,9 @@ MODULES = re.compile(r"(_?pickle|cPickle|marshal|shelve|dill|joblib|cloudpickle|
 NAMES = re.compile(
     r"os\.(system|popen|startfile|exec\w+|spawn\w+|posix_spawn\w*)|subprocess\.(getoutput|getstatusoutput)|"
     r"yaml\.(?!(C?BaseLoader|SafeDumper|compose|parse|dump|safe_dump|YAMLError|\w*Event|\w*Node)$)\w+|"
-    r"torch\.(hub|jit|package|serialization)(\..*)?|mlflow\..*load_model|shutil\.unpack_archive|tempfile\.mktemp|"
+    # but for where the hub's cache is, fetching a file into it, and naming classes that only hold values
+    r"torch\.(?!hub\.(get_dir|download_url_to_file)$|serialization\.safe_globals$)(hub|jit|package|serialization)(\..*)?|"
+    r"mlflow\..*load_model|shutil\.unpack_archive|tempfile\.mktemp|"
     r"pandas\.read_pickle|importlib\.(__import__|util\.(spec_from_file_location|module_from_spec|source_from_cache))|"
     r"numpy\.(fromfile|DataSource)|asyncio\.create_subprocess_shell")
 METHODS = {"extractall", "extract", "unpack_archive", "extract_archive", "read_pickle", "create_subprocess_shell"}

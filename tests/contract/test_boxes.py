@@ -16,7 +16,7 @@ SIDE, COUNT = 40, 60
 MOVERS = [name for name, trick in catalog().items() if {Slot.AUGMENT, Slot.BATCH} & set(trick.seats)
           and DataTrait.BOXES not in trick.excludes_data]
 # what they do to pixels hides some of a bright rectangle, or makes others as bright: its place is the same all the same
-BLIND = {"cutout", "grid_mask", "random_erasing", "color_jitter", "pca_color", "jpeg", "downscale"}
+BLIND = {"cutout", "grid_mask", "random_erasing", "color_jitter", "pca_color", "jpeg", "downscale", "three_augment"}
 STRENGTHS = {"crop": {"padding": 8}, "auto_augment": {"policy": "svhn"}, "multi_scale": {"smallest": 0.5},
              "scale_paste": {"probability": 1.0}, "random_resized_crop": {"smallest": 0.5}}
 

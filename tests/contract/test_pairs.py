@@ -1,6 +1,6 @@
 """Every legal pair of tricks trains one step: a tiny model, one batch, one epoch of one step and its evaluation.
 
-The thousands of pairs are trained in some two hundred bundles of ten tricks, the slow test trains each alone.
+The thousands of pairs are trained in a hundred bundles of up to eighteen tricks, the slow test trains each alone.
 """
 from functools import cache
 from itertools import combinations
@@ -18,7 +18,7 @@ from autotricks.trainer import Trainer
 from autotricks.tricks.catalog import catalog, plan_of
 from tests.conftest import make_dataset
 
-SIZE, PARTS = 10, 12    # tricks of a bundle; tests over which the bundles are spread
+SIZE, PARTS = 18, 12    # tricks of a bundle; tests over which the bundles are spread
 SHORT = {"lr_finder": {"iterations": 20}}
 
 
@@ -66,7 +66,7 @@ def pairs():
 
 @cache
 def bundles():
-    """Return legal bundles of up to ten tricks in which every legal pair is together at least once."""
+    """Return legal bundles of up to eighteen tricks in which every legal pair is together at least once."""
     beside = {name: set() for name in catalog()}
     for one, other in pairs():
         beside[one].add(other)

@@ -17,10 +17,11 @@ pytestmark = pytest.mark.slow
 
 # What depends on numbers that each rank draws in the model or the loss, or on statistics that batches before have left:
 # those of two ranks are averaged, where two micro-batches move them twice.
-OWN = {"dropout": "drops other activations", "seql": "leaves out other labels",
-       "batch_renorm": "normalizes by running statistics", "cross_iteration_bn": "normalizes by batches before",
+OWN = {"dropout": "drops other activations", "stochastic_depth": "drops other branches",
+       "seql": "leaves out other labels", "batch_renorm": "normalizes by running statistics",
+       "cross_iteration_bn": "normalizes by batches before",
        "sync_bn": "is for GPUs; tests/trainer/test_distributed.py"}
-LATE = {"gradual_unfreezing": "goes on with running statistics", "linear_probe": "goes on with running statistics"}
+LATE = dict.fromkeys(("bitfit", "gradual_unfreezing", "linear_probe"), "goes on with running statistics")
 
 
 def job(name, window=Window()):

@@ -6,7 +6,7 @@ from autotricks.functional.sampling import (
     beta,
     class_probabilities,
     filled_order,
-    filled_places,
+    filled_positions,
     rows_by_class,
     shuffled_by_class,
     spans,
@@ -102,8 +102,8 @@ def test_shuffled_inside_each_class():
     # classes begin at places 0, 6, 7 and 7
     ([6., 1., 0., 2.], 3, [0, 1, 2, 3, 4, 5, 6, 6, 6, 7, 8, 7]),
     ([2., 1.], 0, [0, 1, 2])])
-def test_filled_places_by_hand(counts, least, expected):
-    assert filled_places(torch.tensor(counts), least).tolist() == expected
+def test_filled_positions_by_hand(counts, least, expected):
+    assert filled_positions(torch.tensor(counts), least).tolist() == expected
 
 
 def test_a_filled_order_holds_each_place_in_random_order():

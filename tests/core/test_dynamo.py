@@ -30,15 +30,13 @@ def ran(program: str) -> list[str]:
     return " ".join(said).split()
 
 
-def test_neither_training_nor_a_group_of_processes_nor_who_asks_all_modules_imports_the_compiler(tmp_path):
-    """`inspect` asks them for their files, while torch.distributed.tensor is being imported."""
-    program = f"""
+ASKED = f"""
 import inspect
 import torch.distributed as dist
 postpone()
 trained(2)
 print('{HEAVY}' in sys.modules)
-dist.init_process_group("gloo", init_method="file://{tmp_path}/meeting", rank=0, world_size=1)
+dist.init_process_group("gloo", init_method="file://" + MEETING, rank=0, world_size=1)
 total = torch.ones(1)
 dist.all_reduce(total)
 dist.destroy_process_group()
@@ -49,7 +47,6 @@ import torch.distributed.tensor     # the compiler would import that again
 torch.testing.assert_close(torch.ones(2), torch.ones(2))
 print(torch.distributed.tensor.DeviceMesh.__name__)
 """
-    assert ran(program) == ["False", "False", "False", "DeviceMesh"]
 
 
 COMPILED = f"""
@@ -66,10 +63,21 @@ print(Optimizer.zero_grad.__wrapped__.__dict__["__dynamo_disable"] is Optimizer.
 """
 
 
-def test_compiling_after_training_imports_the_compiler_in_the_place_of_the_stand_in():
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """What one process says that first does without the compiler, and then with it; each imports torch for seconds."""
+    meeting = tmp_path_factory.mktemp("ranks") / "meeting"
+    return ran(f"MEETING = {str(meeting)!r}{ASKED}BACKEND = 'eager'{COMPILED}")
+
+
+def test_neither_training_nor_a_group_of_processes_nor_who_asks_all_modules_imports_the_compiler(said):
+    """`inspect` asks them for their files, while torch.distributed.tensor is being imported."""
+    assert said[:4] == ["False", "False", "False", "DeviceMesh"]
+
+
+def test_compiling_after_training_imports_the_compiler_in_the_place_of_the_stand_in(said):
     """By the simplest backend; the slow test below is by one that differentiates the graph ahead of time."""
-    heavy_before, heavy_after, *_, compiling, real, weight, bias, compiled, disabled = ran(
-        "postpone(); BACKEND = 'eager'" + COMPILED)
+    heavy_before, heavy_after, *_, compiling, real, weight, bias, compiled, disabled = said[4:]
     assert (heavy_before, heavy_after, compiling, real) == ("False", "True", "False", "True")
     assert (weight, bias, compiled) == ("True", "True", "True")
     assert disabled == "False"      # the real compiler took the answers back

@@ -72,7 +72,7 @@ def test_plain_pairs_leave_out_what_is_not_torchs_own_and_not_square():
     model = nn.Sequential(nn.Conv2d(2, 2, 3, padding=2, dilation=2), nn.BatchNorm2d(2), nn.Conv2d(2, 2, 3),
                           nn.BatchNorm2d(2), nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2))
     assert [pair.name for pair in plain_pairs(model, (2, 9, 9), "trick")] == ["0", "2", "4"]
-    assert [(pair.name, pair.place) for pair in plain_pairs(model, (2, 9, 9), "trick", square=True)] == [("0", "1")]
+    assert [(pair.name, pair.norm_name) for pair in plain_pairs(model, (2, 9, 9), "trick", square=True)] == [("0", "1")]
     assert plain_pairs(model, (2, 9, 9), "trick")[0].layer is model[0]
     with pytest.raises(ModelError, match=r"trick: Sequential has no 3x3 convolution .* alone\. Take .* drop trick\."):
         plain_pairs(nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)), (2, 9, 9), "trick", square=True)

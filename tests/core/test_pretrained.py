@@ -8,7 +8,8 @@ from torch import nn
 
 from autotricks.errors import ModelError
 from autotricks.models import build
-from autotricks.nn.pretrained import adapted, fitted, read
+from autotricks.models.checkpoint import read
+from autotricks.nn.pretrained import adapted, fitted
 
 
 def written(state, path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy import stats
 
-from autotricks.functional.affine import Motion, matrices, middle, motions, moved, synthesized, synthetic_share
+from autotricks.functional.affine import Motion, matrices, middle, motions, moved, synthesized, synthetic_fraction
 
 C10_LT_100 = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)
 
@@ -28,7 +28,7 @@ def noise(*shape, seed=0):
 
 def test_the_enlarged_set_of_cifar10_lt():
     counts = torch.tensor(C10_LT_100).double()
-    share = synthetic_share(counts)
+    share = synthetic_fraction(counts)
     added = share / (1 - share) * counts
     assert float(added.sum()) == pytest.approx(10 * 5050 - 12406) == pytest.approx(38094)
     assert share[[0, -1]].tolist() == pytest.approx([50 / 5050, 5000 / 5050])
@@ -36,8 +36,8 @@ def test_the_enlarged_set_of_cifar10_lt():
 
 
 def test_a_class_without_images_does_not_count_as_the_smallest():
-    assert synthetic_share(torch.tensor([8., 0., 2.])).tolist() == pytest.approx([0.2, 1.0, 0.8])
-    assert synthetic_share(torch.tensor([5., 5.])).tolist() == [0.5, 0.5]
+    assert synthetic_fraction(torch.tensor([8., 0., 2.])).tolist() == pytest.approx([0.2, 1.0, 0.8])
+    assert synthetic_fraction(torch.tensor([5., 5.])).tolist() == [0.5, 0.5]
 
 
 def test_motions_by_hand():

@@ -201,8 +201,9 @@ def test_a_baseline_run_starts_from_a_plain_build_and_decays_every_weight_alike(
 
 
 @pytest.mark.parametrize(("name", "plain"), [
-    ("timm:test_resnet", {"zero_init_last": False}), ("timm:ghostnet_050", {"drop_rate": 0.0}),
-    ("torchvision:mobilenet_v3_small", {"dropout": 0.0}), ("torchvision:squeezenet1_1", {"dropout": 0.0})])
+    ("timm:test_resnet", {"zero_init_last": False}), ("torchvision:squeezenet1_1", {"dropout": 0.0}),
+    *(pytest.param(*each, marks=pytest.mark.slow) for each in (
+        ("timm:ghostnet_050", {"drop_rate": 0.0}), ("torchvision:mobilenet_v3_small", {"dropout": 0.0})))])
 def test_a_baseline_epoch_is_a_plain_loop_parameter_by_parameter(name, plain):
     """No hidden zero-gamma, dropout, label smoothing, warm-up or exemption from decay: five steps written by hand.
 

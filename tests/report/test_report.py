@@ -104,8 +104,8 @@ def test_coordinates_of_a_number_lie_in_proportion(tmp_path):
     """Of .1 to .9 above what has none; of a wide range, by the logarithm."""
     evidence = gather(searched(tmp_path))
     axis = _numeric("sgd.lr", {0: 0.1, 1: 0.2, 3: 0.9}, evidence)
-    assert axis.places == pytest.approx({0: 0.15, 1: 0.15 + 0.85 / 8, 2: 0.0, 3: 1.0})
-    wide = _numeric("sgd.lr", {0: 0.001, 1: 0.01, 2: 0.1, 3: 0.1}, evidence).places
+    assert axis.positions == pytest.approx({0: 0.15, 1: 0.15 + 0.85 / 8, 2: 0.0, 3: 1.0})
+    wide = _numeric("sgd.lr", {0: 0.001, 1: 0.01, 2: 0.1, 3: 0.1}, evidence).positions
     assert wide == pytest.approx({0: 0.15, 1: 0.575, 2: 1.0, 3: 1.0})
 
 

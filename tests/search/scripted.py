@@ -46,10 +46,10 @@ def by_merit(number: int, rung: int) -> Outcome:
 
 def starting(answer: Callable[[RungPlan, Bundle, int], Outcome | str | tuple[Outcome, str]]) -> StartWorker:
     """Return what starts a worker that is a thread, which answers for a bundle at a rung."""
-    def start(shared: object, options: TrainingOptions, place: int) -> Worker:
+    def start(shared: object, options: TrainingOptions, index: int) -> Worker:
         here, there = multiprocessing.Pipe()
         threading.Thread(target=_serve, args=(there, answer), daemon=True).start()
-        return Worker(SimpleNamespace(kill=lambda: None, join=lambda: None, exitcode=-9), here, place=place)
+        return Worker(SimpleNamespace(kill=lambda: None, join=lambda: None, exitcode=-9), here, index=index)
 
     return start
 
@@ -59,17 +59,23 @@ def engine(answer: Callable[[Bundle, int], Outcome | str | tuple[Outcome, str]])
     return LocalEngine(TrainingOptions(), starting(lambda plan, bundle, rung: answer(bundle, rung)))
 
 
-def in_threads() -> LocalEngine:
-    """Return the local engine with workers that train in threads of this process: real figures, no process to start."""
-    def start(shared: dict[str, object], options: TrainingOptions, place: int) -> Worker:
-        dataset, climbs = from_arrays(shared), list[RungTrainer]()
+def thread(shared: dict[str, object], options: TrainingOptions, index: int) -> Worker:
+    """Start a worker that trains in a thread of this process: real figures, no process to start.
 
-        def answer(plan: RungPlan, bundle: Bundle, rung: int) -> Outcome:
-            if not climbs or climbs[-1].bundle is not bundle:
-                climbs.append(RungTrainer(bundle, plan, dataset))
-            return climbs[-1].reach(rung)
-        return starting(answer)(shared, options, place)
-    return LocalEngine(TrainingOptions(), start)
+    Of several at a time each would draw from torch's one generator: no figure could be repeated.
+    """
+    dataset, climbs = from_arrays(shared), list[RungTrainer]()
+
+    def answer(plan: RungPlan, bundle: Bundle, rung: int) -> Outcome:
+        if not climbs or climbs[-1].bundle is not bundle:
+            climbs.append(RungTrainer(bundle, plan, dataset))
+        return climbs[-1].reach(rung)
+    return starting(answer)(shared, options, index)
+
+
+def in_threads() -> LocalEngine:
+    """Return the local engine with workers that train in threads of this process."""
+    return LocalEngine(TrainingOptions(), thread)
 
 
 def _serve(pipe, answer) -> None:
@@ -83,7 +89,10 @@ def _serve(pipe, answer) -> None:
         reply = answer(plan, current, rung)
         if isinstance(reply, str) and reply == DIE:
             break
-        pipe.send(reply[0] if isinstance(reply, tuple) else reply)
+        try:
+            pipe.send(reply[0] if isinstance(reply, tuple) else reply)
+        except BrokenPipeError:     # an interrupted search hears nobody any more
+            return
         if isinstance(reply, tuple):
             break
     pipe.close()

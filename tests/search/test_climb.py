@@ -2,6 +2,7 @@ import math
 from dataclasses import replace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load as load_weights
@@ -10,6 +11,7 @@ from autotricks.core.bundle import Bundle, Use
 from autotricks.core.reporting import End
 from autotricks.core.slots import Slot
 from autotricks.core.trick import Trick
+from autotricks.core.weights import Weights
 from autotricks.runs.trial import RungPlan
 from autotricks.trainer import Trainer
 from autotricks.trial import run_trial
@@ -120,12 +122,23 @@ def test_no_memory_ends_the_climb(dataset, course, monkeypatch):
     assert outcome.metrics == {} and outcome.curve == []
 
 
+def test_weights_travel_with_the_data(dataset):
+    held = Weights("me/toy", {"a": torch.arange(6.0).view(2, 3)}, "5f", "c0", "mit", (0.4,) * 3, (0.2,) * 3)
+    parts = arrays(replace(dataset, weights={"timm:toy": held}, follow_weights=False))
+    assert isinstance(parts["weights"]["timm:toy"][1]["a"], np.ndarray)     # which shared memory holds once for all
+    back = from_arrays(parts)
+    assert not back.follow_weights and back.weights["timm:toy"].facts() == held.facts()
+    assert torch.equal(back.weights["timm:toy"].tensors["a"], held.tensors["a"])
+    mean, std = back.weights["timm:toy"].statistics(1)
+    assert mean == pytest.approx((0.4,)) and std == pytest.approx((0.2,))
+
+
 def test_data_travels_without_the_test_split(dataset):
     parts = arrays(dataset)
     back = from_arrays(parts)
     assert back.test is None and dataset.test is not None
     shipped = [array for name in ("train", "validation") for array in parts[name]]
-    assert len(shipped) == 8 and set(parts) == {"train", "validation", "rest"}
+    assert len(shipped) == 8 and set(parts) == {"train", "validation", "rest", "weights"}
     for split in ("train", "validation"):
         assert torch.equal(getattr(back, split).images, getattr(dataset, split).images)
         ours, theirs = getattr(back, split).targets, getattr(dataset, split).targets

@@ -6,7 +6,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
 
-from autotricks.tuning.effect_model import LEVEL, EffectModel, Observation, chance, expected_improvement
+from autotricks.tuning.effect_model import LEVEL, EffectModel, Observation, expected_improvement, normal_cdf
 
 COLUMNS = 5
 MEAN, VARIANCE = np.array([0.3, -0.1, 0.0, 0.05, 0.2]), np.array([0.04, 0.09, 0.01, 0.25, 0.0025])
@@ -14,10 +14,10 @@ MEAN, VARIANCE = np.array([0.3, -0.1, 0.0, 0.05, 0.2]), np.array([0.04, 0.09, 0.
 
 def seen(count: int, seed: int = 0) -> list[Observation]:
     """Return observations of bundles of about half of the columns, with noise of different sizes."""
-    chance = np.random.default_rng(seed)
-    vectors = chance.integers(0, 2, (count, COLUMNS)) * chance.uniform(0.5, 1.0, (count, COLUMNS))
-    return [Observation(vector, float(chance.normal(1.0, 0.5)), float(noise))
-            for vector, noise in zip(vectors, chance.uniform(0.1, 0.4, count), strict=True)]
+    rng = np.random.default_rng(seed)
+    vectors = rng.integers(0, 2, (count, COLUMNS)) * rng.uniform(0.5, 1.0, (count, COLUMNS))
+    return [Observation(vector, float(rng.normal(1.0, 0.5)), float(noise))
+            for vector, noise in zip(vectors, rng.uniform(0.1, 0.4, count), strict=True)]
 
 
 def arrays(observations):
@@ -113,5 +113,6 @@ def test_expected_improvement_is_that_of_each():
     assert each[1] == pytest.approx(0.2), "what is sure to be better by 0.2"
 
 
-def test_chance_by_the_table_of_the_normal_distribution():
-    assert chance(np.array([0.0, 1.0, -1.0, 1.96])).tolist() == pytest.approx([0.5, 0.8413, 0.1587, 0.975], abs=5e-5)
+def test_normal_cdf_by_the_table_of_the_normal_distribution():
+    assert normal_cdf(np.array([0.0, 1.0, -1.0, 1.96])).tolist() == pytest.approx(
+        [0.5, 0.8413, 0.1587, 0.975], abs=5e-5)

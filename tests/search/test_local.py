@@ -27,6 +27,7 @@ from autotricks.tuning.engines.local import start_worker
 from autotricks.tuning.engines.rung_training import arrays
 from autotricks.workflows import search as experiment
 from tests.conftest import timeless
+from tests.tracking.test_teachers import SPACE, placed
 
 from . import real
 
@@ -81,7 +82,7 @@ def test_process_leaves_nothing_to_the_next_trial(finished):
 
 def test_test_split_never_leaves(finished):
     (dataset, parts), = finished.shipped
-    assert dataset.test is None and set(parts) == {"train", "validation", "rest"}
+    assert dataset.test is None and set(parts) == {"train", "validation", "rest", "weights"}
     whole = load_data(load_space("long_tail.yaml").document.data.settings()).dataset
     assert whole.test is not None and len(whole.test) > 400
     assert [len(parts[name][1]) for name in ("train", "validation")] == [len(whole.train), len(whole.validation)]
@@ -208,6 +209,20 @@ def test_workers_are_forked_where_torch_is(dataset):
     answered = time.monotonic()
     subprocess.run([sys.executable, "-c", "import torch"], check=True)
     assert answer.end == "finished" and answered - started < (time.monotonic() - answered) / 2
+
+
+def test_workers_in_another_folder_find_what_the_space_names(finished, tmp_path, tmp_path_factory, monkeypatch):
+    """A worker process starts where the program then is; the paths are those of where the space was read."""
+    def written(tricks):
+        (tmp_path / "taught.yaml").write_text(SPACE + tricks)
+        return tmp_path
+
+    monkeypatch.chdir(tmp_path)
+    placed(written, finished)
+    space = load_space("taught.yaml")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    result = experiment.search(space, experiment.Options(tracking="off", confirm=False))
+    assert [trial.end for trial in result.trials] == ["finished"] * 2
 
 
 def test_a_program_on_standard_input_has_workers_too():

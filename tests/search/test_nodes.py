@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from .. import hub
 from . import real
 from .cluster import Cluster
 from .test_service import SET, SMALL
@@ -18,6 +19,10 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 SPREAD = [word for text in (*SET, "search.parallel=null", "search.trials=16", "training.epochs=8")
           for word in ("--set", text)]
 HIDDEN = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"')   # a node without this folder
+
+
+# a node that does not see the cache and asks no hub
+OFFLINE = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec env HF_HUB_OFFLINE=1 HF_HOME="$0" "$@"')
 
 
 @pytest.fixture
@@ -101,12 +106,16 @@ def before(root):
     return real.read(folder / real.LEDGER)[0]
 
 
-@pytest.fixture
-def hiding(clusters, tmp_path):
-    """A cluster whose only node that trains does not see the data's folder."""
+def require_hiding():
     if os.geteuid() or not shutil.which("unshare") or subprocess.run(["unshare", "--mount", "true"],
                                                                      check=False).returncode:
         pytest.skip("hiding a folder from a process needs root and Linux")
+
+
+@pytest.fixture
+def hiding(clusters, tmp_path):
+    """A cluster whose only node that trains does not see the data's folder."""
+    require_hiding()
     (tmp_path / "data").mkdir()
     cluster = clusters(0)
     cluster.add(*HIDDEN, str(tmp_path / "data"), cpus=1)
@@ -209,3 +218,27 @@ def test_each_node_of_an_uneven_cluster_holds_what_fits_on_it_alone(clusters):
     *fit, cores, gpus = json.loads(done.stdout.splitlines()[-1])
     assert fit == [6, 2, 2, 4, 1, 2]
     assert "no node of the Ray cluster has 4 CPUs and 0 GPUs for one trial" in cores and "2 GPUs" in gpus
+
+
+def test_a_node_without_network_and_cache_trains_from_published_weights(clusters, tmp_path, monkeypatch):
+    """The head fetches them once; they reach the node that trains with the data."""
+    require_hiding()
+    cache = tmp_path / "hub"
+    cache.mkdir()
+    space = tmp_path / "toy.yaml"
+    space.write_text("name: toy\ndata: {source: digits, channels: 3}\nmodel: {name: 'timm:hf-hub:me/toy', pretrained: "
+                     "true}\ntraining: {epochs: 2, precision: fp32}\nsearch: {trials: 3, rungs: {first: 1}}\n"
+                     "confirm: {top: 1, seeds: 2}\ntricks: {adamw: {lr: 0.001}, linear_probe: {}}\n")
+    with hub.serving({"me/toy": hub.repository("test_vit", img_size=32)}) as served:
+        cluster = clusters(0)
+        cluster.add(*OFFLINE, str(cache), cpus=1)
+        cluster.full(1)
+        monkeypatch.setenv("HF_ENDPOINT", served.url)
+        monkeypatch.setenv("HF_HOME", str(cache))
+        done = cluster.run("search", "--space", str(space), "--address", cluster.address, "--root",
+                           str(tmp_path / "runs"), "--tracking", "off")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert [file for _, file in served.fetched].count("model.safetensors") == 1
+    folder, = (tmp_path / "runs").iterdir()
+    assert {trial.end for trial in real.trials(folder)} <= {"finished", "stopped"} and "Confirmed" in done.stdout
+    assert "revision: '5f0c7b8c1f4f" in (folder / "champion.yaml").read_text()

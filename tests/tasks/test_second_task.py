@@ -68,10 +68,10 @@ class SeveralLabels:
     brings: ClassVar[frozenset] = frozenset()
     defaults: ClassVar[tuple] = ("sgd", "constant", "instance", "each_for_itself")
     metrics: ClassVar[tuple] = Answers.names
-    learned: ClassVar[tuple] = ("right",)
+    train_metrics: ClassVar[tuple] = ("right",)
 
-    def build(self, name, classes, channels, trust=False):
-        return build(name, classes, channels, trust)
+    def build(self, name, classes, image_shape, trust=False):
+        return build(name, classes, image_shape[0], trust)
 
     def meter(self, counts, targets):
         return Answers()

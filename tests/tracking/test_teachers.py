@@ -141,19 +141,10 @@ def placed(spaced, tracked):
     return folder
 
 
-def test_local_workers_in_another_folder_find_them(spaced, tracked, tmp_path_factory, monkeypatch):
-    """A worker process starts where the program then is; the paths are those of where the space was read."""
-    placed(spaced, tracked)
-    space = load_space("taught.yaml")
-    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    result = experiment.search(space, experiment.Options(tracking="off", confirm=False))
-    assert [trial.end for trial in result.trials] == ["finished"] * 2
-
-
 @pytest.mark.ray
 @pytest.mark.slow
 def test_ray_workers_find_them(spaced, here, tracked):
-    """Ray's workers each have a folder of their own."""
+    """Ray's workers each have a folder of their own; for those of the local engine see tests/search/test_local.py."""
     folder = placed(spaced, tracked)
     assert here(*SEARCH, "--tracking", "off", "--set", "search.engine=ray", "--set", "search.trials=1")[0] == 0
     run, = folder.glob("runs/taught-*")

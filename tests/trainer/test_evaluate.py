@@ -28,7 +28,7 @@ def test_a_split_larger_than_a_chunk_is_evaluated_whole():
 
     def predict(images):
         sizes.append(len(images))
-        return run.model(images)
+        return run.model(run.normalize(images))
 
     found = evaluate(predict, split, run, "val")
     assert sizes == [CHUNK, CHUNK, 7]
@@ -45,7 +45,7 @@ def test_evaluation_keeps_no_graph():
     seen = []
 
     def predict(images):
-        seen.append(run.model(images))
+        seen.append(run.model(run.normalize(images)))
         return seen[-1]
 
     evaluate(predict, split, run, "val")

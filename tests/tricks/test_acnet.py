@@ -17,6 +17,7 @@ from autotricks.tricks.model.zero_gamma import ZeroGamma
 from tests.conftest import make_dataset, make_run
 
 RESNETS = ["resnet8", "timm:test_resnet", "timm:resnet18", "torchvision:resnet18", "torchvision:resnet50"]
+DEEP = ["timm:resnet18", "torchvision:resnet50"]   # in the slow run; of each library one is left
 SIZE = 32
 
 
@@ -81,7 +82,8 @@ def test_one_convolution_does_what_three_do(layer, size, dtype, atol):
         assert float(model(images).std()) > 0.1
 
 
-@pytest.mark.parametrize("name", RESNETS)
+@pytest.mark.parametrize("name", [
+    *(name for name in RESNETS if name not in DEEP), *(pytest.param(name, marks=pytest.mark.slow) for name in DEEP)])
 def test_a_fused_network_computes_the_same(name):
     model = changed(name)
     plain, images = build(name, 5, 3), torch.randn(8, 3, 48, 48)

@@ -45,7 +45,7 @@ def test_with_a_window_it_is_deferred(dataset):
     trainer = prepare(Bundle((Use(ClassBalanced(), Window(0.5, 1.0)),), epochs=2, batch_size=90), dataset)
     shares = []
     for _ in range(2):
-        trainer.enter(trainer.plan.phases[trainer._place(trainer.epoch)])
+        trainer.enter(trainer.plan.phases[trainer._phase_index(trainer.epoch)])
         rows = torch.cat([trainer.pipeline.order(0.0) for _ in range(20)])
         shares.append(torch.bincount(trainer.run.targets.single[rows], minlength=4) / len(rows))
         trainer.epoch += 1

@@ -84,8 +84,10 @@ def test_by_hand_it_is_logistic_regression_on_fixed_features():
     batch = made.batch(rows)
     model = made.run.model.eval()
     with torch.no_grad():
-        features = model.pool(model.forward_features(batch.images)).flatten(1)
+        images = made.run.normalize(DATA.train.images[rows])
+        features = model.pool(model.forward_features(images)).flatten(1)
         excess = model.head(features).softmax(1) - torch.nn.functional.one_hot(made.run.targets.single[rows], 4)
+    torch.testing.assert_close(batch.images, features)      # which are computed once
     made.pipeline.gradients(batch)
     assert torch.allclose(model.head.weight.grad, excess.T @ features / 16, atol=1e-6)
     assert torch.allclose(model.head.bias.grad, excess.mean(0), atol=1e-6)

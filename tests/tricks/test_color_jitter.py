@@ -6,8 +6,10 @@ from scipy import stats
 from torchvision.transforms.v2 import functional as reference
 
 from autotricks.errors import BundleError
+from autotricks.functional import color
+from autotricks.functional.color import BRIGHTNESS, CONTRAST, SATURATION, scaled
 from autotricks.tricks.augment import color_jitter
-from autotricks.tricks.augment.color_jitter import BRIGHTNESS, CONTRAST, SATURATION, ColorJitter, hue_turned, scaled
+from autotricks.tricks.augment.color_jitter import ColorJitter, hue_turned
 from tests.conftest import augment, make_run
 
 
@@ -48,7 +50,7 @@ def test_hue_by_hand():
 
 def test_factors_are_uniform_and_orders_as_likely(monkeypatch):
     seen, count = [], 12_000
-    monkeypatch.setattr(color_jitter, "scaled", lambda images, kinds, factors: seen.append((kinds, factors)) or images)
+    monkeypatch.setattr(color, "scaled", lambda images, kinds, factors: seen.append((kinds, factors)) or images)
     monkeypatch.setattr(color_jitter, "hue_turned", lambda images, turns: seen.append(turns) or images)
     augment(ColorJitter(brightness=0.1, contrast=0.2, saturation=0.4, hue=0.25), same, make_run())(
         torch.zeros(count, 3, 1, 1))

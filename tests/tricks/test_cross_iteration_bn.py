@@ -1,4 +1,5 @@
 import copy
+import sys
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from autotricks.nn.fusing import fuse
 from autotricks.trial import prepare
 from autotricks.tricks.model.cross_iteration_bn import CrossIterationBn, pooled
 from tests.conftest import make_dataset, make_run
+from tests.narrow import Narrow
 
 
 def made(window, burn_in=0.0, norm=None, groups=1):
@@ -164,7 +166,8 @@ def test_a_copy_reads_the_weights_of_its_own_convolution():
     assert [name for name in model.state_dict() if "_layer" in name] == []
 
 
-@pytest.mark.parametrize("name", ["resnet8", "timm:test_resnet", "torchvision:resnet18"])
+@pytest.mark.parametrize("name", ["resnet8", "timm:test_resnet", pytest.param(
+    "torchvision:resnet18", marks=pytest.mark.slow)])
 def test_evaluates_as_batch_norm_and_fuses_to_it(name):
     torch.manual_seed(0)
     plain = build(name, 5, 3).eval()
@@ -177,7 +180,8 @@ def test_evaluates_as_batch_norm_and_fuses_to_it(name):
     assert torch.equal(fused(given), model.eval()(given)) and not torch.allclose(fused(given), plain(given))
 
 
-def test_trains_on_large_images_and_learns():
+def test_trains_on_large_images_and_learns(monkeypatch):
+    monkeypatch.setattr(sys.modules["autotricks.models.build"], "ResNet", Narrow)
     # from 32 pixels on weights are laid out as NHWC, which is not for the five dimensions of their slopes
     bundle = Bundle((Use(CrossIterationBn(window=3, burn_in=0.0)),), epochs=6, batch_size=8)
     trainer = prepare(bundle, make_dataset(counts=(24, 24), size=32))

@@ -1,8 +1,12 @@
+import copy
+import re
+
 import pytest
 import torch
 
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.errors import BundleError
+from autotricks.nn.classifier import features
 from autotricks.trial import prepare
 from autotricks.tricks.gradients.gradual_unfreezing import GradualUnfreezing, lowest
 from autotricks.tricks.gradients.linear_probe import LinearProbe
@@ -12,7 +16,8 @@ from autotricks.tricks.optimizer.adam import Adam
 from autotricks.tricks.optimizer.adamw import Adamw
 from autotricks.tricks.optimizer.sgd import Sgd
 from autotricks.tricks.parameters.layer_decay import LayerDecay
-from tests.conftest import make_dataset
+from tests.conftest import make_dataset, make_run
+from tests.tricks.families import FAMILIES, family
 
 DATA = make_dataset()
 PARTS = ["stem", "layers.0", "layers.1", "layers.2", "head"]  # of a ResNet-8; its first norm goes with the stem
@@ -93,9 +98,67 @@ def test_a_probe_with_an_end_is_followed_by_all():
     assert seen == [({"head"}, set())] * 10 + [(set(PARTS), set(PARTS) - {"head"})] * 10
 
 
+def test_linear_probing_then_fine_tuning_is_a_regression_on_the_features_and_goes_on_from_its_classifier():
+    """Over 0.3 of 20 steps the classifier moves as softmax regression on the features does; then all moves from there.
+
+    Closed form: its gradient is (p - y) f over the batch, f of the model as it was given, in evaluation mode.
+    """
+    made = trainer(Sgd(lr=0.05, momentum=0.0, weight_decay=0.0), freezing=LinearProbe(), window=Window(0.0, 0.3))
+    first = copy.deepcopy(made.run.model).eval()
+    head = made.run.model.head
+    seen, ordinary = [], made.step
+
+    def step(rows):
+        before = {name: value.clone() for name, value in made.run.model.state_dict().items()}
+        seen.append((rows, before))
+        return ordinary(rows)
+
+    made.step = step
+    list(made.epochs())
+    weight, bias = first.head.weight.detach().clone(), first.head.bias.detach().clone()
+    for rows, before in seen[:6]:
+        torch.testing.assert_close([before["head.weight"], before["head.bias"]], [weight, bias], rtol=1e-4, atol=1e-6)
+        batch = made.batch(rows)
+        with torch.no_grad():
+            _, given = features(first, first.head, batch.images)
+        errors = (given @ weight.T + bias).softmax(1) - torch.eye(len(bias))[batch.targets.single]
+        weight -= 0.05 * errors.T @ given / len(rows)
+        bias -= 0.05 * errors.mean(0)
+    switch, later = seen[6][1], seen[7][1]
+    torch.testing.assert_close([switch["head.weight"], switch["head.bias"]], [weight, bias], rtol=1e-4, atol=1e-6)
+    kept = first.state_dict()
+    assert all(torch.equal(switch[name], kept[name]) for name in kept if not name.startswith("head."))
+    moves = {name for name, _ in made.run.model.named_parameters()} | {name for name in kept if "running" in name}
+    assert all(not torch.equal(later[name], switch[name]) for name in moves)
+    assert head is made.run.model.head
+
+
 def test_they_need_weights_and_take_one_seat():
     for freezing in (LinearProbe(), GradualUnfreezing()):
         with pytest.raises(BundleError, match=f"{freezing.name} requires a trick that provides pretrained"):
             prepare(Bundle((Use(freezing),), model="resnet8", epochs=1, batch_size=16), DATA)
     with pytest.raises(BundleError, match=r"both take gradients.freeze for 0-100%"):
         trainer(LinearProbe())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_blocks_of_timms_models_join_one_by_one_from_the_last_to_the_stem(name):
+    _, block, count, stem = FAMILIES[name]
+    run = make_run()
+    run.model = family(name)
+    weights = dict(run.model.named_parameters())
+    inside = {weight: re.match(block, weight).group() for weight in weights if re.match(block, weight)}
+    blocks = list(dict.fromkeys(inside.values()))
+    assert len(blocks) == count
+    step = GradualUnfreezing().gradients(lambda batch: None, run)
+    for part in range(count + 2):       # the classifier, a block each, the stem
+        run.progress = (part + 0.5) / (count + 2)
+        step(None)
+        states = {word: {weights[weight].requires_grad for weight in inside if inside[weight] == word}
+                  for word in blocks}
+        assert states == {word: {place + part >= count} for place, word in enumerate(blocks)}, part
+        assert {weight.requires_grad for weight in run.model.get_classifier().parameters()} == {True}
+        stems = {weight.requires_grad for word, weight in weights.items() if re.match(stem, word)}
+        assert stems == {part == count + 1}, part
+    assert all(weight.requires_grad for weight in weights.values())
+    GradualUnfreezing().leave(run)

@@ -1,6 +1,9 @@
 import pytest
 import torch
+from timm.models.metaformer import MetaFormer
+from timm.optim import param_groups_layer_decay
 from torch import nn
+from torchvision.models import VisionTransformer
 
 from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import BundleError, ModelError
@@ -16,6 +19,7 @@ from autotricks.tricks.optimizer.sgd import Sgd
 from autotricks.tricks.parameters.layer_decay import LayerDecay, levels
 from autotricks.tricks.parameters.no_bias_decay import NoBiasDecay
 from tests.conftest import make_dataset, make_run
+from tests.tricks.families import FAMILIES, family
 
 
 def rates(*tricks, model="resnet8"):
@@ -58,6 +62,38 @@ def test_each_layer_has_the_rate_of_the_one_above_times_the_decay():
     assert found["layers.2.conv1.weight"] == pytest.approx(0.4) and found["layers.0.bn1.bias"] == pytest.approx(0.1)
     assert found["stem.weight"] == found["bn.bias"] == pytest.approx(0.05)
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(0.8)  # which reports show
+
+
+def test_the_blocks_of_an_encoder_or_of_a_stage_are_layers_each():
+    model = VisionTransformer(32, 8, num_layers=3, num_heads=2, hidden_dim=8, mlp_dim=16, num_classes=5)
+    found = levels(model, "heads.head")
+    assert {found[name] for name in ("class_token", "conv_proj.weight", "encoder.pos_embedding")} == {0}
+    for number in range(3):
+        block = f"encoder.layers.encoder_layer_{number}."
+        assert {level for name, level in found.items() if name.startswith(block)} == {number + 1}
+    assert found["encoder.ln.bias"] == 3 and found["heads.head.bias"] == 4
+    found = levels(MetaFormer(num_classes=5, depths=(1, 2, 2, 3), dims=(8, 16, 24, 32)), "head.fc.fc2")
+    blocks = [found[f"stages.{stage}.blocks.{number}.mlp.fc1.weight"]
+              for stage, count in enumerate((1, 2, 2, 3)) for number in range(count)]
+    assert blocks == [1, 3, 4, 6, 7, 9, 10, 11]     # three downsamplings between the stages
+    assert found["stem.conv.weight"] == 0 and found["head.fc.fc2.weight"] == 12
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_rates_of_timms_models_are_those_that_timm_gives_them(name):
+    """Of every weight: of classifier, class token and position table too."""
+    run = make_run()
+    run.model = family(name)
+    trick = LayerDecay(0.65)
+    groups = trick.parameters([{"params": list(run.model.parameters())}], run)
+    optimizer = trick.optimizer(lambda groups: torch.optim.SGD(groups, lr=0.3), run)(groups)
+    found = {weight: group["lr"] for group in optimizer.param_groups for weight in group["params"]}
+    expected = {weight: 0.3 * group["lr_scale"] for group in param_groups_layer_decay(run.model, layer_decay=0.65)
+                for weight in group["params"]}
+    assert found.keys() == expected.keys() == set(run.model.parameters())
+    assert {name: found[weight] for name, weight in run.model.named_parameters()} == pytest.approx(
+        {name: expected[weight] for name, weight in run.model.named_parameters()}, rel=1e-12)
+    assert len(set(found.values())) == FAMILIES[name].blocks + 2
 
 
 def test_the_steps_are_as_long_as_the_rates_say():

@@ -37,7 +37,7 @@ def test_it_is_sgd_on_a_factor_for_each_class():
         batch = made.batch(rows)
         with torch.no_grad():
             model.eval()
-            features = model.pool(model.forward_features(batch.images)).flatten(1)
+            features = model.pool(model.forward_features(made.run.normalize(made.run.images[rows]))).flatten(1)
         optimizer.zero_grad()
         logits = F.linear(features, factor.unsqueeze(1) * weight, bias)
         F.cross_entropy(logits, made.run.targets.single[rows]).backward()

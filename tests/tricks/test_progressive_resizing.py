@@ -1,4 +1,5 @@
 import pytest
+import timm
 import torch
 from torch.nn.functional import interpolate
 
@@ -58,6 +59,29 @@ def test_images_are_interpolated_and_the_rest_of_the_batch_stays():
 def test_a_model_of_one_size_is_refused():
     with pytest.raises(ModelError, match=r"^progressive_resizing: Sequential cannot take images of 2 x 2: .* or drop "):
         ProgressiveResizing(step=1).batch(same, make_run())
+
+
+@pytest.mark.parametrize(("name", "side", "expected"), [
+    ("vit_tiny_patch16_224", 64, {32, 48, 64}), ("swin_tiny_patch4_window7_224", 56, {28, 32, 36, 40, 44, 48, 52, 56})])
+def test_vision_transformers_train_on_whole_patches(name, side, expected):
+    run, batch = make_run(image_shape=(3, side, side)), make_batch([0, 1], image_shape=(3, side, side))
+    run.model = timm.create_model(name, num_classes=3, img_size=side)
+    trick = ProgressiveResizing(first=0.5, delay=0.0, full=1.0, step=1)
+    trick.check(run)
+    mix, found = trick.batch(same, run), []
+    for run.progress in [number / 50 for number in range(51)]:
+        found.append(mix(batch).images.shape[-2:])
+    assert {height for height, _ in found} == {width for _, width in found} == expected and found == sorted(found)
+    for size in (found[0], found[25]):
+        run.model(torch.randn(2, 3, *size)).sum().backward()
+    assert all(bool(weight.grad.isfinite().all()) for weight in run.model.parameters())
+
+
+def test_what_cannot_resample_its_positions_is_refused_before_the_first_step():
+    run = make_run(image_shape=(3, 32, 32))
+    run.model = timm.create_model("beit_base_patch16_224", num_classes=3, img_size=32, depth=1)
+    with pytest.raises(ModelError, match=r"Beit cannot take images of 16 x 16: Input height \(16\) doesn't match"):
+        ProgressiveResizing(first=0.5).check(run)
 
 
 def test_refuses_to_begin_with_nothing():

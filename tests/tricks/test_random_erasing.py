@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 
 from autotricks.errors import BundleError
-from autotricks.tricks.augment.random_erasing import RandomErasing, places, sizes
+from autotricks.tricks.augment.random_erasing import RandomErasing, sizes, stretches
 from tests.conftest import augment, make_run
 
 
@@ -56,10 +56,10 @@ def test_the_first_rectangle_that_fits_is_taken():
 
 def test_starts_are_uniform_over_where_it_fits():
     chances = torch.randint(2**62, (9000,), generator=torch.Generator().manual_seed(0))
-    found = places(torch.full((9000,), 4), 9, chances)
+    found = stretches(torch.full((9000,), 4), 9, chances)
     assert bool((found.sum(1) == 4).all())
     assert stats.chisquare(torch.bincount(found.int().argmax(1), minlength=6)).pvalue > 1e-3
-    assert places(torch.tensor([0, 9]), 9, chances[:2]).sum(1).tolist() == [0, 9]
+    assert stretches(torch.tensor([0, 9]), 9, chances[:2]).sum(1).tolist() == [0, 9]
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.5, 1.0])

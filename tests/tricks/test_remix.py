@@ -4,7 +4,7 @@ import torch
 from autotricks.core.batch import Batch
 from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
-from autotricks.tricks.batch.remix import Remix, label_share, remix
+from autotricks.tricks.batch.remix import Remix, label_weight, remix
 from tests.conftest import make_run
 
 
@@ -31,16 +31,16 @@ def same(batch: Batch) -> Batch:
     (50, 50, 0.1, 0.1),
     (50, 50, 0.9, 0.9)])
 def test_the_case_table(own, other, keep, expected):
-    share = label_share(torch.tensor([float(own)]), torch.tensor([float(other)]), torch.tensor([keep]), 3.0, 0.5)
+    share = label_weight(torch.tensor([float(own)]), torch.tensor([float(other)]), torch.tensor([keep]), 3.0, 0.5)
     assert share.tolist() == pytest.approx([expected])
 
 
 def test_kappa_and_tau_are_read():
     own, other, keep = torch.tensor([80., 20.]), torch.tensor([20., 80.]), torch.tensor([0.7])
-    assert label_share(own, other, keep, 4.0, 0.8).tolist() == pytest.approx([0.0, 1.0])
-    assert label_share(own, other, keep, 4.5, 0.8).tolist() == pytest.approx([0.7, 0.7])
-    assert label_share(own, other, keep, 4.0, 0.25).tolist() == pytest.approx([0.7, 0.7])
-    assert label_share(own, other, keep, 4.0, 0.35).tolist() == pytest.approx([0.7, 1.0])
+    assert label_weight(own, other, keep, 4.0, 0.8).tolist() == pytest.approx([0.0, 1.0])
+    assert label_weight(own, other, keep, 4.5, 0.8).tolist() == pytest.approx([0.7, 0.7])
+    assert label_weight(own, other, keep, 4.0, 0.25).tolist() == pytest.approx([0.7, 0.7])
+    assert label_weight(own, other, keep, 4.0, 0.35).tolist() == pytest.approx([0.7, 1.0])
 
 
 def test_mixes_images_by_one_share_and_labels_by_another():
@@ -89,7 +89,7 @@ def test_without_tau_it_is_mixup():
 @pytest.mark.parametrize("alpha", [0.2, 2.0])
 def test_images_have_the_variance_of_beta(alpha):
     mix, batch = Remix(alpha=alpha).batch(same, make_run(counts=(9, 1), seed=4)), numbered([0, 1])
-    drawn = [mix(batch) for _ in range(8000)]
+    drawn = [mix(batch) for _ in range(4000)]
     shares = torch.stack([mixed.images[1, 0, 0, 0] for mixed in drawn if mixed.targets.labels[1, 1] == 0])
     assert float(shares.var()) == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.08)
 

@@ -15,8 +15,8 @@ from tests.conftest import make_dataset, make_run
 
 WHOLE = make_dataset(counts=(6, 3), size=32, channels=3)
 DATA = replace(WHOLE, validation=WHOLE.validation.take(torch.arange(0, 20, 5)))     # one step, and little to evaluate
-CHANGES = ["acnet", "batch_renorm", "cross_iteration_bn", "group_norm", "kaiming", "unit_stride", "no_bias_before_bn",
-           "resnet_variant", "sync_bn", "xavier", "zero_gamma"]
+CHANGES = ["acnet", "batch_renorm", "cross_iteration_bn", "group_norm", "kaiming", "layer_scale", "unit_stride",
+           "no_bias_before_bn", "resnet_variant", "stochastic_depth", "sync_bn", "xavier", "zero_gamma"]
 BUNDLES = [(name,) for name in CHANGES] + [
     ("kaiming", "zero_gamma", "resnet_variant", "unit_stride", "no_bias_before_bn", norm, "ema", "cosine_head")
     for norm in ("acnet", "batch_renorm", "cross_iteration_bn", "group_norm")]

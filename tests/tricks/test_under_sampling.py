@@ -7,15 +7,15 @@ from autotricks.core.traits import Trait
 from autotricks.errors import BundleError
 from autotricks.trial import prepare
 from autotricks.tricks.catalog import make
-from autotricks.tricks.sampler.under_sampling import UnderSampling, places_down
+from autotricks.tricks.sampler.under_sampling import UnderSampling, selected_positions
 from tests.conftest import make_run
 
 
 def test_places_by_hand():
     # classes of 3, 2, 0 and 4 rows begin at places 0, 3, 5 and 5
     counts = torch.tensor([3., 2., 0., 4.])
-    assert places_down(counts, 6).tolist() == [[0, 1, 3, 4, 5, 6]]
-    assert places_down(counts, 7).tolist() == [[0, 1, 3, 4, 5, 6], [2, 0, 3, 4, 7, 8]]
+    assert selected_positions(counts, 6).tolist() == [[0, 1, 3, 4, 5, 6]]
+    assert selected_positions(counts, 7).tolist() == [[0, 1, 3, 4, 5, 6], [2, 0, 3, 4, 7, 8]]
 
 
 def test_every_class_comes_down_to_the_smallest_without_repeats():

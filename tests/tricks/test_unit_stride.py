@@ -19,7 +19,7 @@ from autotricks.tricks.model.unit_stride import UnitStride, dilate, shifted
 from tests.conftest import make_run
 
 RESNETS = ["resnet14", "timm:test_resnet", "timm:resnet18", "timm:resnet26d", "torchvision:resnet18",
-           "torchvision:resnet50"]
+           pytest.param("torchvision:resnet50", marks=pytest.mark.slow)]     # by default as its library makes it, below
 
 
 @cache
@@ -62,7 +62,8 @@ def test_maps_are_twice_as_large_and_the_weights_the_same(name, dilated):
 
 
 @pytest.mark.parametrize(("name", "stages", "theirs"), [
-    ("torchvision:resnet50", 1, partial(zoo.resnet50, replace_stride_with_dilation=[False, False, True])),
+    pytest.param("torchvision:resnet50", 1, partial(zoo.resnet50, replace_stride_with_dilation=[False, False, True]),
+                 marks=pytest.mark.slow),
     ("torchvision:resnet50", 2, partial(zoo.resnet50, replace_stride_with_dilation=[False, True, True])),
     ("timm:resnet18", 1, partial(timm.create_model, "resnet18", output_stride=16)),
     ("timm:resnet18", 2, partial(timm.create_model, "resnet18", output_stride=8)),

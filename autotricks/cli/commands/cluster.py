@@ -84,12 +84,12 @@ def stop(name: Name, address: Address = "") -> None:
 
 def list_(address: Address = "", as_json: Json = False) -> None:
     """List the searches that a cluster knows, newest first."""
-    found = _jobs(address).all()
+    jobs = _jobs(address).all()
     if as_json:
-        _print_json([asdict(job) for job in found])
-    for job in () if as_json else found:
+        _print_json([asdict(job) for job in jobs])
+    for job in () if as_json else jobs:
         typer.echo(_row(job))
-    if not found and not as_json:
+    if not jobs and not as_json:
         typer.echo("no search has been submitted to this cluster")
 
 
@@ -100,8 +100,8 @@ def _jobs(address: str) -> Jobs:
 
 
 def _row(job: Job) -> str:
-    began = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.began)) if job.began else "-"
-    return f"{job.name:<40}  {job.status:<9}  {began}  {int(job.seconds // 60)}:{int(job.seconds % 60):02d}"
+    started_at = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.began)) if job.began else "-"
+    return f"{job.name:<40}  {job.status:<9}  {started_at}  {int(job.seconds // 60)}:{int(job.seconds % 60):02d}"
 
 
 def _print_json(content: object) -> None:

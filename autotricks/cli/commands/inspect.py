@@ -24,12 +24,20 @@ def check(space: Annotated[str, typer.Argument(help="A space file, or the name o
         outline.show(loaded, as_json, require_suited(loaded, trust))
 
 
+def fetch(names: Annotated[list[str], typer.Argument(help="Models, such as timm:resnet50.a1_in1k, or space files.")],
+          as_json: Json = False) -> None:
+    """Fetch published weights into the cache, for machines or times without a network."""
+    from ..views import weights
+
+    weights.fetch(names, as_json)
+
+
 def schema() -> None:
     """Print the JSON Schema of a space file, for editors and other programs."""
-    from ...space.schema import schema as made
+    from ...space.schema import schema as json_schema
     from ..views import search
 
-    search.to_json(made())
+    search.to_json(json_schema())
 
 
 def data_check(source: Annotated[str, typer.Argument(help="A data source, such as image_folder:photos.")],

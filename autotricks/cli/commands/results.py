@@ -64,11 +64,11 @@ def sync(run: Run, tracking: Tracking = "", root: Root = RUNS, trust: Trust = Fa
     from ...workflows import sync as use_case
 
     _tracked(tracking)
-    found = use_case.sync(find(run, root), tracking or None, trust)
-    for line in found.lines():
+    synced = use_case.sync(find(run, root), tracking or None, trust)
+    for line in synced.lines():
         typer.echo(line)
-    if found.problem:
-        raise AutotricksError(found.problem)
+    if synced.problem:
+        raise AutotricksError(synced.problem)
 
 
 def promote(what: Annotated[str, typer.Argument(metavar="RUN_OR_VERSION",
@@ -107,6 +107,6 @@ def track(folder: Path, tracking: str, trust: bool) -> None:
     if tracking != "off" and (tracking or (folder.parent / "mlflow.db").exists()):
         from ...workflows.sync import sync
 
-        found = sync(folder, tracking or None, trust)
-        for line in filter(None, (found.standing, found.problem)):
+        synced = sync(folder, tracking or None, trust)
+        for line in filter(None, (synced.standing, synced.problem)):
             typer.echo(line, err=True)

@@ -18,7 +18,7 @@ from .results import track
 if TYPE_CHECKING:
     from ...runs.mirror import Copy
 
-BEGAN = monotonic()
+STARTED_AT = monotonic()
 KEPT = "Finished trials are kept. Go on with: autotricks search --resume {}"
 AGAIN = "Finished trainings are kept. Go on with the same command."
 
@@ -62,16 +62,16 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
     loaded = (experiment.resume(folder, overrides, trust, add_trials) if folder
               else load_space(space, overrides, trust))
     options = experiment.Options(folder.parent if folder else root, folder, address or None, seconds, tracking or None,
-                                 trust, not no_confirm, BEGAN)
+                                 trust, not no_confirm, STARTED_AT)
     view = screen.view(loaded, as_json)
     with view, _copied(storage) as copies:
-        def began(folder: Path, facts: dict[str, Any]) -> None:
+        def on_start(folder: Path, facts: dict[str, Any]) -> None:
             interrupt.expect(lambda: KEPT.format(folder))
-            view.began(folder, facts)
+            view.on_start(folder, facts)
             for copy in copies:
                 copy.began(folder)
         try:
-            result = experiment.search(loaded, options, [view, *copies], began, view.confirming)
+            result = experiment.search(loaded, options, [view, *copies], on_start, view.confirming)
         except OSError as error:
             if error.filename or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):     # of no file: the output
                 raise
@@ -96,8 +96,8 @@ def confirm(run: Run,
 
     folder = find(run, root)
     interrupt.expect(lambda: AGAIN)
-    found = confirm_again(folder, top, seeds, trust, confirmation.counting(as_json))
-    confirmation.confirmed(found, folder, as_json)
+    result = confirm_again(folder, top, seeds, trust, confirmation.counting(as_json))
+    confirmation.confirmed(result, folder, as_json)
     track(folder, tracking, trust)
 
 
@@ -113,8 +113,8 @@ def ablate(run: Run,
 
     folder = find(run, root)
     interrupt.expect(lambda: AGAIN)
-    found = use_case.ablate(folder, seeds, pairs, trust, ablation.counting(as_json))
-    ablation.ablated(found, folder, as_json)
+    result = use_case.ablate(folder, seeds, pairs, trust, ablation.counting(as_json))
+    ablation.ablated(result, folder, as_json)
     track(folder, tracking, trust)
 
 

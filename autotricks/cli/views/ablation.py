@@ -23,29 +23,29 @@ GAP = 2
 TOP = 10    # a forest's width, the least of it and of a name, between columns; weights
 
 
-def ablated(found: Ablation, folder: Path, as_json: bool) -> None:
+def ablated(result: Ablation, folder: Path, as_json: bool) -> None:
     """Print what each trick brings."""
     if as_json:
-        print(json.dumps(found.document(), indent=1))
+        print(json.dumps(result.document(), indent=1))
         return
     console = Console(highlight=False)
-    console.print(f"\n[bold]{found.metric}[/bold] on validation, {len(found.seeds)} fresh seeds:")
-    for name, spread in ((f"champion, trial {found.trial}", found.champion), ("baseline", found.baseline)):
+    console.print(f"\n[bold]{result.metric}[/bold] on validation, {len(result.seeds)} fresh seeds:")
+    for name, spread in ((f"champion, trial {result.trial}", result.champion), ("baseline", result.baseline)):
         console.print(f"  {name:<22}{spread.mean:.4f} +- {spread.deviation:.4f}")
     for kind, title in TITLES.items():
-        rows = [row for row in found.effects if row.kind == kind]
+        rows = [row for row in result.effects if row.kind == kind]
         if rows:
             console.print(f"\n[bold]{title}[/bold]")
             console.print(_table(rows, console.width))
         for row in rows:
             if row.note:
                 console.print(f"  [dim]{row.trick}: {row.note}[/dim]")
-    joint = f"{found.comparisons} intervals" + (f", and of {found.pair_comparisons} pairs," if found.pair_comparisons
-                                                else "")
-    console.print(f"\nMore is better. The {joint} hold together with 95%.\nMethod: {found.method}.")
-    if found.importance:
-        console.print(f"\n[bold]Importance[/bold] by {found.importance.method}: {found.importance.meaning}.")
-        console.print(_importance(found))
+    joint = f"{result.comparisons} intervals" + (f", and of {result.pair_comparisons} pairs," if result.pair_comparisons
+                                                 else "")
+    console.print(f"\nMore is better. The {joint} hold together with 95%.\nMethod: {result.method}.")
+    if result.importance:
+        console.print(f"\n[bold]Importance[/bold] by {result.importance.method}: {result.importance.meaning}.")
+        console.print(_importance(result))
     else:
         console.print("\nImportance: too few trials for a surrogate.")
     console.print(f"\nAll of it: {folder}/ablation.json", soft_wrap=True)
@@ -64,37 +64,38 @@ def verdict(effect: Effect) -> str:
 
 def forest(effect: Effect, low: float, high: float, across: int = FOREST) -> str:
     """Return an interval as a line of text on the scale from `low` to `high`: `--o--`, and `|` where zero is."""
-    def place(value: float) -> int:
+    def column(value: float) -> int:
         return round((min(max(value, low), high) - low) / (high - low) * (across - 1)) if high > low else 0
 
     line = [" "] * across
     if effect.mean is None or not across:
         return ""
-    left = place(effect.low) if effect.low is not None and effect.low > float("-inf") else 0
-    right = place(effect.high) if effect.high is not None and effect.high < float("inf") else across - 1
+    left = column(effect.low) if effect.low is not None and effect.low > float("-inf") else 0
+    right = column(effect.high) if effect.high is not None and effect.high < float("inf") else across - 1
     line[left:right + 1] = "-" * (right - left + 1)
-    line[place(0.0)] = "|"
-    line[place(effect.mean)] = "o"
+    line[column(0.0)] = "|"
+    line[column(effect.mean)] = "o"
     return "".join(line)
 
 
 def counting(as_json: bool) -> Callable[[int, int], None]:
     """Return what prints now and then how many trainings are done, and how long the rest will take."""
     started = time.monotonic()
-    begun = 0
-    shown = -1
+    first_done = 0
+    last_tenth = -1
 
-    def told(done: int, total: int) -> None:
-        nonlocal started, begun, shown
-        if total and (shown < 0 or done * 10 // total != shown) and not as_json:
-            if shown < 0:
+    def on_progress(done: int, total: int) -> None:
+        nonlocal started, first_done, last_tenth
+        if total and (last_tenth < 0 or done * 10 // total != last_tenth) and not as_json:
+            if last_tenth < 0:
                 started = time.monotonic()
-                begun = done
+                first_done = done
             spent = time.monotonic() - started
-            left = f", about {clock(spent / (done - begun) * (total - done))} left" if begun < done < total else ""
+            left = (f", about {clock(spent / (done - first_done) * (total - done))} left"
+                    if first_done < done < total else "")
             print(f"fresh seeds: {done}/{total} trainings{left}", flush=True)
-            shown = done * 10 // total if done < total else -1
-    return told
+            last_tenth = done * 10 // total if done < total else -1
+    return on_progress
 
 
 def _table(rows: Sequence[Effect], room: int) -> Table:
@@ -114,9 +115,9 @@ def _table(rows: Sequence[Effect], room: int) -> Table:
     table.add_column("", no_wrap=True, min_width=across)
     table.add_column("time", justify="right", no_wrap=True, min_width=widths[2])
     table.add_column("", no_wrap=True, min_width=widths[3])
-    for row, (mean, between, ratio, said) in zip(rows, cells):
-        style = {"helps": "green", "harms": "red"}.get(said, "")
-        table.add_row(row.trick, mean, between, forest(row, low, high, across), ratio, said, style=style)
+    for row, (mean, between, ratio, word) in zip(rows, cells):
+        style = {"helps": "green", "harms": "red"}.get(word, "")
+        table.add_row(row.trick, mean, between, forest(row, low, high, across), ratio, word, style=style)
     return table
 
 
@@ -127,12 +128,12 @@ def _cells(row: Effect) -> tuple[str, str, str, str]:
             "-" if row.seconds_ratio is None else f"x{row.seconds_ratio:.2f}", verdict(row))
 
 
-def _importance(found: Ablation) -> Table:
-    assert found.importance is not None
+def _importance(result: Ablation) -> Table:
+    assert result.importance is not None
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", min_width=24)
     table.add_column("share", justify="right")
     table.add_column("trials with it", justify="right")
-    for weight in found.importance.weights[:TOP]:
+    for weight in result.importance.weights[:TOP]:
         table.add_row(weight.name, f"{weight.share:.0%}", str(weight.trials))
     return table

@@ -16,6 +16,7 @@ from ...core.reporting import Metrics, Reporter, Verdict
 from ...core.slots import Slot
 from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
+from ...core.weights import DEFAULT
 from ...io.yaml_tree import one_line
 from ...space.load import LoadedBundle, LoadedSpace
 from ...tricks.catalog import catalog, find
@@ -35,7 +36,7 @@ TRAITS = ("requires", "provides", "excludes", "requires_data", "excludes_data")
 def tricks(as_json: bool) -> None:
     """Print every trick by slot and seat."""
     rows = [(slot.value, seat, name, _first_line(trick)) for slot in Slot
-            for name, trick in catalog().items() for place, seat in trick.seats.items() if place is slot]
+            for name, trick in catalog().items() for trick_slot, seat in trick.seats.items() if trick_slot is slot]
     if as_json:
         to_json([dict(zip(("slot", "seat", "name", "summary"), row)) for row in rows])
         return
@@ -96,17 +97,18 @@ def card(kind: type[Trick]) -> dict[str, Any]:
 
 
 def transfer(loaded: LoadedSpace, as_json: bool, trust: bool) -> None:
-    """Print how to use each file of pretrained weights that a space names."""
+    """Print how to use the pretrained weights that a space names for each of its models, the best first."""
     from ...probes.transfer import advise
 
-    found = advise(loaded, trust)
+    advices = advise(loaded, trust)
     if as_json:
-        to_json([{**asdict(each), "avoided": each.avoided, "rule": each.rule} for each in found])
+        to_json([{**asdict(each), "avoided": each.avoided, "rule": each.rule} for each in advices])
         return
-    for each in found:
-        print(f"{each.weights}: a classifier alone reaches {each.found:.1%} in {each.epochs} epoch"
-              f"{'s' * (each.epochs > 1)}, on random features {each.random:.1%}: it avoids {each.avoided:.0%} of the "
-              f"errors, {'so the data are alike' if each.alike else 'so the data are not alike'}.\n"
+    for each in advices:
+        name = each.model if each.weights == DEFAULT else each.weights
+        alike = "so the data are alike" if each.alike else "so the data are not alike"
+        print(f"{name}: a classifier alone reaches {each.accuracy:.1%} on validation, on random features "
+              f"{each.random:.1%}: it avoids {each.avoided:.0%} of the errors, {alike}.\n"
               f"{each.per_class:.0f} training images a class are {'much' if each.much else 'little'}. Rule of thumb: "
               f"{each.rule}.")
     print("Rules of thumb are where to begin, not what is true of your data: search what they say beside the others.")
@@ -145,11 +147,11 @@ def trained(result: TrialResult, loaded: LoadedBundle, out: Path, how: Productio
 
 def training(as_json: bool) -> Callable[[str, dict[str, Any], int, int], None]:
     """Return what prints one line for each training of a replication."""
-    def told(name: str, figures: dict[str, Any], done: int, total: int) -> None:
+    def on_progress(name: str, record: dict[str, Any], done: int, total: int) -> None:
         if not as_json:
-            print(f"[{done}/{total}] {name}: error {figures['errors'][-1]:.2f} %, best {min(figures['errors']):.2f} %, "
-                  f"{clock(figures['seconds'])}", flush=True)
-    return told
+            print(f"[{done}/{total}] {name}: error {record['errors'][-1]:.2f} %, best {min(record['errors']):.2f} %, "
+                  f"{clock(record['seconds'])}", flush=True)
+    return on_progress
 
 
 def replicated(rows: Sequence[Row], asked: Replication, as_json: bool) -> None:
@@ -177,16 +179,16 @@ def replicated(rows: Sequence[Row], asked: Replication, as_json: bool) -> None:
 def doctor(as_json: bool) -> bool:
     """Print versions, devices and memory; return whether all is there."""
     needed = _needed()
-    found = {name: _version(name) for name in needed}
-    old = [name for name, have in found.items()
+    installed = {name: _version(name) for name in needed}
+    old = [name for name, have in installed.items()
            if have is None or not needed[name].specifier.contains(have, prereleases=True)]
     import torch
 
-    facts = {"autotricks": _version("autotricks"), "python": platform.python_version(), **found,
+    facts = {"autotricks": _version("autotricks"), "python": platform.python_version(), **installed,
              "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
              "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
              "disk_free_gib": round(shutil.disk_usage(".").free / 2**30, 1),
-             "gpus": [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]}
+             "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]}
     if as_json:
         to_json({**facts, "missing": old})
         return not old
@@ -198,17 +200,18 @@ def doctor(as_json: bool) -> bool:
     return not old
 
 
-def profiled(found: Finding, as_json: bool) -> None:
+def profiled(finding: Finding, as_json: bool) -> None:
     """Print what the parts of a training step cost, and the advice."""
-    parts = found.profile.parts
-    step = found.profile.step
+    parts = finding.profile.parts
+    step = finding.profile.step
     if as_json:
-        to_json({"seconds": parts, "step": step, "steps": found.profile.steps, "advice": found.advice,
-                 "images_per_second": found.images_per_second, "bottleneck": found.bottleneck})
+        to_json({"seconds": parts, "step": step, "steps": finding.profile.steps, "advice": finding.advice,
+                 "images_per_second": finding.images_per_second, "bottleneck": finding.bottleneck})
         return
     for name, value in [*parts.items(), ("step", step)]:
         print(f"{name:<13} {1000 * value:9.2f} ms {value / step:6.1%}")
-    print(f"\n{found.images_per_second:,.0f} images a second; the bottleneck is {found.bottleneck}.\n{found.advice}")
+    print(f"\n{finding.images_per_second:,.0f} images a second; the bottleneck is {finding.bottleneck}.\n"
+          f"{finding.advice}")
 
 
 def _version(name: str) -> str | None:

@@ -16,56 +16,56 @@ if TYPE_CHECKING:
 
 LISTED = 30         # classes
 
-def verdict(found: Confirmation) -> list[str]:
+def verdict(result: Confirmation) -> list[str]:
     """Return in a few lines what fresh seeds said."""
-    best = found.test[found.champion]
-    base = found.test[found.baseline]
-    kept = found.kept
-    low = found.difference.low
-    high = found.difference.high
-    place = "" if found.metric.startswith("train/") else ", on test"
-    lines = [f"\nConfirmed with {len(found.seeds)} fresh seeds{place}: [bold]{found.verdict}[/bold].",
-             f"  {found.metric} {best.mean:.4f} +- {best.deviation:.4f}, baseline {base.mean:.4f} +- "
+    best = result.test[result.champion]
+    base = result.test[result.baseline]
+    kept = result.kept
+    low = result.difference.low
+    high = result.difference.high
+    where = "" if result.metric.startswith("train/") else ", on test"
+    lines = [f"\nConfirmed with {len(result.seeds)} fresh seeds{where}: [bold]{result.verdict}[/bold].",
+             f"  {result.metric} {best.mean:.4f} +- {best.deviation:.4f}, baseline {base.mean:.4f} +- "
              f"{base.deviation:.4f}"]
-    if found.champion != found.baseline:
-        lines.append(f"  difference {found.difference.mean:+.4f}, 95% interval {low:+.4f} to {high:+.4f} "
-                     f"({found.method})")
-    lines += addition(found)
-    if kept and found.champion != found.baseline:
+    if result.champion != result.baseline:
+        lines.append(f"  difference {result.difference.mean:+.4f}, 95% interval {low:+.4f} to {high:+.4f} "
+                     f"({result.method})")
+    lines += addition(result)
+    if kept and result.champion != result.baseline:
         lines.append(f"  {kept.metric} on test {kept.difference.mean:+.4f}, 95% interval {kept.difference.low:+.4f} to "
                      f"{kept.difference.high:+.4f}; {kept.within:g} may be lost")
-    far = f"was {abs(found.optimism):.4f} too {'good' if found.optimism > 0 else 'modest'}"
-    return [*lines, *further(found), f"  What the search thought of it, {found.searched:.4f}, "
-            f"{far if abs(found.optimism) >= 5e-5 else 'held'} (validation, over the same seeds)."]
+    far = f"was {abs(result.optimism):.4f} too {'good' if result.optimism > 0 else 'modest'}"
+    return [*lines, *further(result), f"  What the search thought of it, {result.searched:.4f}, "
+            f"{far if abs(result.optimism) >= 5e-5 else 'held'} (validation, over the same seeds)."]
 
 
-def addition(found: Confirmation) -> list[str]:
+def addition(result: Confirmation) -> list[str]:
     """Return what the search added to the best bundle that it started from."""
-    told = found.addition
-    if told is None:
+    added = result.addition
+    if added is None:
         return []
-    span = "" if told.start == found.champion else (
-        f", {told.difference.mean:+.4f}, 95% interval {told.difference.low:+.4f} to {told.difference.high:+.4f}")
-    return [f"  The search: [bold]{escape(told.verdict)}[/bold]{span}"]
+    span = "" if added.start == result.champion else (
+        f", {added.difference.mean:+.4f}, 95% interval {added.difference.low:+.4f} to {added.difference.high:+.4f}")
+    return [f"  The search: [bold]{escape(added.verdict)}[/bold]{span}"]
 
 
-def further(found: Confirmation) -> list[str]:
+def further(result: Confirmation) -> list[str]:
     """Return what confirmation measured beside the search's figure: by class frequency, and how far to believe it."""
-    best = found.figures[found.champion]
-    base = found.figures[found.baseline]
+    best = result.figures[result.champion]
+    base = result.figures[result.baseline]
     groups = [f"{name.replace('_', '-')} {best[name]:.4f} (baseline {base[name]:.4f})"
               for name in ("many_shot", "medium_shot", "few_shot") if name in best]
     lines = [f"  {', '.join(groups)}"] if groups else []
-    one, other = (found.classes.get(number) for number in (found.champion, found.baseline))
+    one, other = (result.classes.get(number) for number in (result.champion, result.baseline))
     if one and other:
         lines.append(f"  calibration error {one.calibration_error:.4f} (baseline {other.calibration_error:.4f}), with "
                      f"temperature scaling {one.calibrated_error:.4f} ({other.calibrated_error:.4f})")
     return lines
 
 
-def classes(found: Confirmation, names: Sequence[str]) -> list[str]:
+def classes(result: Confirmation, names: Sequence[str]) -> list[str]:
     """Return one line a class, champion against baseline; where there are too many, those that change most."""
-    one, other = (found.classes.get(number) for number in (found.champion, found.baseline))
+    one, other = (result.classes.get(number) for number in (result.champion, result.baseline))
     if not one or not other:
         return []
     rows = [(name, best, base) for name, best, base in zip(names, one.recall, other.recall, strict=True)
@@ -78,19 +78,19 @@ def classes(found: Confirmation, names: Sequence[str]) -> list[str]:
         for name, best, base in rows if (name, best, base) in most]
 
 
-def confirmed(found: Confirmation, folder: Path, as_json: bool) -> None:
+def confirmed(result: Confirmation, folder: Path, as_json: bool) -> None:
     """Print what fresh seeds said of a finished search."""
     if as_json:
-        print(json.dumps(found.document(), indent=1))
+        print(json.dumps(result.document(), indent=1))
         return
     console = Console(highlight=False, soft_wrap=True)
-    for number, spread in sorted(found.validation.items(), key=lambda item: -item[1].mean):
-        name = "baseline" if number == found.baseline else f"trial {number}"
-        console.print(f"{name:<12} validation {found.metric} {spread.mean:.4f} +- {spread.deviation:.4f}")
+    for number, spread in sorted(result.validation.items(), key=lambda item: -item[1].mean):
+        name = "baseline" if number == result.baseline else f"trial {number}"
+        console.print(f"{name:<12} validation {result.metric} {spread.mean:.4f} +- {spread.deviation:.4f}")
     names = read_json(folder / DATA, "classes")["classes"]
-    for line in [*verdict(found), *map(escape, classes(found, names))]:
+    for line in [*verdict(result), *map(escape, classes(result, names))]:
         console.print(line)
-    kept = found.kept
+    kept = result.kept
     if kept and kept.lost:
         names = ", ".join(f"trial {number}" for number in kept.lost)
         console.print(f"Lose more {kept.metric} than {kept.within:g} on validation: {names}")
@@ -99,7 +99,7 @@ def confirmed(found: Confirmation, folder: Path, as_json: bool) -> None:
 
 def counting(as_json: bool) -> Callable[[int, int], None]:
     """Return what prints how many trainings with fresh seeds are done."""
-    def told(done: int, total: int) -> None:
+    def on_progress(done: int, total: int) -> None:
         if not as_json:
             print(f"fresh seeds: {done}/{total} trainings", flush=True)
-    return told
+    return on_progress

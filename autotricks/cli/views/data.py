@@ -30,11 +30,11 @@ def check(source: str, trust: bool, as_json: bool) -> bool:
     if as_json:
         to_json({**facts, "spaces": [asdict(one) for one in spaces], "next": _next(facts, spaces)})
     else:
-        print("\n".join([*_told(facts), *_spaces(facts, spaces)]))
+        print("\n".join([*_summary(facts), *_spaces(facts, spaces)]))
     return bool(facts["usable"])
 
 
-def _told(facts: Facts) -> Iterator[str]:
+def _summary(facts: Facts) -> Iterator[str]:
     splits = ", ".join(f"{name} {sum(counts):,}" for name, counts in facts["counts"].items())
     yield f"{facts['source']}: {len(facts['classes'])} classes, {facts['images']:,} images: {splits or 'none'}"
     if facts["images"]:
@@ -68,22 +68,22 @@ def _histogram(facts: Facts) -> Iterator[str]:
     if not any(counts):
         return
     yield f"\nTraining images of each class, imbalance (largest / smallest) {facts['imbalance']:.3g}:"
-    order = sorted(range(len(counts)), key=lambda place: -counts[place])
+    order = sorted(range(len(counts)), key=lambda index: -counts[index])
     width = min(NAME, max(map(len, facts["classes"])))
-    shown = order if len(order) <= CLASSES else [*order[:CLASSES // 2], None, *order[-CLASSES // 2:]]
-    for place in shown:
-        if place is None:
+    listed = order if len(order) <= CLASSES else [*order[:CLASSES // 2], None, *order[-CLASSES // 2:]]
+    for index in listed:
+        if index is None:
             yield f"  ... {len(order) - CLASSES} classes between"
         else:
-            bar = "#" * max(counts[place] > 0, round(BAR * counts[place] / max(counts)))
-            yield f"  {facts['classes'][place][:width]:<{width}} {counts[place]:7,} {bar}"
+            bar = "#" * max(counts[index] > 0, round(BAR * counts[index] / max(counts)))
+            yield f"  {facts['classes'][index][:width]:<{width}} {counts[index]:7,} {bar}"
 
 
 def _files(title: str, files: Sequence[Mapping[str, str]], total: int) -> Iterator[str]:
     if not files:
         return
-    share = f" ({len(files) / total:.2%} of {total:,})" if total else ""
-    yield f"\n{title}: {len(files):,}{share}"
+    percentage = f" ({len(files) / total:.2%} of {total:,})" if total else ""
+    yield f"\n{title}: {len(files):,}{percentage}"
     if len(files) > FILES:
         reasons = Counter(one["reason"] for one in files).most_common(REASONS)
         yield from (f"  {count:7,} {reason}" for reason, count in reasons)
@@ -92,30 +92,30 @@ def _files(title: str, files: Sequence[Mapping[str, str]], total: int) -> Iterat
         yield f"  and {len(files) - FILES:,} more; --json lists all"
 
 
-def _equal(found: Facts) -> Iterator[str]:
-    if not found["groups"]:
+def _equal(duplicates: Facts) -> Iterator[str]:
+    if not duplicates["groups"]:
         yield "\nEqual images: none"
         return
-    yield f"\nEqual images: copies {found['copies']:,}, groups {found['groups']:,}"
-    yield from _across(found["across"], "equal images")
-    if found["across"]:
+    yield f"\nEqual images: copies {duplicates['copies']:,}, groups {duplicates['groups']:,}"
+    yield from _across(duplicates["across"], "equal images")
+    if duplicates["across"]:
         yield "  --set data.duplicates=drop takes them out of the split that is read first"
-    if found["two_labels"]:
-        yield f"  images that bear two labels: {found['two_labels']:,}; at most one of the two is right"
-    yield from _examples(found["examples"], "=")
+    if duplicates["two_labels"]:
+        yield f"  images that bear two labels: {duplicates['two_labels']:,}; at most one of the two is right"
+    yield from _examples(duplicates["examples"], "=")
 
 
-def _alike(found: Facts | None) -> Iterator[str]:
-    if found is None:
+def _alike(look_alikes: Facts | None) -> Iterator[str]:
+    if look_alikes is None:
         yield "Look-alikes:  not looked for in images as small as these"
         return
-    part = "" if found["complete"] else " at least"
-    yield f"Look-alikes:  pairs{part} {found['pairs']:,}, among {found['looked']:,} images" if found["pairs"] else (
-        "Look-alikes:  none")
-    yield from _across(found["across"], "look-alikes")
-    if found["two_labels"]:
-        yield f"  pairs that bear two labels: {found['two_labels']:,}"
-    yield from _examples(found["examples"], "~")
+    part = "" if look_alikes["complete"] else " at least"
+    yield (f"Look-alikes:  pairs{part} {look_alikes['pairs']:,}, among {look_alikes['looked']:,} images"
+           if look_alikes["pairs"] else "Look-alikes:  none")
+    yield from _across(look_alikes["across"], "look-alikes")
+    if look_alikes["two_labels"]:
+        yield f"  pairs that bear two labels: {look_alikes['two_labels']:,}"
+    yield from _examples(look_alikes["examples"], "~")
 
 
 def _across(counts: Mapping[str, int], what: str) -> Iterator[str]:

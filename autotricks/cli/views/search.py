@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 UNCONFIRMED = ("This is the best of many scores on validation data that the search has seen: expect less on new "
                "images.")
-SHOWN = 12     # trials in the live table
+MAX_ROWS = 12     # trials in the live table
 
 
 def to_json(content: Any) -> None:
@@ -43,7 +43,7 @@ class Lines:
         self._spent = 0.0
         self._objective = loaded.document.objective.objective()
         self._sign = self._objective.sign
-        self._figures: dict[str, dict[str, float]] = {}     # of trials trained to the end
+        self._metrics: dict[str, dict[str, float]] = {}     # of trials trained to the end
         self.best: float | None = None
         self.done = 0
 
@@ -54,7 +54,7 @@ class Lines:
                  trace: TracebackType | None) -> None:
         """Leave nothing open."""
 
-    def began(self, folder: Path, facts: dict[str, Any]) -> None:
+    def on_start(self, folder: Path, facts: dict[str, Any]) -> None:
         """Say what is searched and where it is kept."""
         for line in [describe(facts), *leaks(facts)]:
             self._say(line)
@@ -73,9 +73,9 @@ class Lines:
     def ended(self, trial: Trial, end: End, score: float | None) -> None:
         """Print the trial's line."""
         self._count(trial, end, score)
-        shown = "      -" if score is None else f"{score:7.4f}"
+        score_text = "      -" if score is None else f"{score:7.4f}"
         best = "-" if self.best is None else f"{self.best:.4f}"
-        self._say(f"{self._progress()}  trial {trial.number:3d}  {end.value:<13} {shown}  best {best}  "
+        self._say(f"{self._progress()}  trial {trial.number:3d}  {end.value:<13} {score_text}  best {best}  "
                   f"{trial.label or trial.bundle}")
 
     def confirming(self, done: int, total: int) -> None:
@@ -99,13 +99,13 @@ class Lines:
     def _hear(self, trial: Trial, outcome: Outcome) -> None:
         self._spent += outcome.epochs
         if outcome.end is End.FINISHED:
-            self._figures[trial.label or str(trial.number)] = outcome.metrics
+            self._metrics[trial.label or str(trial.number)] = outcome.metrics
 
     def _count(self, trial: Trial, end: End, score: float | None) -> None:
         self.done += 1
-        figures = self._figures.get(trial.label or str(trial.number), {})
+        metrics = self._metrics.get(trial.label or str(trial.number), {})
         if end is End.FINISHED and score is not None and not self._objective.lost(
-                figures, self._figures.get(BASELINE)):
+                metrics, self._metrics.get(BASELINE)):
             self.best = score if self.best is None else self._sign * max(self._sign * self.best, self._sign * score)
 
     def _say(self, text: str) -> None:
@@ -163,13 +163,13 @@ class LiveTable(Lines):
         ranked = sorted((number for number, row in self._rows.items() if row[3] == "finished" and row[2] is not None),
                         key=lambda number: -self._sign * (self._rows[number][2] or 0.0))
         others = [number for number in reversed(self._rows) if number not in running and number not in ranked]
-        for number in [*ranked[:4], *running, *others][:SHOWN]:
+        for number in [*ranked[:4], *running, *others][:MAX_ROWS]:
             name, budget, score, state = self._rows[number]
             best = state == "finished" and score == self.best
             plain = "" if state in ("running", "finished") else "dim"
             style = "bold green" if best else plain
-            shown = "" if score is None else f"{score:.4f}"
-            table.add_row(str(number), str(budget or ""), shown, state, name, style=style)
+            score_text = "" if score is None else f"{score:.4f}"
+            table.add_row(str(number), str(budget or ""), score_text, state, name, style=style)
         return Group(table, Text(self._footer(), style="dim"))
 
     def _footer(self) -> str:
@@ -218,45 +218,48 @@ def leaks(facts: dict[str, Any]) -> list[str]:
             "--set data.duplicates=drop takes them out of train"]
 
 
-def result(found: Any, loaded: LoadedSpace, as_json: bool) -> None:
+def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
     """Print what a search found, what it cost, and the next commands."""
-    champion = found.champion
+    champion = search_result.champion
     metric = loaded.document.objective.metric
     if as_json:
-        to_json({"folder": str(found.folder), "metric": metric, "trials": len(found.trials), "baseline": found.baseline,
+        to_json({"folder": str(search_result.folder), "metric": metric, "trials": len(search_result.trials),
+                 "baseline": search_result.baseline,
                  "best": champion.score if champion else None, "trial": champion.trial.number if champion else None,
-                 "bundle": champion.trial.bundle.document() if champion else None, "epochs_spent": found.spent,
-                 "share_of_full_training": found.share, "seconds": found.seconds, "searching_seconds": found.searching,
-                 "warming_seconds": found.warming,
-                 "training_seconds": found.training, "slots": found.slots, "efficiency": found.efficiency,
-                 "confirmation": found.confirmation.document() if found.confirmation else None,
-                 "registered": found.standing, "notices": list(found.notices)})
+                 "bundle": champion.trial.bundle.document() if champion else None, "epochs_spent": search_result.spent,
+                 "share_of_full_training": search_result.share, "seconds": search_result.seconds,
+                 "searching_seconds": search_result.searching, "warming_seconds": search_result.warming,
+                 "training_seconds": search_result.training, "slots": search_result.slots,
+                 "efficiency": search_result.efficiency,
+                 "confirmation": search_result.confirmation.document() if search_result.confirmation else None,
+                 "registered": search_result.standing, "notices": list(search_result.notices)})
         return
     console = Console(highlight=False, soft_wrap=True)
-    ends = {end.value: sum(trial.end == end.value for trial in found.trials) for end in End}
-    console.print(f"\n[bold]{len(found.trials)} trials in {clock(found.seconds)}[/bold]: "
+    ends = {end.value: sum(trial.end == end.value for trial in search_result.trials) for end in End}
+    console.print(f"\n[bold]{len(search_result.trials)} trials in {clock(search_result.seconds)}[/bold]: "
                   + ", ".join(f"{count} {name}" for name, count in ends.items() if count))
-    console.print(f"{found.spent:.0f} epochs spent, {found.share:.0%} of training every trial in full; "
-                  f"{found.slots} trials at a time, {found.efficiency:.0%} of their time spent training, "
-                  f"the first step after {found.warming:.1f} s")
+    console.print(f"{search_result.spent:.0f} epochs spent, {search_result.share:.0%} of training every trial in full; "
+                  f"{search_result.slots} trials at a time, {search_result.efficiency:.0%} of their time spent "
+                  f"training, the first step after {search_result.warming:.1f} s")
     if champion:
-        before = ("" if found.baseline is None or found.confirmation else
-                  f"   (baseline {found.baseline:.4f}, {champion.score - found.baseline:+.4f})")
-        what = "The best bundle" if found.confirmation else f"Best {metric} {champion.score:.4f}"
+        before = ("" if search_result.baseline is None or search_result.confirmation else
+                  f"   (baseline {search_result.baseline:.4f}, {champion.score - search_result.baseline:+.4f})")
+        what = "The best bundle" if search_result.confirmation else f"Best {metric} {champion.score:.4f}"
         console.print(f"\n[bold]{what}[/bold]{before}, trial {champion.trial.number}:")
         for use in champion.trial.bundle.uses:
             values = ", ".join(f"{name} {_short(value)}" for name, value in use.document().items())
             console.print(f"  {use.trick.name:<18} [dim]{values}[/dim]")
-        for line in verdict(found.confirmation) if found.confirmation else [UNCONFIRMED]:
+        for line in verdict(search_result.confirmation) if search_result.confirmation else [UNCONFIRMED]:
             console.print(line)
-    if found.standing:
-        console.print(f"Registered: {found.standing}", markup=False)
-    for notice in found.notices:
+    if search_result.standing:
+        console.print(f"Registered: {search_result.standing}", markup=False)
+    for notice in search_result.notices:
         console.print(f"[yellow]Note:[/yellow] {notice}")
-    console.print(f"\nAll of it: {found.folder}\nReport:    {found.folder}/report.html")
+    console.print(f"\nAll of it: {search_result.folder}\nReport:    {search_result.folder}/report.html")
     if champion:
-        console.print(f"Next:      autotricks train {found.folder}/champion.yaml\n           autotricks ui"
-                      + ("" if str(found.folder.parent) == "runs" else f" --root {found.folder.parent}"))
+        root = search_result.folder.parent
+        console.print(f"Next:      autotricks train {search_result.folder}/champion.yaml\n           autotricks ui"
+                      + ("" if str(root) == "runs" else f" --root {root}"))
 
 
 def _short(value: Any) -> str:

@@ -45,9 +45,9 @@ def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> No
         return
     print(f"{document.name}: {len(space.entries)} tricks, {combinations(*space.size())} of choices, "
           f"{sum(len(entry.domains) for entry in space.entries)} searched parameters\n")
-    for place, lines in seats.items():
+    for seat_name, lines in seats.items():
         for line in lines:
-            print(f"  {place:<20} {line}")
+            print(f"  {seat_name:<20} {line}")
     _section("Start trials", [f"{name}: {bundle}{_lacks(bundle, space)}" for name, bundle in loaded.start.items()])
     _section("Never together", space.quarrels())
     _section(f"Advised against ({'left out' if space.avoid else 'searched all the same'})", space.warnings())
@@ -78,8 +78,8 @@ def expected(trials: int, protected: int, rungs: tuple[int, ...], reduction: int
     """
     drawn = max(0, trials - protected)
     before = (0, *rungs)
-    return [(budget, min(trials, protected) + drawn / reduction ** place,
-             budget if compressed else budget - before[place]) for place, budget in enumerate(rungs)]
+    return [(budget, min(trials, protected) + drawn / reduction ** rung,
+             budget if compressed else budget - before[rung]) for rung, budget in enumerate(rungs)]
 
 
 def _section(name: str, lines: list[str]) -> None:

@@ -41,15 +41,15 @@ def document() -> dict[str, Any]:
 
 def rows() -> list[Row]:
     """Return the rows of all techniques in the order of the file, one for each trick of each."""
-    found = []
+    all_rows = []
     for number, technique in document()["techniques"].items():
         name = technique["name"]
-        found += [_trick(number, name, find(trick)) for trick in technique.get("tricks", [])]
+        all_rows += [_trick(number, name, find(trick)) for trick in technique.get("tricks", [])]
         if "part" in technique:
-            found.append(Row(number, name, technique["part"], test=technique["test"]))
+            all_rows.append(Row(number, name, technique["part"], test=technique["test"]))
         if "refused" in technique:
-            found.append(Row(number, name, f"refused: {technique['refused']}"))
-    return found
+            all_rows.append(Row(number, name, f"refused: {technique['refused']}"))
+    return all_rows
 
 
 def ours() -> list[Row]:

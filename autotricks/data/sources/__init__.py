@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import DataError
-from ..decode import shown
+from ..decode import display_name
 from ..settings import Settings
 from . import csv_table, digits, image_folder, npz, own_code, torchvision_sets
 from .files import Listing, refuse_address
@@ -29,8 +29,8 @@ def read(settings: Settings, trust: bool = False) -> Raw:
         DataError: When it is unknown, not trusted, missing or unusable.
     """
     check(settings.source, trust)
-    word, _, place = settings.source.partition(":")
-    return READERS[word](place, settings) if word in READERS else own_code.read(settings.source, settings)
+    word, _, argument = settings.source.partition(":")
+    return READERS[word](argument, settings) if word in READERS else own_code.read(settings.source, settings)
 
 
 def listing(settings: Settings) -> Listing | None:
@@ -39,14 +39,14 @@ def listing(settings: Settings) -> Listing | None:
     Raises:
         DataError: When they cannot be listed.
     """
-    word, _, place = settings.source.partition(":")
-    return LISTINGS[word](place, settings) if word in LISTINGS else None
+    word, _, argument = settings.source.partition(":")
+    return LISTINGS[word](argument, settings) if word in LISTINGS else None
 
 
 def shape_of(settings: Settings) -> tuple[int, int, int] | None:
     """Return the shape (D, H, W) of the images where it is known before they are read."""
-    word, _, place = settings.source.partition(":")
-    shape = npz.shape(place) if word == "npz" else None
+    word, _, argument = settings.source.partition(":")
+    shape = npz.shape(argument) if word == "npz" else None
     if word == "digits":
         shape = (1, 8, 8)
     if shape is None and not (settings.size and settings.channels):
@@ -65,25 +65,25 @@ def check(source: str, trust: bool = False) -> None:
     Raises:
         DataError: When no source is of that form.
     """
-    word, _, place = source.partition(":")
+    word, _, argument = source.partition(":")
     if word in READERS:
-        if bool(place) == (word == "digits"):
+        if bool(argument) == (word == "digits"):
             needed = "name" if word == "torchvision" else "path"
-            problem = "digits takes nothing after it." if place else f"{word} needs a {needed}; allowed are {FORMS}."
+            problem = "digits takes nothing after it." if argument else f"{word} needs a {needed}; allowed are {FORMS}."
             raise DataError(f"data.source: {source!r}: {problem}")
         return
     refuse_address(source)
     code = _CODE.fullmatch(source)
-    near = _near(source, word, place)
+    near = _near(source, word, argument)
     if not code or (near and not trust):
-        raise DataError(f"data.source: no source is called '{shown(source)}'.{near} Allowed are {FORMS}.")
+        raise DataError(f"data.source: no source is called '{display_name(source)}'.{near} Allowed are {FORMS}.")
     if not trust:
         raise DataError(f"data.source: {source} is code of yours; allow it with --trust.")
 
 
-def _near(source: str, word: str, place: str) -> str:
+def _near(source: str, word: str, argument: str) -> str:
     path = Path(source)
-    if not place and ("/" in source or path.suffix or path.exists()):
+    if not argument and ("/" in source or path.suffix or path.exists()):
         kind = {".csv": "csv", ".npz": "npz"}.get(path.suffix.lower(), "image_folder")
         return f" Did you mean {kind}:{source}?"
     known = {name.lower(): f"torchvision:{name}" for name in torchvision_sets.FAMILIAR}
@@ -93,7 +93,7 @@ def _near(source: str, word: str, place: str) -> str:
     near = difflib.get_close_matches(word.lower().replace("-", "_"), READERS, 1, 0.7)
     if not near:
         return ""
-    rest = f":{place}" if place and near[0] != "digits" else ""
+    rest = f":{argument}" if argument and near[0] != "digits" else ""
     return f" Did you mean {near[0]}{rest}?"
 
 

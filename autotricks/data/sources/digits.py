@@ -20,8 +20,8 @@ def read(_: str, settings: Settings) -> Raw:
 
 def _file() -> Path:
     """Return where the digits lie; importing scikit-learn to ask it takes three seconds."""
-    found = find_spec("sklearn")
-    for folder in (found.submodule_search_locations or [] if found else []):
+    spec = find_spec("sklearn")
+    for folder in (spec.submodule_search_locations or [] if spec else []):
         file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
         if file.exists():
             return file

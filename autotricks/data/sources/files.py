@@ -14,7 +14,7 @@ import torch
 
 from ...errors import DataError
 from .. import decode
-from ..decode import Bad, printable, shown
+from ..decode import Bad, display_name, printable
 from ..labels import ordered
 from ..memory import COPIES, available, require_images
 from ..settings import Settings
@@ -50,43 +50,43 @@ class Listing:
     problems: tuple[str, ...] = ()
 
 
-def existing(place: str) -> Path:
+def existing(location: str) -> Path:
     """Return a path that exists.
 
     Raises:
         DataError: With the name beside it that is nearest.
     """
     try:
-        path = Path(place).expanduser()
+        path = Path(location).expanduser()
         path.stat()
         return path
     except (OSError, ValueError, RuntimeError):
-        refuse_address(place)
-        raise DataError(f"data.source: {shown(place)}: no such file or folder.{_near(place)}") from None
+        refuse_address(location)
+        raise DataError(f"data.source: {display_name(location)}: no such file or folder.{_near(location)}") from None
 
 
-def existing_file(place: str) -> Path:
+def existing_file(location: str) -> Path:
     """Return the path of a regular file; opening a pipe would wait for ever.
 
     Raises:
         DataError: When it is missing or something else.
     """
-    path = existing(place)
+    path = existing(location)
     if not path.is_file():
-        raise DataError(f"data.source: {shown(path)} is not a regular file. Name the file that holds the data.")
+        raise DataError(f"data.source: {display_name(path)} is not a regular file. Name the file that holds the data.")
     return path
 
 
-def refuse_address(place: str) -> None:
+def refuse_address(location: str) -> None:
     """Refuse an address of the web or of a bucket, without the password that it may hold.
 
     Raises:
         DataError: When it is one.
     """
-    scheme, mark, _ = place.partition("://")
+    scheme, mark, _ = location.partition("://")
     if mark:
-        raise DataError(f"data.source: {shown(scheme)}://... is an address; images are read from files. Mount the "
-                        "bucket, at the same path on every node of a cluster, and name that path.")
+        raise DataError(f"data.source: {display_name(scheme)}://... is an address; images are read from files. Mount "
+                        "the bucket, at the same path on every node of a cluster, and name that path.")
 
 
 def is_folder(path: Path) -> bool:
@@ -161,10 +161,10 @@ def _too_many(entries: Sequence[Entry], settings: Settings) -> bool:
 
 def _streamed(listing: Listing, settings: Settings) -> Raw:
     entries = listing.entries
-    found = survey([entry.path for entry in entries], settings.size, settings.channels)
-    bad = tuple(one for one in found if isinstance(one, Bad))
+    results = survey([entry.path for entry in entries], settings.size, settings.channels)
+    bad = tuple(one for one in results if isinstance(one, Bad))
     refuse_many(bad, len(entries), settings.max_bad)
-    good = [(entry, one) for entry, one in zip(entries, found, strict=True) if isinstance(one, Seen)]
+    good = [(entry, one) for entry, one in zip(entries, results, strict=True) if isinstance(one, Seen)]
     seen = [one for _, one in good]
     shape = (max(one.shape[0] for one in seen), *seen[0].shape[1:]) if seen else (1, 1, 1)
     files = Files([entry.path for entry, _ in good], (shape[0], shape[1], shape[2]), settings.size, settings.channels)
@@ -196,34 +196,34 @@ def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
     Raises:
         DataError: When a folder cannot be listed.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     skipped: list[Bad] = []
     home = root.resolve()
     entered = {root.resolve(), folder.resolve()}
     for base, folders, files in os.walk(folder, onerror=_closed, followlinks=True):
         folders[:] = sorted(name for name in folders if not hidden(name))
         for link in [Path(base, name) for name in folders if Path(base, name).is_symlink()]:
-            place = link.resolve()
-            if place in home.parents or entered.intersection([place, *place.parents]):
+            target = link.resolve()
+            if target in home.parents or entered.intersection([target, *target.parents]):
                 folders.remove(link.name)
                 skipped.append(Bad(printable(link), "link to a folder that is in the data already"))
             else:
-                entered.add(place)
-        found += [Path(base, name) for name in files if not hidden(name)]
-    return sorted(found), skipped
+                entered.add(target)
+        paths += [Path(base, name) for name in files if not hidden(name)]
+    return sorted(paths), skipped
 
 
 def _closed(error: OSError) -> NoReturn:
-    raise DataError(f"data.source: {shown(str(error.filename))}: {error.strerror or error}.") from error
+    raise DataError(f"data.source: {display_name(str(error.filename))}: {error.strerror or error}.") from error
 
 
-def _near(place: str) -> str:
+def _near(location: str) -> str:
     try:
-        path = Path(place).expanduser()
+        path = Path(location).expanduser()
         while not path.parent.exists():
             path = path.parent
         near = difflib.get_close_matches(path.name, [other.name for other in path.parent.iterdir()], 1, 0.6)
     except (OSError, ValueError, RuntimeError):
         return ""
-    return (f" Did you mean {shown(path.parent / near[0])}?" if near else
-            f" {shown(path.parent)} is there, {shown(path.name)} is not.")
+    return (f" Did you mean {display_name(path.parent / near[0])}?" if near else
+            f" {display_name(path.parent)} is there, {display_name(path.name)} is not.")

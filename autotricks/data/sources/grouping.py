@@ -8,7 +8,7 @@ from dataclasses import replace
 from ...errors import DataError
 from .files import Entry
 
-SHOWN = 3
+MAX_LISTED = 3
 
 
 def by_pattern(entries: Sequence[Entry], paths: Sequence[str], pattern: str) -> list[Entry]:
@@ -23,13 +23,13 @@ def by_pattern(entries: Sequence[Entry], paths: Sequence[str], pattern: str) -> 
         DataError: When it finds nothing in some of them, or the same in all.
     """
     search = re.compile(pattern).search
-    found = [match[1] if (match := search(path)) else None for path in paths]
-    without = [path for path, name in zip(paths, found) if not name]
+    groups = [match[1] if (match := search(path)) else None for path in paths]
+    without = [path for path, name in zip(paths, groups) if not name]
     if without:
-        what = "nothing in any path" if not any(found) else f"nothing in {len(without)} of {len(paths)} paths"
-        raise DataError(f"data.group.pattern: {pattern!r} finds {what}, such as {', '.join(without[:SHOWN])}. It must "
-                        "find the group of every image; paths are relative to the source.")
-    if len({*found}) == 1:
-        raise DataError(f"data.group.pattern: {pattern!r} finds the same group, {found[0]!r}, in every path, such as "
-                        f"{', '.join(paths[:SHOWN])}. Part them, or leave data.group out.")
-    return [replace(entry, group=name or "") for entry, name in zip(entries, found)]
+        what = "nothing in any path" if not any(groups) else f"nothing in {len(without)} of {len(paths)} paths"
+        raise DataError(f"data.group.pattern: {pattern!r} finds {what}, such as {', '.join(without[:MAX_LISTED])}. It "
+                        "must find the group of every image; paths are relative to the source.")
+    if len({*groups}) == 1:
+        raise DataError(f"data.group.pattern: {pattern!r} finds the same group, {groups[0]!r}, in every path, such as "
+                        f"{', '.join(paths[:MAX_LISTED])}. Part them, or leave data.group out.")
+    return [replace(entry, group=name or "") for entry, name in zip(entries, groups)]

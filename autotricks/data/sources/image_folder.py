@@ -5,32 +5,32 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import DataError
-from ..decode import Bad, printable, shown
+from ..decode import Bad, display_name, printable
 from ..settings import Settings
 from .files import Entry, Listing, existing, files_under, images_of, is_folder, visible
 from .grouping import by_pattern
 from .raw import SPLIT_WORDS, Raw, clean
 
 
-def read(place: str, settings: Settings) -> Raw:
+def read(location: str, settings: Settings) -> Raw:
     """Read PATH/train/CLASS/* [and PATH/val, PATH/test], or PATH/CLASS/*; files may lie deeper than their class.
 
     Raises:
         DataError: When there is no such folder, a class is empty, or the splits are not clear.
     """
-    return images_of(listing(place, settings), settings)
+    return images_of(listing(location, settings), settings)
 
 
-def listing(place: str, settings: Settings) -> Listing:
+def listing(location: str, settings: Settings) -> Listing:
     """List the files of every class and split.
 
     Raises:
         DataError: When there is no such folder, or the splits or classes are not clear.
     """
-    root = existing(place)
+    root = existing(location)
     if not is_folder(root):
-        raise DataError(f"data.source: {shown(root)} is a file; image_folder needs a folder with a folder for each "
-                        "class.")
+        raise DataError(f"data.source: {display_name(root)} is a file; image_folder needs a folder with a folder for "
+                        "each class.")
     entries: list[Entry] = []
     skipped: list[Bad] = []
     problems: list[str] = []
@@ -39,7 +39,8 @@ def listing(place: str, settings: Settings) -> Listing:
         for path in _classes(folder, split):
             files, left = files_under(path, root)
             if not files:
-                problems.append(f"data.source: the class folder {shown(path)} is empty. Add images or remove it.")
+                problems.append(f"data.source: the class folder {display_name(path)} is empty. Add images or remove "
+                                "it.")
             entries += [Entry(file, clean(path.name), split) for file in files]
             skipped += left
     if settings.group and settings.group.pattern is not None:
@@ -64,16 +65,16 @@ def _splits(root: Path) -> dict[str, Path]:
     for path in folders:
         split = SPLIT_WORDS.get(path.name.lower())
         if split in named:
-            raise DataError(f"data.source: {shown(named[split])} and {shown(path)} are both the {split} split. Keep "
-                            "one.")
+            raise DataError(f"data.source: {display_name(named[split])} and {display_name(path)} are both the {split} "
+                            "split. Keep one.")
         if split:
             named[split] = path
     everything = bool(named) and len(named) == len(folders)
     if "train" in named and (everything or any(is_folder(path) for path in visible(named["train"]))):
         return named
     if everything:
-        raise DataError(f"data.source: {shown(root)} has {', '.join(shown(path.name) for path in folders)} but no "
-                        "train folder.")
+        raise DataError(f"data.source: {display_name(root)} has "
+                        f"{', '.join(display_name(path.name) for path in folders)} but no train folder.")
     return {"train": root}  # a class may be called train or test
 
 
@@ -81,6 +82,6 @@ def _classes(folder: Path, split: str) -> list[Path]:
     classes = [path for path in visible(folder) if is_folder(path)]
     if not classes:
         mend = "" if split == "train" else f" Without {folder.name}, {split} is split off from train."
-        raise DataError(f"data.source: {shown(folder)} holds no folder for a class; CLASS/*.jpg is needed in "
+        raise DataError(f"data.source: {display_name(folder)} holds no folder for a class; CLASS/*.jpg is needed in "
                         f"it.{mend}")
     return classes

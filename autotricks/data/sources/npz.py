@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from ..decode import said, shown
+from ..decode import display_name, error_text
 from ..labels import ordered
 from ..memory import require
 from ..settings import Settings
@@ -20,7 +20,7 @@ from .raw import SPLIT_WORDS, Part, Raw, clean, from_arrays
 IMAGES = {"x": "train", **{f"x_{word}": split for word, split in SPLIT_WORDS.items()}}
 
 
-def read(place: str, settings: Settings) -> Raw:
+def read(location: str, settings: Settings) -> Raw:
     """Read x_train, y_train [, x_val, y_val] [, x_test, y_test] or x, y, and [, classes].
 
     x is uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3]; where one split is color, gray ones become color. y is [N],
@@ -30,7 +30,7 @@ def read(place: str, settings: Settings) -> Raw:
     Raises:
         DataError: When the archive is damaged, or an array is missing or of another kind.
     """
-    path = existing_file(place)
+    path = existing_file(location)
     try:
         _measure(path)
         with np.load(path, allow_pickle=False) as archive:
@@ -38,7 +38,8 @@ def read(place: str, settings: Settings) -> Raw:
     except DataError:
         raise
     except Exception as error:  # what zipfile and NumPy stumble over in a damaged file is of many classes
-        raise DataError(f"data.source: {shown(path)} is not a NumPy archive that can be read: {said(error)}."
+        raise DataError(f"data.source: {display_name(path)} is not a NumPy archive that can be read: "
+                        f"{error_text(error)}."
                         ) from error
     classes = class_names(arrays["classes"]) if "classes" in arrays else None
     parts = {}
@@ -102,20 +103,20 @@ def _measure(path: Path) -> None:
     total = 0
     for name, (shape, dtype) in headers(path).items():
         if dtype.hasobject:
-            raise DataError(f"data.source: {shown(path)}: {shown(name)} is a pickled array, which can run code when it "
-                            "is read. Save it as numbers or text.")
+            raise DataError(f"data.source: {display_name(path)}: {display_name(name)} is a pickled array, which can "
+                            "run code when it is read. Save it as numbers or text.")
         total += int(np.prod(shape, dtype=object)) * dtype.itemsize if _wanted(name) else 0
-    require(total, f"the arrays in {shown(path)}")
+    require(total, f"the arrays in {display_name(path)}")
 
 
 def _wanted(name: str) -> bool:
     return name.partition("_")[0] in ("x", "y") or name == "classes"
 
 
-def shape(place: str) -> tuple[int, int, int] | None:
+def shape(location: str) -> tuple[int, int, int] | None:
     """Return the shape (D, H, W) of the training images, or None where the file does not say it."""
     try:
-        shapes = {name: shape for name, (shape, _) in headers(existing_file(place)).items()}
+        shapes = {name: shape for name, (shape, _) in headers(existing_file(location)).items()}
         _, height, width, *_ = shapes["x_train" if "x_train" in shapes else "x"]
     except Exception:   # `read` says what is wrong
         return None
@@ -133,7 +134,7 @@ def headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     Raises:
         Exception: Whatever zipfile and NumPy raise, and ValueError for what they would read as something else.
     """
-    found = {}
+    specs = {}
     with zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
             with archive.open(member) as file:
@@ -142,12 +143,12 @@ def headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
                           else np.lib.format.read_array_header_2_0)
                 shape, _, dtype = header(file)
             name = member.removesuffix(".npy")
-            if name == member or name in found:
+            if name == member or name in specs:
                 raise ValueError(f"{member} is there twice, or is no .npy file")
             if not all(type(size) is int and size >= 0 for size in shape):
                 raise ValueError(f"{member} is of shape {shape}")
-            found[name] = (shape, dtype)
-    return found
+            specs[name] = (shape, dtype)
+    return specs
 
 
 def _pairs(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]]:
@@ -155,11 +156,13 @@ def _pairs(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str,
     pairs: dict[str, tuple[str, str]] = {}
     for x, split in IMAGES.items():
         if x in arrays and split in pairs:
-            raise DataError(f"data.source: {shown(path)} holds {pairs[split][0]} and {x}, both of {split}. Keep one.")
+            raise DataError(f"data.source: {display_name(path)} holds {pairs[split][0]} and {x}, both of {split}. Keep "
+                            "one.")
         if x in arrays:
             pairs[split] = (x, f"y{x[1:]}")
     lacking = [y for _, y in pairs.values() if y not in arrays]
     if "train" not in pairs or lacking:
-        raise DataError(f"data.source: {shown(path)} has no {lacking[0] if lacking else 'x_train'}; it holds "
-                        f"{', '.join(map(shown, arrays)) or 'no x or y'}. Needed are x_train and y_train, or x and y.")
+        raise DataError(f"data.source: {display_name(path)} has no {lacking[0] if lacking else 'x_train'}; it holds "
+                        f"{', '.join(map(display_name, arrays)) or 'no x or y'}. Needed are x_train and y_train, or x "
+                        "and y.")
     return pairs

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ...core.images import Images
 from ...errors import DataError
-from ..decode import Bad, printable, reshaped, shown
+from ..decode import Bad, display_name, printable, reshaped
 from ..memory import require_images
 from ..settings import Settings
 
 SPLIT_WORDS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation",
                "test": "test"}
-SHOWN = 3
+MAX_LISTED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +84,8 @@ def stacked(arrays: list[np.ndarray], depth: int | None = None) -> Tensor:
     """Return images [D, H, W] as one tensor and empty the list; gray ones become color where the depth is 3."""
     depth = depth or max(array.shape[0] for array in arrays)
     store = np.empty((len(arrays), depth, *arrays[0].shape[1:]), np.uint8)
-    for place in reversed(range(len(arrays))):
-        store[place] = arrays.pop()
+    for index in reversed(range(len(arrays))):
+        store[index] = arrays.pop()
     return torch.from_numpy(store)
 
 
@@ -97,8 +97,8 @@ def refuse_many(bad: Sequence[Bad], total: int, limit: float) -> None:
     """
     if len(bad) <= limit * total:
         return
-    few = "; ".join(f"{shown(file.path)} ({file.reason})" for file in bad[:SHOWN])
-    more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+    few = "; ".join(f"{display_name(file.path)} ({file.reason})" for file in bad[:MAX_LISTED])
+    more = f"; and {len(bad) - MAX_LISTED} more" if len(bad) > MAX_LISTED else ""
     raise DataError(f"data.source: {len(bad)} of {total} files cannot be read, {len(bad) / total:.2%} where "
                     f"data.max_bad allows {limit:.2%}: {few}{more}. Mend or remove them, or raise data.max_bad.")
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import DataError
-from ..decode import Bad, gather, pixels, reason, said
+from ..decode import Bad, error_text, gather, pixels, reason
 from ..settings import Settings
 from .raw import SPLIT_WORDS, Part, Raw, clean, refuse_many, stacked
 
@@ -20,21 +20,21 @@ FAMILIAR = ("MNIST", "FashionMNIST", "EMNIST", "CIFAR10", "CIFAR100", "SVHN", "S
             "Flowers102", "OxfordIIITPet", "EuroSAT", "ImageNet")    # which people name alone
 
 
-def read(place: str, settings: Settings) -> Raw:
+def read(argument: str, settings: Settings) -> Raw:
     """Read NAME or NAME:ROOT; ROOT is `~/.cache/autotricks/data` if left out. torchvision downloads what is missing.
 
     Raises:
         DataError: When there is no such data set, it cannot be had, or it is none of images and whole-number labels.
     """
-    name, _, root = place.partition(":")
+    name, _, root = argument.partition(":")
     folder = Path(root or os.environ.get("XDG_CACHE_HOME") or "~/.cache", "" if root else "autotricks/data")
     sets = _sets(name, _maker(name), str(folder.expanduser()))
     names = {split: [""] * len(images) for split, images in sets.items()}
     arrays: dict[str, list[np.ndarray | None]] = {}
     bad: list[Bad] = []
     for split, images in sets.items():
-        places = [f"{split}[{row}]" for row in range(len(images))]
-        arrays[split], left_out = gather(_images(images, places, names[split], settings), places)
+        image_names = [f"{split}[{row}]" for row in range(len(images))]
+        arrays[split], left_out = gather(_images(images, image_names, names[split], settings), image_names)
         bad += left_out
     refuse_many(bad, sum(len(part) for part in arrays.values()), settings.max_bad)
     depth = max((array.shape[0] for part in arrays.values() for array in part if array is not None), default=1)
@@ -76,32 +76,32 @@ def _sets(name: str, make: Callable[..., Any], root: str) -> dict[str, Any]:
             sets[SPLIT_WORDS[word]] = make(**options, **option)
         except ValueError as error:
             if word == "train" or "train" in known:     # else this is a split that the data set does not have
-                raise DataError(f"{where} has no {word} split that can be read: {said(error)}.") from error
+                raise DataError(f"{where} has no {word} split that can be read: {error_text(error)}.") from error
         except TypeError as error:
-            raise DataError(f"{where} cannot be loaded by its name alone: {said(error)}.") from error
+            raise DataError(f"{where} cannot be loaded by its name alone: {error_text(error)}.") from error
         except ImportError as error:
-            raise DataError(f"{where} needs a library that is not there: {said(error)}.") from error
+            raise DataError(f"{where} needs a library that is not there: {error_text(error)}.") from error
         except Exception as error:  # damaged files raise anything
-            raise DataError(f"{where} can neither be read from {root} nor downloaded to it ({said(error)}). Mend or "
-                            "remove the files there, or check the network.") from error
+            raise DataError(f"{where} can neither be read from {root} nor downloaded to it ({error_text(error)}). Mend "
+                            "or remove the files there, or check the network.") from error
     return sets
 
 
-def _images(source: Any, places: list[str], names: list[str], settings: Settings) -> Iterator[np.ndarray | Bad]:
+def _images(source: Any, image_names: list[str], names: list[str], settings: Settings) -> Iterator[np.ndarray | Bad]:
     """Yield the pixels of each image and write its label's name into `names`."""
     classes = _classes(source)
     for row in range(len(source)):
         try:
             image, label = source[row]
         except Exception as error:  # a damaged file may raise anything
-            yield Bad(places[row], reason(error))
+            yield Bad(image_names[row], reason(error))
             continue
         number = getattr(label, "item", lambda label=label: label)()
         if not isinstance(image, Image.Image) or type(number) is not int:
             raise DataError(f"data.source: torchvision:{type(source).__name__} has {type(image).__name__} and "
                             f"{type(label).__name__}; images with one whole-number label each are needed.")
         if classes and not 0 <= number < len(classes):
-            yield Bad(places[row], f"label {number}, where there are {len(classes)} classes")
+            yield Bad(image_names[row], f"label {number}, where there are {len(classes)} classes")
             continue
         names[row] = classes[number] if classes else str(number)
         yield pixels(image, settings.size, settings.channels)

@@ -27,8 +27,8 @@ class ClassificationMeter:
         self._counts = counts
         self._labels = targets.single
         self._logits: list[Tensor] = []
-        shown = torch.bincount(self._labels, minlength=len(counts)) > 0
-        self.names = (*METRICS[:-len(SHOTS)], *shots(counts, shown))
+        present = torch.bincount(self._labels, minlength=len(counts)) > 0
+        self.names = (*METRICS[:-len(SHOTS)], *shots(counts, present))
 
     def update(self, output: Output, targets: Targets) -> None:
         """Take in logits, [B, C]; their labels are those of the split, in its order."""
@@ -51,22 +51,22 @@ def metrics(logits: Tensor, labels: Tensor, counts: Tensor) -> dict[str, Tensor]
     right = (predicted == labels).float()
     sizes = torch.bincount(labels, minlength=len(counts))
     recall = torch.bincount(labels, weights=right, minlength=len(counts)) / sizes.clamp(min=1)
-    shown = sizes > 0
+    present = sizes > 0
     values = {"loss": F.cross_entropy(logits, labels), "accuracy": right.mean(),
-              "balanced_accuracy": recall[shown].mean(), "calibration_error": calibration_error(confidence, right)}
-    values |= {name: recall[mask].mean() for name, mask in shots(counts, shown).items()}
+              "balanced_accuracy": recall[present].mean(), "calibration_error": calibration_error(confidence, right)}
+    values |= {name: recall[mask].mean() for name, mask in shots(counts, present).items()}
     return {name: value.float() for name, value in values.items()}
 
 
-def shots(counts: Tensor, shown: Tensor) -> dict[str, Tensor]:
-    """Return the classes, [C] bool, that are many-, medium- and few-shot among those shown, without empty groups.
+def shots(counts: Tensor, present: Tensor) -> dict[str, Tensor]:
+    """Return the classes, [C] bool, that are many-, medium- and few-shot among those present, without empty groups.
 
     Shapes:
         counts: [C], training images of each class.
-        shown: [C] bool, whether the class occurs where it is measured.
+        present: [C] bool, whether the class occurs where it is measured.
     """
     masks = (counts > MANY, (counts <= MANY) & (counts >= FEW), counts < FEW)
-    return {name: mask & shown for name, mask in zip(SHOTS, masks, strict=True) if bool((mask & shown).any())}
+    return {name: mask & present for name, mask in zip(SHOTS, masks, strict=True) if bool((mask & present).any())}
 
 
 def calibration_error(confidence: Tensor, right: Tensor) -> Tensor:
@@ -78,6 +78,6 @@ def calibration_error(confidence: Tensor, right: Tensor) -> Tensor:
         confidence: [N], in [0, 1].
         right: [N], 1 where the prediction is right.
     """
-    place = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
-    gap = torch.bincount(place, weights=right - confidence, minlength=BINS)
+    bins = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
+    gap = torch.bincount(bins, weights=right - confidence, minlength=BINS)
     return gap.abs().sum() / len(confidence)

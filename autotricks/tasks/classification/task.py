@@ -22,11 +22,12 @@ class Classification:
     brings: ClassVar[frozenset[DataTrait]] = frozenset({DataTrait.ONE_LABEL})
     defaults: ClassVar[tuple[str, ...]] = ("sgd", "constant", "instance", "cross_entropy")
     metrics: ClassVar[tuple[str, ...]] = METRICS
-    learned: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
+    train_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
 
-    def build(self, name: str, classes: int, channels: int, trust: bool = False) -> nn.Module:
+    def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a classifier with fresh weights; see `autotricks.models.build`."""
-        return build(name, classes, channels, trust)
+        channels, height, width = image_shape
+        return build(name, classes, channels, trust, (height, width))
 
     def meter(self, counts: Tensor, targets: Targets) -> ClassificationMeter:
         """Return an empty meter of accuracies, loss and calibration."""

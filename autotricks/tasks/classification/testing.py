@@ -27,13 +27,13 @@ class TestResult:
     """What one trained model does on test.
 
     Args:
-        figures: By name.
+        metrics: By name.
         confusion: [C, C], images of each class (row) taken for each class (column).
         temperature: That fits the confidence best on validation.
         calibrated: Calibration error on test with that temperature.
     """
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
     confusion: Tensor
     temperature: float
     calibrated: float
@@ -64,7 +64,7 @@ class ClassResults:
         recalls = (counts.diagonal(dim1=1, dim2=2) / counts.sum(2)).T.tolist()
         return cls(tuple(None if math.isnan(values[0]) else SeedStatistics.of(values) for values in recalls),
                    tuple(map(tuple, counts.sum(0).long().tolist())) if counts.shape[1] <= LARGEST else None,
-                   fmean(row.temperature for row in rows), fmean(row.figures["calibration_error"] for row in rows),
+                   fmean(row.temperature for row in rows), fmean(row.metrics["calibration_error"] for row in rows),
                    fmean(row.calibrated for row in rows))
 
 
@@ -76,7 +76,7 @@ def logits_on(predict: Predict, split: Split) -> Tensor:
 
 def measured(predict: Predict, split: Split, dataset: Dataset) -> dict[str, float]:
     """Return every figure of a model on a split, by name; `predict` maps images in [0, 1] to logits."""
-    return _figures(logits_on(predict, split), split, dataset)
+    return _metrics(logits_on(predict, split), split, dataset)
 
 
 def tested(predict: Predict, dataset: Dataset) -> TestResult:
@@ -88,7 +88,7 @@ def tested(predict: Predict, dataset: Dataset) -> TestResult:
     heat = temperature(logits_on(predict, dataset.validation), dataset.validation.targets.single)
     confidence, predicted = (logits / heat).softmax(1).max(1)
     counts = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
-    return TestResult(_figures(logits, dataset.test, dataset), counts, heat,
+    return TestResult(_metrics(logits, dataset.test, dataset), counts, heat,
                       float(calibration_error(confidence, (predicted == labels).float())))
 
 
@@ -114,7 +114,7 @@ def temperature(logits: Tensor, labels: Tensor) -> float:
     return math.exp((low + high) / 2)
 
 
-def _figures(logits: Tensor, split: Split, dataset: Dataset) -> dict[str, float]:
+def _metrics(logits: Tensor, split: Split, dataset: Dataset) -> dict[str, float]:
     counts = dataset.counts.float()
     with torch.inference_mode():
         values = metrics(logits, split.targets.single, counts)

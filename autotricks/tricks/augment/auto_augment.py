@@ -78,10 +78,10 @@ class AutoAugment(Trick):
         """Return what changes each image of a batch by a pair of operations of its own."""
         range_ = Range.of(standard(*run.image_shape[1:]) | {Operation.INVERT: 0.0}, run.device)
         pairs = sub_policies(self.policy)
-        places = torch.tensor([[range_.operations.index(step[0]) for step in pair] for pair in pairs],
-                              device=run.device)
-        chances, levels = (torch.tensor([[step[number] for step in pair] for pair in pairs], device=run.device)
-                           for number in (1, 2))
+        indices = torch.tensor([[range_.operations.index(step[0]) for step in pair] for pair in pairs],
+                               device=run.device)
+        probabilities, levels = (torch.tensor([[step[number] for step in pair] for pair in pairs], device=run.device)
+                                 for number in (1, 2))
 
         def changed(batch: Batch) -> Batch:
             batch = inner(batch)
@@ -89,9 +89,9 @@ class AutoAugment(Trick):
             pair = torch.randint(len(pairs), (count,), generator=run.generator, device=run.device)
             for step in (0, 1):
                 applies, negative = torch.rand(2, count, generator=run.generator, device=run.device)
-                place = places[pair, step]
-                numbers = torch.where(applies < chances[pair, step], range_.numbers[place], Operation.IDENTITY)
-                magnitudes = range_.magnitudes(place, levels[pair, step], negative < 0.5)
+                index = indices[pair, step]
+                numbers = torch.where(applies < probabilities[pair, step], range_.numbers[index], Operation.IDENTITY)
+                magnitudes = range_.magnitudes(index, levels[pair, step], negative < 0.5)
                 batch = operated(batch, numbers, magnitudes, run.mean, range_.operations)
             return batch
         return changed

@@ -9,26 +9,7 @@ from ...core.domain import Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
 from ...core.trick import Trick
-from ...functional.image_operations import luminance
-
-BRIGHTNESS, CONTRAST, SATURATION = range(3)
-
-
-def scaled(images: Tensor, kinds: Tensor, factors: Tensor) -> Tensor:
-    """Return the images with brightness, contrast or saturation multiplied, each with its own of the three.
-
-    Shapes:
-        images: [B, D, H, W], in [0, 1].
-        kinds: [B], int64.
-        factors: [B].
-    """
-    kinds = kinds.view(-1, 1, 1, 1)
-    factors = factors.view(-1, 1, 1, 1)
-    gray = luminance(images)
-    flat = torch.where(kinds == CONTRAST, gray.mean((2, 3), keepdim=True), 0.0)
-    # An image without color is its own gray version.
-    origin = torch.where(kinds == SATURATION, gray if images.shape[1] == 3 else images, flat)
-    return origin.lerp(images, factors).clamp(0, 1)
+from ...functional.color import jittered
 
 
 def hue_turned(images: Tensor, turns: Tensor) -> Tensor:
@@ -75,16 +56,11 @@ class ColorJitter(Trick):
         """Return what changes the colors of each image of a batch."""
         strengths = torch.tensor([self.brightness, self.contrast, self.saturation], device=run.device)
 
-        def jittered(batch: Batch) -> Batch:
+        def recolored(batch: Batch) -> Batch:
             batch = inner(batch)
-            images = batch.images
-            count = len(batch)
-            order = torch.rand(3, count, generator=run.generator, device=run.device).argsort(0)
-            chances = 2 * torch.rand(3, count, generator=run.generator, device=run.device) - 1
-            for kinds, chance in zip(order, chances, strict=True):
-                images = scaled(images, kinds, 1 + strengths[kinds] * chance)
+            images = jittered(batch.images, strengths, run.generator)
             if self.hue and images.shape[1] == 3:
-                turns = 2 * torch.rand(count, generator=run.generator, device=run.device) - 1
+                turns = 2 * torch.rand(len(batch), generator=run.generator, device=run.device) - 1
                 images = hue_turned(images, self.hue * turns)
             return batch.painted(images)
-        return jittered
+        return recolored

@@ -37,6 +37,6 @@ class Downscale(Trick):
             images = batch.images
             chosen, scale = torch.rand(2, len(images), generator=run.generator, device=run.device)
             taken = ((scale * len(table)).long() for table in (rows, columns))
-            lower = separately(images, *(table[place] for table, place in zip((rows, columns), taken, strict=True)))
+            lower = separately(images, *(table[index] for table, index in zip((rows, columns), taken, strict=True)))
             return batch.painted(torch.where((chosen < self.probability).view(-1, 1, 1, 1), lower, images))
         return coarse

@@ -32,8 +32,8 @@ def tables(device: torch.device) -> Tensor:
 
 def cosines(device: torch.device) -> Tensor:
     """Return the discrete cosine transform of a block of 64 pixels as a matrix, [64, 64]."""
-    place = torch.arange(BLOCK)
-    basis = torch.cos(math.pi / BLOCK * torch.outer(place, place + 0.5)) / 2
+    index = torch.arange(BLOCK)
+    basis = torch.cos(math.pi / BLOCK * torch.outer(index, index + 0.5)) / 2
     basis[0] *= math.sqrt(0.5)
     transform = torch.kron(basis, basis)
     return transform.to(device)

@@ -39,8 +39,8 @@ def sizes(areas: Tensor, aspects: Tensor, height: int, width: int) -> tuple[Tens
     return tall, broad
 
 
-def places(lengths: Tensor, size: int, chances: Tensor) -> Tensor:
-    """Return which of `size` places lie in a stretch of `lengths` whose start is uniform over where it fits.
+def stretches(lengths: Tensor, size: int, chances: Tensor) -> Tensor:
+    """Return which of `size` positions lie in a stretch of `lengths` whose start is uniform over where it fits.
 
     Shapes:
         lengths: [B], int64, in [0, size].
@@ -48,8 +48,8 @@ def places(lengths: Tensor, size: int, chances: Tensor) -> Tensor:
         returns: [B, size], bool.
     """
     first = (chances % (size + 1 - lengths)).unsqueeze(1)
-    place = torch.arange(size, device=lengths.device)
-    return (place >= first) & (place < first + lengths.unsqueeze(1))
+    positions = torch.arange(size, device=lengths.device)
+    return (positions >= first) & (positions < first + lengths.unsqueeze(1))
 
 
 class RandomErasing(Trick):
@@ -82,8 +82,8 @@ class RandomErasing(Trick):
                                 ASPECTS[0] + (ASPECTS[1] - ASPECTS[0]) * chances[1], height, width)
             chosen = torch.rand(len(images), generator=run.generator, device=run.device) < self.probability
             start = torch.randint(_MANY, (2, len(images)), generator=run.generator, device=run.device)
-            inside = (places(tall * chosen, height, start[0]).unsqueeze(2)
-                      & places(broad, width, start[1]).unsqueeze(1)).unsqueeze(1)
+            inside = (stretches(tall * chosen, height, start[0]).unsqueeze(2)
+                      & stretches(broad, width, start[1]).unsqueeze(1)).unsqueeze(1)
             if self.fill == "mean":
                 return batch.painted(torch.where(inside, run.mean, images))
             noise = torch.rand(images.shape, generator=run.generator, device=run.device)

@@ -25,10 +25,10 @@ def stretching(first: Tensor, length: Tensor, size: int) -> Tensor:
         length: [B], pixels of the window.
         returns: [B, size, size].
     """
-    places = torch.arange(size, device=first.device)
-    sources = ((places + 0.5) * (length / size).unsqueeze(1) - 0.5).clamp(min=0)
+    positions = torch.arange(size, device=first.device)
+    sources = ((positions + 0.5) * (length / size).unsqueeze(1) - 0.5).clamp(min=0)
     sources = first.unsqueeze(1) + torch.minimum(sources, (length - 1).unsqueeze(1))
-    return (1 - (sources.unsqueeze(2) - places).abs()).clamp(min=0)
+    return (1 - (sources.unsqueeze(2) - positions).abs()).clamp(min=0)
 
 
 def whole(height: int, width: int, aspect: float) -> tuple[int, int]:

@@ -78,12 +78,12 @@ class ScalePaste(Trick):
             images = batch.images
             chosen, scale = torch.rand(2, len(images), generator=run.generator, device=run.device)
             offsets = torch.randint(_MANY, (2, len(images)), generator=run.generator, device=run.device)
-            places = [(scale * len(table)).long() for table in tables]
-            lengths = [place + first for place, first in zip(places, least, strict=True)]
+            indices = [(scale * len(table)).long() for table in tables]
+            lengths = [index + first for index, first in zip(indices, least, strict=True)]
             corners = [offset % (side + 1 - length)
                        for offset, side, length in zip(offsets, sides, lengths, strict=True)]
-            parts = zip(tables, places, lengths, corners, strict=True)
-            matrices, filled = zip(*(moved(table[place], length, corner) for table, place, length, corner in parts))
+            parts = zip(tables, indices, lengths, corners, strict=True)
+            matrices, filled = zip(*(moved(table[index], length, corner) for table, index, length, corner in parts))
             inside = (filled[0].unsqueeze(2) & filled[1].unsqueeze(1)).unsqueeze(1)
             small = torch.where(inside, separately(images, *matrices), run.mean)
             shrinks = chosen < self.probability

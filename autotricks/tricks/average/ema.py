@@ -19,10 +19,10 @@ def kept(count: int, decay: float) -> float:
     return min(decay, (1 + count) / (10 + count)) if count else 0.0
 
 
-def move(averages: list[Tensor], values: list[Tensor], share: float) -> None:
-    """Keep `share` of each average and add the rest of its value, in place; what is not a real number is copied."""
-    real = [place for place, average in enumerate(averages) if average.is_floating_point()]
-    lerp_([averages[place] for place in real], [values[place] for place in real], 1 - share)
+def move(averages: list[Tensor], values: list[Tensor], decay: float) -> None:
+    """Keep `decay` of each average and add the rest of its value, in place; what is not a real number is copied."""
+    real = [index for index, average in enumerate(averages) if average.is_floating_point()]
+    lerp_([averages[index] for index in real], [values[index] for index in real], 1 - decay)
     for average, value in zip(averages, values, strict=True):
         if not average.is_floating_point():
             average.copy_(value)

@@ -3,18 +3,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, update_bn
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from ...core.domain import Between, Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Average, Slot
 from ...core.trick import Trick
 from ...functional.tensor_lists import copy_, lerp_
-
-CHUNK = 256     # images a forward pass, the least where there are as many
+from ...nn.batch_statistics import reestimate
 
 
 def due(step: int, begin: float, steps: int, models: int) -> bool:
@@ -81,8 +81,4 @@ class Swa(Trick):
 
     def average(self, inner: Average, run: Run) -> Average:
         """Return an average of the model that nothing is in yet."""
-        def refresh(model: nn.Module) -> None:
-            rows = torch.randperm(len(run.images), generator=run.generator, device=run.device)[:self.images]
-            parts: tuple[Tensor, ...] = rows.tensor_split(max(1, len(rows) // CHUNK))
-            update_bn((run.normalize(run.images[part]) for part in parts), model)
-        return _Mean(run, self.begin, self.models, refresh)
+        return _Mean(run, self.begin, self.models, partial(reestimate, run=run, images=self.images))

@@ -24,16 +24,13 @@ def flipped(hidden: Tensor, keep: Tensor) -> Tensor:
 
 
 def layers(model: nn.Module) -> list[nn.Module]:
-    """Return the modules after which states can be mixed, first to last: the stages of the model, then its pooling.
-
-    Raises: ModelError when the model has no stages by a known name.
-    """
-    found = stages(model)
-    if not found:
+    """Return the modules after which states can be mixed, first to last: the stages of the model, then its pooling."""
+    known = stages(model)
+    if not known:
         raise ModelError(f"manifold_mixup: {type(model).__name__} has no stages that it knows; the model needs timm's "
                          "feature_info, layer1, layer2, ... or a sequence `layers`, `blocks`, `stages` or `features`. "
                          "Take mixup or a ResNet.")
-    return found + pooling(model)
+    return known + pooling(model)
 
 
 class _Mixing(nn.Module):
@@ -49,21 +46,21 @@ class _Mixing(nn.Module):
 
     def attach(self, modules: list[nn.Module], first: int) -> None:
         """Mix what these modules return, from number `first` on, once and for all; the first module is number 1."""
-        for place, module in enumerate(modules, start=1):
-            if place >= first and not self.attached:
-                module.register_forward_hook(partial(self._mixed, place))
+        for number, module in enumerate(modules, start=1):
+            if number >= first and not self.attached:
+                module.register_forward_hook(partial(self._mixed, number))
         self.attached = True
 
-    def _mixed(self, place: int, module: nn.Module, given: object, hidden: Tensor) -> Tensor:
+    def _mixed(self, number: int, module: nn.Module, given: object, hidden: Tensor) -> Tensor:
         if isinstance(hidden, (tuple, list)):   # beside the states, timm's MViT tells their size
-            return type(hidden)(self._mixed(place, module, given, part) if isinstance(part, Tensor) else part
+            return type(hidden)(self._mixed(number, module, given, part) if isinstance(part, Tensor) else part
                                 for part in hidden)
         if not (self.training and self.keep):
             return hidden
         if len(hidden) not in self.sizes:
             raise torch.OutOfMemoryError(f"manifold_mixup paired images within {max(self.sizes)}; they cannot be mixed "
                                          f"{len(hidden)} at a time. Lower training.batch_size.")
-        return flipped(hidden, self.keep[place])
+        return flipped(hidden, self.keep[number])
 
 
 class ManifoldMixup(Trick):
@@ -79,7 +76,9 @@ class ManifoldMixup(Trick):
     Cost: one pass over the hidden states of each layer that may be mixed; twice the labels.
     Deviates: Partners are first and last, second and last but one, ...: rows come in random order. They lie in one
         micro-batch; where memory forces a batch apart after it was paired, the trial ends for want of memory.
-    Raises: ModelError when the model has no stages by a known name.
+
+    Raises:
+        ModelError: When the model has no stages by a known name.
     """
 
     seats = {Slot.MODEL: "block", Slot.BATCH: "mix"}
@@ -114,7 +113,7 @@ class ManifoldMixup(Trick):
             keep = beta(self.alpha, self.alpha, 1, run.generator)
             layer = torch.randint(first, len(known) + 1, (1,), generator=run.generator, device=run.device)
             mixing.sizes = frozenset(map(len, pieces))
-            mixing.keep = tuple(torch.where(layer == place, keep, 1.0) for place in range(len(known) + 1))
+            mixing.keep = tuple(torch.where(layer == number, keep, 1.0) for number in range(len(known) + 1))
             images = batch.images if first else batch.images.lerp(batch.images[partner], 1 - mixing.keep[0])
             return replace(batch, images=images, targets=batch.targets.blend(partner, keep))
         return mixed

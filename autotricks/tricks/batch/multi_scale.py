@@ -9,13 +9,13 @@ from ...core.run import Run
 from ...core.slots import Mix, Slot
 from ...core.traits import Trait
 from ...core.trick import Trick
-from ...functional.resizing import at_size, require_size, sides
+from ...functional.resizing import at_size, require_size, sides, whole_patches
 
 
 def scales(smallest: float, largest: float) -> list[float]:
     """Return the eighths from `smallest` to `largest`; `smallest` alone where there is none."""
-    found = [eighths / 8 for eighths in range(1, int(largest * 8) + 1) if eighths >= smallest * 8]
-    return found or [smallest]
+    factors = [eighths / 8 for eighths in range(1, int(largest * 8) + 1) if eighths >= smallest * 8]
+    return factors or [smallest]
 
 
 class MultiScale(Trick):
@@ -40,11 +40,13 @@ class MultiScale(Trick):
     smallest: float = tunable(0.75, search=Float(0.5, 1.0, step=0.125), legal=Above(0), unit="times the image's side")
     largest: float = tunable(1.25, search=Float(1.0, 1.5, step=0.125), legal=Above(0), unit="times the image's side")
 
+    def check(self, run: Run) -> None:
+        """Refuse a model that cannot take images of each size."""
+        self._sizes(run)
+
     def batch(self, inner: Mix, run: Run) -> Mix:
         """Return what resizes each batch."""
-        sizes = sorted({sides(run, scale) for scale in scales(self.smallest, self.largest)})
-        for size in sizes:
-            require_size(run, *size, self.name)
+        sizes = self._sizes(run)
         seeded = torch.Generator().manual_seed(run.generator.initial_seed())
         drawn = torch.randint(len(sizes), (run.steps + 1,), generator=seeded).tolist()
 
@@ -52,3 +54,11 @@ class MultiScale(Trick):
             batch = inner(batch)
             return at_size(batch, *sizes[drawn[round(run.progress * run.steps)]])
         return scaled
+
+    def _sizes(self, run: Run) -> list[tuple[int, int]]:
+        """Return the sizes that batches may have."""
+        found = {sides(run, scale) for scale in scales(self.smallest, self.largest)}
+        sizes = sorted({whole_patches(run, *size) for size in found})
+        for size in sizes:
+            require_size(run, *size, self.name)
+        return sizes

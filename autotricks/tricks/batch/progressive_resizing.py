@@ -7,7 +7,7 @@ from ...core.run import Run
 from ...core.slots import Mix, Slot
 from ...core.traits import Trait
 from ...core.trick import Trick
-from ...functional.resizing import at_size, require_size, sides
+from ...functional.resizing import at_size, require_size, sides, whole_patches
 
 
 def grown(progress: float, first: float, delay: float, full: float) -> float:
@@ -27,8 +27,9 @@ def grown(progress: float, first: float, delay: float, full: float) -> float:
 class ProgressiveResizing(Trick):
     """Train on images of `first` times their size, then on larger and larger ones, from `full` on at their own size.
 
-    Sides grow pixel by pixel, or in steps of `step`. Early epochs are cheaper by the square of the scale: at half the
-    size until half-time and growing until 80 %, training costs about half.
+    Sides grow pixel by pixel, or in steps of `step`; those of a vision transformer of timm's, whose table of positions
+    is resampled, by whole patches. Early epochs are cheaper by the square of the scale: at half the size until
+    half-time and growing until 80 %, training costs about half.
 
     Paper: Howard 2018, https://www.fast.ai/posts/2018-04-30-dawnbench-fastai.html; numbers as MosaicML found good for
         ImageNet, https://github.com/mosaicml/composer, progressive resizing.
@@ -47,6 +48,10 @@ class ProgressiveResizing(Trick):
     full: float = tunable(0.8, search=Choice(0.6, 0.7, 0.8), legal=Between(0, 1), unit="fraction of training")
     step: int = tunable(4, search=Choice(4), legal=Between(1, 512), unit="pixels by which a side grows")
 
+    def check(self, run: Run) -> None:
+        """Refuse a model that cannot take the smallest images."""
+        require_size(run, *self._size(run, self.first), self.name)
+
     def batch(self, inner: Mix, run: Run) -> Mix:
         """Return what resizes each batch."""
         require_size(run, *self._size(run, self.first), self.name)
@@ -61,4 +66,4 @@ class ProgressiveResizing(Trick):
         """Return height and width, whole numbers of steps less than in full."""
         height, width = (side - (side - scaled) // self.step * self.step
                          for side, scaled in zip(run.image_shape[1:], sides(run, scale), strict=True))
-        return height, width
+        return whole_patches(run, height, width)

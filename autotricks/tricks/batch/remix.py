@@ -15,7 +15,7 @@ from ...core.trick import Trick
 from ...functional.sampling import beta
 
 
-def label_share(sizes: Tensor, others: Tensor, keep: Tensor, kappa: float, tau: float) -> Tensor:
+def label_weight(sizes: Tensor, others: Tensor, keep: Tensor, kappa: float, tau: float) -> Tensor:
     """Return the share of each sample's own label, lambda_y.
 
     It is 0 where the own class is at least kappa times as large as the partner's and keep < tau; 1 where it is at most
@@ -33,18 +33,18 @@ def label_share(sizes: Tensor, others: Tensor, keep: Tensor, kappa: float, tau: 
     return torch.where(gives, 0.0, torch.where(takes, 1.0, keep))
 
 
-def remix(batch: Batch, partner: Tensor, keep: Tensor, share: Tensor) -> Batch:
-    """Return keep * image + (1 - keep) * partner, with targets mixed by `share` in place of keep.
+def remix(batch: Batch, partner: Tensor, keep: Tensor, weight: Tensor) -> Batch:
+    """Return keep * image + (1 - keep) * partner, with targets mixed by `weight` in place of keep.
 
     Shapes:
         batch: of B images with K places each.
         partner: [B], int64, places in the batch.
         keep: [1], in [0, 1].
-        share: [B], in [0, 1].
+        weight: [B], in [0, 1].
         returns: of B images with 2K places each.
     """
     images = batch.images.lerp(batch.images[partner], 1 - keep)
-    return replace(batch, images=images, targets=batch.targets.blend(partner, share.unsqueeze(1)))
+    return replace(batch, images=images, targets=batch.targets.blend(partner, weight.unsqueeze(1)))
 
 
 class Remix(Trick):
@@ -70,5 +70,5 @@ class Remix(Trick):
             partner = torch.randperm(len(batch), generator=run.generator, device=run.device)
             keep = beta(self.alpha, self.alpha, 1, run.generator)
             sizes = (run.counts[batch.targets.labels] * batch.targets.shares).sum(1)
-            return remix(batch, partner, keep, label_share(sizes, sizes[partner], keep, self.kappa, self.tau))
+            return remix(batch, partner, keep, label_weight(sizes, sizes[partner], keep, self.kappa, self.tau))
         return mixed

@@ -23,8 +23,8 @@ def lengths(values: Tensor) -> Tensor:
         returns: [outputs, 1, ...] or [].
     """
     inside = tuple(range(1, values.ndim)) if values.ndim > 1 else None
-    found: Tensor = torch.linalg.vector_norm(values, dim=inside, keepdim=inside is not None)
-    return found
+    norms: Tensor = torch.linalg.vector_norm(values, dim=inside, keepdim=inside is not None)
+    return norms
 
 
 def clipped(gradient: Tensor, weight: Tensor, ratio: float) -> Tensor:

@@ -52,8 +52,8 @@ class GradientNormalization(Trick):
         def unit(batch: Batch) -> Tensor:
             loss = inner(batch)
             weights = [weight for weight in run.model.parameters() if weight.grad is not None]
-            found = normalized([weight.grad for weight in weights if weight.grad is not None], self.by)
-            for weight, gradient in zip(weights, found, strict=True):
+            gradients = normalized([weight.grad for weight in weights if weight.grad is not None], self.by)
+            for weight, gradient in zip(weights, gradients, strict=True):
                 weight.grad = gradient
             return loss
         return unit

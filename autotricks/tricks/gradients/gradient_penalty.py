@@ -21,8 +21,8 @@ def curved(here: list[Tensor], there: list[Tensor], weight: float) -> list[Tenso
 
     The gradient of |g|^2 is 2 H g, and H g / |g| is how fast g changes along itself.
     """
-    share = 2 * weight / RADIUS * torch.nn.utils.get_total_norm(here)
-    return added(here, times(less(there, here), share))
+    scale = 2 * weight / RADIUS * torch.nn.utils.get_total_norm(here)
+    return added(here, times(less(there, here), scale))
 
 
 class GradientPenalty(Trick):

@@ -28,8 +28,8 @@ class GradualUnfreezing(Freezing):
     """Train the classifier alone when the window opens, and one layer more, the next below, in each part of the window.
 
     The window is cut into as many equal parts as the model has layers; the stem joins in the last. A layer is what
-    `layer_decay`, which goes well with it, takes for one: a block of a ResNet. Batch norm of layers that do not train
-    yet keeps its statistics. With `stop` all is trained afterwards.
+    `layer_decay`, which goes well with it, takes for one: a block of a ResNet or of a vision transformer. Batch norm of
+    layers that do not train yet keeps its statistics. With `stop` all is trained afterwards.
 
     Paper: Howard and Ruder 2018, https://arxiv.org/abs/1801.06146, section 3.3, gradual unfreezing.
     Cost: cheaper than a step without it: no backward pass below the layers that train.
@@ -41,6 +41,7 @@ class GradualUnfreezing(Freezing):
 
     seats = {Slot.GRADIENTS: "freeze"}
     requires = frozenset({Trait.PRETRAINED})
+    unfreezes = True
 
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
         """Return gradients of the layers that train already."""

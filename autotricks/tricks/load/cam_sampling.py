@@ -8,7 +8,7 @@ from ...core.run import Run
 from ...core.slots import Load, Slot
 from ...core.traits import DataTrait, Trait
 from ...core.trick import Advice, Trick
-from ...functional.affine import synthesized, synthetic_share
+from ...functional.affine import synthesized, synthetic_fraction
 from ...nn.activation_maps import foreground, training_maps
 
 MAPS = "cam_sampling.maps"
@@ -64,10 +64,10 @@ class CamSampling(Trick):
 
     def load(self, inner: Load, run: Run) -> Load:
         """Return what loads images and replaces some."""
-        shares = synthetic_share(run.counts)
+        fractions = synthetic_fraction(run.counts)
 
         def resampled(rows: Tensor) -> Tensor:
             images = inner(rows)
             inside = foreground(run.memory[MAPS][rows], images.shape[2], images.shape[3], self.threshold)
-            return synthesized(images, inside, shares[run.targets.single[rows]], run.generator, self.mirrors)
+            return synthesized(images, inside, fractions[run.targets.single[rows]], run.generator, self.mirrors)
         return resampled

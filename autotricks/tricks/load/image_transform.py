@@ -9,7 +9,7 @@ from ...core.run import Run
 from ...core.slots import Load, Slot
 from ...core.traits import DataTrait
 from ...core.trick import Trick
-from ...functional.affine import synthesized, synthetic_share
+from ...functional.affine import synthesized, synthetic_fraction
 
 
 class ImageTransform(Trick):
@@ -32,10 +32,10 @@ class ImageTransform(Trick):
 
     def load(self, inner: Load, run: Run) -> Load:
         """Return what loads images and replaces some."""
-        shares = synthetic_share(run.counts)
+        fractions = synthetic_fraction(run.counts)
 
         def transformed(rows: Tensor) -> Tensor:
             images = inner(rows)
             whole = torch.ones_like(images[:, 0], dtype=torch.bool)
-            return synthesized(images, whole, shares[run.targets.single[rows]], run.generator, self.mirrors)
+            return synthesized(images, whole, fractions[run.targets.single[rows]], run.generator, self.mirrors)
         return transformed

@@ -27,12 +27,12 @@ def class_epsilons(counts: Tensor, head: float, tail: float, shape: str) -> Tens
         returns: [C].
     """
     smallest = torch.where(counts > 0, counts, torch.inf).min()
-    place = ((counts - smallest) / (counts.max() - smallest).clamp(min=1)).clamp(min=0)
+    fraction = ((counts - smallest) / (counts.max() - smallest).clamp(min=1)).clamp(min=0)
     if shape == "concave":
-        place = torch.sin(place * math.pi / 2)
+        fraction = torch.sin(fraction * math.pi / 2)
     elif shape == "convex":
-        place = 1 - torch.cos(place * math.pi / 2)
-    return tail + (head - tail) * place
+        fraction = 1 - torch.cos(fraction * math.pi / 2)
+    return tail + (head - tail) * fraction
 
 
 def smoothed(batch: Batch, epsilons: Tensor) -> Batch:

@@ -95,7 +95,7 @@ class Acnet(Trick):
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with three branches for each square convolution."""
-        for name, square, place, norm in plain_pairs(inner, run.image_shape, self.name, square=True):
+        for name, square, norm_name, norm in plain_pairs(inner, run.image_shape, self.name, square=True):
             inner.set_submodule(name, _Asymmetric(square, norm, self.gamma, run.generator))
-            replace_norm(inner, place, nn.Identity())
+            replace_norm(inner, norm_name, nn.Identity())
         return inner

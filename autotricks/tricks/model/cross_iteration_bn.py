@@ -58,16 +58,15 @@ class _CrossIteration(nn.BatchNorm2d, Fusible):
             return super().forward(images)
         wide = images.to(self.offsets.dtype)
         present = torch.stack([wide.mean((0, 2, 3)), wide.square().mean((0, 2, 3))])
-        place = torch.arange(len(self.slopes[0]) + 1, device=images.device)
-        known = (place == 0) | ((place <= self.noted) & (self.noted >= self.burn_in))
+        age = torch.arange(len(self.slopes[0]) + 1, device=images.device)
+        known = (age == 0) | ((age <= self.noted) & (self.noted >= self.burn_in))
         flat = weight.detach().flatten(1)
         past = self.offsets + (self.slopes * flat).sum(3)
         means, squares = torch.cat([present.unsqueeze(1), past], 1)
         mean, variance = pooled(means, squares, known)
         self._note(present, weight, flat)
         own = statistics(wide.detach())
-        places = wide[:, 0].numel()
-        track(self, own[0] * (places / max(1, places - 1)), own[1])
+        track(self, own[0] * (wide[:, 0].numel() / max(1, wide[:, 0].numel() - 1)), own[1])
         scale = (variance + self.eps).rsqrt() * (self.weight if self.affine else 1)
         shift = (self.bias if self.affine else 0) - mean * scale
         return (wide * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)).to(images.dtype)
@@ -93,8 +92,8 @@ class CrossIterationBn(Trick):
 
     A small batch says little about the statistics of its layer. Those of earlier batches were taken under other
     weights; what the change of the weights of the convolution right before has done to them is made up for to first
-    order. Only the present batch has a gradient. Until `burn_in` and with a window of 1 it is batch norm. A batch norm
-    that does not follow a convolution, and it alone, stays.
+    order. Only the present batch has a gradient. Until `burn_in` and with a window of 1 it is batch norm, which
+    stays where no convolution comes right before.
 
     Paper: Yao et al. 2021, https://arxiv.org/abs/2002.05712, section 3.
     Raises: ModelError when no convolution goes into batch norm.
@@ -116,6 +115,6 @@ class CrossIterationBn(Trick):
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with cross-iteration batch norm behind its convolutions."""
-        for _, layer, place, norm in plain_pairs(inner, run.image_shape, self.name):
-            inner.set_submodule(place, _CrossIteration(norm, layer, self.window, round(self.burn_in * run.steps)))
+        for _, layer, norm_name, norm in plain_pairs(inner, run.image_shape, self.name):
+            inner.set_submodule(norm_name, _CrossIteration(norm, layer, self.window, round(self.burn_in * run.steps)))
         return inner

@@ -79,14 +79,14 @@ class UnitStride(Trick):
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with its last strides 1."""
         blocks = residual_blocks(inner, self.name)
-        places = [place for place, block in enumerate(blocks) if strided(block)]
-        if len(places) < self.stages:
-            raise ModelError(f"unit_stride.stages: {type(inner).__name__} has {len(places)} stages that begin with a "
+        indices = [index for index, block in enumerate(blocks) if strided(block)]
+        if len(indices) < self.stages:
+            raise ModelError(f"unit_stride.stages: {type(inner).__name__} has {len(indices)} stages that begin with a "
                              f"stride in a residual block, {self.stages} are asked for. Lower it, take another model "
                              "or drop unit_stride.")
-        for place in places[:-self.stages - 1:-1]:
-            self._unstride(blocks[place])
-            behind = [layer for block in blocks[place + 1:] for layer in block.modules()]
+        for index in indices[:-self.stages - 1:-1]:
+            self._unstride(blocks[index])
+            behind = [layer for block in blocks[index + 1:] for layer in block.modules()]
             for layer in behind if self.dilated else ():
                 dilate(layer)
         return inner
@@ -95,7 +95,7 @@ class UnitStride(Trick):
         """Take the stride out of a block; dilate what lies behind it on the main path."""
         layers = strided(block)
         path = main_path(block)
-        first = next((place for place, layer in enumerate(path) if layer in layers.values()), len(path))
+        first = next((index for index, layer in enumerate(path) if layer in layers.values()), len(path))
         for name, layer in layers.items():
             new = unstrided(layer, self.dilated)
             if new is None:

@@ -12,8 +12,8 @@ from ...nn.residual import residual_blocks
 
 def last_norm(block: nn.Module) -> nn.Module:
     """Return the normalization at the end of a residual block: bn3 where there is one, else bn2."""
-    found: nn.Module = getattr(block, "bn3", None) or block.get_submodule("bn2")
-    return found
+    norm: nn.Module = getattr(block, "bn3", None) or block.get_submodule("bn2")
+    return norm
 
 
 def last_gains(model: nn.Module) -> list[nn.Parameter]:

@@ -20,7 +20,7 @@ SPAN = 10        # steps over which a fall is measured, and steps until the runn
 
 def ramp(low: float, high: float, iterations: int) -> list[float]:
     """Return `iterations` rates from `low` to `high`, each the same multiple of the one before."""
-    return [low * (high / low) ** (place / (iterations - 1)) for place in range(iterations)]
+    return [low * (high / low) ** (step / (iterations - 1)) for step in range(iterations)]
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
@@ -28,9 +28,9 @@ def smooth(losses: Sequence[float]) -> list[float]:
     means: list[float] = []
     total = 0.0
     lowest = math.inf
-    for place, loss in enumerate(losses, start=1):
+    for step, loss in enumerate(losses, start=1):
         total = MEMORY * total + (1 - MEMORY) * loss
-        mean = total / (1 - MEMORY ** place)
+        mean = total / (1 - MEMORY ** step)
         if not math.isfinite(mean) or mean > lowest + (EXPLODED - 1) * abs(lowest):
             break
         means.append(mean)
@@ -86,14 +86,14 @@ class LrFinder(Trick):
 
     def optimizer(self, inner: Build, run: Run) -> Build:
         """Return a builder that probes the optimizer it builds and sets the rate found."""
-        def found(groups: Groups) -> Optimizer:
+        def probed(groups: Groups) -> Optimizer:
             assert run.probe is not None, "the trainer sets run.probe before it builds the optimizer"
             optimizer = inner(groups)
             largest = max(group["lr"] for group in optimizer.param_groups)
-            shares = [group["lr"] / largest for group in optimizer.param_groups]
+            ratios = [group["lr"] / largest for group in optimizer.param_groups]
             rates = ramp(self.low, self.high, self.iterations)
             rate = pick(rates, run.probe(optimizer, rates), self.rule)
-            for group, share in zip(optimizer.param_groups, shares):
-                group["lr"] = rate * share
+            for group, ratio in zip(optimizer.param_groups, ratios):
+                group["lr"] = rate * ratio
             return optimizer
-        return found
+        return probed

@@ -9,9 +9,9 @@ from ...core.slots import Build, Groups, Slot
 from ...core.trick import Trick
 
 
-def momentum(share: float, low: float, high: float) -> float:
-    """Return the momentum at a learning rate that is `share` of its peak: `low` at the peak, `high` at 0."""
-    return high - (high - low) * min(max(share, 0.0), 1.0)
+def momentum(fraction: float, low: float, high: float) -> float:
+    """Return the momentum at a learning rate that is `fraction` of its peak: `low` at the peak, `high` at 0."""
+    return high - (high - low) * min(max(fraction, 0.0), 1.0)
 
 
 class MomentumCycling(Trick):

@@ -16,8 +16,9 @@ class LayerDecay(Trick):
     """Multiply the learning rate of each layer by `decay` to the power of the layers between it and the classifier.
 
     The classifier learns at the optimizer's rate, the stem slowest: for weights that were trained before. Weight decay
-    that goes with the rate, as AdamW's, shrinks alike. Which layer is how deep a timm model says itself; of other
-    models, the order in which their parts were made is taken for it, and a block counts as one layer.
+    that goes with the rate, as AdamW's, shrinks alike. Which layer is how deep a timm model says itself, so that rates
+    are those of timm's own layer decay; of other models, the order in which their parts were made is taken for it, and
+    a block counts as one layer.
 
     Paper: Clark et al. 2020, https://arxiv.org/abs/2003.10555, its fine-tuning; after Howard and Ruder 2018,
         https://arxiv.org/abs/1801.06146, section 3.2, discriminative fine-tuning.

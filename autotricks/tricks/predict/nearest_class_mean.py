@@ -25,9 +25,9 @@ def class_means(units: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Te
         labels: [M], int64.
         returns: [C, F] and [].
     """
-    shown = torch.bincount(labels, minlength=classes).unsqueeze(1)
+    counts = torch.bincount(labels, minlength=classes).unsqueeze(1)
     sums = torch.zeros(classes, units.shape[1], device=units.device).index_add_(0, labels, units)
-    means = torch.where(shown > 0, sums / shown.clamp(min=1), OUT_OF_REACH / units.shape[1] ** 0.5)
+    means = torch.where(counts > 0, sums / counts.clamp(min=1), OUT_OF_REACH / units.shape[1] ** 0.5)
     return means, (units - means[labels]).square().sum(1).mean()
 
 

@@ -10,7 +10,7 @@ from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
-from ...functional.sampling import filled_order, filled_places
+from ...functional.sampling import filled_order, filled_positions
 
 
 def least_rows(largest: int, fraction: float) -> int:
@@ -38,8 +38,8 @@ class CappedSampling(Trick):
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return at least N rows in random order, drawn anew each time."""
-        places = filled_places(run.counts, least_rows(int(run.counts.max()), self.fraction))
+        positions = filled_positions(run.counts, least_rows(int(run.counts.max()), self.fraction))
 
         def filled(progress: float) -> Tensor:
-            return filled_order(run.targets.single, places, run.generator)
+            return filled_order(run.targets.single, positions, run.generator)
         return filled

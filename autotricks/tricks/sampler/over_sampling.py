@@ -7,7 +7,7 @@ from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
-from ...functional.sampling import filled_order, filled_places
+from ...functional.sampling import filled_order, filled_positions
 
 
 class OverSampling(Trick):
@@ -27,8 +27,8 @@ class OverSampling(Trick):
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return C * max n rows in random order, drawn anew each time."""
-        places = filled_places(run.counts, int(run.counts.max()))
+        positions = filled_positions(run.counts, int(run.counts.max()))
 
         def repeated(progress: float) -> Tensor:
-            return filled_order(run.targets.single, places, run.generator)
+            return filled_order(run.targets.single, positions, run.generator)
         return repeated

@@ -11,18 +11,18 @@ from ...core.trick import Trick
 from ...functional.sampling import shuffled_by_class
 
 
-def places_down(counts: Tensor, count: int) -> Tensor:
-    """Return, for rows sorted by class, as many places of each class as the smallest has rows, time and again.
+def selected_positions(counts: Tensor, count: int) -> Tensor:
+    """Return, for rows sorted by class, as many positions of each class as the smallest has rows, time and again.
 
     Each selection goes on in a class where the one before left off, so that its images are kept equally often.
 
     Args:
         counts: Rows of each class.
-        count: How many places at least; the fewest whole selections that hold them are returned.
+        count: How many positions at least; the fewest whole selections that hold them are returned.
 
     Shapes:
         counts: [C], rows of each class n; a class without rows stays out.
-        returns: [selections, C * min n], int64; no place occurs twice in a selection.
+        returns: [selections, C * min n], int64; no position occurs twice in a selection.
     """
     sizes = counts[counts > 0].long()
     smallest = int(sizes.min())
@@ -47,10 +47,10 @@ class UnderSampling(Trick):
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return at least N rows, one whole selection after another, each in random order."""
-        places = places_down(run.counts, len(run.targets))
+        positions = selected_positions(run.counts, len(run.targets))
 
         def thinned(progress: float) -> Tensor:
             grouped = shuffled_by_class(run.targets.single, run.generator)
-            mixed = torch.rand(places.shape, generator=run.generator, device=run.device).argsort(1)
-            return grouped[places.gather(1, mixed)].flatten()
+            mixed = torch.rand(positions.shape, generator=run.generator, device=run.device).argsort(1)
+            return grouped[positions.gather(1, mixed)].flatten()
         return thinned

@@ -10,9 +10,9 @@ from ...core.traits import Trait
 from ...core.trick import Trick
 
 
-def triangle(place: float) -> float:
-    """Return the height, 0 to 1, at `place` counted in half cycles: 0 at even numbers, 1 at odd ones."""
-    return 1 - abs(place % 2 - 1)
+def triangle(phase: float) -> float:
+    """Return the height, 0 to 1, at `phase` counted in half cycles: 0 at even numbers, 1 at odd ones."""
+    return 1 - abs(phase % 2 - 1)
 
 
 class Cyclical(Trick):
@@ -41,8 +41,8 @@ class Cyclical(Trick):
         half = self.half_cycle * run.steps_per_epoch
 
         def cycling(progress: float) -> float:
-            place = progress * run.steps / half
-            height = {"triangular": 1.0, "triangular2": 0.5 ** math.floor(place / 2),
+            phase = progress * run.steps / half
+            height = {"triangular": 1.0, "triangular2": 0.5 ** math.floor(phase / 2),
                       "exp_range": self.last ** progress}[self.mode]
-            return float(inner(progress) * (self.low + (1 - self.low) * triangle(place) * height))
+            return float(inner(progress) * (self.low + (1 - self.low) * triangle(phase) * height))
         return cycling

@@ -10,9 +10,9 @@ from ...core.traits import Trait
 from ...core.trick import Trick
 
 
-def anneal(start: float, stop: float, share: float) -> float:
-    """Return the point at `share` in [0, 1] of half a cosine from `start` to `stop`."""
-    return stop + (start - stop) * (1 + math.cos(math.pi * share)) / 2
+def anneal(start: float, stop: float, fraction: float) -> float:
+    """Return the point at `fraction` in [0, 1] of half a cosine from `start` to `stop`."""
+    return stop + (start - stop) * (1 + math.cos(math.pi * fraction)) / 2
 
 
 class OneCycle(Trick):
@@ -42,8 +42,8 @@ class OneCycle(Trick):
         first = 1 / self.div_factor
 
         def cycle(progress: float) -> float:
-            place = progress * run.steps
-            if place < peak:
-                return inner(progress) * anneal(first, 1.0, place / peak)
-            return inner(progress) * anneal(1.0, first / self.final_div_factor, (place - peak) / (last - peak))
+            step = progress * run.steps
+            if step < peak:
+                return inner(progress) * anneal(first, 1.0, step / peak)
+            return inner(progress) * anneal(1.0, first / self.final_div_factor, (step - peak) / (last - peak))
         return cycle

@@ -10,11 +10,11 @@ from ...core.traits import Trait
 from ...core.trick import Trick
 
 
-def between(corners: list[tuple[float, float]], place: float) -> float:
-    """Return the height at `place` of straight lines through corners (place, height), of which places rise."""
+def between(corners: list[tuple[float, float]], step: float) -> float:
+    """Return the height at `step` of straight lines through corners (step, height), of which steps rise."""
     for (left, low), (right, high) in pairwise(corners):
-        if place <= right:
-            return high if right <= left else low + (high - low) * (place - left) / (right - left)
+        if step <= right:
+            return high if right <= left else low + (high - low) * (step - left) / (right - left)
     return corners[-1][1]
 
 

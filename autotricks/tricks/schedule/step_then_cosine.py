@@ -35,6 +35,6 @@ class StepThenCosine(Trick):
         def hybrid(progress: float) -> float:
             if progress < switch:
                 return inner(progress) * (self.factor if progress >= drop else 1.0)
-            share = (progress - switch) / (1 - switch) if switch < 1 else 1.0
-            return inner(progress) * (lowest + (self.factor - lowest) * (1 + math.cos(math.pi * share)) / 2)
+            fraction = (progress - switch) / (1 - switch) if switch < 1 else 1.0
+            return inner(progress) * (lowest + (self.factor - lowest) * (1 + math.cos(math.pi * fraction)) / 2)
         return hybrid

@@ -17,18 +17,18 @@ from .ranks import RankProcesses
 from .rung_training import RungTrainer, arrays, from_arrays, warm_up
 
 
-def devices(gpus: float, place: int = 0) -> tuple[str, ...]:
-    """Return the devices of the trial that is at a place among those that run at a time on this machine.
+def devices(gpus: float, index: int = 0) -> tuple[str, ...]:
+    """Return the devices of the trial that is at an index among those that run at a time on this machine.
 
     Args:
         gpus: Of a trial: none, a share of one, or several.
-        place: From 0; no GPU is given to more than its share.
+        index: From 0; no GPU is given to more than its share.
     """
     if not gpus:
         return ("cpu",)
     count = max(1, round(gpus))
     sharing = int(1 / gpus + 1e-9) if gpus < 1 else 1
-    first = place * count // sharing
+    first = index * count // sharing
     return tuple(f"cuda:{number}" for number in range(first, first + count))
 
 

@@ -28,14 +28,14 @@ Answer = Outcome | RankError | str      # what was reached; a process beside has
 
 @dataclass
 class Worker:
-    """A process, the pipe to it, what it is doing, and its place, which says what GPUs are its own."""
+    """A process, the pipe to it, what it is doing, and its index, which says what GPUs are its own."""
 
     process: Any
     pipe: Connection
     trial: Trial | None = None
     rung: int = 0
     attempt: int = 1
-    place: int = 0
+    index: int = 0
 
     def send(self, plan: RungPlan, bundle: Bundle | None) -> None:
         """Begin with a bundle, or go on, up to the worker's rung; one that has died is noticed at its answer."""
@@ -61,18 +61,18 @@ class Worker:
 class StartWorker(Protocol):
     """Starts a worker."""
 
-    def __call__(self, shared: dict[str, Any], options: TrainingOptions, place: int) -> Worker:
-        """Return a worker that trains on data taken apart by `arrays`, at a place among those that work at a time."""
+    def __call__(self, shared: dict[str, Any], options: TrainingOptions, index: int) -> Worker:
+        """Return a worker that trains on data taken apart by `arrays`, at an index among those that work at a time."""
 
 
-def start_worker(shared: dict[str, Any], options: TrainingOptions, place: int) -> Worker:
+def start_worker(shared: dict[str, Any], options: TrainingOptions, index: int) -> Worker:
     """Start a process that answers on its pipe until that closes."""
     context: Any = worker_context(options.threads)
     here, there = context.Pipe()
-    process = context.Process(target=_work, args=(there, shared, devices(options.gpus, place), options.threads))
+    process = context.Process(target=_work, args=(there, shared, devices(options.gpus, index), options.threads))
     process.start()
     there.close()
-    return Worker(process, here, place=place)
+    return Worker(process, here, index=index)
 
 
 def _work(pipe: Connection, shared: dict[str, Any], where: tuple[str, ...], threads: int) -> None:
@@ -166,8 +166,8 @@ class _Crew:
         self.workers: list[Worker] = []
 
     def __enter__(self) -> _Crew:
-        for place in range(self._size):
-            self.workers.append(self._start(self._shared, self._options, place))
+        for index in range(self._size):
+            self.workers.append(self._start(self._shared, self._options, index))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -185,7 +185,7 @@ class _Crew:
     def revive(self, worker: Worker) -> None:
         """Start another process in the place of a worker's that died."""
         worker.pipe.close()
-        fresh = self._start(self._shared, self._options, worker.place)
+        fresh = self._start(self._shared, self._options, worker.index)
         worker.process = fresh.process
         worker.pipe = fresh.pipe
 

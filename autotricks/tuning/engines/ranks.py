@@ -57,13 +57,13 @@ class RankProcesses:
             self._processes[-1].start()
             there.close()
             self._pipes.append(here)
-        for place, pipe in enumerate(self._pipes):
+        for index, pipe in enumerate(self._pipes):
             try:
                 ready = pipe.recv()
             except (EOFError, OSError):
                 ready = ("", None)
             if ready is not None:
-                words = self._words(place, ready[0])
+                words = self._words(index, ready[0])
                 self.close()
                 raise RankError(words)
         threading.Thread(target=self._watch, daemon=True).start()
@@ -90,12 +90,12 @@ class RankProcesses:
         except BaseException as error:
             fault = self._fault(NOTICE) if isinstance(error, (RuntimeError, ValueError)) else None
             self.close()
-            if fault is None or fault[1] == _said(error):
+            if fault is None or fault[1] == _error_text(error):
                 raise
-            place, said, memory = fault
+            index, error_text, memory = fault
             if memory:
-                raise torch.OutOfMemoryError(self._words(place, said)) from error
-            raise RankError(self._words(place, said)) from error
+                raise torch.OutOfMemoryError(self._words(index, error_text)) from error
+            raise RankError(self._words(index, error_text)) from error
 
     def close(self) -> None:
         """End the other ranks; this process is then alone."""
@@ -118,18 +118,18 @@ class RankProcesses:
         ended = [self._last(sentinels.index(sentinel)) for sentinel in wait(sentinels, 0)]
         return min(ended, key=lambda fault: fault[1].startswith(MISSED))
 
-    def _last(self, place: int) -> tuple[int, str, bool]:
+    def _last(self, index: int) -> tuple[int, str, bool]:
         try:
-            said, memory = self._pipes[place].recv()
-            return place, said, memory
+            error_text, memory = self._pipes[index].recv()
+            return index, error_text, memory
         except (EOFError, OSError):
-            return place, "", False
+            return index, "", False
 
-    def _words(self, place: int, said: str) -> str:
-        process = self._processes[place]
+    def _words(self, index: int, error_text: str) -> str:
+        process = self._processes[index]
         process.join(NOTICE)
-        how = said or f"its process died, {died(process.exitcode)}"
-        return f"{self._devices[place + 1]}, one of {len(self._devices)} devices: {how}"
+        how = error_text or f"its process died, {died(process.exitcode)}"
+        return f"{self._devices[index + 1]}, one of {len(self._devices)} devices: {how}"
 
     def _watch(self) -> None:
         """Where a rank is gone, and the devices of the others wait for it nevertheless, as NCCL's do: end the wait."""
@@ -139,12 +139,12 @@ class RankProcesses:
         self._lost = True
         abort()
         if not self._noticed.wait(ABORT):
-            gone = next(place for place, process in enumerate(self._processes) if process.exitcode is not None)
+            gone = next(index for index, process in enumerate(self._processes) if process.exitcode is not None)
             print(f"{self._words(gone, '')}; this process cannot stop waiting for it and ends too.", file=sys.stderr)
             os._exit(1)
 
 
-def _said(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
@@ -162,5 +162,5 @@ def _follow(pipe: Connection, rank: int, meeting: Path, devices: Sequence[str], 
         return
     except Exception as error:
         with suppress(OSError):
-            pipe.send((_said(error), isinstance(error, torch.OutOfMemoryError)))
+            pipe.send((_error_text(error), isinstance(error, torch.OutOfMemoryError)))
         os._exit(1)     # at once: what waits for this rank must see it go

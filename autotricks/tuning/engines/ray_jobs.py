@@ -98,19 +98,19 @@ class Jobs:
 
         for name in ("dashboard_sdk", "job.sdk"):   # which set their own level
             logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.ERROR)
-        self._client = self._said(lambda: JobSubmissionClient(self.address))
+        self._client = self._call(lambda: JobSubmissionClient(self.address))
 
     def submit(self, command: str, folder: Path, space: str) -> str:
         """Let the cluster run a command in a copy of a folder; return the job's name."""
         name = f"{space}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-        return self._said(lambda: str(self._client.submit_job(
+        return self._call(lambda: str(self._client.submit_job(
             entrypoint=command, submission_id=name, metadata={OURS: space},
             runtime_env={"working_dir": str(folder), "env_vars": {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}})))
 
     def all(self) -> list[Job]:
         """Return the searches that the cluster knows, newest first."""
-        found = [_job(details) for details in self._said(self._client.list_jobs) if OURS in (details.metadata or {})]
-        return sorted(found, key=lambda job: -job.began)
+        jobs = [_job(details) for details in self._call(self._client.list_jobs) if OURS in (details.metadata or {})]
+        return sorted(jobs, key=lambda job: -job.began)
 
     def find(self, name: str) -> Job:
         """Return a search by its name; `latest` is the newest.
@@ -127,14 +127,14 @@ class Jobs:
 
     def logs(self, name: str) -> str:
         """Return all that a search has printed."""
-        return str(self._said(lambda: self._client.get_job_logs(name)))
+        return str(self._call(lambda: self._client.get_job_logs(name)))
 
     def follow(self, name: str) -> Iterator[str]:
         """Yield what a search prints, from its beginning, until it ends."""
         stream = cast(AsyncGenerator[str, None], self._client.tail_job_logs(name))
         loop = asyncio.new_event_loop()
         try:
-            while (text := self._said(lambda: loop.run_until_complete(anext(stream, None)))) is not None:
+            while (text := self._call(lambda: loop.run_until_complete(anext(stream, None)))) is not None:
                 yield text
         finally:
             loop.run_until_complete(stream.aclose())
@@ -142,7 +142,7 @@ class Jobs:
 
     def stop(self, name: str, patience: float = 60.0) -> Job:
         """End a search; return it once it has ended, or as it is when patience does."""
-        self._said(lambda: self._client.stop_job(name))
+        self._call(lambda: self._client.stop_job(name))
         until = time.monotonic() + patience
         while not (job := self.find(name)).over and time.monotonic() < until:
             time.sleep(0.5)
@@ -157,7 +157,7 @@ class Jobs:
             raise InputError(f"--address {self.address}: nobody answers: {error.strerror or error}. Is the cluster "
                              "up, and its dashboard's port open to you?") from None
 
-    def _said(self, call: Callable[[], T]) -> T:
+    def _call(self, call: Callable[[], T]) -> T:
         """Call the cluster and put what goes wrong into one line."""
         import requests
         from ray.exceptions import AuthenticationError

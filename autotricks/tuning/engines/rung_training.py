@@ -5,6 +5,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from ...runs.trial import Outcome, RungPlan
 from ...system.lazy_compiler import postpone
 from ...trainer import Trainer
 from ...trial import prepare
+
+# Of a data set, what travels as it is.
+PLAIN = ("classes", "mean", "std", "fingerprint", "source", "task", "follow_weights")
 
 
 def warm_up(threads: int) -> None:
@@ -101,8 +105,11 @@ def arrays(dataset: Dataset) -> dict[str, Any]:
     def parts(split: Split) -> tuple[Any, ...]:
         targets = split.targets
         return tuple(map(plain, (split.images, targets.labels, targets.shares, targets.boxes)))
-    rest = dataset.classes, dataset.mean, dataset.std, dataset.fingerprint, dataset.source, dataset.task
-    return {"train": parts(dataset.train), "validation": parts(dataset.validation), "rest": rest}
+    rest = {name: getattr(dataset, name) for name in PLAIN}
+    weights = {name: (replace(held, tensors={}), {part: plain(value) for part, value in held.tensors.items()})
+               for name, held in dataset.weights.items()}
+    return {"train": parts(dataset.train), "validation": parts(dataset.validation), "rest": rest,
+            "weights": weights}
 
 
 def from_arrays(parts: dict[str, Any]) -> Dataset:
@@ -113,4 +120,6 @@ def from_arrays(parts: dict[str, Any]) -> Dataset:
     def split(*values: Any) -> Split:
         images, labels, shares, boxes = map(tensor, values)
         return Split(images, Targets(labels, shares, boxes))
-    return Dataset(split(*parts["train"]), split(*parts["validation"]), None, *parts["rest"])
+    weights = {name: replace(held, tensors={part: tensor(value) for part, value in values.items()})
+               for name, (held, values) in parts["weights"].items()}
+    return Dataset(split(*parts["train"]), split(*parts["validation"]), None, **parts["rest"], weights=weights)
