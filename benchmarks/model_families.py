@@ -190,6 +190,8 @@ def mixes_differ(without: Trainer, with_it: Trainer) -> bool:
 def plain(trainer: Trainer) -> Batch:
     """Return a batch as the model sees it, neither augmented nor mixed, of images of all classes."""
     rows = torch.arange(0, len(trainer.run.targets), 3)[:BATCH]
+    if trainer.frozen is not None:      # what goes into the classifier, computed once
+        return trainer.frozen.batch(rows, trainer.run)
     return Batch(trainer.run.normalize(trainer.run.images[rows]), trainer.run.targets[rows], rows)
 
 
