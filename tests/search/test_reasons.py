@@ -59,6 +59,22 @@ def test_it_is_said_on_the_screen(failed, capsys):
         assert f"trial 1: ModelError: {ERROR}" in told
 
 
+@pytest.mark.ray
+def test_ray_is_asked_what_a_trial_raised():
+    from autotricks.tuning.engines.ray_tune import LOST, RaySearcher, RungScheduler
+
+    heard = []
+    chooser = RaySearcher(SimpleNamespace(finish=lambda trial, end, detail: heard.append((trial, detail))))
+    scheduler = RungScheduler(chooser._search, chooser)
+    told = {"a": f"Failure # 1\nray::RayTrainable.train() (pid=1)\n{TRACEBACK}", "b": "The actor died.", "c": None}
+    for name, text in told.items():
+        chooser.trials[name] = name
+        scheduler.on_trial_error(None, SimpleNamespace(trial_id=name, get_error=lambda text=text: text))
+        chooser.on_trial_complete(name, error=True)
+    assert [(name, last_line(detail)) for name, detail in heard] == [
+        ("a", f"ModelError: {ERROR}"), ("b", LOST), ("c", LOST)]
+
+
 def test_it_is_a_tag_of_the_tracker(failed):
     space, _, trials = failed
     closed = {}

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import ray
 from ray import tune
-from ray.exceptions import RayTaskError
 from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -24,6 +23,7 @@ from .ray_trainable import OUTCOME, RayTrainable
 from .rung_training import arrays
 
 LOST = "its process failed; see the ray folder"
+RAISED = "ray::"    # in what Ray has of a trial that raised something, not of one whose process died
 
 
 class RaySearcher(Searcher):
@@ -75,9 +75,9 @@ class RungScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Note what a trial raised, which the searcher is not told."""
-        error = trial.get_pickled_error()
-        if isinstance(error, RayTaskError):
-            self._chooser.reasons[trial.trial_id] = str(error)
+        told = trial.get_error() or ""
+        if RAISED in told:
+            self._chooser.reasons[trial.trial_id] = told
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray Tune pickles its scheduler for a restore that is never done: the ledger is the search's memory."""
