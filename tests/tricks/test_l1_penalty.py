@@ -59,7 +59,7 @@ def test_a_reward_is_refused():
 def test_of_a_vision_transformer_layers_alone_are_counted():
     """Not its class token and its table of positions, which timm does not decay either."""
     run = make_run()
-    run.model = timm.create_model("vit_tiny_patch16_224", depth=1, embed_dim=24, img_size=32)
+    run.model = timm.create_model("vit_tiny_patch16_224", depth=1, embed_dim=24, img_size=32).double()
     layers = [module for module in run.model.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
     with torch.no_grad():
         run.model.pos_embed.fill_(100)
