@@ -10,7 +10,9 @@ import pytest
 
 import autotricks
 from autotricks.core.plan import problems
+from autotricks.probes.compatibility import require_suited
 from autotricks.space import load_bundle_file, load_space
+from autotricks.space.weights import described, wanted
 from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.tricks.catalog import bundle_from, plan_of
 
@@ -47,6 +49,44 @@ def test_a_space_says_what_it_is_for(path):
     opening = [line for line in path.read_text().split("name:")[0].splitlines() if line.startswith("#")]
     text = " ".join(opening)
     assert len(opening) >= 2 and "Hardware:" in text and "Time:" in text
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """No network, and nothing in the cache of the hub."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+
+
+def test_what_spaces_say_of_published_weights_is_known_without_a_network(offline):
+    named = {}
+    for path in SPACES:
+        loaded, listed = described(load_space(path))
+        named[path.stem] = {one.source for one in listed}
+        assert all(one.licence == "apache-2.0" and one.mean for one in listed)
+        held = {bundle.weights for bundle in loaded.start.values()} - {""}
+        assert held <= {*wanted(loaded)}, f"{path.stem}: a start bundle begins with weights that no trial does"
+    assert {name for name, sources in named.items() if sources} == {"fine_tuning", "small_data", "fine_grained"}
+    assert len(named["fine_tuning"]) == 3 and named["small_data"] < named["fine_tuning"]
+
+
+@pytest.mark.parametrize("name", ["fine_tuning", "small_data", "fine_grained"])
+def test_no_space_needs_a_file_of_weights(name):
+    assert {*wanted(load_space(f"{name}.yaml"))} == {"default"}
+
+
+def test_the_baseline_of_fine_tuning_has_a_rate_for_it():
+    baseline = load_space("fine_tuning.yaml").start["baseline"]
+    assert baseline.weights == "default" and baseline.document()["tricks"]["sgd"]["lr"] == 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+def test_a_space_passes_check_without_a_network(path, offline):
+    left = require_suited(load_space(path))
+    assert (left is None) or "not on this machine yet" in left or "is known when they are loaded" in left
 
 
 @for_each(BUNDLES)

@@ -89,8 +89,9 @@ class Entry:
         return early < late or (early == late and not even)
 
     def default(self) -> Use:
-        """Return the trick with its fixed parameters and, for the rest, its defaults."""
-        return self.use(self.fixed)
+        """Return the trick with its fixed parameters and, for the rest, its defaults, or what comes nearest to them."""
+        return self.use({**self.fixed, **{name: typical(f"{self.name}.{name}", domain)
+                                          for name, domain in self.domains.items()}})
 
     def draw(self, pick: Pick) -> Use:
         """Return the trick with a value picked from every domain."""
@@ -152,7 +153,7 @@ class Space:
         return replace(self.frame, uses=tuple(uses), model=model)
 
     def constants(self) -> list[Use]:
-        """Return the tricks that are always there, at fixed or default values."""
+        """Return the tricks that are always there, at fixed or default values, or what comes nearest to these."""
         return [entry.default() for entry in self.entries if entry.always]
 
     def baseline(self) -> Bundle:

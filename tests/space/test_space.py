@@ -233,6 +233,15 @@ def test_a_seat_with_one_possible_trick_is_not_asked_for():
     assert asked(space(entry("flip"))) == {"flip": Choice(False, True)}
 
 
+def test_the_baseline_lies_in_its_space_where_a_default_does_not(tmp_path):
+    """SGD's rate of 0.1 is none of fine-tuning, and a trick that is always there keeps to its domain too."""
+    made = loaded(tmp_path, "  sgd: {lr: {loguniform: [1.0e-4, 1.0e-2]}}\n"
+                            "  mixup: {alpha: {choice: [0.2, 0.4]}, stop: {choice: [0.5, 0.8]}, always: true}\n").space
+    tricks = made.baseline().document()["tricks"]
+    assert tricks["sgd"]["lr"] == 0.01 and tricks["sgd"]["weight_decay"] == 1e-4
+    assert tricks["mixup"] == {"alpha": 0.4, "stop": 0.8} and made.locate(made.baseline()) is not None
+
+
 def test_what_is_always_there_is_never_asked_for():
     made = space(entry("mixup", always=True, alpha=0.3), entry("cutmix"), entry("flip", always=True))
     assert asked(made) == {}, "cutmix has no room"
