@@ -73,8 +73,9 @@ def test_faults_are_counted_where_the_table_is_written():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_trick_acts_or_says_why_not(family, monkeypatch):
+def test_every_trick_acts_or_says_why_not(family, part, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda model: model)
-    found = {name: cell(name, family) for name in catalog()}
+    found = {name: cell(name, family) for name in list(catalog())[part::4]}
     assert {name: each for name, each in found.items() if each.word in (SAME, FAILS)} == {}
