@@ -104,15 +104,15 @@ def load_weights(model: str, weights: str = DEFAULT, pin: Pin | None = None) -> 
     if weights != DEFAULT:
         path = Path(weights).expanduser()
         return Weights(str(path), _full(read(path)), sha256_of(path))
-    found = published(model, pin.revision if pin else "")
-    path, revision = fetch(found, pin.revision if pin else "")
+    origin = published(model, pin.revision if pin else "")
+    path, revision = fetch(origin, pin.revision if pin else "")
     digest = sha256_of(path)
-    _require_whole(path, digest, found)
+    _require_whole(path, digest, origin)
     if pin and digest != pin.sha256:
-        raise ModelError(f"model.name: {model}: the weights of {found.source} have the checksum {digest[:12]}, the run "
-                         f"began with {pin.sha256[:12]}. Start a new search.")
-    licence = pin.licence if pin else found.licence or _licence(found, revision)
-    return Weights(found.source, _full(read(path, "model.name")), digest, revision, licence, found.mean, found.std)
+        raise ModelError(f"model.name: {model}: the weights of {origin.source} have the checksum {digest[:12]}, the "
+                         f"run began with {pin.sha256[:12]}. Start a new search.")
+    licence = pin.licence if pin else origin.licence or _licence(origin, revision)
+    return Weights(origin.source, _full(read(path, "model.name")), digest, revision, licence, origin.mean, origin.std)
 
 
 def _full(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -121,28 +121,28 @@ def _full(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             for name, value in tensors.items()}
 
 
-def fetch(found: Published, revision: str = "") -> tuple[Path, str]:
+def fetch(origin: Published, revision: str = "") -> tuple[Path, str]:
     """Return the file of published weights and the commit it is of; it is fetched where the cache lacks it.
 
     Raises:
         ModelError: When it is neither in the cache nor to be had.
     """
-    if found.repository:
+    if origin.repository:
         for file in FILES:
-            path = _of_hub(found.repository, file, revision, found.name)
+            path = _of_hub(origin.repository, file, revision, origin.name)
             if path:
                 return path, _commit(path)
-        raise ModelError(f"model.name: {found.name}: {found.repository} holds none of {', '.join(FILES)}.")
-    return _downloaded(found), ""
+        raise ModelError(f"model.name: {origin.name}: {origin.repository} holds none of {', '.join(FILES)}.")
+    return _downloaded(origin), ""
 
 
-def cached(found: Published, revision: str = "") -> bool:
+def cached(origin: Published, revision: str = "") -> bool:
     """Return whether the weights are on this machine."""
-    if not found.repository:
-        return _kept(found.address).exists()
+    if not origin.repository:
+        return _kept(origin.address).exists()
     from huggingface_hub import try_to_load_from_cache
 
-    return any(isinstance(try_to_load_from_cache(found.repository, file, revision=revision or None), str)
+    return any(isinstance(try_to_load_from_cache(origin.repository, file, revision=revision or None), str)
                for file in FILES)
 
 
@@ -260,20 +260,20 @@ def _commit(path: Path) -> str:
     return parts[parts.index("snapshots") + 1] if "snapshots" in parts else ""
 
 
-def _require_whole(path: Path, digest: str, found: Published) -> None:
+def _require_whole(path: Path, digest: str, origin: Published) -> None:
     """Refuse a file that is not what was published: the caches name files by their checksum."""
     named = path.resolve().name
     right = True
-    if found.repository and len(named) == _SHA256:
+    if origin.repository and len(named) == _SHA256:
         right = named == digest
-    elif found.repository and len(named) == _SHA1:
+    elif origin.repository and len(named) == _SHA1:
         content = path.read_bytes()
         right = named == hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-    elif not found.repository:
-        right = digest.startswith(_prefix(found.address))
+    elif not origin.repository:
+        right = digest.startswith(_prefix(origin.address))
     if not right:
-        raise ModelError(f"model.name: {found.name}: {path} is damaged: it is not what {found.source} gave. Delete it, "
-                         f"then: autotricks fetch '{found.name}'.")
+        raise ModelError(f"model.name: {origin.name}: {path} is damaged: it is not what {origin.source} gave. Delete "
+                         f"it, then: autotricks fetch '{origin.name}'.")
 
 
 def _prefix(address: str) -> str:
@@ -289,32 +289,32 @@ def _kept(address: str) -> Path:
     return Path(get_dir(), "checkpoints", address.rpartition("/")[2])
 
 
-def _downloaded(found: Published) -> Path:
+def _downloaded(origin: Published) -> Path:
     """Return the file of an address, in the cache that torchvision uses too."""
     from torch.hub import download_url_to_file
 
-    path = _kept(found.address)
+    path = _kept(origin.address)
     if path.exists():
         return path
     if _is_offline():
-        raise ModelError(f"model.name: {found.name}: {found.address}: {_offline(str(found.name))}.")
+        raise ModelError(f"model.name: {origin.name}: {origin.address}: {_offline(str(origin.name))}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        download_url_to_file(found.address, os.fspath(path), _prefix(found.address) or None, progress=False)
+        download_url_to_file(origin.address, os.fspath(path), _prefix(origin.address) or None, progress=False)
     except (URLError, OSError, RuntimeError) as error:
-        why = _offline(str(found.name)) if isinstance(error, URLError) else _first_line(error)
-        raise ModelError(f"model.name: {found.name}: {found.address}: {why}.") from None
+        why = _offline(str(origin.name)) if isinstance(error, URLError) else _first_line(error)
+        raise ModelError(f"model.name: {origin.name}: {origin.address}: {why}.") from None
     return path
 
 
-def _licence(found: Published, revision: str) -> str:
+def _licence(origin: Published, revision: str) -> str:
     """Return the licence that a repository's page states; empty where it states none or cannot be had."""
-    if not found.repository:
+    if not origin.repository:
         return ""
     from huggingface_hub import metadata_load
 
     try:
-        page = _of_hub(found.repository, "README.md", revision, found.name)
+        page = _of_hub(origin.repository, "README.md", revision, origin.name)
         return str((metadata_load(page) or {}).get("license", "")) if page else ""
     except (ModelError, ValueError):
         return ""

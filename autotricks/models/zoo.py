@@ -15,8 +15,8 @@ _RENAMED = re.compile(r"^register_model_deprecations\(__name__, \{(.*?)^\}\)", r
 @cache
 def names(library: str) -> frozenset[str]:
     """Return the models of an installed library, those with an old name too; nothing where it is not installed."""
-    found = find_spec(library)
-    folders = [Path(folder) / "models" for folder in (found.submodule_search_locations or [] if found else [])]
+    package = find_spec(library)
+    folders = [Path(folder) / "models" for folder in (package.submodule_search_locations or [] if package else [])]
     texts = [path.read_text("utf-8") for folder in folders for path in folder.glob("*.py")]
     renamed = [name for text in texts for block in _RENAMED.findall(text)
                for name in re.findall(r"^\s*['\"]([\w.]+)['\"]\s*:", block, re.MULTILINE)]

@@ -80,11 +80,11 @@ def initialize(model: nn.Module, variance: Callable[[int, int], float], generato
     Raises:
         ModelError: When the model has no such layer.
     """
-    found = [(module, name) for module in model.modules() for name in matrices(module)]
-    if not found:
+    drawn = [(module, name) for module in model.modules() for name in matrices(module)]
+    if not drawn:
         raise ModelError(f"{type(model).__name__} has no convolution and no linear layer to initialize. Take another "
                          "model, or drop the initialization.")
-    for layer, name in found:
+    for layer, name in drawn:
         draw(layer, variance(*fans(layer, name)), generator, uniform, name)
     return model
 

@@ -55,11 +55,11 @@ def last_layer(block: nn.Module) -> str:
 
 def rooms(model: nn.Module) -> list[tuple[nn.Module, list[str]]]:
     """Return the blocks that have room for stochastic depth, first to last, and what they call the places."""
-    found = []
+    branches = []
     for block in model.modules():
         held = {**vars(block), **block._modules}
         names = [name for name, value in held.items() if type(value).__name__ in DROPPING or (
             ROOM.fullmatch(name) and (value is None or isinstance(value, nn.Identity)))]
         if names:
-            found.append((block, names))
-    return found
+            branches.append((block, names))
+    return branches

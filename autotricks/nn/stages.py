@@ -20,13 +20,13 @@ def stages(model: nn.Module) -> list[nn.Module]:
     see as many pixels, as in a vision transformer, thirds of them are taken for stages.
     """
     for owner in model.modules():
-        found = _said(owner) or _numbered(owner, "layer") or _numbered(owner, "stage")
+        known = _said(owner) or _numbered(owner, "layer") or _numbered(owner, "stage")
         for name in HOLDERS:
             parts = getattr(owner, name, None)
-            if not found and isinstance(parts, SEQUENCES):
-                found = _parted(list(parts.children()), name == "features")
-        if found:
-            return found
+            if not known and isinstance(parts, SEQUENCES):
+                known = _parted(list(parts.children()), name == "features")
+        if known:
+            return known
     return []
 
 
@@ -46,8 +46,8 @@ def _said(owner: nn.Module) -> list[nn.Module]:
     named = [(str(entry["module"]), entry.get("reduction")) for entry in info if entry.get("module") in modules]
     if named and any(word.startswith(STEMS) for word in named[0][0].lower().split(".")):
         named = named[1:]
-    found = [modules[name] for name, _ in named]
-    return _thirds(found) if len(found) > 1 and len({reduction for _, reduction in named}) == 1 else found
+    known = [modules[name] for name, _ in named]
+    return _thirds(known) if len(known) > 1 and len({reduction for _, reduction in named}) == 1 else known
 
 
 def _numbered(owner: nn.Module, word: str) -> list[nn.Module]:

@@ -1,17 +1,22 @@
 """Whether the tricks of a space suit its model and the shape of its images: found out by building, without training."""
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
 
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset, Split
 from ..core.domain import Choice, Domain, Int, Value
+from ..core.plan import Phase
 from ..core.slots import Slot
+from ..core.task import Task
 from ..core.weights import DEFAULT, Weights, key
 from ..data import Settings, shape_of
 from ..errors import HubError, InputError, ModelError
@@ -58,7 +63,9 @@ def require_suited(loaded: LoadedSpace, trust: bool = False) -> str | None:
                     "in little time and memory")
         return "; ".join(left)
     require_model(loaded, shape, trust)
-    data = _with_stand_ins(loaded, stand_in(shape, settings), trust)
+    data = stand_in(shape, settings)
+    task: Any = Prototypes(data.task)
+    data = _with_stand_ins(loaded, replace(data, task=task), trust)
     problems = dict[str, None]()
     bundles: list[tuple[tuple[str, ...], Bundle]] = [(("tricks", entry.name), bundle) for entry in loaded.space.entries
                for bundle in alone(loaded.space, entry)]
@@ -136,8 +143,33 @@ def misfits(bundle: Bundle, data: Dataset, trust: bool) -> tuple[str, ...]:
     return ()
 
 
+class Prototypes:
+    """A task that builds each model once and gives out copies, which takes a twentieth of the time.
+
+    Args:
+        task: What it is otherwise.
+    """
+
+    def __init__(self, task: Task):
+        self._task = task
+        self._built: dict[tuple[Any, ...], nn.Module] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
+        """Return a copy of the model."""
+        key = name, classes, image_shape
+        if key not in self._built:
+            self._built[key] = self._task.build(name, classes, image_shape, trust)
+        return copy.deepcopy(self._built[key])
+
+
 class Built(Trainer):
     """A trainer that is built and never trains."""
+
+    def frozen_features(self, phase: Phase) -> None:
+        """Return nothing: no image is looked at here."""
 
     def probe_rates(self, optimizer: Optimizer, rates: list[float]) -> list[float]:
         """Return losses that fall with the rate: nothing is found out here by training."""

@@ -10,9 +10,11 @@ from typing import Any
 
 from ..core.bundle import Bundle
 from ..core.plan import advice, problems, unsuited
+from ..core.weights import DEFAULT
 from ..data import check as check_source
 from ..errors import DataError, SpaceError
 from ..io.yaml_tree import Path, Tree, one_line, parse, scalar
+from ..models.names import parse as parse_model
 from ..stats.verdict import BASELINE
 from ..tasks import TASKS, find as find_task
 from . import models, paths
@@ -249,4 +251,8 @@ def _start(listed: list[StartSection], space: Space, tree: Tree, trust: bool,
         added = tuple(use for use in space.constants() if use.trick.name not in names
                       and not problems([*kept, use]))
         result[name] = replace(space.frame, uses=kept + added)
+        if result[name].weights == DEFAULT and not parse_model(space.frame.model).library:
+            errors.append(tree.problem(("start", index), f"{name} begins with published weights, and nobody has "
+                                       f"published any for {space.frame.model}. Take a model of timm or torchvision, "
+                                       "or leave the bundle out."))
     return result

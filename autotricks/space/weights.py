@@ -17,8 +17,10 @@ from .sections import WeightsSection
 
 def wanted(loaded: LoadedSpace) -> list[str]:
     """Return what the trainings of a space may begin with: `default`, files, or neither."""
-    return [str(value) for entry in loaded.space.entries if entry.name == models.TRICK
-            for value in models.values(entry) if value]
+    searched = [str(value) for entry in loaded.space.entries if entry.name == models.TRICK
+                for value in models.values(entry)]
+    started = [bundle.weights for bundle in loaded.start.values()]
+    return [value for value in dict.fromkeys([*searched, *started]) if value]
 
 
 def described(loaded: LoadedSpace) -> tuple[LoadedSpace, list[Published]]:

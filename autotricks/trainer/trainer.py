@@ -227,9 +227,13 @@ class Trainer:
         """Build the callables of a phase, and compute once what its network, where frozen, makes of each image."""
         self.run.classify = None
         self._entered = pipeline(phase, self.run)
-        self.frozen = frozen_features(phase, self.dataset, self.run, self._entered.augment)
+        self.frozen = self.frozen_features(phase)
         if self.frozen is not None:
             self.run.classify = self.frozen.classifier(self.run.model)
+
+    def frozen_features(self, phase: Phase) -> FrozenFeatures | None:
+        """Return what the network makes of each image in a phase that was just entered, where that stays the same."""
+        return frozen_features(phase, self.dataset, self.run, self.pipeline.augment)
 
     @property
     def pipeline(self) -> Pipeline:

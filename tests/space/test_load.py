@@ -12,6 +12,7 @@ from autotricks.export import text as yaml_of
 from autotricks.space import load_space
 from autotricks.space.load import shipped
 from autotricks.space.sections import METRICS
+from autotricks.space.weights import wanted
 
 from .made import FIRST, HEAD, LAST, head, loaded, refused, write
 
@@ -333,3 +334,13 @@ def test_damaged_files_give_a_space_or_a_clear_error(tmp_path):
 
 def first(domain):
     return domain.options[0] if isinstance(domain, Choice) else domain.low
+
+
+def test_a_start_bundle_with_published_weights_needs_a_model_that_has_some(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nstart: [lp_ft]\ntricks: {sgd: {}, linear_probe: {}}\n")
+    with pytest.raises(SpaceError, match=r"mine\.yaml:2:9  start\.0: lp_ft begins with published weights, and "
+                       "nobody has published any for resnet8"):
+        load_space(path)
+    path.write_text("name: mine\nmodel: {name: 'timm:resnet18'}\nstart: [lp_ft]\ntricks: {sgd: {}, linear_probe: {}}\n")
+    assert wanted(load_space(path)) == ["default"]      # which a search fetches beforehand
