@@ -51,7 +51,7 @@ def test_of_many_classes_those_that_change_most_are_listed_in_their_order():
 
 
 def test_a_tracker_hears_of_groups_and_calibration():
-    summary = sync.figures(FOUND.document())
+    summary = sync.confirmed_metrics(FOUND.document())
     assert summary["test/few_shot"] == 0.72 and summary["test/calibrated_error"] == 0.0625
     assert summary["test/balanced_accuracy"] == pytest.approx(0.8)
 
@@ -93,7 +93,7 @@ def test_what_the_search_added_is_said(found, said):
 
 def test_a_confirmation_of_an_older_version_says_nothing_of_it():
     assert confirmation.addition(FOUND) == [] and not any("The search:" in line for line in confirmation.verdict(FOUND))
-    assert not any("added" in name for name in sync.figures(FOUND.document()))
+    assert not any("added" in name for name in sync.confirmed_metrics(FOUND.document()))
 
 
 def test_a_bundles_name_is_printed_as_it_is(tmp_path, capsys):
@@ -104,9 +104,9 @@ def test_a_bundles_name_is_printed_as_it_is(tmp_path, capsys):
 
 
 def test_a_tracker_hears_what_was_added():
-    told = sync.figures(with_addition(2, "mixup_recipe").document())
+    told = sync.confirmed_metrics(with_addition(2, "mixup_recipe").document())
     assert {name: value for name, value in told.items() if "added" in name} == {
         "test/added": 0.05, "test/added_low": 0.0125, "test/added_high": 0.0875}
     single = with_addition(2, "mixup_recipe", difference=Interval(0.05, float("-inf"), float("inf")))
-    assert {name: value for name, value in sync.figures(single.document()).items() if "added" in name} == {
+    assert {name: value for name, value in sync.confirmed_metrics(single.document()).items() if "added" in name} == {
         "test/added": 0.05}

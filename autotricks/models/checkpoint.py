@@ -46,8 +46,8 @@ def read(path: Path, name: str = "pretrained.weights") -> dict[str, Tensor]:
     try:
         held = load_file(path) if _is_safetensors(path) else _unpickled(path)
     except FileNotFoundError:
-        raise ModelError(f"{name}: {path}: no such file. Give the path of a .safetensors file or of a state dict that "
-                         "torch.save wrote.") from None
+        raise ModelError(f"{name}: {path}: no such file. Paths are taken from the folder in which the command "
+                         "runs.") from None
     except Exception as error:  # what unpickling refuses or stumbles over is of many classes
         raise ModelError(f"{name}: {path}: cannot be read as weights: {_why(error)}. {FORMATS}") from None
     states = list(_states(held))

@@ -222,7 +222,7 @@ def records(lines: list[Line]) -> list[TrialRecord]:
             result[number].rungs.append(line)
         elif line["kind"] == "end":
             result[number].end = line["reason"]
-            result[number].reason = last_line(line["detail"])
+            result[number].reason = last_line(line.get("detail", ""))
     return [result[number] for number in sorted(result)]
 
 

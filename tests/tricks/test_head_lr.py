@@ -22,7 +22,7 @@ from tests.conftest import make_dataset, make_run
 def rates(*tricks, model="resnet8"):
     """The rate of each weight by name under a bundle."""
     bundle = Bundle(tuple(Use(trick) for trick in tricks), model=model, epochs=2, batch_size=16)
-    trainer = prepare(bundle, make_dataset(channels=3 if ":" in model else 1))
+    trainer = prepare(bundle, make_dataset(channels=3, size=16) if ":" in model else make_dataset())
     names = {id(weight): name for name, weight in trainer.run.model.named_parameters()}
     found = [(names[id(weight)], group["lr"]) for group in trainer.optimizer.param_groups for weight in group["params"]]
     assert len(found) == len(names) == len(dict(found))  # each once

@@ -17,8 +17,9 @@ from autotricks.models import build
 from autotricks.trial import prepare
 from autotricks.tricks.average.ema import Ema
 from autotricks.tricks.batch.manifold_mixup import ManifoldMixup, flipped, layers
+from autotricks.tricks.catalog import make
 from autotricks.tricks.loss.class_weights import ClassWeights
-from tests.conftest import make_batch, make_run
+from tests.conftest import make_batch, make_dataset, make_run
 
 
 class Staged(nn.Module):
@@ -293,3 +294,14 @@ def test_cannot_be_followed_by_fine_tuning_and_is_not_advised_beside_weights():
 def test_refuses_what_makes_no_sense(settings, said):
     with pytest.raises(BundleError, match=said):
         ManifoldMixup(**settings)
+
+
+def test_a_copy_of_the_model_mixes_nothing():
+    """Its average is evaluated, and batch norm's statistics taken, in training mode, on batches that nobody paired."""
+    uses = tuple(make(name, {}) for name in ("lr_finder", "manifold_mixup", "gradient_accumulation", "swa"))
+    trainer = prepare(Bundle(uses, "resnet8", epochs=2, batch_size=16), make_dataset())
+    copied = trainer.average.module.train()
+    assert [module.keep for module in copied.modules() if type(module).__name__ == "_Mixing"] == [()]
+    images = torch.randn(24, 1, 8, 8)
+    assert torch.equal(copied(images), copied(images))
+    assert all(metrics.finite for metrics in trainer.epochs())

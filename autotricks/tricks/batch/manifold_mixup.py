@@ -27,9 +27,8 @@ def layers(model: nn.Module) -> list[nn.Module]:
     """Return the modules after which states can be mixed, first to last: the stages of the model, then its pooling."""
     known = stages(model)
     if not known:
-        raise ModelError(f"manifold_mixup: {type(model).__name__} has no stages that it knows; the model needs timm's "
-                         "feature_info, layer1, layer2, ... or a sequence `layers`, `blocks`, `stages` or `features`. "
-                         "Take mixup or a ResNet.")
+        raise ModelError(f"manifold_mixup: {type(model).__name__} has no stages that it knows: neither timm's "
+                         "feature_info nor layer1, layer2, `layers`, `blocks`, `stages` or `features`. Take mixup.")
     return known + pooling(model)
 
 
@@ -43,6 +42,10 @@ class _Mixing(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Return what comes in: the model may be a sequence, which goes through all that it holds."""
         return hidden
+
+    def __deepcopy__(self, memo: object) -> _Mixing:
+        """Return one that mixes nothing: no batch is paired for a copy of the model, such as its average."""
+        return _Mixing()
 
     def attach(self, modules: list[nn.Module], first: int) -> None:
         """Mix what these modules return, from number `first` on, once and for all; the first module is number 1."""
@@ -68,17 +71,15 @@ class ManifoldMixup(Trick):
 
     The layer is drawn for each batch from `shallowest` to `deepest`: 0 is the input, where this is mixup, 1 and 2 are
     the first stages of a ResNet or of another model of timm and torchvision, or thirds of the blocks of a transformer;
-    a model with fewer stages has its pooling for the last. Where `shallowest` is no less
-    than `deepest`, that layer alone is mixed: Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT, mix
-    the pooled features of a ResNet-32, layer 4. To fine-tune without it hurt them, so it covers the whole training.
+    a model with fewer stages has its pooling for the last. Where `shallowest` is no less than `deepest`, that layer
+    alone is mixed: Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT, mix the pooled features of a
+    ResNet-32, layer 4. To fine-tune without it hurt them, so it covers the whole training.
 
     Paper: Verma et al. 2019, https://arxiv.org/abs/1806.05236, section 2.
     Cost: one pass over the hidden states of each layer that may be mixed; twice the labels.
     Deviates: Partners are first and last, second and last but one, ...: rows come in random order. They lie in one
         micro-batch; where memory forces a batch apart after it was paired, the trial ends for want of memory.
-
-    Raises:
-        ModelError: When the model has no stages by a known name.
+    Raises: ModelError when the model has no stages by a known name.
     """
 
     seats = {Slot.MODEL: "block", Slot.BATCH: "mix"}
