@@ -1,5 +1,9 @@
 """Why a trial failed, wherever it is shown."""
 import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -60,7 +64,7 @@ def test_it_is_said_on_the_screen(failed, capsys):
 
 
 @pytest.mark.ray
-def test_ray_is_asked_what_a_trial_raised():
+def test_what_ray_has_of_a_trial_is_read_where_ray_writes_it_first(tmp_path):
     from autotricks.tuning.engines.ray_tune import LOST, RaySearcher, RungScheduler
 
     heard = []
@@ -69,7 +73,9 @@ def test_ray_is_asked_what_a_trial_raised():
     told = {"a": f"Failure # 1\nray::RayTrainable.train() (pid=1)\n{TRACEBACK}", "b": "The actor died.", "c": None}
     for name, text in told.items():
         chooser.trials[name] = name
-        scheduler.on_trial_error(None, SimpleNamespace(trial_id=name, get_error=lambda text=text: text))
+        if text:
+            (tmp_path / name).write_text(text)
+        scheduler.on_trial_error(None, SimpleNamespace(trial_id=name, error_file=str(tmp_path / name)))
         chooser.on_trial_complete(name, error=True)
     assert [(name, last_line(detail)) for name, detail in heard] == [
         ("a", f"ModelError: {ERROR}"), ("b", LOST), ("c", LOST)]
@@ -82,3 +88,30 @@ def test_it_is_a_tag_of_the_tracker(failed):
                               closed=lambda key, name, tags, metrics: closed.update({key: tags}))
     TrackingListener(tracker, space, {"fingerprint": "f", "source": "s"}, "run").replay(trials)
     assert closed["trial 1"]["reason"] == f"ModelError: {ERROR}" and "reason" not in closed["trial 0"]
+
+
+RAISING = """import torch
+
+class Raising(torch.nn.Linear):
+    def forward(self, images):
+        if self.training and len(images) > 2:
+            raise RuntimeError("a trouble of its own")
+        return super().forward(images.flatten(1))
+
+def raising(classes, channels):
+    return Raising(64 * channels, classes)
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_real_ray_says_what_a_users_model_raised(tmp_path):
+    (tmp_path / "raising_model.py").write_text(RAISING)
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\ndata: {source: digits}\nmodel: {name: 'raising_model:raising'}\ntraining: {epochs: 2, precision: "
+        "fp32}\nsearch: {trials: 2, rungs: {first: 1}, engine: ray, parallel: 1}\ntricks: {sgd: {}, mixup: {}}\n")
+    done = subprocess.run([sys.executable, "-m", "autotricks", "search", "--space", "mine.yaml", "--trust",
+                           "--tracking", "off", "--no-confirm"], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}"},
+                          timeout=200, check=False)
+    assert done.stdout.count("RuntimeError: a trouble of its own") == 2, done.stdout + done.stderr

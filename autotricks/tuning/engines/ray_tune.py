@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -75,9 +76,10 @@ class RungScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Note what a trial raised, which the searcher is not told."""
-        told = trial.get_error() or ""
-        if RAISED in told:
-            self._chooser.reasons[trial.trial_id] = told
+        with suppress(OSError):     # where Ray Tune writes it before it copies it into the run's folder
+            text = Path(trial.error_file).read_text("utf-8", "replace")
+            if RAISED in text:
+                self._chooser.reasons[trial.trial_id] = text
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray Tune pickles its scheduler for a restore that is never done: the ledger is the search's memory."""
