@@ -125,13 +125,13 @@ class Evidence:
 
     @property
     def overtaken(self) -> bool:
-        """Whether the confirmation is older than the search: a trial not confirmed is better, or the champion is."""
+        """Whether the confirmation is older than the search: a bundle not confirmed is better, or the champion is."""
         if not self.confirmed or not self.best:
             return False
         known = {*self.confirmed["candidates"], self.confirmed["baseline"]}
         top = self.ranked[0] if self.ranked else self.best
-        hashes = {self.by_number[number].hash for number in known if number in self.by_number}
-        return self.best.number not in known or top.hash not in hashes
+        recipes = [self.by_number[number].recipe for number in known if number in self.by_number]
+        return self.best.number not in known or top.recipe not in recipes
 
     @cached_property
     def budgets(self) -> tuple[int, ...]:

@@ -184,6 +184,11 @@ class TrialRecord:
         return self.label == BASELINE
 
     @property
+    def recipe(self) -> dict[str, Any]:
+        """What all trainings of one bundle share, whatever their seeds."""
+        return {**self.bundle, "training": {**self.bundle.get("training", {}), "seed": None}}
+
+    @property
     def figures(self) -> dict[str, float | None]:
         """The figures at the highest rung reached; empty before the first or where the trial broke down."""
         return dict(self.rungs[-1]["metrics"]) if self.rungs and not self.broken else {}

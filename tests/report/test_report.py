@@ -5,6 +5,7 @@ import json
 import platform
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 import typer
@@ -362,3 +363,16 @@ def test_why_a_trial_was_tried_stands_in_the_table(tmp_path):
     ledger.close()
     source = write(path).read_text("utf-8")
     assert f"from trial 0: + mixup {EVIL}" in Page(source).sections["Where the trials went"] and EVIL not in source
+
+
+def test_a_repeat_of_the_champion_with_another_seed_leaves_its_confirmation_valid(tmp_path):
+    """A search trains good bundles again; the better of two seeds is no other bundle."""
+    evidence = gather(searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion()))
+    best = evidence.best
+    rung = {**best.rungs[-1], "metrics": {**best.figures, "val/balanced_accuracy": 0.99}}
+    again = replace(best, number=9, hash="another", rungs=[rung],
+                    bundle={**best.bundle, "training": {**best.bundle["training"], "seed": 7}})
+    assert not evidence.overtaken
+    assert not replace(evidence, trials=(*evidence.trials, again)).overtaken
+    other = replace(again, bundle={**again.bundle, "tricks": {}})
+    assert replace(evidence, trials=(*evidence.trials, other)).overtaken
