@@ -19,9 +19,6 @@ from autotricks.tricks import catalog
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 torch.set_num_threads(1)
-for device in (torch.cuda, torch.mtia, torch.xpu):
-    if not device.is_available():       # else each seed is put down for it, with the lines of the stack, and never used
-        device.manual_seed_all = lambda seed: None
 catalog.entry_points = lambda group: ()      # tricks of other packages that are installed are not ours to test
 
 
@@ -33,11 +30,6 @@ def pytest_collection():
 def pytest_collection_finish():
     gc.freeze()     # nor are they looked at during the tests
     gc.enable()
-
-
-def pytest_unconfigure():
-    """Nor at the end, when pytest looks for what was not closed."""
-    gc.freeze()
 
 
 def for_each(cases):
@@ -130,45 +122,6 @@ def _one_command_line():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "_app", command)
         yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _nothing_waits_for_the_disk():
-    """Files are written as ever, but no test pulls the plug; those that look at what is synchronized do it here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
-        yield
-
-
-PERIOD = 65537      # a prime, so that no two rows of a weight are alike; more than any weight of our own networks
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _large_weights_repeat():
-    """Draw the first numbers of a large weight and repeat them: a third of the time of large networks is drawing."""
-    def repeated(draw):
-        def drawn(weight, *given, **named):
-            if weight.numel() <= PERIOD:
-                return draw(weight, *given, **named)
-            first = draw(torch.empty(PERIOD, dtype=weight.dtype, device=weight.device), *given, **named)
-            with torch.no_grad():
-                return weight.copy_(first.repeat(-(-weight.numel() // PERIOD))[:weight.numel()].view(weight.shape))
-        return drawn
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("normal_", "uniform_"):
-            patch.setattr(torch.Tensor, name, repeated(getattr(torch.Tensor, name)))
-        yield
-
-
-@pytest.fixture
-def threads(monkeypatch):
-    """The local engine's workers are threads of this process, also where a command starts it."""
-    from autotricks.tuning.engines import select
-    from tests.search.scripted import in_threads
-
-    monkeypatch.setattr(select, "worker_context", lambda threads: None)
-    monkeypatch.setattr(select, "LocalEngine", lambda options: in_threads())
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_check_says_that_re_weighting_from_the_start_is_for_few_classes(space, n
 
 @pytest.mark.parametrize(("classes", "word", "starts"), [
     (MANY_CLASSES, "avoid", {0.8}), (MANY_CLASSES, "ignore", {0.0, 0.8}), (MANY_CLASSES - 1, "avoid", {0.0, 0.8})])
-def test_a_search_follows_it_by_the_number_of_classes(space, classes, word, starts, tmp_path, here, threads):
+def test_a_search_follows_it_by_the_number_of_classes(space, classes, word, starts, tmp_path, here):
     images = np.random.default_rng(0).integers(0, 256, (4 * classes, 8, 8), np.uint8)
     np.savez("many.npz", x=images, y=np.arange(4 * classes) % classes)
     file = space("  class_weights: {beta: 0.9, start: {choice: [0.0, 0.8]}}\n")

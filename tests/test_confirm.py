@@ -37,10 +37,9 @@ from autotricks.workflows.confirm import (
 
 from .conftest import make_dataset
 from .report.made import Page
-from .search.scripted import in_threads, thread
 
 METRIC = "val/balanced_accuracy"
-SMALL = ["search.engine=local", "search.parallel=1", "search.trials=4", "training.epochs=2", "search.rungs.first=2",
+SMALL = ["search.engine=local", "search.parallel=2", "search.trials=4", "training.epochs=3", "search.rungs.first=3",
          "confirm.top=2", "confirm.seeds=2"]
 
 
@@ -251,8 +250,7 @@ def found(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(on_test, "logits_on", noted)
         loaded = load_space("long_tail.yaml", SMALL)
-        result = experiment.search(loaded, experiment.Options(
-            root=tmp_path_factory.mktemp("runs"), tracking="off", engine=in_threads()))
+        result = experiment.search(loaded, experiment.Options(root=tmp_path_factory.mktemp("runs"), tracking="off"))
     return loaded, result, read_of_test
 
 
@@ -353,7 +351,7 @@ def test_what_was_trained_is_kept(found):
         def retrain(self, bundles, *rest):
             trained.extend(bundles)
             return super().retrain(bundles, *rest)
-    engine = Counting(TrainingOptions(), thread)
+    engine = Counting(TrainingOptions())
     again = confirm_again(result.folder, 2, 2, engine=engine)
     assert trained == [] and again.test == result.confirmation.test
     more = confirm_again(result.folder, 2, 3, engine=engine)
@@ -366,7 +364,7 @@ def test_what_was_trained_is_kept(found):
 def test_a_resumed_search_has_its_confirmation_already(found):
     _, result, _ = found
     lines, _ = read(result.folder / "confirm.jsonl")
-    options = experiment.Options(root=result.folder.parent, resume=result.folder, tracking="off", engine=in_threads())
+    options = experiment.Options(root=result.folder.parent, resume=result.folder, tracking="off")
     again = experiment.search(experiment.resume(result.folder), options)
     assert read(result.folder / "confirm.jsonl")[0] == lines
     assert again.confirmation.validation[0].values == result.confirmation.validation[0].values[:2]
@@ -375,9 +373,9 @@ def test_a_resumed_search_has_its_confirmation_already(found):
 def test_the_fastest_that_keeps_accuracy(tmp_path):
     """Confirmed speeds and accuracies are set by hand: trial 1 is the fastest but loses 0.1, trial 2 loses 0.01."""
     keep = "objective={metric: train/images_per_second, mode: max, keep: {metric: val/accuracy, within: 0.05}}"
-    loaded = load_space("long_tail.yaml", [*SMALL, keep, "search.trials=3", "search.sampler=random"])
-    result = experiment.search(loaded, experiment.Options(root=tmp_path, tracking="off", confirm=False,
-                                                           engine=in_threads()))
+    loaded = load_space("long_tail.yaml", [*SMALL, keep, "search.trials=3", "training.epochs=2",
+                                           "search.rungs.first=2", "search.sampler=random"])
+    result = experiment.search(loaded, experiment.Options(root=tmp_path, tracking="off", confirm=False))
     data = load_data(loaded.document.data.settings())
     speeds, accuracies = (100.0, 300.0, 200.0), (0.9, 0.8, 0.89)
     hashes = {}
@@ -394,8 +392,7 @@ def test_the_fastest_that_keeps_accuracy(tmp_path):
                 number = hashes[bundle.hash]
                 outcome.metrics.update({SPEED: speeds[number] + bundle.seed % 2, "val/accuracy": accuracies[number]})
                 yield bundle, outcome
-    engine = Made(TrainingOptions(), thread)
-    found, champion = confirm(result.folder, loaded, data, result.trials, TrainingResources(engine, 1))
+    found, champion = confirm(result.folder, loaded, data, result.trials, TrainingResources(Made(TrainingOptions()), 2))
     assert (found.champion, found.kept.lost) == (2, (1,)) and champion.trial.number == 2
     assert (found.addition.start, found.addition.name) == (0, "baseline"), "trial 1 cannot be champion either"
     assert found.addition.difference == found.difference and found.addition.verdict == "added to the baseline"
@@ -416,9 +413,9 @@ def test_the_fastest_that_keeps_accuracy(tmp_path):
 def test_training_loss_is_not_confirmed(tmp_path):
     loaded = load_space("long_tail.yaml", [*SMALL, "search.trials=1", "start=[]",
                                             "objective={metric: train/loss, mode: min}"])
-    result = experiment.search(loaded, experiment.Options(root=tmp_path, tracking="off", engine=in_threads()))
+    result = experiment.search(loaded, experiment.Options(root=tmp_path, tracking="off"))
     assert result.confirmation is None and result.champion
     assert result.notices == ("not confirmed: train/loss is no figure of images that training has not seen.",)
     with pytest.raises(ConfirmationError):
         confirm(result.folder, loaded, load_data(loaded.document.data.settings()), result.trials,
-                TrainingResources(in_threads()))
+                TrainingResources(LocalEngine(TrainingOptions())))

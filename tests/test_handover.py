@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from autotricks import export
@@ -87,9 +86,7 @@ def written(plain, tmp_path_factory):
     return place
 
 
-@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["here", "alone"])
-def test_script_repeats_the_training_bit_for_bit(trained, npz, tmp_path, monkeypatch, alone):
-    """Run in this process, where torch is; the slow run starts Python for it."""
+def test_script_repeats_the_training_bit_for_bit(trained, npz, tmp_path):
     tricks = {"sgd": {"lr": 0.05, "momentum": 0.85}, "mixup": {"alpha": 0.3, "stop": 0.5}, "cosine": {"final": 0.01},
               "class_balanced": {"start": 0.5}, "dropout": {"p": 0.2}, "distillation": {"start": 0.5}}
     folder, result = trained(npz(1), tricks)
@@ -99,13 +96,8 @@ def test_script_repeats_the_training_bit_for_bit(trained, npz, tmp_path, monkeyp
     assert "Use(TRICK['mixup'](alpha=0.3), Window(0.0, 0.5))," in content and "lr=0.05, momentum=0.85" in content
     imports = [line.split()[1] for line in content.splitlines() if line.startswith(("import ", "from "))]
     assert imports == ["autotricks"], "nothing inside it, which may be renamed"
-    if alone:
-        ran = subprocess.run([sys.executable, "out/train.py"], cwd=tmp_path, capture_output=True, text=True,
-                             timeout=120)
-        assert ran.returncode == 0, ran.stderr
-    else:
-        monkeypatch.chdir(tmp_path)
-        runpy.run_path("out/train.py", run_name="__main__")
+    ran = subprocess.run([sys.executable, "out/train.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
     repeated, first = (yaml.safe_load((place / export.BUNDLE).read_text()) for place in (tmp_path / "trained", folder))
     for document in (repeated, first):
         document["result"]["metrics"] = timeless(document["result"]["metrics"])
@@ -138,13 +130,9 @@ def test_script_states_each_window_that_is_not_the_tricks_own():
 
 
 @pytest.mark.parametrize(("model", "tricks", "channels"), MODELS)
-@pytest.mark.parametrize(("format_", "alone"), [
-    ("onnx", True), ("pt2", False), pytest.param("pt2", True, marks=pytest.mark.slow)])
-def test_graph_has_the_figures_of_the_training(trained, npz, tmp_path, format_, alone, model, tricks, channels):
-    """The file alone, without this package, predicts validation from its pixels as well as training said.
-
-    By default that of torch is read in this process: another imports torch for seconds.
-    """
+@pytest.mark.parametrize("format_", ["onnx", "pt2"])
+def test_graph_has_the_figures_of_the_training(trained, npz, tmp_path, format_, model, tricks, channels):
+    """The file alone, without this package, predicts validation from its pixels as well as training said."""
     source = npz(channels)
     folder, result = trained(source, tricks, model)
     told = handover.export(str(folder), tmp_path, format_, tmp_path / "out")
@@ -152,14 +140,11 @@ def test_graph_has_the_figures_of_the_training(trained, npz, tmp_path, format_, 
     assert told[0] == str(path) and float(told[2].split(": ")[1]) < 1e-5
     with np.load(source.removeprefix("npz:")) as archive:
         images, labels = archive["x_val"].transpose(0, 3, 1, 2), archive["y_val"]
-    if alone:
-        np.save(tmp_path / "images.npy", images)
-        ran = subprocess.run([sys.executable, "-c", ALONE, str(path)], cwd=tmp_path, capture_output=True, text=True,
-                             timeout=120, env={"PATH": "", "OMP_NUM_THREADS": "1"})
-        assert ran.returncode == 0 and ran.stdout.strip() == "[]", ran.stderr
-        found = np.load(tmp_path / "found.npy")
-    else:
-        found = torch.export.load(path).module()(torch.from_numpy(images)).detach().numpy()
+    np.save(tmp_path / "images.npy", images)
+    ran = subprocess.run([sys.executable, "-c", ALONE, str(path)], cwd=tmp_path, capture_output=True, text=True,
+                         timeout=120, env={"PATH": "", "OMP_NUM_THREADS": "1"})
+    assert ran.returncode == 0 and ran.stdout.strip() == "[]", ran.stderr
+    found = np.load(tmp_path / "found.npy")
     assert found.shape == (40, 4) and found.dtype == np.float32
     loss = -np.log(found[np.arange(40), labels]).mean()
     assert loss == pytest.approx(result.metrics["val/loss"], rel=1e-4)

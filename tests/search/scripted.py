@@ -59,23 +59,17 @@ def engine(answer: Callable[[Bundle, int], Outcome | str | tuple[Outcome, str]])
     return LocalEngine(TrainingOptions(), starting(lambda plan, bundle, rung: answer(bundle, rung)))
 
 
-def thread(shared: dict[str, object], options: TrainingOptions, index: int) -> Worker:
-    """Start a worker that trains in a thread of this process: real figures, no process to start.
-
-    Of several at a time each would draw from torch's one generator: no figure could be repeated.
-    """
-    dataset, climbs = from_arrays(shared), list[RungTrainer]()
-
-    def answer(plan: RungPlan, bundle: Bundle, rung: int) -> Outcome:
-        if not climbs or climbs[-1].bundle is not bundle:
-            climbs.append(RungTrainer(bundle, plan, dataset))
-        return climbs[-1].reach(rung)
-    return starting(answer)(shared, options, index)
-
-
 def in_threads() -> LocalEngine:
-    """Return the local engine with workers that train in threads of this process."""
-    return LocalEngine(TrainingOptions(), thread)
+    """Return the local engine with workers that train in threads of this process: real figures, no process to start."""
+    def start(shared: dict[str, object], options: TrainingOptions, index: int) -> Worker:
+        dataset, climbs = from_arrays(shared), list[RungTrainer]()
+
+        def answer(plan: RungPlan, bundle: Bundle, rung: int) -> Outcome:
+            if not climbs or climbs[-1].bundle is not bundle:
+                climbs.append(RungTrainer(bundle, plan, dataset))
+            return climbs[-1].reach(rung)
+        return starting(answer)(shared, options, index)
+    return LocalEngine(TrainingOptions(), start)
 
 
 def _serve(pipe, answer) -> None:

@@ -12,8 +12,8 @@ SAMPLERS = ("random", "tpe", "bayesian")
 FIDELITIES = ("compressed", "prefix")
 # Each sampler is killed after every third line, each after others; after every line in the slow run.
 THIRDS = [pytest.param(sampler, slice(place, None, 3), id=f"{sampler}-third") for place, sampler in enumerate(SAMPLERS)]
-# With each fidelity after every ninth.
-NINTHS = [pytest.param(sampler, fidelity, slice(place + 3 * half, None, 9), id=f"{sampler}-{fidelity}-ninth")
+# With each fidelity after every sixth: after every third with either.
+SIXTHS = [pytest.param(sampler, fidelity, slice(place + 3 * half, None, 6), id=f"{sampler}-{fidelity}-sixth")
           for place, sampler in enumerate(SAMPLERS) for half, fidelity in enumerate(FIDELITIES)]
 EVERY = [pytest.param(sampler, fidelity, slice(None), id=f"{sampler}-{fidelity}-all", marks=pytest.mark.slow)
          for sampler in SAMPLERS for fidelity in FIDELITIES]
@@ -46,7 +46,7 @@ def doubtful(number: int, rung: int):
     return outcome(rung, 0.01) if number % 4 == 1 else outcome(rung, 0.5 + merit(number, rung) / 2, made.end)
 
 
-@pytest.mark.parametrize(("sampler", "fidelity", "some"), NINTHS + EVERY)
+@pytest.mark.parametrize(("sampler", "fidelity", "some"), SIXTHS + EVERY)
 def test_search_killed_after_any_line_comes_to_the_same_end(tmp_path, path, dataset, monkeypatch, fidelity, sampler,
                                                             some):
     space = mixed(tmp_path, f"search.rungs.fidelity={fidelity}", f"search.sampler={sampler}", "search.trials=12")
@@ -124,7 +124,7 @@ def test_search_killed_after_any_line_with_four_workers(tmp_path, path, dataset,
     search(space, path, dataset, monkeypatch, workers=4)
     content = path.read_bytes()
     ended = {line["trial"]: line for line in read(path)[0] if line["kind"] == "end"}
-    for count in range(0, content.count(b"\n") + 1, 5):
+    for count in range(0, content.count(b"\n") + 1, 3):
         path.write_bytes(content)
         cut(path, count)
         kept = read(path)[0]
@@ -145,7 +145,7 @@ def test_no_bundle_is_trained_twice_however_often_a_search_is_killed(tmp_path, p
     space = mixed(tmp_path, f"search.sampler={sampler}", "search.trials=16")
     search(space, path, dataset, monkeypatch, workers=4)
     content = path.read_bytes()
-    for count in range(2, content.count(b"\n"), 11):
+    for count in range(2, content.count(b"\n"), 7):
         path.write_bytes(content)
         cut(path, count)
         kept = read(path)[0]

@@ -15,7 +15,6 @@ from autotricks.runs import folder as folders
 from autotricks.workflows import search as experiment
 
 from . import real
-from .scripted import in_threads
 
 
 def again(root, folder):
@@ -191,11 +190,11 @@ def test_trials_are_added_to_those_of_the_run(finished):
 
 def test_trials_are_added_to_those_that_there_are_where_epochs_ended_the_search(tmp_path):
     """The epochs of one training are spent by the baseline alone, of six trials: three more make four."""
-    result = real.search(tmp_path, "search.trainings=1", engine=in_threads())
+    result = real.search(tmp_path, "search.trainings=1")
     assert len(result.trials) == 1
     more = experiment.resume(result.folder, more=3).document.search
     assert (more.trials, more.trainings) == (4, None)
-    options = experiment.Options(tmp_path, result.folder, tracking="off", confirm=False, engine=in_threads())
+    options = experiment.Options(tmp_path, result.folder, tracking="off", confirm=False)
     assert len(experiment.search(experiment.resume(result.folder, more=3), options).trials) == 4
 
 

@@ -1,4 +1,4 @@
-"""Draws from the space that ships: two hundred, and two thousand in the slow run."""
+"""Draws from the space that ships: three hundred, and two thousand in the slow run."""
 import pytest
 
 from autotricks.core.plan import advice, problems
@@ -14,7 +14,7 @@ def long_tail():
     return load_space("long_tail.yaml").space
 
 
-@pytest.fixture(scope="module", params=[200, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[300, pytest.param(2000, marks=pytest.mark.slow)])
 def draws(long_tail, request):
     """Draws: the bundle, and what was picked from which domain."""
     result = []

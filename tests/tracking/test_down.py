@@ -15,13 +15,7 @@ from autotricks.tracking.store import client, default_uri
 from autotricks.tracking.ui import addresses
 from autotricks.workflows.sync import sync
 
-from .conftest import METRIC, search as searched
-
-TRIALS = 3
-
-
-def search(*given):
-    return searched(*given, overrides=[f"search.trials={TRIALS}"])
+from .conftest import METRIC, search
 
 
 @contextmanager
@@ -57,7 +51,7 @@ def broken(handler):
 
 def whole(result) -> None:
     past = records(read(result.folder / LEDGER)[0])
-    assert [trial.end is not None for trial in past] == [True] * TRIALS
+    assert [trial.end is not None for trial in past] == [True] * 5
     assert result.champion.score == max(trial.score(METRIC) for trial in past if trial.end == "finished")
     assert (result.folder / "champion.yaml").exists()
 
@@ -73,7 +67,7 @@ def test_server_that_is_not_there(stocked):
     assert notice.endswith(f". The ledger has it all; put the rest there with: autotricks sync {result.folder} "
                            "--tracking http://127.0.0.1:9")
     assert late < 10
-    assert synced(result.folder) == (1 + TRIALS, 6)      # nothing had been there: search and trials; files
+    assert synced(result.folder) == (1 + 5, 6)      # nothing had been there: search and trials; files
 
 
 def synced(folder):
@@ -102,7 +96,7 @@ def test_a_file_that_is_no_store(tmp_path, stocked, name, why):
             refused()
     place.rename(tmp_path / "away")
     shutil.copy(stocked("blank") / "mlflow.db", place)      # as MLflow makes one where none is
-    assert synced(result.folder) == (1 + TRIALS, 6)
+    assert synced(result.folder) == (1 + 5, 6)
 
 
 def test_server_that_answers_500(tmp_path):

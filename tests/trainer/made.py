@@ -10,13 +10,13 @@ from autotricks.core.plan import plan
 from autotricks.core.run import Runtime
 from autotricks.core.slots import Slot
 from autotricks.core.trick import Trick
+from autotricks.models import build
 from autotricks.trainer import Trainer
 from autotricks.tricks.loss.cross_entropy import CrossEntropy
 from autotricks.tricks.optimizer.sgd import Sgd
 from autotricks.tricks.sampler.instance import Instance
 from autotricks.tricks.schedule.constant import Constant
 from tests.conftest import make_dataset
-from tests.narrow import Narrow
 
 DATASET = make_dataset()
 DEFAULTS = (Sgd(), Constant(), Instance(), CrossEntropy())
@@ -105,7 +105,7 @@ class Frozen(Trick):
 
 
 def resnet():
-    return Narrow(8, 4, 1)
+    return build("resnet8", 4, 1)
 
 
 def make_trainer(*uses, model=resnet, epochs=EPOCHS, seed=0, runtime=Runtime()):

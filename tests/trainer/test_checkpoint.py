@@ -30,7 +30,7 @@ BUNDLES = {
     "adabound": (Adabound(gamma=0.01), Step(first=0.3, second=0.8, factor=0.1), Warmup(epochs=1.5)),
     "amsbound": (Adabound(amsbound=True), Cosine(), LinearScaling()),
     "ema": (Ema(decay=0.9), Noise(), Cosine(), LrFloor()),
-    "finder": (Adamw(), LrFinder(iterations=20), NoBiasDecay(), GradientClipping(max_norm=0.5), Cosine()),
+    "finder": (Adamw(), LrFinder(iterations=80), NoBiasDecay(), GradientClipping(max_norm=0.5), Cosine()),
     "windows": (Use(Noise(), Window(0.3, 0.7)), Use(Doubled(), Window(0.5, 1.0)),
                 Use(GradientClipping(max_norm=0.1), Window(0.0, 0.42))),
 }

@@ -11,7 +11,7 @@ from autotricks.tricks.runtime.activation_checkpointing import ActivationCheckpo
 from autotricks.tricks.runtime.torch_compile import TorchCompile
 from tests.conftest import make_dataset
 
-DATA = make_dataset(counts=(16, 8, 5, 3))
+DATA = make_dataset()
 
 
 def state(*tricks, model="resnet8"):

@@ -1,5 +1,4 @@
 import copy
-import sys
 
 import pytest
 import torch
@@ -13,7 +12,6 @@ from autotricks.nn.fusing import fuse
 from autotricks.trial import prepare
 from autotricks.tricks.model.cross_iteration_bn import CrossIterationBn, pooled
 from tests.conftest import make_dataset, make_run
-from tests.narrow import Narrow
 
 
 def made(window, burn_in=0.0, norm=None, groups=1):
@@ -180,8 +178,7 @@ def test_evaluates_as_batch_norm_and_fuses_to_it(name):
     assert torch.equal(fused(given), model.eval()(given)) and not torch.allclose(fused(given), plain(given))
 
 
-def test_trains_on_large_images_and_learns(monkeypatch):
-    monkeypatch.setattr(sys.modules["autotricks.models.build"], "ResNet", Narrow)
+def test_trains_on_large_images_and_learns():
     # from 32 pixels on weights are laid out as NHWC, which is not for the five dimensions of their slopes
     bundle = Bundle((Use(CrossIterationBn(window=3, burn_in=0.0)),), epochs=6, batch_size=8)
     trainer = prepare(bundle, make_dataset(counts=(24, 24), size=32))

@@ -89,7 +89,7 @@ def test_without_tau_it_is_mixup():
 @pytest.mark.parametrize("alpha", [0.2, 2.0])
 def test_images_have_the_variance_of_beta(alpha):
     mix, batch = Remix(alpha=alpha).batch(same, make_run(counts=(9, 1), seed=4)), numbered([0, 1])
-    drawn = [mix(batch) for _ in range(4000)]
+    drawn = [mix(batch) for _ in range(8000)]
     shares = torch.stack([mixed.images[1, 0, 0, 0] for mixed in drawn if mixed.targets.labels[1, 1] == 0])
     assert float(shares.var()) == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.08)
 
