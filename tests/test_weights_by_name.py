@@ -171,8 +171,10 @@ def test_weights_of_a_file_that_do_not_fit_are_refused_before_anything_is_writte
     assert not (tmp_path / "runs").exists()
 
 
-def test_offline_without_the_weights_nothing_starts(offline, space, tmp_path, here):
+def test_offline_without_the_weights_nothing_starts(offline, space, tmp_path, here, monkeypatch):
     offline()
+    monkeypatch.setattr("autotricks.workflows.search.start_engine", lambda *given: pytest.fail("the engine started"))
+    monkeypatch.setattr("autotricks.workflows.reopen.load_data", lambda *given: pytest.fail("the data were loaded"))
     code, out, err = here("search", "--space", space())
     assert code == 2 and out == "" and len(err.splitlines()) == 1 and not (tmp_path / "runs").exists()
     assert "HF_HUB_OFFLINE is set. Where there is a network: autotricks fetch 'timm:hf-hub:toy/resnet'" in err

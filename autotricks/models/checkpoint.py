@@ -18,10 +18,13 @@ from torch.serialization import safe_globals
 
 from ..errors import ModelError
 
-# Of what training scripts keep beside weights, what only holds values.
-HARMLESS = [argparse.Namespace, pathlib.PosixPath, pathlib.PurePosixPath, pathlib.WindowsPath, np.dtype, np.ndarray,
-            np._core.multiarray.scalar, np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
-            *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int32, np.int64, np.bool_))]
+# Of what training scripts keep beside weights, what only holds values; numpy's makers also by their names of old.
+_MAKERS = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
+HARMLESS: list[Any] = [
+    argparse.Namespace, pathlib.PosixPath, pathlib.PurePosixPath, pathlib.WindowsPath, np.dtype, np.ndarray,
+    *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int32, np.int64, np.bool_)),
+    *((maker, f"{module}.multiarray.{name}") for module in ("numpy._core", "numpy.core")
+      for name, maker in _MAKERS.items())]
 AVERAGED = ("ema", "teacher")       # in the keys under which training scripts keep averaged weights
 CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x1f\x7f-\x9f]+")   # colors of a terminal, and what it would obey
 UNPICKLER = "WeightsUnpickler error:"       # after which torch says what stopped it, past advice of many lines

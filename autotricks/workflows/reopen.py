@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from ..core.dataset import Dataset
 from ..core.objective import SPEED
+from ..core.weights import Weights
 from ..data import Loaded, load as load_data
 from ..errors import InputError, RunError
 from ..export.bundle import text
@@ -51,7 +52,7 @@ def reopened(folder: Path, overrides: Sequence[str], trust: bool, engine: Engine
     """
     loaded = space_of(folder, overrides, trust)
     slots = check_resources(loaded)
-    loaded, data = with_data(loaded, trust)
+    loaded, data = with_data(*with_weights(loaded), trust)
     with folders.locked(folder):
         same(folder, data)
         engine = engine or start_engine(loaded.document, trust=trust)
@@ -76,9 +77,8 @@ def space_of(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -
     return load_space(path, overrides, trust)
 
 
-def with_data(loaded: LoadedSpace, trust: bool) -> tuple[LoadedSpace, Loaded]:
-    """Load a space's weights and data, see that they go with models and objective, and fit the space to them."""
-    loaded, weights = with_weights(loaded)
+def with_data(loaded: LoadedSpace, weights: Mapping[str, Weights], trust: bool) -> tuple[LoadedSpace, Loaded]:
+    """Load a space's data, see that they and its weights go with models and objective, and fit the space to them."""
     data = load_data(loaded.document.data.settings(), trust)
     data = replace(data, dataset=replace(data.dataset, weights=weights))
     require_fit(loaded, data.dataset, trust)

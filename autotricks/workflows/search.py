@@ -24,7 +24,7 @@ from ..runs.ledger import Ledger, TrialRecord, read as read_ledger, records
 from ..runs.table import write as write_table
 from ..runs.trial import Champion
 from ..space.load import LoadedSpace
-from ..space.weights import wanted
+from ..space.weights import wanted, with_weights
 from ..tracking import store
 from ..tracking.tracker import Tracker
 from ..tuning.engines.engine import Engine
@@ -220,9 +220,10 @@ def prepare(loaded: LoadedSpace, options: Options) -> Prepared:
 
 
 def _ready(loaded: LoadedSpace, options: Options) -> tuple[tuple[LoadedSpace, Loaded], Engine]:
-    """Load the data, and beside it start the engine, which waits more than it works."""
+    """Find the weights, which may be out of reach; then load the data and beside it start the engine, which waits."""
+    loaded, weights = with_weights(loaded)
     with ThreadPoolExecutor(1, "beside") as beside:
-        data = beside.submit(with_data, loaded, options.trust)
+        data = beside.submit(with_data, loaded, weights, options.trust)
         engine = options.engine or start_engine(loaded.document, options.address, options.trust)
         return data.result(), engine
 

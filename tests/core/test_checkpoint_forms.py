@@ -1,6 +1,7 @@
 """Checkpoints as training scripts write them, each of which begins a model as its own state dict would."""
 import argparse
 import os
+import zipfile
 from collections import OrderedDict
 from functools import cache
 from pathlib import Path
@@ -160,3 +161,16 @@ def test_what_does_not_fit_shows_how_the_names_look(folder):
     with pytest.raises(ModelError, match=r"layers.0.conv1.weight is .* not in the file. Names in the file look like "
                                          r"layers.0.cnv1.weight, layers.0.cnv2.weight, layers.1.cnv1.weight"):
         begins(folder / "other.pt", "other")
+
+
+def test_numbers_of_numpy_1_are_read_too(folder):
+    """It called the module of the same functions otherwise, and most checkpoints that there are were written with it."""
+    torch.save({"model": state(), **NUMPY}, folder / "new.pt")
+    with zipfile.ZipFile(folder / "new.pt") as new, zipfile.ZipFile(folder / "old.pt", "w") as old:
+        for record in new.infolist():
+            content = new.read(record)
+            if record.filename.endswith("data.pkl"):
+                assert b"numpy._core" in content
+                content = content.replace(b"numpy._core", b"numpy.core")
+            old.writestr(record.filename, content)
+    begins(folder / "old.pt", "numpy scalars")
