@@ -164,7 +164,7 @@ def test_what_does_not_fit_shows_how_the_names_look(folder):
 
 
 def test_numbers_of_numpy_1_are_read_too(folder):
-    """It called the module of the same functions otherwise, and most checkpoints that there are were written with it."""
+    """It called the module of the same functions otherwise; most checkpoints that there are were written with it."""
     torch.save({"model": state(), **NUMPY}, folder / "new.pt")
     with zipfile.ZipFile(folder / "new.pt") as new, zipfile.ZipFile(folder / "old.pt", "w") as old:
         for record in new.infolist():
