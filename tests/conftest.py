@@ -1,4 +1,5 @@
 import gc
+import io
 import os
 import sys
 from functools import cache
@@ -99,6 +100,15 @@ def dataset() -> Dataset:
 
 def make_dataset(counts=(48, 24, 12, 6), size=8, channels=1, seed=0) -> Dataset:
     return striped(counts, size, channels, seed)
+
+
+def reloaded(before, after):
+    """Return an optimizer in the state of another, which has been in a file meanwhile."""
+    file = io.BytesIO()
+    torch.save(before.state_dict(), file)
+    file.seek(0)
+    after.load_state_dict(torch.load(file, weights_only=True))
+    return after
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,5 @@
 import ast
 import inspect
-import io
 import math
 
 import pytest
@@ -9,7 +8,7 @@ import torch
 from autotricks.errors import BundleError
 from autotricks.tricks.optimizer import adabound
 from autotricks.tricks.optimizer.adabound import Adabound
-from tests.conftest import make_run
+from tests.conftest import make_run, reloaded
 
 BUILD = None
 RATE, FINAL, GAMMA, DECAY = 0.01, 0.1, 0.05, 0.02
@@ -92,12 +91,8 @@ def test_resume_keeps_the_final_rate_in_proportion_to_the_schedule():
     first, second = fresh(), fresh()
     before = built(first)
     trained(before, first, GRADIENTS[:30], FACTORS[:30])  # stops while the rate is a tenth of its base
-    file = io.BytesIO()
-    torch.save(before.state_dict(), file)
-    file.seek(0)
     second.data.copy_(first.data)
-    after = built(second)
-    after.load_state_dict(torch.load(file, weights_only=True))
+    after = reloaded(before, built(second))
     assert torch.equal(trained(after, second, GRADIENTS[30:], FACTORS[30:])[-1], expected)
 
 

@@ -1,4 +1,3 @@
-import io
 import math
 
 import pytest
@@ -6,7 +5,7 @@ import torch
 
 from autotricks.errors import BundleError
 from autotricks.tricks.optimizer.lamb import Lamb
-from tests.conftest import make_run
+from tests.conftest import make_run, reloaded
 
 BUILD = None
 RATE, DECAY = 0.01, 0.1
@@ -73,12 +72,8 @@ def test_a_resumed_run_goes_on_where_it_was():
     expected = trained(built(whole), whole, GRADIENTS)
     before = built(first)
     trained(before, first, GRADIENTS[:2])
-    file = io.BytesIO()
-    torch.save(before.state_dict(), file)
-    file.seek(0)
     second.data.copy_(first.data)
-    after = built(second)
-    after.load_state_dict(torch.load(file, weights_only=True))
+    after = reloaded(before, built(second))
     assert trained(after, second, GRADIENTS[2:]) == expected
 
 
