@@ -2,26 +2,37 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
+from ...core.task import Metric
 from ...core.traits import DataTrait
+from ...errors import DataError
+from ...io.did_you_mean import listed, suggest
 from ...models import build
-from .metrics import METRICS, ClassificationMeter
+from ..costs import COST, matrix
+from .metrics import METRICS, NOTHING, RECALL, TOP_ACCURACY, Asked, ClassificationMeter
 
 
 @dataclass(frozen=True)
 class Classification:
-    """One class an image; the model says a logit for each class. See `autotricks.core.task.Task`."""
+    """One class an image; the model says a logit for each class. See `autotricks.core.task.Task`.
+
+    Args:
+        asked: What an objective asks for beside the figures of every epoch.
+    """
+
+    asked: Asked = NOTHING
 
     name: ClassVar[str] = "classification"
     brings: ClassVar[frozenset[DataTrait]] = frozenset({DataTrait.ONE_LABEL})
     defaults: ClassVar[tuple[str, ...]] = ("sgd", "constant", "instance", "cross_entropy")
-    metrics: ClassVar[tuple[str, ...]] = METRICS
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
     train_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
@@ -29,9 +40,21 @@ class Classification:
         channels, height, width = image_shape
         return build(name, classes, channels, trust, (height, width))
 
-    def meter(self, counts: Tensor, targets: Targets) -> ClassificationMeter:
-        """Return an empty meter of accuracies, loss and calibration."""
-        return ClassificationMeter(counts, targets)
+    def judged_by(self, asked: Mapping[str, str], costs: Any, classes: Sequence[str]) -> Classification:
+        """Return the task with a meter of what an objective asks for too; see `autotricks.core.task.Task`."""
+        problems = [f"{key}: {problem}" for key, name in asked.items() if (problem := _impossible(name, classes))]
+        try:
+            table = () if costs is None else matrix(costs, classes)
+        except DataError as error:
+            problems += error.problems
+        if problems:
+            raise DataError(problems)
+        names = (*asked.values(), *([COST] if table else []))
+        return Classification(Asked(names, tuple(classes), table))
+
+    def meter(self, counts: Tensor, targets: Targets, whole: bool = False) -> ClassificationMeter:
+        """Return an empty meter; see `autotricks.core.task.Task`."""
+        return ClassificationMeter(counts, targets, self.asked, whole)
 
     def blind_loss(self, classes: int) -> float:
         """Return log C, of two classes at least: the cross-entropy of guessing."""
@@ -40,6 +63,17 @@ class Classification:
     def decode(self, output: Output) -> Tensor:
         """Return the probability of each class, [B, C]."""
         return output.softmax(1)
+
+
+def _impossible(name: str, classes: Sequence[str]) -> str:
+    """Return why these classes cannot have a metric; empty where they can."""
+    top = TOP_ACCURACY.word(name)
+    one = RECALL.word(name)
+    if top and int(top) >= len(classes):
+        return f"{name} is 1 for every model of {len(classes)} classes. Take fewer than {len(classes)}."
+    if one and one not in classes:
+        return f"no class is called {one!r}.{suggest(one, classes)} There is {listed(classes)}."
+    return ""
 
 
 CLASSIFICATION = Classification()

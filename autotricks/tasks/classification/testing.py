@@ -14,7 +14,7 @@ from ...core.dataset import Dataset, Split
 from ...core.images import CHUNK
 from ...core.slots import Predict
 from ...stats.spread import SeedStatistics
-from .metrics import calibration_error, metrics
+from .figures import calibration_error
 
 COARSEST = -3.0
 FINEST = 3.0
@@ -115,7 +115,7 @@ def temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 def _metrics(logits: Tensor, split: Split, dataset: Dataset) -> dict[str, float]:
-    counts = dataset.counts.float()
+    meter = dataset.task.meter(dataset.counts.float(), split.targets, whole=True)
     with torch.inference_mode():
-        values = metrics(logits, split.targets.single, counts)
-    return {name: float(value) for name, value in values.items()}
+        meter.update(logits, split.targets)
+        return {name: float(value) for name, value in meter.compute().items()}
