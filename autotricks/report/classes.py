@@ -28,7 +28,8 @@ def classwise(evidence: Evidence) -> Html:
         return joined(_groups(confirmed), tag("p", {"class": "note"},
                       "Results of single classes are kept when a search is confirmed; this run has none. "
                       "autotricks confirm adds them."))
-    names = evidence.data.get("classes") or [*map(str, range(len([*champion["by_class"].values()][0])))]
+    first = next(iter(champion["by_class"].values()))
+    names = evidence.data.get("classes") or [*map(str, range(len(first)))]
     older = tag("p", {"class": "note"}, f"Champion here is {evidence.name(confirmed['champion'])}, of the confirmation "
                 "that is older than the search.") if evidence.overtaken else ""
     return joined(older, _groups(confirmed), _first(evidence, names, champion, baseline),
