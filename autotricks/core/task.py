@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from torch import Tensor, nn
 
+from ..stats.test_results import TestResult
 from .slots import Output
 from .targets import Targets
 from .traits import DataTrait
@@ -87,6 +88,14 @@ class Meter(Protocol):
         """Return each metric by name, in the order of `names`, as a tensor of one value on the device."""
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a model says of a split, and what is true of it."""
+
+    output: Output
+    targets: Targets
+
+
 class Task(Protocol):
     """What data, models, metrics and losses of one kind have in common.
 
@@ -140,6 +149,15 @@ class Task(Protocol):
 
     def blind_loss(self, classes: int) -> float:
         """Return the loss of guessing: training that is far above it has exploded."""
+
+    def test(self, validation: Measured, test: Measured, counts: Tensor) -> TestResult:
+        """Return what a trained model does on test; what has to be fitted is fitted on validation.
+
+        Args:
+            validation: What it says of the validation split.
+            test: What it says of test.
+            counts: Training images of each class, [C].
+        """
 
     def decode(self, output: Output) -> Tensor:
         """Return what a person is told, from what the model says."""

@@ -10,7 +10,7 @@ from ..tasks import metric as metric_of
 
 Attributes = Mapping[str, str | float | None]
 VOID = frozenset({"meta", "circle", "line", "polyline", "wbr"})
-RECALL = "recall"       # of each class, which people read as percent
+OF_CLASSES = ("recall", "precision", "f1")       # figures of each class, which people read as percent
 
 
 class Html(str):
@@ -95,7 +95,7 @@ def unit(metric: str) -> str:
 
 def percent(metric: str) -> bool:
     """Return whether people read a figure as percent."""
-    return metric == RECALL or metric_of(metric).percent
+    return metric in OF_CLASSES or metric_of(metric).percent
 
 
 def words(metric: str) -> str:

@@ -15,9 +15,9 @@ from ..errors import DataError
 from ..io.did_you_mean import nearest
 from ..io.yaml_tree import Path, Tree, without
 from ..tasks import TASKS
-from ..tasks.costs import COST, problems as cost_problems
+from ..tasks.costs import problems as cost_problems
 from .sections import (
-    VALIDATION,
+    COSTLY,
     ConfirmSection,
     DataSection,
     FitsSection,
@@ -194,15 +194,14 @@ def _objective(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
 def _costs(section: ObjectiveSection, known: Sequence[Metric], wrong: _Wrong) -> Iterable[str]:
     """Yield what is wrong with the costs of mistakes, or that there are none where they are needed."""
     place = ("objective", "costs")
-    cost = f"{VALIDATION}/{COST}"
     asked = (section.metric, section.keep.metric if section.keep else "")
     if wrong.hides(*place):
         return
-    if section.costs is None and cost in asked:
-        yield wrong.tree.problem(place, f"is missing, which {cost} needs: what it costs to take a class for another, "
+    if section.costs is None and COSTLY in asked:
+        yield wrong.tree.problem(place, f"is missing, which {COSTLY} needs: what it costs to take a class for another, "
                                         "such as {melanoma: {nevus: 10}}.")
-    if section.costs is not None and not named(cost, known):
-        yield wrong.tree.problem(place, f"this task does not measure {cost}. Leave it out.")
+    if section.costs is not None and not named(COSTLY, known):
+        yield wrong.tree.problem(place, f"this task does not measure {COSTLY}. Leave it out.")
     if section.costs is not None:
         yield from (wrong.tree.problem((*place, *below), text) for below, text in cost_problems(section.costs))
 

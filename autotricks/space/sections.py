@@ -20,9 +20,11 @@ from ..core.task import Metric
 from ..data import Group, Settings
 from ..models import OWN, Pin
 from ..tasks import TASKS, metric as metric_of, objective
+from ..tasks.costs import COST
 
 VALIDATION = "val"
 ALIASES = {"val/log_loss": "val/loss"}      # what others call a metric
+COSTLY = f"{VALIDATION}/{COST}"
 COST_SCHEMA = {"type": "number", "minimum": 0}
 MAX = "max"
 LARGEST = 1_000_000     # of batch sizes, and of what the largest class is to the smallest
@@ -227,6 +229,15 @@ def _least() -> list[Any]:
     return [*least, *(name for name, meant in ALIASES.items() if meant in least)]
 
 
+def _conditions() -> list[Any]:
+    """Return what the JSON Schema says of keys together: the mode that a metric has, and the costs that one needs."""
+    costly = {"type": "object", "properties": {"metric": {"const": COSTLY}}, "required": ["metric"]}
+    needs_costs = {"anyOf": [costly, {"properties": {"keep": costly}, "required": ["keep"]}]}
+    return [{"if": {"properties": {"metric": {"enum": _least()}}, "required": ["metric"]},
+             "then": {"properties": {"mode": {"const": "min"}}}, "else": {"properties": {"mode": {"const": "max"}}}},
+            {"if": needs_costs, "then": {"properties": {"costs": {"not": {"type": "null"}}}, "required": ["costs"]}}]
+
+
 class KeepSection(Section):
     """A figure that may be worse than the baseline's by `within` at most."""
 
@@ -241,10 +252,7 @@ class ObjectiveSection(Section):
     matrix of true class by guess in the order of the classes, or for those named alone; any other mistake costs 1.
     """
 
-    model_config = ConfigDict(json_schema_extra={
-        "if": {"properties": {"metric": {"enum": _least()}}, "required": ["metric"]},
-        "then": {"properties": {"mode": {"const": "min"}}},
-        "else": {"properties": {"mode": {"const": "max"}}}})
+    model_config = ConfigDict(json_schema_extra={"allOf": _conditions()})
 
     metric: Annotated[str, BeforeValidator(_known_as), legal(**_names((*TRAINING, *on_validation())))] = (
         "val/balanced_accuracy")

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import Metric
+from ...core.task import Measured, Metric
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...io.did_you_mean import listed, suggest
 from ...models import build
+from ...stats.test_results import TestResult
 from ..costs import COST, matrix
 from .metrics import METRICS, NOTHING, RECALL, TOP_ACCURACY, Asked, ClassificationMeter
+from .testing import tested
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class Classification:
     def blind_loss(self, classes: int) -> float:
         """Return log C, of two classes at least: the cross-entropy of guessing."""
         return math.log(max(2, classes))
+
+    def test(self, validation: Measured, test: Measured, counts: Tensor) -> TestResult:
+        """Return figures, recall by class, confusion and calibration on test; see `testing.tested`."""
+        return tested(validation, test, self.meter(counts, test.targets, whole=True))
 
     def decode(self, output: Output) -> Tensor:
         """Return the probability of each class, [B, C]."""
