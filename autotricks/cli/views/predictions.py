@@ -95,7 +95,7 @@ class Table:
         if self._as_json:
             to_json({"out": self._out, "files": len(rows), "predicted": len(rows) - len(bad), "rows": rows})
         if len(bad) == len(rows):
-            more = f"; nor can the {len(bad) - 1:,} others" if len(bad) > 1 else ""
+            more = f"; nor can {len(bad) - 1:,} more be read" if len(bad) > 1 else ""
             raise AutotricksError(f"{bad[0]['path']}: {bad[0]['error']}{more}. Nothing was predicted.")
         if self._out and not self._as_json:
             print(f"{self._out}: {len(rows) - len(bad):,} of {len(rows):,} files")
