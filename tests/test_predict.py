@@ -243,7 +243,7 @@ def test_a_name_neither_commands_a_terminal_nor_is_calculated(trained, here, tmp
 
 
 def test_what_cannot_be_done_is_one_line(trained, here, tmp_path, monkeypatch):
-    images, kept, _ = trained
+    kept = trained[1]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "one.png").write_text("no picture")
