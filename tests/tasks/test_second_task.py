@@ -130,8 +130,8 @@ def test_files_are_answered_for_in_its_own_words(data, tmp_path, monkeypatch):
     """Columns of its own, in predictions and in what is served."""
     monkeypatch.setattr(predictor, "find_task", {SeveralLabels.name: SeveralLabels()}.__getitem__)
     result = run_trial(bundle(), data)
-    document = {"name": "made", "data": {"task": SeveralLabels.name}, "classes": list(NAMES), **result.bundle.document(),
-                "images": {"shape": [1, 8, 8], "mean": [0.4], "std": [0.3]}, "result": {}}
+    document = {"name": "made", "data": {"task": SeveralLabels.name}, "classes": list(NAMES), "result": {},
+                "images": {"shape": [1, 8, 8], "mean": [0.4], "std": [0.3]}, **result.bundle.document()}
     export.write(tmp_path, document, export.weights_of(result.model))
     files = [save(tmp_path / f"{row:02d}.png", image[0].numpy()) for row, image in enumerate(data.validation.images)]
     rows = predict(tmp_path, files)
