@@ -1,7 +1,7 @@
 """Task: what is to be learned from images, such as one class of each."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -11,6 +11,8 @@ from ..stats.test_results import TestResult
 from .slots import Output
 from .targets import Targets
 from .traits import DataTrait
+
+Answer = dict[str, str | float]     # what a person is told of an image, by column, in the order of the columns
 
 
 class Meter(Protocol):
@@ -88,4 +90,13 @@ class Task(Protocol):
         """
 
     def decode(self, output: Output) -> Tensor:
-        """Return what a person is told, from what the model says."""
+        """Return the figures that a person is told, from what the model says."""
+
+    def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1) -> list[Answer]:
+        """Put into words what `decode` returned: of each image a row, and all rows have the same columns.
+
+        Args:
+            decoded: What `decode` returned for some images, by image.
+            classes: Names of the classes.
+            topk: How many classes are told, the most probable first, by a task that ranks them; all if it has fewer.
+        """
