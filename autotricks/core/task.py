@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from .slots import Output
 from .targets import Targets
 from .traits import DataTrait
 
+Fitted = Mapping[str, Sequence[float]]      # by name, such as a threshold of each class
+NOTHING: Fitted = MappingProxyType({})
 Answer = dict[str, str | float]     # what a person is told of an image, by column, in the order of the columns
 
 
@@ -47,6 +50,7 @@ class Task(Protocol):
         brings: What tricks may rely on, or must refuse, in data of this task.
         defaults: Names of the tricks that take the required seats which a bundle leaves empty.
         metrics: Names of all metrics that a meter can have.
+        fits: Names of what `fit` returns.
         train_metrics: Those of them that tell, on training images, whether they were learned by heart.
     """
 
@@ -55,6 +59,7 @@ class Task(Protocol):
     defaults: ClassVar[tuple[str, ...]]
     metrics: ClassVar[tuple[str, ...]]
     train_metrics: ClassVar[tuple[str, ...]]
+    fits: ClassVar[tuple[str, ...]]
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a model with fresh weights.
@@ -92,11 +97,20 @@ class Task(Protocol):
     def decode(self, output: Output) -> Tensor:
         """Return the figures that a person is told, from what the model says."""
 
-    def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1) -> list[Answer]:
+    def fit(self, validation: Measured, classes: int) -> Fitted:
+        """Return what is fitted on validation once a model is trained, and goes with it; nothing for most tasks.
+
+        Args:
+            validation: What the model says of the validation split.
+            classes: Number of classes.
+        """
+
+    def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1, fitted: Fitted = NOTHING) -> list[Answer]:
         """Put into words what `decode` returned: of each image a row, and all rows have the same columns.
 
         Args:
             decoded: What `decode` returned for some images, by image.
             classes: Names of the classes.
             topk: How many classes are told, the most probable first, by a task that ranks them; all if it has fewer.
+            fitted: What `fit` returned for the model.
         """

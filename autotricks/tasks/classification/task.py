@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import Answer, Measured
+from ...core.task import NOTHING, Answer, Fitted, Measured
 from ...core.traits import DataTrait
 from ...models import build
 from ...stats.test_results import TestResult
+from ..answers import rankings
 from .metrics import METRICS, ClassificationMeter
 from .testing import tested
 
@@ -27,6 +28,7 @@ class Classification:
     defaults: ClassVar[tuple[str, ...]] = ("sgd", "constant", "instance", "cross_entropy")
     metrics: ClassVar[tuple[str, ...]] = METRICS
     train_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
+    fits: ClassVar[tuple[str, ...]] = ()
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a classifier with fresh weights; see `autotricks.models.build`."""
@@ -49,7 +51,11 @@ class Classification:
         """Return the probability of each class, [B, C]."""
         return output.softmax(1)
 
-    def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1) -> list[Answer]:
+    def fit(self, validation: Measured, classes: int) -> Fitted:
+        """Return nothing: the most probable class is the answer."""
+        return NOTHING
+
+    def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1, fitted: Fitted = NOTHING) -> list[Answer]:
         """Return `class`, `probability`, `class_2`, `probability_2` and so on of each image, the most probable first.
 
         Of classes that are as probable, the first is the first of the data.
@@ -57,17 +63,7 @@ class Classification:
         Shapes:
             decoded: [B, C], probabilities.
         """
-        ranked = decoded.sort(dim=1, descending=True, stable=True)
-        return [_ranking([classes[label] for label in labels], probabilities) for labels, probabilities in zip(
-            ranked.indices[:, :topk].tolist(), ranked.values[:, :topk].tolist(), strict=True)]
-
-
-def _ranking(names: Sequence[str], probabilities: Sequence[float]) -> Answer:
-    row: Answer = {}
-    for place, (name, probability) in enumerate(zip(names, probabilities, strict=True), start=1):
-        suffix = f"_{place}" if place > 1 else ""
-        row |= {f"class{suffix}": name, f"probability{suffix}": probability}
-    return row
+        return rankings(decoded, classes, topk)
 
 
 CLASSIFICATION = Classification()
