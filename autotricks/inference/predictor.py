@@ -17,7 +17,7 @@ from ..core.images import CHUNK
 from ..core.run import Run
 from ..core.slots import Predict, Slot
 from ..core.targets import Targets
-from ..core.task import NOTHING, Answer, Fitted
+from ..core.task import UNFITTED, Answer, Fitted
 from ..data import Settings
 from ..errors import BundleError, DataError
 from ..export import BUNDLE, WEIGHTS, read_weights
@@ -67,7 +67,7 @@ class Predictor:
         self._plan = plan
         self._run = run
         self._task = task
-        self._fitted: Fitted = document.get("result", {}).get("fitted", NOTHING)
+        self._fitted: Fitted = document.get("result", {}).get("fitted", UNFITTED)
         self._logits = fold(plan.once, Slot.PREDICT, self._model, run)
 
     @classmethod

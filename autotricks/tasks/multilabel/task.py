@@ -2,21 +2,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import NOTHING, Answer, Fitted, Measured
+from ...core.task import UNFITTED, Answer, Fitted, Measured, Metric
 from ...core.traits import DataTrait
+from ...errors import DataError
+from ...io.did_you_mean import listed, suggest
 from ...models import build
 from ...stats.test_results import TestResult
 from ..answers import rankings
-from .metrics import HALF, METRICS, MultilabelMeter, truth_of
+from .metrics import AVERAGE_PRECISION, HALF, METRICS, ON_TEST, MultilabelMeter, truth_of
 from .testing import tested, thresholds
 
 THRESHOLDS = "thresholds"
@@ -25,12 +27,19 @@ SEPARATOR = "|"
 
 @dataclass(frozen=True)
 class Multilabel:
-    """Any number of labels an image; the model says a logit for each class. See `autotricks.core.task.Task`."""
+    """Any number of labels an image; the model says a logit for each class. See `autotricks.core.task.Task`.
+
+    Args:
+        asked: Classes whose average precision an objective asks for: name of the metric and number of the class.
+    """
+
+    asked: tuple[tuple[str, int], ...] = ()
 
     name: ClassVar[str] = "multilabel"
     brings: ClassVar[frozenset[DataTrait]] = frozenset()
     defaults: ClassVar[tuple[str, ...]] = ("sgd", "constant", "instance", "binary_cross_entropy")
-    metrics: ClassVar[tuple[str, ...]] = METRICS
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    objective: ClassVar[str] = "mean_average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("mean_average_precision",)
     fits: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
 
@@ -39,9 +48,23 @@ class Multilabel:
         channels, height, width = image_shape
         return build(name, classes, channels, trust, (height, width))
 
-    def meter(self, counts: Tensor, targets: Targets) -> MultilabelMeter:
-        """Return an empty meter of average precision, F1, exact matches and log loss."""
-        return MultilabelMeter(counts, targets)
+    def judged_by(self, asked: Mapping[str, str], costs: Any, classes: Sequence[str]) -> Multilabel:
+        """Return the task with a meter of single classes that an objective asks for; see `autotricks.core.task.Task`.
+
+        What mistakes cost is asked of tasks with one label alone.
+        """
+        named = {key: (name, AVERAGE_PRECISION.word(name)) for key, name in asked.items()}
+        wanted = {key: (name, word) for key, (name, word) in named.items() if word}
+        unknown = [f"{key}: no class is called {word!r}.{suggest(word, classes)} There is {listed(classes)}."
+                   for key, (_, word) in wanted.items() if word not in classes]
+        late = [f"{key}: {name} is measured on test alone." for key, name in asked.items() if name in ON_TEST]
+        if unknown or late:
+            raise DataError([*unknown, *late])
+        return Multilabel(tuple((name, classes.index(word)) for name, word in wanted.values()))
+
+    def meter(self, counts: Tensor, targets: Targets, whole: bool = False) -> MultilabelMeter:
+        """Return an empty meter; see `autotricks.core.task.Task`."""
+        return MultilabelMeter(counts, targets, dict(self.asked))
 
     def blind_loss(self, classes: int) -> float:
         """Return C log 2: the binary cross-entropy of guessing, summed over the classes as some losses do."""
@@ -49,7 +72,7 @@ class Multilabel:
 
     def test(self, validation: Measured, test: Measured, counts: Tensor) -> TestResult:
         """Return figures, average precision and F1 by class, and thresholds; see `testing.tested`."""
-        return tested(validation, test, counts)
+        return tested(validation, test, self.meter(counts, test.targets, whole=True))
 
     def decode(self, output: Output) -> Tensor:
         """Return the probability of each class, [B, C], each by itself."""
@@ -60,7 +83,8 @@ class Multilabel:
         probabilities = self.decode(validation.output)
         return {THRESHOLDS: thresholds(probabilities, truth_of(validation.targets, classes)).tolist()}
 
-    def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1, fitted: Fitted = NOTHING) -> list[Answer]:
+    def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1,
+                fitted: Fitted = UNFITTED) -> list[Answer]:
         """Return `labels`, those that reach their thresholds, joined by |, then the most probable with probabilities.
 
         A class without a threshold that was fitted is named from one half on.
