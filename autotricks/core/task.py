@@ -4,6 +4,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self
 
 from torch import Tensor, nn
@@ -12,6 +13,10 @@ from ..stats.test_results import TestResult
 from .slots import Output
 from .targets import Targets
 from .traits import DataTrait
+
+Fitted = Mapping[str, Sequence[float]]      # by name, such as a threshold of each class
+UNFITTED: Fitted = MappingProxyType({})
+Answer = dict[str, str | float]     # what a person is told of an image, by column, in the order of the columns
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,8 @@ class Task(Protocol):
         brings: What tricks may rely on, or must refuse, in data of this task.
         defaults: Names of the tricks that take the required seats which a bundle leaves empty.
         metrics: All that a meter can measure, in the order in which people are shown them.
+        objective: Name of the metric that a search is for unless told.
+        fits: Names of what `fit` returns.
         train_metrics: Names of those that tell, on training images, whether they were learned by heart.
     """
 
@@ -111,7 +118,9 @@ class Task(Protocol):
     brings: ClassVar[frozenset[DataTrait]]
     defaults: ClassVar[tuple[str, ...]]
     metrics: ClassVar[tuple[Metric, ...]]
+    objective: ClassVar[str]
     train_metrics: ClassVar[tuple[str, ...]]
+    fits: ClassVar[tuple[str, ...]]
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a model with fresh weights.
@@ -160,4 +169,23 @@ class Task(Protocol):
         """
 
     def decode(self, output: Output) -> Tensor:
-        """Return what a person is told, from what the model says."""
+        """Return the figures that a person is told, from what the model says."""
+
+    def fit(self, validation: Measured, classes: int) -> Fitted:
+        """Return what is fitted on validation once a model is trained, and goes with it; nothing for most tasks.
+
+        Args:
+            validation: What the model says of the validation split.
+            classes: Number of classes.
+        """
+
+    def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1,
+                fitted: Fitted = UNFITTED) -> list[Answer]:
+        """Put into words what `decode` returned: of each image a row, and all rows have the same columns.
+
+        Args:
+            decoded: What `decode` returned for some images, by image.
+            classes: Names of the classes.
+            topk: How many classes are told, the most probable first, by a task that ranks them; all if it has fewer.
+            fitted: What `fit` returned for the model.
+        """

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from ..core.objective import TRAINING
@@ -64,6 +64,16 @@ class SpaceDocument(Section):
     start: Annotated[list[StartSection], BeforeValidator(_named, list[str | StartSection])] = [
         StartSection(name="baseline")]
     tricks: dict[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for_the_task(cls, given: Any) -> Any:
+        """Return the document with the objective that its task has, where it names none."""
+        data, section = (given.get(name, {}) for name in ("data", "objective")) if isinstance(given, dict) else ("", "")
+        if not isinstance(data, dict) or not isinstance(section, dict) or "metric" in section:
+            return given
+        task = TASKS.get(str(data.get("task")))
+        return {**given, "objective": {**section, "metric": f"val/{task.objective}"}} if task else given
 
 
 class BundleDocument(Section):

@@ -18,7 +18,7 @@ from .. import report
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.objective import SPEED, Objective
-from ..core.reporting import End
+from ..core.reporting import End, OnProgress, silent
 from ..data import Loaded
 from ..errors import RunError
 from ..inference.predictor import Predictor
@@ -44,11 +44,6 @@ RESULT = "confirm.json"
 WEIGHTS = "confirm"
 FRESH = 1000            # fresh seeds are from here on
 Key = TypeVar("Key")
-OnProgress = Callable[[int, int], None]
-
-
-def silent(done: int, total: int) -> None:
-    """Say nothing of progress."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ def test_it_is_read_as_the_file_has_it():
 
 @pytest.mark.parametrize(("name", "words", "better"), [
     ("val/macro_f1", "macro F1", "max"), ("top_5_accuracy", "top-5 accuracy", "max"), ("val/cost", "cost", "min"),
-    ("val/recall[a/b]", "recall of a/b", "max"), ("test/brier", "Brier score", "min"), (SPEED, "images per second", "max"),
+    ("val/recall[a/b]", "recall of a/b", "max"), ("test/brier", "Brier score", "min"),
+    (SPEED, "images per second", "max"),
     ("train/loss", "loss", "min"), ("val/of_another_version", "of another version", "max")])
 def test_a_figure_says_what_it_is_and_what_is_better(name, words, better):
     assert (metric(name).words, metric(name).mode) == (words, better)

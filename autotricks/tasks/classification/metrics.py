@@ -12,13 +12,11 @@ from ...core.slots import Output
 from ...core.targets import Targets
 from ...core.task import Metric
 from ..costs import COST, Costs
+from ..shots import shots
 from . import figures
 from .figures import Predictions
 
-MANY = 100
-FEW = 20     # training images of a class: many-shot above, few-shot below (Liu et al. 2019)
 TOP = "top_5_accuracy"      # which is measured on test, unasked, where there are more classes
-SHOTS = ("many_shot", "medium_shot", "few_shot")
 CONTRASTS = ("auroc", "cohen_kappa", "quadratic_kappa")     # which say nothing where all images are of one class
 TOP_ACCURACY = Metric("top_K_accuracy", "top-{} accuracy", percent=True, asked=True,
                       pattern="top_([2-9]|[1-9][0-9]+)_accuracy")
@@ -120,14 +118,3 @@ def _figures(counts: Tensor, present: Tensor, asked: Asked, whole: bool) -> dict
 def _group_recall(which: Tensor | int, seen: Predictions) -> Tensor:
     """Return the mean recall of some classes, or that of one."""
     return seen.recall[which].mean()
-
-
-def shots(counts: Tensor, present: Tensor) -> dict[str, Tensor]:
-    """Return the classes, [C] bool, that are many-, medium- and few-shot among those present, without empty groups.
-
-    Shapes:
-        counts: [C], training images of each class.
-        present: [C] bool, whether the class occurs where it is measured.
-    """
-    masks = torch.stack([counts > MANY, (counts <= MANY) & (counts >= FEW), counts < FEW]) & present
-    return {name: mask for name, mask, there in zip(SHOTS, masks, masks.any(1).tolist(), strict=True) if there}

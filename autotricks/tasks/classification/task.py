@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import Measured, Metric
+from ...core.task import UNFITTED, Answer, Fitted, Measured, Metric
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...io.did_you_mean import listed, suggest
 from ...models import build
 from ...stats.test_results import TestResult
+from ..answers import rankings
 from ..costs import COST, matrix
 from .metrics import METRICS, NOTHING, RECALL, TOP_ACCURACY, Asked, ClassificationMeter
 from .testing import tested
@@ -35,7 +36,9 @@ class Classification:
     brings: ClassVar[frozenset[DataTrait]] = frozenset({DataTrait.ONE_LABEL})
     defaults: ClassVar[tuple[str, ...]] = ("sgd", "constant", "instance", "cross_entropy")
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    objective: ClassVar[str] = "balanced_accuracy"
     train_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
+    fits: ClassVar[tuple[str, ...]] = ()
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a classifier with fresh weights; see `autotricks.models.build`."""
@@ -69,6 +72,21 @@ class Classification:
     def decode(self, output: Output) -> Tensor:
         """Return the probability of each class, [B, C]."""
         return output.softmax(1)
+
+    def fit(self, validation: Measured, classes: int) -> Fitted:
+        """Return nothing: the most probable class is the answer."""
+        return UNFITTED
+
+    def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1,
+                fitted: Fitted = UNFITTED) -> list[Answer]:
+        """Return `class`, `probability`, `class_2`, `probability_2` and so on of each image, the most probable first.
+
+        Of classes that are as probable, the first is the first of the data.
+
+        Shapes:
+            decoded: [B, C], probabilities.
+        """
+        return rankings(decoded, classes, topk)
 
 
 def _impossible(name: str, classes: Sequence[str]) -> str:
