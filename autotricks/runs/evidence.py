@@ -72,6 +72,11 @@ class Evidence:
         return objective(self.space.get("objective", {}))
 
     @property
+    def task(self) -> str:
+        """What is learned."""
+        return str((self.space.get("data") or {}).get("task", ""))
+
+    @property
     def sign(self) -> int:
         """1 if more of it is better, else -1."""
         return self.objective.sign
