@@ -138,7 +138,7 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
         require_images(1, (settings.channels or 3, settings.size, settings.size))
     if _too_many(entries, settings):
         return _streamed(listing, settings)
-    arrays, bad = decode.read([entry.path for entry in entries], settings.size, settings.channels)
+    arrays, bad = decode.read([entry.path for entry in entries], settings.size, settings.channels, settings.fit)
     refuse_many(bad, len(entries), settings.max_bad)
     depth = max((array.shape[0] for array in arrays if array is not None), default=1)
     parts = {}
@@ -157,7 +157,8 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
 def _too_many(entries: Sequence[Entry], settings: Settings) -> bool:
     """Return whether the images would take more memory than they may, going by the first that can be read."""
     for entry in entries:
-        seen, = decode.each(partial(decode.decode, size=settings.size, channels=settings.channels), [entry.path])
+        look = partial(decode.decode, size=settings.size, channels=settings.channels, fit=settings.fit)
+        seen, = decode.each(look, [entry.path])
         if not isinstance(seen, Bad):   # what is wrong with others is told when all have been looked at
             return COPIES * len(entries) * seen.size > settings.room(available())
     return False
@@ -165,13 +166,14 @@ def _too_many(entries: Sequence[Entry], settings: Settings) -> bool:
 
 def _streamed(listing: Listing, settings: Settings) -> Raw:
     entries = listing.entries
-    results = survey([entry.path for entry in entries], settings.size, settings.channels)
+    results = survey([entry.path for entry in entries], settings.size, settings.channels, settings.fit)
     bad = tuple(one for one in results if isinstance(one, Bad))
     refuse_many(bad, len(entries), settings.max_bad)
     good = [(entry, one) for entry, one in zip(entries, results, strict=True) if isinstance(one, Seen)]
     seen = [one for _, one in good]
     shape = (max(one.shape[0] for one in seen), *seen[0].shape[1:]) if seen else (1, 1, 1)
-    files = Files([entry.path for entry, _ in good], (shape[0], shape[1], shape[2]), settings.size, settings.channels)
+    files = Files([entry.path for entry, _ in good], (shape[0], shape[1], shape[2]), settings.size, settings.channels,
+                  settings.fit)
     reading = Reading(WORKERS if settings.workers is None else settings.workers, settings.prefetch or PREFETCH)
     parts = {}
     for split in dict.fromkeys(entry.split for entry in entries):

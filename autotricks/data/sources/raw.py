@@ -84,7 +84,7 @@ def from_arrays(split: str, images: np.ndarray, settings: Settings) -> Tensor:
     channels = settings.channels or images.shape[-1]
     require_images(len(images), (channels, size, settings.size or images.shape[2]))
     if settings.size or channels != images.shape[-1]:
-        return stacked(list(reshaped(images, settings.size, channels)))
+        return stacked(list(reshaped(images, settings.size, channels, settings.fit)))
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
