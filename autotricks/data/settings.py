@@ -66,7 +66,7 @@ class Splits:
 
     def by_word(self) -> dict[str, str]:
         """Return the split of each word, in small letters."""
-        return {word.lower(): split for split in SPLITS for word in getattr(self, split)}
+        return {word.strip().lower(): split for split in SPLITS for word in getattr(self, split)}
 
     def problems(self) -> list[str]:
         """Return one line for each thing that cannot be."""

@@ -135,7 +135,7 @@ class DataSection(TableSection):
         """
         apart = ("imbalance", "group", "splits", *TableSection.model_fields)
         plain = {name: value for name, value in self if name not in apart}
-        splits = self.splits and Splits(*(_words(value) for _, value in self.splits))
+        splits = Splits(*(_words(value) for _, value in self.splits)) if self.splits else None
         return Settings(**plain, imbalance=self.imbalance.factor if self.imbalance else None, splits=splits,
                         group=Group(self.group.column, self.group.pattern) if self.group else None, table=self.table())
 

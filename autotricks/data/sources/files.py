@@ -4,8 +4,8 @@ from __future__ import annotations
 import difflib
 import os
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +15,7 @@ import torch
 from ...errors import DataError
 from .. import decode
 from ..decode import Bad, display_name, printable
+from ..glance import glance
 from ..labels import ordered
 from ..memory import COPIES, available, require_images
 from ..settings import Settings
@@ -43,11 +44,30 @@ class Listing:
         entries: Every file that is taken for an image.
         skipped: What is there and belongs to no class, with the reason.
         problems: Why training refuses it.
+        bad: Rows that name no image or no label.
+        notices: What the source left open and how it was understood, a line each.
+        origin: Where each split comes from, in words.
     """
 
     entries: Sequence[Entry]
     skipped: tuple[Bad, ...] = ()
     problems: tuple[str, ...] = ()
+    bad: tuple[Bad, ...] = ()
+    notices: tuple[str, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    def raw(self, parts: Mapping[str, Part], bad: Sequence[Bad], settings: Settings) -> Raw:
+        """Return what is handed over of the images that could be read."""
+        return Raw(parts, self.classes, (*self.bad, *bad), self.skipped, self.notices, self.origin,
+                   glance([entry.path for entry in self.entries], settings))
+
+    def refuse_many(self, bad: Sequence[Bad], limit: float) -> None:
+        """Refuse the source where more than this share cannot be used.
+
+        Raises:
+            DataError: Naming the first few.
+        """
+        refuse_many((*self.bad, *bad), len(self.entries) + len(self.bad), limit)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -139,7 +159,7 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
     if _too_many(entries, settings):
         return _streamed(listing, settings)
     arrays, bad = decode.read([entry.path for entry in entries], settings.size, settings.channels, settings.fit)
-    refuse_many(bad, len(entries), settings.max_bad)
+    listing.refuse_many(bad, settings.max_bad)
     depth = max((array.shape[0] for array in arrays if array is not None), default=1)
     parts = {}
     for split in dict.fromkeys(entry.split for entry in entries):
@@ -151,7 +171,7 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
             arrays[row] = None  # so that stacking frees each image as it goes
         parts[split] = Part(stacked(chosen, depth), [entries[row].labels for row in rows],
                             [entries[row].group for row in rows] if settings.group else None)
-    return Raw(parts, listing.classes, tuple(bad), listing.skipped)
+    return listing.raw(parts, bad, settings)
 
 
 def _too_many(entries: Sequence[Entry], settings: Settings) -> bool:
@@ -168,7 +188,7 @@ def _streamed(listing: Listing, settings: Settings) -> Raw:
     entries = listing.entries
     results = survey([entry.path for entry in entries], settings.size, settings.channels, settings.fit)
     bad = tuple(one for one in results if isinstance(one, Bad))
-    refuse_many(bad, len(entries), settings.max_bad)
+    listing.refuse_many(bad, settings.max_bad)
     good = [(entry, one) for entry, one in zip(entries, results, strict=True) if isinstance(one, Seen)]
     seen = [one for _, one in good]
     shape = (max(one.shape[0] for one in seen), *seen[0].shape[1:]) if seen else (1, 1, 1)
@@ -182,7 +202,7 @@ def _streamed(listing: Listing, settings: Settings) -> Raw:
             raise _none(split)
         parts[split] = Part(Streamed(files, seen, torch.tensor(rows), reading), [good[row][0].labels for row in rows],
                             [good[row][0].group for row in rows] if settings.group else None)
-    return Raw(parts, listing.classes, bad, listing.skipped)
+    return listing.raw(parts, bad, settings)
 
 
 def _none(split: str) -> DataError:
