@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ...errors import DataError
 from ..settings import ONE_HOT, Settings
-from .delimited import Sheet, is_picture
+from .delimited import Sheet
+from .files import is_picture
 from .raw import MORE_WORDS, clean, plain_word
 
 PATH = "path"

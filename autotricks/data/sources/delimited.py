@@ -11,12 +11,12 @@ from pathlib import Path
 from ...errors import DataError
 from ..decode import display_name, error_text
 from ..settings import AUTO, Table
+from .files import is_picture
 
 DELIMITERS = ",;\t|"
 NAMES = {"\t": "tab", " ": "space"}
 FIRST = 8                               # bytes: in UTF-16 each second one of plain letters is zero
 LOOKED = 20                             # lines by which a delimiter is found
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
          (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
@@ -60,11 +60,6 @@ def read(path: Path, table: Table) -> Sheet:
         notices.append(f"{name} has no line that names its columns; they are numbered 1 to {len(header)}, and "
                        "data.header: true says otherwise")
     return Sheet(name, header, rows, tuple(notices))
-
-
-def is_picture(name: str) -> bool:
-    """Return whether a path ends as image files do."""
-    return name.lower().endswith(PICTURES)
 
 
 def _text(path: Path, encoding: str) -> tuple[str, str]:

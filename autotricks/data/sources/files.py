@@ -4,7 +4,7 @@ from __future__ import annotations
 import difflib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,13 @@ from .raw import Part, Raw, refuse_many, stacked
 
 CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin",
                      "system volume information", "@eadir"})
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+NO_IMAGES = frozenset({
+    ".xml", ".json", ".jsonl", ".txt", ".csv", ".tsv", ".md", ".rst", ".yaml", ".yml", ".html", ".htm", ".pdf", ".doc",
+    ".docx", ".xls", ".xlsx", ".py", ".ipynb", ".m", ".log", ".cfg", ".conf", ".toml", ".sh", ".npy",
+    ".npz", ".mat", ".pkl", ".pickle", ".h5", ".hdf5", ".pt", ".pth", ".parquet", ".arrow", ".tfrecord", ".db", ".sqlite", ".zip", ".tar", ".gz", ".rar",
+    ".7z", ".mp4", ".avi", ".mov", ".mkv", ".mp3", ".wav", ".flac", ".lnk", ".url", ".md5", ".sha256", ".bak", ".tmp"})
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ def is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except PermissionError as error:
-        _closed(error)
+        closed(error)
     except (OSError, RuntimeError):     # RuntimeError: links in a circle, before Python 3.13
         return False
 
@@ -131,6 +138,24 @@ def is_folder(path: Path) -> bool:
 def hidden(name: str) -> bool:
     """Return whether a file or folder is one that systems leave behind, such as .DS_Store or Thumbs.db."""
     return name.startswith(".") or name.lower() in CLUTTER
+
+
+def leads(test: Callable[[], bool]) -> bool:
+    """Return what a test of a folder's entry says; a link that cannot be followed leads nowhere."""
+    try:
+        return test()
+    except OSError:
+        return False
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a path ends as image files do."""
+    return name.lower().endswith(PICTURES)
+
+
+def no_image(name: str) -> bool:
+    """Return whether a file is no image, by its suffix: notes, tables, arrays, archives, films."""
+    return os.path.splitext(name)[1].lower() in NO_IMAGES
 
 
 def visible(folder: Path) -> list[Path]:
@@ -142,7 +167,7 @@ def visible(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not hidden(path.name))
     except OSError as error:
-        _closed(error)
+        closed(error)
 
 
 def images_of(listing: Listing, settings: Settings) -> Raw:
@@ -225,7 +250,7 @@ def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
     skipped: list[Bad] = []
     home = root.resolve()
     entered = {root.resolve(), folder.resolve()}
-    for base, folders, files in os.walk(folder, onerror=_closed, followlinks=True):
+    for base, folders, files in os.walk(folder, onerror=closed, followlinks=True):
         folders[:] = sorted(name for name in folders if not hidden(name))
         for link in [Path(base, name) for name in folders if Path(base, name).is_symlink()]:
             target = link.resolve()
@@ -238,7 +263,12 @@ def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
     return sorted(paths), skipped
 
 
-def _closed(error: OSError) -> NoReturn:
+def closed(error: OSError) -> NoReturn:
+    """Refuse what cannot be listed.
+
+    Raises:
+        DataError: Saying why.
+    """
     raise DataError(f"data.source: {display_name(str(error.filename))}: {error.strerror or error}.") from error
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from ...errors import DataError
 from ..decode import display_name
 from ..settings import Table
-from .delimited import PICTURES
-from .files import existing, is_folder, visible
+from .files import PICTURES, existing, is_folder, visible
 
 SAMPLE = 20             # paths by which it is found out
 DEPTH = 2               # of folders that are looked into
