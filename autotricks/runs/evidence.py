@@ -14,6 +14,7 @@ from ..errors import RunError, SpaceError
 from ..io.checksum import damaged
 from ..io.yaml_tree import LARGE, parse
 from ..tasks import objective
+from ..tasks.classification import CLASSIFICATION
 from .folder import DATA, LEDGER, SPACE, VERSIONS
 from .ledger import TrialRecord, read, records, searched, trial_of
 
@@ -61,6 +62,17 @@ class Evidence:
         whole = self.folder.resolve()
         return f"{whole.parent.name}/{whole.name}".lstrip("/")
 
+    @cached_property
+    def images(self) -> dict[str, int]:
+        """Images of each split; in runs of older versions each had one label, so that these are as many."""
+        known: dict[str, int] = self.data.get("split_images", {})
+        return known or {name: sum(counts) for name, counts in self.data.get("counts", {}).items()}
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return str(self.space.get("data", {}).get("task", CLASSIFICATION.name))
+
     @property
     def metric(self) -> str:
         """The figure that the search is for."""
@@ -70,11 +82,6 @@ class Evidence:
     def objective(self) -> Objective:
         """What ranks trials."""
         return objective(self.space.get("objective", {}))
-
-    @property
-    def task(self) -> str:
-        """What is learned."""
-        return str((self.space.get("data") or {}).get("task", ""))
 
     @property
     def sign(self) -> int:

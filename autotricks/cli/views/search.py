@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...core.reporting import End
+from ...data import understood
 from ...space.load import LoadedSpace
 from ...stats.verdict import BASELINE
 from .confirmation import verdict
@@ -57,7 +58,7 @@ class Lines:
 
     def on_start(self, folder: Path, facts: dict[str, Any]) -> None:
         """Say what is searched and where it is kept."""
-        for line in [describe(facts), *leaks(facts)]:
+        for line in [describe(facts), *understood(facts), *leaks(facts)]:
             self._say(line)
         length = f"{self._total} trials"
         if self._trainings is not None:
@@ -207,13 +208,14 @@ def clock(seconds: float) -> str:
 
 def describe(facts: dict[str, Any]) -> str:
     """Return a data set in one line."""
-    counts = facts["counts"]
+    counts = facts["counts"]["train"]
+    images = facts["split_images"]
     shape = "x".join(str(side) for side in facts["image_shape"])
     bad = f", {len(facts['bad'])} bad files left out" if facts["bad"] else ""
     groups = f"{facts['groups']} groups, " if facts.get("groups") else ""
-    return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {sum(counts['train'])} "
-            f"({max(counts['train'])} to {min(counts['train'])} a class), validation {sum(counts['validation'])}, "
-            f"test {sum(counts['test'])} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
+    return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {images['train']} "
+            f"({max(counts)} to {min(counts)} a class), validation {images['validation']}, "
+            f"test {images['test']} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
 
 
 def leaks(facts: dict[str, Any]) -> list[str]:
