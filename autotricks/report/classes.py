@@ -21,21 +21,22 @@ def classwise(evidence: Evidence) -> Html:
     results = confirmed.get("classes") or {}
     champion, baseline = (results.get(str(confirmed.get(role))) for role in ("champion", "baseline"))
     if not champion or not baseline:
-        return joined(_groups(evidence, confirmed), tag("p", {"class": "note"},
+        return joined(_groups(evidence), tag("p", {"class": "note"},
                       "Results of single classes are kept when a search is confirmed; this run has none. "
                       "autotricks confirm adds them."))
     first = next(iter(champion["by_class"].values()))
     names = evidence.data.get("classes") or [*map(str, range(len(first)))]
     older = tag("p", {"class": "note"}, f"Champion here is {evidence.name(confirmed['champion'])}, of the confirmation "
                 "that is older than the search.") if evidence.overtaken else ""
-    return joined(older, _groups(evidence, confirmed), _first(evidence, names, champion, baseline),
+    return joined(older, _groups(evidence), _first(evidence, names, champion, baseline),
                   _every(evidence, names, champion, baseline),
                   _confusion(names, champion["confusion"], len(confirmed["seeds"])),
                   _calibration(champion["calibration"], baseline["calibration"]), _thresholds(names, champion))
 
 
-def _groups(evidence: Evidence, confirmed: Document) -> Html:
+def _groups(evidence: Evidence) -> Html:
     """Return every figure on test, champion against baseline."""
+    confirmed = evidence.confirmed or {}
     metrics = confirmed.get("figures") or {}
     champion, baseline = (metrics.get(str(confirmed.get(role)), {}) for role in ("champion", "baseline"))
     rows = [(_described(metric_of(name, evidence.task)), formatted(champion[name], name),

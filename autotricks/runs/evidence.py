@@ -71,7 +71,7 @@ class Evidence:
     @property
     def task(self) -> str:
         """Name of the task."""
-        return str(self.space.get("data", {}).get("task", CLASSIFICATION.name))
+        return str((self.space.get("data") or {}).get("task", CLASSIFICATION.name))
 
     @property
     def metric(self) -> str:
