@@ -33,6 +33,14 @@ class Targets:
         labels = labels.unsqueeze(1)
         return cls(labels, torch.ones_like(labels, dtype=torch.float32))
 
+    @classmethod
+    def sets(cls, labels: Sequence[Sequence[int]]) -> Targets:
+        """Return targets of images with any number of labels each; those with fewer than the most have padding."""
+        width = max(1, max(map(len, labels), default=1))
+        padded = [[*row, *[0] * (width - len(row))] for row in labels]
+        there = [[1.0] * len(row) + [0.0] * (width - len(row)) for row in labels]
+        return cls(torch.tensor(padded, dtype=torch.int64).view(-1, width), torch.tensor(there).view(-1, width))
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -44,6 +52,13 @@ class Targets:
         """The label of each image, [B], of data in which each has one."""
         assert self.labels.shape[1:] == (1,), f"each image has {tuple(self.labels.shape[1:])} places, not one"
         return self.labels[:, 0]
+
+    def listed(self) -> list[tuple[int, ...]]:
+        """Return the distinct labels of each image, ascending; places that are to be ignored have none."""
+        labels = self.labels.flatten(1).tolist()
+        shares = self.shares.flatten(1).tolist()
+        return [tuple(sorted({label for label, share in zip(*row, strict=True) if share > 0}))
+                for row in zip(labels, shares, strict=True)]
 
     def split(self, lengths: int | Sequence[int]) -> list[Targets]:
         """Cut the targets into stretches of images, as `torch.split` does."""

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.images import Images
+from ..core.targets import Targets
 from ..errors import DataError
 from .fingerprint import digests
 
@@ -122,17 +123,17 @@ def _correlation(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 
 def contradictions(marks: Sequence[bytes], labels: Sequence[object]) -> int:
-    """Return how many images bear, pixel for pixel, two or more labels."""
+    """Return how many images bear, pixel for pixel, other labels than their copies."""
     return sum(len(group) for group in equal(marks) if len({labels[row] for row in group}) > 1)
 
 
-def apart(split: str, images: Images, labels: Tensor, others: Iterable[Images]) -> Tensor:
+def apart(split: str, images: Images, targets: Targets, others: Iterable[Images]) -> Tensor:
     """Return the rows of the images that are, pixel for pixel, in none of the others.
 
     Args:
         split: For messages.
         images: uint8 [N, D, H, W], in memory or streamed.
-        labels: [N].
+        targets: Of N images.
         others: Images of the splits that are read later.
 
     Raises:
@@ -140,7 +141,8 @@ def apart(split: str, images: Images, labels: Tensor, others: Iterable[Images]) 
     """
     known = {mark for other in others for mark in digests(other)}
     rows = torch.tensor([row for row, mark in enumerate(digests(images)) if mark not in known], dtype=torch.int64)
-    lost = set(labels.tolist()) - set(labels[rows].tolist())
+    labels = targets.listed()
+    lost = {label for row in labels for label in row} - {label for row in rows.tolist() for label in labels[row]}
     if lost:
         raise DataError(f"data.duplicates: drop leaves {len(lost)} of the classes without {split} images: all of "
                         "theirs are in another split too. Set data.duplicates to keep, or mend the splits.")

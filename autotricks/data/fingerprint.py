@@ -20,7 +20,7 @@ def digests(images: Images) -> list[bytes]:
 
 
 def fingerprint(splits: Mapping[str, Split], marks: Mapping[str, Sequence[bytes]], classes: Sequence[str]) -> str:
-    """Return the SHA-256 of a data set: shape, class names, and pixels and label of each row of each split.
+    """Return the SHA-256 of a data set: shape, class names, and pixels and labels of each row of each split.
 
     Args:
         splits: By name; their order does not matter, the order of the rows does.
@@ -33,8 +33,8 @@ def fingerprint(splits: Mapping[str, Split], marks: Mapping[str, Sequence[bytes]
     for name, split in sorted(splits.items()):
         shape = ",".join(str(number) for number in split.images.shape)
         whole.update(f"\n{name} {shape}\n".encode())
-        for mark, label in zip(marks[name], split.targets.single.tolist()):
-            whole.update(mark + label.to_bytes(4, "little"))
+        for mark, row in zip(marks[name], split.targets.listed(), strict=True):
+            whole.update(mark + b"".join(label.to_bytes(4, "little") for label in row))
     return whole.hexdigest()
 
 

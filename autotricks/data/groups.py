@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.targets import Targets
 from ..errors import DataError
 
 ATTEMPTS = 20           # orders in which groups are tried before a split is given up
@@ -135,13 +136,13 @@ class Draw:
         self.held[group] = not self.held[group]
 
 
-def require(labels: Tensor, groups: Sequence[str], classes: Sequence[str], cuts: Sequence[str]) -> None:
+def require(targets: Targets, groups: Sequence[str], classes: Sequence[str], cuts: Sequence[str]) -> None:
     """Refuse classes with too few groups to be cut into train and `cuts`.
 
     Raises:
         DataError: Naming them.
     """
-    pairs = {*zip(labels.tolist(), groups)}
+    pairs = {(label, group) for row, group in zip(targets.listed(), groups, strict=True) for label in row}
     counts = np.bincount([label for label, _ in pairs], minlength=len(classes))
     few = [f"{name!r} ({count})" for name, count in zip(classes, counts) if count <= len(cuts)]
     if few:

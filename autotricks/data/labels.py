@@ -4,9 +4,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
-import torch
-from torch import Tensor
-
+from ..core.targets import Targets
+from ..core.task import Task
+from ..core.traits import DataTrait
 from ..errors import DataError
 
 MAX_LISTED = 5
@@ -20,26 +20,32 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(distinct, key=lambda name: (int(name), name) if numeric else (0, name)))
 
 
-def encode(names: Mapping[str, Sequence[str]], classes: Sequence[str] | None) -> tuple[tuple[str, ...],
-                                                                                        dict[str, Tensor]]:
+def encode(labels: Mapping[str, Sequence[tuple[str, ...]]], classes: Sequence[str] | None,
+           task: Task) -> tuple[tuple[str, ...], dict[str, Targets]]:
     """Number the labels.
 
     Args:
-        names: Label of each row by split; `train` is there.
+        labels: Names of the labels of each row by split; `train` is there.
         classes: Names in the order of their numbers; sorted from the training labels if None.
+        task: Says whether each image must have one label.
 
     Returns:
-        The classes, and labels [N], int64, by split.
+        The classes, and targets by split.
 
     Raises:
-        DataError: When there is one class only, a class has no training image, or a split has other classes.
+        DataError: When an image has no label, or several, and the task wants one; there is one class only, a class has
+            no training image, or a split has other classes.
     """
-    known = tuple(classes) if classes is not None else ordered(names["train"])
+    if DataTrait.ONE_LABEL in task.brings:
+        _require_one(labels)
+    present = {split: {name for row in rows for name in row} for split, rows in labels.items()}
+    known = tuple(classes) if classes is not None else ordered(present["train"])
     numbers = {name: number for number, name in enumerate(known)}
-    present = {split: set(labels) for split, labels in names.items()}
-    if not present["train"]:
+    if not labels["train"]:
         raise DataError("data.source: there are no training images.")
-    if len(known) < 2:
+    if not known:
+        raise DataError("data.source: no training image has a label.")
+    if len(known) < 2 and DataTrait.ONE_LABEL in task.brings:
         raise DataError(f"data.source: every training image is of class {known[0]!r}; at least 2 classes are needed.")
     empty = [name for name in known if name not in present["train"]]
     if empty:
@@ -47,7 +53,21 @@ def encode(names: Mapping[str, Sequence[str]], classes: Sequence[str] | None) ->
     problems = [line for split, here in present.items() for line in _differences(split, here, known)]
     if problems:
         raise DataError(problems)
-    return known, {split: torch.tensor([numbers[name] for name in labels]) for split, labels in names.items()}
+    return known, {split: Targets.sets([[numbers[name] for name in row] for row in rows])
+                   for split, rows in labels.items()}
+
+
+def _require_one(labels: Mapping[str, Sequence[tuple[str, ...]]]) -> None:
+    """Refuse images without a label or with several.
+
+    Raises:
+        DataError: With how many there are, and the labels of the first.
+    """
+    wrong = [row for rows in labels.values() for row in rows if len(row) != 1]
+    if wrong:
+        first = f"the labels {_listed(wrong[0])}" if wrong[0] else "none"
+        raise DataError(f"data.source: {len(wrong)} images have no label or several, the first of them {first}; each "
+                        "needs one here. Set data.task to multilabel where images may have several.")
 
 
 def _differences(split: str, here: set[str], known: Sequence[str]) -> list[str]:

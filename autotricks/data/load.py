@@ -11,6 +11,8 @@ from torch import Tensor
 
 from ..core.dataset import Dataset, Split
 from ..core.images import joined as chained
+from ..core.targets import Targets
+from ..core.traits import DataTrait
 from ..errors import DataError
 from ..tasks import find as find_task
 from . import groups, long_tail
@@ -19,7 +21,7 @@ from .fingerprint import digests, fingerprint, shared
 from .labels import encode
 from .settings import Settings
 from .sources import Part, Raw, read
-from .splits import hold_out, require
+from .splits import hold_out, require, strata
 from .statistics import mean_and_std
 
 CUT = ("test", "validation")    # what is cut from the training images, in this order
@@ -65,17 +67,17 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
     task = find_task(settings.task)
     raw = read(settings, trust)
     raw, whole = (replace(raw, parts=_joined(raw.parts)), True) if joined else (raw, whole)
-    classes, labels = encode({name: part.names for name, part in raw.parts.items()}, raw.classes)
+    classes, targets = encode({name: part.labels for name, part in raw.parts.items()}, raw.classes, task)
     groups.require_apart({name: part.groups for name, part in raw.parts.items() if part.groups is not None})
     parts = {name: part for name, part in raw.parts.items() if not (whole and name == "validation")}
-    splits, dropped = divided(parts, labels, classes, settings, ("test",) if whole else CUT)
+    splits, dropped = divided(parts, targets, classes, settings, ("test",) if whole else CUT)
     mean, std = mean_and_std(splits["train"].images)
     marks = {name: digests(split.images) for name, split in splits.items()}
     dataset = Dataset(splits["train"], splits["validation"], splits["test"], classes, mean, std,
                       fingerprint(splits, marks, classes), settings.source, task, settings.normalize == "weights")
     duplicates = {f"train_{name}": shared(marks["train"], marks[name]) for name in ("test", "validation")}
     every = [(mark, label) for name, split in splits.items() if not (whole and name == "validation")
-             for mark, label in zip(marks[name], split.targets.single.tolist())]
+             for mark, label in zip(marks[name], split.targets.listed(), strict=True)]
     return Loaded(dataset, {**_facts(dataset, splits), "duplicates": duplicates, "dropped": dropped,
                             "two_labels": contradictions(*zip(*every)), **_bad(raw), **_groups(raw),
                             "seconds": round(time.monotonic() - started, 3)})
@@ -91,11 +93,11 @@ def _joined(parts: Mapping[str, Part]) -> dict[str, Part]:
         raise DataError(f"data.size: train has images of shape {tuple(train.images.shape[1:])} (D, H, W), validation "
                         f"{tuple(more.images.shape[1:])}. Set data.size and data.channels.")
     together = None if train.groups is None or more.groups is None else [*train.groups, *more.groups]
-    both = Part(chained(train.images, more.images), [*train.names, *more.names], together)
+    both = Part(chained(train.images, more.images), [*train.labels, *more.labels], together)
     return {"train": both, **{name: part for name, part in parts.items() if name == "test"}}
 
 
-def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tuple[str, ...],
+def divided(parts: Mapping[str, Part], targets: Mapping[str, Targets], classes: tuple[str, ...],
             settings: Settings, wanted: tuple[str, ...] = CUT) -> tuple[dict[str, Split], dict[str, int]]:
     """Cut what is wanted and the source does not bring from the training part, then apply the long tail to the rest.
 
@@ -106,16 +108,16 @@ def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tu
     """
     fractions = {"test": settings.test, "validation": settings.validation}
     cuts = {name: fractions[name] for name in wanted if name not in parts}
-    splits = {name: Split.plain(part.images, labels[name]) for name, part in parts.items()}
+    splits = {name: Split(part.images, targets[name]) for name, part in parts.items()}
     whole = splits["train"]
     together = parts["train"].groups
     if cuts:
-        require(whole.targets.single, classes, list(cuts))
+        require(whole.targets, classes, list(cuts))
     if cuts and together is not None:
-        groups.require(whole.targets.single, together, classes, list(cuts))
-        rows = groups.cut(whole.targets.single, together, cuts, settings.seed)
+        groups.require(whole.targets, together, classes, list(cuts))
+        rows = groups.cut(strata(whole.targets, len(classes)), together, cuts, settings.seed)
     else:
-        rows = _cut(whole.targets.single, cuts, settings.seed)
+        rows = _cut(strata(whole.targets, len(classes)), cuts, settings.seed)
     splits |= {name: _taken(whole, rows[name]) for name in cuts}
     left = rows["train"]
     dropped: dict[str, int] = {}
@@ -124,6 +126,8 @@ def divided(parts: Mapping[str, Part], labels: Mapping[str, Tensor], classes: tu
         dropped = _drop(splits)
         whole = splits["train"]
         left = torch.arange(len(whole))
+    if settings.imbalance is not None and DataTrait.ONE_LABEL not in find_task(settings.task).brings:
+        raise DataError("data.imbalance: a long tail is made of images with one label each. Leave it out.")
     if settings.imbalance is not None:
         left = left[long_tail.rows(whole.targets.single[left], settings.imbalance, settings.seed)]
     splits["train"] = _taken(whole, left)
@@ -141,7 +145,7 @@ def _drop(splits: dict[str, Split]) -> dict[str, int]:
     dropped: dict[str, int] = {}
     for index, name in enumerate(order[:-1]):
         split = splits[name]
-        rows = apart(name, split.images, split.targets.single, [splits[other].images for other in order[index + 1:]])
+        rows = apart(name, split.images, split.targets, [splits[other].images for other in order[index + 1:]])
         dropped[name] = len(split) - len(rows)
         splits[name] = _taken(split, rows)
     return dropped

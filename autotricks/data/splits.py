@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.targets import Targets
 from ..errors import DataError
 
 
@@ -20,6 +21,19 @@ def shuffled(labels: Tensor, seed: int) -> list[Tensor]:
     # RandomState, not default_rng: NumPy promises that its numbers never change between versions.
     return [rows[torch.from_numpy(np.random.RandomState([seed, label]).permutation(len(rows)))]
             for label, rows in enumerate(_rows(labels))]
+
+
+def strata(targets: Targets, classes: int) -> Tensor:
+    """Return by which class each image is drawn into splits, [N], int64: the rarest of its labels.
+
+    Images without a label are one more class. Numbers are made dense: each has an image.
+    """
+    counts = targets.counts(classes)
+    rarity = torch.cat([counts, counts.new_full((1,), len(targets) + 1)])
+    labels = torch.where(targets.shares > 0, targets.labels, classes).flatten(1)
+    rarest = labels.gather(1, rarity[labels].argmin(1, keepdim=True)).squeeze(1)
+    dense: Tensor = rarest.unique(return_inverse=True)[1]
+    return dense
 
 
 def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -43,13 +57,13 @@ def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor
     return stay.nonzero().squeeze(1), out
 
 
-def require(labels: Tensor, classes: Sequence[str], cuts: Sequence[str]) -> None:
+def require(targets: Targets, classes: Sequence[str], cuts: Sequence[str]) -> None:
     """Refuse classes with too few images to be cut into train and `cuts`.
 
     Raises:
         DataError: Naming them.
     """
-    counts = torch.bincount(labels, minlength=len(classes)).tolist()
+    counts = targets.counts(len(classes)).tolist()
     few = [f"{name!r} ({count})" for name, count in zip(classes, counts) if count <= len(cuts)]
     if few:
         raise DataError(f"data.source: too few images to split off {' and '.join(cuts)} in class{_listed(few)}; "

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..tasks import find as find_task
 from . import decode, look, sources
 from .decode import Bad, printable
 from .duplicates import alike, contradictions, equal
@@ -29,12 +30,17 @@ CHUNK = 512
 
 @dataclass(frozen=True)
 class Row:
-    """One image that can be used: what to call it, its label's name, its split, and what it is."""
+    """One image that can be used: what to call it, the names of its labels, its split, and what it is."""
 
     name: str
-    label: str
+    labels: tuple[str, ...]
     split: str
     look: Look
+
+    @property
+    def label(self) -> str:
+        """The labels in words."""
+        return " | ".join(self.labels) or "no label"
 
 
 @dataclass(frozen=True)
@@ -80,28 +86,31 @@ def _files(settings: Settings) -> Seen | None:
         if isinstance(result, Bad):
             bad.append(result)
         else:
-            rows.append(Row(printable(entry.path), entry.name, entry.split, result))
-    classes = ordered(entry.name for entry in listing.entries if entry.split == "train")
-    return Seen(tuple(rows), classes, tuple(bad), listing.skipped, listing.problems)
+            rows.append(Row(printable(entry.path), entry.labels, entry.split, result))
+    return Seen(tuple(rows), listing.classes, tuple(bad), listing.skipped, listing.problems)
 
 
 def _arrays(settings: Settings, trust: bool) -> Seen:
     raw = sources.read(replace(settings, max_bad=1.0), trust)
-    rows = tuple(Row(f"{split}[{index}]", part.names[index], split, look.at_pixels(image.numpy()))
+    rows = tuple(Row(f"{split}[{index}]", part.labels[index], split, look.at_pixels(image.numpy()))
                  for split, part in raw.parts.items()
                  for index, image in enumerate(chain.from_iterable(part.images.split(CHUNK))))
-    classes = raw.classes or ordered(row.label for row in rows if row.split == "train")
+    classes = raw.classes or ordered(name for row in rows if row.split == "train" for name in row.labels)
     return Seen(rows, classes, raw.bad)
 
 
 def _refusals(seen: Seen, settings: Settings) -> list[str]:
     """Return why training would refuse this source, in the words that training uses."""
-    names = {split: [row.label for row in seen.rows if row.split == split]
-             for split in dict.fromkeys(["train", *(row.split for row in seen.rows)])}
+    labels = {split: [row.labels for row in seen.rows if row.split == split]
+              for split in dict.fromkeys(["train", *(row.split for row in seen.rows)])}
+    task = find_task(settings.task)
     problems = _problems(lambda: sources.refuse_many(seen.bad, len(seen.rows) + len(seen.bad), settings.max_bad))
-    wrong = _problems(lambda: encode(names, seen.classes))
-    cuts = [split for split in CUT if split not in names]
-    return problems + (wrong or _problems(lambda: require(encode(names, seen.classes)[1]["train"], seen.classes, cuts)))
+    wrong = _problems(lambda: encode(labels, seen.classes, task))
+    if wrong:
+        return problems + wrong
+    cuts = [split for split in CUT if split not in labels]
+    train = encode(labels, seen.classes, task)[1]["train"]
+    return problems + _problems(lambda: require(train, seen.classes, cuts))
 
 
 def _problems(attempt: Callable[[], object]) -> list[str]:
@@ -113,7 +122,7 @@ def _problems(attempt: Callable[[], object]) -> list[str]:
 
 
 def _counts(seen: Seen) -> dict[str, Any]:
-    tally = Counter((row.split, row.label) for row in seen.rows)
+    tally = Counter((row.split, name) for row in seen.rows for name in row.labels)
     present = [split for split in SPLITS if any(row.split == split for row in seen.rows)]
     counts = {split: [tally[split, name] for name in seen.classes] for split in present}
     train = [count for count in counts.get("train", []) if count]
@@ -152,7 +161,7 @@ def _duplicates(rows: Sequence[Row]) -> dict[str, Any]:
     across = _tally(f"{first}_{second}" for group in groups for first, second in _orders(group))
     groups.sort(key=lambda group: (len({row.label for row in group}) == 1, len({row.split for row in group}) == 1))
     return {"groups": len(groups), "copies": sum(len(group) - 1 for group in groups), "across": across,
-            "two_labels": contradictions(marks, [row.label for row in rows]),
+            "two_labels": contradictions(marks, [row.labels for row in rows]),
             "examples": [[[row.name, row.label] for row in group[:NAMED]] for group in groups[:NAMED]]}
 
 

@@ -32,6 +32,11 @@ def folder(root: Path, counts: dict[str, int], shape=(6, 6, 3), seed=0) -> Path:
     return root
 
 
+def names(part) -> list[str]:
+    """Return the label of each image of a part; each has one."""
+    return [label for label, in part.labels]
+
+
 def chunk(kind: bytes, data: bytes) -> bytes:
     """A chunk of a PNG."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,7 +1,15 @@
 import pytest
 
-from autotricks.data.labels import encode, ordered
+from autotricks.data.labels import encode as encoded, ordered
 from autotricks.errors import DataError
+from autotricks.tasks.classification import CLASSIFICATION
+
+
+def encode(names, classes):
+    """Number labels of images that have one each."""
+    labels = {split: [(name,) for name in row] for split, row in names.items()}
+    known, targets = encoded(labels, classes, CLASSIFICATION)
+    return known, {split: row.single for split, row in targets.items()}
 
 
 def test_whole_numbers_are_sorted_by_value_and_words_by_letter():
@@ -32,3 +40,11 @@ def test_refuses(names, classes, message):
     with pytest.raises(DataError) as caught:
         encode(names, classes)
     assert str(caught.value).startswith("data.source: ") and message in str(caught.value)
+
+
+@pytest.mark.parametrize(("rows", "message"), [
+    ([("a",), ("a", "b"), ("b",)], r"1 images have no label or several, the first of them the labels 'a', 'b'"),
+    ([("a",), (), ("b",)], "the first of them none; each needs one here. Set data.task to multilabel")])
+def test_one_label_each_is_asked_for(rows, message):
+    with pytest.raises(DataError, match=message):
+        encoded({"train": rows}, None, CLASSIFICATION)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from autotricks.data.splits import hold_out, require, shuffled
+from autotricks.core.targets import Targets
+from autotricks.data.splits import hold_out, require, shuffled, strata
 from autotricks.errors import DataError
 
 LABELS = torch.tensor([1, 0, 2, 0, 1, 0, 0, 2, 0, 1, 0, 0, 1, 0])  # 8, 4 and 2 images
@@ -38,6 +39,13 @@ def test_every_image_is_held_out_equally_often():
 
 
 def test_refuses_classes_too_small_to_cut_and_names_them():
-    require(torch.tensor([0, 0, 0, 1, 1, 1]), ("cat", "dog"), ["test", "validation"])
+    require(Targets.plain(torch.tensor([0, 0, 0, 1, 1, 1])), ("cat", "dog"), ["test", "validation"])
     with pytest.raises(DataError, match=r"test and validation in classes 'cat' \(2\), 'eel' \(1\); each class needs 3"):
-        require(torch.tensor([0, 0, 1, 1, 1, 2]), ("cat", "dog", "eel"), ["test", "validation"])
+        require(Targets.plain(torch.tensor([0, 0, 1, 1, 1, 2])), ("cat", "dog", "eel"), ["test", "validation"])
+
+
+def test_several_labels_are_drawn_by_the_rarest_and_none_is_a_class_of_its_own():
+    targets = Targets.sets([[0], [0, 1], [], [2, 0], [1, 2], [0, 1], []])
+    assert targets.counts(4).tolist() == [4, 3, 2, 0]
+    assert strata(targets, 4).tolist() == [0, 1, 3, 2, 2, 1, 3]
+    assert strata(Targets.plain(torch.tensor([2, 0, 1, 0])), 3).tolist() == [2, 0, 1, 0]

@@ -110,7 +110,7 @@ def test_links_are_followed_once_and_not_back_into_the_data(tmp_path):
                                                     "link to a folder that is in the data already")
     assert names(found["bad"]) == {"self.png": "cannot be read: Too many levels of symbolic links",
                                    "gone.png": "no such file"}
-    assert len(read(Settings(f"image_folder:{root}", max_bad=0.5)).parts["train"].names) == 6
+    assert len(read(Settings(f"image_folder:{root}", max_bad=0.5)).parts["train"].labels) == 6
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")

@@ -76,7 +76,7 @@ def _entries(path: Path, header: list[str], lines: list[tuple[int, list[str]]], 
         elif group and not cells.get(group):
             problems.append(f"data.group.column: {display_name(path)}:{number}: {group} is empty.")
         else:
-            entries.append(Entry(path.parent / cells["path"], clean(cells["label"]), split, cells.get(group, "")))
+            entries.append(Entry(path.parent / cells["path"], (clean(cells["label"]),), split, cells.get(group, "")))
     if problems:
         left_out = len(problems) - MAX_LISTED
         more = [f"data.source: {display_name(path)}: and {left_out} more lines."] if left_out > 0 else []

@@ -27,10 +27,10 @@ CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$re
 
 @dataclass(frozen=True)
 class Entry:
-    """One image file, the name of its label, its split, and its group if it has one."""
+    """One image file, the names of its labels, its split, and its group if it has one."""
 
     path: Path
-    name: str
+    labels: tuple[str, ...]
     split: str
     group: str = ""
 
@@ -48,6 +48,11 @@ class Listing:
     entries: Sequence[Entry]
     skipped: tuple[Bad, ...] = ()
     problems: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Every label of a training image, in order."""
+        return ordered(name for entry in self.entries if entry.split == "train" for name in entry.labels)
 
 
 def existing(location: str) -> Path:
@@ -144,10 +149,9 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
         chosen = [array for row in rows if (array := arrays[row]) is not None]
         for row in rows:
             arrays[row] = None  # so that stacking frees each image as it goes
-        parts[split] = Part(stacked(chosen, depth), [entries[row].name for row in rows],
+        parts[split] = Part(stacked(chosen, depth), [entries[row].labels for row in rows],
                             [entries[row].group for row in rows] if settings.group else None)
-    classes = ordered(entry.name for entry in entries if entry.split == "train")
-    return Raw(parts, classes, tuple(bad), listing.skipped)
+    return Raw(parts, listing.classes, tuple(bad), listing.skipped)
 
 
 def _too_many(entries: Sequence[Entry], settings: Settings) -> bool:
@@ -174,10 +178,9 @@ def _streamed(listing: Listing, settings: Settings) -> Raw:
         rows = [row for row, (entry, _) in enumerate(good) if entry.split == split]
         if not rows:
             raise _none(split)
-        parts[split] = Part(Streamed(files, seen, torch.tensor(rows), reading), [good[row][0].name for row in rows],
+        parts[split] = Part(Streamed(files, seen, torch.tensor(rows), reading), [good[row][0].labels for row in rows],
                             [good[row][0].group for row in rows] if settings.group else None)
-    return Raw(parts, ordered(entry.name for entry in entries if entry.split == "train"), bad,
-               listing.skipped)
+    return Raw(parts, listing.classes, bad, listing.skipped)
 
 
 def _none(split: str) -> DataError:

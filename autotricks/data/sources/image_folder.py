@@ -41,7 +41,7 @@ def listing(location: str, settings: Settings) -> Listing:
             if not files:
                 problems.append(f"data.source: the class folder {display_name(path)} is empty. Add images or remove "
                                 "it.")
-            entries += [Entry(file, clean(path.name), split) for file in files]
+            entries += [Entry(file, (clean(path.name),), split) for file in files]
             skipped += left
     if settings.group and settings.group.pattern is not None:
         entries = by_pattern(entries, [entry.path.relative_to(root).as_posix() for entry in entries],

@@ -15,7 +15,7 @@ from ..labels import ordered
 from ..memory import require
 from ..settings import Settings
 from .files import existing_file
-from .raw import SPLIT_WORDS, Part, Raw, clean, from_arrays
+from .raw import SPLIT_WORDS, Part, Raw, clean, from_arrays, one_each
 
 IMAGES = {"x": "train", **{f"x_{word}": split for word, split in SPLIT_WORDS.items()}}
 
@@ -46,7 +46,7 @@ def read(location: str, settings: Settings) -> Raw:
     settings = replace(settings, channels=settings.channels or _depth({x: arrays[x].shape for x in arrays}))
     for split, (x, y) in _pairs(path, arrays).items():
         names = label_names(split, arrays.pop(y), len(arrays[x]) if arrays[x].ndim else 0, classes)
-        parts[split] = Part(from_arrays(split, arrays.pop(x), settings), names)
+        parts[split] = Part(from_arrays(split, arrays.pop(x), settings), one_each(names))
     return Raw(parts, classes)
 
 

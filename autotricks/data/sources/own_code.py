@@ -8,7 +8,7 @@ import numpy as np
 from ...errors import DataError
 from ..settings import Settings
 from .npz import class_names, label_names
-from .raw import Part, Raw, from_arrays
+from .raw import Part, Raw, from_arrays, one_each
 
 
 def read(name: str, settings: Settings) -> Raw:
@@ -39,4 +39,4 @@ def read(name: str, settings: Settings) -> Raw:
     except (TypeError, ValueError) as error:
         raise DataError(f"data.source: what {name} returned is no array: {error}") from error
     names = label_names("train", labels, len(images) if images.ndim else 0, classes)
-    return Raw({"train": Part(from_arrays("train", images, settings), names)}, classes)
+    return Raw({"train": Part(from_arrays("train", images, settings), one_each(names))}, classes)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +22,13 @@ MAX_LISTED = 3
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The images of one split, uint8 [N, D, H, W], the name of each one's label, and its group where there are some."""
+    """The images of one split, uint8 [N, D, H, W], the names of each one's labels, and its group where there are some.
+
+    How many labels an image may have is the task's to say: see `autotricks.data.labels.encode`.
+    """
 
     images: Images
-    names: Sequence[str]
+    labels: Sequence[tuple[str, ...]]
     groups: Sequence[str] | None = None
 
 
@@ -44,6 +47,11 @@ class Raw:
     classes: tuple[str, ...] | None = None
     bad: tuple[Bad, ...] = ()
     skipped: tuple[Bad, ...] = ()
+
+
+def one_each(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the labels of images that have one each."""
+    return [(name,) for name in names]
 
 
 def clean(name: object) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 from ...errors import DataError
 from ..decode import Bad, error_text, gather, pixels, reason
 from ..settings import Settings
-from .raw import SPLIT_WORDS, Part, Raw, clean, refuse_many, stacked
+from .raw import SPLIT_WORDS, Part, Raw, clean, one_each, refuse_many, stacked
 
 FAMILIAR = ("MNIST", "FashionMNIST", "EMNIST", "CIFAR10", "CIFAR100", "SVHN", "STL10", "Caltech101", "Food101",
             "Flowers102", "OxfordIIITPet", "EuroSAT", "ImageNet")    # which people name alone
@@ -40,7 +40,7 @@ def read(argument: str, settings: Settings) -> Raw:
     depth = max((array.shape[0] for part in arrays.values() for array in part if array is not None), default=1)
     parts = {}
     for split in sets:
-        kept = [name for name, array in zip(names[split], arrays[split]) if array is not None]
+        kept = one_each(name for name, array in zip(names[split], arrays[split]) if array is not None)
         if not kept:
             raise DataError(f"data.source: none of the {split} images can be read.")
         parts[split] = Part(stacked([array for array in arrays.pop(split) if array is not None], depth), kept)
