@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from ..tuning.search import Listener, Search
 from ..tuning.tracking_listener import TrackingListener
 from . import teachers
 from .confirm import Confirmation, ConfirmationError, OnProgress, TrainingResources, confirm
-from .reopen import settle, space_of, with_data
+from .reopen import or_moved, settle, space_of, with_data
 from .resources import check_resources
 from .sync import log_run, tracker as make_tracker
 
@@ -225,7 +225,8 @@ def _ready(loaded: LoadedSpace, options: Options) -> tuple[tuple[LoadedSpace, Lo
     with ThreadPoolExecutor(1, "beside") as beside:
         data = beside.submit(with_data, loaded, weights, options.trust)
         engine = options.engine or start_engine(loaded.document, options.address, options.trust)
-        return data.result(), engine
+        with or_moved() if options.resume else nullcontext():
+            return data.result(), engine
 
 
 def _probed(loaded: LoadedSpace, dataset: Dataset, slots: int, engine: Engine,

@@ -12,7 +12,7 @@ import typer
 
 from ...errors import AutotricksError, EngineError, InputError
 from ...system.signals import interrupt
-from .options import RUNS, Data, Device, Json, Root, Run, Set, Space, Storage, Tracking, Trust, time_of
+from .options import RUNS, Data, Device, Json, Moved, Root, Run, Set, Space, Storage, Tracking, Trust, time_of
 from .results import track
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
         raise InputError("search: give either --space FILE or --resume RUN.")
     if add_trials and (trials or not resume):
         raise InputError("--add-trials: goes with --resume RUN, and not with --trials.")
-    overrides = [*(set_ or []), *([f"data.source={data}"] if data else []),
+    overrides = [*(set_ or []), *([f"data.source={data}"] if data and space else []),
                  *([f"search.trials={trials}", "search.trainings=null"] if trials else [])]
     seconds = time_of(time)
     from ...runs.folder import SPACE, find
@@ -50,6 +50,7 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
         resume = str(fetched(resume, root))
     folder = find(resume, root) if resume else None
     if folder:
+        _moved(folder, data, trust)
         interrupt.expect(lambda: KEPT.format(folder))
     if engine(str(folder / SPACE) if folder else space, overrides) == "local":
         from ...tuning.engines.worker_context import worker_context
@@ -88,13 +89,14 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
 def confirm(run: Run,
             seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 10,
             top: Annotated[int, typer.Option(min=1, help="Bundles to train again beside the baseline.")] = 3,
-            tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+            data: Moved = "", tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
     """Train a search's best bundles again with fresh seeds and judge the best on test."""
     from ...runs.folder import find
     from ...workflows.confirm import confirm_again
     from ..views import confirmation
 
     folder = find(run, root)
+    _moved(folder, data, trust)
     interrupt.expect(lambda: AGAIN)
     result = confirm_again(folder, top, seeds, trust, confirmation.counting(as_json))
     confirmation.confirmed(result, folder, as_json)
@@ -105,13 +107,14 @@ def ablate(run: Run,
            seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each bundle; as confirmed without it."
                                                      )] = None,
            pairs: Annotated[int, typer.Option(min=0, help="Tricks of which each two are looked at together.")] = 0,
-           tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+           data: Moved = "", tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
     """Train a run's champion again without each trick, and the baseline with each alone: what does each bring?"""
     from ...runs.folder import find
     from ...workflows import ablate as use_case
     from ..views import ablation
 
     folder = find(run, root)
+    _moved(folder, data, trust)
     interrupt.expect(lambda: AGAIN)
     result = use_case.ablate(folder, seeds, pairs, trust, ablation.counting(as_json))
     ablation.ablated(result, folder, as_json)
@@ -139,6 +142,14 @@ def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Publis
     interrupt.expect(lambda: f"Finished trainings are kept in {out}. Go on with the same command.")
     rows = use_case.replicate(asked, out, cards.training(as_json))
     cards.replicated(rows, asked, as_json)
+
+
+def _moved(folder: Path, source: str, trust: bool) -> None:
+    """Write down where a run's data lie now, if that is said, and say so."""
+    if source:
+        from ...workflows.reopen import relocate
+
+        typer.echo(relocate(folder, source, trust), err=True)
 
 
 @contextmanager
