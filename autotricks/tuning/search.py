@@ -77,6 +77,16 @@ class Search:
         """Whether a larger score is better."""
         return self.objective.maximize
 
+    @property
+    def spent(self) -> float:
+        """Epochs trained so far, those of earlier sittings and restarts included."""
+        return self._spent
+
+    @property
+    def ended(self) -> int:
+        """Trials that have ended, those of earlier sittings included."""
+        return sum(line["kind"] == "end" for line in self._ledger.lines)
+
     def course(self, trust: bool = False) -> RungPlan:
         """Return what the trials' processes must know."""
         return RungPlan(self.budgets, self.settings.rungs.fidelity == "compressed",
