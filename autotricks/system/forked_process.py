@@ -24,7 +24,7 @@ class Process(ForkServerProcess):
 class Context(ForkServerContext):
     """Where such processes are started."""
 
-    Process = Process   # type: ignore[assignment]
+    Process = Process
 
 
 @contextmanager

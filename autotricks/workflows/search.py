@@ -333,8 +333,9 @@ class Sitting:
         """Return what is known before the first trial of this sitting."""
         prepared = self.prepared
         work = replace(workload(prepared.loaded, confirms), spent=self.search.spent, ended=self.search.ended)
-        expected = prepared.timing and duration(prepared.timing, work, prepared.loaded, prepared.data.dataset,
-                                                self.slots, self._deadline - time.monotonic())
+        expected = None if prepared.timing is None else duration(
+            prepared.timing, work, prepared.loaded, prepared.data.dataset, self.slots,
+            self._deadline - time.monotonic())
         return Opening(prepared.data.facts, work, expected, self._deadline)
 
     def carry_out(self, confirms: bool, trust: bool, on_progress: OnProgress) -> None:

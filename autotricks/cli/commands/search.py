@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,7 @@ from .results import track
 
 if TYPE_CHECKING:
     from ...runs.mirror import Copy
+    from ...workflows.search import Opening
 
 STARTED_AT = monotonic()
 KEPT = "Finished trials are kept. Go on with: autotricks search --resume {}"
@@ -66,9 +67,9 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
                                  trust, not no_confirm, STARTED_AT)
     view = screen.view(loaded, as_json)
     with view, _copied(storage) as copies:
-        def on_start(folder: Path, facts: dict[str, Any]) -> None:
+        def on_start(folder: Path, opening: Opening) -> None:
             interrupt.expect(lambda: KEPT.format(folder))
-            view.on_start(folder, facts)
+            view.on_start(folder, opening)
             for copy in copies:
                 copy.began(folder)
         try:
