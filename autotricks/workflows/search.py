@@ -113,6 +113,7 @@ class SearchResult:
         slots: Trials at a time.
         notices: What went wrong without stopping the search.
         standing: Which alias the registry gave the champion, and why; empty if it took none.
+        failure: Why every trial failed, where that was one reason.
     """
 
     folder: Path
@@ -128,6 +129,7 @@ class SearchResult:
     notices: tuple[str, ...] = ()
     confirmation: Confirmation | None = None
     standing: str = ""
+    failure: str = ""
 
     @property
     def spent(self) -> float:
@@ -386,7 +388,8 @@ def _concluded(sitting: Sitting, clock: _Clock) -> SearchResult:
         baseline=baseline.score(document.objective.metric) if baseline else None,
         seconds=time.monotonic() - clock.started_at, searching=clock.searching, warming=clock.warming,
         training=clock.training, slots=sitting.slots, epochs=document.training.epochs,
-        notices=tuple(sitting.notices), confirmation=sitting.confirmation, standing=sitting.tracker.standing)
+        notices=tuple(sitting.notices), confirmation=sitting.confirmation, standing=sitting.tracker.standing,
+        failure=sitting.search.failure)
 
 
 def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False, more: int = 0) -> LoadedSpace:

@@ -5,6 +5,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,7 +53,7 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
     folder = find(resume, root) if resume else None
     if folder:
         _moved(folder, data, trust)
-        interrupt.expect(lambda: KEPT.format(folder))
+        interrupt.expect(lambda: KEPT.format(quote(str(folder))))
     if engine(str(folder / SPACE) if folder else space, overrides) == "local":
         from ...tuning.engines.worker_context import worker_context
 
@@ -68,7 +69,7 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
     view = screen.view(loaded, as_json)
     with view, _copied(storage) as copies:
         def on_start(folder: Path, opening: Opening) -> None:
-            interrupt.expect(lambda: KEPT.format(folder))
+            interrupt.expect(lambda: KEPT.format(quote(str(folder))))
             view.on_start(folder, opening)
             for copy in copies:
                 copy.began(folder)
@@ -80,6 +81,8 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
             raise AutotricksError(f"Its output cannot be written: {(error.strerror or '').lower()}. "
                                   f"{interrupt.farewell()}") from None
     screen.result(result, loaded, as_json)
+    if result.failure:
+        raise EngineError(f"{result.folder}: every trial failed for one reason: {result.failure}")
     if result.champion is None:
         why = ("the baseline was not trained to the end, so that nobody can say which trial keeps "
                f"{loaded.document.objective.keep.metric}" if loaded.document.objective.keep and any(
@@ -90,7 +93,8 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
 def confirm(run: Run,
             seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 10,
             top: Annotated[int, typer.Option(min=1, help="Bundles to train again beside the baseline.")] = 3,
-            data: Moved = "", tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+            data: Moved = "", tracking: Tracking = "", root: Root = RUNS, as_json: Json = False,
+            trust: Trust = False) -> None:
     """Train a search's best bundles again with fresh seeds and judge the best on test."""
     from ...runs.folder import find
     from ...workflows.confirm import confirm_again
@@ -108,7 +112,8 @@ def ablate(run: Run,
            seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each bundle; as confirmed without it."
                                                      )] = None,
            pairs: Annotated[int, typer.Option(min=0, help="Tricks of which each two are looked at together.")] = 0,
-           data: Moved = "", tracking: Tracking = "", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+           data: Moved = "", tracking: Tracking = "", root: Root = RUNS, as_json: Json = False,
+           trust: Trust = False) -> None:
     """Train a run's champion again without each trick, and the baseline with each alone: what does each bring?"""
     from ...runs.folder import find
     from ...workflows import ablate as use_case

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import join, quote
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -272,8 +273,9 @@ def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
     console.print(f"\nAll of it: {search_result.folder}\nReport:    {search_result.folder}/report.html")
     if champion:
         root = search_result.folder.parent
-        console.print(f"Next:      autotricks train {search_result.folder}/champion.yaml\n           autotricks ui"
-                      + ("" if str(root) == "runs" else f" --root {root}"))
+        words = ["autotricks", "ui", *([] if str(root) == "runs" else ["--root", str(root)])]
+        console.print(f"Next:      autotricks train {quote(f'{search_result.folder}/champion.yaml')}\n           "
+                      f"{join(words)}", markup=False)
 
 
 def _short(value: Any) -> str:
