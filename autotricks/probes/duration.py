@@ -1,10 +1,10 @@
 """Duration: how long a search takes on this machine, from a few steps of what it will try first."""
 from __future__ import annotations
 
+import hashlib
 import math
 import os
-import subprocess
-import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -42,7 +42,7 @@ BEGIN = {"local": 6.0, "ray": 14.0}     # seconds from the command to the first 
 QUICK_BYTES = 16 * 2**20                # of image files that are read in about a second
 QUICK_FILES = 5000
 QUICK_ARRAYS = 64 * 2**20               # of an archive of arrays
-BUSY = "import time; end = time.monotonic() + 10\nwhile time.monotonic() < end: pass"
+BLOCK = 4 * 2**20       # bytes that a core is kept busy with at a time
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def probed(loaded: LoadedSpace, dataset: Dataset, slots: int, trust: bool = Fals
     single = not resources.gpus and threads == 1 and isinstance(dataset.train.images, torch.Tensor)
     # one thread's time at work does not hang on what else the machine does meanwhile
     steps = _Steps(dataset.without_test(), "cuda" if resources.gpus else "cpu", trust,
-                   time.process_time if single else time.perf_counter)
+                   time.thread_time if single else time.perf_counter)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -305,11 +305,19 @@ class _Steps:
 
 @contextmanager
 def _kept_busy(count: int) -> Iterator[None]:
-    """Keep so many cores busy meanwhile, as other trials will: they share memory, caches and clock rate."""
-    others = [subprocess.Popen([sys.executable, "-S", "-E", "-c", BUSY]) for _ in range(max(0, count))]
+    """Keep so many cores busy meanwhile, as other trials will: they share caches, memory and clock rate."""
+    over = threading.Event()
+
+    def busy() -> None:
+        block = bytes(BLOCK)
+        while not over.is_set():
+            hashlib.sha256(block)       # without Python's lock
+    others = [threading.Thread(target=busy, daemon=True) for _ in range(count)]
+    for other in others:
+        other.start()
     try:
         yield
     finally:
+        over.set()
         for other in others:
-            other.kill()
-            other.wait()
+            other.join()

@@ -20,6 +20,7 @@ from ..io.files import disk_errors, write_atomic
 SPACE = "space.yaml"
 LEDGER = "trials.jsonl"
 TABLE = "trials.csv"
+AGAIN = "confirm.jsonl"     # the ledger of what was trained after the search
 DATA = "data.json"
 VERSIONS = "versions.json"
 _LOCK = ".lock"
@@ -64,8 +65,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     except DiskError as error:
         raise DiskError(f"{error} What had finished is kept; a search goes on with: autotricks search --resume "
-                        f"{quote(str(folder))}"
-                        ) from error
+                        f"{quote(str(folder))}") from error
     finally:
         (folder / _OWNER).unlink(missing_ok=True)
         lock.release()

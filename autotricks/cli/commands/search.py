@@ -18,7 +18,8 @@ from .results import track
 
 if TYPE_CHECKING:
     from ...runs.mirror import Copy
-    from ...workflows.search import Opening
+    from ...space.load import LoadedSpace
+    from ...workflows.search import Opening, SearchResult
 
 STARTED_AT = monotonic()
 KEPT = "Finished trials are kept. Go on with: autotricks search --resume {}"
@@ -81,13 +82,7 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
             raise AutotricksError(f"Its output cannot be written: {(error.strerror or '').lower()}. "
                                   f"{interrupt.farewell()}") from None
     screen.result(result, loaded, as_json)
-    if result.failure:
-        raise EngineError(f"{result.folder}: every trial failed for one reason: {result.failure}")
-    if result.champion is None:
-        why = ("the baseline was not trained to the end, so that nobody can say which trial keeps "
-               f"{loaded.document.objective.keep.metric}" if loaded.document.objective.keep and any(
-                   trial.end == "finished" for trial in result.trials) else "no trial was trained to the end")
-        raise EngineError(f"{result.folder}: {why}; trials.csv says why each one ended.")
+    _require_champion(result, loaded)
 
 
 def confirm(run: Run,
@@ -148,6 +143,18 @@ def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Publis
     interrupt.expect(lambda: f"Finished trainings are kept in {out}. Go on with the same command.")
     rows = use_case.replicate(asked, out, cards.training(as_json))
     cards.replicated(rows, asked, as_json)
+
+
+def _require_champion(result: SearchResult, loaded: LoadedSpace) -> None:
+    """Say why a search has no champion, where it has none."""
+    if result.failure:
+        raise EngineError(f"{result.folder}: every trial failed for one reason: {result.failure}")
+    if result.champion is None:
+        kept = loaded.document.objective.keep
+        why = "no trial was trained to the end"
+        if kept and any(trial.end == "finished" for trial in result.trials):
+            why = f"the baseline was not trained to the end, so that nobody can say which trial keeps {kept.metric}"
+        raise EngineError(f"{result.folder}: {why}; trials.csv says why each one ended.")
 
 
 def _moved(folder: Path, source: str, trust: bool) -> None:

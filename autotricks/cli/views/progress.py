@@ -53,7 +53,8 @@ class Progress:
         if self.fresh is None:
             search = min(self.work.epochs * self._pace(now - self._began), max(0.0, self._deadline - now))
             return search + self.work.confirmations * self.work.length * self._pace(now - self._began)
-        (began, before), (done, total) = self._again, self.fresh
+        began, before = self._again
+        done, total = self.fresh
         if done == before:
             return (total - done) * self.work.length * self._pace(now - self._began)
         return (now - began) / (done - before) * (total - done)

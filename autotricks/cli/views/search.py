@@ -20,7 +20,7 @@ from ...probes.duration import in_words
 from ...space.load import LoadedSpace
 from ...stats.verdict import BASELINE
 from ...tuning.workload import workload
-from .confirmation import verdict
+from .confirmation import scores, verdict
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
         for use in champion.trial.bundle.uses:
             values = ", ".join(f"{name} {_short(value)}" for name, value in use.document().items())
             console.print(f"  {use.trick.name:<18} [dim]{values}[/dim]")
-        for line in verdict(search_result.confirmation) if search_result.confirmation else [UNCONFIRMED]:
+        for line in _judged(search_result, metric):
             console.print(line)
     if search_result.standing:
         console.print(f"Registered: {search_result.standing}", markup=False)
@@ -276,6 +276,15 @@ def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
         words = ["autotricks", "ui", *([] if str(root) == "runs" else ["--root", str(root)])]
         console.print(f"Next:      autotricks train {quote(f'{search_result.folder}/champion.yaml')}\n           "
                       f"{join(words)}", markup=False)
+
+
+def _judged(search_result: Any, metric: str) -> list[str]:
+    """Return in lines what fresh seeds said of the champion, or that they were not asked."""
+    confirmation = search_result.confirmation
+    if not confirmation:
+        return [UNCONFIRMED]
+    trial = next(trial for trial in search_result.trials if trial.number == confirmation.champion)
+    return [*verdict(confirmation), scores(confirmation, trial.score(metric))]
 
 
 def _short(value: Any) -> str:
