@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from ..errors import AutotricksError, InputError, Interrupted, printable
@@ -43,6 +44,7 @@ def _app() -> typer.Typer:
 def main() -> None:
     """Run the command line; the exit code is 0 done, 1 failed, 2 bad input, 130 interrupted."""
     debug = "--debug" in sys.argv
+    _print_any_letter()
     try:
         with interrupt.heard():
             code = _run([word for word in sys.argv[1:] if word != "--debug"])
@@ -61,6 +63,13 @@ def main() -> None:
     if interrupt.came:
         interrupt.end()
     raise SystemExit(code or 0)
+
+
+def _print_any_letter() -> None:
+    """Have letters that the terminal's encoding lacks written as their numbers: a class may be called anything."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):   # None where the caller closed it
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: list[str]) -> int:

@@ -72,11 +72,11 @@ def again(evidence: Evidence) -> Html:
         seeds.append(f"fresh seeds {', '.join(map(str, evidence.confirmed['seeds']))}")
     if evidence.ablated.get("seeds"):
         seeds.append(f"ablation's seeds {', '.join(map(str, evidence.ablated['seeds']))}")
-    commands = [(f"autotricks search --space {name}/space.yaml", "search the same space again"),
-                (f"autotricks confirm {name}", "train the best again with fresh seeds"),
-                (f"autotricks ablate {name}", "train the champion without each of its tricks"),
-                (f"autotricks train {name}/champion.yaml", "train the champion"),
-                (f"autotricks report {name}", "make this page again")]
+    commands = [(f"autotricks search --space {evidence.typed('space.yaml')}", "search the same space again"),
+                (f"autotricks confirm {evidence.typed()}", "train the best again with fresh seeds"),
+                (f"autotricks ablate {evidence.typed()}", "train the champion without each of its tricks"),
+                (f"autotricks train {evidence.typed('champion.yaml')}", "train the champion"),
+                (f"autotricks report {evidence.typed()}", "make this page again")]
     space = tag("details", {"class": "long"}, tag("summary", None, "The space as searched"), tag(
         "pre", None, yaml.safe_dump(evidence.space, sort_keys=False, allow_unicode=True, width=100)))
     return joined(tag("p", {"class": "note"}, f"Run these in the folder that holds {name.split('/')[0]}/."),

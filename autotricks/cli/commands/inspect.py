@@ -1,27 +1,43 @@
 """The commands that look and train nothing that is kept: check, schema, data check, tricks, doctor."""
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...errors import InputError
+from ...errors import InputError, ResourceError
 from .options import Data, Device, Json, Set, Space, Trust
+
+if TYPE_CHECKING:
+    from ...probes.duration import Duration
 
 
 def check(space: Annotated[str, typer.Argument(help="A space file, or the name of one that ships.")],
-          set_: Set = None, as_json: Json = False, trust: Trust = False,
+          set_: Set = None, data: Data = "", as_json: Json = False, trust: Trust = False,
           probe: Annotated[bool, typer.Option("--probe", help="Train probes: how to use weights?")] = False) -> None:
-    """Say what a space contains and what a search of it would cost; train nothing."""
+    """Say what a space contains and what a search of it would cost; train nothing that is kept."""
     from ...probes.compatibility import require_suited
+    from ...probes.duration import quick_duration
     from ...space import load_space
+    from ...workflows.resources import check_resources
     from ..views import cards, space as outline
 
-    loaded = load_space(space, set_ or [], trust)
+    given = set_ or []
+    loaded = load_space(space, [*given, *([f"data.source={data}"] if data else [])], trust)
     if probe:
         cards.transfer(loaded, as_json, trust)
-    else:
-        outline.show(loaded, as_json, require_suited(loaded, trust))
+        return
+    unchecked = require_suited(loaded, trust)
+    refused = None
+    duration: Duration | str = ""
+    try:
+        duration = quick_duration(loaded, check_resources(loaded), trust)
+    except ResourceError as error:
+        refused = error
+    found = outline.Found(unchecked, duration, refused.problems if refused else ())
+    outline.show(loaded, as_json, found, outline.command(space, given, data, trust))
+    if refused:     # as a search of it would be
+        raise refused
 
 
 def fetch(names: Annotated[list[str], typer.Argument(help="Models, such as timm:resnet50.a1_in1k, or space files.")],
