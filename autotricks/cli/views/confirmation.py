@@ -56,6 +56,15 @@ def scores(result: Confirmation, score: float | None) -> str:
             "champion.yaml holds.")
 
 
+def _searched(result: Confirmation, folder: Path) -> float | None:
+    """Return what the champion's training in the search scored; None where the ledger is gone."""
+    if not (folder / LEDGER).exists():
+        return None
+    trial = next(trial for trial in records(read(folder / LEDGER)[0]) if trial.number == result.champion)
+    name = f"val/{result.metric}"
+    return trial.score(name if name in trial.figures else result.metric)
+
+
 def addition(result: Confirmation) -> list[str]:
     """Return what the search added to the best bundle that it started from."""
     added = result.addition
@@ -119,11 +128,7 @@ def confirmed(result: Confirmation, folder: Path, as_json: bool) -> None:
         name = "baseline" if number == result.baseline else f"trial {number}"
         console.print(f"{name:<12} validation {escape(result.metric)} {spread.mean:.4f} +- {spread.deviation:.4f}")
     names = read_json(folder / DATA, "classes")["classes"]
-    trials = {trial.number: trial for trial in records(read(folder / LEDGER)[0])}
-    figures = trials[result.champion].figures
-    searched = f"val/{result.metric}" if f"val/{result.metric}" in figures else result.metric
-    score = trials[result.champion].score(searched)
-    for line in [*verdict(result), scores(result, score), *map(escape, [*on_test(result), *classes(result, names)])]:
+    for line in [*verdict(result), scores(result, _searched(result, folder)), *map(escape, [*on_test(result), *classes(result, names)])]:
         console.print(line)
     kept = result.kept
     if kept and kept.lost:
