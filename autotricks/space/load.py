@@ -190,6 +190,28 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
                                          training.epochs, training.batch_size, training.seed or 0))
 
 
+def load_data_section(source: str, overrides: Sequence[str] = ()) -> DataSection:
+    """Return the data section of a source without a file.
+
+    Args:
+        source: As a space names it.
+        overrides: `data.key=value`, each.
+
+    Raises:
+        SpaceError: With a line for each that is not of this form or not allowed.
+    """
+    tree = parse("name: data\ntricks: {}", "")
+    elsewhere = [text for text in overrides if not text.startswith("data.")]
+    errors = [one_line(f"--set {text}: only data.KEY=VALUE, such as data.size=64.") for text in elsewhere]
+    errors += _override(tree, [text for text in overrides if text not in elsewhere])
+    tree.override(("data", "source"), source)
+    document, lines = read(SpaceDocument, tree)
+    if errors + lines:
+        raise SpaceError(errors + lines)
+    section: DataSection = document.data
+    return section
+
+
 def _override(tree: Tree, overrides: Sequence[str]) -> list[str]:
     """Apply `key.key=value` to a tree; return what is wrong with them."""
     errors = []

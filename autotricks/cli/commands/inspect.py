@@ -1,12 +1,24 @@
-"""The commands that look and train nothing that is kept: check, schema, data check, tricks, doctor."""
+"""The commands that look and train nothing that is kept: init, check, schema, data check, tricks, doctor."""
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ...errors import InputError
 from .options import Data, Device, Json, Set, Space, Trust
+
+
+def init(source: Annotated[str, typer.Argument(help="A data source, such as image_folder:photos.")],
+         out: Annotated[Path | None, typer.Option(help="The file; NAME.yaml of the source without it.")] = None,
+         set_: Set = None,
+         force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+         as_json: Json = False, trust: Trust = False) -> None:
+    """Look at data and write a space for them: what ships, with values that suit and the reason for each."""
+    from ..views import proposal
+
+    proposal.init(source, out, set_ or [], force, as_json, trust)
 
 
 def check(space: Annotated[str, typer.Argument(help="A space file, or the name of one that ships.")],

@@ -1,0 +1,259 @@
+"""Proposal: a space for data that have been looked at, with the reason for every value that is chosen."""
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.objective import less_is_better
+from ..core.plan import unsuited
+from ..core.task import Task
+from ..core.weights import DEFAULT
+from ..export.bundle import flow
+from ..tasks import find as find_task
+from ..tricks.catalog import catalog
+from .document import NAME
+from .files import find_file
+from .load import LoadedSpace, load_space
+from .recommendation import Suited, compare
+from .sections import DataSection
+from .weights import wanted
+
+GRAY = ("1", "L", "LA", "F", "I")                # modes of files that become gray images; those of 16 bits begin with I;
+SIDE_OF_OURS = 64                                # pixels up to which our own networks are made
+SIDES = {(True, True): 224, (True, False): 128,  # most pixels a side, by published weights and a GPU
+         (False, True): 224, (False, False): 64}
+EPOCHS = ((1_000, 60), (10_000, 40), (100_000, 30))     # from scratch, of fewer training images than this
+FEWEST_EPOCHS = 20
+BATCHES = (128, 64, 32, 16)
+SMALLEST_BATCH = 8
+STEPS = 25                                       # of an epoch, at least, by which a batch is chosen
+IMBALANCED = 1.5                                 # largest class / smallest, from which on classes are to count alike
+WIDE = 1.1                                       # longer side / shorter side, from which on it is said what is cut off
+LINE = 118                                       # characters of a comment
+KEYS = ("data", "model", "training", "objective", "search", "resources", "start")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is to train on.
+
+    Args:
+        cores: Of the CPU.
+        gpus: Number of them.
+        holds: Whether the published weights of a model are in the cache.
+    """
+
+    cores: int
+    gpus: int
+    holds: Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A space for some data.
+
+    Args:
+        base: The space that ships and that it begins with.
+        why: Why that one.
+        sections: Values of each section of the file.
+        reasons: A line of each section: why these values.
+        tricks: The lines of the file that list the tricks.
+        absent: Models whose published weights would be of use and are not on this machine.
+    """
+
+    base: str
+    why: str
+    sections: Mapping[str, Any]
+    reasons: Mapping[str, str]
+    tricks: str
+    absent: tuple[str, ...]
+
+    def text(self, name: str, header: Sequence[str]) -> str:
+        """Return the file; `header` is what its first comment says."""
+        lines = [comment for line in header for comment in _comment(line)] + [f"name: {name}"]
+        for key in KEYS:
+            lines += [*_comment(self.reasons[key]), f"{key + ':':<10} {flow(self.sections[key])}"]
+        return "\n".join(lines) + f"\n{self.tricks}"
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, LINE, initial_indent="# ", subsequent_indent="#   ", break_long_words=False,
+                         break_on_hyphens=False)
+
+
+def propose(facts: Mapping[str, Any], data: DataSection, machine: Machine) -> Proposal:
+    """Return a space for data.
+
+    Args:
+        facts: From `data.survey`, of data that training takes.
+        data: The section by which they were looked at.
+        machine: What there is to train on.
+    """
+    chosen, base, models, absent = _base(facts, machine)
+    task = find_task(data.task)
+    section, why_data = _data(facts, data, SIDES[bool(models), machine.gpus > 0], bool(models))
+    count = trained_on(facts, data)
+    model, why_model = _model(base, models, section.get("size") or facts["side"], machine)
+    training, why_training = _training(base, count, bool(models))
+    objective, why_objective = _objective(facts, task)
+    search, why_search = _search(base, training["epochs"], machine)
+    resources, why_resources = _resources(machine)
+    start = _start(base, task)
+    why_start = ("Plain training runs first, and what it is to be held against." if len(start) > 1 else
+                 "Plain training runs first.")
+    return Proposal(
+        chosen.space, "; ".join(chosen.why),
+        {"data": section, "model": model, "training": training, "objective": objective, "search": search,
+         "resources": resources, "start": start},
+        {"data": why_data, "model": why_model, "training": why_training, "objective": why_objective,
+         "search": why_search, "resources": why_resources, "start": why_start},
+        _tricks(chosen.space, task), absent)
+
+
+def space_name(source: str) -> str:
+    """Return a name for a space on a source: that of its file, folder or function."""
+    word, _, location = source.partition(":")
+    stem = Path(location or word).expanduser().resolve().stem if location else word
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:64]
+    return name if NAME.fullmatch(name) else "my_space"
+
+
+def trained_on(facts: Mapping[str, Any], data: DataSection) -> int:
+    """Return how many images there are to train on, after what is cut for test and validation."""
+    counts = facts["counts"]
+    left = float(sum(counts["train"]))
+    for split, fraction in (("test", data.test), ("validation", data.validation)):
+        left *= 1 if split in counts else 1 - fraction
+    return round(left)
+
+
+def _base(facts: Mapping[str, Any], machine: Machine) -> tuple[Suited, LoadedSpace, tuple[str, ...], tuple[str, ...]]:
+    """Return the space to begin with, the models of it whose weights are here, and those that are missed.
+
+    The first that fits; one whose weights are not here is passed over, and of two that are as particular the one that
+    needs no GPU is taken where there is none.
+    """
+    ranked = []
+    absent: list[str] = []
+    for place, one in enumerate(compare(facts)):
+        loaded = load_space(one.space)
+        named = loaded.document.model.names if DEFAULT in wanted(loaded) else ()
+        models = tuple(name for name in named if machine.holds(name))
+        if one.fits and named and not models:
+            absent += [name for name in named if name not in absent]
+        wants_gpu = loaded.document.resources.gpus > machine.gpus
+        ranked.append(((not one.fits, bool(named) and not models, -len(one.why), wants_gpu, place), one, loaded, models))
+    _, one, loaded, models = min(ranked, key=lambda row: row[0])
+    return one, loaded, models, () if models else tuple(absent)
+
+
+def _data(facts: Mapping[str, Any], data: DataSection, most: int, color: bool) -> tuple[dict[str, Any], str]:
+    """Return the data section, with the size that the images suggest, at most `most` pixels a side."""
+    section = data.model_dump(mode="json", exclude_defaults=True)
+    width, height = facts["sizes"]["median"]
+    cuts = [f"{fraction:.0%} are cut off for {split}" for split, fraction in (
+        ("test", data.test), ("validation", data.validation)) if split not in facts["counts"]]
+    one = facts["sizes"]["distinct"] == 1
+    here = f"Images are {width} x {height}" if one else f"Half of the images have {facts['side']} pixels or more a side"
+    if "size" in section:
+        why = f"{here}; data.size is as you set it."
+    elif one and facts["side"] <= most:
+        why = f"{here}, and are taken as they are."
+        if width == height and "array" not in facts["formats"]:
+            section |= _pixels(facts, data, facts["side"], color)
+    else:
+        size = min(facts["size"] or facts["side"], most)
+        section |= _pixels(facts, data, size, color)
+        why = f"{here}; {size} " + ("keep a training short, more may show more." if size == most else "are near to that.")
+    if section.get("size") and max(width, height) > WIDE * min(width, height):
+        why += (f" Of {width} x {height} a square is taken, {min(width, height) / max(width, height):.0%} of it; data.fit: "
+                "pad or squash takes all.")
+    why += f" Of what is trained on {', then '.join(cuts)}." if cuts else ""
+    return {"source": data.source, **section}, why
+
+
+def _pixels(facts: Mapping[str, Any], data: DataSection, size: int, color: bool) -> dict[str, Any]:
+    """Return size and channels, which let `check` try the model without reading the images."""
+    gray = all(mode in GRAY or mode.startswith("I;") for mode in facts["modes"])
+    return {"size": size, "channels": data.channels or (1 if gray and not color else 3)}
+
+
+def _model(base: LoadedSpace, models: Sequence[str], side: int, machine: Machine) -> tuple[dict[str, Any], str]:
+    if models:
+        section = base.document.model
+        name: Any = {"choice": list(models)} if len(models) > 1 else models[0]
+        left = len(section.names) - len(models)
+        why = ("Their published weights are on this machine"
+               + (f"; {base.document.name}.yaml has {left} more." if left else "."))
+        return {"name": name, **({"pretrained": True} if section.begins else {})}, why
+    if side > SIDE_OF_OURS:
+        return {"name": "timm:resnet18"}, (
+            f"From scratch, a network for images of {side} pixels; resnet8 to resnet56 are for up to {SIDE_OF_OURS}.")
+    if machine.gpus:
+        return {"name": "resnet20"}, f"From scratch, a network made for images of up to {SIDE_OF_OURS} pixels."
+    return {"name": "resnet8"}, (f"From scratch, the smallest network made for images of up to {SIDE_OF_OURS} pixels; "
+                                 "resnet20 takes three times as long.")
+
+
+def _training(base: LoadedSpace, count: int, weights: bool) -> tuple[dict[str, Any], str]:
+    batch = next((size for size in BATCHES if count >= STEPS * size), SMALLEST_BATCH)
+    epochs = base.document.training.epochs
+    if not weights:
+        epochs = next((number for images, number in EPOCHS if count < images), FEWEST_EPOCHS)
+    steps = -(-count // batch)
+    begun = "published weights need few epochs" if weights else "the fewer images, the more epochs"
+    return {"epochs": epochs, "batch_size": batch}, (
+        f"{count:,} images to train on: {steps:,} steps an epoch, {steps * epochs:,} in all; {begun}.")
+
+
+def _objective(facts: Mapping[str, Any], task: Task) -> tuple[dict[str, Any], str]:
+    figure = f"The largest class has {facts['imbalance']:.3g} times the images of the smallest"
+    alike = facts["imbalance"] >= IMBALANCED
+    asked = ("balanced_accuracy", "accuracy") if alike else ("accuracy",)
+    metric = next(name for name in (*asked, *task.metrics) if name in task.metrics and not less_is_better(name))
+    counted = "class" if metric == "balanced_accuracy" else "image"
+    return {"metric": f"val/{metric}", "mode": "max"}, f"{figure}: every {counted} counts alike."
+
+
+def _search(base: LoadedSpace, epochs: int, machine: Machine) -> tuple[dict[str, Any], str]:
+    search = base.document.search
+    length: dict[str, Any] = {"trials": search.trials}
+    spent = f"{search.trials} trials"
+    if search.trainings is not None:
+        length = {"trainings": int(search.trainings), **length}
+        spent = f"The epochs of {search.trainings:g} full trainings, at most {search.trials} trials"
+    engine = "local" if machine.gpus <= 1 else "ray"
+    rungs = {"first": max(1, epochs // 9), "reduction": 3, "fidelity": search.rungs.fidelity}
+    return {**length, "sampler": search.sampler, "engine": engine, "rungs": rungs}, (
+        f"{spent}; " + ("processes of this machine, without Ray." if engine == "local" else "Ray shares the GPUs out."))
+
+
+def _resources(machine: Machine) -> tuple[dict[str, Any], str]:
+    if machine.gpus:
+        cpus = min(4, max(1, machine.cores // machine.gpus))
+        return {"cpus": cpus, "gpus": 1}, f"A GPU for each trial, of {machine.gpus}, and cores that read images."
+    return {"cpus": 1, "gpus": 0}, f"No GPU; one core for each trial, so that {machine.cores} train side by side."
+
+
+def _start(base: LoadedSpace, task: Task) -> list[Any]:
+    """Return the start bundles of a space, as a file lists them, that the task allows."""
+    listed = zip(base.document.start, base.resolved["start"], strict=True)
+    return [written for item, written in listed
+            if not any(unsuited(type(use.trick), task.brings) for use in base.start[item.name].uses)]
+
+
+def _tricks(base: str, task: Task) -> str:
+    """Return the lines of a space that list its tricks, with their comments, without those that the task refuses."""
+    _, _, listed = find_file(base).read_text("utf-8").partition("\ntricks:\n")
+    return "tricks:\n" + "".join(_taken(listed.splitlines(keepends=True), task))
+
+
+def _taken(lines: Sequence[str], task: Task) -> Iterator[str]:
+    for line in lines:
+        named = re.match(r"  (\w+):", line)
+        if named is None or not unsuited(catalog()[named[1]], task.brings):
+            yield line
