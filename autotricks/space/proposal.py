@@ -12,6 +12,7 @@ from ..core.objective import less_is_better
 from ..core.plan import unsuited
 from ..core.task import Task
 from ..core.weights import DEFAULT
+from ..errors import SpaceError
 from ..export.bundle import flow
 from ..tasks import find as find_task
 from ..tricks.catalog import catalog
@@ -22,7 +23,7 @@ from .recommendation import Suited, compare
 from .sections import DataSection
 from .weights import wanted
 
-GRAY = ("1", "L", "LA", "F", "I")                # modes of files that become gray images; those of 16 bits begin with I;
+GRAY = ("1", "L", "LA", "F", "I")                # modes of files that become gray images, as those that begin with I;
 SIDE_OF_OURS = 64                                # pixels up to which our own networks are made
 SIDES = {(True, True): 224, (True, False): 128,  # most pixels a side, by published weights and a GPU
          (False, True): 224, (False, False): 64}
@@ -85,6 +86,23 @@ def _comment(text: str) -> list[str]:
                          break_on_hyphens=False)
 
 
+@dataclass(frozen=True)
+class _Base:
+    """The space that a proposal begins with.
+
+    Args:
+        suited: Why it is that one.
+        loaded: What it holds.
+        models: Those of it whose published weights are on this machine.
+        absent: Models of a space that suits better, whose weights are not.
+    """
+
+    suited: Suited
+    loaded: LoadedSpace
+    models: tuple[str, ...]
+    absent: tuple[str, ...]
+
+
 def propose(facts: Mapping[str, Any], data: DataSection, machine: Machine) -> Proposal:
     """Return a space for data.
 
@@ -93,25 +111,18 @@ def propose(facts: Mapping[str, Any], data: DataSection, machine: Machine) -> Pr
         data: The section by which they were looked at.
         machine: What there is to train on.
     """
-    chosen, base, models, absent = _base(facts, machine)
+    base = _base(facts, machine)
     task = find_task(data.task)
-    section, why_data = _data(facts, data, SIDES[bool(models), machine.gpus > 0], bool(models))
-    count = trained_on(facts, data)
-    model, why_model = _model(base, models, section.get("size") or facts["side"], machine)
-    training, why_training = _training(base, count, bool(models))
-    objective, why_objective = _objective(facts, task)
-    search, why_search = _search(base, training["epochs"], machine)
-    resources, why_resources = _resources(machine)
-    start = _start(base, task)
-    why_start = ("Plain training runs first, and what it is to be held against." if len(start) > 1 else
-                 "Plain training runs first.")
-    return Proposal(
-        chosen.space, "; ".join(chosen.why),
-        {"data": section, "model": model, "training": training, "objective": objective, "search": search,
-         "resources": resources, "start": start},
-        {"data": why_data, "model": why_model, "training": why_training, "objective": why_objective,
-         "search": why_search, "resources": why_resources, "start": why_start},
-        _tricks(chosen.space, task), absent)
+    chosen: dict[str, tuple[Any, str]] = {}
+    chosen["data"] = _data(facts, data, SIDES[bool(base.models), machine.gpus > 0], bool(base.models))
+    chosen["model"] = _model(base, chosen["data"][0].get("size") or facts["side"], machine)
+    chosen["training"] = _training(base, trained_on(facts, data))
+    chosen["objective"] = _objective(facts, task)
+    chosen["search"] = _search(base.loaded, chosen["training"][0]["epochs"], machine)
+    chosen["resources"] = _resources(machine)
+    chosen["start"] = _start(base.loaded, task)
+    return Proposal(base.suited.space, "; ".join(base.suited.why), {key: value for key, (value, _) in chosen.items()},
+                    {key: why for key, (_, why) in chosen.items()}, _tricks(base.suited.space, task), base.absent)
 
 
 def space_name(source: str) -> str:
@@ -131,31 +142,29 @@ def trained_on(facts: Mapping[str, Any], data: DataSection) -> int:
     return round(left)
 
 
-def _base(facts: Mapping[str, Any], machine: Machine) -> tuple[Suited, LoadedSpace, tuple[str, ...], tuple[str, ...]]:
-    """Return the space to begin with, the models of it whose weights are here, and those that are missed.
+def _base(facts: Mapping[str, Any], machine: Machine) -> _Base:
+    """Return the space to begin with: the first that fits, and whose published weights are here if it wants some.
 
-    The first that fits; one whose weights are not here is passed over, and of two that are as particular the one that
-    needs no GPU is taken where there is none.
+    Of two that are as particular, the one that needs no GPU comes first where there is none.
     """
-    ranked = []
-    absent: list[str] = []
-    for place, one in enumerate(compare(facts)):
-        loaded = load_space(one.space)
+    listed = [(one, load_space(one.space)) for one in compare(facts)]
+    listed.sort(key=lambda pair: (not pair[0].fits, -len(pair[0].why) if pair[0].fits else 0,
+                                  pair[1].document.resources.gpus > machine.gpus))
+    absent: tuple[str, ...] = ()
+    for suited, loaded in listed:
         named = loaded.document.model.names if DEFAULT in wanted(loaded) else ()
         models = tuple(name for name in named if machine.holds(name))
-        if one.fits and named and not models:
-            absent += [name for name in named if name not in absent]
-        wants_gpu = loaded.document.resources.gpus > machine.gpus
-        ranked.append(((not one.fits, bool(named) and not models, -len(one.why), wants_gpu, place), one, loaded, models))
-    _, one, loaded, models = min(ranked, key=lambda row: row[0])
-    return one, loaded, models, () if models else tuple(absent)
+        if models or not named:
+            return _Base(suited, loaded, models, absent)
+        absent = absent or named
+    raise SpaceError("no space that ships does without published weights.")
 
 
 def _data(facts: Mapping[str, Any], data: DataSection, most: int, color: bool) -> tuple[dict[str, Any], str]:
     """Return the data section, with the size that the images suggest, at most `most` pixels a side."""
     section = data.model_dump(mode="json", exclude_defaults=True)
     width, height = facts["sizes"]["median"]
-    cuts = [f"{fraction:.0%} are cut off for {split}" for split, fraction in (
+    cuts = [f"{fraction:.0%} are set aside for {split}" for split, fraction in (
         ("test", data.test), ("validation", data.validation)) if split not in facts["counts"]]
     one = facts["sizes"]["distinct"] == 1
     here = f"Images are {width} x {height}" if one else f"Half of the images have {facts['side']} pixels or more a side"
@@ -168,11 +177,12 @@ def _data(facts: Mapping[str, Any], data: DataSection, most: int, color: bool) -
     else:
         size = min(facts["size"] or facts["side"], most)
         section |= _pixels(facts, data, size, color)
-        why = f"{here}; {size} " + ("keep a training short, more may show more." if size == most else "are near to that.")
+        why = f"{here}; {size} " + ("a side keep a training short, more may show more." if size == most else
+                                    "is the usual size next to that.")
     if section.get("size") and max(width, height) > WIDE * min(width, height):
-        why += (f" Of {width} x {height} a square is taken, {min(width, height) / max(width, height):.0%} of it; data.fit: "
-                "pad or squash takes all.")
-    why += f" Of what is trained on {', then '.join(cuts)}." if cuts else ""
+        part = min(width, height) / max(width, height)
+        why += f" The middle of {width} x {height} is taken, {part:.0%} of it; data.fit: pad or squash takes all."
+    why += f" Of train, {' and then '.join(cuts)}." if cuts else ""
     return {"source": data.source, **section}, why
 
 
@@ -182,14 +192,14 @@ def _pixels(facts: Mapping[str, Any], data: DataSection, size: int, color: bool)
     return {"size": size, "channels": data.channels or (1 if gray and not color else 3)}
 
 
-def _model(base: LoadedSpace, models: Sequence[str], side: int, machine: Machine) -> tuple[dict[str, Any], str]:
-    if models:
-        section = base.document.model
-        name: Any = {"choice": list(models)} if len(models) > 1 else models[0]
-        left = len(section.names) - len(models)
-        why = ("Their published weights are on this machine"
-               + (f"; {base.document.name}.yaml has {left} more." if left else "."))
-        return {"name": name, **({"pretrained": True} if section.begins else {})}, why
+def _model(base: _Base, side: int, machine: Machine) -> tuple[dict[str, Any], str]:
+    if base.models:
+        section = base.loaded.document.model
+        name: Any = {"choice": list(base.models)} if len(base.models) > 1 else base.models[0]
+        left = len(section.names) - len(base.models)
+        more = f"; {base.suited.space} has {left} models more, whose weights are not" if left else ""
+        begins = {"pretrained": True} if section.begins else {}
+        return {"name": name, **begins}, f"Published weights are on this machine{more}."
     if side > SIDE_OF_OURS:
         return {"name": "timm:resnet18"}, (
             f"From scratch, a network for images of {side} pixels; resnet8 to resnet56 are for up to {SIDE_OF_OURS}.")
@@ -199,13 +209,13 @@ def _model(base: LoadedSpace, models: Sequence[str], side: int, machine: Machine
                                  "resnet20 takes three times as long.")
 
 
-def _training(base: LoadedSpace, count: int, weights: bool) -> tuple[dict[str, Any], str]:
+def _training(base: _Base, count: int) -> tuple[dict[str, Any], str]:
     batch = next((size for size in BATCHES if count >= STEPS * size), SMALLEST_BATCH)
-    epochs = base.document.training.epochs
-    if not weights:
+    epochs = base.loaded.document.training.epochs
+    if not base.models:
         epochs = next((number for images, number in EPOCHS if count < images), FEWEST_EPOCHS)
     steps = -(-count // batch)
-    begun = "published weights need few epochs" if weights else "the fewer images, the more epochs"
+    begun = "published weights need few epochs" if base.models else "the fewer images, the more epochs"
     return {"epochs": epochs, "batch_size": batch}, (
         f"{count:,} images to train on: {steps:,} steps an epoch, {steps * epochs:,} in all; {begun}.")
 
@@ -239,11 +249,12 @@ def _resources(machine: Machine) -> tuple[dict[str, Any], str]:
     return {"cpus": 1, "gpus": 0}, f"No GPU; one core for each trial, so that {machine.cores} train side by side."
 
 
-def _start(base: LoadedSpace, task: Task) -> list[Any]:
+def _start(base: LoadedSpace, task: Task) -> tuple[list[Any], str]:
     """Return the start bundles of a space, as a file lists them, that the task allows."""
     listed = zip(base.document.start, base.resolved["start"], strict=True)
-    return [written for item, written in listed
-            if not any(unsuited(type(use.trick), task.brings) for use in base.start[item.name].uses)]
+    start = [written for item, written in listed
+             if not any(unsuited(type(use.trick), task.brings) for use in base.start[item.name].uses)]
+    return start, "Plain training runs first" + (", then what is published for such data." if len(start) > 1 else ".")
 
 
 def _tricks(base: str, task: Task) -> str:

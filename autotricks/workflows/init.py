@@ -81,12 +81,12 @@ def _header(facts: Mapping[str, Any], proposal: Proposal, command: str) -> Itera
 
 def _notices(facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a reader should know of the data."""
-    for what, files in (("cannot be read and are left out", facts["bad"]), ("are not used", facts["skipped"])):
+    for what, files in (("that cannot be read and are left out", facts["bad"]), ("not used", facts["skipped"])):
         if files:
-            yield f"{len(files):,} files {what}, such as {files[0]['path']}: {files[0]['reason']}"
-    across = sum(facts["duplicates"]["across"].values())
-    if across:
-        yield (f"{across:,} images are, pixel for pixel, in a split that is read before theirs too; data.duplicates: "
-               "drop takes them out there")
+            yield f"files {what}: {len(files):,}, such as {files[0]['path']}: {files[0]['reason']}"
+    for pair, count in facts["duplicates"]["across"].items():
+        first, second = pair.split("_")
+        yield (f"images of {second} that are, pixel for pixel, in {first} too: {count:,}, so that figures on {second} "
+               f"flatter; data.duplicates: drop takes them out of {first}")
     if facts["duplicates"]["two_labels"]:
-        yield f"{facts['duplicates']['two_labels']:,} images bear, pixel for pixel, two labels"
+        yield f"images that bear two labels: {facts['duplicates']['two_labels']:,}; at most one of the two is right"
