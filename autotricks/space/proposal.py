@@ -1,6 +1,7 @@
 """Proposal: a space for data that have been looked at, with the reason for every value that is chosen."""
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,8 @@ from ..core.objective import less_is_better
 from ..core.plan import unsuited
 from ..core.task import Task
 from ..core.weights import DEFAULT
+from ..data import long_tail
+from ..data.survey import SIZES
 from ..errors import SpaceError
 from ..export.bundle import flow
 from ..tasks import find as find_task
@@ -29,8 +32,8 @@ SIDES = {(True, True): 224, (True, False): 128,  # most pixels a side, by publis
          (False, True): 224, (False, False): 64}
 EPOCHS = ((1_000, 60), (10_000, 40), (100_000, 30))     # from scratch, of fewer training images than this
 FEWEST_EPOCHS = 20
-BATCHES = (128, 64, 32, 16)
-SMALLEST_BATCH = 8
+BATCHES = (128, 64, 32)
+SMALLEST_BATCH = 16
 STEPS = 25                                       # of an epoch, at least, by which a batch is chosen
 IMBALANCED = 1.5                                 # largest class / smallest, from which on classes are to count alike
 WIDE = 1.1                                       # longer side / shorter side, from which on it is said what is cut off
@@ -111,6 +114,7 @@ def propose(facts: Mapping[str, Any], data: DataSection, machine: Machine) -> Pr
         data: The section by which they were looked at.
         machine: What there is to train on.
     """
+    facts = {**facts, "imbalance": data.imbalance.factor} if data.imbalance else facts
     base = _base(facts, machine)
     task = find_task(data.task)
     chosen: dict[str, tuple[Any, str]] = {}
@@ -134,12 +138,19 @@ def space_name(source: str) -> str:
 
 
 def trained_on(facts: Mapping[str, Any], data: DataSection) -> int:
-    """Return how many images there are to train on, after what is cut for test and validation."""
-    counts = facts["counts"]
-    left = float(sum(counts["train"]))
-    for split, fraction in (("test", data.test), ("validation", data.validation)):
-        left *= 1 if split in counts else 1 - fraction
-    return round(left)
+    """Return about how many images there are to train on, without those that are set aside or taken for a long tail."""
+    part = math.prod(1 - fraction for _, fraction in _set_aside(facts, data))
+    counts = [count * part for count in facts["counts"]["train"]]
+    if data.imbalance:
+        kept = long_tail.sizes(round(max(counts)), len(counts), data.imbalance.factor)
+        counts = [min(count, most) for count, most in zip(counts, kept, strict=True)]
+    return round(sum(counts))
+
+
+def _set_aside(facts: Mapping[str, Any], data: DataSection) -> list[tuple[str, float]]:
+    """Return the splits that are cut from the training images, in order, and which fraction of what is left then."""
+    fractions = (("test", data.test), ("validation", data.validation))
+    return [(split, fraction) for split, fraction in fractions if split not in facts["counts"]]
 
 
 def _base(facts: Mapping[str, Any], machine: Machine) -> _Base:
@@ -160,36 +171,38 @@ def _base(facts: Mapping[str, Any], machine: Machine) -> _Base:
     raise SpaceError("no space that ships does without published weights.")
 
 
-def _data(facts: Mapping[str, Any], data: DataSection, most: int, color: bool) -> tuple[dict[str, Any], str]:
-    """Return the data section, with the size that the images suggest, at most `most` pixels a side."""
+def _data(facts: Mapping[str, Any], data: DataSection, most: int, weights: bool) -> tuple[dict[str, Any], str]:
+    """Return the data section, with the size that the images suggest, at most `most` pixels a side.
+
+    Published weights bring a size of their own where none is said.
+    """
     section = data.model_dump(mode="json", exclude_defaults=True)
     width, height = facts["sizes"]["median"]
-    cuts = [f"{fraction:.0%} are set aside for {split}" for split, fraction in (
-        ("test", data.test), ("validation", data.validation)) if split not in facts["counts"]]
+    cuts = [f"{fraction:.0%} are set aside for {split}" for split, fraction in _set_aside(facts, data)]
     one = facts["sizes"]["distinct"] == 1
     here = f"Images are {width} x {height}" if one else f"Half of the images have {facts['side']} pixels or more a side"
     if "size" in section:
         why = f"{here}; data.size is as you set it."
-    elif one and facts["side"] <= most:
+    elif one and facts["side"] <= most and (width == height or not weights):
         why = f"{here}, and are taken as they are."
-        if width == height and "array" not in facts["formats"]:
-            section |= _pixels(facts, data, facts["side"], color)
+        if weights or (width == height and "array" not in facts["formats"]):
+            section |= _pixels(facts, data, facts["side"], weights)
     else:
-        size = min(facts["size"] or facts["side"], most)
-        section |= _pixels(facts, data, size, color)
+        size = min(facts["size"] or next((size for size in SIZES if size <= facts["side"]), facts["side"]), most)
+        section |= _pixels(facts, data, size, weights)
         why = f"{here}; {size} " + ("a side keep a training short, more may show more." if size == most else
                                     "is the usual size next to that.")
-    if section.get("size") and max(width, height) > WIDE * min(width, height):
+    if section.get("size") and "fit" not in section and max(width, height) > WIDE * min(width, height):
         part = min(width, height) / max(width, height)
         why += f" The middle of {width} x {height} is taken, {part:.0%} of it; data.fit: pad or squash takes all."
     why += f" Of train, {' and then '.join(cuts)}." if cuts else ""
     return {"source": data.source, **section}, why
 
 
-def _pixels(facts: Mapping[str, Any], data: DataSection, size: int, color: bool) -> dict[str, Any]:
-    """Return size and channels, which let `check` try the model without reading the images."""
+def _pixels(facts: Mapping[str, Any], data: DataSection, size: int, weights: bool) -> dict[str, Any]:
+    """Return size and channels, which let `check` try the model without reading the images; weights want color."""
     gray = all(mode in GRAY or mode.startswith("I;") for mode in facts["modes"])
-    return {"size": size, "channels": data.channels or (1 if gray and not color else 3)}
+    return {"size": size, "channels": data.channels or (1 if gray and not weights else 3)}
 
 
 def _model(base: _Base, side: int, machine: Machine) -> tuple[dict[str, Any], str]:
@@ -212,7 +225,9 @@ def _model(base: _Base, side: int, machine: Machine) -> tuple[dict[str, Any], st
 def _training(base: _Base, count: int) -> tuple[dict[str, Any], str]:
     batch = next((size for size in BATCHES if count >= STEPS * size), SMALLEST_BATCH)
     epochs = base.loaded.document.training.epochs
-    if not base.models:
+    if base.models:
+        batch = min(batch, base.loaded.document.training.batch_size)
+    else:
         epochs = next((number for images, number in EPOCHS if count < images), FEWEST_EPOCHS)
     steps = -(-count // batch)
     begun = "published weights need few epochs" if base.models else "the fewer images, the more epochs"
