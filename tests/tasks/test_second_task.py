@@ -15,6 +15,7 @@ from autotricks.core.dataset import Dataset, Split
 from autotricks.core.domain import Float, at_least, tunable
 from autotricks.core.slots import Slot
 from autotricks.core.targets import Targets
+from autotricks.core.task import UNFITTED
 from autotricks.core.trick import Trick
 from autotricks.errors import BundleError
 from autotricks.inference import predictor, pyfunc
@@ -74,6 +75,8 @@ class SeveralLabels:
     defaults: ClassVar[tuple] = ("sgd", "constant", "instance", "each_for_itself")
     metrics: ClassVar[tuple] = Answers.names
     train_metrics: ClassVar[tuple] = ("right",)
+    objective: ClassVar[str] = "right"
+    fits: ClassVar[tuple] = ()
 
     def build(self, name, classes, image_shape, trust=False):
         return build(name, classes, image_shape[0], trust)
@@ -87,7 +90,7 @@ class SeveralLabels:
     def decode(self, output):
         return output.sigmoid()
 
-    def answers(self, decoded, classes, topk=1):
+    def answers(self, decoded, classes, topk=1, fitted=UNFITTED):
         return [dict(zip(classes, row, strict=True)) for row in decoded.tolist()]
 
 
@@ -122,8 +125,8 @@ def test_it_is_trained_and_measured_by_its_own_loss_and_meter(data):
 def test_tricks_of_no_task_work_on_it_and_those_of_one_label_refuse(data):
     mixed = run_trial(bundle(mixup={}, cutout={"size": 0.25}, ema={}, cosine={}), data)
     assert mixed.metrics["val/right"] > 0.9
-    with pytest.raises(BundleError, match="class_balanced requires data with one label an image"):
-        run_trial(bundle(class_balanced={}), data)
+    with pytest.raises(BundleError, match="balanced_softmax requires data with one label an image"):
+        run_trial(bundle(balanced_softmax={}), data)
 
 
 def test_files_are_answered_for_in_its_own_words(data, tmp_path, monkeypatch):
