@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import decode
+from ..data import Settings, decode
 from ..data.tones import Unusable
 
 
@@ -22,16 +22,19 @@ class Preprocessing:
     Args:
         shape: (D, H, W) of an image.
         size: Side to which a file is brought; None: a file must have the model's size.
+        fit: How it is brought to it; see `data.fit`.
     """
 
     shape: tuple[int, int, int]
     size: int | None
+    fit: str = Settings.fit
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Preprocessing:
         """Return how the bundle of this document was trained; square images of an array stand for files of a size."""
         depth, height, width = document["images"]["shape"]
-        return cls((depth, height, width), height if height == width else None)
+        fit = document.get("data", {}).get("fit", Settings.fit)
+        return cls((depth, height, width), height if height == width else None, fit)
 
     def pixels(self, source: str | Path | bytes) -> NDArray[np.uint8]:
         """Return an image file, or the bytes of one, as the model takes it: uint8 [D, H, W].
@@ -43,7 +46,7 @@ class Preprocessing:
         depth, height, width = self.shape
         if depth not in (1, 3):
             raise Unusable(f"the model takes images of {depth} channels; an image file has 1 or 3")
-        picture: NDArray[np.uint8] = decode.decode(source, self.size, depth)
+        picture: NDArray[np.uint8] = decode.decode(source, self.size, depth, self.fit)
         if picture.shape != self.shape:
             raise Unusable(f"{picture.shape[2]} x {picture.shape[1]} pixels; the model takes {width} x {height} alone, "
                            "which is not square")

@@ -17,7 +17,8 @@ from pydantic import (
 
 from ..core.objective import TRAINING, Objective
 from ..core.task import Metric
-from ..data import Group, Settings
+from ..data import Group, Settings, Splits, Table
+from ..data.settings import AUTO
 from ..models import OWN, Pin
 from ..tasks import TASKS, metric as metric_of, objective
 from ..tasks.costs import COST
@@ -44,6 +45,22 @@ def _whole(value: Any) -> Any:
 
 
 WHOLE = BeforeValidator(_whole)
+
+
+def _text(value: Any) -> Any:
+    """Return a number or truth as text: a column's name, or what stands in a cell."""
+    return str(value) if isinstance(value, (bool, int, float)) else value
+
+
+def _several(value: Any) -> Any:
+    """Return one word as a list of one."""
+    return [*map(_text, value)] if isinstance(value, list) else [_text(value)]
+
+
+WORD: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+WORDS: dict[str, Any] = {"anyOf": [WORD, {"type": "array", "items": WORD, "minItems": 1}]}
+Word = Annotated[str, BeforeValidator(_text), WithJsonSchema(WORD)]
+Words = Annotated[list[str], BeforeValidator(_several), WithJsonSchema(WORDS)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1), WHOLE]
 
 
@@ -69,12 +86,43 @@ class GroupSection(Section):
     pattern: str | None = None
 
 
-class DataSection(Section):
+class SplitsSection(Section):
+    """Which folders, or which words of a table's column, are which split."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    train: Words | None = None
+    validation: Words | None = None
+    test: Words | None = None
+
+
+class TableSection(Section):
+    """How a table is read; see `autotricks.data.Table`."""
+
+    path: Word | None = None
+    label: Words | None = None
+    separator: str | None = None
+    split: Word | None = None
+    fold: Word | None = None
+    folder: Words | None = None
+    suffix: str | None = None
+    delimiter: str = AUTO
+    encoding: str = AUTO
+    header: Annotated[bool | str, legal(enum=[True, False, AUTO])] = AUTO
+
+    def table(self) -> Table:
+        """Return it as the data package has it."""
+        return Table(self.path, tuple(self.label or ()), self.separator, self.split, self.fold,
+                     tuple(self.folder or ()), self.suffix, self.delimiter, self.encoding, self.header)
+
+
+class DataSection(TableSection):
     """Which images; see `autotricks.data.Settings`."""
 
     source: Annotated[str, legal(pattern=SOURCES)] = "digits"
     task: Annotated[str, legal(enum=[*TASKS])] = "classification"
     size: Annotated[int | None, Field(le=SIDE, json_schema_extra={"minimum": 1}), WHOLE] = None
+    fit: Literal["crop", "pad", "squash"] = "crop"
     channels: Annotated[int | None, legal(enum=[1, 3, None]), WHOLE] = None
     normalize: Literal["weights", "data"] = "weights"
     imbalance: ImbalanceSection | None = None
@@ -84,6 +132,9 @@ class DataSection(Section):
     max_bad: Annotated[float, legal(minimum=0, maximum=1)] = 0.01
     duplicates: Literal["keep", "drop"] = "keep"
     group: GroupSection | None = None
+    splits: SplitsSection | None = None
+    classes: Literal["first", "leaf"] | None = None
+    rare: Literal["keep_in_train", "drop"] = "keep_in_train"
     memory: Annotated[float | None, legal(minimum=0)] = None
     workers: Annotated[int | None, legal(minimum=0, maximum=256), WHOLE] = None
     prefetch: Annotated[int | None, legal(minimum=1, maximum=1024), WHOLE] = None
@@ -94,9 +145,11 @@ class DataSection(Section):
         Raises:
             DataError: With one line for each value that is not allowed.
         """
-        plain = {name: value for name, value in self if name not in ("imbalance", "group")}
-        return Settings(**plain, imbalance=self.imbalance.factor if self.imbalance else None,
-                        group=Group(self.group.column, self.group.pattern) if self.group else None)
+        apart = ("imbalance", "group", "splits", *TableSection.model_fields)
+        plain = {name: value for name, value in self if name not in apart}
+        splits = Splits(*(tuple(words or ()) for _, words in self.splits)) if self.splits else None
+        return Settings(**plain, imbalance=self.imbalance.factor if self.imbalance else None, splits=splits,
+                        group=Group(self.group.column, self.group.pattern) if self.group else None, table=self.table())
 
 
 class Bound(Section):

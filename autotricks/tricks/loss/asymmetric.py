@@ -39,7 +39,7 @@ class Asymmetric(Trick):
     https://arxiv.org/abs/1708.02002, for a sigmoid of each class; with exponents of 0 as well, binary cross-entropy
     summed over the classes. In a mixture each class counts by its share.
 
-    Paper: Ridnik et al. 2021, https://arxiv.org/abs/2009.14119, equations 4 to 7; defaults as the authors train MS-COCO,
+    Paper: Ridnik et al. 2021, https://arxiv.org/abs/2009.14119, equations 4 to 7; defaults as the authors train,
         https://github.com/Alibaba-MIIL/ASL.
     Cost: five passes over the logits.
     Deviates: the loss is the mean over samples of the sum over classes; the authors' code sums over both. Their
