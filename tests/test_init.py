@@ -11,9 +11,9 @@ from autotricks.errors import SpaceError
 from autotricks.space import proposal, recommendation
 from autotricks.space.load import load_data_section, load_space
 from autotricks.space.proposal import Machine, propose, space_name, trained_on
+from autotricks.tasks.multilabel import MULTILABEL
 
 from .data.pictures import folder, noise, save
-from .tasks.test_second_task import SeveralLabels
 
 RESNET, CONVNEXT, VIT = ("timm:resnet18.a1_in1k", "timm:convnext_atto.d2_in1k",
                          "timm:vit_tiny_patch16_224.augreg_in21k_ft_in1k")
@@ -22,9 +22,9 @@ NOTHING, EVERYTHING = set(), {RESNET, CONVNEXT, VIT}
 
 def facts(train, size=None, median=(24, 24), distinct=1, formats="PNG", modes="RGB", **splits):
     """What a survey says of data, as far as a proposal asks."""
-    return {"counts": {"train": train, **splits}, "imbalance": max(train) / min(train), "side": min(median),
-            "per_class": sum(train) / len(train), "size": size, "modes": {modes: 1}, "formats": {formats: 1},
-            "sizes": {"median": list(median), "distinct": distinct}}
+    return {"task": "classification", "counts": {"train": train, **splits}, "side": min(median),
+            "imbalance": max(train) / min(train), "per_class": sum(train) / len(train), "size": size,
+            "modes": {modes: 1}, "formats": {formats: 1}, "sizes": {"median": list(median), "distinct": distinct}}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -126,7 +126,7 @@ def test_images_to_train_on_are_those_that_are_left():
      "20 times the images of the smallest: every class counts alike")])
 def test_classes_count_alike_where_some_are_rare(train, overrides, metric, said):
     made = proposed(facts(train), *overrides)
-    assert made.sections["objective"] == {"metric": f"val/{metric}", "mode": "max"}
+    assert made.sections["objective"] == {"metric": f"val/{metric}"}
     assert said in made.reasons["objective"]
     assert made.base == ("long_tail.yaml" if overrides else "from_scratch.yaml")
 
@@ -138,16 +138,30 @@ def test_several_gpus_are_shared_out_by_ray():
 
 
 def test_a_task_has_no_tricks_and_start_bundles_that_it_refuses(monkeypatch):
-    """Without one label an image nothing is balanced by class; its own metric is what is searched for."""
+    """Without one label an image no softmax is balanced; its own metric is what is searched for."""
     found = facts([5000, 50], median=(32, 32))
     one = proposed(found)
-    monkeypatch.setattr(proposal, "find_task", lambda name: SeveralLabels())
+    monkeypatch.setattr(proposal, "find_task", lambda name: MULTILABEL)
     several = proposed(found)
-    assert "  class_balanced:" in one.tricks and "  class_balanced:" not in several.tricks
+    assert "  balanced_softmax:" in one.tricks and "  balanced_softmax:" not in several.tricks
     assert "  cosine:" in several.tricks and "  # " in several.tricks
-    assert "deferred_cam_balanced" in one.sections["start"] and several.sections["start"][0] == "baseline"
-    assert "deferred_cam_balanced" not in several.sections["start"]
-    assert several.sections["objective"]["metric"] == "val/right"
+    assert "balanced_softmax" in one.sections["start"] and "balanced_softmax" not in several.sections["start"]
+    assert several.sections["start"][0] == "baseline"
+    assert several.sections["objective"]["metric"] == "val/mean_average_precision"
+
+
+@pytest.mark.parametrize(("held", "model", "start"), [
+    ({RESNET}, RESNET, ["baseline", "asl"]),
+    (NOTHING, "resnet8", ["baseline", {"name": "asl", "without": ["pretrained"]}])])
+def test_a_task_has_the_space_that_is_made_for_it(held, model, start):
+    """Without weights that are here it is begun with all the same, less what is about weights."""
+    made = proposed({**facts([400, 300], **PHOTOGRAPHS), "task": "multilabel"}, "data.task=multilabel", held=held)
+    assert (made.base, made.sections["model"]["name"], made.sections["start"]) == ("multi_label.yaml", model, start)
+    assert made.absent == (() if held else (RESNET,))
+    for trick in ("pretrained", "linear_probe"):
+        assert (f"  {trick}:" in made.tricks) is bool(held)
+    assert made.sections["data"]["task"] == "multilabel" and "  asymmetric:" in made.tricks
+    assert made.sections["objective"] == {"metric": "val/mean_average_precision"}
 
 
 @pytest.mark.parametrize(("source", "name"), [
@@ -160,7 +174,7 @@ def test_a_space_is_called_as_its_data(source, name):
 
 def test_the_data_section_is_refused_as_that_of_a_file():
     for overrides, said in ((["data.sise=4"], "Did you mean size?"), (["data.size=x"], "'x' is not a whole number"),
-                            (["data.test=2"], "test must be"), (["model.name=x"], "only data.KEY=VALUE"),
+                            (["data.test=2"], "test must be"), (["model.name=x"], "only data.KEY=VALUE says"),
                             (["size"], "only data.KEY=VALUE")):
         with pytest.raises(SpaceError, match=r"^--set") as caught:
             load_data_section("digits", overrides)
@@ -195,7 +209,8 @@ def test_digits_give_a_file_that_can_be_searched(here, tmp_path, monkeypatch, of
     monkeypatch.chdir(tmp_path)
     code, out, errors = here("init", "digits", "--set", "data.validation=0.3")
     assert (code, errors) == (0, "")
-    assert out.startswith("digits.yaml: as from_scratch.yaml, imbalance 1.05, made for up to 9.99\n")
+    assert out.startswith("splits: train from the source itself\n"
+                          "digits.yaml: as from_scratch.yaml, imbalance 1.05, made for up to 9.99\n")
     assert commands(out) == [["autotricks", "check", "digits.yaml"], ["autotricks", "search", "--space", "digits.yaml"]]
     loaded = load_space("digits.yaml")
     base = load_space("from_scratch.yaml")
@@ -231,14 +246,16 @@ def test_a_folder_whose_name_needs_quotes(here, tmp_path, monkeypatch, offline):
     folder(root / "test", {"many": 3, "few": 3}, (20, 30, 3), seed=50)
     save(root / "test" / "many" / "copy.png", noise(0, 20, 30, 3))
     code, out, errors = here("init", f"image_folder:{root}", "--out", "a b/it's.yaml", "--set", "data.size=16")
-    assert code == 0
-    assert errors == ("images of test that are, pixel for pixel, in train too: 1, so that figures on test flatter; "
-                      "data.duplicates: drop takes them out of train\n")
+    notices = ["splits: train from folder train; test from folder test",
+               "data.fit: crop cuts 33% off the images on average, by 70 of them; pad or squash keeps all of them",
+               "images of test that are, pixel for pixel, in train too: 1, so that figures on test flatter; "
+               "data.duplicates: drop takes them out of train"]
+    assert (code, errors, out.splitlines()[:3]) == (0, "", notices)
     assert commands(out)[0] == ["autotricks", "check", "a b/it's.yaml"]
     text = Path("a b/it's.yaml").read_text()
     document = load_space("a b/it's.yaml").document
     assert document.data.source == f"image_folder:{root}" and document.data.size == 16
-    assert "# images of test that are, pixel for pixel, in train too: 1" in text
+    assert all(notice in text.replace("\n#  ", "") for notice in notices)
     assert "The middle of 30 x 20 is taken, 67% of it" in text and document.objective.metric == "val/balanced_accuracy"
     written = text.replace("\n#  ", "").split("Written by: ")[1].split(". It begins")[0]
     assert shlex.split(written) == ["autotricks", "init", f"image_folder:{root}", "--set", "data.size=16"]
@@ -252,9 +269,8 @@ def test_what_training_refuses_is_said_as_training_says_it(here, tmp_path, monke
     assert (code, out) == (2, "") and "1 of 11 files cannot be read" in errors
     code, _, errors = here("init", "image_folder:nowhere")
     assert code == 2 and "no such file or folder" in errors
-    code, _, errors = here("init", "image_folder:set", "--set", "data.max_bad=0.2")
-    assert code == 0
-    assert errors.startswith("files that cannot be read and are left out: 1, such as set/a/x.png: not a JPEG")
+    code, out, _ = here("init", "image_folder:set", "--set", "data.max_bad=0.2")
+    assert code == 0 and "\nleft out, bad: set/a/x.png (not a JPEG" in out
     assert [path.name for path in tmp_path.glob("*.yaml")] == ["set.yaml"]
 
 
@@ -269,7 +285,7 @@ def test_photographs_begin_with_weights_that_are_here(here, tmp_path, monkeypatc
     offline("timm/resnet18.a1_in1k")
     code, out, _ = here("init", "image_folder:photos", "--force")
     loaded = load_space("photos.yaml")
-    assert code == 0 and "fetch" not in out and out.startswith("photos.yaml: as small_data.yaml")
+    assert code == 0 and "fetch" not in out and "\nphotos.yaml: as small_data.yaml" in out
     assert loaded.document.model.name == RESNET and "pretrained" in loaded.document.tricks
     assert (loaded.document.data.size, loaded.document.data.channels) == (96, 3)
 

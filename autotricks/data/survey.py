@@ -69,7 +69,7 @@ def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
     """Look at every image of a source.
 
     Returns:
-        JSON-able facts: source, usable (whether training takes it), problems (why not), classes, counts (by split,
+        JSON-able facts: source, task, usable (whether training takes it), problems (why not), classes, counts (by split,
         images of each class), imbalance, per_class, images, bad and skipped (path and reason), sizes, side, size (what
         to set `data.size` to, None where the images have one size that is not large), modes, formats, frames, dim,
         duplicates, alike, origin (of each split, in words), notices (what is worth knowing, a line each), seconds.
@@ -88,7 +88,7 @@ def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
     seen_as = replace(settings, size=settings.size or forms["size"])     # which is offered with the next command
     found = Found(seen.classes, counts["counts"], seen.notices, seen.scarce(), settings.rare == "drop",
                   glanced(shapes, seen_as), duplicates["two_labels"])
-    return {"source": settings.source, "usable": not problems, "problems": problems, **counts, "origin": seen.origin,
+    return {"source": settings.source, "task": settings.task, "usable": not problems, "problems": problems, **counts, "origin": seen.origin,
             "bad": [asdict(file) for file in seen.bad], "skipped": [asdict(file) for file in seen.skipped], **forms,
             "duplicates": duplicates, "alike": _alike(seen.rows), "notices": notices(found),
             "seconds": round(time.monotonic() - started, 3)}

@@ -4,18 +4,18 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.objective import less_is_better
 from ..core.plan import unsuited
 from ..core.task import Task
+from ..core.traits import Trait
+from ..core.trick import Trick
 from ..core.weights import DEFAULT
 from ..data import long_tail
 from ..data.survey import SIZES
-from ..errors import SpaceError
 from ..export.bundle import flow
 from ..tasks import find as find_task
 from ..tricks.catalog import catalog
@@ -23,7 +23,7 @@ from .document import NAME
 from .files import find_file
 from .load import LoadedSpace, load_space
 from .recommendation import Suited, compare
-from .sections import DataSection
+from .sections import VALIDATION, DataSection
 from .weights import wanted
 
 GRAY = ("1", "L", "LA", "F", "I")                # modes of files that become gray images, as those that begin with I;
@@ -36,6 +36,7 @@ BATCHES = (128, 64, 32)
 SMALLEST_BATCH = 16
 STEPS = 25                                       # of an epoch, at least, by which a batch is chosen
 IMBALANCED = 1.5                                 # largest class / smallest, from which on classes are to count alike
+PLAIN = "accuracy"                               # of which each image is as large a part as any other
 WIDE = 1.1                                       # longer side / shorter side, from which on it is said what is cut off
 LINE = 118                                       # characters of a comment
 KEYS = ("data", "model", "training", "objective", "search", "resources", "start")
@@ -124,9 +125,9 @@ def propose(facts: Mapping[str, Any], data: DataSection, machine: Machine) -> Pr
     chosen["objective"] = _objective(facts, task)
     chosen["search"] = _search(base.loaded, chosen["training"][0]["epochs"], machine)
     chosen["resources"] = _resources(machine)
-    chosen["start"] = _start(base.loaded, task)
+    chosen["start"] = _start(base, task)
     return Proposal(base.suited.space, "; ".join(base.suited.why), {key: value for key, (value, _) in chosen.items()},
-                    {key: why for key, (_, why) in chosen.items()}, _tricks(base.suited.space, task), base.absent)
+                    {key: why for key, (_, why) in chosen.items()}, _tricks(base, task), base.absent)
 
 
 def space_name(source: str) -> str:
@@ -168,7 +169,7 @@ def _base(facts: Mapping[str, Any], machine: Machine) -> _Base:
         if models or not named:
             return _Base(suited, loaded, models, absent)
         absent = absent or named
-    raise SpaceError("no space that ships does without published weights.")
+    return _Base(*listed[0], (), absent)    # less the tricks that are about weights
 
 
 def _data(facts: Mapping[str, Any], data: DataSection, most: int, weights: bool) -> tuple[dict[str, Any], str]:
@@ -237,11 +238,9 @@ def _training(base: _Base, count: int) -> tuple[dict[str, Any], str]:
 
 def _objective(facts: Mapping[str, Any], task: Task) -> tuple[dict[str, Any], str]:
     figure = f"The largest class has {facts['imbalance']:.3g} times the images of the smallest"
-    alike = facts["imbalance"] >= IMBALANCED
-    asked = ("balanced_accuracy", "accuracy") if alike else ("accuracy",)
-    metric = next(name for name in (*asked, *task.metrics) if name in task.metrics and not less_is_better(name))
-    counted = "class" if metric == "balanced_accuracy" else "image"
-    return {"metric": f"val/{metric}", "mode": "max"}, f"{figure}: every {counted} counts alike."
+    plain = facts["imbalance"] < IMBALANCED and any(metric.name == PLAIN for metric in task.metrics)
+    return {"metric": f"{VALIDATION}/{PLAIN if plain else task.objective}"}, (
+        f"{figure}: every {'image' if plain else 'class'} counts alike.")
 
 
 def _search(base: LoadedSpace, epochs: int, machine: Machine) -> tuple[dict[str, Any], str]:
@@ -264,22 +263,33 @@ def _resources(machine: Machine) -> tuple[dict[str, Any], str]:
     return {"cpus": 1, "gpus": 0}, f"No GPU; one core for each trial, so that {machine.cores} train side by side."
 
 
-def _start(base: LoadedSpace, task: Task) -> tuple[list[Any], str]:
-    """Return the start bundles of a space, as a file lists them, that the task allows."""
-    listed = zip(base.document.start, base.resolved["start"], strict=True)
-    start = [written for item, written in listed
-             if not any(unsuited(type(use.trick), task.brings) for use in base.start[item.name].uses)]
+def _start(base: _Base, task: Task) -> tuple[list[Any], str]:
+    """Return the start bundles that the task allows, as a file lists them; without weights where none are here."""
+    start: list[Any] = []
+    for item in base.loaded.document.start:
+        tricks = [type(use.trick) for use in base.loaded.start[item.name].uses]
+        if any(unsuited(trick, task.brings) for trick in tricks):
+            continue
+        without = [*item.without, *(trick.name for trick in tricks if not base.models and _of_weights(trick))]
+        start.append({"name": item.name, "without": without} if without else item.name)
     return start, "Plain training runs first" + (", then what is published for such data." if len(start) > 1 else ".")
 
 
-def _tricks(base: str, task: Task) -> str:
-    """Return the lines of a space that list its tricks, with their comments, without those that the task refuses."""
-    _, _, listed = find_file(base).read_text("utf-8").partition("\ntricks:\n")
-    return "tricks:\n" + "".join(_taken(listed.splitlines(keepends=True), task))
+def _tricks(base: _Base, task: Task) -> str:
+    """Return the lines of a space that list its tricks, with their comments, without those that cannot be used."""
+    _, _, listed = find_file(base.suited.space).read_text("utf-8").partition("\ntricks:\n")
+    lines = listed.splitlines(keepends=True)
+    return "tricks:\n" + "".join(line for line in lines if not _useless(line, base, task))
 
 
-def _taken(lines: Sequence[str], task: Task) -> Iterator[str]:
-    for line in lines:
-        named = re.match(r"  (\w+):", line)
-        if named is None or not unsuited(catalog()[named[1]], task.brings):
-            yield line
+def _useless(line: str, base: _Base, task: Task) -> bool:
+    """Return whether a line lists a trick that the task refuses, or that is about weights where there are none."""
+    named = re.match(r"  (\w+):", line)
+    if named is None:
+        return False
+    trick = catalog()[named[1]]
+    return bool(unsuited(trick, task.brings)) or (not base.models and _of_weights(trick))
+
+
+def _of_weights(trick: type[Trick]) -> bool:
+    return Trait.PRETRAINED in trick.provides | trick.requires

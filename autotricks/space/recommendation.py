@@ -31,7 +31,7 @@ class Suited:
 
 
 def compare(facts: Mapping[str, Any]) -> list[Suited]:
-    """Return the spaces that say what they are made for: those that fit first, the most particular of them first.
+    """Return the spaces of the data's task that say what they are made for: those that fit first, particular ones before.
 
     Args:
         facts: From `data.survey`.
@@ -41,6 +41,8 @@ def compare(facts: Mapping[str, Any]) -> list[Suited]:
     suited = []
     for path in shipped():
         document = load_space(path).document
+        if document.data.task != facts["task"]:
+            continue
         if document.fits is not None and None not in values.values():
             fits, why = judged(document.fits, values)
             suited.append(Suited(path.name, fits, why, document.data.imbalance is not None))

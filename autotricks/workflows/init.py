@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..data import survey
+from ..data import survey, understood
 from ..errors import DataError, InputError
 from ..io.files import ensure_folder, write_atomic
 from ..models import cached, published
@@ -81,12 +81,8 @@ def _header(facts: Mapping[str, Any], proposal: Proposal, command: str) -> Itera
 
 def _notices(facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a reader should know of the data."""
-    for what, files in (("that cannot be read and are left out", facts["bad"]), ("not used", facts["skipped"])):
-        if files:
-            yield f"files {what}: {len(files):,}, such as {files[0]['path']}: {files[0]['reason']}"
+    yield from understood(facts)
     for pair, count in facts["duplicates"]["across"].items():
         first, second = pair.split("_")
         yield (f"images of {second} that are, pixel for pixel, in {first} too: {count:,}, so that figures on {second} "
                f"flatter; data.duplicates: drop takes them out of {first}")
-    if facts["duplicates"]["two_labels"]:
-        yield f"images that bear two labels: {facts['duplicates']['two_labels']:,}; at most one of the two is right"

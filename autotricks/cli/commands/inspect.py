@@ -55,11 +55,11 @@ def schema() -> None:
 def data_check(source: Annotated[str, typer.Argument(help="A data source, such as image_folder:photos.")],
                set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
     """Say what a data source holds, what is wrong with it, and which space fits; train nothing."""
-    from ...space.load import load_settings
+    from ...space.load import load_data_section
     from ..views import data as inspection
 
     overrides = set_ or []
-    if not inspection.check(load_settings(source, overrides), overrides, trust, as_json):
+    if not inspection.check(load_data_section(source, overrides).settings(), overrides, trust, as_json):
         raise typer.Exit(1)
 
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def init(source: str, out: Path | None, overrides: Sequence[str], force: bool, a
                  "next": [*_commands(written, trust)]})
         return
     for notice in written.notices:
-        print(notice, file=sys.stderr)
+        print(notice)
     print(f"{written.path}: as {proposal.base}, {proposal.why}")
     for key, reason in proposal.reasons.items():
         print(f"  {key:<{WIDTH}} {reason}")
