@@ -22,7 +22,9 @@ NOTHING, EVERYTHING = set(), {RESNET, CONVNEXT, VIT}
 
 def facts(train, size=None, median=(24, 24), distinct=1, formats="PNG", modes="RGB", **splits):
     """What a survey says of data, as far as a proposal asks."""
-    return {"task": "classification", "counts": {"train": train, **splits}, "side": min(median),
+    counts = {"train": train, **splits}
+    return {"task": "classification", "counts": counts, "side": min(median),
+            "split_images": {split: sum(each) for split, each in counts.items()},
             "imbalance": max(train) / min(train), "per_class": sum(train) / len(train), "size": size,
             "modes": {modes: 1}, "formats": {formats: 1}, "sizes": {"median": list(median), "distinct": distinct}}
 
@@ -160,6 +162,7 @@ def test_a_task_has_the_space_that_is_made_for_it(held, model, start):
     assert made.absent == (() if held else (RESNET,))
     for trick in ("pretrained", "linear_probe"):
         assert (f"  {trick}:" in made.tricks) is bool(held)
+    assert ("fine-tuning" in made.tricks) is bool(held), "a comment goes with what it is about"
     assert made.sections["data"]["task"] == "multilabel" and "  asymmetric:" in made.tricks
     assert made.sections["objective"] == {"metric": "val/mean_average_precision"}
 

@@ -141,17 +141,17 @@ def space_name(source: str) -> str:
 def trained_on(facts: Mapping[str, Any], data: DataSection) -> int:
     """Return about how many images there are to train on, without those that are set aside or taken for a long tail."""
     part = math.prod(1 - fraction for _, fraction in _set_aside(facts, data))
-    counts = [count * part for count in facts["counts"]["train"]]
-    if data.imbalance:
-        kept = long_tail.sizes(round(max(counts)), len(counts), data.imbalance.factor)
-        counts = [min(count, most) for count, most in zip(counts, kept, strict=True)]
-    return round(sum(counts))
+    if data.imbalance is None:
+        return round(facts["split_images"]["train"] * part)
+    counts = sorted((count * part for count in facts["counts"]["train"]), reverse=True)
+    kept = long_tail.sizes(round(counts[0]), len(counts), data.imbalance.factor)
+    return round(sum(min(count, most) for count, most in zip(counts, kept, strict=True)))
 
 
 def _set_aside(facts: Mapping[str, Any], data: DataSection) -> list[tuple[str, float]]:
     """Return the splits that are cut from the training images, in order, and which fraction of what is left then."""
     fractions = (("test", data.test), ("validation", data.validation))
-    return [(split, fraction) for split, fraction in fractions if split not in facts["counts"]]
+    return [(split, fraction) for split, fraction in fractions if split not in facts["split_images"]]
 
 
 def _base(facts: Mapping[str, Any], machine: Machine) -> _Base:
@@ -278,8 +278,13 @@ def _start(base: _Base, task: Task) -> tuple[list[Any], str]:
 def _tricks(base: _Base, task: Task) -> str:
     """Return the lines of a space that list its tricks, with their comments, without those that cannot be used."""
     _, _, listed = find_file(base.suited.space).read_text("utf-8").partition("\ntricks:\n")
-    lines = listed.splitlines(keepends=True)
-    return "tricks:\n" + "".join(line for line in lines if not _useless(line, base, task))
+    kept: list[str] = []
+    useless = False
+    for line in reversed(listed.splitlines(keepends=True)):
+        about_useless = line.lstrip().startswith("#") and useless     # what a comment is about comes after it
+        useless = about_useless or _useless(line, base, task)
+        kept += [] if useless else [line]
+    return "tricks:\n" + "".join(reversed(kept))
 
 
 def _useless(line: str, base: _Base, task: Task) -> bool:

@@ -36,7 +36,7 @@ def compare(facts: Mapping[str, Any]) -> list[Suited]:
     Args:
         facts: From `data.survey`.
     """
-    values = {"imbalance": facts["imbalance"], "images": sum(facts["counts"].get("train", [])),
+    values = {"imbalance": facts["imbalance"], "images": facts["split_images"].get("train", 0),
               "per_class": facts["per_class"], "side": facts["side"]}
     suited = []
     for path in shipped():

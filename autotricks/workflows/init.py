@@ -73,7 +73,7 @@ def _held(model: str) -> bool:
 
 def _header(facts: Mapping[str, Any], proposal: Proposal, command: str) -> Iterator[str]:
     train = facts["counts"]["train"]
-    splits = ", ".join(f"{name} {sum(counts):,}" for name, counts in facts["counts"].items())
+    splits = ", ".join(f"{name} {count:,}" for name, count in facts["split_images"].items())
     yield (f"{facts['images']:,} images of {len(facts['classes']):,} classes: {splits}; a class has {min(train):,} to "
            f"{max(train):,} in train.")
     yield f"Written by: {command}. It begins as {proposal.base}: {proposal.why}."
