@@ -89,7 +89,8 @@ def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
     seen_as = replace(settings, size=settings.size or forms["size"])     # which is offered with the next command
     found = Found(seen.classes, counts["counts"], seen.notices, seen.scarce(), settings.rare == "drop",
                   glanced(shapes, seen_as), duplicates["two_labels"])
-    return {"source": settings.source, "task": settings.task, "usable": not problems, "problems": problems, **counts, "origin": seen.origin,
+    return {"source": settings.source, "task": settings.task, "usable": not problems, "problems": problems, **counts,
+            "origin": seen.origin,
             "bad": [asdict(file) for file in seen.bad], "skipped": [asdict(file) for file in seen.skipped], **forms,
             "duplicates": duplicates, "alike": _alike(seen.rows), "notices": notices(found),
             "seconds": round(time.monotonic() - started, 3)}

@@ -31,7 +31,7 @@ class Suited:
 
 
 def compare(facts: Mapping[str, Any]) -> list[Suited]:
-    """Return the spaces of the data's task that say what they are made for: those that fit first, particular ones before.
+    """Return the spaces of the data's task that say what they are made for: those that fit first, most particular first.
 
     Args:
         facts: From `data.survey`.
