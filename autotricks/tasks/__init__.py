@@ -29,13 +29,18 @@ def find(name: str) -> Task:
         raise DataError(f"data.task: no task is called {name!r}.{near} There is {', '.join(TASKS)}.") from None
 
 
-def metric(name: str) -> Metric:
-    """Return what a figure means, such as `val/macro_f1` or `macro_f1`, whichever task has it.
+def metric(name: str, task: str = "") -> Metric:
+    """Return what a figure means, such as `val/macro_f1` or `macro_f1`.
 
-    One that none has, in runs of other versions, is said in its own words.
+    One that no task has, in runs of other versions, is said in its own words.
+
+    Args:
+        name: With or without its split.
+        task: Whose figure it is; whichever has one of this name, unless told.
     """
     bare = re.sub("^(train|val|test)/", "", name)
-    every = [one for task in TASKS.values() for one in task.metrics]
+    tasks = [TASKS[task]] if task in TASKS else TASKS.values()
+    every = [one for each in tasks for one in each.metrics]
     return named(name, TRAINING) or named(bare, every) or Metric(bare, bare.replace("_", " "))
 
 

@@ -108,7 +108,7 @@ class Prediction:
 def files_of(names: Iterable[str | os.PathLike[str]]) -> tuple[list[Path], list[Bad]]:
     """Return files as they are named, in place of a folder the files in it, and what of these is left out.
 
-    Left out are hidden files without a word, and, with the reason, links and what is no image by its name, such as notes.
+    Left out are hidden files, without a word, and, with the reason, links and what is no image by its name.
 
     Raises:
         InputError: When a folder cannot be listed.
