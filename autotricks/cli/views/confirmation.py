@@ -128,7 +128,8 @@ def confirmed(result: Confirmation, folder: Path, as_json: bool) -> None:
         name = "baseline" if number == result.baseline else f"trial {number}"
         console.print(f"{name:<12} validation {escape(result.metric)} {spread.mean:.4f} +- {spread.deviation:.4f}")
     names = read_json(folder / DATA, "classes")["classes"]
-    for line in [*verdict(result), scores(result, _searched(result, folder)), *map(escape, [*on_test(result), *classes(result, names)])]:
+    plain = [*on_test(result), *classes(result, names)]
+    for line in [*verdict(result), scores(result, _searched(result, folder)), *map(escape, plain)]:
         console.print(line)
     kept = result.kept
     if kept and kept.lost:
