@@ -21,6 +21,7 @@ from ..runs.evidence import ABLATION as ABLATED
 from ..runs.ledger import Line, TrialRecord, read, records, trial_of
 from ..runs.trial import Trial
 from ..space.load import LoadedSpace
+from ..space.sections import COSTLY
 from ..tracking import NullTracker, Tracker, store
 from ..tracking.model_registry import Entry
 from ..tricks.catalog import bundle_from
@@ -149,6 +150,7 @@ def _entry(folder: Path, loaded: LoadedSpace, champion: Mapping[str, Any], tags:
         "champion": tags["champion"], "verdict": confirmed["verdict"], "run": folder.name,
         "hash": bundle_from(champion).hash, "fingerprint": result["fingerprint"], "metric": objective.metric,
         "mode": objective.mode, "score": f"{result['score']:.6f}", "seeds": json.dumps(confirmed["seeds"]),
+        **({"costs": json.dumps(objective.costs, sort_keys=True)} if objective.metric == COSTLY else {}),
         "test": json.dumps(_of(confirmed["test"], confirmed["champion"])["values"])})
 
 
