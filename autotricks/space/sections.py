@@ -126,9 +126,9 @@ class DataSection(Section):
     fold: Word | None = None
     folder: Words | None = None
     suffix: str | None = None
-    delimiter: str = AUTO
-    encoding: str = AUTO
-    header: Annotated[bool | str, legal(enum=[True, False, AUTO])] = AUTO
+    delimiter: str | None = None
+    encoding: str | None = None
+    header: Annotated[bool | str | None, legal(enum=[True, False, AUTO, None])] = None
 
     def settings(self) -> Settings:
         """Return what the data package loads.
@@ -137,13 +137,13 @@ class DataSection(Section):
             DataError: With one line for each value that is not allowed.
         """
         told = dict(self)
-        table: dict[str, Any] = {one.name: told.pop(one.name) for one in fields(Table)}
+        table = {one.name: told.pop(one.name) for one in fields(Table)}
         splits = Splits(*(tuple(words or ()) for _, words in self.splits)) if self.splits else None
         told |= {"imbalance": self.imbalance.factor if self.imbalance else None, "splits": splits,
                  "group": Group(self.group.column, self.group.pattern) if self.group else None}
-        for name in ("label", "folder"):
-            table[name] = tuple(table[name] or ())
-        return Settings(**told, table=Table(**table))
+        given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value
+                                 for name, value in table.items() if value is not None}
+        return Settings(**told, table=Table(**given))
 
 
 class Bound(Section):
