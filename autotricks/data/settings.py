@@ -229,6 +229,8 @@ class Settings:
             lines.append(f"data.splits: {self.source} has neither folders nor columns. Leave it out.")
         if self.classes and word not in FOLDERS:
             lines.append(f"data.classes: {self.source} has no folders. Leave it out.")
+        if self.splits and self.table.fold is not None:
+            lines.append("data.fold: with data.splits there are two answers to which images are held out. Give one.")
         told = [one.name for one in fields(Table) if getattr(self.table, one.name) != one.default]
         if word not in TABLES:
             lines += [f"data.{name}: {self.source} is no table. Leave it out, or bring the images as csv:PATH."

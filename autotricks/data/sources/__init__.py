@@ -84,7 +84,7 @@ def check(source: str, trust: bool = False) -> None:
 def _near(source: str, word: str, argument: str) -> str:
     path = Path(source)
     if not argument and ("/" in source or path.suffix or path.exists()):
-        kind = {".csv": "csv", ".npz": "npz"}.get(path.suffix.lower(), "image_folder")
+        kind = {".csv": "csv", ".tsv": "csv", ".npz": "npz"}.get(path.suffix.lower(), "image_folder")
         return f" Did you mean {kind}:{source}?"
     known = {name.lower(): f"torchvision:{name}" for name in torchvision_sets.FAMILIAR}
     plain = re.sub("[-_ ]", "", source.lower())
