@@ -17,6 +17,7 @@ from .. import decode
 from ..decode import Bad, display_name, printable
 from ..labels import ordered
 from ..memory import COPIES, available, require_images
+from ..places import Place
 from ..settings import Settings
 from ..stream import PREFETCH, WORKERS, Files, Reading, Seen, Streamed, survey
 from .raw import Part, Raw, refuse_many, stacked
@@ -29,7 +30,7 @@ CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$re
 class Entry:
     """One image file, the names of its labels, its split, and its group if it has one."""
 
-    path: Path
+    path: Path | Place
     labels: tuple[str, ...]
     split: str
     group: str = ""
