@@ -9,16 +9,19 @@ from pathlib import Path
 from ...errors import DataError
 from ..decode import display_name
 from ..settings import Settings
-from . import csv_table, digits, image_folder, npz, own_code, torchvision_sets
+from . import csv_table, digits, hugging_face, image_folder, npz, own_code, parquet, torchvision_sets, webdataset
 from .files import Listing, refuse_address
 from .raw import Part, Raw, refuse_many
 
 Reader = Callable[[str, Settings], Raw]
 READERS: dict[str, Reader] = {"digits": digits.read, "image_folder": image_folder.read, "csv": csv_table.read,
-                              "npz": npz.read, "torchvision": torchvision_sets.read}
-LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {"image_folder": image_folder.listing,
-                                                           "csv": csv_table.listing}
-FORMS = "digits, image_folder:PATH, csv:PATH, npz:PATH, torchvision:NAME or my.module:function"
+                              "npz": npz.read, "torchvision": torchvision_sets.read, "hf": hugging_face.read,
+                              "parquet": parquet.read, "webdataset": webdataset.read}
+LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {
+    "image_folder": image_folder.listing, "csv": csv_table.listing, "hf": hugging_face.listing,
+    "parquet": parquet.listing, "webdataset": webdataset.listing}
+FORMS = ("digits, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, torchvision:NAME or "
+         "my.module:function")
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 

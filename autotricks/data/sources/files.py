@@ -44,16 +44,19 @@ class Listing:
         entries: Every file that is taken for an image.
         skipped: What is there and belongs to no class, with the reason.
         problems: Why training refuses it.
+        order: Names of classes in the order of their numbers, where the source numbers them.
     """
 
     entries: Sequence[Entry]
     skipped: tuple[Bad, ...] = ()
     problems: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Every label of a training image, in order."""
-        return ordered(name for entry in self.entries if entry.split == "train" for name in entry.labels)
+        names = {name for entry in self.entries if entry.split == "train" for name in entry.labels}
+        return tuple(name for name in self.order if name in names) if self.order else ordered(names)
 
 
 def existing(location: str) -> Path:
