@@ -20,7 +20,7 @@ from PIL.MpoImagePlugin import MpoImageFile
 from ..errors import DataError
 from ..system.workers import cores
 from .memory import Room, require_images
-from .places import Place, place_of
+from .storage import Stored, stored
 from .tones import Unusable, flat, load
 
 # No format whose decoder starts another program; PPM is the family of PBM, PGM, PPM, PNM and PFM.
@@ -48,7 +48,7 @@ class Bad:
     reason: str
 
 
-def decode(source: str | Path | bytes | Place, size: int | None = None, channels: int | None = None) -> np.ndarray:
+def decode(source: str | Path | bytes | Stored, size: int | None = None, channels: int | None = None) -> np.ndarray:
     """Return an image file, or the bytes of one, as uint8 [D, H, W]; of an animation, the first frame.
 
     The orientation that EXIF asks for is applied, transparency is laid on white, and 16-bit and float values are
@@ -62,14 +62,14 @@ def decode(source: str | Path | bytes | Place, size: int | None = None, channels
 
 
 @contextmanager
-def opened(source: str | Path | bytes | Place) -> Iterator[Image.Image]:
+def opened(source: str | Path | bytes | Stored) -> Iterator[Image.Image]:
     """Open an image file, or the bytes of one: every check that needs no pixels is done, and none is decoded yet.
 
     Raises:
         Exception: Whatever the decoder raises; `reason` puts it into words.
     """
     # Not by its name: Pillow 13 maps raw TIFF files of a name into memory and scrambles those that are to be turned.
-    with place_of(source).open() as file:
+    with stored(source).open() as file:
         size = file.seek(0, os.SEEK_END)
         if not size:
             raise Unusable("empty file")
@@ -222,7 +222,7 @@ def error_text(error: Exception) -> str:
     return printable((str(error).splitlines() or [""])[0][:LONG].rstrip(".")) or type(error).__name__
 
 
-def printable(name: str | Path | Place) -> str:
+def printable(name: str | Path | Stored) -> str:
     r"""Return a path or label as text that any terminal and UTF-8 file can hold, with `\xff` or `\x1b` for the rest.
 
     File names are bytes: of any encoding, and with line ends and a terminal's commands in them.
@@ -231,7 +231,7 @@ def printable(name: str | Path | Place) -> str:
                    for one in str(name))
 
 
-def display_name(name: str | Path | Place) -> str:
+def display_name(name: str | Path | Stored) -> str:
     """Return a path as `printable` does, its middle left out where it is very long."""
     text = printable(name)
     return text if len(text) <= LONG else f"{text[:LONG // 2]} ... {text[-LONG // 2:]}"
@@ -242,7 +242,7 @@ def _escaped(one: str) -> str:
     return f"\\x{ord(one) - 0xDC00:02x}" if 0xDC80 <= ord(one) <= 0xDCFF else one.encode("unicode_escape").decode()
 
 
-def read(paths: Sequence[Path | Place], size: int | None, channels: int | None) -> tuple[list[np.ndarray | None], list[Bad]]:
+def read(paths: Sequence[Path | Stored], size: int | None, channels: int | None) -> tuple[list[np.ndarray | None], list[Bad]]:
     """Decode files in threads.
 
     Returns:
@@ -254,7 +254,7 @@ def read(paths: Sequence[Path | Place], size: int | None, channels: int | None) 
     return gather(each(partial(decode, size=size, channels=channels), paths), [printable(path) for path in paths])
 
 
-def each(look: Callable[[Any], Result], paths: Sequence[Path | Place]) -> Iterator[Result | Bad]:
+def each(look: Callable[[Any], Result], paths: Sequence[Path | Stored]) -> Iterator[Result | Bad]:
     """Yield what `look` makes of each file, in order and in threads; Bad where it raises."""
     Image.init()
     pool = ThreadPoolExecutor(min(THREADS, cores()))
@@ -317,7 +317,7 @@ def reshaped(images: np.ndarray, size: int | None, channels: int | None) -> Iter
         yield pixels(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), size, channels)
 
 
-def _attempt(look: Callable[[Any], Result], path: Path | Place) -> Result | Bad:
+def _attempt(look: Callable[[Any], Result], path: Path | Stored) -> Result | Bad:
     try:
         return look(path)
     except DataError:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from .decode import decoded, opened
 from .duplicates import difference_hash, digest, thumbnail
-from .places import Place
+from .storage import Stored
 from .tones import BITS, TOPS, tag
 
 DRAFT = 512             # pixels to which a large JPEG is decoded at least; its copies are decoded alike
@@ -41,7 +41,7 @@ class Look:
     thumbnail: bytes
 
 
-def at_file(path: Path | Place) -> Look:
+def at_file(path: Path | Stored) -> Look:
     """Decode a file as training does and look at it.
 
     Raises:

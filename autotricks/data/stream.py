@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import DataError
 from ..system.workers import follow_parent
 from .decode import Bad, decode, each, printable, quiet, reason, same_size
-from .places import Place, place_of
+from .storage import Stored, stored
 
 WORKERS = 2
 PREFETCH = 2
@@ -55,7 +55,7 @@ class Seen:
     sums: tuple[tuple[int, int], ...]
 
 
-def look(place: Path | Place, size: int | None, channels: int | None) -> Seen:
+def look(place: Path | Stored, size: int | None, channels: int | None) -> Seen:
     """Decode an image file and return what is known of it then."""
     image = decode(place, size, channels)
     values = image.reshape(len(image), -1).astype(np.int64)
@@ -64,7 +64,7 @@ def look(place: Path | Place, size: int | None, channels: int | None) -> Seen:
     return Seen(image.shape, _mark(image), _mark(color), sums)
 
 
-def survey(places: Sequence[Path | Place], size: int | None, channels: int | None) -> list[Seen | Bad]:
+def survey(places: Sequence[Path | Stored], size: int | None, channels: int | None) -> list[Seen | Bad]:
     """Look at every file once, in threads; memory holds what is known of them, not the images.
 
     Raises:
@@ -83,9 +83,9 @@ def survey(places: Sequence[Path | Place], size: int | None, channels: int | Non
 class Files(Dataset[Any]):
     """Image files, decoded by lists of rows."""
 
-    def __init__(self, places: Sequence[Path | Place], shape: tuple[int, int, int], size: int | None,
+    def __init__(self, places: Sequence[Path | Stored], shape: tuple[int, int, int], size: int | None,
                  channels: int | None):
-        self.places = [place_of(place) for place in places]
+        self.places = [stored(place) for place in places]
         self.shape = shape
         self._size = size
         self._channels = channels

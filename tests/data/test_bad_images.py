@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from autotricks.data import decode
-from autotricks.data.places import InMemory
+from autotricks.data.storage import InMemory
 from autotricks.data.tones import Unusable
 
 from .pictures import chunk, noise

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ...errors import DataError
 from ..decode import Bad, display_name, error_text, printable
-from ..places import LOCAL, Place, Slice, ZipMember
+from ..storage import LOCAL, Slice, Stored, ZipMember
 
 BLOCK = 512             # bytes of a tar's header
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -28,10 +28,10 @@ class Held:
         skipped: Members that are no files or are called what no file may be called, with the reason.
     """
 
-    files: dict[str, Place] = field(default_factory=dict)
+    files: dict[str, Stored] = field(default_factory=dict)
     skipped: list[Bad] = field(default_factory=list)
 
-    def add(self, where: str, name: str, place: Place) -> None:
+    def add(self, where: str, name: str, place: Stored) -> None:
         """Take a member, or set aside one whose name leads out of the archive; of two of a name, the last counts."""
         parts = PurePosixPath(name).parts
         shown = printable(f"{where}/{name}")

@@ -17,8 +17,8 @@ from .. import decode
 from ..decode import Bad, display_name, printable
 from ..labels import ordered
 from ..memory import COPIES, available, require_images
-from ..places import Place
 from ..settings import Settings
+from ..storage import Stored
 from ..stream import PREFETCH, WORKERS, Files, Reading, Seen, Streamed, survey
 from .raw import Part, Raw, refuse_many, stacked
 
@@ -30,7 +30,7 @@ CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$re
 class Entry:
     """One image file, the names of its labels, its split, and its group if it has one."""
 
-    path: Path | Place
+    path: Path | Stored
     labels: tuple[str, ...]
     split: str
     group: str = ""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError
 from ..decode import Bad, display_name, error_text
-from ..places import Place
 from ..settings import Settings
-from . import columns
-from .columns import Columns, Rows
+from ..storage import Stored
+from . import arrow_tables as columns
+from .arrow_tables import Columns, Rows
 from .files import Entry, Listing, images_of
 from .naming import parse
 from .raw import SPLIT_WORDS, Raw
 
 if TYPE_CHECKING:
-    import pyarrow
+    pass
 
 SPLITS = ("train", "validation", "test")
 ARGUMENTS = ("config", "revision", "image", "label", *SPLITS)
@@ -143,7 +143,7 @@ def _rows(where: str, split: str, held: Any, own: Columns) -> Rows:
         DataError: When they do not.
     """
     name = f"{where} {split}"
-    places: list[Place | None] = []
+    places: list[Stored | None] = []
     for file in held.cache_files:
         found = columns.cells(Path(file["filename"]), own.image, name, len(places))
         if found is None:

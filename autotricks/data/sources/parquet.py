@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from ...errors import DataError
 from ..decode import Bad, display_name, error_text
-from ..places import OnDisk, Place
 from ..settings import Settings
-from . import columns
-from .arrow_cache import COLUMN, images_file
-from .columns import Columns, Rows
+from ..storage import OnDisk, Stored
+from . import arrow_tables as columns
+from .arrow_tables import Columns, Rows
 from .files import Entry, Listing, existing, images_of
 from .naming import parse, splits_of
+from .parquet_images import COLUMN, images_file
 from .raw import Raw
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _rows(file: Path, wanted: Mapping[str, str], settings: Settings) -> tuple[Ro
                         "Fetch or write it again.") from error
 
 
-def _places(file: Path, kind: pyarrow.DataType, column: str) -> list[Place | None]:
+def _places(file: Path, kind: pyarrow.DataType, column: str) -> list[Stored | None]:
     """Return where each image lies: beside the file, or, for bytes in it, in the cache."""
     import pyarrow.parquet
 

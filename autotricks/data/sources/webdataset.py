@@ -11,8 +11,8 @@ from typing import Any
 
 from ...errors import DataError
 from ..decode import Bad, display_name, printable
-from ..places import Place
 from ..settings import Settings
+from ..storage import Stored
 from .archives import tar_members
 from .files import Entry, Listing, existing, images_of
 from .naming import parse, splits_of
@@ -33,7 +33,7 @@ class Sample:
     """Members of one key, by extension."""
 
     key: str
-    members: Mapping[str, Place]
+    members: Mapping[str, Stored]
 
 
 def read(argument: str, settings: Settings) -> Raw:
@@ -119,11 +119,11 @@ def _relative(shard: Path, root: Path) -> str:
     return shard.relative_to(root).as_posix() if shard.is_relative_to(root) else shard.name
 
 
-def _samples(files: Mapping[str, Place]) -> Iterator[Sample]:
+def _samples(files: Mapping[str, Stored]) -> Iterator[Sample]:
     """Yield members that follow each other and have the same key: all of the name before the first dot of its last part.
     """
     key = None
-    members: dict[str, Place] = {}
+    members: dict[str, Stored] = {}
     for name, place in files.items():
         folder, _, last = name.rpartition("/")
         if last.startswith("."):
@@ -145,7 +145,7 @@ def _entry(shard: Path, sample: Sample, split: str, options: Mapping[str, str]) 
     return Entry(image, _labels(where, sample, options.get("label")), split)
 
 
-def _image(where: str, sample: Sample, wanted: str | None) -> Place:
+def _image(where: str, sample: Sample, wanted: str | None) -> Stored:
     found = [one for one in sample.members if (one == wanted if wanted else one.rpartition(".")[2] in IMAGES)]
     if len(found) != 1:
         what = f"images of several kinds, {', '.join(found)}" if found else (
@@ -186,7 +186,7 @@ def label_names(where: str, value: Any) -> tuple[str, ...]:
     return tuple(clean(one) for one in values)
 
 
-def _text(where: str, place: Place) -> str:
+def _text(where: str, place: Stored) -> str:
     with place.open() as file:
         try:
             return file.read().decode()

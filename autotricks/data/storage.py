@@ -17,7 +17,7 @@ LOCAL = struct.Struct("<4s22xHH")       # of the header before a member of a zip
 MARK = b"PK\3\4"
 
 
-class Place(Protocol):
+class Stored(Protocol):
     """Where the bytes of one image lie; `str` says it to a person.
 
     A place holds no open file: it is picklable, and each process and thread opens it for itself.
@@ -138,7 +138,7 @@ class ZipMember:
         return BytesIO(content)
 
 
-def place_of(source: str | Path | bytes | Place) -> Place:
+def stored(source: str | Path | bytes | Stored) -> Stored:
     """Return the place of a file by its path, or of bytes at hand; a place stays what it is."""
     if isinstance(source, bytes):
         return InMemory(source)

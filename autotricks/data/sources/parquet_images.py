@@ -13,7 +13,7 @@ from filelock import FileLock
 from ...errors import DataError
 from ...io.array_cache import FOLDER, folder
 from ..decode import display_name, error_text
-from .columns import parts
+from .arrow_tables import parts
 
 if TYPE_CHECKING:
     import pyarrow

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import DataError
-from ..decode import Bad, display_name
-from ..places import OnDisk, Place, Slice
+from ..decode import Bad
+from ..storage import OnDisk, Slice, Stored
 from .files import Entry
 from .raw import SPLIT_WORDS, clean
 
@@ -150,7 +150,7 @@ class Rows:
 
     where: str
     table: pyarrow.Table
-    places: Sequence[Place | None]
+    places: Sequence[Stored | None]
 
 
 def entries(rows: Rows, columns: Columns, split: str) -> Iterator[Entry | Bad]:
@@ -200,7 +200,7 @@ def label_names(where: str, value: Any, names: Sequence[str] | None = None) -> t
     return tuple(names[int(one)] for one in known)
 
 
-def cells(file: Path, column: str, where: str, first: int = 0) -> list[Place | None] | None:
+def cells(file: Path, column: str, where: str, first: int = 0) -> list[Stored | None] | None:
     """Return where each image of a column of an Arrow file lies in that file; None where its bytes are compressed.
 
     An Arrow file holds the bytes of a column one after the other, as they are, so that any image is a slice of it.
@@ -219,7 +219,7 @@ def cells(file: Path, column: str, where: str, first: int = 0) -> list[Place | N
     whole = pyarrow.memory_map(str(file)).read_buffer()
     stream = pyarrow.BufferReader(whole)
     opened = pyarrow.ipc.open_file if whole[:6].to_pybytes() == b"ARROW1" else pyarrow.ipc.open_stream
-    places: list[Place | None] = []
+    places: list[Stored | None] = []
     for batch in _batches(opened(stream)):
         content, paths = parts(batch.column(column))
         bounds = _bounds(content, whole.address)
