@@ -55,16 +55,17 @@ class Seen:
     sums: tuple[tuple[int, int], ...]
 
 
-def look(place: Path | Stored, size: int | None, channels: int | None) -> Seen:
+def look(place: Path | Stored, size: int | None, channels: int | None, fit: str = "crop") -> Seen:
     """Decode an image file and return what is known of it then."""
-    image = decode(place, size, channels)
+    image = decode(place, size, channels, fit)
     values = image.reshape(len(image), -1).astype(np.int64)
     sums = tuple(zip(values.sum(1).tolist(), (values * values).sum(1).tolist(), strict=True))
     color = np.broadcast_to(image, (3, *image.shape[1:])) if len(image) == 1 else image
     return Seen(image.shape, _mark(image), _mark(color), sums)
 
 
-def survey(places: Sequence[Path | Stored], size: int | None, channels: int | None) -> list[Seen | Bad]:
+def survey(places: Sequence[Path | Stored], size: int | None, channels: int | None,
+           fit: str = "crop") -> list[Seen | Bad]:
     """Look at every file once, in threads; memory holds what is known of them, not the images.
 
     Raises:
@@ -72,7 +73,7 @@ def survey(places: Sequence[Path | Stored], size: int | None, channels: int | No
     """
     results: list[Seen | Bad] = []
     first: tuple[str, tuple[int, ...]] | None = None
-    for place, seen in zip(places, each(partial(look, size=size, channels=channels), places)):
+    for place, seen in zip(places, each(partial(look, size=size, channels=channels, fit=fit), places)):
         if isinstance(seen, Seen):
             first = first or (printable(place), seen.shape)
             same_size(first, (printable(place), seen.shape))
@@ -84,11 +85,12 @@ class Files(Dataset[Any]):
     """Image files, decoded by lists of rows."""
 
     def __init__(self, places: Sequence[Path | Stored], shape: tuple[int, int, int], size: int | None,
-                 channels: int | None):
+                 channels: int | None, fit: str = "crop"):
         self.places = [stored(place) for place in places]
         self.shape = shape
         self._size = size
         self._channels = channels
+        self._fit = fit
 
     def __getitem__(self, rows: Sequence[int]) -> Tensor | Bad:
         """Return images [B, D, H, W], uint8, or the file that can no longer be read: errors lose their words between
@@ -98,7 +100,7 @@ class Files(Dataset[Any]):
         with quiet():
             for index, row in enumerate(rows):
                 try:
-                    batch[index] = decode(self.places[row], self._size, self._channels)
+                    batch[index] = decode(self.places[row], self._size, self._channels, self._fit)
                 except Exception as error:
                     return Bad(printable(self.places[row]), reason(error))
         return torch.from_numpy(batch)

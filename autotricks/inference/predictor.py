@@ -41,6 +41,7 @@ class Predictor:
         classes: Names, in the order of the probabilities.
         shape: (D, H, W) of an image.
         statistics: Mean and standard deviation of each channel in [0, 1].
+        fit: How image files are brought to this shape; see `data.fit`.
     """
 
     def __init__(self, document: Mapping[str, Any], weights: Mapping[str, Tensor], trust: bool = False,
@@ -51,7 +52,9 @@ class Predictor:
         self.shape = (depth, height, width)
         self.statistics = tuple(images["mean"]), tuple(images["std"])
         self._mean, self._std = (torch.tensor(images[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
-        task = find_task(document.get("data", {}).get("task", Settings.task))
+        data = document.get("data", {})
+        self.fit = data.get("fit", Settings.fit)
+        task = find_task(data.get("task", Settings.task))
         plan = plan_of(bundle_from(document), task)
         model: nn.Module = task.build(document["model"]["name"], len(self.classes), self.shape, trust).to(device)
         nothing = torch.zeros(len(self.classes), device=device)

@@ -79,7 +79,7 @@ class Served:
         square = height if height == width else None
         try:
             raw = base64.b64decode(content, validate=True) if isinstance(content, str) else content
-            picture = decode.decode(raw, square, depth).transpose(1, 2, 0)
+            picture = decode.decode(raw, square, depth, self.predictor.fit).transpose(1, 2, 0)
         except binascii.Error as error:
             raise DataError(f"{COLUMN}, row {row}: a text that is not base64: {error}.") from None
         except Exception as error:  # a decoder raises anything on a damaged file

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, WrapValidator
 
 from ..core.objective import SPEED, Objective
-from ..data import Group, Settings
+from ..data import Group, Settings, Splits, Table
+from ..data.settings import AUTO
 from ..models import OWN, Pin
 from ..tasks import TASKS
 
@@ -31,6 +32,21 @@ def _whole(value: Any) -> Any:
 
 
 WHOLE = BeforeValidator(_whole)
+Word = str | int | float | bool         # a column, or what stands in a cell
+Words = Word | list[Word]
+
+
+def _word(value: Word | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _words(value: Words | None) -> tuple[str, ...]:
+    """Return what is named, one or several, as text."""
+    if value is None:
+        return ()
+    return tuple(map(str, value if isinstance(value, list) else [value]))
+
+
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1), WHOLE]
 
 
@@ -56,12 +72,45 @@ class GroupSection(Section):
     pattern: str | None = None
 
 
-class DataSection(Section):
+class SplitsSection(Section):
+    """Which folders, or which words of a table's column, are which split."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    train: Words | None = None
+    validation: Words | None = None
+    test: Words | None = None
+
+
+class TableSection(Section):
+    """How a table is read; see `autotricks.data.Table`."""
+
+    path: Word | None = None
+    label: Words | None = None
+    separator: str | None = None
+    split: Word | None = None
+    fold: Word | None = None
+    folder: Words | None = None
+    suffix: str | None = None
+    delimiter: str = AUTO
+    encoding: str = AUTO
+    header: Annotated[bool | str, legal(enum=[True, False, AUTO])] = AUTO
+
+    def table(self) -> Table:
+        """Return it as the data package has it."""
+        label = self.label if self.label is None or isinstance(self.label, list) else str(self.label)
+        return Table(_word(self.path), tuple(map(str, label)) if isinstance(label, list) else label, self.separator,
+                     _word(self.split), _word(self.fold), _words(self.folder), self.suffix, self.delimiter,
+                     self.encoding, self.header)
+
+
+class DataSection(TableSection):
     """Which images; see `autotricks.data.Settings`."""
 
     source: Annotated[str, legal(pattern=SOURCES)] = "digits"
     task: Annotated[str, legal(enum=[*TASKS])] = "classification"
     size: Annotated[int | None, Field(le=SIDE, json_schema_extra={"minimum": 1}), WHOLE] = None
+    fit: Literal["crop", "pad", "squash"] = "crop"
     channels: Annotated[int | None, legal(enum=[1, 3, None]), WHOLE] = None
     normalize: Literal["weights", "data"] = "weights"
     imbalance: ImbalanceSection | None = None
@@ -71,6 +120,9 @@ class DataSection(Section):
     max_bad: Annotated[float, legal(minimum=0, maximum=1)] = 0.01
     duplicates: Literal["keep", "drop"] = "keep"
     group: GroupSection | None = None
+    splits: SplitsSection | None = None
+    classes: Literal["first", "leaf"] | None = None
+    rare: Literal["keep_in_train", "drop"] = "keep_in_train"
     memory: Annotated[float | None, legal(minimum=0)] = None
     workers: Annotated[int | None, legal(minimum=0, maximum=256), WHOLE] = None
     prefetch: Annotated[int | None, legal(minimum=1, maximum=1024), WHOLE] = None
@@ -81,9 +133,11 @@ class DataSection(Section):
         Raises:
             DataError: With one line for each value that is not allowed.
         """
-        plain = {name: value for name, value in self if name not in ("imbalance", "group")}
-        return Settings(**plain, imbalance=self.imbalance.factor if self.imbalance else None,
-                        group=Group(self.group.column, self.group.pattern) if self.group else None)
+        apart = ("imbalance", "group", "splits", *TableSection.model_fields)
+        plain = {name: value for name, value in self if name not in apart}
+        splits = Splits(*(_words(value) for _, value in self.splits)) if self.splits else None
+        return Settings(**plain, imbalance=self.imbalance.factor if self.imbalance else None, splits=splits,
+                        group=Group(self.group.column, self.group.pattern) if self.group else None, table=self.table())
 
 
 class Bound(Section):
