@@ -1,96 +1,158 @@
-"""Tables of Arrow, as Parquet files and Hugging Face data sets hold them: which column is what, and where images lie."""
+"""Tables of Arrow, as Parquet files and Hugging Face data sets hold them: which column is what, where the images lie."""
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import DataError
-from ..decode import Bad
+from ..settings import Settings
 from ..storage import OnDisk, Slice, Stored
-from .files import Entry
-from .raw import SPLIT_WORDS, clean
+from .csv_table import entries_of
+from .delimited import Sheet
+from .files import Listing
+from .grouping import by_pattern
+from .raw import clean
 
 if TYPE_CHECKING:
     import pyarrow
 
-IMAGES = ("image", "img", "picture", "photo", "jpg", "png", "bytes", "image_bytes", "content", "pixels")
-PATHS = ("path", "image_path", "file", "filename", "file_name", "filepath", "file_path")
-LABELS = ("label", "labels", "class", "target", "category", "y", "cls")
+IMAGES = ("image", "img", "picture", "photo", "jpg", "png", "bytes", "image_bytes", "content")
+PATHS = ("path", "image_path", "file", "filename", "file_name", "filepath", "file_path", "image", "img")
+SPLIT = "split"
+BETWEEN = "\x1f"        # the labels of a row that has several: the separator of units that ASCII has
 MAX_LISTED = 12
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Which column holds what.
+class Piece:
+    """Some rows of a data set: a file of it, or a split.
 
     Args:
-        image: The images: bytes, {bytes, path}, or paths.
-        label: The labels.
-        names: Of the classes, by number; None where the labels are names, or nobody named the numbers.
-        split: Where a column says which split a row is of.
-        group: Where `data.group.column` asks for one.
+        where: What to call it.
+        table: Its columns beside the image.
+        images: Where each row's image lies; None where it has none.
+        split: Of all of its rows, where that is known.
     """
 
-    image: str
-    label: str
-    names: tuple[str, ...] | None = None
+    where: str
+    table: pyarrow.Table
+    images: Sequence[Stored | None]
     split: str | None = None
-    group: str | None = None
 
 
-def find(where: str, schema: pyarrow.Schema, wanted: Mapping[str, str], group: str | None = None) -> Columns:
-    """Find the columns of images and labels: those that are asked for, else by what they hold and are called.
+def listing(name: str, image: str, pieces: Sequence[Piece], settings: Settings) -> Listing:
+    """List the images of a data set: a table is read as one of text is, once its cells are words.
 
     Args:
-        where: The source, for messages.
-        schema: Of the table.
-        wanted: Names by what they hold: image, label, split.
-        group: The column that `data.group.column` names.
+        name: Of the source, for messages.
+        image: The column of the images.
+        pieces: All rows.
+        settings: With the `table` keys that hold for it.
+
+    Raises:
+        DataError: When the columns of labels or splits are not clear.
+    """
+    features = [_features(piece.table.schema) for piece in pieces]
+    named = list(dict.fromkeys(column for one in features for column in one if class_names(one[column]) is not None))
+    order = next((names for one in features for column in named[:1] if (names := class_names(one.get(column)))), None)
+    table = replace(settings.table, path=image, label=settings.table.label or (named[0] if len(named) == 1 else None),
+                    separator=settings.table.separator or BETWEEN)
+    columns = list(dict.fromkeys(column for piece in pieces for column in piece.table.column_names))
+    own = any(piece.split for piece in pieces) and settings.table.split is None and settings.table.fold is None
+    columns = [image, *([SPLIT] if own else []), *(column for column in columns if not (own and column == SPLIT))]
+    rows: list[tuple[int | str, list[str]]] = []
+    images: list[Stored | None] = []
+    for piece, known in zip(pieces, features, strict=True):
+        cells = [_cells(piece, column, class_names(known.get(column)), own) for column in columns[1:]]
+        for row, (stored, *words) in enumerate(zip(piece.images, *cells, strict=True)):
+            rows.append((f"{piece.where}:{row}", ["" if stored is None else str(len(images)), *words]))
+            images.append(stored)
+    found = entries_of(Sheet(name, columns, rows, ()),
+                       replace(settings, table=table, splits=None if own else settings.splits))
+    entries = [replace(entry, path=stored) for entry in found.entries
+               if (stored := images[int(str(entry.path))]) is not None]
+    if settings.group and settings.group.pattern is not None:
+        entries = by_pattern(entries, [str(entry.path) for entry in entries], settings.group.pattern)
+    return replace(found, entries=entries, order=order if table.label in named and order else ())
+
+
+def _cells(piece: Piece, column: str, names: Sequence[str] | None, own: bool) -> list[str]:
+    """Return a column as words; that of the splits is the pieces' own where they have some."""
+    if column == SPLIT and own and piece.split:
+        return [piece.split] * len(piece.images)
+    if column not in piece.table.column_names:
+        return [""] * len(piece.images)
+    values = piece.table[column].to_pylist()
+    whole = all(value is None or (isinstance(value, float) and value.is_integer()) for value in values)
+    return [_word(f"{piece.where}:{row}", int(value) if whole and value is not None else value, names)
+            for row, value in enumerate(values)]
+
+
+def _word(where: str, value: Any, names: Sequence[str] | None) -> str:
+    """Return a cell as a word, several of a list with a separator between them; a class by its name, -1 as nothing."""
+    if isinstance(value, list):
+        return BETWEEN.join(_word(where, one, names) for one in value)
+    if value is None or (names and value == -1):
+        return ""
+    if not names or isinstance(value, str):
+        return str(int(value)) if isinstance(value, bool) else str(value)
+    if not 0 <= value < len(names):
+        raise DataError(f"data.source: {where}: label {value}, where there are names for {len(names)} classes.")
+    return names[int(value)]
+
+
+def image_column(where: str, schema: pyarrow.Schema, settings: Settings) -> str:
+    """Return the column of images: the one that `data.path` names, else by what it holds and is called.
 
     Raises:
         DataError: Naming the columns that there are.
     """
     features = _features(schema)
-    for what, name in [*wanted.items(), *([("group", group)] if group else [])]:
-        if what in ("image", "label", "split", "group") and name not in schema.names:
-            raise _missing(where, schema, f"has no column {name!r}, which is to be its {what}")
-    image = wanted.get("image") or _one(where, schema, "image", [
-        [name for name in schema.names if _type(features.get(name)) == "Image"],
-        [field.name for field in schema if holds_bytes(field.type)], [name for name in PATHS if name in schema.names]],
-        IMAGES)
-    if not (holds_bytes(schema.field(image).type) or _is_text(schema.field(image).type)):
-        raise _missing(where, schema, f"has {schema.field(image).type} in {image!r}, which are neither bytes of image "
-                                      "files nor paths of them")
-    label = wanted.get("label") or _one(where, schema, "label", [
-        [name for name in schema.names if _class_names(features.get(name)) is not None],
-        [name for name in schema.names if name.lower() in LABELS]], LABELS)
-    split = wanted.get("split") or next((name for name in schema.names if name.lower() == "split" != label), None)
-    return Columns(image, label, _class_names(features.get(label)), split, group)
+    wanted = settings.table.path
+    if wanted:
+        found = [name for name in schema.names if name.lower() == wanted.strip().lower()]
+    else:
+        choices = ([name for name in schema.names if _type(features.get(name)) == "Image"],
+                   [field.name for field in schema if holds_bytes(field.type)],
+                   [field.name for field in schema if _is_text(field.type) and field.name.lower() in PATHS])
+        found = next((names for names in choices if names), [])
+        usual = [name for one in (*IMAGES, *PATHS) for name in found if name.lower() == one]
+        found = usual[:1] or found
+    if len(found) != 1:
+        why = f"several columns may be its images, {', '.join(found)}" if found else (
+            f"it has no column {wanted}" if wanted else "no column holds images or is called as paths are")
+        raise DataError(f"data.path: {where}: {why}. Its columns are {_listed(schema)}. Name the one of the images, or "
+                        "of their paths: data.path.")
+    name: str = found[0]
+    kind = schema.field(name).type
+    if not (holds_bytes(kind) or _is_text(kind)):
+        raise DataError(f"data.path: {where}: {name} holds {str(kind)[:60]}, neither bytes of image files nor paths "
+                        f"of them. Its columns are {_listed(schema)}.")
+    return name
 
 
-def _one(where: str, schema: pyarrow.Schema, what: str, choices: Sequence[Sequence[str]], usual: Sequence[str]) -> str:
-    """Return the column of the first choices that there are, if it is one, or one of them has a usual name."""
-    found = next((names for names in choices if names), [])
-    known = [name for name in usual for one in found if one.lower() == name]
-    if len(found) == 1 or (known and what == "image"):
-        return found[0] if len(found) == 1 else next(one for one in found if one.lower() == known[0])
-    raise _missing(where, schema, f"has several columns that may be its {what}, {', '.join(found)}" if found else
-                   f"has no column that is known for its {what}", f"?{what}=COLUMN names it")
+def other_columns(schema: pyarrow.Schema, image: str) -> list[str]:
+    """Return the columns that may hold labels, splits or groups: numbers, words and lists of them."""
+    import pyarrow
+
+    kinds = pyarrow.types
+    return [field.name for field in schema if field.name != image and not holds_bytes(field.type)
+            and not kinds.is_struct(field.type) and not kinds.is_map(field.type)
+            and not (kinds.is_nested(field.type) and kinds.is_nested(field.type.value_type))]
 
 
-def _missing(where: str, schema: pyarrow.Schema, why: str, mend: str = "?image=COLUMN&label=COLUMN name them") -> DataError:
+def _listed(schema: pyarrow.Schema) -> str:
     columns = [f"{field.name} ({str(field.type)[:40]})" for field in schema]
     more = f" and {len(columns) - MAX_LISTED} more" if len(columns) > MAX_LISTED else ""
-    return DataError(f"data.source: {where} {why}. Its columns are {', '.join(columns[:MAX_LISTED]) or 'none'}{more}; "
-                     f"{mend}, after the source's name.")
+    return (", ".join(columns[:MAX_LISTED]) or "none") + more
 
 
-def _features(schema: pyarrow.Schema) -> Mapping[str, Any]:
+def _features(schema: Any) -> Mapping[str, Any]:
     """Return what the library datasets wrote about the columns into a file."""
     try:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
@@ -103,12 +165,12 @@ def _type(feature: Any) -> str:
     return str(feature.get("_type", "")) if isinstance(feature, dict) else ""
 
 
-def _class_names(feature: Any) -> tuple[str, ...] | None:
-    """Return the names of the classes of a column that holds their numbers, one or several a row."""
+def class_names(feature: Any) -> tuple[str, ...] | None:
+    """Return the names of the classes of a column that holds their numbers, one or several a row; else None."""
     if isinstance(feature, list) and len(feature) == 1:
-        return _class_names(feature[0])
+        return class_names(feature[0])
     if isinstance(feature, dict) and "feature" in feature:
-        return _class_names(feature["feature"])
+        return class_names(feature["feature"])
     if _type(feature) != "ClassLabel" or not isinstance(feature.get("names"), list):
         return None
     return tuple(map(clean, feature["names"]))
@@ -136,68 +198,6 @@ def _is_text(kind: pyarrow.DataType) -> bool:
 
     return any(told(kind) for told in (pyarrow.types.is_string, pyarrow.types.is_large_string,
                                        pyarrow.types.is_string_view, pyarrow.types.is_dictionary))
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Some rows of a table, all but the bytes of their images.
-
-    Args:
-        where: What to call them.
-        table: The columns beside the images.
-        places: Of the images; None where a row has none.
-    """
-
-    where: str
-    table: pyarrow.Table
-    places: Sequence[Stored | None]
-
-
-def entries(rows: Rows, columns: Columns, split: str) -> Iterator[Entry | Bad]:
-    """Yield each row as an entry, or as bad where it has no image, no label or no split.
-
-    Raises:
-        DataError: When the labels are of a kind that names no classes.
-    """
-    labels = rows.table[columns.label].to_pylist()
-    splits = rows.table[columns.split].to_pylist() if columns.split else [split] * len(labels)
-    groups = rows.table[columns.group].to_pylist() if columns.group else [""] * len(labels)
-    for row, (place, label, own, group) in enumerate(zip(rows.places, labels, splits, groups, strict=True)):
-        name = f"{rows.where}[{row}]"
-        names = label_names(name, label, columns.names)
-        part = SPLIT_WORDS.get(str(own).strip().lower())
-        if place is None:
-            yield Bad(name, "no image")
-        elif not names:
-            yield Bad(name, "no label")
-        elif part is None:
-            yield Bad(name, f"split {own!r} is none of {', '.join(SPLIT_WORDS)}")
-        else:
-            yield Entry(place, names, part, "" if group is None else str(group))
-
-
-def label_names(where: str, value: Any, names: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Return the labels that a value says: a name, a number, or a list of them; none for null, and for -1 with names.
-
-    Args:
-        where: For messages.
-        value: Of JSON or of a table.
-        names: Of the classes, by number.
-
-    Raises:
-        DataError: When it is something else, or a number that has no name.
-    """
-    values = value if isinstance(value, list) else [value]
-    known = [one for one in values if one is not None and one != "" and not (names and one == -1)]
-    if not all(isinstance(one, str | int) or (isinstance(one, float) and one.is_integer()) for one in known):
-        raise DataError(f"data.source: {where}: {str(value)[:80]!r} is no label; a name, a whole number or a list of "
-                        "them is needed.")
-    if names is None:
-        return tuple(clean(int(one) if isinstance(one, float) else one) for one in known)
-    strange = [one for one in known if isinstance(one, str) or not 0 <= one < len(names)]
-    if strange:
-        raise DataError(f"data.source: {where}: label {strange[0]!r}, where there are names for {len(names)} classes.")
-    return tuple(names[int(one)] for one in known)
 
 
 def cells(file: Path, column: str, where: str, first: int = 0) -> list[Stored | None] | None:
@@ -229,7 +229,7 @@ def cells(file: Path, column: str, where: str, first: int = 0) -> list[Stored | 
         for row, (start, end) in enumerate(zip(bounds.tolist(), bounds[1:].tolist())):
             path = paths[row].as_py() if paths is not None and not present[row] else None
             number = first + len(places)
-            places.append(Slice(str(file), start, end - start, f"{where}[{number}]") if present[row] else
+            places.append(Slice(str(file), start, end - start, f"{where}:{number}") if present[row] else
                           OnDisk(path) if path else None)
     return places
 
@@ -264,5 +264,3 @@ def _bounds(content: pyarrow.Array, base: int) -> np.ndarray | None:
     starts = np.frombuffer(offsets, width)[content.offset:content.offset + len(content) + 1]
     moved: np.ndarray = starts.astype(np.int64) + (values.address - base)
     return moved
-
-

@@ -36,7 +36,22 @@ def listing(location: str, settings: Settings) -> Listing:
         DataError: When a column or value is missing, with the number of the line.
     """
     path = existing_file(location)
-    sheet = read_sheet(path, settings.table)
+    found = entries_of(read_sheet(path, settings.table), settings)
+    names = [str(entry.path) for entry in found.entries]
+    places = Places.of(path, settings.table, names)
+    entries = list(found.entries)
+    if settings.group and settings.group.pattern is not None:
+        entries = by_pattern(entries, [Path(name).as_posix() for name in names], settings.group.pattern)
+    entries = [replace(entry, path=places.find(name)) for entry, name in zip(entries, names, strict=True)]
+    return replace(found, entries=entries, notices=(*found.notices, *places.notices))
+
+
+def entries_of(sheet: Sheet, settings: Settings) -> Listing:
+    """Return an entry for each row of a table that can be used, its path as it is written there.
+
+    Raises:
+        DataError: When a column or value is missing, with the number of the line.
+    """
     columns = Columns.of(sheet, settings)
     if not sheet.rows:
         raise DataError(f"data.source: {sheet.name} lists no images.")
@@ -44,12 +59,8 @@ def listing(location: str, settings: Settings) -> Listing:
     entries, bad = _entries(sheet, columns, words, settings)
     if entries and not any(entry.split == "train" for entry in entries):
         raise DataError(f"data.source: {sheet.name} has no line whose split is train.")
-    places = Places.of(path, settings.table, [str(entry.path) for entry in entries])
-    if settings.group and settings.group.pattern is not None:
-        entries = by_pattern(entries, [entry.path.as_posix() for entry in entries], settings.group.pattern)
-    entries = [replace(entry, path=places.find(str(entry.path))) for entry in entries]
     origin = {} if columns.split is None else words.origin(sheet.header[columns.split])
-    return Listing(entries, bad=tuple(bad), notices=(*sheet.notices, *columns.notices, *places.notices), origin=origin)
+    return Listing(entries, bad=tuple(bad), notices=(*sheet.notices, *columns.notices), origin=origin)
 
 
 @dataclass

@@ -28,13 +28,13 @@ class Sheet:
     Args:
         name: Of the file, for messages.
         header: Of each column its name; its number from 1 where the table has no header.
-        rows: The number of the line, and the cells without spaces around them, of each row that is not empty.
+        rows: The number of the line or the name of the row, and the cells without spaces around them, of each row that is not empty.
         notices: What was found out and is not plain.
     """
 
     name: str
     header: list[str]
-    rows: list[tuple[int, list[str]]]
+    rows: Sequence[tuple[int | str, list[str]]]
     notices: tuple[str, ...]
 
 

@@ -4,25 +4,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import DataError
 from ..decode import Bad, display_name, error_text
-from ..settings import Settings
+from ..settings import SPLITS, Settings
 from ..storage import Stored
-from . import arrow_tables as columns
-from .arrow_tables import Columns, Rows
-from .files import Entry, Listing, images_of
+from . import arrow_tables
+from .arrow_tables import Piece
+from .files import Listing, images_of
 from .naming import parse
-from .raw import SPLIT_WORDS, Raw
+from .raw import MORE_WORDS, Raw
 
-if TYPE_CHECKING:
-    pass
-
-SPLITS = ("train", "validation", "test")
-ARGUMENTS = ("config", "revision", "image", "label", *SPLITS)
+ARGUMENTS = ("config", "revision")
 SAVED = ("dataset_dict.json", "state.json")     # what save_to_disk leaves in its folder
-FILES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".tar", ".zip")
 
 
 def read(argument: str, settings: Settings) -> Raw:
@@ -46,25 +41,18 @@ def listing(argument: str, settings: Settings) -> Listing:
     name, options = parse("hf", argument, ARGUMENTS)
     where = f"hf:{name}"
     sets = _loaded(where, name, options)
-    chosen = _splits(where, list(sets), options)
-    entries: list[Entry] = []
-    skipped = [Bad(f"{where} {word}", f"a split that is none of {', '.join(SPLITS)}; ?train={word} takes it")
-               for word in sets if word not in chosen.values()]
-    order: tuple[str, ...] = ()
-    wanted = {what: name for what, name in options.items() if what in ("image", "label")}
-    for split, word in chosen.items():
-        own = columns.find(where, sets[word].features.arrow_schema, wanted,
-                           settings.group.column if settings.group else None)
-        own = Columns(own.image, own.label, own.names, None, own.group)     # the splits are the data set's own
-        found = list(columns.entries(_rows(where, word, sets[word], own), own, split))
-        labelled = [entry for entry in found if isinstance(entry, Entry)]
-        if not labelled and split != "train":
-            skipped.append(Bad(f"{where} {word}", "a split without labels"))
-            continue
-        entries += labelled
-        skipped += [entry for entry in found if isinstance(entry, Bad)]
-        order = order or own.names or ()
-    return Listing(entries, tuple(skipped), order=order)
+    chosen = _splits(where, list(sets), settings)
+    skipped = [Bad(f"{where} {word}", f"a split that is none of {', '.join(SPLITS)}; data.splits says otherwise")
+               for word in sets if word not in chosen]
+    pieces: list[Piece] = []
+    image = ""
+    for word, split in chosen.items():
+        schema = sets[word].features.arrow_schema
+        image = arrow_tables.image_column(where, schema, settings)
+        pieces.append(_piece(f"{where} {word}", split, sets[word], image))
+    listed = arrow_tables.listing(where, image, pieces, settings)
+    return Listing(listed.entries, tuple(skipped), (), listed.bad, listed.notices,
+                   {split: f"split {word}" for word, split in chosen.items()}, listed.order)
 
 
 def _loaded(where: str, name: str, options: Mapping[str, str]) -> Mapping[str, Any]:
@@ -119,39 +107,38 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _splits(where: str, there: list[str], options: Mapping[str, str]) -> dict[str, str]:
-    """Return the data set's name of each split that it has.
+def _splits(where: str, there: list[str], settings: Settings) -> dict[str, str]:
+    """Return the split that each of the data set's own is, but for those that are none.
 
     Raises:
-        DataError: When none is for training, or one that is asked for is not there.
+        DataError: When none is for training, or one that is named is not there.
     """
-    chosen = {SPLIT_WORDS[word.lower()]: word for word in there if word.lower() in SPLIT_WORDS}
-    asked = {split: options[split] for split in SPLITS if split in options}
-    chosen = {split: word for split, word in chosen.items() if word not in asked.values()} | asked
-    missing = [word for word in chosen.values() if word not in there]
-    if missing or "train" not in chosen:
-        lacking = f"no split {missing[0]!r}" if missing else "no split called train"
-        raise DataError(f"data.source: {where} has {lacking}; its splits are {', '.join(there)}. ?train=NAME after its "
-                        "name says which to train on; &validation=NAME and &test=NAME go with it.")
+    words = settings.splits.by_word() if settings.splits else MORE_WORDS
+    missing = [word for word in words if word not in map(str.lower, there)] if settings.splits else []
+    chosen = {word: words[word.lower()] for word in there if word.lower() in words}
+    if missing or "train" not in chosen.values():
+        lacking = f"no split {missing[0]}" if missing else "no split that is called train"
+        raise DataError(f"data.splits: {where} has {lacking}; its splits are {', '.join(there)}. Say which are what: "
+                        f"data.splits: {{train: {there[0]}}}.")
     return chosen
 
 
-def _rows(where: str, split: str, held: Any, own: Columns) -> Rows:
+def _piece(where: str, split: str, held: Any, image: str) -> Piece:
     """Return the rows of a split, whose images lie in the library's Arrow files.
 
     Raises:
         DataError: When they do not.
     """
-    name = f"{where} {split}"
-    places: list[Stored | None] = []
+    images: list[Stored | None] = []
+    mend = "Load it with datasets, and save_to_disk to a new folder, which hf:FOLDER reads."
     for file in held.cache_files:
-        found = columns.cells(Path(file["filename"]), own.image, name, len(places))
+        found = arrow_tables.cells(Path(file["filename"]), image, where, len(images))
         if found is None:
-            raise DataError(f"data.source: {name}: {file['filename']} is compressed, so that no image in it can be read "
-                            "alone. Load it with datasets and save_to_disk to a new folder, which hf:FOLDER reads.")
-        places += found
-    if len(places) != held.num_rows:
-        raise DataError(f"data.source: {name}: {held.num_rows:,} rows in {len(places):,} rows of files: rows were chosen "
-                        "or moved. Load it with datasets and save_to_disk to a new folder, which hf:FOLDER reads.")
-    small = [column for column in dict.fromkeys((own.label, own.group)) if column]
-    return Rows(name, held.select_columns(small).with_format("arrow")[:], places)
+            raise DataError(f"data.source: {where}: {file['filename']} is compressed, so that no image in it can be "
+                            f"read alone. {mend}")
+        images += found
+    if len(images) != held.num_rows:
+        raise DataError(f"data.source: {where}: {held.num_rows:,} rows, and {len(images):,} in its files: rows were "
+                        f"chosen or moved. {mend}")
+    columns = arrow_tables.other_columns(held.features.arrow_schema, image)
+    return Piece(where, held.select_columns(columns).with_format("arrow")[:], images, split)

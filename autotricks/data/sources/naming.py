@@ -1,18 +1,19 @@
-"""The parts of a source's name: `PATH?label=fine&image=picture`, as models' names have arguments."""
+"""The parts of a source's name, `NAME?config=small`, as models' names have arguments; and splits in names of files."""
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
 from ...errors import DataError
-from .raw import SPLIT_WORDS
+from ..settings import Settings
+from .raw import MORE_WORDS
 
-_OPTIONS = re.compile(r"(.*?)\?(\w+=.*)", re.DOTALL)     # a ? with no = after it may be a wildcard
-_WORDS = re.compile(r"[A-Za-z]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_WORDS = re.compile(r"[^\W_]+")
 
 
 def parse(word: str, argument: str, known: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Take apart what stands after the source's word: a place, and arguments.
+    """Take apart what stands after the source's word: a name, and arguments.
 
     Args:
         word: The source's, for messages.
@@ -22,32 +23,40 @@ def parse(word: str, argument: str, known: Sequence[str]) -> tuple[str, dict[str
     Raises:
         DataError: When an argument is unknown, empty or there twice.
     """
-    found = _OPTIONS.fullmatch(argument)
-    if not found:
-        return argument, {}
+    name, _, written = argument.partition("?")
     options: dict[str, str] = {}
-    for text in found[2].split("&"):
-        name, _, value = text.partition("=")
-        if name not in known or not value or name in options:
+    for text in written.split("&") if written else []:
+        key, _, value = text.partition("=")
+        if key not in known or not value or key in options:
             raise DataError(f"data.source: {word}:{argument}: {text!r} is not allowed; {word} takes "
-                            f"{', '.join(f'{one}=...' for one in known)}, each once, with & between.")
-        options[name] = value
-    return found[1], options
+                            f"{' and '.join(f'{one}=...' for one in known)}, each once, with & between.")
+        options[key] = value
+    return name, options
 
 
-def split_of(name: str) -> str | None:
-    """Return the split that a file's name says, such as train-00000-of-00002 or imagenet_val.tar; None if it says none.
+def splits_of(names: Sequence[str], settings: Settings) -> dict[str, str | None]:
+    """Return the split that each file's name says, such as train-00000-of-00002 or val/shard-3.tar; None if it says none.
+
+    Where no name says one, all are of train. `data.splits` names words of its own.
+
+    Args:
+        names: Relative to the source.
+        settings: With `splits`.
 
     Raises:
-        DataError: When it says several.
+        DataError: When a name says several.
     """
-    said = {SPLIT_WORDS[word] for word in map(str.lower, _WORDS.findall(name)) if word in SPLIT_WORDS}
-    if len(said) > 1:
-        raise DataError(f"data.source: {name} is called by several splits: {', '.join(sorted(said))}. Rename it.")
-    return said.pop() if said else None
-
-
-def splits_of(names: Sequence[str]) -> Mapping[str, str | None]:
-    """Return the split of each file by its name relative to the source; all are of train where none says one."""
-    said = {name: split_of(name) for name in names}
+    words: Mapping[str, str] = settings.splits.by_word() if settings.splits else MORE_WORDS
+    said = {name: _split_of(name, words) for name in names}
+    if settings.splits and not settings.splits.train:
+        return {name: split or "train" for name, split in said.items()}
     return said if any(said.values()) else dict.fromkeys(names, "train")
+
+
+def _split_of(name: str, words: Mapping[str, str]) -> str | None:
+    spelled = {word.lower() for part in (_LETTERS, _WORDS) for word in part.findall(name)}
+    said = {split for word, split in words.items() if word in spelled}
+    if len(said) > 1:
+        raise DataError(f"data.source: {name} is called by several splits, {', '.join(sorted(said))}. Rename it, or say "
+                        "which word counts: data.splits.")
+    return said.pop() if said else None

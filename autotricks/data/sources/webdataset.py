@@ -4,26 +4,28 @@ from __future__ import annotations
 import glob
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import DataError
-from ..decode import Bad, display_name, printable
+from ..decode import Bad, display_name, error_text, printable
 from ..settings import Settings
 from ..storage import Stored
 from .archives import tar_members
-from .files import Entry, Listing, existing, images_of
-from .naming import parse, splits_of
+from .files import Entry, Listing, images_of
+from .grouping import by_pattern
+from .naming import splits_of
+from .parquet import found, relative
 from .raw import Raw, clean
 
-# The standard library reads the shards, not the package of that name: its loader reads them from end to end and shuffles
-# what it holds, where seeded splits, duplicates and the same order on every machine need any image at any time.
+# The standard library reads the shards, not the package webdataset, which reads them from end to end and shuffles what it
+# holds: seeded splits, duplicates and the same order on every machine need any image at any time.
 IMAGES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "avif", "jp2", "j2k", "heic", "heif", "ppm", "pgm",
-          "pbm", "pnm", "img", "image")
+          "pbm", "pnm")
 LABELS = ("cls", "label", "labels", "class", "target")      # extensions, and keys of .json, in the order of looking
-RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 MOST_SHARDS = 100_000
 MAX_LISTED = 5
 
@@ -32,173 +34,211 @@ MAX_LISTED = 5
 class Sample:
     """Members of one key, by extension."""
 
-    key: str
+    where: str
     members: Mapping[str, Stored]
 
+    def text(self, extension: str) -> str:
+        """Return a member as text.
 
-def read(argument: str, settings: Settings) -> Raw:
+        Raises:
+            ValueError: When it is none.
+        """
+        with self.members[extension].open() as file:
+            return file.read().decode()
+
+
+class Incomplete(ValueError):
+    """A sample that cannot be used, with the reason in words."""
+
+
+def read(location: str, settings: Settings) -> Raw:
     """Decode the images of shards, or leave them there where memory does not hold them.
 
     Raises:
         DataError: When a shard is damaged, or samples have no image or no label.
     """
-    return images_of(listing(argument, settings), settings)
+    return images_of(listing(location, settings), settings)
 
 
-def listing(argument: str, settings: Settings) -> Listing:
+def listing(location: str, settings: Settings) -> Listing:
     """List the images of shards: PATH is a tar, a folder of them, or a pattern with * or {000..012}.
 
-    A sample has one image (`key.jpg`) and its label (`key.cls`, or `label` or `cls` in `key.json`). The splits are what
-    the shards are called: train, val or test, in a file's or folder's name.
+    A sample has one image, such as key.jpg, and its label, key.cls or `label` or `cls` in key.json; `data.path` and
+    `data.label` name other extensions, or another key. The splits are what the shards are called: train, val or test, in
+    a file's or folder's name.
 
     Raises:
-        DataError: When a shard is missing or damaged, or samples have no image or no label.
+        DataError: When a shard is missing or damaged, or it is not clear what is the image.
     """
-    location, options = parse("webdataset", argument, ("image", "label"))
     root, shards = _shards(location)
-    splits = splits_of([_relative(shard, root) for shard in shards])
+    splits = splits_of([relative(shard, root) for shard in shards], settings)
     entries: list[Entry] = []
+    keys: list[str] = []
+    bad: list[Bad] = []
     skipped: list[Bad] = []
     for shard in shards:
-        split = splits[_relative(shard, root)]
+        split = splits[relative(shard, root)]
         if split is None:
             skipped.append(Bad(printable(shard), "its name says no split, where those of other shards do"))
             continue
         held = tar_members(shard)
         skipped += held.skipped
-        for sample in _samples(held.files):
-            entries.append(_entry(shard, sample, split, options))
+        for sample in _samples(shard, held.files):
+            try:
+                entries.append(_entry(sample, split, settings))
+                keys.append(sample.where.removeprefix(f"{root}/"))
+            except Incomplete as error:
+                bad.append(Bad(printable(sample.where), str(error)))
     if not any(entry.split == "train" for entry in entries):
-        raise DataError(f"data.source: {display_name(root)} has no shard with images to train on. Shards of train are "
-                        "called so, in their own or their folder's name; of val and test too.")
-    return Listing(entries, tuple(skipped))
+        why = f": {display_name(bad[0].path)}: {bad[0].reason}" if bad else ""
+        raise DataError(f"data.source: {display_name(root)} has no shard with samples to train on{why}. A sample is "
+                        "key.jpg and key.cls, or key.json with label; data.path and data.label name others.")
+    if settings.group and settings.group.pattern is not None:
+        entries = by_pattern(entries, keys, settings.group.pattern)
+    return Listing(entries, tuple(skipped), bad=tuple(bad))
 
 
 def _shards(location: str) -> tuple[Path, list[Path]]:
-    """Return the folder that names are relative to, and the shards in it, sorted."""
-    if not any(mark in location for mark in "*?[{"):
-        path = existing(location)
-        if path.is_dir():
-            return path, _required(sorted(path.rglob("*.tar")), path)
-        return path.parent, [path]
-    words = [str(Path(word).expanduser()) for word in _expanded(location)]
-    shards = sorted(Path(found) for word in words for found in (glob.glob(word) if set(word) & set("*?[") else [word]))
+    """Return the folder that names are relative to, and the shards, sorted.
+
+    Raises:
+        DataError: When there are none, or some of a range are missing.
+    """
+    if "{" not in location:
+        return found(location, ".tar")
+    names = [str(Path(name).expanduser()) for name in _expanded(location)]
+    shards = [Path(path) for name in names for path in (sorted(glob.glob(name)) if "*" in name else [name])]
     missing = [shard for shard in shards if not shard.is_file()]
-    if missing:
-        raise DataError(f"data.source: {len(missing)} of {len(shards)} shards are not there, the first of them "
-                        f"{display_name(missing[0])}. Mend the range, or fetch them.")
-    fixed = re.split(r"[*?\[{]", str(Path(location).expanduser()))[0]
-    return Path(fixed).parent if not fixed.endswith("/") else Path(fixed), _required(shards, location)
+    if missing or not shards:
+        first = f", the first of them {display_name(missing[0])}" if missing else ""
+        raise DataError(f"data.source: {len(missing) or len(names)} of {len(names)} shards are not there{first}. Fetch "
+                        "them, or mend what is in braces.")
+    return Path(f"{names[0].split('*')[0]}x" if len(names) == 1 else _common(names)).parent, shards
 
 
-def _required(shards: list[Path], where: str | Path) -> list[Path]:
-    if not shards:
-        raise DataError(f"data.source: {display_name(where)} holds no .tar file. Shards are called shard-000.tar.")
-    return shards
+def _common(names: Iterable[str]) -> str:
+    """Return what all names begin with, and a letter more."""
+    first, *_, last = sorted(names)
+    length = next((place for place, (one, two) in enumerate(zip(first, last)) if one != two), len(first))
+    return f"{first[:length]}x"
 
 
-def _expanded(word: str) -> Iterator[str]:
-    """Yield a name for each number of the ranges in braces, with as many digits as the first has.
+def _expanded(name: str) -> Iterator[str]:
+    """Yield the names that braces stand for: {train,val}, or {000..012} with as many digits as its first number has.
 
     Raises:
-        DataError: When there are too many.
+        DataError: When they are too many.
     """
-    found = RANGE.search(word)
-    if not found:
-        yield word
+    braces = BRACES.search(name)
+    if not braces:
+        yield name
         return
-    first, last = found.groups()
-    if not 0 <= int(last) - int(first) < MOST_SHARDS:
-        raise DataError(f"data.source: {display_name(word)}: {found[0]} is not allowed; write {{000..012}}, of at most "
+    first, last, words = braces.groups()
+    if words is None and not 0 <= int(last) - int(first) < MOST_SHARDS:
+        raise DataError(f"data.source: {display_name(name)}: {braces[0]} is not allowed; write {{000..012}}, of at most "
                         f"{MOST_SHARDS:,} shards.")
-    for number in range(int(first), int(last) + 1):
-        yield from _expanded(f"{word[:found.start()]}{number:0{len(first)}d}{word[found.end():]}")
+    for word in words.split(",") if words is not None else (
+            f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)):
+        yield from _expanded(name[:braces.start()] + word + name[braces.end():])
 
 
-def _relative(shard: Path, root: Path) -> str:
-    return shard.relative_to(root).as_posix() if shard.is_relative_to(root) else shard.name
-
-
-def _samples(files: Mapping[str, Stored]) -> Iterator[Sample]:
-    """Yield members that follow each other and have the same key: all of the name before the first dot of its last part.
-    """
-    key = None
+def _samples(shard: Path, files: Mapping[str, Stored]) -> Iterator[Sample]:
+    """Yield the members that follow each other and have one key: the name up to the first dot of its last part."""
+    key = ""
     members: dict[str, Stored] = {}
-    for name, place in files.items():
-        folder, _, last = name.rpartition("/")
-        if last.startswith("."):
-            continue
+    for name, stored in files.items():
+        folder, slash, last = name.rpartition("/")
         stem, _, extension = last.partition(".")
-        own = f"{folder}/{stem}" if folder else stem
-        if members and own != key:
-            yield Sample(key or "", members)
+        if members and key != folder + slash + stem:
+            yield Sample(f"{shard}/{key}", members)
             members = {}
-        key = own
-        members[extension.lower()] = place
+        if stem:    # else it is a hidden file
+            key = folder + slash + stem
+            members[extension.lower()] = stored
     if members:
-        yield Sample(key or "", members)
+        yield Sample(f"{shard}/{key}", members)
 
 
-def _entry(shard: Path, sample: Sample, split: str, options: Mapping[str, str]) -> Entry:
-    where = display_name(f"{shard}/{sample.key}")
-    image = _image(where, sample, options.get("image"))
-    return Entry(image, _labels(where, sample, options.get("label")), split)
+def _entry(sample: Sample, split: str, settings: Settings) -> Entry:
+    facts = _Facts(sample)
+    group = settings.group.column if settings.group else None
+    labels = _labels(sample, facts, settings)
+    return Entry(_image(sample, settings.table.path), labels, split, facts.word(group) if group else "")
 
 
-def _image(where: str, sample: Sample, wanted: str | None) -> Stored:
-    found = [one for one in sample.members if (one == wanted if wanted else one.rpartition(".")[2] in IMAGES)]
-    if len(found) != 1:
-        what = f"images of several kinds, {', '.join(found)}" if found else (
-            f"no {wanted}" if wanted else "no image")
-        raise DataError(f"data.source: {where} has {what}; its members are {_listed(sample.members)}. Say which is the "
-                        "image: webdataset:PATH?image=jpg.")
-    return sample.members[found[0]]
-
-
-def _labels(where: str, sample: Sample, wanted: str | None) -> tuple[str, ...]:
-    """Return the labels of a sample: of the member `wanted`, or of this key of its .json."""
-    for extension in [wanted] if wanted else LABELS:
-        if extension in sample.members:
-            text = _text(where, sample.members[extension])
-            return (clean(text),) if text.strip() else _refuse(where, f"its {extension} is empty")
-    if "json" not in sample.members:
-        return _refuse(where, f"its members are {_listed(sample.members)}")
-    try:
-        facts = json.loads(_text(where, sample.members["json"]))
-    except ValueError as error:
-        return _refuse(where, f"its .json cannot be read: {error}")
-    keys = [key for key in ([wanted] if wanted else LABELS) if isinstance(facts, dict) and key in facts]
-    if not keys:
-        said = f"has the keys {_listed(facts)}" if isinstance(facts, dict) else "is no object with keys"
-        return _refuse(where, f"its .json {said}")
-    return label_names(where, facts[keys[0]])
-
-
-def label_names(where: str, value: Any) -> tuple[str, ...]:
-    """Return the labels that a value of JSON or of a table says: a name, a number, or a list of them.
+def _image(sample: Sample, wanted: str | None) -> Stored:
+    """Return the image of a sample.
 
     Raises:
-        DataError: When it is something else.
+        Incomplete: When it has none.
+        DataError: When it has several.
     """
-    values = value if isinstance(value, list) else [value]
-    if not all(isinstance(one, str | int) and str(one).strip() for one in values):
-        return _refuse(where, f"{str(value)[:80]!r} is no label")
-    return tuple(clean(one) for one in values)
+    there = [one for one in sample.members if (one == wanted if wanted else one.rpartition(".")[2] in IMAGES)]
+    if len(there) > 1:
+        raise DataError(f"data.path: {display_name(sample.where)} has several images, {_listed(there)}. Name the one to "
+                        f"take: data.path: {there[0]}.")
+    if not there:
+        raise Incomplete(f"no image; its members are {_listed(sample.members)}")
+    return sample.members[there[0]]
 
 
-def _text(where: str, place: Stored) -> str:
-    with place.open() as file:
+class _Facts:
+    """What the .json of a sample says, read when it is asked for."""
+
+    def __init__(self, sample: Sample):
+        self._sample = sample
+
+    def value(self, key: str) -> Any:
+        """Return what it says of a key; None where it says nothing."""
+        if "json" not in self._sample.members:
+            return None
         try:
-            return file.read().decode()
-        except UnicodeDecodeError:
-            raise DataError(f"data.source: {display_name(str(place))} is no text in UTF-8.") from None
+            facts = json.loads(self._sample.text("json"))
+        except (ValueError, RecursionError) as error:
+            raise Incomplete(f"its .json cannot be read: {error_text(error)}") from error
+        return facts.get(key) if isinstance(facts, dict) else None
+
+    def word(self, key: str) -> str:
+        """Return what it says of a key as a word.
+
+        Raises:
+            DataError: When it says nothing.
+        """
+        value = self.value(key)
+        if value is None or not str(value).strip():
+            raise DataError(f"data.group.column: {display_name(self._sample.where)}: its .json has no {key}.")
+        return str(value)
 
 
-def _refuse(where: str, why: str) -> tuple[str, ...]:
-    raise DataError(f"data.source: {where} has no label: {why}. A sample needs key.cls, or key.json with label; "
-                    "webdataset:PATH?label=NAME names another extension or key.")
+def _labels(sample: Sample, facts: _Facts, settings: Settings) -> tuple[str, ...]:
+    """Return the labels of a sample: of a member, or of a key of its .json.
+
+    Raises:
+        Incomplete: When it has none.
+    """
+    wanted = settings.table.label
+    names = LABELS if wanted is None else (wanted,) if isinstance(wanted, str) else wanted
+    for name in names:
+        if name in sample.members:
+            try:
+                text = sample.text(name).strip()
+            except UnicodeDecodeError:
+                raise Incomplete(f"its .{name} is no text in UTF-8") from None
+            words = text.split(settings.table.separator) if settings.table.separator else [text]
+            return tuple(clean(word) for word in words if word.strip()) or _none(f"its .{name} is empty")
+    value = next((value for name in names if (value := facts.value(name)) is not None), None)
+    values = value if isinstance(value, list) else [value]
+    if value is None or not all(isinstance(one, str | int) and str(one).strip() for one in values):
+        said = f"{str(value)[:80]!r} is none" if value is not None else f"its members are {_listed(sample.members)}"
+        return _none(said)
+    return tuple(dict.fromkeys(map(clean, values)))
 
 
-def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return ", ".join(map(printable, list(names)[:MAX_LISTED])) + more
+def _none(why: str) -> tuple[str, ...]:
+    raise Incomplete(f"no label; {why}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = [printable(name) or "(no extension)" for name in names]
+    more = f" and {len(shown) - MAX_LISTED} more" if len(shown) > MAX_LISTED else ""
+    return ", ".join(shown[:MAX_LISTED]) + more
