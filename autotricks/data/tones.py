@@ -90,6 +90,11 @@ def eight_bits(values: np.ndarray, top: int | None = None) -> np.ndarray:
         scale = 255 / top if top else 1 / 257
     else:
         scale = 1.0
+    return scaled(values, scale)
+
+
+def scaled(values: np.ndarray, scale: float) -> np.ndarray:
+    """Return numbers times a scale, rounded to uint8; what is between is rounded up."""
     result = np.empty(values.size, np.uint8)
     for start in range(0, values.size, BLOCK):
         block = slice(start, start + BLOCK)
