@@ -1,14 +1,18 @@
 """Task: what is to be learned from images, such as one class of each."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
+from ..stats.test_results import TestResult
 from .slots import Output
 from .targets import Targets
 from .traits import DataTrait
+
+Answer = dict[str, str | float]     # what a person is told of an image, by column, in the order of the columns
 
 
 class Meter(Protocol):
@@ -25,6 +29,14 @@ class Meter(Protocol):
 
     def compute(self) -> Mapping[str, Tensor]:
         """Return each metric by name, in the order of `names`, as a tensor of one value on the device."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a model says of a split, and what is true of it."""
+
+    output: Output
+    targets: Targets
 
 
 class Task(Protocol):
@@ -68,5 +80,23 @@ class Task(Protocol):
     def blind_loss(self, classes: int) -> float:
         """Return the loss of guessing: training that is far above it has exploded."""
 
+    def test(self, validation: Measured, test: Measured, counts: Tensor) -> TestResult:
+        """Return what a trained model does on test; what has to be fitted is fitted on validation.
+
+        Args:
+            validation: What it says of the validation split.
+            test: What it says of test.
+            counts: Training images of each class, [C].
+        """
+
     def decode(self, output: Output) -> Tensor:
-        """Return what a person is told, from what the model says."""
+        """Return the figures that a person is told, from what the model says."""
+
+    def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1) -> list[Answer]:
+        """Put into words what `decode` returned: of each image a row, and all rows have the same columns.
+
+        Args:
+            decoded: What `decode` returned for some images, by image.
+            classes: Names of the classes.
+            topk: How many classes are told, the most probable first, by a task that ranks them; all if it has fewer.
+        """

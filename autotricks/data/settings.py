@@ -11,7 +11,6 @@ from typing import Any
 from ..errors import DataError
 from ..tasks import TASKS
 
-
 AUTO = "auto"
 ONE_HOT = "one-hot"
 SPLITS = ("train", "validation", "test")
@@ -83,7 +82,7 @@ class Table:
     Args:
         path: The column of the image files. None: found by its name, or by what it holds.
         label: The column of the label; several columns of 0 and 1, one for each class; or `one-hot`, all such columns.
-            None: found by its name, or the only one that is left.
+            Nothing: found by its name, or the only one that is left.
         separator: What stands between several labels in a cell. None: a cell is one label.
         split: The column that says the split. None: the one called split, or one that holds nothing but such words.
         fold: The word of the column `split`, or else `fold`, whose images are held out as test. Validation is cut from
@@ -96,7 +95,7 @@ class Table:
     """
 
     path: str | None = None
-    label: str | tuple[str, ...] | None = None
+    label: tuple[str, ...] = ()
     separator: str | None = None
     split: str | None = None
     fold: str | None = None
@@ -108,9 +107,10 @@ class Table:
 
     def problems(self) -> list[str]:
         """Return one line for each thing that cannot be."""
-        empty = [name for name in ("path", "label", "separator", "split", "fold", "suffix") if getattr(self, name) in (
-            "", ())]
-        lines = [f"data.{name}: nothing is named. Name it, or leave {name} out." for name in empty]
+        words = {"path": (self.path,), "label": self.label, "separator": (self.separator,), "split": (self.split,),
+                 "fold": (self.fold,), "folder": self.folder, "suffix": (self.suffix,)}
+        lines = [f"data.{name}: a name is empty. Write it, or leave {name} out." for name, given in words.items()
+                 if "" in given]
         if self.delimiter != AUTO and len(self.delimiter) != 1:
             lines.append(f"data.delimiter: {self.delimiter!r} is not allowed; delimiter must be one character or auto.")
         try:
@@ -120,7 +120,7 @@ class Table:
                          "knows, such as utf-8, utf-16 or cp1252.")
         if not isinstance(self.header, bool) and self.header != AUTO:
             lines.append(f"data.header: {self.header!r} is not allowed; header must be true, false or auto.")
-        if isinstance(self.label, tuple) and self.separator:
+        if len(self.label) > 1 and self.separator:
             lines.append("data.separator: several columns of labels have no cells with several. Leave it out.")
         return lines
 

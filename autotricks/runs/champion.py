@@ -8,7 +8,9 @@ from .. import export as bundles
 from ..core.bundle import Bundle
 from ..core.weights import key
 from ..data import Loaded
+from ..errors import RunError
 from ..space.load import LoadedSpace
+from .folder import find
 from .trial import Champion
 
 
@@ -36,3 +38,23 @@ def keep(folder: Path, loaded: LoadedSpace, data: Loaded, champion: Champion,
     bundles.write(folder, content, champion.weights,
                   f"The best bundle of {folder.name}: trial {champion.trial.number}.\n"
                   f"Train it: autotricks train {bundles.BUNDLE}")
+
+
+def locate(name: str, root: Path) -> Path:
+    """Return the folder of a trained bundle and its weights.
+
+    Args:
+        name: A run's folder, its name or `latest`, whose champion is meant; or a folder such as `autotricks train`
+            writes, or the bundle file in it.
+        root: Folder of all runs.
+
+    Raises:
+        RunError: When there is none.
+    """
+    path = Path(name).expanduser()
+    if path.name == bundles.BUNDLE:
+        path = path.parent
+    folder = path if (path / bundles.BUNDLE).exists() else find(name, root)
+    if not (folder / bundles.BUNDLE).exists():
+        raise RunError(f"{folder}: holds no {bundles.BUNDLE}; no trial of this search was trained to the end.")
+    return folder

@@ -32,21 +32,22 @@ def _whole(value: Any) -> Any:
 
 
 WHOLE = BeforeValidator(_whole)
-Word = str | int | float | bool         # a column, or what stands in a cell
-Words = Word | list[Word]
 
 
-def _word(value: Word | None) -> str | None:
-    return None if value is None else str(value)
+def _text(value: Any) -> Any:
+    """Return a number or truth as text: a column's name, or what stands in a cell."""
+    return str(value) if isinstance(value, (bool, int, float)) else value
 
 
-def _words(value: Words | None) -> tuple[str, ...]:
-    """Return what is named, one or several, as text."""
-    if value is None:
-        return ()
-    return tuple(map(str, value if isinstance(value, list) else [value]))
+def _several(value: Any) -> Any:
+    """Return one word as a list of one."""
+    return [*map(_text, value)] if isinstance(value, list) else [_text(value)]
 
 
+WORD: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+WORDS: dict[str, Any] = {"anyOf": [WORD, {"type": "array", "items": WORD, "minItems": 1}]}
+Word = Annotated[str, BeforeValidator(_text), WithJsonSchema(WORD)]
+Words = Annotated[list[str], BeforeValidator(_several), WithJsonSchema(WORDS)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1), WHOLE]
 
 
@@ -98,10 +99,8 @@ class TableSection(Section):
 
     def table(self) -> Table:
         """Return it as the data package has it."""
-        label = self.label if self.label is None or isinstance(self.label, list) else str(self.label)
-        return Table(_word(self.path), tuple(map(str, label)) if isinstance(label, list) else label, self.separator,
-                     _word(self.split), _word(self.fold), _words(self.folder), self.suffix, self.delimiter,
-                     self.encoding, self.header)
+        return Table(self.path, tuple(self.label or ()), self.separator, self.split, self.fold,
+                     tuple(self.folder or ()), self.suffix, self.delimiter, self.encoding, self.header)
 
 
 class DataSection(TableSection):
@@ -135,7 +134,7 @@ class DataSection(TableSection):
         """
         apart = ("imbalance", "group", "splits", *TableSection.model_fields)
         plain = {name: value for name, value in self if name not in apart}
-        splits = Splits(*(_words(value) for _, value in self.splits)) if self.splits else None
+        splits = Splits(*(tuple(words or ()) for _, words in self.splits)) if self.splits else None
         return Settings(**plain, imbalance=self.imbalance.factor if self.imbalance else None, splits=splits,
                         group=Group(self.group.column, self.group.pattern) if self.group else None, table=self.table())
 

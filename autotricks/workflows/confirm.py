@@ -18,7 +18,7 @@ from .. import report
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.objective import SPEED, Objective, less_is_better
-from ..core.reporting import End
+from ..core.reporting import End, OnProgress, silent
 from ..data import Loaded
 from ..errors import RunError
 from ..inference.predictor import Predictor
@@ -30,8 +30,9 @@ from ..runs.trial import Champion, Trial
 from ..space.load import LoadedSpace
 from ..stats.intervals import Interval, paired
 from ..stats.spread import SeedStatistics
+from ..stats.test_results import ClassResults, TestResult
 from ..stats.verdict import METHOD, Addition, Constraint, added, verdict
-from ..tasks.classification.testing import ClassResults, TestResult, tested
+from ..trainer.evaluate import tested
 from ..tricks.catalog import bundle_from
 from ..tuning.engines.engine import Engine
 from ..tuning.samplers import ranked
@@ -42,11 +43,6 @@ RESULT = "confirm.json"
 WEIGHTS = "confirm"
 FRESH = 1000            # fresh seeds are from here on
 Key = TypeVar("Key")
-OnProgress = Callable[[int, int], None]
-
-
-def silent(done: int, total: int) -> None:
-    """Say nothing of progress."""
 
 
 @dataclass(frozen=True)

@@ -131,15 +131,14 @@ class _Search:
 
     def _told_labels(self) -> tuple[int, ...]:
         label = self._table.label
-        if label is None:
-            return (self._told(LABEL, "data.label"),) if LABEL in self._names else ()
-        if label == ONE_HOT:
+        if label == (ONE_HOT,):
             return ()
-        return tuple(self._told(name, "data.label") for name in ([label] if isinstance(label, str) else label))
+        wanted = label or (LABEL,) * (LABEL in self._names)
+        return tuple(self._told(name, "data.label") for name in wanted)
 
     def _labels(self) -> tuple[int, ...]:
         flags = [index for index in self._free if self._holds(index, _is_flag, whole=True)]
-        if self._table.label == ONE_HOT:
+        if self._table.label == (ONE_HOT,):
             return self._one_hot(flags)
         named = [index for index in self._free if self._names[index] in LABELS]
         if not named and len(flags) == len(self._free) > 1 and all(self._ones(flags)):

@@ -115,8 +115,8 @@ def _entries(sheet: Sheet, columns: Columns, words: _Words, settings: Settings) 
             bad.append(Bad(where, str(reason)))
             continue
         if split is None:
-            problems.append(f"data.source: {where}: split {_cell(row, columns.split or 0)!r} is not allowed; split must "
-                            f"be {words.allowed}. data.splits says other words.")
+            problems.append(f"data.source: {where}: split {_cell(row, columns.split or 0)!r} is not allowed; split "
+                            f"must be {words.allowed}. data.splits says other words.")
         elif columns.group is not None and not group:
             problems.append(f"data.group.column: {where}: {sheet.header[columns.group].lower()} is empty.")
         else:

@@ -29,9 +29,10 @@ CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$re
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 NO_IMAGES = frozenset({
     ".xml", ".json", ".jsonl", ".txt", ".csv", ".tsv", ".md", ".rst", ".yaml", ".yml", ".html", ".htm", ".pdf", ".doc",
-    ".docx", ".xls", ".xlsx", ".py", ".ipynb", ".m", ".log", ".cfg", ".conf", ".toml", ".sh", ".npy",
-    ".npz", ".mat", ".pkl", ".pickle", ".h5", ".hdf5", ".pt", ".pth", ".parquet", ".arrow", ".tfrecord", ".db", ".sqlite", ".zip", ".tar", ".gz", ".rar",
-    ".7z", ".mp4", ".avi", ".mov", ".mkv", ".mp3", ".wav", ".flac", ".lnk", ".url", ".md5", ".sha256", ".bak", ".tmp"})
+    ".docx", ".xls", ".xlsx", ".py", ".ipynb", ".m", ".log", ".cfg", ".conf", ".toml", ".sh", ".npy", ".npz", ".mat",
+    ".pkl", ".pickle", ".h5", ".hdf5", ".pt", ".pth", ".parquet", ".arrow", ".tfrecord", ".db", ".sqlite", ".zip",
+    ".tar", ".gz", ".rar", ".7z", ".mp4", ".avi", ".mov", ".mkv", ".mp3", ".wav", ".flac", ".lnk", ".url", ".md5",
+    ".sha256", ".bak", ".tmp"})
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,7 @@ WORD = re.compile(r"[^a-z]+")
 
 @dataclass(frozen=True)
 class Place:
-    """A folder whose images are of one class and split; of the class of the folder that each lies in, without a name.
-    """
+    """A folder whose images are of one split, and of the class called `name`, or else as the folder that each is in."""
 
     split: str
     path: Path
@@ -209,11 +208,12 @@ class _Looking:
 
     def _refuse_deep(self, folder: Path, classes: Sequence[Path]) -> None:
         leaves = self._deeper(classes[0])
-        where = f"data.source: the folders lie deeper: in {display_name(folder)}, {_listed(classes)} hold no images but"
+        where = (f"data.source: the folders lie deeper: in {display_name(folder)}, {_listed(classes)} hold no images "
+                 "but")
         if self._same(classes):
-            raise DataError(f"{where} the same folders, {_listed(leaves)}. If {_listed(classes)} are splits, say which: "
-                            f"data.splits: {{test: {display_name(classes[-1].name)}}}, the others are train; if they "
-                            f"are classes, data.classes: first; if {_listed(leaves)} are, data.classes: leaf.")
+            raise DataError(f"{where} the same folders, {_listed(leaves)}. If {_listed(classes)} are splits, say "
+                            f"which: data.splits: {{test: {display_name(classes[-1].name)}}}, the others are train; if "
+                            f"they are classes, data.classes: first; if {_listed(leaves)} are, data.classes: leaf.")
         raise DataError(f"{where} folders, such as {display_name(leaves[0].relative_to(folder))}. Set data.classes: "
                         f"first for classes such as {display_name(classes[0].name)}, leaf for such as "
                         f"{display_name(leaves[0].name)}, or name the folder of the classes: "
