@@ -68,6 +68,21 @@ class InMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A file that should be in an archive and is not there."""
+
+    name: str
+    file: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def open(self) -> BinaryIO:
+        """Raise FileNotFoundError."""
+        raise FileNotFoundError(self.name)
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
     """Bytes that lie in a larger file as they are: a member of a tar archive, a cell of an Arrow file.
 

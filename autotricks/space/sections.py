@@ -18,7 +18,7 @@ MAX = "max"
 LARGEST = 1_000_000     # of batch sizes, and of what the largest class is to the smallest
 SIDE = 4096                         # of an image, in pixels: 50 million values
 MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
-SOURCES = "^(digits|(image_folder|csv|npz|hf|parquet|webdataset|torchvision):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"
+SOURCES = "^(digits|(image_folder|csv|npz|hf|parquet|webdataset|zip|tar|torchvision):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"
 
 
 def legal(**words: Any) -> Any:

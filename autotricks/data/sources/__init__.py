@@ -9,19 +9,31 @@ from pathlib import Path
 from ...errors import DataError
 from ..decode import display_name
 from ..settings import Settings
-from . import csv_table, digits, hugging_face, image_folder, npz, own_code, parquet, torchvision_sets, webdataset
+from . import (
+    archive,
+    csv_table,
+    digits,
+    hugging_face,
+    image_folder,
+    npz,
+    own_code,
+    parquet,
+    torchvision_sets,
+    webdataset,
+)
 from .files import Listing, refuse_address
 from .raw import Part, Raw, refuse_many
 
 Reader = Callable[[str, Settings], Raw]
 READERS: dict[str, Reader] = {"digits": digits.read, "image_folder": image_folder.read, "csv": csv_table.read,
                               "npz": npz.read, "torchvision": torchvision_sets.read, "hf": hugging_face.read,
-                              "parquet": parquet.read, "webdataset": webdataset.read}
+                              "parquet": parquet.read, "webdataset": webdataset.read, "zip": archive.read_zip,
+                              "tar": archive.read_tar}
 LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {
     "image_folder": image_folder.listing, "csv": csv_table.listing, "hf": hugging_face.listing,
-    "parquet": parquet.listing, "webdataset": webdataset.listing}
-FORMS = ("digits, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, torchvision:NAME or "
-         "my.module:function")
+    "parquet": parquet.listing, "webdataset": webdataset.listing, "zip": archive.list_zip, "tar": archive.list_tar}
+FORMS = ("digits, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, zip:PATH, tar:PATH, "
+         "torchvision:NAME or my.module:function")
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 

@@ -75,11 +75,14 @@ def _unusable(member: tarfile.TarInfo) -> str:
 
 
 def _require_end(path: Path, end: int) -> None:
-    """Refuse a tar that goes on after its last member with what is no header: tarfile takes that for the end."""
+    """Refuse a tar without zeros, its end mark, after its last member: tarfile takes anything for the end."""
     with path.open("rb") as file:
         file.seek(end)
-        if file.read(BLOCK).strip(b"\0"):
-            raise tarfile.ReadError(f"no header at byte {end:,}")
+        block = file.read(BLOCK)
+    if not block:
+        raise tarfile.ReadError("the mark of its end is missing")
+    if block.strip(b"\0"):
+        raise tarfile.ReadError(f"no header at byte {end:,}")
 
 
 def _damaged_tar(path: Path, error: Exception, count: int) -> DataError:

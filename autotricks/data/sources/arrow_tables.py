@@ -60,7 +60,7 @@ def listing(name: str, image: str, pieces: Sequence[Piece], settings: Settings) 
     features = [_features(piece.table.schema) for piece in pieces]
     named = list(dict.fromkeys(column for one in features for column in one if class_names(one[column]) is not None))
     order = next((names for one in features for column in named[:1] if (names := class_names(one.get(column)))), None)
-    table = replace(settings.table, path=image, label=settings.table.label or (named[0] if len(named) == 1 else None),
+    table = replace(settings.table, path=image, label=settings.table.label or tuple(named if len(named) == 1 else ()),
                     separator=settings.table.separator or BETWEEN)
     columns = list(dict.fromkeys(column for piece in pieces for column in piece.table.column_names))
     own = any(piece.split for piece in pieces) and settings.table.split is None and settings.table.fold is None
@@ -78,7 +78,7 @@ def listing(name: str, image: str, pieces: Sequence[Piece], settings: Settings) 
                if (stored := images[int(str(entry.path))]) is not None]
     if settings.group and settings.group.pattern is not None:
         entries = by_pattern(entries, [str(entry.path) for entry in entries], settings.group.pattern)
-    return replace(found, entries=entries, order=order if table.label in named and order else ())
+    return replace(found, entries=entries, order=order if order and {*table.label} & {*named} else ())
 
 
 def _cells(piece: Piece, column: str, names: Sequence[str] | None, own: bool) -> list[str]:

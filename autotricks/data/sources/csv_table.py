@@ -35,7 +35,15 @@ def listing(location: str, settings: Settings) -> Listing:
     Raises:
         DataError: When a column or value is missing, with the number of the line.
     """
-    path = existing_file(location)
+    return listed(existing_file(location), settings)
+
+
+def listed(path: Path, settings: Settings) -> Listing:
+    """List the files of a table, on the disk or in an archive.
+
+    Raises:
+        DataError: When a column or value is missing, with the number of the line.
+    """
     found = entries_of(read_sheet(path, settings.table), settings)
     names = [str(entry.path) for entry in found.entries]
     places = Places.of(path, settings.table, names)

@@ -21,6 +21,7 @@ from ..memory import COPIES, available, require_images
 from ..settings import Settings
 from ..storage import Stored
 from ..stream import PREFETCH, WORKERS, Files, Reading, Seen, Streamed, survey
+from .inside import Inside
 from .raw import Part, Raw, refuse_many, stacked
 
 CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin",
@@ -87,19 +88,20 @@ class Listing:
         return tuple(name for name in self.order if name in names) if self.order else ordered(names)
 
 
-def existing(location: str) -> Path:
-    """Return a path that exists.
+def existing(location: str | Path) -> Path:
+    """Return a path that exists, in an archive if it is one of there.
 
     Raises:
         DataError: With the name beside it that is nearest.
     """
     try:
-        path = Path(location).expanduser()
+        path = location if isinstance(location, Path) else Path(location).expanduser()
         path.stat()
         return path
     except (OSError, ValueError, RuntimeError):
-        refuse_address(location)
-        raise DataError(f"data.source: {display_name(location)}: no such file or folder.{_near(location)}") from None
+        refuse_address(str(location))
+        raise DataError(f"data.source: {display_name(location)}: no such file or folder.{_near(str(location))}"
+                        ) from None
 
 
 def existing_file(location: str) -> Path:
@@ -251,6 +253,8 @@ def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
     Raises:
         DataError: When a folder cannot be listed.
     """
+    if isinstance(folder, Inside):
+        return sorted(path for path in folder.files() if not any(map(hidden, path.relative_to(folder).parts))), []
     paths: list[Path] = []
     skipped: list[Bad] = []
     home = root.resolve()

@@ -217,7 +217,7 @@ def _labels(sample: Sample, facts: _Facts, settings: Settings) -> tuple[str, ...
         Incomplete: When it has none.
     """
     wanted = settings.table.label
-    names = LABELS if wanted is None else (wanted,) if isinstance(wanted, str) else wanted
+    names = wanted or LABELS
     for name in names:
         if name in sample.members:
             try:
