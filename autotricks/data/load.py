@@ -28,7 +28,8 @@ from .statistics import mean_and_std
 
 CUT = ("test", "validation")    # what is cut from the training images, in this order
 
-OWN = "the source's own"
+OWN = "the source itself"
+CUT_OFF = "cut from train"      # where splits come from, in words
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,7 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
 
 def origin(raw: Raw, wanted: Sequence[str] = CUT) -> dict[str, str]:
     """Return where each split comes from, in words."""
-    cuts = {name: "cut from train" for name in wanted if name not in raw.parts}
+    cuts = {name: CUT_OFF for name in wanted if name not in raw.parts}
     return {**{name: raw.origin.get(name, OWN) for name in raw.parts}, **cuts}
 
 

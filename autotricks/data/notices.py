@@ -3,10 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .glance import Glance
 
 MOST = 5            # names that are listed
+SHOWN = 2           # files
 CUT = 0.005         # share of the area from which what is cut off is worth a line
 
 
@@ -38,10 +40,24 @@ def notices(found: Found) -> list[str]:
     return [*found.said, *_classes(found), *_images(found)]
 
 
-def listed(names: Sequence[str]) -> str:
+def understood(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was understood and what is worth knowing, from the facts of `load` or `survey`, a line each."""
+    by_origin: dict[str, list[str]] = {}
+    for split, words in facts["origin"].items():
+        by_origin.setdefault(words if words.startswith("cut ") else f"from {words}", []).append(split)
+    if by_origin:
+        yield "splits: " + "; ".join(f"{' and '.join(names)} {words}" for words, names in by_origin.items())
+    for what, files in (("left out, bad", facts["bad"]), ("not used", facts["skipped"])):
+        if files:
+            few = listed([f"{one['path']} ({one['reason']})" for one in files], SHOWN, "; ")
+            yield f"{what}: {few}"
+    yield from facts["notices"]
+
+
+def listed(names: Sequence[str], most: int = MOST, between: str = ", ") -> str:
     """Return a few names, and how many more there are."""
-    more = f" and {len(names) - MOST:,} more" if len(names) > MOST else ""
-    return ", ".join(names[:MOST]) + more
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return between.join(names[:most]) + more
 
 
 def _classes(found: Found) -> Iterator[str]:

@@ -82,7 +82,7 @@ def test_errors_of_folders(tmp_path):
     assert refused(f"image_folder:{tmp_path}/flwers/train").endswith(f"Did you mean {tmp_path}/flowers?")
     (tmp_path / "flowers" / "c").mkdir()
     assert listing(Settings(f"image_folder:{tmp_path}/flowers")).notices == (
-        f"{tmp_path}/flowers/c holds no image and is no class",)
+        f"no image lies in c of {tmp_path}/flowers, which are no classes therefore",)
     assert "holds no folder for a class" in refused(f"image_folder:{tmp_path}/flowers/a")
     assert "is a file" in refused(f"image_folder:{tmp_path}/flowers/a/000.png")
     shutil.rmtree(tmp_path / "flowers")

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...core.reporting import End
+from ...data import understood
 from ...space.load import LoadedSpace
 from ...stats.verdict import BASELINE
 from .confirmation import verdict
@@ -56,7 +57,7 @@ class Lines:
 
     def on_start(self, folder: Path, facts: dict[str, Any]) -> None:
         """Say what is searched and where it is kept."""
-        for line in [describe(facts), *leaks(facts)]:
+        for line in [describe(facts), *understood(facts), *leaks(facts)]:
             self._say(line)
         length = f"{self._total} trials"
         if self._trainings is not None:

@@ -94,7 +94,7 @@ class _Words:
 
     def origin(self, column: str) -> dict[str, str]:
         """Return where each split comes from."""
-        return {split: f"{column} {_listed(list(words))}" for split, words in self.seen.items()}
+        return {split: f"column {column} ({_listed(list(words))})" for split, words in self.seen.items()}
 
     def _known(self) -> tuple[Mapping[str, str], str | None]:
         """Return the split of each word, and of all the others."""

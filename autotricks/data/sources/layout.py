@@ -177,9 +177,10 @@ class _Looking:
             yield Place(split, folder, None)
             return
         holding = [path for path in classes if self._holds(path)]
-        for path in classes:
-            if path not in holding:
-                self._notices.append(f"{display_name(path)} holds no image and is no class")
+        if len(holding) < len(classes):
+            empty = [path for path in classes if path not in holding]
+            self._notices.append(f"no image lies in {_listed(empty)} of {display_name(folder)}, which are no classes "
+                                 "therefore")
         deep = [path for path in holding if self._deeper(path)]
         if self._settings.classes is None and deep == holding and all(map(self._hollow, deep)):
             below = self._splits_below(split, holding)
