@@ -17,7 +17,7 @@ from ..core.images import CHUNK
 from ..core.run import Run
 from ..core.slots import Predict, Slot
 from ..core.targets import Targets
-from ..core.task import Answer
+from ..core.task import UNFITTED, Answer, Fitted
 from ..data import Settings
 from ..errors import BundleError, DataError
 from ..export import BUNDLE, WEIGHTS, read_weights
@@ -67,6 +67,7 @@ class Predictor:
         self._plan = plan
         self._run = run
         self._task = task
+        self._fitted: Fitted = document.get("result", {}).get("fitted", UNFITTED)
         self._logits = fold(plan.once, Slot.PREDICT, self._model, run)
 
     @classmethod
@@ -109,7 +110,7 @@ class Predictor:
         Shapes:
             probabilities: [N, C], of `predict`.
         """
-        return self._task.answers(torch.from_numpy(probabilities), self.classes, topk)
+        return self._task.answers(torch.from_numpy(probabilities), self.classes, topk, self._fitted)
 
     def columns(self, topk: int = 1) -> list[str]:
         """Return the columns of the answers."""

@@ -13,6 +13,7 @@ from ..core.objective import Objective
 from ..errors import RunError, SpaceError
 from ..io.checksum import damaged
 from ..io.yaml_tree import LARGE, parse
+from ..tasks import objective
 from .folder import DATA, LEDGER, SPACE, VERSIONS
 from .ledger import TrialRecord, read, records, searched, trial_of
 
@@ -68,7 +69,7 @@ class Evidence:
     @cached_property
     def objective(self) -> Objective:
         """What ranks trials."""
-        return Objective.of(self.space.get("objective", {}))
+        return objective(self.space.get("objective", {}))
 
     @property
     def sign(self) -> int:

@@ -1,19 +1,32 @@
 """The sections of a space file and of a bundle file: their keys, types and ranges."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, WrapValidator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    WrapValidator,
+    model_validator,
+)
 
-from ..core.objective import SPEED, Objective
+from ..core.objective import TRAINING, Objective
+from ..core.task import Metric
 from ..data import Group, Settings, Splits, Table
 from ..data.settings import AUTO
 from ..models import OWN, Pin
-from ..tasks import TASKS
+from ..tasks import TASKS, metric as metric_of, objective
+from ..tasks.costs import COST
 
-KEPT = tuple(dict.fromkeys(f"val/{name}" for task in TASKS.values() for name in task.metrics))
-METRICS = ("train/loss", SPEED, *KEPT)
+VALIDATION = "val"
+ALIASES = {"val/log_loss": "val/loss"}      # what others call a metric
+COSTLY = f"{VALIDATION}/{COST}"
+COST_SCHEMA = {"type": "number", "minimum": 0}
 MAX = "max"
 LARGEST = 1_000_000     # of batch sizes, and of what the largest class is to the smallest
 SIDE = 4096                         # of an image, in pixels: 50 million values
@@ -246,28 +259,75 @@ class SpaceTrainingSection(TrainingSection):
     layout: Literal["auto", "nchw", "nhwc"] = "auto"
 
 
+def _known_as(value: Any) -> Any:
+    return ALIASES.get(value, value) if isinstance(value, str) else value
+
+
+def on_validation(task: str | None = None) -> tuple[Metric, ...]:
+    """Return what a task, or any of them, measures on validation."""
+    tasks = TASKS.values() if task is None else (TASKS[task],)
+    return tuple({metric.name: metric.on(VALIDATION) for one in tasks for metric in one.metrics}.values())
+
+
+def _names(metrics: Sequence[Metric]) -> dict[str, Any]:
+    """Return the JSON Schema of the names of metrics."""
+    plain = [metric.name for metric in metrics if not metric.pattern]
+    return {"anyOf": [{"enum": [*plain, *ALIASES]},
+                      *({"pattern": f"^{metric.pattern}$"} for metric in metrics if metric.pattern)]}
+
+
+def _least() -> list[Any]:
+    """Return the names of the metrics of which less is better."""
+    least = [metric.name for metric in (*TRAINING, *on_validation()) if not metric.maximize]
+    return [*least, *(name for name, meant in ALIASES.items() if meant in least)]
+
+
+def _conditions() -> list[Any]:
+    """Return what the JSON Schema says of keys together: the mode that a metric has, and the costs that one needs."""
+    costly = {"type": "object", "properties": {"metric": {"const": COSTLY}}, "required": ["metric"]}
+    needs_costs = {"anyOf": [costly, {"properties": {"keep": costly}, "required": ["keep"]}]}
+    return [{"if": {"properties": {"metric": {"enum": _least()}}, "required": ["metric"]},
+             "then": {"properties": {"mode": {"const": "min"}}}, "else": {"properties": {"mode": {"const": "max"}}}},
+            {"if": needs_costs, "then": {"properties": {"costs": {"not": {"type": "null"}}}, "required": ["costs"]}}]
+
+
 class KeepSection(Section):
     """A figure that may be worse than the baseline's by `within` at most."""
 
-    metric: Annotated[str, legal(enum=KEPT)]
+    metric: Annotated[str, BeforeValidator(_known_as), legal(**_names(on_validation()))]
     within: Annotated[float, Field(ge=0)] = 0.01
 
 
 class ObjectiveSection(Section):
-    """What is to be best, as measured on the validation split in the last epoch, and what must be kept meanwhile."""
+    """What is to be best, as measured on the validation split in the last epoch, and what must be kept meanwhile.
 
-    model_config = ConfigDict(json_schema_extra={
-        "if": {"properties": {"metric": {"pattern": "(loss|error)$"}}, "required": ["metric"]},
-        "then": {"properties": {"mode": {"const": "min"}}, "required": ["mode"]},
-        "else": {"properties": {"mode": {"const": "max"}}}})
+    `mode` follows the metric. `costs` says what `val/cost` counts: what it costs to take a class for another, as a
+    matrix of true class by guess in the order of the classes, or for those named alone; any other mistake costs 1.
+    """
 
-    metric: Annotated[str, legal(enum=METRICS)] = "val/balanced_accuracy"
-    mode: Literal["max", "min"] = "max"
+    model_config = ConfigDict(json_schema_extra={"allOf": _conditions()})
+
+    metric: Annotated[str, BeforeValidator(_known_as), legal(**_names((*TRAINING, *on_validation())))] = (
+        "val/balanced_accuracy")
+    mode: Annotated[Literal["max", "min"], WithJsonSchema({"enum": ["max", "min"]})] = "max"
+    costs: Annotated[Any, WithJsonSchema({"anyOf": [
+        {"type": "array", "items": {"type": "array", "items": COST_SCHEMA}},
+        {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": COST_SCHEMA}},
+        {"type": "null"}]})] = None
     keep: KeepSection | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_mode(cls, given: Any) -> Any:
+        """Return the section with the mode that its metric has, where it names none."""
+        name = given.get("metric", Objective.metric) if isinstance(given, dict) else None
+        if not isinstance(name, str) or "mode" in given:
+            return given
+        return {**given, "mode": metric_of(_known_as(name)).mode}
 
     def objective(self) -> Objective:
         """Return what ranks trials."""
-        return Objective.of(self.model_dump())
+        return objective(self.model_dump())
 
 
 class RungsSection(Section):

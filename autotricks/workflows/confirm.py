@@ -17,7 +17,7 @@ from safetensors.torch import load as load_weights
 from .. import report
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
-from ..core.objective import SPEED, Objective, less_is_better
+from ..core.objective import SPEED, Objective
 from ..core.reporting import End, OnProgress, silent
 from ..data import Loaded
 from ..errors import RunError
@@ -32,6 +32,7 @@ from ..stats.intervals import Interval, paired
 from ..stats.spread import SeedStatistics
 from ..stats.test_results import ClassResults, TestResult
 from ..stats.verdict import METHOD, Addition, Constraint, added, verdict
+from ..tasks import metric
 from ..trainer.evaluate import tested
 from ..tricks.catalog import bundle_from
 from ..tuning.engines.engine import Engine
@@ -322,7 +323,7 @@ class Confirmer:
             name = keep.metric.removeprefix("val/")
             ours, theirs = ([row[name] for row in metrics[number]] for number in (champion, baseline))
             kept = Constraint(name, keep.within, spreads[keep.metric], self._lost(group, spreads),
-                              paired(-1 if less_is_better(name) else 1, ours, theirs))
+                              paired(metric(name).sign, ours, theirs))
         confirmation = Confirmation(
             word, seeds, tuple(candidates), champion, baseline, searched, validation, test, difference,
             self.objective.sign * (searched - validation[champion].mean),

@@ -15,6 +15,7 @@ from autotricks.core.dataset import Dataset, Split
 from autotricks.core.domain import Float, at_least, tunable
 from autotricks.core.slots import Slot
 from autotricks.core.targets import Targets
+from autotricks.core.task import UNFITTED
 from autotricks.core.trick import Trick
 from autotricks.errors import BundleError
 from autotricks.inference import predictor, pyfunc
@@ -74,6 +75,8 @@ class SeveralLabels:
     defaults: ClassVar[tuple] = ("sgd", "constant", "instance", "each_for_itself")
     metrics: ClassVar[tuple] = Answers.names
     train_metrics: ClassVar[tuple] = ("right",)
+    objective: ClassVar[str] = "right"
+    fits: ClassVar[tuple] = ()
 
     def build(self, name, classes, image_shape, trust=False):
         return build(name, classes, image_shape[0], trust)
@@ -87,7 +90,7 @@ class SeveralLabels:
     def decode(self, output):
         return output.sigmoid()
 
-    def answers(self, decoded, classes, topk=1):
+    def answers(self, decoded, classes, topk=1, fitted=UNFITTED):
         return [dict(zip(classes, row, strict=True)) for row in decoded.tolist()]
 
 

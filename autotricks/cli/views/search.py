@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -252,7 +253,7 @@ def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
     if champion:
         before = ("" if search_result.baseline is None or search_result.confirmation else
                   f"   (baseline {search_result.baseline:.4f}, {champion.score - search_result.baseline:+.4f})")
-        what = "The best bundle" if search_result.confirmation else f"Best {metric} {champion.score:.4f}"
+        what = "The best bundle" if search_result.confirmation else f"Best {escape(metric)} {champion.score:.4f}"
         console.print(f"\n[bold]{what}[/bold]{before}, trial {champion.trial.number}:")
         for use in champion.trial.bundle.uses:
             values = ", ".join(f"{name} {_short(value)}" for name, value in use.document().items())
@@ -262,7 +263,7 @@ def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
     if search_result.standing:
         console.print(f"Registered: {search_result.standing}", markup=False)
     for notice in search_result.notices:
-        console.print(f"[yellow]Note:[/yellow] {notice}")
+        console.print(f"[yellow]Note:[/yellow] {escape(notice)}")
     console.print(f"\nAll of it: {search_result.folder}\nReport:    {search_result.folder}/report.html")
     if champion:
         root = search_result.folder.parent
