@@ -16,7 +16,7 @@ from autotricks.data.sources import listing
 from autotricks.data.storage import OnDisk, Slice, ZipMember
 from autotricks.errors import DataError
 
-from .pictures import folder, noise, save
+from .pictures import encoded, folder, noise, save
 
 
 def packed(root, place, kind, **options):
@@ -33,11 +33,8 @@ def packed(root, place, kind, **options):
     return f"{kind}:{place}"
 
 
-def png(seed, *shape):
-    store = io.BytesIO()
-    from PIL import Image
-    Image.fromarray(noise(seed, *shape or (4, 4))).save(store, "PNG")
-    return store.getvalue()
+def png(seed):
+    return encoded(noise(seed, 4, 4))
 
 
 def refused(source, **options):
@@ -64,7 +61,7 @@ def photos(tmp_path_factory):
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_the_same_data_as_from_the_folder(photos, tmp_path, kind, memory):
     source = packed(photos, tmp_path / "p", kind)
-    chosen = dict(max_bad=0.1, memory=memory, group=Group(pattern=r"(film\d+)_"))
+    chosen = {"max_bad": 0.1, "memory": memory, "workers": 0, "group": Group(pattern=r"(film\d+)_")}
     ours, theirs = load(Settings(source, **chosen)), load(Settings(f"image_folder:{photos}", **chosen))
     assert ours.facts["streamed"] is (memory == 0) and ours.dataset.fingerprint == theirs.dataset.fingerprint
     for name in ("counts", "groups", "classes", "mean", "std", "duplicates"):
@@ -288,6 +285,7 @@ def test_tars_that_cannot_be_read(photos, tmp_path):
     assert "x.tar is cut off or damaged after 20 files: unexpected end of data" in refused(source)
     with tarfile.open(place, "w") as archive:
         archive.add(photos, ".")
+    with tarfile.open(place) as archive:
         third = archive.getmembers()[9]
     damaged = bytearray(place.read_bytes())
     damaged[third.offset:third.offset + 8] = b"\xff" * 8    # tarfile alone takes this for the end, and says nothing

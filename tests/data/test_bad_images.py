@@ -196,7 +196,8 @@ BAD = {
     "nan.tif": (tiff("<", 32, 3, [0.5, float("nan")]), "not finite"),
     "infinite.tif": (tiff("<", 32, 3, [0.5, float("inf")]), "not finite"),
     "planes16.tif": (color_tiff([65535, 32896, 257, 0x1234, 0, 0xFEFF], planes=2), "a plane for each color"),
-    "cut.jp2": (written("JPEG2000", ROUGH)[:9000], "damaged"), "cut.avif": (written("AVIF", ROUGH)[:3000], "not a JPEG"),
+    "cut.jp2": (written("JPEG2000", ROUGH)[:9000], "damaged"),
+    "cut.avif": (written("AVIF", ROUGH)[:3000], "not a JPEG"),
     "cut.pgm": (b"P5 9 9 255\n" + bytes(40), "damaged"),
     "bomb.pgm": (b"P5 90000 90000 255\n", "more than 89,478,485 pixels"),
     "huge.tif": (tiff("<", 32, 3, [0.5, 1e9]), "gray values from 0.5 to 1e+09")}

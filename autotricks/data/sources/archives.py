@@ -4,7 +4,9 @@ from __future__ import annotations
 import stat
 import tarfile
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ...errors import DataError
@@ -135,7 +137,7 @@ def _add(held: Held, path: Path, member: zipfile.ZipInfo) -> None:
 def _require_apart(members: list[zipfile.ZipInfo]) -> None:
     """Refuse members that share bytes, by which a small archive inflates to terabytes (D. Fifield, WOOT 2019)."""
     ordered = sorted(members, key=lambda member: member.header_offset)
-    for member, after in zip(ordered, ordered[1:]):
+    for member, after in pairwise(ordered):
         if member.header_offset + LOCAL.size + member.compress_size > after.header_offset:
             raise ValueError(f"{printable(member.filename)} and {printable(after.filename)} overlap")
 
@@ -144,10 +146,8 @@ def _name(member: zipfile.ZipInfo) -> str:
     """Return the name that was meant: in UTF-8 where that fits, though the flag for it is missing, and with slashes."""
     name = member.orig_filename.partition("\0")[0]
     if not member.flag_bits & UTF8:
-        try:
+        with suppress(UnicodeError):
             name = name.encode("cp437").decode()
-        except UnicodeError:
-            pass
     return name.replace("\\", "/") if member.create_system == WINDOWS else name
 
 

@@ -1,15 +1,17 @@
-"""Tables of Arrow, as Parquet files and Hugging Face data sets hold them: which column is what, where the images lie."""
+"""Tables of Arrow, as Parquet files and Hugging Face data sets hold them: what is what, and where the images lie."""
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import DataError
+from ..decode import Bad
 from ..settings import Settings
 from ..storage import OnDisk, Slice, Stored
 from .csv_table import entries_of
@@ -28,7 +30,7 @@ BETWEEN = "\x1f"        # the labels of a row that has several: the separator of
 MAX_LISTED = 12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Piece:
     """Some rows of a data set: a file of it, or a split.
 
@@ -44,6 +46,27 @@ class Piece:
     images: Sequence[Stored | None]
     split: str | None = None
 
+    @cached_property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """The names of the classes, by number, of each column that has some."""
+        found = {column: class_names(feature) for column, feature in _features(self.table.schema).items()}
+        return {column: names for column, names in found.items() if names and column in self.table.column_names}
+
+    def words(self, column: str, own: bool = True) -> list[str]:
+        """Return a column as words; `own` puts the split of the piece in place of its column."""
+        if column == SPLIT and own and self.split:
+            return [self.split] * len(self.images)
+        if column not in self.table.column_names:
+            return [""] * len(self.images)
+        values = self.table[column].to_pylist()
+        whole = all(value is None or (isinstance(value, float) and value.is_integer()) for value in values)
+        return [_word(f"{self.where}:{row}", int(value) if whole and value is not None else value,
+                      self.names.get(column)) for row, value in enumerate(values)]
+
+    def has_labels(self, columns: Sequence[str]) -> bool:
+        """Return whether some row says something in these columns, or none are named."""
+        return not columns or any(any(self.words(column, own=False)) for column in columns)
+
 
 def listing(name: str, image: str, pieces: Sequence[Piece], settings: Settings) -> Listing:
     """List the images of a data set: a table is read as one of text is, once its cells are words.
@@ -57,40 +80,30 @@ def listing(name: str, image: str, pieces: Sequence[Piece], settings: Settings) 
     Raises:
         DataError: When the columns of labels or splits are not clear.
     """
-    features = [_features(piece.table.schema) for piece in pieces]
-    named = list(dict.fromkeys(column for one in features for column in one if class_names(one[column]) is not None))
-    order = next((names for one in features for column in named[:1] if (names := class_names(one.get(column)))), None)
-    table = replace(settings.table, path=image, label=settings.table.label or tuple(named if len(named) == 1 else ()),
-                    separator=settings.table.separator or BETWEEN)
-    columns = list(dict.fromkeys(column for piece in pieces for column in piece.table.column_names))
-    own = any(piece.split for piece in pieces) and settings.table.split is None and settings.table.fold is None
+    named = list(dict.fromkeys(column for piece in pieces for column in piece.names))
+    label = settings.table.label or tuple(named if len(named) == 1 else ())
+    used = [piece for piece in pieces if piece.split in (None, "train") or piece.has_labels(label)]
+    own = any(piece.split for piece in used) and settings.table.split is None and settings.table.fold is None
+    columns = list(dict.fromkeys(column for piece in used for column in piece.table.column_names))
     columns = [image, *([SPLIT] if own else []), *(column for column in columns if not (own and column == SPLIT))]
     rows: list[tuple[int | str, list[str]]] = []
     images: list[Stored | None] = []
-    for piece, known in zip(pieces, features, strict=True):
-        cells = [_cells(piece, column, class_names(known.get(column)), own) for column in columns[1:]]
+    for piece in used:
+        cells = [piece.words(column, own) for column in columns[1:]]
         for row, (stored, *words) in enumerate(zip(piece.images, *cells, strict=True)):
             rows.append((f"{piece.where}:{row}", ["" if stored is None else str(len(images)), *words]))
             images.append(stored)
+    between = settings.table.separator or (BETWEEN if len(label) < 2 else None)
+    table = replace(settings.table, path=image, label=label, separator=between)
     found = entries_of(Sheet(name, columns, rows, ()),
                        replace(settings, table=table, splits=None if own else settings.splits))
     entries = [replace(entry, path=stored) for entry in found.entries
                if (stored := images[int(str(entry.path))]) is not None]
     if settings.group and settings.group.pattern is not None:
         entries = by_pattern(entries, [str(entry.path) for entry in entries], settings.group.pattern)
-    return replace(found, entries=entries, order=order if order and {*table.label} & {*named} else ())
-
-
-def _cells(piece: Piece, column: str, names: Sequence[str] | None, own: bool) -> list[str]:
-    """Return a column as words; that of the splits is the pieces' own where they have some."""
-    if column == SPLIT and own and piece.split:
-        return [piece.split] * len(piece.images)
-    if column not in piece.table.column_names:
-        return [""] * len(piece.images)
-    values = piece.table[column].to_pylist()
-    whole = all(value is None or (isinstance(value, float) and value.is_integer()) for value in values)
-    return [_word(f"{piece.where}:{row}", int(value) if whole and value is not None else value, names)
-            for row, value in enumerate(values)]
+    order = next((piece.names[label[0]] for piece in used if len(label) == 1 and label[0] in piece.names), ())
+    skipped = tuple(Bad(piece.where, "no row of it has a label") for piece in pieces if piece not in used)
+    return replace(found, entries=entries, order=order, skipped=skipped)
 
 
 def _word(where: str, value: Any, names: Sequence[str] | None) -> str:

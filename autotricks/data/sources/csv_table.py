@@ -112,7 +112,7 @@ def _entries(sheet: Sheet, columns: Columns, words: _Words, settings: Settings) 
     problems: list[str] = []
     one = DataTrait.ONE_LABEL in find_task(settings.task).brings
     for number, row in sheet.rows:
-        where = f"{sheet.name}:{number}"
+        where = sheet.place(number)
         split = "train" if columns.split is None else words.split(_cell(row, columns.split))
         group = "" if columns.group is None else _cell(row, columns.group)
         try:

@@ -28,7 +28,8 @@ class Sheet:
     Args:
         name: Of the file, for messages.
         header: Of each column its name; its number from 1 where the table has no header.
-        rows: The number of the line or the name of the row, and the cells without spaces around them, of each row that is not empty.
+        rows: The number of the line, or what to call it, and the cells without spaces around them, of each row that is
+            not empty.
         notices: What was found out and is not plain.
     """
 
@@ -36,6 +37,10 @@ class Sheet:
     header: list[str]
     rows: Sequence[tuple[int | str, list[str]]]
     notices: tuple[str, ...]
+
+    def place(self, number: int | str) -> str:
+        """Return what to call a row in messages."""
+        return number if isinstance(number, str) else f"{self.name}:{number}"
 
 
 def read(path: Path, table: Table) -> Sheet:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,8 @@ def listing(argument: str, settings: Settings) -> Listing:
         image = arrow_tables.image_column(where, schema, settings)
         pieces.append(_piece(f"{where} {word}", split, sets[word], image))
     listed = arrow_tables.listing(where, image, pieces, settings)
-    return Listing(listed.entries, tuple(skipped), (), listed.bad, listed.notices,
-                   {split: f"split {word}" for word, split in chosen.items()}, listed.order)
+    return replace(listed, skipped=(*skipped, *listed.skipped),
+                   origin={split: f"split {word}" for word, split in chosen.items()})
 
 
 def _loaded(where: str, name: str, options: Mapping[str, str]) -> Mapping[str, Any]:

@@ -62,8 +62,8 @@ def listed(root: Path, settings: Settings) -> Listing:
         raise DataError("data.group.column: image_folder has no columns. Give data.group.pattern.")
     skipped += [Bad(f"{printable(root)}/{form}", f"{count} files: {reason}")
                 for (form, reason), count in sorted(aside.items())]
-    return Listing(entries, tuple(skipped + _loose(root, layout)), notices=(*layout.notices, *_merged(layout, entries, paths)),
-                   origin=layout.origin)
+    return Listing(entries, tuple(skipped + _loose(root, layout)),
+                   notices=(*layout.notices, *_merged(layout, entries, paths)), origin=layout.origin)
 
 
 def _images(files: Sequence[Path], place: Place, aside: Counter[tuple[str, str]]) -> Iterator[Path]:

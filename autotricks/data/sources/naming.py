@@ -35,7 +35,7 @@ def parse(word: str, argument: str, known: Sequence[str]) -> tuple[str, dict[str
 
 
 def splits_of(names: Sequence[str], settings: Settings) -> dict[str, str | None]:
-    """Return the split that each file's name says, such as train-00000-of-00002 or val/shard-3.tar; None if it says none.
+    """Return the split that each file's name says, such as train-00000-of-00002 or val/shard-3; None if it says none.
 
     Where no name says one, all are of train. `data.splits` names words of its own.
 
@@ -57,6 +57,6 @@ def _split_of(name: str, words: Mapping[str, str]) -> str | None:
     spelled = {word.lower() for part in (_LETTERS, _WORDS) for word in part.findall(name)}
     said = {split for word, split in words.items() if word in spelled}
     if len(said) > 1:
-        raise DataError(f"data.source: {name} is called by several splits, {', '.join(sorted(said))}. Rename it, or say "
-                        "which word counts: data.splits.")
+        raise DataError(f"data.source: {name} is called by several splits, {', '.join(sorted(said))}. Rename it, or "
+                        "say which word counts: data.splits.")
     return said.pop() if said else None

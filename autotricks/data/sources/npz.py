@@ -17,7 +17,8 @@ from ..settings import Settings
 from .files import existing_file
 from .raw import SPLIT_WORDS, Part, Raw, channels_last, clean, from_arrays, to_bytes
 
-IMAGES = {"x": "y", "images": "labels", "image": "label", "imgs": "labels", "data": "targets"}  # and what labels go with
+# Words for images, each with the one for labels that goes with it.
+IMAGES = {"x": "y", "images": "labels", "image": "label", "imgs": "labels", "data": "targets"}
 LABELS = frozenset(("y", "labels", "label", "targets", "target"))
 CLASSES = "classes"
 MAX_LISTED = 12
@@ -28,8 +29,8 @@ def read(location: str, settings: Settings) -> Raw:
 
     They may also be called as MedMNIST calls them, train_images and train_labels. x is [N, H, W], [N, H, W, 1],
     [N, H, W, 3] or [N, D, H, W], numbers from 0 to 255, from 0 to 1 or of 16 bits; where one split is color, gray ones
-    become color. y is [N] or [N, 1], whole numbers or text, or [N, C], 0 and 1, where each 1 is a label; with `classes`,
-    the names by number, y is numbers into it or names of it. Pickled arrays are refused.
+    become color. y is [N] or [N, 1], whole numbers or text, or [N, C], 0 and 1, where each 1 is a label; with
+    `classes`, the names by number, y is numbers into it or names of it. Pickled arrays are refused.
 
     Raises:
         DataError: When the archive is damaged, or an array is missing or of another kind.
@@ -115,8 +116,8 @@ def labels_of(split: str, labels: np.ndarray, count: int,
 def _flagged(split: str, flags: np.ndarray, classes: Sequence[str] | None) -> list[tuple[str, ...]]:
     """Return the names of the classes at which each row of flags, [N, C], has a 1."""
     if flags.dtype.kind not in "biuf" or not np.isin(flags, (0, 1)).all():
-        raise DataError(f"data.source: the labels of {split} are of shape {list(flags.shape)} and hold other than 0 and "
-                        "1; 1 where an image is of the class, or [N] with the number of its class, is needed.")
+        raise DataError(f"data.source: the labels of {split} are of shape {list(flags.shape)} and hold other than 0 "
+                        "and 1; 1 where an image is of the class, or [N] with the number of its class, is needed.")
     if classes and len(classes) != flags.shape[1]:
         raise DataError(f"data.source: the labels of {split} are of shape {list(flags.shape)}; classes has "
                         f"{len(classes)} names.")
@@ -205,6 +206,6 @@ def _pairs(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple
         held = [f"{display_name(name)} {list(shape)}" for name, shape in shapes.items()]
         more = f" and {len(held) - MAX_LISTED} more" if len(held) > MAX_LISTED else ""
         raise DataError(f"data.source: {display_name(path)} has no {lacking[0] if lacking else 'x_train'}; it holds "
-                        f"{', '.join(held[:MAX_LISTED]) or 'nothing'}{more}. Needed are x_train and y_train, or x and y, "
-                        "or train_images and train_labels.")
+                        f"{', '.join(held[:MAX_LISTED]) or 'nothing'}{more}. Needed are x_train and y_train, or x and "
+                        "y, or train_images and train_labels.")
     return {split: (name, labels[split]) for split, name in images.items()}

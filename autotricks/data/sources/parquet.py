@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ def listing(location: str, settings: Settings) -> Listing:
         image, piece = _piece(file, split if named else None, settings)
         pieces.append(piece)
     listed = arrow_tables.listing(display_name(root), image, pieces, settings)
-    return Listing(listed.entries, tuple(skipped), (), listed.bad, listed.notices, listed.origin, listed.order)
+    return replace(listed, skipped=(*skipped, *listed.skipped))
 
 
 def found(location: str, suffix: str) -> tuple[Path, list[Path]]:
@@ -86,29 +87,28 @@ def _piece(file: Path, split: str | None, settings: Settings) -> tuple[str, Piec
     import pyarrow.parquet
 
     try:
-        schema = pyarrow.parquet.read_schema(file, memory_map=True)
-        image = arrow_tables.image_column(display_name(file), schema, settings)
-        others = arrow_tables.other_columns(schema, image)
-        table = pyarrow.parquet.read_table(file, columns=others, partitioning=None)
-        return image, Piece(str(file), table, _images(file, schema.field(image).type, image), split)
+        with pyarrow.parquet.ParquetFile(file, memory_map=True) as table:
+            schema = table.schema_arrow
+            image = arrow_tables.image_column(display_name(file), schema, settings)
+            others = table.read(arrow_tables.other_columns(schema, image)).replace_schema_metadata(schema.metadata)
+            return image, Piece(str(file), others, _images(file, table, image), split)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"data.source: {display_name(file)} is no Parquet file that can be read: {error_text(error)}. "
                         "Fetch or write it again.") from error
 
 
-def _images(file: Path, kind: pyarrow.DataType, column: str) -> Sequence[Stored | None]:
+def _images(file: Path, table: pyarrow.parquet.ParquetFile, column: str) -> Sequence[Stored | None]:
     """Return where each image lies: beside the file, or, for bytes in it, in the cache."""
-    import pyarrow.parquet
-
-    def leaf(name: str) -> list[Stored | None]:
-        values = pyarrow.parquet.read_table(file, columns=[name], partitioning=None)[column].to_pylist()
+    def beside(leaf: str) -> list[Stored | None]:
+        values = table.read([leaf]).column(0).to_pylist()
         paths = (value["path"] if isinstance(value, dict) else value for value in values)
         return [OnDisk(str(file.parent / path)) if path else None for path in paths]
 
+    kind = table.schema_arrow.field(column).type
     if not arrow_tables.holds_bytes(kind):
-        return leaf(column)
+        return beside(column)
     places = arrow_tables.cells(images_file(file, column), COLUMN, str(file))
     assert places is not None, "what is written there is not compressed"
     if all(places) or not arrow_tables.has_paths(kind):
         return places
-    return [place or beside for place, beside in zip(places, leaf(f"{column}.path"), strict=True)]
+    return [place or path for place, path in zip(places, beside(f"{column}.path"), strict=True)]

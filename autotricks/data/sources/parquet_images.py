@@ -26,8 +26,8 @@ BATCH = 64      # images that are copied at a time
 def images_file(path: Path, column: str) -> Path:
     """Return an Arrow file with the images of a column of a Parquet file, in the cache; written if it is not there.
 
-    Parquet compresses many rows together: one image cannot be read without those before it. The Arrow file holds them as
-    they are; it is as large as the images are.
+    Parquet compresses many rows together: one image cannot be read without those before it. The Arrow file holds them
+    as they are; it is as large as the images are.
 
     Raises:
         DataError: When the disk does not hold it.
@@ -46,6 +46,8 @@ def images_file(path: Path, column: str) -> Path:
                     _require_room(target.parent, _size(table.metadata, column))
                     _write(target, (batch.column(0) for batch in table.iter_batches(BATCH, columns=[column])))
     except OSError as error:
+        if error.errno is None:     # of a damaged file
+            raise
         raise DataError(f"data.source: the images of {display_name(path)} cannot be kept in {display_name(folder())}: "
                         f"{error_text(error)}. {FOLDER}=FOLDER names another place.") from error
     return target
@@ -70,7 +72,8 @@ def _write(target: Path, arrays: Iterable[pyarrow.Array]) -> None:
 def _size(metadata: pyarrow.parquet.FileMetaData, column: str) -> int:
     """Return how many bytes a column takes when it is not compressed."""
     groups = (metadata.row_group(row) for row in range(metadata.num_row_groups))
-    return sum(chunk.total_uncompressed_size for group in groups for chunk in map(group.column, range(group.num_columns))
+    chunks = (group.column(number) for group in groups for number in range(group.num_columns))
+    return sum(chunk.total_uncompressed_size for chunk in chunks
                if chunk.path_in_schema.partition(".")[0] == column)
 
 

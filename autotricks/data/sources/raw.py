@@ -117,8 +117,8 @@ def channels_last(shape: Sequence[int]) -> tuple[int, ...]:
 def to_bytes(images: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Return images as uint8, all splits on one scale, and what was done to them.
 
-    Truth values become 0 and 255, numbers from 0 to 1 with a point are multiplied by 255, those above 255 are divided by
-    257, as 16 bits are; others are rounded.
+    Truth values become 0 and 255, numbers from 0 to 1 with a point are multiplied by 255, those above 255 are divided
+    by 257, as 16 bits are; others are rounded.
 
     Raises:
         DataError: When they are no such numbers.

@@ -20,8 +20,8 @@ from .naming import splits_of
 from .parquet import found, relative
 from .raw import Raw, clean
 
-# The standard library reads the shards, not the package webdataset, which reads them from end to end and shuffles what it
-# holds: seeded splits, duplicates and the same order on every machine need any image at any time.
+# The standard library reads the shards, not the package webdataset, which reads them from end to end and shuffles what
+# it holds: seeded splits, duplicates and the same order on every machine need any image at any time.
 IMAGES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "avif", "jp2", "j2k", "heic", "heif", "ppm", "pgm",
           "pbm", "pnm")
 LABELS = ("cls", "label", "labels", "class", "target")      # extensions, and keys of .json, in the order of looking
@@ -64,8 +64,8 @@ def listing(location: str, settings: Settings) -> Listing:
     """List the images of shards: PATH is a tar, a folder of them, or a pattern with * or {000..012}.
 
     A sample has one image, such as key.jpg, and its label, key.cls or `label` or `cls` in key.json; `data.path` and
-    `data.label` name other extensions, or another key. The splits are what the shards are called: train, val or test, in
-    a file's or folder's name.
+    `data.label` name other extensions, or another key. The splits are what the shards are called: train, val or test,
+    in a file's or folder's name.
 
     Raises:
         DataError: When a shard is missing or damaged, or it is not clear what is the image.
@@ -135,8 +135,8 @@ def _expanded(name: str) -> Iterator[str]:
         return
     first, last, words = braces.groups()
     if words is None and not 0 <= int(last) - int(first) < MOST_SHARDS:
-        raise DataError(f"data.source: {display_name(name)}: {braces[0]} is not allowed; write {{000..012}}, of at most "
-                        f"{MOST_SHARDS:,} shards.")
+        raise DataError(f"data.source: {display_name(name)}: {braces[0]} is not allowed; write {{000..012}}, of at "
+                        f"most {MOST_SHARDS:,} shards.")
     for word in words.split(",") if words is not None else (
             f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)):
         yield from _expanded(name[:braces.start()] + word + name[braces.end():])
@@ -175,8 +175,8 @@ def _image(sample: Sample, wanted: str | None) -> Stored:
     """
     there = [one for one in sample.members if (one == wanted if wanted else one.rpartition(".")[2] in IMAGES)]
     if len(there) > 1:
-        raise DataError(f"data.path: {display_name(sample.where)} has several images, {_listed(there)}. Name the one to "
-                        f"take: data.path: {there[0]}.")
+        raise DataError(f"data.path: {display_name(sample.where)} has several images, {_listed(there)}. Name the one "
+                        f"to take: data.path: {there[0]}.")
     if not there:
         raise Incomplete(f"no image; its members are {_listed(sample.members)}")
     return sample.members[there[0]]
@@ -229,8 +229,8 @@ def _labels(sample: Sample, facts: _Facts, settings: Settings) -> tuple[str, ...
     value = next((value for name in names if (value := facts.value(name)) is not None), None)
     values = value if isinstance(value, list) else [value]
     if value is None or not all(isinstance(one, str | int) and str(one).strip() for one in values):
-        said = f"{str(value)[:80]!r} is none" if value is not None else f"its members are {_listed(sample.members)}"
-        return _none(said)
+        return _none(f"its members are {_listed(sample.members)}" if value is None else
+                     f"{printable(str(value)[:80])} is none")
     return tuple(dict.fromkeys(map(clean, values)))
 
 
