@@ -225,6 +225,7 @@ def cells(file: Path, column: str, where: str, first: int = 0) -> list[Stored | 
         first: The number of the first row.
 
     Raises:
+        KeyError: When there is no such column.
         Exception: What pyarrow raises for a damaged file.
     """
     import pyarrow
@@ -236,7 +237,7 @@ def cells(file: Path, column: str, where: str, first: int = 0) -> list[Stored | 
     for batch in _batches(opened(stream)):
         content, paths = parts(batch.column(column))
         bounds = _bounds(content, whole.address)
-        if bounds is None or (len(content) and not 0 <= bounds[0] <= bounds[-1] <= whole.size):
+        if bounds is None or not 0 <= bounds[0] <= bounds[-1] <= whole.size:
             return None
         present = content.is_valid().to_pylist()
         for row, (start, end) in enumerate(zip(bounds.tolist(), bounds[1:].tolist())):
@@ -272,7 +273,7 @@ def _bounds(content: pyarrow.Array, base: int) -> np.ndarray | None:
         return None
     width = np.int64 if pyarrow.types.is_large_binary(content.type) else np.int32
     _, offsets, values = content.buffers()
-    if not len(content) or values is None:
+    if content.null_count == len(content) or values is None:
         return np.zeros(len(content) + 1, np.int64)
     starts = np.frombuffer(offsets, width)[content.offset:content.offset + len(content) + 1]
     moved: np.ndarray = starts.astype(np.int64) + (values.address - base)

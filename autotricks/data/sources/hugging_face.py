@@ -87,8 +87,8 @@ def _refusal(where: str, local: bool, error: Exception) -> DataError:
     text = error_text(error)
     causes = list(_causes(error))
     if "Config name is missing" in str(error) or "BuilderConfig" in text:
-        return DataError(f"data.source: {where} has several configurations: {' '.join(str(error).split())[:300]} "
-                         f"?config=NAME after its name takes one.")
+        return DataError(f"data.source: {where}: which configuration to take is not clear: "
+                         f"{' '.join(str(error).split())[:300]} Write {where}?config=NAME.")
     if "scripts are no longer supported" in str(error):
         return DataError(f"data.source: {where} is made by code of its own, which is not run. Look for a copy of it in "
                          "Parquet files.")
@@ -97,8 +97,10 @@ def _refusal(where: str, local: bool, error: Exception) -> DataError:
                          "and log in: hf auth login.")
     if not local and any(isinstance(cause, ConnectionError | hub.OfflineModeIsEnabled | hub.LocalEntryNotFoundError)
                          or type(cause).__name__ in ("ConnectError", "ConnectTimeout") for cause in causes):
-        return DataError(f"data.source: {where} is not in the cache, and the hub cannot be reached ({text}). Run "
-                         f"autotricks data check {where} where there is a network, and take that HF_HOME along.")
+        offline = any(isinstance(cause, hub.OfflineModeIsEnabled) for cause in causes) or "Offline" in text
+        why = "HF_HUB_OFFLINE keeps from the hub" if offline else "the hub cannot be reached"
+        return DataError(f"data.source: {where} is not in the cache, and {why}. Run autotricks data check {where} "
+                         "where there is a network, and take that HF_HOME along.")
     return DataError(f"data.source: {where} cannot be loaded: {type(error).__name__}: {text}.")
 
 
@@ -133,13 +135,15 @@ def _piece(where: str, split: str, held: Any, image: str) -> Piece:
     images: list[Stored | None] = []
     mend = "Load it with datasets, and save_to_disk to a new folder, which hf:FOLDER reads."
     for file in held.cache_files:
-        found = arrow_tables.cells(Path(file["filename"]), image, where, len(images))
+        try:
+            found = arrow_tables.cells(Path(file["filename"]), image, where, len(images))
+        except KeyError:    # it says which rows of the others are meant, and in what order
+            raise DataError(f"data.source: {where}: its rows were chosen or moved. {mend}") from None
         if found is None:
             raise DataError(f"data.source: {where}: {file['filename']} is compressed, so that no image in it can be "
                             f"read alone. {mend}")
         images += found
     if len(images) != held.num_rows:
-        raise DataError(f"data.source: {where}: {held.num_rows:,} rows, and {len(images):,} in its files: rows were "
-                        f"chosen or moved. {mend}")
+        raise DataError(f"data.source: {where}: its rows were chosen, {held.num_rows:,} of {len(images):,}. {mend}")
     columns = arrow_tables.other_columns(held.features.arrow_schema, image)
     return Piece(where, held.select_columns(columns).with_format("arrow")[:], images, split)
