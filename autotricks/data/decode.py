@@ -96,13 +96,11 @@ def _formats(file: BinaryIO) -> tuple[str, ...]:
 
 @cache
 def _heif() -> bool:
-    """Let Pillow read HEIC where one of the two libraries for it is installed; return whether it does."""
-    if find_spec("pi_heif"):    # its wheels bring no encoder, which is under the GPL
-        from pi_heif import register_heif_opener
-    elif find_spec("pillow_heif"):
-        from pillow_heif import register_heif_opener
-    else:
+    """Let Pillow read HEIC where the library for it is installed; return whether it does."""
+    if not find_spec("pi_heif"):    # not pillow_heif, whose wheels bring an encoder under the GPL
         return False
+    from pi_heif import register_heif_opener
+
     register_heif_opener()
     return True
 

@@ -249,7 +249,7 @@ Imj//+ifZ1difRG00v713dv/s1Uen+BG8QFQq3TmZmYRgxu88Z6w+COkyL247V81EMJ2cQIs97Pui5Bs
 oS79pGO1up5ovo18HJKZnHx9Ar+A""")
 
 
-@pytest.mark.skipif(not (find_spec("pi_heif") or find_spec("pillow_heif")), reason="the extra heic is not installed")
+@pytest.mark.skipif(not find_spec("pi_heif"), reason="the extra heic is not installed")
 def test_heic():
     """64 x 48, the left half (10, 200, 30), the right (250, 90, 160), by libheif with x265; lossy."""
     picture = decode.decode(HEIC)

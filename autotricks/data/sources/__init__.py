@@ -34,6 +34,8 @@ LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {
     "parquet": parquet.listing, "webdataset": webdataset.listing, "zip": archive.list_zip, "tar": archive.list_tar}
 FORMS = ("digits, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, zip:PATH, tar:PATH, "
          "torchvision:NAME or my.module:function")
+SUFFIXES = {".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar"}
+NAMED = ("hf", "torchvision")       # sources that are named; all others have a path
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -83,7 +85,7 @@ def check(source: str, trust: bool = False) -> None:
     word, _, argument = source.partition(":")
     if word in READERS:
         if bool(argument) == (word == "digits"):
-            needed = "name" if word == "torchvision" else "path"
+            needed = "name" if word in NAMED else "path"
             problem = "digits takes nothing after it." if argument else f"{word} needs a {needed}; allowed are {FORMS}."
             raise DataError(f"data.source: {source!r}: {problem}")
         return
@@ -99,7 +101,7 @@ def check(source: str, trust: bool = False) -> None:
 def _near(source: str, word: str, argument: str) -> str:
     path = Path(source)
     if not argument and ("/" in source or path.suffix or path.exists()):
-        kind = {".csv": "csv", ".npz": "npz"}.get(path.suffix.lower(), "image_folder")
+        kind = SUFFIXES.get(path.suffix.lower(), "image_folder")
         return f" Did you mean {kind}:{source}?"
     known = {name.lower(): f"torchvision:{name}" for name in torchvision_sets.FAMILIAR}
     plain = re.sub("[-_ ]", "", source.lower())

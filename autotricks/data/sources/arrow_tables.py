@@ -137,8 +137,8 @@ def image_column(where: str, schema: pyarrow.Schema, settings: Settings) -> str:
         usual = [name for one in (*IMAGES, *PATHS) for name in found if name.lower() == one]
         found = usual[:1] or found
     if len(found) != 1:
-        why = f"several columns may be its images, {', '.join(found)}" if found else (
-            f"it has no column {wanted}" if wanted else "no column holds images or is called as paths are")
+        none = f"it has no column {wanted}" if wanted else "no column holds images or is called as paths are"
+        why = f"several columns may be its images, {', '.join(found)}" if found else none
         raise DataError(f"data.path: {where}: {why}. Its columns are {_listed(schema)}. Name the one of the images, or "
                         "of their paths: data.path.")
     name: str = found[0]
@@ -242,9 +242,9 @@ def cells(file: Path, column: str, where: str, first: int = 0) -> list[Stored | 
         present = content.is_valid().to_pylist()
         for row, (start, end) in enumerate(zip(bounds.tolist(), bounds[1:].tolist())):
             path = paths[row].as_py() if paths is not None and not present[row] else None
-            number = first + len(places)
-            places.append(Slice(str(file), start, end - start, f"{where}:{number}") if present[row] else
-                          OnDisk(path) if path else None)
+            beside = OnDisk(path) if path else None
+            name = f"{where}:{first + len(places)}"
+            places.append(Slice(str(file), start, end - start, name) if present[row] else beside)
     return places
 
 

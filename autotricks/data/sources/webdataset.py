@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -113,14 +114,7 @@ def _shards(location: str) -> tuple[Path, list[Path]]:
         first = f", the first of them {display_name(missing[0])}" if missing else ""
         raise DataError(f"data.source: {len(missing) or len(names)} of {len(names)} shards are not there{first}. Fetch "
                         "them, or mend what is in braces.")
-    return Path(f"{names[0].split('*')[0]}x" if len(names) == 1 else _common(names)).parent, shards
-
-
-def _common(names: Iterable[str]) -> str:
-    """Return what all names begin with, and a letter more."""
-    first, *_, last = sorted(names)
-    length = next((place for place, (one, two) in enumerate(zip(first, last)) if one != two), len(first))
-    return f"{first[:length]}x"
+    return Path(os.path.commonpath([shard.parent for shard in shards])), shards
 
 
 def _expanded(name: str) -> Iterator[str]:
