@@ -16,7 +16,7 @@ NAMES = re.compile(
     # but for where the hub's cache is, fetching a file into it, and naming classes that only hold values
     r"torch\.(?!hub\.(get_dir|download_url_to_file)$|serialization\.safe_globals$)(hub|jit|package|serialization)(\..*)?|"
     r"mlflow\..*load_model|shutil\.unpack_archive|tempfile\.mktemp|"
-    r"tarfile\.(?!(open|TarInfo|TarError|ReadError)$)\w+|"      # a listing of what is in one, and nothing of it is unpacked
+    r"tarfile\.(?!(open|TarInfo|TarError|ReadError)$)\w+|"      # listed, and nothing is unpacked
     r"pandas\.read_pickle|importlib\.(__import__|util\.(spec_from_file_location|module_from_spec|source_from_cache))|"
     r"numpy\.(fromfile|DataSource)|asyncio\.create_subprocess_shell")
 METHODS = {"extractall", "extract", "unpack_archive", "extract_archive", "read_pickle", "create_subprocess_shell"}
@@ -108,7 +108,8 @@ def test_archives_are_listed_in_one_place():
     "import torch\ntorch.hub.load(f)", "import torch\ntorch.jit.load(f)", "from torch import hub",
     "import torch\ntorch.serialization.load(f)", "import mlflow\nmlflow.pyfunc.load_model(u)",
     "import numpy\nnumpy.load(f, allow_pickle=True)", "import numpy as np\nnp.load(f, None, True)",
-    "import numpy as np\nnp.load(f)", "from tarfile import TarFile", "import tarfile as t\nt.TarFile(f)", "tar.extractall(p)", "x = t.extractall", "archive.extract(m)",
+    "import numpy as np\nnp.load(f)", "from tarfile import TarFile", "import tarfile as t\nt.TarFile(f)",
+    "tar.extractall(p)", "x = t.extractall", "archive.extract(m)",
     "import shutil as s\ns.unpack_archive(f)", "from shutil import unpack_archive",
     "from torchvision.datasets import utils\nutils.extract_archive(f)", "import importlib\nimportlib.__import__(n)",
     "from importlib.util import spec_from_file_location", "import importlib.util\nimportlib.util.module_from_spec(s)"])
