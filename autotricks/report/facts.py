@@ -19,12 +19,13 @@ def data(evidence: Evidence) -> Html:
     if not facts:
         return tag("p", None, "data.json is missing.")
     counts = facts["counts"]
+    train = counts["train"]
     rows = [("Source", facts.get("source", "")),
             ("Images", f"{len(facts['classes'])} classes{_pixels(facts.get('image_shape'))}"),
-            ("Training images", f"{sum(counts['train']):,} ({max(counts['train'])} to {min(counts['train'])} a class, "
+            ("Training images", f"{evidence.images['train']:,} ({max(train)} to {min(train)} a class, "
              f"imbalance {facts.get('imbalance', 0):.3g})"),
-            ("Validation, seen by the search", f"{sum(counts['validation']):,}"),
-            ("Test, set aside", f"{sum(counts['test']):,}"),
+            ("Validation, seen by the search", f"{evidence.images['validation']:,}"),
+            ("Test, set aside", f"{evidence.images['test']:,}"),
             *([("Groups, each in one split", f"{facts['groups']:,}")] if facts.get("groups") else []),
             ("Same image in two splits", ", ".join(f"{name.replace('_', ' and ')} {count}" for name, count in
                                                    facts.get("duplicates", {}).items()) or "not counted"),

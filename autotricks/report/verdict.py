@@ -139,7 +139,7 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
         speed = where(metric) != ON_TEST
         suffix, again = ("", ". ") if speed else (" on validation", " on the same images. ")
         beyond = "how busy the machine was: it holds for this machine. Others would differ by more." if speed else (
-            f"that of the images: it holds for this split with {sum(counts.get('test', [])) or 'its'} test images. "
+            f"that of the images: it holds for this split with {evidence.images.get('test') or 'its'} test images. "
             "Other images would differ by more.")
         yield ("In the search the champion had ", formatted(confirmed["searched"], metric),
                f"{suffix}; with fresh seeds it has ",

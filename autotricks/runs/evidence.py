@@ -14,6 +14,7 @@ from ..errors import RunError, SpaceError
 from ..io.checksum import damaged
 from ..io.yaml_tree import LARGE, parse
 from ..tasks import objective
+from ..tasks.classification import CLASSIFICATION
 from .folder import DATA, LEDGER, SPACE, VERSIONS
 from .ledger import TrialRecord, read, records, searched, trial_of
 
@@ -60,6 +61,17 @@ class Evidence:
         """The folder as commands name it: below the folder of all runs, such as `runs/long_tail-2026-11-22-001`."""
         whole = self.folder.resolve()
         return f"{whole.parent.name}/{whole.name}".lstrip("/")
+
+    @cached_property
+    def images(self) -> dict[str, int]:
+        """Images of each split; in runs of older versions each had one label, so that these are as many."""
+        known: dict[str, int] = self.data.get("split_images", {})
+        return known or {name: sum(counts) for name, counts in self.data.get("counts", {}).items()}
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return str((self.space.get("data") or {}).get("task", CLASSIFICATION.name))
 
     @property
     def metric(self) -> str:

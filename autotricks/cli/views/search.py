@@ -208,13 +208,14 @@ def clock(seconds: float) -> str:
 
 def describe(facts: dict[str, Any]) -> str:
     """Return a data set in one line."""
-    counts = facts["counts"]
+    counts = facts["counts"]["train"]
+    images = facts["split_images"]
     shape = "x".join(str(side) for side in facts["image_shape"])
     bad = f", {len(facts['bad'])} bad files left out" if facts["bad"] else ""
     groups = f"{facts['groups']} groups, " if facts.get("groups") else ""
-    return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {sum(counts['train'])} "
-            f"({max(counts['train'])} to {min(counts['train'])} a class), validation {sum(counts['validation'])}, "
-            f"test {sum(counts['test'])} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
+    return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {images['train']} "
+            f"({max(counts)} to {min(counts)} a class), validation {images['validation']}, "
+            f"test {images['test']} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
 
 
 def leaks(facts: dict[str, Any]) -> list[str]:
