@@ -9,10 +9,11 @@ Sources::
     torchvision:NAME[:ROOT]     a classification data set of torchvision, downloaded where it is not in ROOT
     my.module:function          your code; returns (images, labels) or (images, labels, classes); needs trust
 """
-from .load import Loaded, load
+from .load import Loaded, foretold, load
 from .notices import understood
 from .settings import Group, Settings, Splits, Table
 from .sources import check, shape_of
 from .survey import survey
 
-__all__ = ["Group", "Loaded", "Settings", "Splits", "Table", "check", "load", "shape_of", "survey", "understood"]
+__all__ = ["Group", "Loaded", "Settings", "Splits", "Table", "check", "foretold", "load", "shape_of", "survey",
+           "understood"]

@@ -232,6 +232,10 @@ class Settings:
             lines.append(f"data.splits: {self.source} has neither folders nor columns. Leave it out.")
         if self.classes and word not in FOLDERS:
             lines.append(f"data.classes: {self.source} has no folders. Leave it out.")
+        if self.splits and self.table.fold is not None:
+            lines.append("data.fold: with data.splits there are two answers to which images are held out. Give one.")
+        heeded = TABLE_KEYS.get(word, ())
+        why = (f"heeds {', '.join(heeded)} alone. Leave it out." if heeded else
+               "is no table. Leave it out, or bring the images as csv:PATH.")
         told = [name for name in WHOLE_TABLE if getattr(self.table, name) != getattr(Table(), name)]
-        return lines + [f"data.{name}: {self.source} is no table that heeds it. Leave it out, or bring the images as "
-                        "csv:PATH." for name in told if name not in TABLE_KEYS.get(word, ())]
+        return lines + [f"data.{name}: {self.source} {why}" for name in told if name not in heeded]

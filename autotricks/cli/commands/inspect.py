@@ -13,6 +13,7 @@ def check(space: Annotated[str, typer.Argument(help="A space file, or the name o
           set_: Set = None, as_json: Json = False, trust: Trust = False,
           probe: Annotated[bool, typer.Option("--probe", help="Train probes: how to use weights?")] = False) -> None:
     """Say what a space contains and what a search of it would cost; train nothing."""
+    from ...data import foretold
     from ...probes.compatibility import require_suited
     from ...space import load_space
     from ..views import cards, space as outline
@@ -21,7 +22,7 @@ def check(space: Annotated[str, typer.Argument(help="A space file, or the name o
     if probe:
         cards.transfer(loaded, as_json, trust)
     else:
-        outline.show(loaded, as_json, require_suited(loaded, trust))
+        outline.show(loaded, as_json, require_suited(loaded, trust), foretold(loaded.document.data.settings()))
 
 
 def fetch(names: Annotated[list[str], typer.Argument(help="Models, such as timm:resnet50.a1_in1k, or space files.")],

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 
 from ...core.bundle import Bundle
 from ...space.load import LoadedSpace
@@ -17,8 +18,15 @@ def combinations(count: int, counted: bool) -> str:
     return f"{count:,} combinations" if counted else f"about 10^{math.log10(count):.0f} combinations"
 
 
-def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> None:
-    """Print what a space contains, its quarrels, the advice on it, what a search costs, and what is not known yet."""
+def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None, data: Sequence[str] = ()) -> None:
+    """Print what a space contains, its quarrels, the advice on it, what a search costs, and what is not known yet.
+
+    Args:
+        loaded: The space.
+        as_json: For machines.
+        unchecked: What is not known yet.
+        data: What is worth knowing of the data, a line each.
+    """
     space = loaded.space
     document = loaded.document
     rungs = budgets(document.training.epochs, document.search.rungs.first, document.search.rungs.reduction)
@@ -41,7 +49,7 @@ def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> No
     if as_json:
         to_json({"name": document.name, "models": {model: begins(loaded, model) for model in space.models},
                  "choices": space.size()[0], "seats": seats, "quarrels": space.quarrels(),
-                 "advice": space.warnings(), "unchecked": unchecked,
+                 "advice": space.warnings(), "data": list(data), "unchecked": unchecked,
                  "rungs": [{"budget": budget, "trials": round(count, 1)} for budget, count, _ in plan],
                  "epochs": round(cost), "start": {name: str(bundle) for name, bundle in loaded.start.items()}})
         return
@@ -52,6 +60,7 @@ def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> No
     for seat_name, lines in seats.items():
         for line in lines:
             print(f"  {seat_name:<20} {line}")
+    _section("Data", data)
     _section("Start trials", [f"{name}: {bundle}{_lacks(bundle, space)}" for name, bundle in loaded.start.items()])
     _section("Never together", space.quarrels())
     _section(f"Advised against ({'left out' if space.avoid else 'searched all the same'})", space.warnings())
@@ -86,7 +95,7 @@ def expected(trials: int, protected: int, rungs: tuple[int, ...], reduction: int
              budget if compressed else budget - before[rung]) for rung, budget in enumerate(rungs)]
 
 
-def _section(name: str, lines: list[str]) -> None:
+def _section(name: str, lines: Sequence[str]) -> None:
     if lines:
         print(f"\n{name}:")
         for line in lines:

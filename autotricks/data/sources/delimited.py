@@ -121,7 +121,8 @@ def _widths(lines: Sequence[str], delimiter: str) -> list[int]:
 def _rows(name: str, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
-        return [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
+        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+        return [(number, row) for number, row in rows if any(row)]
     except csv.Error as error:
         raise DataError(f"data.source: {name}:{reader.line_num}: no line of a table: {error}. Close the quotation mark "
                         "before it, or shorten the field.") from error
