@@ -7,7 +7,7 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from autotricks.data import Group, Settings, Splits, Table, load, survey
+from autotricks.data import Group, Settings, Splits, Table, foretold, load, survey
 from autotricks.data.sources import read
 from autotricks.errors import DataError
 from autotricks.io.array_cache import FOLDER
@@ -70,6 +70,7 @@ def test_as_hugging_face_stores_them(tmp_path):
     assert raw.classes == ("zebra", "ant", "bee"), "in the order of their numbers"
     assert names(raw.parts["train"]) == [raw.classes[label] for label in LABELS]
     assert names(raw.parts["validation"]) == ["zebra", "ant", "bee"]
+    assert raw.origin == {"train": "names of files", "validation": "names of files"}
     assert (raw.parts["train"].images[4].numpy() == noise(99, 5, 5, 3).transpose(2, 0, 1)).all()
     assert (raw.parts["train"].images[11].numpy() == noise(11, 5, 5, 3).transpose(2, 0, 1)).all()
 
@@ -105,6 +106,11 @@ def test_the_cache_is_written_once_and_anew_for_another_file(tmp_path, cache):
     os.utime(tmp_path / "a.parquet", (5, 5))
     assert (read(Settings(source)).parts["train"].images[0].numpy() == noise(77, 5, 5, 3).transpose(2, 0, 1)).all()
     assert len(list(cache.glob("*.arrow"))) == 2 and not list(cache.glob("*.partial"))
+
+
+def test_a_space_is_checked_without_writing_anything(tmp_path, cache):
+    columns = {"image": [encoded(noise(row, 5, 9, 3)) for row in ROWS], "label": LABELS}
+    assert foretold(Settings(write(tmp_path / "a.parquet", columns), size=4)) == [] and not cache.exists()
 
 
 def test_paths_beside_the_file(tmp_path, cache):

@@ -59,6 +59,7 @@ def test_a_folder_of_shards(shards):
     assert names(raw.parts["validation"]) == [str(row % 3) for row in range(24, 30)]
     for row in (0, 13, 23):
         assert (raw.parts["train"].images[row].numpy() == noise(row, 5, 5, 3).transpose(2, 0, 1)).all()
+    assert raw.origin == dict.fromkeys(raw.parts, "names of shards")
     assert [(one.path, one.reason) for one in raw.skipped] == [
         (f"{shards}/extra.tar", "its name says no split, where those of other shards do")]
 

@@ -35,6 +35,7 @@ LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {
 FORMS = ("digits, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, zip:PATH, tar:PATH, "
          "torchvision:NAME or my.module:function")
 SUFFIXES = {".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar"}
+FETCHED = ("hf", "parquet")         # sources of which listing fetches files, or writes some into the cache
 NAMED = ("hf", "torchvision")       # sources that are named; all others have a path
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -58,6 +59,11 @@ def listing(settings: Settings) -> Listing | None:
     """
     word, _, argument = settings.source.partition(":")
     return LISTINGS[word](argument, settings) if word in LISTINGS else None
+
+
+def at_hand(settings: Settings) -> bool:
+    """Return whether a source can be listed without fetching or writing anything."""
+    return settings.source.partition(":")[0] not in FETCHED
 
 
 def shape_of(settings: Settings) -> tuple[int, int, int] | None:
@@ -114,4 +120,4 @@ def _near(source: str, word: str, argument: str) -> str:
     return f" Did you mean {near[0]}{rest}?"
 
 
-__all__ = ["Listing", "Part", "Raw", "check", "listing", "read", "refuse_many", "shape_of"]
+__all__ = ["Listing", "Part", "Raw", "at_hand", "check", "listing", "read", "refuse_many", "shape_of"]

@@ -54,7 +54,8 @@ def listing(location: str, settings: Settings) -> Listing:
         image, piece = _piece(file, split if named else None, settings)
         pieces.append(piece)
     listed = arrow_tables.listing(display_name(root), image, pieces, settings)
-    return replace(listed, skipped=(*skipped, *listed.skipped))
+    origin = {entry.split: "names of files" for entry in listed.entries} if named else listed.origin
+    return replace(listed, skipped=(*skipped, *listed.skipped), origin=origin)
 
 
 def found(location: str, suffix: str) -> tuple[Path, list[Path]]:

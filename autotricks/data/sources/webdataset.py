@@ -96,7 +96,8 @@ def listing(location: str, settings: Settings) -> Listing:
                         "key.jpg and key.cls, or key.json with label; data.path and data.label name others.")
     if settings.group and settings.group.pattern is not None:
         entries = by_pattern(entries, keys, settings.group.pattern)
-    return Listing(entries, tuple(skipped), bad=tuple(bad))
+    origin = {entry.split: "names of shards" for entry in entries} if len({*splits.values()}) > 1 else {}
+    return Listing(entries, tuple(skipped), bad=tuple(bad), origin=origin)
 
 
 def _shards(location: str) -> tuple[Path, list[Path]]:
