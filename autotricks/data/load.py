@@ -23,7 +23,7 @@ from .labels import encode
 from .notices import Found, notices
 from .rare import few, pinned, without
 from .settings import Settings
-from .sources import Part, Raw, listing, read
+from .sources import Part, Raw, at_hand, listing, read
 from .splits import hold_out, require, strata
 from .statistics import mean_and_std
 
@@ -100,7 +100,7 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
 def foretold(settings: Settings) -> list[str]:
     """Return what can be said of image files by a look at some of them; nothing of other sources, and missing ones."""
     try:
-        files = listing(settings)
+        files = listing(settings) if at_hand(settings) else None
     except DataError:       # which is said when the data are loaded
         return []
     if files is None:

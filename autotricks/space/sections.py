@@ -20,6 +20,7 @@ from ..core.objective import TRAINING, Objective
 from ..core.task import Metric
 from ..data import Group, Settings, Splits, Table
 from ..data.settings import AUTO
+from ..data.sources import READERS
 from ..models import OWN, Pin
 from ..tasks import TASKS, metric as metric_of, objective
 from ..tasks.costs import COST
@@ -32,7 +33,7 @@ MAX = "max"
 LARGEST = 1_000_000     # of batch sizes, and of what the largest class is to the smallest
 SIDE = 4096                         # of an image, in pixels: 50 million values
 MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
-SOURCES = "^(digits|(image_folder|csv|npz|torchvision):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"
+SOURCES = f"^(digits|({'|'.join(word for word in READERS if word != 'digits')}):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"
 
 
 def legal(**words: Any) -> Any:

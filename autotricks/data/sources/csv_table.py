@@ -11,6 +11,7 @@ from ...errors import DataError
 from ...tasks import find as find_task
 from ..decode import Bad, display_name
 from ..settings import Settings, Splits
+from ..storage import Stored
 from .columns import MISSING, Columns, Unlabelled, labels
 from .delimited import Sheet, read as read_sheet
 from .files import Entry, Listing, existing_file, images_of
@@ -36,8 +37,31 @@ def listing(location: str, settings: Settings) -> Listing:
     Raises:
         DataError: When a column or value is missing, with the number of the line.
     """
-    path = existing_file(location)
-    sheet = read_sheet(path, settings.table)
+    return listed(existing_file(location), settings)
+
+
+def listed(path: Path, settings: Settings) -> Listing:
+    """List the files of a table, on the disk or in an archive.
+
+    Raises:
+        DataError: When a column or value is missing, with the number of the line.
+    """
+    found = entries_of(read_sheet(path, settings.table), settings)
+    names = [str(entry.path) for entry in found.entries]
+    places = Places.of(path, settings.table, names)
+    entries = list(found.entries)
+    if settings.group and settings.group.pattern is not None:
+        entries = by_pattern(entries, [Path(name).as_posix() for name in names], settings.group.pattern)
+    entries = [replace(entry, path=places.find(name)) for entry, name in zip(entries, names, strict=True)]
+    return replace(found, entries=entries, notices=(*found.notices, *places.notices))
+
+
+def entries_of(sheet: Sheet, settings: Settings) -> Listing:
+    """Return an entry for each row of a table that can be used, its path as it is written there.
+
+    Raises:
+        DataError: When a column or value is missing, with the number of the line.
+    """
     columns = Columns.of(sheet, settings)
     if not sheet.rows:
         raise DataError(f"data.source: {sheet.name} lists no images.")
@@ -47,13 +71,8 @@ def listing(location: str, settings: Settings) -> Listing:
     if entries and not any(entry.split == "train" for entry in entries):
         raise DataError(f"data.source: {sheet.name} has no line whose split is train.")
     entries, notices = _one_row_each(entries, settings)
-    places = Places.of(path, settings.table, [str(entry.path) for entry in entries])
-    if settings.group and settings.group.pattern is not None:
-        entries = by_pattern(entries, [entry.path.as_posix() for entry in entries], settings.group.pattern)
-    entries = [replace(entry, path=places.find(str(entry.path))) for entry in entries]
     origin = {} if columns.split is None else words.origin(sheet.header[columns.split])
-    return Listing(entries, bad=tuple(bad), origin=origin,
-                   notices=(*sheet.notices, *columns.notices, *places.notices, *notices))
+    return Listing(entries, bad=tuple(bad), notices=(*sheet.notices, *columns.notices, *notices), origin=origin)
 
 
 @dataclass
@@ -111,7 +130,7 @@ def _entries(sheet: Sheet, columns: Columns, words: _Words, settings: Settings) 
     problems: list[str] = []
     one = DataTrait.ONE_LABEL in find_task(settings.task).brings
     for number, row in sheet.rows:
-        where = f"{sheet.name}:{number}"
+        where = sheet.place(number)
         split = "train" if columns.split is None else words.split(_cell(row, columns.split))
         group = "" if columns.group is None else _cell(row, columns.group)
         try:
@@ -144,7 +163,7 @@ def _one_row_each(entries: list[Entry], settings: Settings) -> tuple[list[Entry]
     what = f"{len(several):,} files stand in several rows, such as {display_name(several[0])}"
     if DataTrait.ONE_LABEL in find_task(settings.task).brings:
         return entries, [f"{what}; each row counts as an image of its own"]
-    joined: dict[tuple[Path, str], Entry] = {}
+    joined: dict[tuple[Path | Stored, str], Entry] = {}
     for entry in entries:
         first = joined.setdefault((entry.path, entry.split), entry)
         joined[entry.path, entry.split] = replace(first, labels=tuple(dict.fromkeys([*first.labels, *entry.labels])))
