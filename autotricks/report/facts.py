@@ -29,6 +29,7 @@ def data(evidence: Evidence) -> Html:
             *([("Groups, each in one split", f"{facts['groups']:,}")] if facts.get("groups") else []),
             ("Same image in two splits", ", ".join(f"{name.replace('_', ' and ')} {count}" for name, count in
                                                    facts.get("duplicates", {}).items()) or "not counted"),
+            *((("Worth knowing", "; ".join(facts["notices"])),) if facts.get("notices") else ()),
             ("Fingerprint", tag("code", None, str(facts.get("fingerprint", ""))[:16]))]
     return joined(table(("", ""), rows, "facts"), _histogram(facts["classes"], counts))
 
@@ -72,11 +73,11 @@ def again(evidence: Evidence) -> Html:
         seeds.append(f"fresh seeds {', '.join(map(str, evidence.confirmed['seeds']))}")
     if evidence.ablated.get("seeds"):
         seeds.append(f"ablation's seeds {', '.join(map(str, evidence.ablated['seeds']))}")
-    commands = [(f"autotricks search --space {name}/space.yaml", "search the same space again"),
-                (f"autotricks confirm {name}", "train the best again with fresh seeds"),
-                (f"autotricks ablate {name}", "train the champion without each of its tricks"),
-                (f"autotricks train {name}/champion.yaml", "train the champion"),
-                (f"autotricks report {name}", "make this page again")]
+    commands = [(f"autotricks search --space {evidence.typed('space.yaml')}", "search the same space again"),
+                (f"autotricks confirm {evidence.typed()}", "train the best again with fresh seeds"),
+                (f"autotricks ablate {evidence.typed()}", "train the champion without each of its tricks"),
+                (f"autotricks train {evidence.typed('champion.yaml')}", "train the champion"),
+                (f"autotricks report {evidence.typed()}", "make this page again")]
     space = tag("details", {"class": "long"}, tag("summary", None, "The space as searched"), tag(
         "pre", None, yaml.safe_dump(evidence.space, sort_keys=False, allow_unicode=True, width=100)))
     return joined(tag("p", {"class": "note"}, f"Run these in the folder that holds {name.split('/')[0]}/."),

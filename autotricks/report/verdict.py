@@ -33,7 +33,7 @@ def headline(evidence: Evidence) -> Html:
         "p", None, f"{why}. The best search score, {words(evidence.metric)} on validation, is ",
         formatted(score, evidence.metric), *against, f". It is the best of {len(evidence.trials)} trials on images "
         "that the search has seen, so it is too good. Confirm it: ", tag(
-            "code", None, f"autotricks confirm {evidence.place}")))
+            "code", None, f"autotricks confirm {evidence.typed()}")))
 
 
 def tiles(evidence: Evidence) -> Html:
@@ -59,6 +59,11 @@ def tiles(evidence: Evidence) -> Html:
     of_full = f", {spent / (full * len(evidence.trials)):.0%} of training all in full" if full else ""
     parts.append(("Cost of the search", tag("data", {"value": spent}, f"{spent:,.0f} epochs"),
                   f"{len(evidence.trials)} trials{of_full}; {time(evidence.seconds)} of training"))
+    if evidence.again:
+        again = sum(line["epochs"] for line in evidence.again)
+        parts.append(("Cost of fresh seeds", tag("data", {"value": again}, f"{again:,.0f} epochs"),
+                      f"{len(evidence.again)} trainings after the search; "
+                      f"{time(sum(line['seconds'] for line in evidence.again))} of training"))
     return tag("div", {"class": "tiles"}, [tag("div", {"class": "tile"}, tag("h3", None, name), tag(
         "p", {"class": "big"}, value), tag("p", {"class": "note"}, note)) for name, value, note in parts])
 
@@ -145,6 +150,13 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
                f"{suffix}; with fresh seeds it has ",
                formatted(confirmed["validation"][str(confirmed["champion"])]["mean"], metric),
                f"{again}The search's score was {good}: ", gain(confirmed["optimism"], metric), f" {unit(metric)}.")
+        champion = str(confirmed["champion"])
+        trial = evidence.by_number.get(confirmed["champion"])
+        yield ("The champion's score has several values: ", formatted(evidence.score(trial) if trial else None, metric),
+               " of its one training in the search, ", formatted(confirmed["searched"], metric),
+               " as the search judged it by all trials, ", formatted(confirmed["validation"][champion]["mean"], metric),
+               " over fresh seeds, and ", formatted(confirmed["validation"][champion]["values"][0], metric),
+               f" of the training with seed {confirmed['seeds'][0]}, which champion.yaml holds.")
         yield (f"The interval covers the luck of {count} seed{'s' * (count > 1)} ({confirmed.get('method', '')}), not "
                f"{beyond}", "" if count > 1 else " With one seed there is no interval.")
         trained = len(confirmed["candidates"])
