@@ -313,8 +313,8 @@ def test_a_start_trial_is_shown_by_what_it_adds_to_the_one_before(tmp_path):
     lost = "without cosine, always there otherwise: its own tricks leave no place"
     assert start_trials(space.start, space.space) == [
         "baseline: cosine + sgd",
-        "imagenet_baseline: center_crop + color_jitter + flip + pca_color + random_resized_crop + resnet_variant + sgd + "
-        f"step_every + xavier; {lost}",
+        "imagenet_baseline: center_crop + color_jitter + flip + pca_color + random_resized_crop + resnet_variant + sgd "
+        f"+ step_every + xavier; {lost}",
         "imagenet_linear_scaling: imagenet_baseline + linear_scaling",
         "imagenet_fp16: imagenet_linear_scaling + fp16 + no_bias_decay + warmup + zero_gamma",
         "imagenet_resnet_c: imagenet_fp16 + resnet_variant (variant c)",

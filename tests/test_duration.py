@@ -33,7 +33,7 @@ def space(tmp_path):
 
 def test_a_training_is_its_steps_and_evaluations():
     assert TIMING.training(9, 10, 50, 4) == 2 + 9 * (10 * 0.25 + 4 * 0.125) + 50 * 0.125
-    assert TIMING.training(9, 10, 5000, 4) == 2 + 9 * (10 * 0.25 + 4 * 0.125) + 1000 * 0.125   # as many as are looked at
+    assert TIMING.training(9, 10, 5000, 4) == 2 + 9 * (10 * 0.25 + 4 * 0.125) + 1000 * 0.125   # all looked at
 
 
 def test_a_search_on_two_slots_in_closed_form(space, monkeypatch):

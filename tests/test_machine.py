@@ -64,7 +64,7 @@ def test_a_short_folder_is_taken_only_where_the_usual_one_is_too_deep(tmp_path, 
 def test_no_short_folder_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", deep(tmp_path))
     monkeypatch.setattr(short_paths, "SHORT", (str(tmp_path / "missing"),))
-    with pytest.raises(ResourceError, match=r"^TMPDIR=.*Set TMPDIR to a folder whose path is shorter than 72 char") as e:
+    with pytest.raises(ResourceError, match=r"^TMPDIR=.*Set TMPDIR to a folder whose path is shorter than 72") as e:
         short_paths.folder_for("pymp-xxxxxxxx/listener-xxxxxxxx")
     assert len(e.value.problems) == 1
 

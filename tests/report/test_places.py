@@ -84,8 +84,8 @@ def test_what_fresh_seeds_cost_is_told_beside_the_search(tmp_path):
         ledger.append("confirm", hash=str(seed), seed=seed, epochs=9.0, seconds=40.0, metrics={})
     ledger.close()
     text = re.sub(r"\s+", " ", Page(write(path).read_text("utf-8")).text)
-    assert "Cost of fresh seeds 27 epochs 3 trainings after the search; 2 min of training" in text
-    (path / "confirm.jsonl").write_text("damaged\n{}\n")
+    assert "Cost of fresh seeds27 epochs3 trainings after the search; 2 min of training" in text
+    (path / "confirm.jsonl").write_bytes((path / "confirm.jsonl").read_bytes().replace(b"40.0", b"41.0", 1))
     text = Page(write(path).read_text("utf-8")).text
     assert "Cost of fresh seeds" not in text and "Damaged, and left out of this page: confirm.jsonl." in text
 
@@ -94,9 +94,9 @@ def test_it_is_said_which_value_of_the_score_is_which(tmp_path):
     judged = confirmed(searched=0.84375)
     path = searched(tmp_path / "run", confirm_json=judged, champion_yaml=CHAMPION)
     text = re.sub(r"\s+", " ", Page(write(path).read_text("utf-8")).text)
-    assert ("The champion's score has several values: 87.5% of its one training in the search, 84.4% as the search judged "
-            "it by all trials, 81.2% over fresh seeds, and 75.0% of the training with seed 1000, which champion.yaml "
-            "holds.") in text
+    assert ("The champion's score has several values: 87.5% of its one training in the search, 84.4% as the search "
+            "judged it by all trials, 81.2% over fresh seeds, and 75.0% of the training with seed 1000, which "
+            "champion.yaml holds.") in text
 
 
 def test_commands_of_the_page_can_be_pasted(tmp_path):

@@ -103,16 +103,23 @@ def confirmed(result: Confirmation, folder: Path, as_json: bool) -> None:
         name = "baseline" if number == result.baseline else f"trial {number}"
         console.print(f"{name:<12} validation {result.metric} {spread.mean:.4f} +- {spread.deviation:.4f}")
     names = read_json(folder / DATA, "classes")["classes"]
-    trials = {trial.number: trial for trial in records(read(folder / LEDGER)[0])}
-    metric = f"val/{result.metric}" if f"val/{result.metric}" in trials[result.champion].figures else result.metric
-    score = trials[result.champion].score(metric)
-    for line in [*verdict(result), scores(result, score), *map(escape, classes(result, names))]:
+    for line in [*verdict(result), scores(result, _searched(folder, result)), *map(escape, classes(result, names))]:
         console.print(line)
     kept = result.kept
     if kept and kept.lost:
         names = ", ".join(f"trial {number}" for number in kept.lost)
         console.print(f"Lose more {kept.metric} than {kept.within:g} on validation: {names}")
     console.print(f"\nAll of it: {folder}/confirm.json\nReport:    {folder}/report.html")
+
+
+def _searched(folder: Path, result: Confirmation) -> float | None:
+    """Return the score that the champion's trial had in the search; None where nobody knows."""
+    trials = records(read(folder / LEDGER)[0]) if (folder / LEDGER).exists() else []
+    trial = next((trial for trial in trials if trial.number == result.champion), None)
+    if trial is None:
+        return None
+    return next((score for name in (f"val/{result.metric}", result.metric)
+                 if (score := trial.score(name)) is not None), None)
 
 
 def counting(as_json: bool) -> Callable[[int, int], None]:
