@@ -7,14 +7,15 @@ import pytest
 from autotricks.cli.views import confirmation
 from autotricks.runs.ledger import Ledger
 from autotricks.stats.spread import SeedStatistics
+from autotricks.stats.test_results import Calibration, ClassResults
 from autotricks.stats.verdict import Addition, added
-from autotricks.tasks.classification.testing import ClassResults
 from autotricks.workflows import sync
 from autotricks.workflows.confirm import Confirmation, Interval
 
 
 def results(recalls, error, calibrated):
-    return ClassResults(tuple(value and SeedStatistics.of(value) for value in recalls), None, 1.5, error, calibrated)
+    by_class = {"recall": tuple(value and SeedStatistics.of(value) for value in recalls)}
+    return ClassResults(by_class, None, Calibration(1.5, error, calibrated))
 
 
 def made(best, base):
@@ -117,8 +118,8 @@ def test_it_is_said_which_value_of_the_score_is_which(tmp_path, capsys):
     """Of the trial in the ledger, where there is one; by all trials; over fresh seeds; in the champion's file."""
     found = replace(FOUND, searched=0.84375)
     fresh = found.validation[found.champion]
-    rest = (f"0.8438 as the search judged it by all trials, {fresh.mean:.4f} over fresh seeds, {fresh.values[0]:.4f} with "
-            f"seed {found.seeds[0]}, which champion.yaml holds.")
+    rest = (f"0.8438 as the search judged it by all trials, {fresh.mean:.4f} over fresh seeds, {fresh.values[0]:.4f} "
+            f"with seed {found.seeds[0]}, which champion.yaml holds.")
     assert confirmation.scores(found, 0.875) == (
         f"  Its score has several values: 0.8750 of its one training in the search, {rest}")
     (tmp_path / "data.json").write_text(json.dumps({"classes": ["cat", "eel", "ox"]}))

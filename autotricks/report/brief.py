@@ -14,7 +14,7 @@ def subject(evidence: Evidence) -> Html:
     """Return in one line what was searched, on which data."""
     model = evidence.space.get("model", {}).get("name", "")
     facts = evidence.data
-    counts = {name: sum(values) for name, values in facts.get("counts", {}).items()}
+    counts = evidence.images
     if not facts:
         return joined()
     source = str(facts.get("source", ""))

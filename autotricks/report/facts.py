@@ -4,7 +4,7 @@ from __future__ import annotations
 import yaml
 
 from ..runs.evidence import Evidence
-from .html import Html, command, joined, table, tag, words
+from .html import Html, command, joined, table, tag
 from .plot import Scale
 from .rows import Track, chart, row
 
@@ -19,12 +19,13 @@ def data(evidence: Evidence) -> Html:
     if not facts:
         return tag("p", None, "data.json is missing.")
     counts = facts["counts"]
+    train = counts["train"]
     rows = [("Source", facts.get("source", "")),
             ("Images", f"{len(facts['classes'])} classes{_pixels(facts.get('image_shape'))}"),
-            ("Training images", f"{sum(counts['train']):,} ({max(counts['train'])} to {min(counts['train'])} a class, "
+            ("Training images", f"{evidence.images['train']:,} ({max(train)} to {min(train)} a class, "
              f"imbalance {facts.get('imbalance', 0):.3g})"),
-            ("Validation, seen by the search", f"{sum(counts['validation']):,}"),
-            ("Test, set aside", f"{sum(counts['test']):,}"),
+            ("Validation, seen by the search", f"{evidence.images['validation']:,}"),
+            ("Test, set aside", f"{evidence.images['test']:,}"),
             *([("Groups, each in one split", f"{facts['groups']:,}")] if facts.get("groups") else []),
             ("Same image in two splits", ", ".join(f"{name.replace('_', ' and ')} {count}" for name, count in
                                                    facts.get("duplicates", {}).items()) or "not counted"),
@@ -93,4 +94,4 @@ def _versions(evidence: Evidence) -> Html:
     sittings = [""] if len(evidence.versions) == 1 else [f"sitting {index + 1}"
                                                          for index in range(len(evidence.versions))]
     return tag("details", None, tag("summary", None, "Versions"), table(("", *sittings), [
-        (words(name), *(str(one.get(name, "")) for one in evidence.versions)) for name in names]))
+        (name.replace("_", " "), *(str(one.get(name, "")) for one in evidence.versions)) for name in names]))

@@ -14,6 +14,8 @@ from ..core.objective import Objective
 from ..errors import RunError, SpaceError
 from ..io.checksum import damaged
 from ..io.yaml_tree import LARGE, parse
+from ..tasks import objective
+from ..tasks.classification import CLASSIFICATION
 from .folder import AGAIN, DATA, LEDGER, SPACE, VERSIONS
 from .ledger import TrialRecord, read, records, searched, trial_of
 
@@ -67,6 +69,17 @@ class Evidence:
         """Return the folder, or a file in it, as a shell takes it."""
         return quote(f"{self.place}/{file}" if file else self.place)
 
+    @cached_property
+    def images(self) -> dict[str, int]:
+        """Images of each split; in runs of older versions each had one label, so that these are as many."""
+        known: dict[str, int] = self.data.get("split_images", {})
+        return known or {name: sum(counts) for name, counts in self.data.get("counts", {}).items()}
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return str((self.space.get("data") or {}).get("task", CLASSIFICATION.name))
+
     @property
     def metric(self) -> str:
         """The figure that the search is for."""
@@ -75,7 +88,7 @@ class Evidence:
     @cached_property
     def objective(self) -> Objective:
         """What ranks trials."""
-        return Objective.of(self.space.get("objective", {}))
+        return objective(self.space.get("objective", {}))
 
     @property
     def sign(self) -> int:
@@ -190,6 +203,7 @@ def gather(folder: Path) -> Evidence:
     champion, data, confirmed = (_document(folder / name, broken) for name in (CHAMPION, DATA, CONFIRMED))
     versions, ablated = (_document(folder / name, broken) for name in (VERSIONS, ABLATION))
     sittings = versions.get("sittings") if isinstance(versions, dict) else None
+    again = _again(folder / AGAIN, broken)
     trials = records(lines)
     if _is_bundle(champion) and "trial" in champion.get("result", {}):
         trial_of(trials, champion["result"]["trial"], path)
@@ -198,7 +212,7 @@ def gather(folder: Path) -> Evidence:
                     confirmed if isinstance(confirmed, dict) and "champion" in confirmed else None,
                     ablated if isinstance(ablated, dict) else {}, _ablation(ablated),
                     tuple(one for one in sittings if isinstance(one, dict)) if isinstance(sittings, list) else (),
-                    torn, tuple(broken), _again(folder / AGAIN, broken))
+                    torn, tuple(broken), again)
 
 
 def _again(path: Path, broken: list[str]) -> tuple[Document, ...]:

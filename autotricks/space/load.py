@@ -169,6 +169,28 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     return LoadedSpace(document, space, start, tree).with_runtime(training.precision, training.layout)
 
 
+def load_data_section(source: str, overrides: Sequence[str] = ()) -> DataSection:
+    """Return the data section of a source without a file.
+
+    Args:
+        source: As the user wrote it.
+        overrides: `data.key=value`.
+
+    Raises:
+        SpaceError: With a line for every problem of the overrides.
+    """
+    tree = Tree("--set", {"name": "data", "data": {}, "tricks": {}})
+    elsewhere = [text for text in overrides if not text.startswith("data.")]
+    errors = [one_line(f"--set {text}: only data.KEY=VALUE says something of a source.") for text in elsewhere]
+    errors += _override(tree, [text for text in overrides if text not in elsewhere])
+    tree.override(("data", "source"), source)
+    document, lines = read(SpaceDocument, tree)
+    if errors + lines:
+        raise SpaceError(errors + lines)
+    section: DataSection = document.data
+    return section
+
+
 def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: str = "published") -> LoadedBundle:
     """Load a bundle file: a champion, or a published recipe.
 

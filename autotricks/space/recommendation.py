@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,17 +31,18 @@ class Suited:
 
 
 def compare(facts: Mapping[str, Any]) -> list[Suited]:
-    """Return the spaces that say what they are made for: those that fit first, the most particular of them first.
+    """Return the spaces of the data's task that say what they are made for: those that fit first, the most particular
+    of them first.
 
     Args:
         facts: From `data.survey`.
     """
-    values = {"imbalance": facts["imbalance"], "images": sum(facts["counts"].get("train", [])),
+    values = {"imbalance": facts["imbalance"], "images": facts["split_images"].get("train", 0),
               "per_class": facts["per_class"], "side": facts["side"]}
     suited = []
     for path in shipped():
         document = load_space(path).document
-        if document.fits is not None and None not in values.values():
+        if document.fits is not None and document.data.task == facts["task"] and None not in values.values():
             fits, why = judged(document.fits, values)
             suited.append(Suited(path.name, fits, why, document.data.imbalance is not None))
     return sorted(suited, key=lambda one: (not one.fits, -len(one.why) if one.fits else len(one.why)))
@@ -59,11 +60,13 @@ def judged(section: FitsSection, values: Mapping[str, float]) -> tuple[bool, tup
     return not held[False], tuple(held[not held[False]])
 
 
-def command(facts: Mapping[str, Any], space: Suited) -> str:
-    """Return what to type to search a space on the data."""
-    size = [] if facts["size"] is None else ["--set", f"data.size={facts['size']}"]
-    tail = ["--set", "data.imbalance=null"] if space.long_tail else []
-    return shlex.join(["autotricks", "search", "--space", space.space, "--data", facts["source"], *size, *tail])
+def command(facts: Mapping[str, Any], space: Suited, overrides: Sequence[str] = ()) -> str:
+    """Return what to type to search a space on the data; `overrides` are said again."""
+    proposed = [f"data.size={facts['size']}"] * (facts["size"] is not None) + ["data.imbalance=null"] * space.long_tail
+    given = {text.partition("=")[0] for text in overrides}
+    values = [*overrides, *(text for text in proposed if text.partition("=")[0] not in given)]
+    words = [word for text in values for word in ("--set", text)]
+    return shlex.join(["autotricks", "search", "--space", space.space, "--data", facts["source"], *words])
 
 
 def _range(bound: Bound) -> str:

@@ -17,8 +17,8 @@ from safetensors.torch import load as load_weights
 from .. import report
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
-from ..core.objective import SPEED, Objective, less_is_better
-from ..core.reporting import End
+from ..core.objective import SPEED, Objective
+from ..core.reporting import End, OnProgress, silent
 from ..data import Loaded
 from ..errors import RunError
 from ..inference.predictor import Predictor
@@ -30,8 +30,10 @@ from ..runs.trial import Champion, Trial
 from ..space.load import LoadedSpace
 from ..stats.intervals import Interval, paired
 from ..stats.spread import SeedStatistics
+from ..stats.test_results import ClassResults, TestResult
 from ..stats.verdict import METHOD, Addition, Constraint, added, verdict
-from ..tasks.classification.testing import ClassResults, TestResult, tested
+from ..tasks import metric
+from ..trainer.evaluate import tested
 from ..tricks.catalog import bundle_from
 from ..tuning.engines.engine import Engine
 from ..tuning.samplers import ranked
@@ -42,11 +44,6 @@ RESULT = "confirm.json"
 WEIGHTS = "confirm"
 FRESH = 1000            # fresh seeds are from here on
 Key = TypeVar("Key")
-OnProgress = Callable[[int, int], None]
-
-
-def silent(done: int, total: int) -> None:
-    """Say nothing of progress."""
 
 
 @dataclass(frozen=True)
@@ -326,7 +323,7 @@ class Confirmer:
             name = keep.metric.removeprefix("val/")
             ours, theirs = ([row[name] for row in metrics[number]] for number in (champion, baseline))
             kept = Constraint(name, keep.within, spreads[keep.metric], self._lost(group, spreads),
-                              paired(-1 if less_is_better(name) else 1, ours, theirs))
+                              paired(metric(name).sign, ours, theirs))
         confirmation = Confirmation(
             word, seeds, tuple(candidates), champion, baseline, searched, validation, test, difference,
             self.objective.sign * (searched - validation[champion].mean),

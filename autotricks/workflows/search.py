@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import report
 from ..core.dataset import Dataset
+from ..core.reporting import OnProgress
 from ..data import Loaded
 from ..errors import AutotricksError, InputError, RunError
 from ..probes.batch_size import with_largest_batch
@@ -35,7 +36,7 @@ from ..tuning.search import Listener, Search
 from ..tuning.tracking_listener import TrackingListener
 from ..tuning.workload import Workload, workload
 from . import teachers
-from .confirm import Confirmation, ConfirmationError, OnProgress, TrainingResources, confirm
+from .confirm import Confirmation, ConfirmationError, TrainingResources, confirm
 from .reopen import or_moved, settle, space_of, with_data
 from .resources import check_resources
 from .sync import log_run, tracker as make_tracker

@@ -1,6 +1,7 @@
-"""The commands that look and train nothing that is kept: check, schema, data check, tricks, doctor."""
+"""The commands that look and train nothing that is kept: init, check, schema, data check, tricks, doctor."""
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,17 @@ from .options import Data, Device, Json, Set, Space, Trust
 
 if TYPE_CHECKING:
     from ...probes.duration import Duration
+
+
+def init(source: Annotated[str, typer.Argument(help="A data source, such as image_folder:photos.")],
+         out: Annotated[Path | None, typer.Option(help="The file; NAME.yaml of the source without it.")] = None,
+         set_: Set = None,
+         force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+         as_json: Json = False, trust: Trust = False) -> None:
+    """Look at data and write a space for them: what ships, with values that suit and the reason for each."""
+    from ..views import proposal
+
+    proposal.init(source, out, set_ or [], force, as_json, trust)
 
 
 def check(space: Annotated[str, typer.Argument(help="A space file, or the name of one that ships.")],
@@ -57,11 +69,13 @@ def schema() -> None:
 
 
 def data_check(source: Annotated[str, typer.Argument(help="A data source, such as image_folder:photos.")],
-               as_json: Json = False, trust: Trust = False) -> None:
+               set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
     """Say what a data source holds, what is wrong with it, and which space fits; train nothing."""
+    from ...space.load import load_data_section
     from ..views import data as inspection
 
-    if not inspection.check(source, trust, as_json):
+    overrides = set_ or []
+    if not inspection.check(load_data_section(source, overrides).settings(), overrides, trust, as_json):
         raise typer.Exit(1)
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from ...report.html import words
 from ...runs.folder import DATA, LEDGER, read_json
 from ...runs.ledger import read, records
+from ...tasks import metric
 
 if TYPE_CHECKING:
     from ...workflows.confirm import Confirmation
@@ -26,15 +28,15 @@ def verdict(result: Confirmation) -> list[str]:
     high = result.difference.high
     where = "" if result.metric.startswith("train/") else ", on test"
     lines = [f"\nConfirmed with {len(result.seeds)} fresh seeds{where}: [bold]{result.verdict}[/bold].",
-             f"  {result.metric} {best.mean:.4f} +- {best.deviation:.4f}, baseline {base.mean:.4f} +- "
+             f"  {escape(result.metric)} {best.mean:.4f} +- {best.deviation:.4f}, baseline {base.mean:.4f} +- "
              f"{base.deviation:.4f}"]
     if result.champion != result.baseline:
         lines.append(f"  difference {result.difference.mean:+.4f}, 95% interval {low:+.4f} to {high:+.4f} "
                      f"({result.method})")
     lines += addition(result)
     if kept and result.champion != result.baseline:
-        lines.append(f"  {kept.metric} on test {kept.difference.mean:+.4f}, 95% interval {kept.difference.low:+.4f} to "
-                     f"{kept.difference.high:+.4f}; {kept.within:g} may be lost")
+        lines.append(f"  {escape(kept.metric)} on test {kept.difference.mean:+.4f}, 95% interval "
+                     f"{kept.difference.low:+.4f} to {kept.difference.high:+.4f}; {kept.within:g} may be lost")
     far = f"was {abs(result.optimism):.4f} too {'good' if result.optimism > 0 else 'modest'}"
     return [*lines, *further(result), f"  What the search thought of it, {result.searched:.4f}, "
             f"{far if abs(result.optimism) >= 5e-5 else 'held'} (validation, over the same seeds)."]
@@ -52,6 +54,15 @@ def scores(result: Confirmation, score: float | None) -> str:
     return (f"  Its score has several values: {one}{result.searched:.4f} as the search judged it by all trials, "
             f"{fresh.mean:.4f} over fresh seeds, {fresh.values[0]:.4f} with seed {result.seeds[0]}, which "
             "champion.yaml holds.")
+
+
+def _searched(result: Confirmation, folder: Path) -> float | None:
+    """Return what the champion's training in the search scored; None where the ledger is gone."""
+    if not (folder / LEDGER).exists():
+        return None
+    trial = next(trial for trial in records(read(folder / LEDGER)[0]) if trial.number == result.champion)
+    name = f"val/{result.metric}"
+    return trial.score(name if name in trial.figures else result.metric)
 
 
 def addition(result: Confirmation) -> list[str]:
@@ -72,10 +83,20 @@ def further(result: Confirmation) -> list[str]:
               for name in ("many_shot", "medium_shot", "few_shot") if name in best]
     lines = [f"  {', '.join(groups)}"] if groups else []
     one, other = (result.classes.get(number) for number in (result.champion, result.baseline))
-    if one and other:
-        lines.append(f"  calibration error {one.calibration_error:.4f} (baseline {other.calibration_error:.4f}), with "
-                     f"temperature scaling {one.calibrated_error:.4f} ({other.calibrated_error:.4f})")
+    ours, theirs = (result and result.calibration for result in (one, other))
+    if ours and theirs:
+        lines.append(f"  calibration error {ours.error:.4f} (baseline {theirs.error:.4f}), with temperature scaling "
+                     f"{ours.scaled_error:.4f} ({theirs.scaled_error:.4f})")
     return lines
+
+
+def on_test(result: Confirmation) -> list[str]:
+    """Return one line for each figure on test, champion against baseline."""
+    best = result.figures[result.champion]
+    base = result.figures[result.baseline]
+    width = max(len(metric(name).words) for name in best)
+    return ["\nOn test, the mean over seeds:", f"  {'':<{width}}  champion  baseline"] + [
+        f"  {metric(name).words:<{width}}  {value:8.4f}  {base[name]:8.4f}" for name, value in best.items()]
 
 
 def classes(result: Confirmation, names: Sequence[str]) -> list[str]:
@@ -83,12 +104,16 @@ def classes(result: Confirmation, names: Sequence[str]) -> list[str]:
     one, other = (result.classes.get(number) for number in (result.champion, result.baseline))
     if not one or not other:
         return []
-    rows = [(name, best, base) for name, best, base in zip(names, one.recall, other.recall, strict=True)
+    figure = next(iter(one.by_class))
+    both = zip(names, one.by_class[figure], other.by_class[figure], strict=True)
+    rows = [(name, best, base) for name, best, base in both
             if best and base]
     most = sorted(rows, key=lambda row: -abs(row[1].mean - row[2].mean))[:LISTED]
     width = max(len(name) for name, _, _ in most)
     more = f", the {LISTED} of {len(rows)} that change most; the report has all" if len(rows) > LISTED else ""
-    return [f"\nRecall of each class on test{more}:", f"  {'':<{width}}  champion            baseline"] + [
+    head = [f"\n{words(figure).capitalize()} of each class on test{more}:",
+            f"  {'':<{width}}  champion            baseline"]
+    return head + [
         f"  {name:<{width}}  {best.mean:.4f} +- {best.deviation:.4f}    {base.mean:.4f} +- {base.deviation:.4f}"
         for name, best, base in rows if (name, best, base) in most]
 
@@ -101,25 +126,16 @@ def confirmed(result: Confirmation, folder: Path, as_json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for number, spread in sorted(result.validation.items(), key=lambda item: -item[1].mean):
         name = "baseline" if number == result.baseline else f"trial {number}"
-        console.print(f"{name:<12} validation {result.metric} {spread.mean:.4f} +- {spread.deviation:.4f}")
+        console.print(f"{name:<12} validation {escape(result.metric)} {spread.mean:.4f} +- {spread.deviation:.4f}")
     names = read_json(folder / DATA, "classes")["classes"]
-    for line in [*verdict(result), scores(result, _searched(folder, result)), *map(escape, classes(result, names))]:
+    plain = [*on_test(result), *classes(result, names)]
+    for line in [*verdict(result), scores(result, _searched(result, folder)), *map(escape, plain)]:
         console.print(line)
     kept = result.kept
     if kept and kept.lost:
         names = ", ".join(f"trial {number}" for number in kept.lost)
-        console.print(f"Lose more {kept.metric} than {kept.within:g} on validation: {names}")
+        console.print(f"Lose more {escape(kept.metric)} than {kept.within:g} on validation: {names}")
     console.print(f"\nAll of it: {folder}/confirm.json\nReport:    {folder}/report.html")
-
-
-def _searched(folder: Path, result: Confirmation) -> float | None:
-    """Return the score that the champion's trial had in the search; None where nobody knows."""
-    trials = records(read(folder / LEDGER)[0]) if (folder / LEDGER).exists() else []
-    trial = next((trial for trial in trials if trial.number == result.champion), None)
-    if trial is None:
-        return None
-    return next((score for name in (f"val/{result.metric}", result.metric)
-                 if (score := trial.score(name)) is not None), None)
 
 
 def counting(as_json: bool) -> Callable[[int, int], None]:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from ...core.reporting import End
+from ...data import understood
 from ...probes.duration import in_words
 from ...space.load import LoadedSpace
 from ...stats.verdict import BASELINE
@@ -62,7 +64,7 @@ class Lines:
         """Say what is searched, where it is kept and how long it takes."""
         self._pace = Progress(opening.work, opening.duration, opening.deadline)
         self.done = opening.work.ended
-        for line in [describe(opening.facts), *leaks(opening.facts)]:
+        for line in [describe(opening.facts), *understood(opening.facts), *leaks(opening.facts)]:
             self._say(line)
         length = f"{self._total} trials"
         if self._trainings is not None:
@@ -214,13 +216,14 @@ def clock(seconds: float) -> str:
 
 def describe(facts: Mapping[str, Any]) -> str:
     """Return a data set in one line."""
-    counts = facts["counts"]
+    counts = facts["counts"]["train"]
+    images = facts["split_images"]
     shape = "x".join(str(side) for side in facts["image_shape"])
     bad = f", {len(facts['bad'])} bad files left out" if facts["bad"] else ""
     groups = f"{facts['groups']} groups, " if facts.get("groups") else ""
-    return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {sum(counts['train'])} "
-            f"({max(counts['train'])} to {min(counts['train'])} a class), validation {sum(counts['validation'])}, "
-            f"test {sum(counts['test'])} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
+    return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {images['train']} "
+            f"({max(counts)} to {min(counts)} a class), validation {images['validation']}, "
+            f"test {images['test']} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
 
 
 def leaks(facts: Mapping[str, Any]) -> list[str]:
@@ -259,7 +262,7 @@ def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
     if champion:
         before = ("" if search_result.baseline is None or search_result.confirmation else
                   f"   (baseline {search_result.baseline:.4f}, {champion.score - search_result.baseline:+.4f})")
-        what = "The best bundle" if search_result.confirmation else f"Best {metric} {champion.score:.4f}"
+        what = "The best bundle" if search_result.confirmation else f"Best {escape(metric)} {champion.score:.4f}"
         console.print(f"\n[bold]{what}[/bold]{before}, trial {champion.trial.number}:")
         for use in champion.trial.bundle.uses:
             values = ", ".join(f"{name} {_short(value)}" for name, value in use.document().items())
@@ -269,7 +272,7 @@ def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
     if search_result.standing:
         console.print(f"Registered: {search_result.standing}", markup=False)
     for notice in search_result.notices:
-        console.print(f"[yellow]Note:[/yellow] {notice}")
+        console.print(f"[yellow]Note:[/yellow] {escape(notice)}")
     console.print(f"\nAll of it: {search_result.folder}\nReport:    {search_result.folder}/report.html")
     if champion:
         root = search_result.folder.parent
