@@ -70,3 +70,6 @@ class Task(Protocol):
 
     def decode(self, output: Output) -> Tensor:
         """Return what a person is told, from what the model says."""
+
+    def encode(self, answer: Tensor) -> Output:
+        """Return an output that decodes to this answer: the inverse of `decode`, where the task has one."""
