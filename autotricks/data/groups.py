@@ -16,7 +16,7 @@ GAIN = 1e-12            # less of an improvement is rounding
 MAX_LISTED = 5
 
 
-def cut(labels: Tensor, groups: Sequence[str], fractions: Mapping[str, float], seed: int) -> dict[str, Tensor]:
+def cut(labels: Tensor, groups: Sequence[str] | Sequence[int], fractions: Mapping[str, float], seed: int) -> dict[str, Tensor]:
     """Cut whole groups off the training images, one split after the other, and return the rows of each split.
 
     Every class keeps at least one group in each split. See `Draw` for how near the classes come to their fractions.
@@ -134,6 +134,14 @@ class Draw:
         self.gap[self.classes[group]] += sign * self.sizes[group]
         self.inside[self.classes[group]] += sign
         self.held[group] = not self.held[group]
+
+
+def numbered(groups: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:
+    """Return the number of the group of each image, [N], int64, by split; a group has one number in all splits."""
+    lengths = [len(names) for names in groups.values()]
+    names = [name for part in groups.values() for name in part]
+    numbers = torch.from_numpy(np.unique(np.asarray(names, str), return_inverse=True)[1])
+    return dict(zip(groups, numbers.split(lengths), strict=True)) if lengths else {}
 
 
 def require(targets: Targets, groups: Sequence[str], classes: Sequence[str], cuts: Sequence[str]) -> None:

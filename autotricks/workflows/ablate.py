@@ -17,6 +17,7 @@ from ..export import BUNDLE
 from ..report import write as write_report
 from ..runs import folder as folders
 from ..runs.ledger import Ledger, Line, TrialRecord, trial_of
+from ..runs.trial import Training
 from ..space import load_bundle_file
 from ..space.load import LoadedSpace
 from ..stats.intervals import CONFIDENCE, interval
@@ -178,7 +179,7 @@ class Retraining:
         wanted = {each.hash: each for seed in self.seeds for bundle in bundles for each in [_seeded(bundle, seed)]}
         ledger = Ledger(self.folder / LEDGER)
         try:
-            self._lines = {line["hash"]: line for line in ledger.lines}
+            self._lines = {line["hash"]: line for line in ledger.lines if "fold" not in line}
             missing = [bundle for digest, bundle in wanted.items() if digest not in self._lines]
             clocked = {each.hash: each for bundle in bundles[:2] for each in self._clocked(bundle)} if missing else {}
             missing[len(missing) // 2:len(missing) // 2] = [
@@ -186,8 +187,9 @@ class Retraining:
             wanted |= clocked
             self.on_progress(len(wanted) - len(missing), len(wanted))
             dataset = self.run.data.dataset.without_test()
-            for bundle, outcome in self.run.engine.retrain(missing, dataset, self.run.slots):
-                self._lines[bundle.hash] = ledger.append(KIND, **outcome.record(bundle), sitting=self.sitting)
+            for training, outcome in self.run.engine.retrain([*map(Training, missing)], dataset, self.run.slots):
+                line = ledger.append(KIND, **outcome.record(training), sitting=self.sitting)
+                self._lines[training.key] = line
                 self.on_progress(sum(digest in self._lines for digest in wanted), len(wanted))
         finally:
             ledger.close()
