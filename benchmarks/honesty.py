@@ -50,7 +50,7 @@ from autotricks.space import load_space
 from autotricks.stats.intervals import interval
 from autotricks.stats.spread import SeedStatistics
 from autotricks.stats.verdict import verdict
-from autotricks.tasks.classification.testing import measured
+from autotricks.trainer.evaluate import measured
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import make
 from autotricks.workflows.confirm import FRESH, best

@@ -16,8 +16,9 @@ from autotricks.runs.ledger import TrialRecord, read
 from autotricks.runs.trial import Outcome
 from autotricks.space import load_bundle_file, load_space
 from autotricks.stats.intervals import Interval, interval, paired, unpaired
+from autotricks.stats.test_results import Calibration, TestResult as Result
 from autotricks.stats.verdict import Constraint, added, verdict
-from autotricks.tasks.classification import testing as on_test
+from autotricks.trainer import evaluate as on_test
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import bundle_from
 from autotricks.tuning.engines.engine import TrainingOptions
@@ -217,7 +218,8 @@ def test_a_confirmation_by_hand(tmp_path, monkeypatch, sign):
 
     def known(judge, bundle):
         figures = {"balanced_accuracy": sign * test[bundle.epochs, bundle.seed], "calibration_error": 0.25}
-        return on_test.TestResult(figures, torch.eye(4, dtype=torch.int64), 1.0, 0.125)
+        confusion = torch.eye(4, dtype=torch.int64).tolist()
+        return Result(figures, {"recall": [1.0] * 4}, confusion, Calibration(1.0, 0.25, 0.125))
     monkeypatch.setattr(Confirmer, "_tested", known)
     engine = Handed({key: sign * value for key, value in validation.items()})
     judge = Confirmer(tmp_path, make_dataset(), lambda bundle: {}, Objective(METRIC, sign == 1),
@@ -244,11 +246,11 @@ def found(tmp_path_factory):
     """A small search, confirmed; what was read of test."""
     read_of_test = []
 
-    def noted(predict, split, logits_on=on_test.logits_on):
+    def noted(predict, split, outputs=on_test.outputs):
         read_of_test.append(len(split))
-        return logits_on(predict, split)
+        return outputs(predict, split)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(on_test, "logits_on", noted)
+        patch.setattr(on_test, "outputs", noted)
         loaded = load_space("long_tail.yaml", SMALL)
         result = experiment.search(loaded, experiment.Options(root=tmp_path_factory.mktemp("runs"), tracking="off"))
     return loaded, result, read_of_test
@@ -336,7 +338,7 @@ def test_classes_are_those_of_the_exported_weights(found):
     test = load_data(loaded.document.data.settings()).dataset.test
     taken = Predictor.load(result.folder).predict(test.images.permute(0, 2, 3, 1).numpy()).argmax(1)
     classes = result.confirmation.classes[result.confirmation.champion]
-    for place, spread in enumerate(classes.recall):
+    for place, spread in enumerate(classes.by_class["recall"]):
         assert spread.values[0] == pytest.approx((taken[test.targets.single == place] == place).mean())
     assert [sum(row) for row in classes.confusion] == (2 * test.targets.single.bincount()).tolist(), "two seeds"
     assert "classes" not in load_bundle_file(result.folder / "champion.yaml").document.result["confirmed"]

@@ -6,14 +6,15 @@ import pytest
 
 from autotricks.cli.views import confirmation
 from autotricks.stats.spread import SeedStatistics
+from autotricks.stats.test_results import Calibration, ClassResults
 from autotricks.stats.verdict import Addition, added
-from autotricks.tasks.classification.testing import ClassResults
 from autotricks.workflows import sync
 from autotricks.workflows.confirm import Confirmation, Interval
 
 
 def results(recalls, error, calibrated):
-    return ClassResults(tuple(value and SeedStatistics.of(value) for value in recalls), None, 1.5, error, calibrated)
+    by_class = {"recall": tuple(value and SeedStatistics.of(value) for value in recalls)}
+    return ClassResults(by_class, None, Calibration(1.5, error, calibrated))
 
 
 def made(best, base):

@@ -1,13 +1,14 @@
 import math
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import pytest
 import torch
 
 from autotricks.core.dataset import Split
 from autotricks.stats.spread import SeedStatistics
-from autotricks.tasks.classification import testing as on_test
-from autotricks.tasks.classification.testing import ClassResults, TestResult as Result, temperature
+from autotricks.stats.test_results import Calibration, ClassResults, TestResult as Result
+from autotricks.tasks.classification.testing import temperature
+from autotricks.trainer import evaluate as on_test
 from tests.conftest import make_dataset
 
 
@@ -33,18 +34,26 @@ def test_figures_are_those_of_test_and_the_temperature_is_that_of_validation():
     data = replace(make_dataset((2, 2)), validation=Split.plain(four, torch.tensor([0, 0, 0, 1])),
                    test=Split.plain(four, torch.tensor([0, 1, 1, 1])))
     found = on_test.tested(lambda images: torch.tensor([[1.0, -1.0]]).expand(len(images), 2), data)
-    assert found.temperature == pytest.approx(2 / math.log(3), rel=1e-6)
-    assert found.confusion.tolist() == [[1, 0], [3, 0]]
+    assert found.calibration.temperature == pytest.approx(2 / math.log(3), rel=1e-6)
+    assert found.confusion == [[1, 0], [3, 0]]
+    assert found.by_class == {"recall": [1.0, 0.0]}
     assert found.metrics["accuracy"] == 0.25
     assert found.metrics["calibration_error"] == pytest.approx(1 / (1 + math.exp(-2)) - 0.25, abs=1e-6)
-    assert found.calibrated == pytest.approx(0.75 - 0.25, abs=1e-6)
+    assert found.calibration.error == found.metrics["calibration_error"]
+    assert found.calibration.scaled_error == pytest.approx(0.75 - 0.25, abs=1e-6)
 
 
 def test_classes_over_seeds():
-    figures = [{"calibration_error": 0.1}, {"calibration_error": 0.3}]
     found = ClassResults.of([
-        Result(figures[0], torch.tensor([[3, 1, 0], [0, 2, 0], [0, 0, 0]]), 1.0, 0.05),
-        Result(figures[1], torch.tensor([[2, 0, 2], [1, 1, 0], [0, 0, 0]]), 2.0, 0.15)])
-    assert found.recall == (SeedStatistics.of([0.75, 0.5]), SeedStatistics.of([1.0, 0.5]), None)
-    assert found.confusion == ((5, 1, 2), (1, 3, 0), (0, 0, 0))
-    assert (found.temperature, found.calibration_error, found.calibrated_error) == pytest.approx((1.5, 0.2, 0.1))
+        Result({}, {"recall": [0.75, 1.0, math.nan]}, [[3, 1, 0], [0, 2, 0], [0, 0, 0]], Calibration(1.0, 0.1, 0.05),
+               [0.25, 0.5, 0.5]),
+        Result({}, {"recall": [0.5, 0.5, math.nan]}, [[2, 0, 2], [1, 1, 0], [0, 0, 0]], Calibration(2.0, 0.3, 0.15),
+               [0.75, 0.5, 0.5])])
+    assert found.by_class == {"recall": (SeedStatistics.of([0.75, 0.5]), SeedStatistics.of([1.0, 0.5]), None)}
+    assert found.confusion == ((5, 1, 2), (1, 3, 0), (0, 0, 0)) and found.thresholds == (0.5, 0.5, 0.5)
+    assert astuple(found.calibration) == pytest.approx((1.5, 0.2, 0.1))
+
+
+def test_a_task_may_have_neither_confusion_nor_calibration_nor_thresholds():
+    found = ClassResults.of([Result({}, {"f1": [0.5]}), Result({}, {"f1": [1.0]})])
+    assert found == ClassResults({"f1": (SeedStatistics.of([0.5, 1.0]),)}, None, None, None)

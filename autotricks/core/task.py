@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
+from ..stats.test_results import TestResult
 from .slots import Output
 from .targets import Targets
 from .traits import DataTrait
@@ -25,6 +27,14 @@ class Meter(Protocol):
 
     def compute(self) -> Mapping[str, Tensor]:
         """Return each metric by name, in the order of `names`, as a tensor of one value on the device."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a model says of a split, and what is true of it."""
+
+    output: Output
+    targets: Targets
 
 
 class Task(Protocol):
@@ -67,6 +77,15 @@ class Task(Protocol):
 
     def blind_loss(self, classes: int) -> float:
         """Return the loss of guessing: training that is far above it has exploded."""
+
+    def test(self, validation: Measured, test: Measured, counts: Tensor) -> TestResult:
+        """Return what a trained model does on test; what has to be fitted is fitted on validation.
+
+        Args:
+            validation: What it says of the validation split.
+            test: What it says of test.
+            counts: Training images of each class, [C].
+        """
 
     def decode(self, output: Output) -> Tensor:
         """Return what a person is told, from what the model says."""

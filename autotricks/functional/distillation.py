@@ -11,7 +11,7 @@ from ..core.batch import Batch
 from ..core.domain import Above, Between, Choice, Float, Text, tunable
 from ..core.run import Run
 from ..core.slots import Loss, Predict
-from ..core.traits import Trait
+from ..core.traits import DataTrait, Trait
 from ..core.trick import Trick
 
 PREFIX = "teacher."
@@ -21,6 +21,7 @@ class Student(Trick):
     """What tricks have in common that learn from a teacher: whom, how much, and what happens at the window's edges."""
 
     seats = {}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.DISTILLS})
     excludes = frozenset({Trait.MIXES_HIDDEN})
     opens = 0.5

@@ -120,11 +120,12 @@ def _data(evidence: Evidence, champion: Document) -> Iterator[str]:
     named = ", ".join([*(f"{_safe(one['path'])} ({_safe(one['reason'])})" for one in bad[:FILES]),
                        *(["..."] if bad[FILES:] else [])])
     yield f"- Files left out: {f'{len(bad)}: {named}' if bad else 'none'}\n"
-    recalls = [_recall(evidence, role) for role in ROLES]
+    figures = [_by_class(evidence, role) for role in ROLES]
+    figure = words(_figure(evidence) or "recall").capitalize()
     rows = [(_safe(name), *(f"{counts[split][index]:,}" for split in ("train", "validation", "test")),
-             *(recall[index] if recall else "" for recall in recalls))
+             *(one[index] if one else "" for one in figures))
             for index, name in enumerate(facts["classes"][:CLASSES])]
-    yield from _table(("Class", "Train", "Validation", "Test", "Recall on test", "Baseline's recall"), rows)
+    yield from _table(("Class", "Train", "Validation", "Test", f"{figure} on test", "Baseline's"), rows)
     if facts["classes"][CLASSES:]:
         yield f"\nThe first {CLASSES} of {len(facts['classes'])} classes; data.json has all."
     yield from _mistakes(evidence)
@@ -136,14 +137,20 @@ def _results(evidence: Evidence, role: str) -> Document:
     return {} if not confirmed or evidence.overtaken else confirmed.get("classes", {}).get(str(confirmed[role]), {})
 
 
-def _recall(evidence: Evidence, role: str) -> list[str]:
-    return [f"{one['mean']:.3f}" if one else "" for one in _results(evidence, role).get("recall", ())]
+def _figure(evidence: Evidence) -> str | None:
+    """Return the figure of each class that a reader wants first; None where the champion was not confirmed."""
+    return next(iter(_results(evidence, "champion").get("by_class", {})), None)
+
+
+def _by_class(evidence: Evidence, role: str) -> list[str]:
+    known = _results(evidence, role).get("by_class", {}).get(_figure(evidence), ())
+    return [f"{one['mean']:.3f}" if one else "" for one in known]
 
 
 def _scaled(evidence: Evidence) -> list[tuple[str, ...]]:
     """Return the calibration error with temperature scaling as a row."""
-    known = [_results(evidence, role) for role in ROLES]
-    cells = [f"{one['calibrated_error']:.4f} (temperature {one['temperature']:.2f})" for one in known if one]
+    known = [_results(evidence, role).get("calibration") for role in ROLES]
+    cells = [f"{one['scaled_error']:.4f} (temperature {one['temperature']:.2f})" for one in known if one]
     return [("calibration error with temperature scaling", *cells)] if all(known) else []
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..core.objective import loss
 from ..runs.evidence import Document, Evidence, is_figure
-from .html import Html, formatted, gain, joined, table, tag, unit
+from .html import Html, formatted, gain, joined, table, tag, unit, words
 from .plot import legend
 from .rows import Track, chart, row
 
@@ -20,7 +20,7 @@ NAMES = {"accuracy": "accuracy, of images", "balanced_accuracy": "balanced accur
 
 
 def classwise(evidence: Evidence) -> Html:
-    """Return recall of every class, the confusion and the calibration, as far as confirmation kept them."""
+    """Return figures of every class, confusion, calibration and thresholds, as far as confirmation kept them."""
     confirmed = evidence.confirmed or {}
     results = confirmed.get("classes") or {}
     champion, baseline = (results.get(str(confirmed.get(role))) for role in ("champion", "baseline"))
@@ -28,12 +28,14 @@ def classwise(evidence: Evidence) -> Html:
         return joined(_groups(confirmed), tag("p", {"class": "note"},
                       "Results of single classes are kept when a search is confirmed; this run has none. "
                       "autotricks confirm adds them."))
-    names = evidence.data.get("classes") or [str(index) for index in range(len(champion["recall"]))]
+    first = next(iter(champion["by_class"].values()))
+    names = evidence.data.get("classes") or [*map(str, range(len(first)))]
     older = tag("p", {"class": "note"}, f"Champion here is {evidence.name(confirmed['champion'])}, of the confirmation "
                 "that is older than the search.") if evidence.overtaken else ""
-    return joined(older, _groups(confirmed), _recalls(evidence, names, champion, baseline),
+    return joined(older, _groups(confirmed), _first(evidence, names, champion, baseline),
                   _every(evidence, names, champion, baseline),
-                  _confusion(names, champion["confusion"], len(confirmed["seeds"])), _calibration(champion, baseline))
+                  _confusion(names, champion["confusion"], len(confirmed["seeds"])),
+                  _calibration(champion["calibration"], baseline["calibration"]), _thresholds(names, champion))
 
 
 def _groups(confirmed: Document) -> Html:
@@ -58,18 +60,19 @@ def _change(name: str, ours: float, theirs: float | None) -> Html:
                if unit(name) == "points" else "")
 
 
-def _recalls(evidence: Evidence, names: list[str], champion: Document, baseline: Document) -> Html:
-    """Return one row a class: baseline and champion, joined by a bar."""
+def _first(evidence: Evidence, names: list[str], champion: Document, baseline: Document) -> Html:
+    """Return one row a class: baseline and champion, joined by a bar, in the figure that comes first."""
+    figure = next(iter(champion["by_class"]))
     counts = evidence.data.get("counts", {})
     train, test = (counts.get(split) or [None] * len(names) for split in ("train", "test"))
     pairs = [(index, base["mean"], best["mean"], best["values"]) for index, (base, best) in
-             enumerate(zip(baseline["recall"], champion["recall"], strict=True)) if base and best]
+             enumerate(zip(*(one["by_class"][figure] for one in (baseline, champion)), strict=True)) if base and best]
     more = ""
     if len(pairs) > ROWS:
         pairs = sorted(pairs, key=lambda pair: pair[2] - pair[1])
         more = f"The {ROWS // 2} classes that lose most and the {ROWS // 2} that gain most, of {len(pairs)}."
         pairs = [*pairs[:ROWS // 2], *pairs[-(ROWS // 2):]]
-    track = Track.over([0.0, 1.0], "recall", 0.02)
+    track = Track.over([0.0, 1.0], figure, 0.02)
     rows = [track.axis()]
     for index, base, best, values in pairs:
         name = joined(names[index], tag("small", None, f" {train[index]} train, {test[index]} test"))
@@ -78,9 +81,9 @@ def _recalls(evidence: Evidence, names: list[str], champion: Document, baseline:
             *(track.dot(value, "faint", f"{names[index]}: champion, one seed {value:.1%}") for value in values),
             track.dot(base, "baseline", f"{names[index]}: baseline {base:.1%}"),
             track.dot(best, "champion", f"{names[index]}: champion {best:.1%}")],
-            joined(formatted(base, "recall"), " → ", formatted(best, "recall")) if baseline is not champion
-            else formatted(best, "recall")))
-    return tag("figure", None, tag("figcaption", None, "Recall of each class on test"),
+            joined(formatted(base, figure), " → ", formatted(best, figure)) if baseline is not champion
+            else formatted(best, figure)))
+    return tag("figure", None, tag("figcaption", None, f"{words(figure).capitalize()} of each class on test"),
                legend(("champion", "champion, mean"), ("faint", "champion, single seeds"),
                       ("baseline", "baseline, mean")),
                chart(rows, "pairs"), tag("p", {"class": "note"}, more) if more else "")
@@ -91,21 +94,26 @@ def _every(evidence: Evidence, names: list[str], champion: Document, baseline: D
     counts = evidence.data.get("counts", {})
     taken = champion["confusion"]
     train, test = (counts.get(split) or ["–"] * len(names) for split in ("train", "test"))
-    rows = [(names[index], str(train[index]), str(test[index]), _spread(best), _spread(base),
-             gain(best["mean"] - base["mean"], "recall") if best and base else "–",
-             formatted(_precision(taken, index), "recall") if taken else "–")
-            for index, (base, best) in enumerate(zip(baseline["recall"], champion["recall"], strict=True))]
-    return tag("details", None, tag("summary", None, f"All {len(rows)} classes in figures"), table(
-        ("Class", "Training images", "Test images", "Champion's recall", "Baseline's recall", "Points gained",
-         "Champion's precision"), rows, "", range(1, 7)))
+    figure, *others = champion["by_class"]
+    rows = [(names[index], str(train[index]), str(test[index]), _spread(best, figure), _spread(base, figure),
+             gain(best["mean"] - base["mean"], figure) if best and base else "–",
+             *(_spread(champion["by_class"][name][index], name) for name in others),
+             *([formatted(_precision(taken, index), "recall")] if taken else []))
+            for index, (base, best) in enumerate(zip(*(one["by_class"][figure] for one in (baseline, champion)),
+                                                     strict=True))]
+    more = [*(f"Champion's {words(name)}" for name in others), *(["Champion's precision"] if taken else [])]
+    head = ("Class", "Training images", "Test images", f"Champion's {words(figure)}", f"Baseline's {words(figure)}",
+            "Points gained", *more)
+    return tag("details", None, tag("summary", None, f"All {len(rows)} classes in figures"),
+               table(head, rows, "", range(1, len(head))))
 
 
-def _spread(recall: Document | None) -> Html:
+def _spread(values: Document | None, figure: str) -> Html:
     """Return mean and, where there are several seeds, standard deviation."""
-    if not recall:
+    if not values:
         return joined("–")
-    deviation = recall.get("deviation")
-    return joined(formatted(recall["mean"], "recall"), tag("small", None, f" ± {deviation:.1%}")
+    deviation = values.get("deviation")
+    return joined(formatted(values["mean"], figure), tag("small", None, f" ± {deviation:.1%}")
                   if is_figure(deviation) else "")
 
 
@@ -154,13 +162,24 @@ def _matrix(names: list[str], counts: list[list[int]], over: str) -> Html:
             for true in indices])))
 
 
-def _calibration(champion: Document, baseline: Document) -> Html:
+def _calibration(champion: Document | None, baseline: Document | None) -> Html:
     """Return how far stated confidence and accuracy are apart, with and without temperature scaling."""
+    if not champion or not baseline:
+        return joined()
     error = "calibration_error"
     return joined(tag("h3", None, "Is its confidence to be believed?"), table(
         ("Expected calibration error on test", "As it is", "With temperature scaling", "Temperature"),
-        [(name, formatted(one[error], error), formatted(one["calibrated_error"], error), f"{one['temperature']:.2f}")
+        [(name, formatted(one["error"], error), formatted(one["scaled_error"], error), f"{one['temperature']:.2f}")
          for name, one in (("Champion", champion), ("Baseline", baseline))], "", (1, 2, 3)),
         tag("p", {"class": "note"}, "The temperature is fitted on validation for each seed and divides the logits; it "
             "changes no prediction. Below 1 the model is too timid, above 1 too sure. ", tag(
                 "a", {"href": "https://arxiv.org/abs/1706.04599"}, "Guo et al. 2017")))
+
+
+def _thresholds(names: list[str], champion: Document) -> Html:
+    """Return from which probability on each class is named."""
+    if not champion["thresholds"]:
+        return joined()
+    rows = [(name, f"{value:.3f}") for name, value in zip(names, champion["thresholds"], strict=True)]
+    return tag("details", None, tag("summary", None, "Thresholds: from which probability on a class is named"),
+               table(("Class", "Champion's threshold, fitted on validation, mean over seeds"), rows, "", (1,)))

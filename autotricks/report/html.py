@@ -7,7 +7,7 @@ from html import escape, unescape
 
 Attributes = Mapping[str, str | float | None]
 VOID = frozenset({"meta", "circle", "line", "polyline", "wbr"})
-POINTS = ("accuracy", "shot", "recall", "calibration_error")    # figures in [0, 1], which people read as percent
+POINTS = ("accuracy", "shot", "recall", "precision", "f1", "calibration_error")    # in [0, 1], read as percent
 
 
 class Html(str):

@@ -7,8 +7,9 @@ from ..core.task import Task
 from ..errors import DataError
 from ..io.did_you_mean import suggest
 from .classification import CLASSIFICATION
+from .multilabel import MULTILABEL
 
-TASKS = MappingProxyType({task.name: task for task in (CLASSIFICATION,)})
+TASKS = MappingProxyType({task.name: task for task in (CLASSIFICATION, MULTILABEL)})
 
 
 def find(name: str) -> Task:

@@ -3,10 +3,12 @@ from __future__ import annotations
 
 import torch
 
-from ..core.dataset import Split
+from ..core.dataset import Dataset, Split
 from ..core.images import CHUNK
 from ..core.run import Run
-from ..core.slots import Predict
+from ..core.slots import Output, Predict
+from ..core.task import Measured
+from ..stats.test_results import TestResult
 
 SEEN = 1000     # training images that are looked at once, at the end
 
@@ -37,3 +39,24 @@ def train_metrics(predict: Predict, train: Split, run: Run) -> dict[str, float]:
     """
     values = evaluate(predict, train.sample(SEEN), run, "train")
     return {name: values[name] for name in (f"train/{metric}" for metric in run.task.train_metrics)}
+
+
+def outputs(predict: Predict, split: Split) -> Output:
+    """Return what a model says of a split; `predict` takes images in [0, 1]."""
+    with torch.inference_mode():
+        return torch.cat([predict(part.float() / 255) for part in split.images.split(CHUNK)]).float()
+
+
+def measured(predict: Predict, split: Split, dataset: Dataset) -> dict[str, float]:
+    """Return every figure of a model on a split, by name; `predict` takes images in [0, 1]."""
+    meter = dataset.task.meter(dataset.counts.float(), split.targets)
+    meter.update(outputs(predict, split), split.targets)
+    return {name: float(value) for name, value in meter.compute().items()}
+
+
+def tested(predict: Predict, dataset: Dataset) -> TestResult:
+    """Return what a model does on test; what has to be fitted is fitted on validation."""
+    assert dataset.test is not None, "confirmation needs the test split"
+    test = Measured(outputs(predict, dataset.test), dataset.test.targets)
+    validation = Measured(outputs(predict, dataset.validation), dataset.validation.targets)
+    return dataset.task.test(validation, test, dataset.counts.float())

@@ -30,8 +30,9 @@ from ..runs.trial import Champion, Trial
 from ..space.load import LoadedSpace
 from ..stats.intervals import Interval, paired
 from ..stats.spread import SeedStatistics
+from ..stats.test_results import ClassResults, TestResult
 from ..stats.verdict import METHOD, Addition, Constraint, added, verdict
-from ..tasks.classification.testing import ClassResults, TestResult, tested
+from ..trainer.evaluate import tested
 from ..tricks.catalog import bundle_from
 from ..tuning.engines.engine import Engine
 from ..tuning.samplers import ranked

@@ -188,7 +188,8 @@ def confirmed_metrics(confirmed: Mapping[str, Any]) -> dict[str, float]:
         metrics |= {f"test/{kept['metric']}_{part}": kept["difference"][end] for part, end in (
             ("difference", "mean"), ("difference_low", "low"), ("difference_high", "high"))}
     if confirmed.get("classes"):
-        metrics["test/calibrated_error"] = _of(confirmed["classes"], confirmed["champion"])["calibrated_error"]
+        calibration = _of(confirmed["classes"], confirmed["champion"])["calibration"]
+        metrics |= {"test/calibrated_error": calibration["scaled_error"]} if calibration else {}
     return {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
 
 

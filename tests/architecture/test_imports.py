@@ -12,10 +12,10 @@ from .source import modules, tree, where
 LEVELS = [
     {"errors", "stats"},
     {"system", "io", "core"},
-    {"models"},
-    {"tasks"},
-    {"export", "data", "tracking", "nn"},
+    {"models", "nn"},
     {"functional"},
+    {"tasks"},
+    {"export", "data", "tracking"},
     {"trainer"},
     {"tricks"},
     {"inference", "space"},

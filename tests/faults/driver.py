@@ -67,7 +67,6 @@ class Moments:
 
 def main() -> None:
     from autotricks.space.load import load_space
-    from autotricks.tasks.classification import testing  # noqa: F401
     from autotricks.workflows import search as experiment
 
     from ..search.scripted import in_threads

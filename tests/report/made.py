@@ -65,8 +65,9 @@ def confirmed(**changes):
     """What confirmation writes, for two seeds; champion is trial 1."""
     def spread(*values):
         return {"mean": sum(values) / len(values), "deviation": 0.0625, "values": list(values)}
-    classes = {number: {"recall": [spread(0.5, 1.0), spread(*second)], "confusion": [[60, 20], [5, 35]],
-                        "temperature": 1.25, "calibration_error": 0.09375, "calibrated_error": 0.03125}
+    classes = {number: {"by_class": {"recall": [spread(0.5, 1.0), spread(*second)]}, "confusion": [[60, 20], [5, 35]],
+                        "calibration": {"temperature": 1.25, "error": 0.09375, "scaled_error": 0.03125},
+                        "thresholds": None}
                for number, second in (("1", (0.75, 1.0)), ("0", (0.25, 0.5)))}
     return {"metric": "balanced_accuracy", "seeds": [1000, 1001], "candidates": [1], "champion": 1, "baseline": 0,
             "searched": 0.875, "validation": {"1": spread(0.75, 0.875), "0": spread(0.5, 0.625)},

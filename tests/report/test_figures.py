@@ -78,7 +78,8 @@ def of_the_confirmation(path):
     results = content.get("classes", {})
     if results:
         one, other = (results[str(content[role])] for role in ("champion", "baseline"))
-        found |= {best["mean"] - base["mean"] for best, base in zip(one["recall"], other["recall"]) if best and base}
+        found |= {best["mean"] - base["mean"] for best, base in zip(
+            one["by_class"]["recall"], other["by_class"]["recall"]) if best and base}
         ours, theirs = (content["figures"][str(content[role])] for role in ("champion", "baseline"))
         found |= {ours[name] - theirs[name] for name in ours}
         columns = list(zip(*one["confusion"]))

@@ -16,8 +16,8 @@ def spread(*values):
 
 
 def classes(low, high, confusion, temperature, as_it_is, scaled):
-    return {"recall": [spread(low, low), spread(high, high)], "confusion": confusion, "temperature": temperature,
-            "calibration_error": as_it_is, "calibrated_error": scaled}
+    return {"by_class": {"recall": [spread(low, low), spread(high, high)]}, "confusion": confusion,
+            "calibration": {"temperature": temperature, "error": as_it_is, "scaled_error": scaled}, "thresholds": None}
 
 
 # no two figures of champion, baseline, search, validation and test are equal

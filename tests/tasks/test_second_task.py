@@ -114,8 +114,8 @@ def test_it_is_trained_and_measured_by_its_own_loss_and_meter(data):
 def test_tricks_of_no_task_work_on_it_and_those_of_one_label_refuse(data):
     mixed = run_trial(bundle(mixup={}, cutout={"size": 0.25}, ema={}, cosine={}), data)
     assert mixed.metrics["val/right"] > 0.9
-    with pytest.raises(BundleError, match="class_balanced requires data with one label an image"):
-        run_trial(bundle(class_balanced={}), data)
+    with pytest.raises(BundleError, match="balanced_softmax requires data with one label an image"):
+        run_trial(bundle(balanced_softmax={}), data)
 
 
 def test_engines_carry_it(data):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from ...report.html import words
 from ...runs.folder import DATA, read_json
 
 if TYPE_CHECKING:
@@ -57,9 +58,10 @@ def further(result: Confirmation) -> list[str]:
               for name in ("many_shot", "medium_shot", "few_shot") if name in best]
     lines = [f"  {', '.join(groups)}"] if groups else []
     one, other = (result.classes.get(number) for number in (result.champion, result.baseline))
-    if one and other:
-        lines.append(f"  calibration error {one.calibration_error:.4f} (baseline {other.calibration_error:.4f}), with "
-                     f"temperature scaling {one.calibrated_error:.4f} ({other.calibrated_error:.4f})")
+    ours, theirs = (result and result.calibration for result in (one, other))
+    if ours and theirs:
+        lines.append(f"  calibration error {ours.error:.4f} (baseline {theirs.error:.4f}), with temperature scaling "
+                     f"{ours.scaled_error:.4f} ({theirs.scaled_error:.4f})")
     return lines
 
 
@@ -68,12 +70,16 @@ def classes(result: Confirmation, names: Sequence[str]) -> list[str]:
     one, other = (result.classes.get(number) for number in (result.champion, result.baseline))
     if not one or not other:
         return []
-    rows = [(name, best, base) for name, best, base in zip(names, one.recall, other.recall, strict=True)
+    figure = next(iter(one.by_class))
+    both = zip(names, one.by_class[figure], other.by_class[figure], strict=True)
+    rows = [(name, best, base) for name, best, base in both
             if best and base]
     most = sorted(rows, key=lambda row: -abs(row[1].mean - row[2].mean))[:LISTED]
     width = max(len(name) for name, _, _ in most)
     more = f", the {LISTED} of {len(rows)} that change most; the report has all" if len(rows) > LISTED else ""
-    return [f"\nRecall of each class on test{more}:", f"  {'':<{width}}  champion            baseline"] + [
+    head = [f"\n{words(figure).capitalize()} of each class on test{more}:",
+            f"  {'':<{width}}  champion            baseline"]
+    return head + [
         f"  {name:<{width}}  {best.mean:.4f} +- {best.deviation:.4f}    {base.mean:.4f} +- {base.deviation:.4f}"
         for name, best, base in rows if (name, best, base) in most]
 

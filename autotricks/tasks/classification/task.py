@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
+from ...core.task import Measured
 from ...core.traits import DataTrait
 from ...models import build
+from ...stats.test_results import TestResult
 from .metrics import METRICS, ClassificationMeter
+from .testing import tested
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,10 @@ class Classification:
     def blind_loss(self, classes: int) -> float:
         """Return log C, of two classes at least: the cross-entropy of guessing."""
         return math.log(max(2, classes))
+
+    def test(self, validation: Measured, test: Measured, counts: Tensor) -> TestResult:
+        """Return figures, recall by class, confusion and calibration on test; see `testing.tested`."""
+        return tested(validation, test, counts)
 
     def decode(self, output: Output) -> Tensor:
         """Return the probability of each class, [B, C]."""

@@ -1,19 +1,14 @@
-"""What a trained bundle does on test: its figures, class by class, and how far its confidence is to be believed."""
+"""What a trained classifier does on test, class by class, and how far its confidence is to be believed."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import fmean
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...core.dataset import Dataset, Split
-from ...core.images import CHUNK
-from ...core.slots import Predict
-from ...stats.spread import SeedStatistics
+from ...core.task import Measured
+from ...stats.test_results import Calibration, TestResult
 from .metrics import calibration_error, metrics
 
 COARSEST = -3.0
@@ -22,74 +17,26 @@ HALVINGS = 40     # natural logarithms of temperatures
 LARGEST = 200                                  # classes; with more, a confusion matrix is too large to keep
 
 
-@dataclass(frozen=True)
-class TestResult:
-    """What one trained model does on test.
+def tested(validation: Measured, test: Measured, counts: Tensor) -> TestResult:
+    """Return what a classifier does on test; the temperature is fitted on validation.
 
     Args:
-        metrics: By name.
-        confusion: [C, C], images of each class (row) taken for each class (column).
-        temperature: That fits the confidence best on validation.
-        calibrated: Calibration error on test with that temperature.
+        validation: Logits, [N, C], and targets.
+        test: Likewise.
+        counts: Training images of each class, [C].
     """
-
-    metrics: dict[str, float]
-    confusion: Tensor
-    temperature: float
-    calibrated: float
-
-
-@dataclass(frozen=True)
-class ClassResults:
-    """What a bundle does class by class, over seeds.
-
-    Args:
-        recall: Of each class; None where test has no image of it.
-        confusion: Counts summed over seeds, true class by predicted class; None with more than 200 classes.
-        temperature: Mean of the temperatures fitted on validation.
-        calibration_error: Mean on test as it is.
-        calibrated_error: Mean on test with the temperatures.
-    """
-
-    recall: tuple[SeedStatistics | None, ...]
-    confusion: tuple[tuple[int, ...], ...] | None
-    temperature: float
-    calibration_error: float
-    calibrated_error: float
-
-    @classmethod
-    def of(cls, rows: Sequence[TestResult]) -> ClassResults:
-        """Return the results of one bundle's trainings."""
-        counts = torch.stack([row.confusion for row in rows]).double()
-        recalls = (counts.diagonal(dim1=1, dim2=2) / counts.sum(2)).T.tolist()
-        return cls(tuple(None if math.isnan(values[0]) else SeedStatistics.of(values) for values in recalls),
-                   tuple(map(tuple, counts.sum(0).long().tolist())) if counts.shape[1] <= LARGEST else None,
-                   fmean(row.temperature for row in rows), fmean(row.metrics["calibration_error"] for row in rows),
-                   fmean(row.calibrated for row in rows))
-
-
-def logits_on(predict: Predict, split: Split) -> Tensor:
-    """Return logits, [N, C], on a split; `predict` maps images in [0, 1] to them."""
-    with torch.inference_mode():
-        return torch.cat([predict(part.float() / 255) for part in split.images.split(CHUNK)]).float()
-
-
-def measured(predict: Predict, split: Split, dataset: Dataset) -> dict[str, float]:
-    """Return every figure of a model on a split, by name; `predict` maps images in [0, 1] to logits."""
-    return _metrics(logits_on(predict, split), split, dataset)
-
-
-def tested(predict: Predict, dataset: Dataset) -> TestResult:
-    """Return what a model does on test; the temperature is fitted on validation."""
-    assert dataset.test is not None, "confirmation needs the test split"
-    logits = logits_on(predict, dataset.test)
-    labels = dataset.test.targets.single
-    classes = len(dataset.classes)
-    heat = temperature(logits_on(predict, dataset.validation), dataset.validation.targets.single)
+    labels = test.targets.single
+    logits = test.output.float()
+    classes = len(counts)
+    heat = temperature(validation.output.float(), validation.targets.single)
     confidence, predicted = (logits / heat).softmax(1).max(1)
-    counts = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
-    return TestResult(_metrics(logits, dataset.test, dataset), counts, heat,
-                      float(calibration_error(confidence, (predicted == labels).float())))
+    confusion = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
+    values = {name: float(value) for name, value in metrics(logits, labels, counts).items()}
+    calibration = Calibration(heat, values["calibration_error"],
+                              float(calibration_error(confidence, (predicted == labels).float())))
+    recall = confusion.diagonal().double() / confusion.sum(1)
+    return TestResult(values, {"recall": recall.tolist()}, confusion.tolist() if classes <= LARGEST else None,
+                      calibration)
 
 
 def temperature(logits: Tensor, labels: Tensor) -> float:
@@ -112,10 +59,3 @@ def temperature(logits: Tensor, labels: Tensor) -> float:
         slope = (((logits / math.exp(middle)).softmax(1) - right) * logits).sum()
         low, high = (middle, high) if slope > 0 else (low, middle)
     return math.exp((low + high) / 2)
-
-
-def _metrics(logits: Tensor, split: Split, dataset: Dataset) -> dict[str, float]:
-    counts = dataset.counts.float()
-    with torch.inference_mode():
-        values = metrics(logits, split.targets.single, counts)
-    return {name: float(value) for name, value in values.items()}

@@ -58,6 +58,7 @@ class AugmixConsistency(Trick):
 
     # Its views are made in `batch`, where an image may become three; in `augment` it only keeps other policies out.
     seats = {Slot.AUGMENT: "policy", Slot.BATCH: "mix", Slot.LOSS: "term"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     excludes_data = frozenset({DataTrait.BOXES})     # operations of several chains move them apart
     weight: float = tunable(12.0, search=Float(1.0, 12.0), legal=at_least(0), unit="times the divergence")
     severity: int = tunable(3, search=Int(1, 5), legal=Between(1, 10), unit="tenths of the greatest strength")

@@ -10,7 +10,7 @@ from ...core.batch import Batch
 from ...core.domain import Above, Between, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Mix, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...functional.sampling import beta
 
@@ -58,6 +58,7 @@ class Remix(Trick):
     """
 
     seats = {Slot.BATCH: "mix"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.MIXES_LABELS})
     alpha: float = tunable(1.0, search=Float(0.1, 2.0), legal=Above(0), unit="Beta concentration")
     kappa: float = tunable(3.0, search=Float(1.0, 10.0), legal=at_least(1), unit="ratio of class sizes")

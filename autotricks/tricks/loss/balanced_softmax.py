@@ -7,7 +7,7 @@ from torch import Tensor
 from ...core.batch import Batch
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...functional.class_priors import OVER_BALANCE
 
@@ -36,6 +36,7 @@ class BalancedSoftmax(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.REMOVES_PRIOR})
     advice = (OVER_BALANCE,)
 

@@ -36,7 +36,8 @@ class BinaryCrossEntropy(Trick):
         2022, https://arxiv.org/abs/2204.07118, with 0.
     Cost: two passes over the logits.
     Deviates: label smoothing and weights of classes are refused beside it: the threshold would undo or distort them.
-        Evaluation takes softmax of the logits, which ranks the classes alike but is not what was trained.
+        Where images have one label each, evaluation takes softmax of the logits, which ranks the classes alike but
+        is not what was trained.
     """
 
     seats = {Slot.LOSS: "base"}

@@ -8,6 +8,7 @@ from ...core.batch import Batch
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
+from ...core.traits import DataTrait
 from ...core.trick import Trick
 
 
@@ -33,6 +34,7 @@ class Cdt(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     gamma: float = tunable(0.2, search=Float(0.0, 0.4), legal=at_least(0), unit="exponent of n_max / n")
 
     def loss(self, inner: Loss, run: Run) -> Loss:

@@ -7,7 +7,7 @@ from ...core.batch import Batch
 from ...core.domain import Above, Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Advice, Trick
 from ...functional.margins import against_others, cosine_scale
 
@@ -50,6 +50,7 @@ class CircleSoftmax(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     requires = frozenset({Trait.COSINE_HEAD})
     advice = (Advice(
         Trait.REMOVES_PRIOR, "its weights and margins are laid out for cosines, and what it is given or what it leaves "

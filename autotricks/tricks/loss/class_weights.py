@@ -7,7 +7,7 @@ from torch import Tensor
 from ...core.domain import Between, Choice, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...functional.class_weighting import ADVICE, weighted_by_class
 
@@ -39,6 +39,7 @@ class ClassWeights(Trick):
     """
 
     seats = {Slot.LOSS: "weight"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.REWEIGHTS})
     advice = ADVICE
     beta: float = tunable(0.9999, search=Choice(0.9, 0.99, 0.999, 0.9999), legal=Between(0, 1, without=(1,)),

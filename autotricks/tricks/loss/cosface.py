@@ -7,7 +7,7 @@ from ...core.batch import Batch
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...functional.margins import against_others, cosine_scale
 
@@ -37,6 +37,7 @@ class Cosface(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     requires = frozenset({Trait.COSINE_HEAD})
     margin: float = tunable(0.35, search=Float(0.1, 0.5), legal=Between(0, 2), unit="cosine")
 

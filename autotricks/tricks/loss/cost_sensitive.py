@@ -7,7 +7,7 @@ from torch import Tensor
 from ...core.domain import Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...functional.class_weighting import ADVICE, weighted_by_class
 
@@ -38,6 +38,7 @@ class CostSensitive(Trick):
     """
 
     seats = {Slot.LOSS: "weight"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.REWEIGHTS})
     advice = ADVICE
     exponent: float = tunable(1.0, search=Float(0.0, 1.0), legal=at_least(0), unit="exponent of n_min / n")

@@ -8,6 +8,7 @@ from torch import Tensor
 from ...core.batch import Batch
 from ...core.run import Run
 from ...core.slots import Loss, Slot
+from ...core.traits import DataTrait
 from ...core.trick import Trick
 
 
@@ -32,6 +33,7 @@ class CrossEntropy(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
 
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the cross-entropy of each sample's mixture of labels."""

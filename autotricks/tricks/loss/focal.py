@@ -8,6 +8,7 @@ from ...core.batch import Batch
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
+from ...core.traits import DataTrait
 from ...core.trick import Trick
 
 
@@ -36,6 +37,7 @@ class Focal(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     gamma: float = tunable(2.0, search=Float(0.5, 5.0), legal=at_least(0), unit="exponent")
 
     def loss(self, inner: Loss, run: Run) -> Loss:

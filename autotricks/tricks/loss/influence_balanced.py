@@ -8,7 +8,7 @@ from ...core.batch import Batch
 from ...core.domain import Above, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...functional.class_weighting import ADVICE
 
@@ -55,6 +55,7 @@ class InfluenceBalanced(Trick):
     """
 
     seats = {Slot.LOSS: "weight"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.REWEIGHTS})
     excludes = frozenset({Trait.COSINE_HEAD})    # its factor is that of a linear classifier; beside margins it diverges
     advice = ADVICE

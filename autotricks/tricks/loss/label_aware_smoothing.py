@@ -11,7 +11,7 @@ from ...core.domain import Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.targets import Targets
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 
 SHAPES = ("concave", "linear", "convex")
@@ -65,6 +65,7 @@ class LabelAwareSmoothing(Trick):
     """
 
     seats = {Slot.LOSS: "target"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.SMOOTHS_LABELS})
     head: float = tunable(0.4, search=Float(0.1, 0.5), legal=Between(0, 1, without=(1,)),
                           unit="share of the target in the most frequent class")

@@ -9,7 +9,7 @@ from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.targets import Targets
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 
 
@@ -38,6 +38,7 @@ class LabelSmoothing(Trick):
     """
 
     seats = {Slot.LOSS: "target"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.SMOOTHS_LABELS})
     epsilon: float = tunable(0.1, search=Float(0.0, 0.2), legal=Between(0, 1, without=(1,)), unit="share of the target")
 

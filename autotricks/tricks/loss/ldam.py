@@ -7,7 +7,7 @@ from ...core.batch import Batch
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...functional.margins import against_others, cosine_scale
 
@@ -49,6 +49,7 @@ class Ldam(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     requires = frozenset({Trait.COSINE_HEAD})
     max_margin: float = tunable(0.5, search=Float(0.1, 1.0), legal=Between(0, 2), unit="cosine")
 

@@ -8,7 +8,7 @@ from ...core.batch import Batch
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...functional.class_priors import OVER_BALANCE, log_prior
 
@@ -38,6 +38,7 @@ class LogitAdjustment(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.REMOVES_PRIOR})
     advice = (OVER_BALANCE,)
     tau: float = tunable(1.0, search=Float(0.5, 2.5), legal=at_least(0), unit="times the log of the class shares")

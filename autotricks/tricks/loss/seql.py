@@ -8,6 +8,7 @@ from ...core.batch import Batch
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
+from ...core.traits import DataTrait
 from ...core.trick import Trick
 
 
@@ -40,6 +41,7 @@ class Seql(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     threshold: float = tunable(0.005, search=Float(0.001, 0.05, log=True), legal=Between(0, 1),
                                unit="share of the training images")
     gamma: float = tunable(0.9, search=Float(0.5, 0.99), legal=Between(0, 1), unit="probability")

@@ -12,6 +12,7 @@ from ...core.batch import Batch
 from ...core.domain import Choice, Float, Text, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Model, Slot
+from ...core.traits import DataTrait
 from ...core.trick import Trick
 from ...io.class_hierarchy import groups
 from ...nn.classifier import classifier
@@ -71,6 +72,7 @@ class GroupHead(Trick):
     """
 
     seats = {Slot.MODEL: "block", Slot.LOSS: "term"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     reads_features = True
     hierarchy: str = tunable("", search=Choice(""), legal=Text(
         "a CSV file of the columns class and group", "table"))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Advice, Trick
 from ...functional.class_priors import OVER_BALANCE, log_prior
 
@@ -39,6 +39,7 @@ class PriorBias(Trick):
     """
 
     seats = {Slot.MODEL: "block"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.REMOVES_PRIOR})
     advice = (
         Advice(Trait.REMOVES_PRIOR, "class frequencies are taken out of the logits twice",

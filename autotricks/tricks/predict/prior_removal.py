@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from ...core.domain import Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Model, Predict, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Advice, Trick
 from ...functional import class_priors
 
@@ -41,6 +41,7 @@ class PriorRemoval(Trick):
     """
 
     seats = {Slot.PREDICT: "adjust", Slot.MODEL: "block"}
+    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.REMOVES_PRIOR})
     advice = (
         Advice(Trait.REMOVES_PRIOR, "the loss takes the class frequencies out of the logits, and they are taken out "

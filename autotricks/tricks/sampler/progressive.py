@@ -6,8 +6,9 @@ from torch import Tensor
 from ...core.domain import Between, Choice, tunable
 from ...core.run import Run
 from ...core.slots import Order, Slot
-from ...core.traits import DataTrait, Trait
+from ...core.traits import Trait
 from ...core.trick import Trick
+from ...functional.label_sets import labelled_rows
 from ...functional.sampling import class_probabilities, rows_by_class
 
 
@@ -48,7 +49,6 @@ class Progressive(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
-    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.RESAMPLES})
     first: float = tunable(0.0, search=Choice(0.0), legal=Between(0, 1), unit="share of balanced drawing")
 
@@ -56,9 +56,10 @@ class Progressive(Trick):
         """Return N rows, drawn anew each epoch with that epoch's probabilities."""
         start, stop = run.windows.get(self.name, (0.0, 1.0))
         epochs = (stop - start) * run.epochs
+        rows, labels = labelled_rows(run.targets)
 
         def shifting(progress: float) -> Tensor:
             done = by_epoch(progress, epochs, 1 / run.steps_per_epoch)
             probabilities = progressive_probabilities(run.counts, done, self.first)
-            return rows_by_class(run.targets.single, run.counts, probabilities, len(run.targets), run.generator)
+            return rows[rows_by_class(labels, run.counts, probabilities, len(run.targets), run.generator)]
         return shifting

@@ -5,8 +5,9 @@ from torch import Tensor
 
 from ...core.run import Run
 from ...core.slots import Order, Slot
-from ...core.traits import DataTrait, Trait
+from ...core.traits import Trait
 from ...core.trick import Trick
+from ...functional.label_sets import labelled_rows
 from ...functional.sampling import class_probabilities, rows_by_class
 
 
@@ -19,13 +20,13 @@ class SquareRoot(Trick):
     """
 
     seats = {Slot.SAMPLER: "draw"}
-    requires_data = frozenset({DataTrait.ONE_LABEL})
     provides = frozenset({Trait.RESAMPLES})
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return N rows, drawn anew each epoch."""
         probabilities = class_probabilities(run.counts, 0.5)
+        rows, labels = labelled_rows(run.targets)
 
         def flatter(progress: float) -> Tensor:
-            return rows_by_class(run.targets.single, run.counts, probabilities, len(run.targets), run.generator)
+            return rows[rows_by_class(labels, run.counts, probabilities, len(run.targets), run.generator)]
         return flatter

@@ -1,0 +1,4 @@
+"""Any number of labels an image."""
+from .task import MULTILABEL
+
+__all__ = ["MULTILABEL"]
