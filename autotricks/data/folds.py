@@ -21,8 +21,8 @@ MAX_LISTED = 5
 def with_folds(dataset: Dataset, count: int, seed: int) -> Dataset:
     """Return a data set whose images of train and validation are dealt into folds; test is in none of them.
 
-    Folds are stratified. Images of one group are in one fold. Without groups, folds differ by at most one image, in each
-    class too, and the only image of a class trains in all of them.
+    Folds are stratified. Images of one group are in one fold. Without groups, folds differ by at most one image, in
+    each class too, and the only image of a class trains in all of them.
 
     Args:
         dataset: With a validation split that is not test.
@@ -94,5 +94,5 @@ def _require(targets: Targets, together: Sequence[int], classes: tuple[str, ...]
     few = [f"{name!r} ({size})" for name, size in zip(classes, sizes, strict=True) if size < count]
     if few:
         more = f" and {len(few) - MAX_LISTED} more" if len(few) > MAX_LISTED else ""
-        raise DataError(f"confirm.folds: too few groups for {count} folds in class {', '.join(few[:MAX_LISTED])}{more}; "
-                        f"each class needs {count}. Take fewer folds, or confirm.seeds.")
+        raise DataError(f"confirm.folds: too few groups for {count} folds in class {', '.join(few[:MAX_LISTED])}{more}"
+                        f"; each class needs {count}. Take fewer folds, or confirm.seeds.")

@@ -112,7 +112,7 @@ def ablate(folder: Path, seeds: int | None = None, pairs: int = 0, trust: bool =
 
     Args:
         folder: Of the run; takes `ablation.json`, and its `confirm.jsonl` the trainings.
-        seeds: Trainings of each bundle; as the space's `confirm` section says if None.
+        seeds: Trainings of each bundle; as many as the space's `confirm` section says if None.
         pairs: Tricks, those with the largest effects, of which each two are looked at together.
         trust: Whether a model of the form `my.module:function` may be imported.
         on_progress: Hears how many trainings are done of how many.
@@ -128,7 +128,7 @@ def ablate(folder: Path, seeds: int | None = None, pairs: int = 0, trust: bool =
             raise RunError(f"{folder}: {metric} is no figure of images that training has not seen; there is nothing "
                            "to ablate by.")
         number, champion, baseline = ends(folder, run.loaded, run.trials, trust)
-        fresh = tuple(range(OWN, OWN + (seeds or run.loaded.document.confirm.seeds)))
+        fresh = tuple(range(OWN, OWN + (seeds or run.loaded.document.confirm.trainings)))
         trained = Retraining(folder, run, fresh, on_progress)
         result = _ablation(number, champion, baseline, trained, pairs)
     folders.write_json(folder / RESULT, result.document())

@@ -33,7 +33,7 @@ from ..tuning.prior import load as load_prior
 from ..tuning.search import Listener, Search
 from ..tuning.tracking_listener import TrackingListener
 from . import teachers
-from .confirm import Confirmation, ConfirmationError, OnProgress, TrainingResources, confirm
+from .confirm import Confirmation, ConfirmationError, OnProgress, TrainingResources, confirm, in_folds
 from .reopen import settle, space_of, with_data
 from .resources import check_resources
 from .sync import log_run, tracker as make_tracker
@@ -212,6 +212,8 @@ def prepare(loaded: LoadedSpace, options: Options) -> Prepared:
     slots = check_resources(loaded, options.address)
     (loaded, data), engine = _ready(loaded, options)
     require_model(loaded, data.dataset.image_shape, options.trust)
+    if options.confirm:
+        in_folds(loaded, data.dataset)          # refused before anything trains
     load_prior(loaded.document.search.prior)    # which is refused before anything is written
     loaded, notices = _probed(loaded, data.dataset, slots, engine, options)
     where = store.address(options.tracking, options.root)

@@ -62,7 +62,7 @@ def show(loaded: LoadedSpace, as_json: bool, unchecked: str | None = None) -> No
         _section("Rungs", [f"{budget:>5} epochs: about {count:.0f} trials" for budget, count, _ in plan])
     _section("Not checked", [unchecked] if unchecked else [])
     most = "at most " if search.sampler == "bayesian" else "about "
-    again = (document.confirm.top + 2) * document.confirm.seeds     # with the best start bundle and the baseline
+    again = (document.confirm.top + 2) * document.confirm.trainings     # with the best start bundle and the baseline
     print(f"\nCost: {most}{cost:.0f} epochs, those of {cost / rungs[-1]:.3g} full trainings, in at most "
           f"{search.trials} trials; confirmation then takes up to {again} full trainings.")
     print(f"Next: autotricks search --space {loaded.tree.file}")

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ...core.slots import Output
@@ -47,6 +48,10 @@ class Multilabel:
     def decode(self, output: Output) -> Tensor:
         """Return the probability of each class, [B, C], each by itself."""
         return output.sigmoid()
+
+    def encode(self, answer: Tensor) -> Output:
+        """Return the logits of probabilities, [B, C]; of 0 and 1 those of the nearest numbers that have one."""
+        return answer.logit(torch.finfo(answer.dtype).eps)
 
 
 MULTILABEL = Multilabel()
