@@ -29,6 +29,7 @@ from ..runs.folder import write_json
 from ..runs.ledger import Ledger, Line, TrialRecord
 from ..runs.trial import Champion, Training, Trial, training_key
 from ..space.load import LoadedSpace
+from ..space.sections import ConfirmSection
 from ..stats.intervals import Interval, paired
 from ..stats.spread import SeedStatistics
 from ..stats.test_results import ClassResults, TestResult
@@ -174,25 +175,22 @@ def in_folds(loaded: LoadedSpace, dataset: Dataset) -> Dataset:
     return with_folds(dataset, count, loaded.document.data.seed) if count else dataset
 
 
-def confirm_again(folder: Path, top: int, seeds: int | None, trust: bool = False, on_progress: OnProgress = silent,
-                  engine: Engine | None = None, folds: int | None = None) -> Confirmation:
+def confirm_again(folder: Path, wanted: ConfirmSection, trust: bool = False, on_progress: OnProgress = silent,
+                  engine: Engine | None = None) -> Confirmation:
     """Confirm a finished search anew, with other numbers of bundles, seeds or folds; what was trained is kept.
 
     Args:
         folder: Of the run.
-        top: Bundles.
-        seeds: Trainings of each; None with folds.
+        wanted: In the place of the space's section.
         trust: Whether `my.module:function` may be imported.
         on_progress: Hears how many trainings are done of how many.
         engine: Carries the trainings out; None is the one that the space names.
-        folds: Of train and validation, each of which validates once; None with seeds.
 
     Raises:
         InputError: When seeds and folds are given, or the images are too few for the folds.
         RunError: When the folder holds no run, its data changed, or there is nothing to confirm.
     """
-    asked = [f"confirm.{name}={count or 'null'}" for name, count in (("top", top), ("seeds", seeds), ("folds", folds))]
-    with reopened(folder, asked, trust, engine) as run:
+    with reopened(folder, [f"confirm={wanted.model_dump_json()}"], trust, engine) as run:
         how = TrainingResources(run.engine, run.slots, trust, on_progress)
         result = confirm(folder, run.loaded, run.data, run.trials, how)[0]
         report.write(folder)
