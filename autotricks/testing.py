@@ -26,13 +26,17 @@ from .core.dataset import Dataset, Split
 from .core.domain import Value
 from .core.reporting import End, Metrics
 from .core.slots import PHASED
+from .core.targets import Targets
+from .core.task import Task
 from .core.trick import Trick
 from .tasks.classification import CLASSIFICATION
+from .tasks.multilabel import MULTILABEL
 from .trainer import Trainer, checkpoint
 from .trial import prepare
 from .tricks.catalog import catalog
 
 IMAGES = (16, 8, 5, 3)      # of each class
+RATES = (0.6, 0.4, 0.2, 0.1)    # of images that have each label
 EPOCHS = 2
 BATCH = 16
 MIDWAY = Window(0.25, 0.75)     # opens and closes within an epoch, with a checkpoint in it
@@ -202,19 +206,47 @@ def striped(counts: Sequence[int] = IMAGES, size: int = 8, channels: int = 1, se
     generator = torch.Generator().manual_seed(seed)
 
     def split(counts: Sequence[int]) -> Split:
-        labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-        images = torch.randint(0, 120, (len(labels), channels, size, size), generator=generator)
-        for index, label in enumerate(labels.tolist()):
-            images[index, :, (label * size // len(counts)):((label + 1) * size // len(counts))] += 90
-        return Split.plain(images.to(torch.uint8), labels)
+        labels = [(label,) for label, count in enumerate(counts) for _ in range(count)]
+        return _with_stripes(labels, len(counts), (channels, size, size), generator)
+    even = (10,) * len(counts)
+    return _dataset(split(counts), split(even), split(even), len(counts), CLASSIFICATION)
 
-    train = split(counts)
-    validation = split((10,) * len(counts))
-    test = split((10,) * len(counts))
+
+def striped_sets(rates: Sequence[float] = RATES, count: int = 64, size: int = 8, channels: int = 1,
+                 seed: int = 0) -> Dataset:
+    """Return random images with any number of bright stripes, one for each of their labels, for `multilabel`.
+
+    Args:
+        rates: Of each class, the chance that an image has it.
+        count: Training images; validation and test have 40 each.
+        size: Side in pixels.
+        channels: Of an image.
+        seed: Of labels and pixels.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def split(count: int) -> Split:
+        there = torch.rand(count, len(rates), generator=generator) < torch.tensor(rates)
+        labels = [tuple(row.nonzero().flatten().tolist()) for row in there]
+        return _with_stripes(labels, len(rates), (channels, size, size), generator)
+    return _dataset(split(count), split(40), split(40), len(rates), MULTILABEL)
+
+
+def _with_stripes(labels: Sequence[tuple[int, ...]], classes: int, shape: tuple[int, int, int],
+                  generator: torch.Generator) -> Split:
+    images = torch.randint(0, 120, (len(labels), *shape), generator=generator)
+    height = shape[1]
+    for index, row in enumerate(labels):
+        for label in row:
+            images[index, :, (label * height // classes):((label + 1) * height // classes)] += 90
+    return Split(images.to(torch.uint8), Targets.sets(labels))
+
+
+def _dataset(train: Split, validation: Split, test: Split, classes: int, task: Task) -> Dataset:
     assert isinstance(train.images, Tensor)
     pixels = train.images.float() / 255
-    return Dataset(train, validation, test, tuple("abcdefghij"[:len(counts)]), tuple(pixels.mean((0, 2, 3)).tolist()),
-                   tuple(pixels.std((0, 2, 3)).tolist()), "made-on-the-spot", "stripes", CLASSIFICATION)
+    return Dataset(train, validation, test, tuple("abcdefghij"[:classes]), tuple(pixels.mean((0, 2, 3)).tolist()),
+                   tuple(pixels.std((0, 2, 3)).tolist()), "made-on-the-spot", "stripes", task)
 
 
 def companions(cls: type[Trick]) -> tuple[Use, ...]:

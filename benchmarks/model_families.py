@@ -43,7 +43,6 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "model_families.md"
 COUNTS = (20, 12, 6, 4)
 EPOCHS, BATCH = 12, 16
 ACTS, REFUSES, SAME, FAILS, FILLS, DONE = "acts", "refuses", "no change", "fails", "default", "as it is"
-NORMAL = ("sgd", "constant", "instance", "cross_entropy")     # what is there where no other trick takes the seat
 
 
 def vit(classes: int, channels: int) -> nn.Module:
@@ -85,6 +84,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "manifold_mixup": {"shallowest": 1, "deepest": 1},      # not of the images, which any model would show
     "grid_shuffle": {"probability": 1.0}, "jpeg": {"probability": 1.0}, "downscale": {"probability": 1.0},
     "swa": {"begin": 0.0},
+    "repeat_factor": {"threshold": 0.5},    # above the share of some class
     "seql": {"threshold": 0.2},             # two of the four classes are rarer
     "step_every": {"epochs": 3.0}, "warm_restart": {"factor": 0.5}}
 
@@ -106,18 +106,19 @@ def data(size: int) -> Dataset:
     return replace(whole, validation=whole.validation.take(torch.arange(0, 40, 4)), test=None)
 
 
-def cell(name: str, family: str) -> Cell:
+def cell(name: str, family: str, images: Dataset | None = None) -> Cell:
     """Build the family's stand-in with and without the trick, and say what came of it."""
-    if name in NORMAL:
-        return Cell(FILLS)
     model, size = FAMILIES[family]
+    images = images or data(size)
+    if name in images.task.defaults:
+        return Cell(FILLS)
     trick = catalog()[name](**values_of(name, model, size))
     beside = (*companions(type(trick)), *(Use(catalog()[other]()) for other in BESIDE.get(name, ())))
     opens = max(0.0, trick.opens)
     trainers = []
     try:
         for uses in ((*beside,), (Use(trick, Window(opens, 1.0)), *beside)):
-            trainer = prepare(Bundle(uses, model=model, epochs=EPOCHS, batch_size=BATCH), data(size), trust=True)
+            trainer = prepare(Bundle(uses, model=model, epochs=EPOCHS, batch_size=BATCH), images, trust=True)
             for phase in trainer.plan.phases:
                 trainer.run.progress = phase.start
                 trainer.enter(phase)

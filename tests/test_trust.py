@@ -55,14 +55,16 @@ def files(folder):
         "data of the command line": ["train", "mixup_balanced_softmax", "--data", CODE],
         "a resumed run": ["search", "--resume", run], "confirmation": ["confirm", run], "ablation": ["ablate", run],
         "what MLflow is told": ["sync", run], "a script": ["export", bundle.parent, "--format", "script"],
-        "a graph": ["export", bundle.parent, "--format", "pt2"], "a profile": ["doctor", "--profile", bundle],
+        "a graph": ["export", bundle.parent, "--format", "pt2"],
+        "predictions": ["predict", bundle, bundle], "a profile": ["doctor", "--profile", bundle],
         "published bundles": ["replicate", bundle.parent, "--data", "digits"],
         "a model of the command line": ["replicate", "search_spaces", "--data", "digits", "--model", CODE]}
 
 
 NAMES = ["a space", "its data", "check", "an override", "a start bundle", "an exported bundle",
          "data of an exported bundle", "data of the command line", "a resumed run", "confirmation", "ablation",
-         "what MLflow is told", "a script", "a graph", "a profile", "published bundles", "a model of the command line"]
+         "what MLflow is told", "a script", "a graph", "predictions", "a profile", "published bundles",
+         "a model of the command line"]
 
 
 @pytest.mark.parametrize("name", NAMES)

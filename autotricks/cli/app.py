@@ -26,8 +26,9 @@ def _app() -> typer.Typer:
     tricks = typer.Typer(no_args_is_help=True, help="The tricks that a space may list.")
     data = typer.Typer(no_args_is_help=True, help="The images to train on.")
     for command in (search.search, inspect.check, inspect.fetch, search.confirm, search.ablate, results.report,
-                    results.train, results.export, results.sync, results.promote, results.ui, search.replicate,
-                    inspect.schema, inspect.doctor, cluster.submit, cluster.status, cluster.logs, cluster.stop):
+                    results.train, results.export, results.predict, results.sync, results.promote, results.ui,
+                    search.replicate, inspect.schema, inspect.doctor, cluster.submit, cluster.status, cluster.logs,
+                    cluster.stop):
         app.command()(command)
     app.command("list")(cluster.list_)
     tricks.command("list")(inspect.tricks_list)

@@ -3,9 +3,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from .task import Metric
 
 SPEED = "train/images_per_second"
+TRAINING = (Metric("train/loss", "loss", maximize=False), Metric(SPEED, "images per second"))  # which every task has
 
 
 @dataclass(frozen=True)
@@ -15,10 +17,12 @@ class Keep:
     Args:
         metric: Its name, `val/...`.
         within: How much worse than the baseline's it may be, in its own unit.
+        maximize: Whether more of it is better.
     """
 
     metric: str
     within: float
+    maximize: bool = True
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,6 @@ class Objective:
     maximize: bool = True
     keep: Keep | None = None
 
-    @classmethod
-    def of(cls, section: Mapping[str, Any]) -> Objective:
-        """Return what the `objective:` section of a space says."""
-        keep = section.get("keep")
-        return cls(section.get("metric", cls.metric), section.get("mode") != "min", Keep(**keep) if keep else None)
-
     @property
     def sign(self) -> int:
         """1 if more of the figure is better, else -1."""
@@ -56,14 +54,5 @@ class Objective:
         ours, theirs = (values.get(self.keep.metric) if values else None for values in (metrics, baseline))
         if ours is None or theirs is None:
             return True
-        return loss(self.keep.metric, ours, theirs) > self.keep.within + 1e-9  # 0.9 - 0.89 is a hair above 0.01
-
-
-def loss(metric: str, ours: float, theirs: float) -> float:
-    """Return by how much `ours` is worse than `theirs`; negative where it is better."""
-    return ours - theirs if less_is_better(metric) else theirs - ours
-
-
-def less_is_better(metric: str) -> bool:
-    """Return whether a figure of this name is better when it is smaller."""
-    return metric.endswith(("loss", "error"))
+        lost = theirs - ours if self.keep.maximize else ours - theirs
+        return lost > self.keep.within + 1e-9  # 0.9 - 0.89 is a hair above 0.01

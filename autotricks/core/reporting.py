@@ -2,9 +2,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
+
+OnProgress = Callable[[int, int], None]     # hears how many are done, of how many
+
+
+def silent(done: int, total: int) -> None:
+    """Say nothing of progress."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
-"""Task: what is to be learned from images, such as one class of each."""
+"""Task: what is to be learned from images, such as one class of each; Metric: what its meter measures."""
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, Self
 
 from torch import Tensor, nn
 
@@ -11,6 +13,68 @@ from ..stats.test_results import TestResult
 from .slots import Output
 from .targets import Targets
 from .traits import DataTrait
+
+Fitted = Mapping[str, Sequence[float]]      # by name, such as a threshold of each class
+UNFITTED: Fitted = MappingProxyType({})
+Answer = dict[str, str | float]     # what a person is told of an image, by column, in the order of the columns
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure that says what a model is worth, or a family of such figures, which have a word within their names.
+
+    Args:
+        name: As spaces and files have it, without the split. A family's is what a person is told: `recall[CLASS]`.
+        words: As sentences have it; a family's has {} for the word.
+        maximize: Whether more of it is better.
+        percent: Whether people read it as percent.
+        about: What a table says of it beside its name.
+        asked: Whether training measures it only where an objective asks for it: it takes long, or wants a word.
+        pattern: Regular expression of a family's names; its one group is the word. Empty for a single figure.
+    """
+
+    name: str
+    words: str
+    maximize: bool = True
+    percent: bool = False
+    about: str = ""
+    asked: bool = False
+    pattern: str = ""
+
+    @property
+    def sign(self) -> int:
+        """1 if more of it is better, else -1."""
+        return 1 if self.maximize else -1
+
+    @property
+    def mode(self) -> str:
+        """What a space says of it: `max` or `min`."""
+        return "max" if self.maximize else "min"
+
+    @property
+    def expression(self) -> str:
+        """Return the regular expression of all its names."""
+        return self.pattern or re.escape(self.name)
+
+    def on(self, split: str) -> Self:
+        """Return it with the name that it has on a split, such as `val`."""
+        return replace(self, name=f"{split}/{self.name}", pattern=self.pattern and f"{split}/{self.pattern}")
+
+    def word(self, name: str) -> str:
+        """Return the word within a name of the family; empty for a single figure."""
+        found = re.fullmatch(self.expression, name)
+        return found[1] if found and self.pattern else ""
+
+    def named(self, name: str) -> Self | None:
+        """Return the figure of a name, None where it is another's."""
+        if not re.fullmatch(self.expression, name):
+            return None
+        return replace(self, name=name, words=self.words.format(self.word(name)), pattern="") if self.pattern else self
+
+
+def named(name: str, metrics: Sequence[Metric]) -> Metric | None:
+    """Return the metric of a name among some; None where there is none."""
+    return next((found for one in metrics if (found := one.named(name))), None)
 
 
 class Meter(Protocol):
@@ -44,15 +108,19 @@ class Task(Protocol):
         name: As a space has it.
         brings: What tricks may rely on, or must refuse, in data of this task.
         defaults: Names of the tricks that take the required seats which a bundle leaves empty.
-        metrics: Names of all metrics that a meter can have.
-        train_metrics: Those of them that tell, on training images, whether they were learned by heart.
+        metrics: All that a meter can measure, in the order in which people are shown them.
+        objective: Name of the metric that a search is for unless told.
+        fits: Names of what `fit` returns.
+        train_metrics: Names of those that tell, on training images, whether they were learned by heart.
     """
 
     name: ClassVar[str]
     brings: ClassVar[frozenset[DataTrait]]
     defaults: ClassVar[tuple[str, ...]]
-    metrics: ClassVar[tuple[str, ...]]
+    metrics: ClassVar[tuple[Metric, ...]]
+    objective: ClassVar[str]
     train_metrics: ClassVar[tuple[str, ...]]
+    fits: ClassVar[tuple[str, ...]]
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a model with fresh weights.
@@ -67,12 +135,25 @@ class Task(Protocol):
             ModelError: When there is no such model, or it cannot take these images.
         """
 
-    def meter(self, counts: Tensor, targets: Targets) -> Meter:
+    def judged_by(self, asked: Mapping[str, str], costs: Any, classes: Sequence[str]) -> Task:
+        """Return the task with a meter that also measures, in every epoch, what an objective asks for.
+
+        Args:
+            asked: Names of metrics, without the split, by the key of the space that asks for each.
+            costs: What each mistake costs, as a space has it; None where it says nothing.
+            classes: Names of the classes.
+
+        Raises:
+            DataError: With one line, which begins with the key, for each that these classes cannot have.
+        """
+
+    def meter(self, counts: Tensor, targets: Targets, whole: bool = False) -> Meter:
         """Return an empty meter.
 
         Args:
             counts: Training images of each class, [C].
             targets: Of the split that will be measured.
+            whole: Measure all that the split has, however long it takes, as confirmation does on test.
         """
 
     def blind_loss(self, classes: int) -> float:
@@ -88,7 +169,26 @@ class Task(Protocol):
         """
 
     def decode(self, output: Output) -> Tensor:
-        """Return what a person is told, from what the model says."""
+        """Return the figures that a person is told, from what the model says."""
 
     def encode(self, answer: Tensor) -> Output:
         """Return an output that decodes to this answer: the inverse of `decode`, where the task has one."""
+
+    def fit(self, validation: Measured, classes: int) -> Fitted:
+        """Return what is fitted on validation once a model is trained, and goes with it; nothing for most tasks.
+
+        Args:
+            validation: What the model says of the validation split.
+            classes: Number of classes.
+        """
+
+    def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1,
+                fitted: Fitted = UNFITTED) -> list[Answer]:
+        """Put into words what `decode` returned: of each image a row, and all rows have the same columns.
+
+        Args:
+            decoded: What `decode` returned for some images, by image.
+            classes: Names of the classes.
+            topk: How many classes are told, the most probable first, by a task that ranks them; all if it has fewer.
+            fitted: What `fit` returned for the model.
+        """

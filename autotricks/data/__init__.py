@@ -10,8 +10,9 @@ Sources::
     my.module:function          your code; returns (images, labels) or (images, labels, classes); needs trust
 """
 from .load import Loaded, load
-from .settings import Group, Settings
+from .notices import understood
+from .settings import Group, Settings, Splits, Table
 from .sources import check, shape_of
 from .survey import survey
 
-__all__ = ["Group", "Loaded", "Settings", "check", "load", "shape_of", "survey"]
+__all__ = ["Group", "Loaded", "Settings", "Splits", "Table", "check", "load", "shape_of", "survey", "understood"]

@@ -46,7 +46,8 @@ class Bad:
     reason: str
 
 
-def decode(source: str | Path | bytes, size: int | None = None, channels: int | None = None) -> np.ndarray:
+def decode(source: str | Path | bytes, size: int | None = None, channels: int | None = None,
+           fit: str = "crop") -> np.ndarray:
     """Return an image file, or the bytes of one, as uint8 [D, H, W]; of an animation, the first frame.
 
     The orientation that EXIF asks for is applied, transparency is laid on white, and 16-bit and float values are
@@ -56,7 +57,7 @@ def decode(source: str | Path | bytes, size: int | None = None, channels: int | 
         Exception: Whatever the decoder raises; `reason` puts it into words.
     """
     with opened(source) as image, decoded(image, 2 * size if size else None) as picture:    # twice what is needed
-        return pixels(picture, size, channels)
+        return pixels(picture, size, channels, fit)
 
 
 @contextmanager
@@ -130,22 +131,44 @@ def _stripped(file: BinaryIO) -> bytes:
     return file.read().rstrip(b"\0")
 
 
-def pixels(image: Image.Image, size: int | None = None, channels: int | None = None) -> np.ndarray:
-    """Return an image as uint8 [D, H, W], the shorter side resized to `size` and the center cropped."""
+def pixels(image: Image.Image, size: int | None = None, channels: int | None = None, fit: str = "crop") -> np.ndarray:
+    """Return an image as uint8 [D, H, W], brought to `size` x `size` as `data.fit` says."""
     image = flat(image)
     if channels:
         image = image.convert({1: "L", 3: "RGB"}[channels])
     if size and image.size != (size, size):
-        side = min(image.size)
-        left = (image.width - side) / 2
-        top = (image.height - side) / 2
-        box = (left, top, left + side, top + side)
         try:
-            image = image.resize((size, size), Image.Resampling.BILINEAR, box)
+            image = FITTED[fit](image, size)
         except MemoryError:
             raise DataError(f"data.size: memory does not hold one image of {size} x {size}. Set it to less.") from None
     values = np.asarray(image)
     return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def _cropped(image: Image.Image, size: int) -> Image.Image:
+    """Bring the shorter side to `size` and cut out the center."""
+    side = min(image.size)
+    left = (image.width - side) / 2
+    top = (image.height - side) / 2
+    return image.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
+
+
+def _padded(image: Image.Image, size: int) -> Image.Image:
+    """Bring the longer side to `size` and lay the image on the middle of black."""
+    longer = max(image.size)
+    width = max(1, round(size * image.width / longer))
+    height = max(1, round(size * image.height / longer))
+    whole = Image.new(image.mode, (size, size))
+    whole.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((size - width) // 2, (size - height) // 2))
+    return whole
+
+
+def _squashed(image: Image.Image, size: int) -> Image.Image:
+    """Bring each side to `size`."""
+    return image.resize((size, size), Image.Resampling.BILINEAR)
+
+
+FITTED = {"crop": _cropped, "pad": _padded, "squash": _squashed}
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -200,7 +223,8 @@ def _escaped(one: str) -> str:
     return f"\\x{ord(one) - 0xDC00:02x}" if 0xDC80 <= ord(one) <= 0xDCFF else one.encode("unicode_escape").decode()
 
 
-def read(paths: Sequence[Path], size: int | None, channels: int | None) -> tuple[list[np.ndarray | None], list[Bad]]:
+def read(paths: Sequence[Path], size: int | None, channels: int | None,
+         fit: str = "crop") -> tuple[list[np.ndarray | None], list[Bad]]:
     """Decode files in threads.
 
     Returns:
@@ -209,7 +233,8 @@ def read(paths: Sequence[Path], size: int | None, channels: int | None) -> tuple
     Raises:
         DataError: When the images are of different sizes or more than memory holds.
     """
-    return gather(each(partial(decode, size=size, channels=channels), paths), [printable(path) for path in paths])
+    results = each(partial(decode, size=size, channels=channels, fit=fit), paths)
+    return gather(results, [printable(path) for path in paths])
 
 
 def each(look: Callable[[Path], Result], paths: Sequence[Path]) -> Iterator[Result | Bad]:
@@ -269,10 +294,10 @@ def gather(results: Iterable[np.ndarray | Bad], names: Sequence[str]) -> tuple[l
     return arrays, bad
 
 
-def reshaped(images: np.ndarray, size: int | None, channels: int | None) -> Iterator[np.ndarray]:
+def reshaped(images: np.ndarray, size: int | None, channels: int | None, fit: str = "crop") -> Iterator[np.ndarray]:
     """Yield each of the images, uint8 [N, H, W, D] with D 1 or 3, as uint8 [D, H, W] of the size asked for."""
     for image in images:
-        yield pixels(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), size, channels)
+        yield pixels(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), size, channels, fit)
 
 
 def _attempt(look: Callable[[Path], Result], path: Path) -> Result | Bad:

@@ -4,25 +4,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.dataset import Dataset
-from ..core.targets import Targets
 from ..errors import DataError
 from . import groups
+from .rare import pinned
 from .splits import shuffled, strata
 
 ALWAYS = -1         # the number of images that train in every fold
-MAX_LISTED = 5
 
 
 def with_folds(dataset: Dataset, count: int, seed: int) -> Dataset:
     """Return a data set whose images of train and validation are dealt into folds; test is in none of them.
 
-    Folds are stratified. Images of one group are in one fold. Without groups, folds differ by at most one image, in
-    each class too, and the only image of a class trains in all of them.
+    Folds are stratified. Without groups they differ by at most one image, in each class too, and the only image of a
+    class trains in all of them. With groups each of these is in one fold, and a class with fewer groups than folds
+    trains in all of them.
 
     Args:
         dataset: With a validation split that is not test.
@@ -30,16 +29,22 @@ def with_folds(dataset: Dataset, count: int, seed: int) -> Dataset:
         seed: Seed of the draw.
 
     Raises:
-        DataError: When there are too few images, or too few groups of a class, for so many folds.
+        DataError: When there are too few images, or no class has enough groups, for so many folds.
     """
-    targets = dataset.train.targets.followed(dataset.validation.targets)
-    labels = strata(targets, len(dataset.classes))
-    together = [split.groups for split in (dataset.train, dataset.validation) if split.groups is not None]
-    if len(together) < 2:
-        return replace(dataset, folds=dealt(labels, count, seed))
-    names = torch.cat(together).tolist()
-    _require(targets, names, dataset.classes, count)
-    return replace(dataset, folds=grouped(labels, names, count, seed))
+    labels = strata(dataset.train.targets.followed(dataset.validation.targets), len(dataset.classes))
+    numbered = [split.groups for split in (dataset.train, dataset.validation) if split.groups is not None]
+    together = [*map(str, torch.cat(numbered).tolist())] if len(numbered) == 2 else None
+    stays = pinned(labels, together, count - 1 if together else 1)
+    free = (~stays).nonzero().squeeze(1)
+    if len(free) < count:
+        what = "groups of any class" if together else "images"
+        raise DataError(f"confirm.folds: train and validation have too few {what} for {count} folds. Take fewer folds, "
+                        "or confirm.seeds.")
+    dense = labels[free].unique(return_inverse=True)[1]
+    numbers = torch.full_like(labels, ALWAYS)
+    numbers[free] = (grouped(dense, [together[row] for row in free.tolist()], count, seed) if together
+                     else dealt(dense, count, seed))
+    return replace(dataset, folds=numbers)
 
 
 def dealt(labels: Tensor, count: int, seed: int) -> Tensor:
@@ -47,24 +52,14 @@ def dealt(labels: Tensor, count: int, seed: int) -> Tensor:
 
     Shapes:
         labels: [N], int64, each class at least once.
-        returns: [N], int64; -1 for the only image of a class.
-
-    Raises:
-        DataError: When a fold is left without an image.
+        returns: [N], int64.
     """
-    numbers = torch.full_like(labels, ALWAYS)
-    first = 0
-    for rows in shuffled(labels, seed):
-        if len(rows) > 1:
-            numbers[rows] = (first + torch.arange(len(rows))) % count
-            first += len(rows)
-    if first < count:
-        raise DataError(f"confirm.folds: {first} images of train and validation are too few for {count} folds. "
-                        "Take fewer folds.")
+    numbers = torch.empty_like(labels)
+    numbers[torch.cat(shuffled(labels, seed))] = torch.arange(len(labels)) % count
     return numbers
 
 
-def grouped(labels: Tensor, together: Sequence[int], count: int, seed: int) -> Tensor:
+def grouped(labels: Tensor, together: Sequence[str], count: int, seed: int) -> Tensor:
     """Return the fold of each image; every class has a group in each fold. See `autotricks.data.groups.cut`.
 
     Args:
@@ -85,14 +80,3 @@ def grouped(labels: Tensor, together: Sequence[int], count: int, seed: int) -> T
         if name in fractions:
             numbers[rows] = int(name)
     return numbers
-
-
-def _require(targets: Targets, together: Sequence[int], classes: tuple[str, ...], count: int) -> None:
-    """Refuse classes with fewer groups than folds."""
-    pairs = {(label, group) for row, group in zip(targets.listed(), together, strict=True) for label in row}
-    sizes = np.bincount([label for label, _ in pairs], minlength=len(classes))
-    few = [f"{name!r} ({size})" for name, size in zip(classes, sizes, strict=True) if size < count]
-    if few:
-        more = f" and {len(few) - MAX_LISTED} more" if len(few) > MAX_LISTED else ""
-        raise DataError(f"confirm.folds: too few groups for {count} folds in class {', '.join(few[:MAX_LISTED])}{more}"
-                        f"; each class needs {count}. Take fewer folds, or confirm.seeds.")

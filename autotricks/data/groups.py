@@ -16,8 +16,7 @@ GAIN = 1e-12            # less of an improvement is rounding
 MAX_LISTED = 5
 
 
-def cut(labels: Tensor, groups: Sequence[str] | Sequence[int], fractions: Mapping[str, float],
-        seed: int) -> dict[str, Tensor]:
+def cut(labels: Tensor, groups: Sequence[str], fractions: Mapping[str, float], seed: int) -> dict[str, Tensor]:
     """Cut whole groups off the training images, one split after the other, and return the rows of each split.
 
     Every class keeps at least one group in each split. See `Draw` for how near the classes come to their fractions.

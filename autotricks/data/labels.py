@@ -34,7 +34,7 @@ def encode(labels: Mapping[str, Sequence[tuple[str, ...]]], classes: Sequence[st
 
     Raises:
         DataError: When an image has no label, or several, and the task wants one; there is one class only, a class has
-            no training image, or a split has other classes.
+            no training image, or a split has classes that train has not.
     """
     if DataTrait.ONE_LABEL in task.brings:
         _require_one(labels)
@@ -72,13 +72,10 @@ def _require_one(labels: Mapping[str, Sequence[tuple[str, ...]]]) -> None:
 
 def _differences(split: str, here: set[str], known: Sequence[str]) -> list[str]:
     strange = ordered(here - set(known))
-    missing = [name for name in known if name not in here]
-    words = ([f"has {_listed(strange)}, which train has not"] if strange else []) + (
-        [f"has no images of {_listed(missing)}"] if missing else [])
-    if not words:
+    if not strange:
         return []
-    return [f"data.source: the classes of {split} and train differ: {split} {' and '.join(words)}. Every split needs "
-            f"every class; without {split} images at all, they are split off from train."]
+    return [f"data.source: the classes of {split} and train differ: {split} has {_listed(strange)}, which train has "
+            f"not. Add training images of every class; without {split} images at all, they are split off from train."]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,12 +19,17 @@ from . import groups, long_tail
 from .duplicates import apart, contradictions
 from .fingerprint import digests, fingerprint, shared
 from .labels import encode
+from .notices import Found, notices
+from .rare import few, pinned, without
 from .settings import Settings
 from .sources import Part, Raw, read
 from .splits import hold_out, require, strata
 from .statistics import mean_and_std
 
 CUT = ("test", "validation")    # what is cut from the training images, in this order
+
+OWN = "the source itself"
+CUT_OFF = "cut from train"      # where splits come from, in words
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +43,8 @@ class Loaded:
             stay in their files), duplicates (images of validation and test that are in train too), dropped (images
             that `data.duplicates: drop` took out, by split), two_labels (images that bear, pixel for pixel, more than
             one label), bad (path and reason of each file left out), skipped (of what belongs to no class), groups
-            (how many, where images are grouped), seconds.
+            (how many, where images are grouped), origin (of each split, in words), notices (what is worth knowing, a
+            line each), seconds.
     """
 
     dataset: Dataset
@@ -67,10 +73,14 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
     task = find_task(settings.task)
     raw = read(settings, trust)
     raw, whole = (replace(raw, parts=_joined(raw.parts)), True) if joined else (raw, whole)
+    wanted = ("test",) if whole else CUT
+    cuts = [name for name in wanted if name not in raw.parts]
+    scarce = few(raw.parts["train"].labels, raw.parts["train"].groups, cuts)
+    raw = _without(raw, scarce) if settings.rare == "drop" else raw
     classes, targets = encode({name: part.labels for name, part in raw.parts.items()}, raw.classes, task)
     groups.require_apart({name: part.groups for name, part in raw.parts.items() if part.groups is not None})
     parts = {name: part for name, part in raw.parts.items() if not (whole and name == "validation")}
-    splits, dropped = divided(parts, targets, classes, settings, ("test",) if whole else CUT)
+    splits, dropped = divided(parts, targets, classes, settings, wanted)
     mean, std = mean_and_std(splits["train"].images)
     marks = {name: digests(split.images) for name, split in splits.items()}
     dataset = Dataset(splits["train"], splits["validation"], splits["test"], classes, mean, std,
@@ -78,9 +88,27 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
     duplicates = {f"train_{name}": shared(marks["train"], marks[name]) for name in ("test", "validation")}
     every = [(mark, label) for name, split in splits.items() if not (whole and name == "validation")
              for mark, label in zip(marks[name], split.targets.listed(), strict=True)]
-    return Loaded(dataset, {**_facts(dataset, splits), "duplicates": duplicates, "dropped": dropped,
-                            "two_labels": contradictions(*zip(*every)), **_bad(raw), **_groups(raw),
+    facts = _facts(dataset, splits)
+    found = Found(classes, facts["counts"], raw.notices, scarce, settings.rare == "drop", raw.glance,
+                  contradictions(*zip(*every)))
+    return Loaded(dataset, {**facts, "origin": origin(raw, wanted), "duplicates": duplicates, "dropped": dropped,
+                            "two_labels": found.two_labels, **_bad(raw), **_groups(raw), "notices": notices(found),
                             "seconds": round(time.monotonic() - started, 3)})
+
+
+def origin(raw: Raw, wanted: Sequence[str] = CUT) -> dict[str, str]:
+    """Return where each split comes from, in words."""
+    cuts = {name: CUT_OFF for name in wanted if name not in raw.parts}
+    return {**{name: raw.origin.get(name, OWN) for name in raw.parts}, **cuts}
+
+
+def _without(raw: Raw, names: Sequence[str]) -> Raw:
+    """Return a source without some classes, as long as others are left."""
+    known = {name for row in raw.parts["train"].labels for name in row}
+    if not names or known <= {*names}:
+        return raw
+    classes = raw.classes and tuple(name for name in raw.classes if name not in names)
+    return replace(raw, parts=without(raw.parts, names), classes=classes)
 
 
 def _joined(parts: Mapping[str, Part]) -> dict[str, Part]:
@@ -112,13 +140,7 @@ def divided(parts: Mapping[str, Part], targets: Mapping[str, Targets], classes: 
     splits = {name: Split(part.images, targets[name], numbers.get(name)) for name, part in parts.items()}
     whole = splits["train"]
     together = parts["train"].groups
-    if cuts:
-        require(whole.targets, classes, list(cuts))
-    if cuts and together is not None:
-        groups.require(whole.targets, together, classes, list(cuts))
-        rows = groups.cut(strata(whole.targets, len(classes)), together, cuts, settings.seed)
-    else:
-        rows = _cut(strata(whole.targets, len(classes)), cuts, settings.seed)
+    rows = _rows(whole.targets, together, classes, cuts, settings.seed)
     splits |= {name: _taken(whole, rows[name]) for name in cuts}
     left = rows["train"]
     dropped: dict[str, int] = {}
@@ -152,10 +174,34 @@ def _drop(splits: dict[str, Split]) -> dict[str, int]:
     return dropped
 
 
-def _cut(labels: Tensor, fractions: Mapping[str, float], seed: int) -> dict[str, Tensor]:
-    """Cut images off the training split, one split after the other, and return the rows of each."""
+def _rows(targets: Targets, together: Sequence[str] | None, classes: tuple[str, ...], cuts: Mapping[str, float],
+          seed: int) -> dict[str, Tensor]:
+    """Return the rows of each split that is cut, and of train; images of rare classes stay there.
+
+    Raises:
+        DataError: When every class is rare.
+    """
+    if not cuts:
+        return {"train": torch.arange(len(targets))}
+    labels = strata(targets, len(classes))
+    stays = pinned(labels, together, len(cuts))
+    if stays.all():
+        require(targets, classes, list(cuts))
+        groups.require(targets, together or [], classes, list(cuts))
+    free = (~stays).nonzero().squeeze(1)
+    if together is None:
+        rows = _cut(labels, cuts, seed, free)
+    else:
+        dense = labels[free].unique(return_inverse=True)[1]
+        found = groups.cut(dense, [together[row] for row in free.tolist()], cuts, seed)
+        rows = {name: free[places] for name, places in found.items()}
+    rows["train"] = torch.cat([rows["train"], stays.nonzero().squeeze(1)]).sort().values
+    return rows
+
+
+def _cut(labels: Tensor, fractions: Mapping[str, float], seed: int, left: Tensor) -> dict[str, Tensor]:
+    """Cut images off the rows that are left, one split after the other, and return the rows of each."""
     rows = {}
-    left = torch.arange(len(labels))
     for name, fraction in fractions.items():
         stay, out = hold_out(labels[left], fraction, seed)
         rows[name] = left[out]

@@ -40,6 +40,35 @@ class Look:
     thumbnail: bytes
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How large an image is, width and height, and whether it is `dim` as in `Look`."""
+
+    size: tuple[int, int]
+    dim: bool = False
+
+
+def shape_of(path: Path) -> Shape:
+    """Look at a file's header, and at its pixels where they are deep.
+
+    Raises:
+        Exception: Whatever the decoder raises; `decode.reason` puts it into words.
+    """
+    with opened(path) as image:
+        if not _deep(image):
+            return Shape(image.size)
+        with decoded(image, None):
+            return Shape(image.size, _dim(image))
+
+
+def _deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16") and tag(image, BITS) not in TOPS
+
+
+def _dim(image: Image.Image) -> bool:
+    return 0 < int(np.asarray(image).max()) < DIM
+
+
 def at_file(path: Path) -> Look:
     """Decode a file as training does and look at it.
 
@@ -51,8 +80,7 @@ def at_file(path: Path) -> Look:
         kind = image.format or ""
         size = image.size
         with decoded(image, DRAFT) as picture:
-            deep = image.mode.startswith("I;16") and tag(image, BITS) not in TOPS
-            dim = deep and 0 < int(np.asarray(image).max()) < DIM
+            dim = _deep(image) and _dim(image)
             swapped = (picture.size == image.size[::-1]) and picture.size != image.size
             return _looked(picture, size[::-1] if swapped else size, (mode, kind), (_animated(image), dim))
 

@@ -1,14 +1,23 @@
 """Settings: the `data:` section of a space file, checked."""
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import DataError
 from ..tasks import TASKS
+
+AUTO = "auto"
+ONE_HOT = "one-hot"
+SPLITS = ("train", "validation", "test")
+TABLES = ("csv",)                       # sources that have columns
+FOLDERS = ("image_folder",)
+FITS = ("crop", "pad", "squash")
+FILES = (*FOLDERS, *TABLES)
 
 
 def _whole(value: Any, low: int, high: float = math.inf) -> bool:
@@ -46,12 +55,86 @@ class Group:
             "the object's name. (?:...) groups without counting."]
 
 
+@dataclass(frozen=True)
+class Splits:
+    """Which folders, or which words of a table's column, are which split; all others are train where it is left out."""
+
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+    def by_word(self) -> dict[str, str]:
+        """Return the split of each word, in small letters."""
+        return {word.strip().lower(): split for split in SPLITS for word in getattr(self, split)}
+
+    def problems(self) -> list[str]:
+        """Return one line for each thing that cannot be."""
+        words = [word.lower() for split in SPLITS for word in getattr(self, split)]
+        twice = sorted({word for word in words if words.count(word) > 1})
+        if twice:
+            return [f"data.splits: {', '.join(map(repr, twice))} cannot be in two splits. Name each once."]
+        return [] if words else ["data.splits: name at least one, such as {train: Training, test: Testing}."]
+
+
+@dataclass(frozen=True)
+class Table:
+    """How a table is read. Columns are named in any case; those of a table without a header are numbered from 1.
+
+    Args:
+        path: The column of the image files. None: found by its name, or by what it holds.
+        label: The column of the label; several columns of 0 and 1, one for each class; or `one-hot`, all such columns.
+            Nothing: found by its name, or the only one that is left.
+        separator: What stands between several labels in a cell. None: a cell is one label.
+        split: The column that says the split. None: the one called split, or one that holds nothing but such words.
+        fold: The word of the column `split`, or else `fold`, whose images are held out as test. Validation is cut from
+            the others, which is what cross-validation reports.
+        folder: Where the paths begin, from the table on. Several: a file is looked for in each.
+        suffix: Of the files, where the paths have none.
+        delimiter: Between the cells, or auto.
+        encoding: Of the text, as Python names it, or auto: UTF-8, UTF-16 by its mark, else cp1252.
+        header: Whether the first line names the columns, or auto.
+    """
+
+    path: str | None = None
+    label: tuple[str, ...] = ()
+    separator: str | None = None
+    split: str | None = None
+    fold: str | None = None
+    folder: tuple[str, ...] = ()
+    suffix: str | None = None
+    delimiter: str = AUTO
+    encoding: str = AUTO
+    header: bool | str = AUTO
+
+    def problems(self) -> list[str]:
+        """Return one line for each thing that cannot be."""
+        words = {"path": (self.path,), "label": self.label, "separator": (self.separator,), "split": (self.split,),
+                 "fold": (self.fold,), "folder": self.folder, "suffix": (self.suffix,)}
+        lines = [f"data.{name}: a name is empty. Write it, or leave {name} out." for name, given in words.items()
+                 if "" in given]
+        if self.delimiter != AUTO and len(self.delimiter) != 1:
+            lines.append(f"data.delimiter: {self.delimiter!r} is not allowed; delimiter must be one character or auto.")
+        try:
+            codecs.lookup("utf-8" if self.encoding == AUTO else self.encoding)
+        except (LookupError, ValueError):
+            lines.append(f"data.encoding: {self.encoding!r} is not allowed; encoding must be auto or one that Python "
+                         "knows, such as utf-8, utf-16 or cp1252.")
+        if not isinstance(self.header, bool) and self.header != AUTO:
+            lines.append(f"data.header: {self.header!r} is not allowed; header must be true, false or auto.")
+        if len(self.label) > 1 and self.separator:
+            lines.append("data.separator: several columns of labels have no cells with several. Leave it out.")
+        return lines
+
+
 LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "source": (lambda value: isinstance(value, str) and bool(value.strip()), "text such as digits or csv:PATH"),
     "task": (lambda value: value in TASKS, f"one of {', '.join(TASKS)}"),
     "size": (lambda value: value is None or _whole(value, 1), "a whole number of pixels >= 1, or left out"),
     "channels": (lambda value: value is None or (_whole(value, 1, 3) and value != 2),
                  "1 (gray) or 3 (color), or left out"),
+    "fit": (lambda value: value in FITS, f"one of {', '.join(FITS)}"),
+    "classes": (lambda value: value in (None, "first", "leaf"), "first or leaf, or left out"),
+    "rare": (lambda value: value in ("keep_in_train", "drop"), "keep_in_train or drop"),
     "normalize": (lambda value: value in ("weights", "data"), "weights or data"),
     "imbalance": (lambda value: value is None or _real(value, 1), ">= 1 (largest class / smallest class), or left out"),
     "validation": (lambda value: _real(value, 0, 1) and 0 < value < 1, "a fraction > 0 and < 1"),
@@ -72,7 +155,9 @@ class Settings:
     Args:
         source: Where images and labels come from; see `autotricks.data`.
         task: What is to be learned; see `autotricks.tasks`.
-        size: Side in pixels: the shorter side is resized to it and the center is cropped. None: as the images are.
+        size: Side in pixels that images are brought to. None: as the images are.
+        fit: How: `crop` brings the shorter side to it and cuts out the center; `pad` brings the longer side to it and
+            lays the image on black; `squash` stretches each side to it, whatever the shape.
         channels: 1 for gray, 3 for color. None: as the data is.
         normalize: With which mean and deviation: those that pretrained `weights` were trained with, where there are
             some, or those of the `data` at hand.
@@ -85,6 +170,12 @@ class Settings:
             validation images that are in test: `drop` takes them out; `keep` counts them and leaves them, so that
             published splits stay comparable and images that are rightly equal, such as small scans, are not lost.
         group: Which images belong together and are never parted by a split. None: each stands for itself.
+        splits: Which folders, or words of a table, are which split. None: by their names.
+        classes: Of image folders that lie deeper: whether the `first` folder names the class, or the `leaf` that the
+            file lies in. None: the first, where that is clear.
+        rare: What becomes of classes with too few images to be in every split that is cut: `keep_in_train` cuts none
+            of their images, `drop` leaves them out.
+        table: How a table is read.
         memory: GiB that image files may take when decoded; those that take more are streamed. None: what is free.
         workers: Processes that decode what is streamed, beside each training. None: 2.
         prefetch: Batches that each of them holds ready. None: 2.
@@ -96,6 +187,7 @@ class Settings:
     source: str = "digits"
     task: str = "classification"
     size: int | None = None
+    fit: str = "crop"
     channels: int | None = None
     normalize: str = "weights"
     imbalance: float | None = None
@@ -105,6 +197,10 @@ class Settings:
     max_bad: float = 0.01
     duplicates: str = "keep"
     group: Group | None = None
+    splits: Splits | None = None
+    classes: str | None = None
+    rare: str = "keep_in_train"
+    table: Table = Table()
     memory: float | None = None
     workers: int | None = None
     prefetch: int | None = None
@@ -116,10 +212,25 @@ class Settings:
     def __post_init__(self) -> None:
         problems = [f"data.{name}: {getattr(self, name)!r} is not allowed; {name} must be {words}."
                     for name, (legal, words) in LEGAL.items() if not legal(getattr(self, name))]
-        if self.group:
-            problems += self.group.problems()
-            if str(self.source).partition(":")[0] not in ("image_folder", "csv"):
-                problems.append(f"data.group: {self.source} has neither paths nor columns. Leave it out, or bring the "
-                                "images as image_folder or csv.")
+        for section in (self.group, self.splits, self.table):
+            problems += section.problems() if section else []
+        problems += self._elsewhere()
         if problems:
             raise DataError(problems)
+
+    def _elsewhere(self) -> list[str]:
+        """Return one line for each key that says something of another kind of source."""
+        word = str(self.source).partition(":")[0]
+        lines = []
+        if self.group and word not in FILES:
+            lines.append(f"data.group: {self.source} has neither paths nor columns. Leave it out, or bring the "
+                         "images as image_folder or csv.")
+        if self.splits and word not in FILES:
+            lines.append(f"data.splits: {self.source} has neither folders nor columns. Leave it out.")
+        if self.classes and word not in FOLDERS:
+            lines.append(f"data.classes: {self.source} has no folders. Leave it out.")
+        told = [one.name for one in fields(Table) if getattr(self.table, one.name) != one.default]
+        if word not in TABLES:
+            lines += [f"data.{name}: {self.source} is no table. Leave it out, or bring the images as csv:PATH."
+                      for name in told]
+        return lines

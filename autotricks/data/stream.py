@@ -54,16 +54,16 @@ class Seen:
     sums: tuple[tuple[int, int], ...]
 
 
-def look(path: Path, size: int | None, channels: int | None) -> Seen:
+def look(path: Path, size: int | None, channels: int | None, fit: str = "crop") -> Seen:
     """Decode a file and return what is known of it then."""
-    image = decode(path, size, channels)
+    image = decode(path, size, channels, fit)
     values = image.reshape(len(image), -1).astype(np.int64)
     sums = tuple(zip(values.sum(1).tolist(), (values * values).sum(1).tolist(), strict=True))
     color = np.broadcast_to(image, (3, *image.shape[1:])) if len(image) == 1 else image
     return Seen(image.shape, _mark(image), _mark(color), sums)
 
 
-def survey(paths: Sequence[Path], size: int | None, channels: int | None) -> list[Seen | Bad]:
+def survey(paths: Sequence[Path], size: int | None, channels: int | None, fit: str = "crop") -> list[Seen | Bad]:
     """Look at every file once, in threads; memory holds what is known of them, not the images.
 
     Raises:
@@ -71,7 +71,7 @@ def survey(paths: Sequence[Path], size: int | None, channels: int | None) -> lis
     """
     results: list[Seen | Bad] = []
     first: tuple[str, tuple[int, ...]] | None = None
-    for path, seen in zip(paths, each(partial(look, size=size, channels=channels), paths)):
+    for path, seen in zip(paths, each(partial(look, size=size, channels=channels, fit=fit), paths)):
         if isinstance(seen, Seen):
             first = first or (printable(path), seen.shape)
             same_size(first, (printable(path), seen.shape))
@@ -82,11 +82,13 @@ def survey(paths: Sequence[Path], size: int | None, channels: int | None) -> lis
 class Files(Dataset[Any]):
     """Image files, decoded by lists of rows."""
 
-    def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int], size: int | None, channels: int | None):
+    def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int], size: int | None, channels: int | None,
+                 fit: str = "crop"):
         self.paths = [str(path) for path in paths]
         self.shape = shape
         self._size = size
         self._channels = channels
+        self._fit = fit
 
     def __getitem__(self, rows: Sequence[int]) -> Tensor | Bad:
         """Return images [B, D, H, W], uint8, or the file that can no longer be read: errors lose their words between
@@ -96,7 +98,7 @@ class Files(Dataset[Any]):
         with quiet():
             for index, row in enumerate(rows):
                 try:
-                    batch[index] = decode(self.paths[row], self._size, self._channels)
+                    batch[index] = decode(self.paths[row], self._size, self._channels, self._fit)
                 except Exception as error:
                     return Bad(printable(self.paths[row]), reason(error))
         return torch.from_numpy(batch)

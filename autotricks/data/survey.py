@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -15,9 +15,12 @@ from ..tasks import find as find_task
 from . import decode, look, sources
 from .decode import Bad, printable
 from .duplicates import alike, contradictions, equal
+from .glance import seen as glanced
 from .labels import encode, ordered
-from .load import CUT
-from .look import Look
+from .load import CUT, OWN, origin
+from .look import Look, Shape
+from .notices import Found, notices
+from .rare import few
 from .settings import Settings
 from .splits import require
 
@@ -52,6 +55,14 @@ class Seen:
     bad: tuple[Bad, ...] = ()
     skipped: tuple[Bad, ...] = ()
     problems: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    def scarce(self) -> list[str]:
+        """Return the classes with too few images to be in every split that is cut."""
+        present = {row.split for row in self.rows}
+        return few([row.labels for row in self.rows if row.split == "train"], None,
+                   [split for split in CUT if split not in present])
 
 
 def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
@@ -61,7 +72,7 @@ def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
         JSON-able facts: source, usable (whether training takes it), problems (why not), classes, counts (by split,
         images of each class), imbalance, per_class, images, bad and skipped (path and reason), sizes, side, size (what
         to set `data.size` to, None where the images have one size that is not large), modes, formats, frames, dim,
-        duplicates, alike, seconds.
+        duplicates, alike, origin (of each split, in words), notices (what is worth knowing, a line each), seconds.
 
     Raises:
         DataError: When the source is none, or is missing.
@@ -70,9 +81,16 @@ def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
     sources.check(settings.source, trust)
     seen = _files(settings) or _arrays(settings, trust)
     problems = [*seen.problems, *_refusals(seen, settings)]
-    return {"source": settings.source, "usable": not problems, "problems": problems, **_counts(seen),
-            "bad": [asdict(file) for file in seen.bad], "skipped": [asdict(file) for file in seen.skipped],
-            **_forms([row.look for row in seen.rows]), "duplicates": _duplicates(seen.rows), "alike": _alike(seen.rows),
+    counts = _counts(seen)
+    forms = _forms([row.look for row in seen.rows])
+    duplicates = _duplicates(seen.rows)
+    shapes = [Shape(row.look.size, row.look.dim) for row in seen.rows]
+    seen_as = replace(settings, size=settings.size or forms["size"])     # which is offered with the next command
+    found = Found(seen.classes, counts["counts"], seen.notices, seen.scarce(), settings.rare == "drop",
+                  glanced(shapes, seen_as), duplicates["two_labels"])
+    return {"source": settings.source, "usable": not problems, "problems": problems, **counts, "origin": seen.origin,
+            "bad": [asdict(file) for file in seen.bad], "skipped": [asdict(file) for file in seen.skipped], **forms,
+            "duplicates": duplicates, "alike": _alike(seen.rows), "notices": notices(found),
             "seconds": round(time.monotonic() - started, 3)}
 
 
@@ -87,16 +105,17 @@ def _files(settings: Settings) -> Seen | None:
             bad.append(result)
         else:
             rows.append(Row(printable(entry.path), entry.labels, entry.split, result))
-    return Seen(tuple(rows), listing.classes, tuple(bad), listing.skipped, listing.problems)
+    return Seen(tuple(rows), listing.classes, (*listing.bad, *bad), listing.skipped, listing.problems, listing.notices,
+                {split: listing.origin.get(split, OWN) for split in dict.fromkeys(row.split for row in rows)})
 
 
 def _arrays(settings: Settings, trust: bool) -> Seen:
-    raw = sources.read(replace(settings, max_bad=1.0), trust)
+    raw = sources.read(replace(settings, max_bad=1.0, size=None, channels=None), trust)
     rows = tuple(Row(f"{split}[{index}]", part.labels[index], split, look.at_pixels(image.numpy()))
                  for split, part in raw.parts.items()
                  for index, image in enumerate(chain.from_iterable(part.images.split(CHUNK))))
     classes = raw.classes or ordered(name for row in rows if row.split == "train" for name in row.labels)
-    return Seen(rows, classes, raw.bad)
+    return Seen(rows, classes, raw.bad, raw.skipped, (), raw.notices, origin(raw, ()))
 
 
 def _refusals(seen: Seen, settings: Settings) -> list[str]:
@@ -110,7 +129,8 @@ def _refusals(seen: Seen, settings: Settings) -> list[str]:
         return problems + wrong
     cuts = [split for split in CUT if split not in labels]
     train = encode(labels, seen.classes, task)[1]["train"]
-    return problems + _problems(lambda: require(train, seen.classes, cuts))
+    every = len(seen.scarce()) == len(seen.classes)
+    return problems + (_problems(lambda: require(train, seen.classes, cuts)) if every else [])
 
 
 def _problems(attempt: Callable[[], object]) -> list[str]:

@@ -17,6 +17,7 @@ from ..core.images import CHUNK
 from ..core.run import Run
 from ..core.slots import Predict, Slot
 from ..core.targets import Targets
+from ..core.task import UNFITTED, Answer, Fitted
 from ..data import Settings
 from ..errors import BundleError, DataError
 from ..export import BUNDLE, WEIGHTS, read_weights
@@ -26,6 +27,7 @@ from ..nn.fusing import fuse
 from ..tasks import find as find_task
 from ..trainer.pipeline import fold
 from ..tricks.catalog import bundle_from, plan_of
+from .preprocessing import Preprocessing
 
 
 class Predictor:
@@ -41,14 +43,15 @@ class Predictor:
         classes: Names, in the order of the probabilities.
         shape: (D, H, W) of an image.
         statistics: Mean and standard deviation of each channel in [0, 1].
+        preprocessing: Files to the pixels that are predicted from.
     """
 
     def __init__(self, document: Mapping[str, Any], weights: Mapping[str, Tensor], trust: bool = False,
                  device: torch.device | str = "cpu"):
         images = document["images"]
         self.classes = list(document["classes"])
-        depth, height, width = images["shape"]
-        self.shape = (depth, height, width)
+        self.preprocessing = Preprocessing.of(document)
+        self.shape = self.preprocessing.shape
         self.statistics = tuple(images["mean"]), tuple(images["std"])
         self._mean, self._std = (torch.tensor(images[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
         task = find_task(document.get("data", {}).get("task", Settings.task))
@@ -64,6 +67,7 @@ class Predictor:
         self._plan = plan
         self._run = run
         self._task = task
+        self._fitted: Fitted = document.get("result", {}).get("fitted", UNFITTED)
         self._logits = fold(plan.once, Slot.PREDICT, self._model, run)
 
     @classmethod
@@ -99,6 +103,18 @@ class Predictor:
             logits = [self.logits(part.to(self._mean.device).float() / 255) for part in whole.split(CHUNK)]
             probabilities: NDArray[np.float32] = self._task.decode(torch.cat(logits)).cpu().numpy()
         return probabilities
+
+    def answers(self, probabilities: NDArray[np.float32], topk: int = 1) -> list[Answer]:
+        """Return, of each image, what a person is told of it: of classes, the `topk` most probable.
+
+        Shapes:
+            probabilities: [N, C], of `predict`.
+        """
+        return self._task.answers(torch.from_numpy(probabilities), self.classes, topk, self._fitted)
+
+    def columns(self, topk: int = 1) -> list[str]:
+        """Return the columns of the answers."""
+        return list(self.answers(np.zeros((1, len(self.classes)), np.float32), topk)[0])
 
     def logits(self, images: Tensor) -> Tensor:
         """Return logits, [N, C], of images in [0, 1], [N, D, H, W], on the device."""

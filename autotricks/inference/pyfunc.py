@@ -16,6 +16,7 @@ from ..errors import DataError
 from .predictor import Predictor
 
 COLUMN = "images"
+TOPK = "topk"
 
 
 class Served:
@@ -28,31 +29,33 @@ class Served:
     def __init__(self, predictor: Predictor):
         self.predictor = predictor
 
-    def predict(self, model_input: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
-        """Return a row for each image: `class`, its `probability`, and the `probabilities` of all classes by name.
+    def predict(self, model_input: pd.DataFrame | Mapping[str, Any],
+                params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return a row for each image: what `autotricks predict` says of it, and the `probabilities` of all classes.
 
         Args:
             model_input: Its column `images` holds, row by row, pixels as the model was trained on, [H, W, D] or
                 [H, W] of whole numbers from 0 to 255; or an image file (JPEG, PNG, ...) as bytes or, since JSON has
                 no bytes, in base64. A file is turned upright and brought to the model's size and channels as the
                 files of a data set are.
+            params: `topk`, how many of the most probable classes have columns of their own; one without it.
 
         Raises:
-            DataError: When the column is missing, or a row is not such an image.
+            DataError: When the column is missing, a row is not such an image, or `topk` is less than one.
         """
         if COLUMN not in model_input:
             raise DataError(f"the input has the columns {', '.join(map(str, model_input)) or 'none'}; expected "
                             f"{COLUMN}.")
+        topk = (params or {}).get(TOPK, 1)
+        if topk < 1:
+            raise DataError(f"{TOPK}: {topk} is not allowed; it must be >= 1.")
         pictures = [self._pixels(cell, row) for row, cell in enumerate(_cells(model_input[COLUMN]))]
         depth, height, width = self.predictor.shape
         stacked = np.stack(pictures) if pictures else np.empty((0, height, width, depth), np.uint8)
         probabilities = self.predictor.predict(stacked)
+        answers = pd.DataFrame(self.predictor.answers(probabilities, topk), columns=self.predictor.columns(topk))
         names = self.predictor.classes
-        best = probabilities.argmax(1)
-        return pd.DataFrame({
-            "class": [names[index] for index in best],
-            "probability": [float(row[index]) for row, index in zip(probabilities, best)],
-            "probabilities": [dict(zip(names, map(float, row))) for row in probabilities]})
+        return answers.assign(probabilities=[dict(zip(names, row, strict=True)) for row in probabilities.tolist()])
 
     def _pixels(self, cell: Any, row: int) -> NDArray[np.uint8]:
         """Return an image as uint8 [H, W, D]."""
@@ -72,22 +75,13 @@ class Served:
 
     def _decoded(self, content: str | bytes, row: int) -> NDArray[np.uint8]:
         """Return an image file as uint8 [H, W, D]."""
-        depth, height, width = self.predictor.shape
-        if depth not in (1, 3):
-            raise DataError(f"{COLUMN}, row {row}: an image file has 1 or 3 channels, the model takes {depth}. "
-                            "Send pixels.")
-        square = height if height == width else None
         try:
             raw = base64.b64decode(content, validate=True) if isinstance(content, str) else content
-            picture = decode.decode(raw, square, depth).transpose(1, 2, 0)
+            return self.predictor.preprocessing.pixels(raw).transpose(1, 2, 0)
         except binascii.Error as error:
             raise DataError(f"{COLUMN}, row {row}: a text that is not base64: {error}.") from None
         except Exception as error:  # a decoder raises anything on a damaged file
             raise DataError(f"{COLUMN}, row {row}: cannot be read: {decode.reason(error)}.") from None
-        if picture.shape != (height, width, depth):
-            raise DataError(f"{COLUMN}, row {row}: {picture.shape[1]} x {picture.shape[0]} pixels; a model of images "
-                            f"that are not square takes {width} x {height} alone.")
-        return picture
 
 
 def _cells(column: Any) -> Iterator[Any]:

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 LONGEST = 64    # letters of a word that are looked at
 STEM = 3        # letters that a word must share with its short or long form
 FAR = (9, 0.0)
+LISTED = 20     # words that a line names
 SYNONYMS = {    # what others call it: what it is called here, or a word of that, for tricks, keys and values
     "learning_rate": "lr", "smoothing": "epsilon", "p": "probability", "gamma": "factor", "begin": "start",
     "end": "stop", "algorithm": "sampler", "method": "sampler", "strategy": "sampler", "direction": "mode",
@@ -24,6 +25,12 @@ def suggest(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean X?`, or nothing where no known word is near."""
     near = nearest(word, known)
     return f" Did you mean {near}?" if near else ""
+
+
+def listed(known: Sequence[str]) -> str:
+    """Return known words as a line has them, and of very many the first."""
+    more = len(known) - LISTED
+    return ", ".join(known[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -11,8 +11,11 @@ from torch import Tensor
 
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
+from ..core.traits import DataTrait
 from ..data import load
 from ..errors import InputError
+from ..functional.label_sets import class_shares
+from ..functional.ranking_metrics import rank_metrics
 from ..space import models
 from ..space.load import LoadedSpace
 from ..space.weights import wanted, with_weights
@@ -35,7 +38,8 @@ class Advice:
         model: As the space names it.
         weights: `default`, the published ones, or a file.
         per_class: Training images a class, on average.
-        accuracy: On validation, of a classifier trained alone on features of these weights.
+        accuracy: On validation, of a classifier trained alone on features of these weights; of sets of labels it is
+            mean average precision.
         random: The same on features of random weights, the best of three networks.
     """
 
@@ -116,18 +120,23 @@ def ranked(loaded: LoadedSpace, data: Dataset, trust: bool = False) -> tuple[Loa
 
 
 def _accuracy(frame: Bundle, data: Dataset, weights: str, trust: bool) -> float:
-    """Return the validation accuracy of a classifier trained alone on features of the weights."""
+    """Return what a classifier alone reaches on features of the weights: accuracy or, for sets, average precision."""
     bundle = replace(frame, uses=(make(models.TRICK, {models.WEIGHTS: weights}), make("linear_probe", {})), epochs=1)
     trainer = prepare(bundle, data, trust=trust)
     trainer.enter(trainer.plan.phases[0])
     if trainer.frozen is None:      # its logits do not follow from features alone
-        return run_trial(bundle, data, trust=trust).metrics["val/accuracy"]
+        return run_trial(bundle, data, trust=trust).metrics[f"val/{data.task.train_metrics[0]}"]
     rows = torch.arange(len(data.train))
     if len(rows) > LOOKED:
         rows = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:LOOKED]
     train, validation = trainer.frozen.splits(data)
     assert isinstance(train.images, Tensor) and isinstance(validation.images, Tensor)
-    return _fitted(train.images[rows].numpy(), data.train.targets.single[rows].numpy(), validation.images.numpy(),
+    features = train.images[rows].numpy()
+    if DataTrait.ONE_LABEL not in data.task.brings:
+        classes = len(data.classes)
+        return _separated(features, class_shares(data.train.targets[rows], classes).numpy() > 0,
+                          validation.images.numpy(), class_shares(data.validation.targets, classes) > 0)
+    return _fitted(features, data.train.targets.single[rows].numpy(), validation.images.numpy(),
                    data.validation.targets.single.numpy())
 
 
@@ -141,3 +150,27 @@ def _fitted(train: NDArray[np.float32], labels: NDArray[np.int64], validation: N
     scaler = StandardScaler().fit(train)
     return max(float(make_pipeline(scaler, LogisticRegression(C=strength, max_iter=ROUNDS))
                      .fit(train, labels).score(validation, truth)) for strength in strengths)
+
+
+def _separated(train: NDArray[np.float32], truth: NDArray[np.bool_], validation: NDArray[np.float32],
+               known: Tensor, strengths: Sequence[float] = STRENGTHS) -> float:
+    """Return the mean average precision of the best of a few logistic regressions, one a class, on such features.
+
+    Shapes:
+        truth: [N, C], of the training images.
+        known: [M, C], bool, of validation.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(train)
+    learned = np.flatnonzero(truth.any(0) & ~truth.all(0))      # a class that all or none have tells nothing
+    best = 0.0
+    for strength in strengths:
+        scores = torch.zeros(known.shape)
+        for place in learned:
+            model = make_pipeline(scaler, LogisticRegression(C=strength, max_iter=ROUNDS)).fit(train, truth[:, place])
+            scores[:, place] = torch.from_numpy(model.decision_function(validation))
+        best = max(best, float(rank_metrics(scores, known).average_precision.nanmean()))
+    return best

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from ..runs.evidence import Document, Evidence, is_figure
-from .html import Html, formatted, gain, joined, tag, unit, words
+from .html import Html, capital, formatted, gain, joined, tag, unit, words
 from .plot import Scale
 from .rows import Track, chart, row
 
@@ -29,7 +29,7 @@ def _basis(evidence: Evidence) -> Html:
     if ablated.get("seeds") and ablated.get("champion"):
         joint = f"the {ablated.get('comparisons')} intervals" + (
             f", and those of {ablated['pair_comparisons']} pairs," if ablated.get("pair_comparisons") else "")
-        parts.append(tag("p", {"class": "note"}, f"{words(evidence.metric).capitalize()} on validation over "
+        parts.append(tag("p", {"class": "note"}, f"{capital(words(evidence.metric))} on validation over "
                          f"{len(ablated['seeds'])} fresh seeds: champion ", formatted(ablated["champion"]["mean"],
                          evidence.metric), ", baseline ", formatted(ablated["baseline"]["mean"], evidence.metric),
                          f". {joint.capitalize()} hold together with 95%: {ablated.get('method')}. More is better; "

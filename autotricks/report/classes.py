@@ -3,20 +3,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.objective import loss
 from ..runs.evidence import Document, Evidence, is_figure, over, repeated
-from .html import Html, formatted, gain, joined, table, tag, unit, words
+from ..tasks import metric as metric_of
+from .html import Html, capital, formatted, gain, joined, table, tag, unit, words
 from .plot import legend
 from .rows import Track, chart, row
 
 ROWS = 40
 MATRIX = 25
 MISTAKES = 8
-NAMES = {"accuracy": "accuracy, of images", "balanced_accuracy": "balanced accuracy, the mean over classes",
-         "many_shot": "accuracy of many-shot classes (over 100 training images)",
-         "medium_shot": "accuracy of medium-shot classes (20 to 100)",
-         "few_shot": "accuracy of few-shot classes (under 20)",
-         "calibration_error": "calibration error (less is better)", "loss": "cross-entropy (less is better)"}
 
 
 def classwise(evidence: Evidence) -> Html:
@@ -42,11 +37,17 @@ def _groups(confirmed: Document) -> Html:
     """Return every figure on test, champion against baseline."""
     metrics = confirmed.get("figures") or {}
     champion, baseline = (metrics.get(str(confirmed.get(role)), {}) for role in ("champion", "baseline"))
-    rows = [(NAMES.get(name, name.replace("_", " ")), formatted(champion[name], name),
-             formatted(baseline.get(name), name), _change(name, champion[name], baseline.get(name)))
-            for name in sorted(champion, key=lambda name: [*NAMES, name].index(name))]
+    rows = [(_described(name), formatted(champion[name], name), formatted(baseline.get(name), name),
+             _change(name, champion[name], baseline.get(name))) for name in champion]
     head = (f"On test, mean over {repeated(confirmed)}s", "Champion", "Baseline", "Difference")
     return table(head, rows, "", (1, 2, 3)) if champion else joined()
+
+
+def _described(name: str) -> str:
+    """Return what a figure is, and whether less of it is better."""
+    metric = metric_of(name)
+    about = f", {metric.about}" if metric.about else ""
+    return f"{metric.words}{about}{'' if metric.maximize else ' (less is better)'}"
 
 
 def _change(name: str, ours: float, theirs: float | None) -> Html:
@@ -55,7 +56,7 @@ def _change(name: str, ours: float, theirs: float | None) -> Html:
         return Html("–")
     tone = None
     if ours != theirs:
-        tone = "bad" if loss(name, ours, theirs) > 0 else "good"
+        tone = "good" if metric_of(name).sign * (ours - theirs) > 0 else "bad"
     return tag("span", {"class": tone}, gain(ours - theirs, name), tag("small", None, " points")
                if unit(name) == "points" else "")
 
@@ -83,7 +84,7 @@ def _first(evidence: Evidence, names: list[str], champion: Document, baseline: D
             track.dot(best, "champion", f"{names[index]}: champion {best:.1%}")],
             joined(formatted(base, figure), " → ", formatted(best, figure)) if baseline is not champion
             else formatted(best, figure)))
-    return tag("figure", None, tag("figcaption", None, f"{words(figure).capitalize()} of each class on test"),
+    return tag("figure", None, tag("figcaption", None, f"{capital(words(figure))} of each class on test"),
                legend(("champion", "champion, mean"), ("faint", "champion, single trainings"),
                       ("baseline", "baseline, mean")),
                chart(rows, "pairs"), tag("p", {"class": "note"}, more) if more else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 import yaml
 
 from ..runs.evidence import Evidence, over
-from .html import Html, command, joined, table, tag, words
+from .html import Html, command, joined, table, tag
 from .plot import Scale
 from .rows import Track, chart, row
 
@@ -94,4 +94,4 @@ def _versions(evidence: Evidence) -> Html:
     sittings = [""] if len(evidence.versions) == 1 else [f"sitting {index + 1}"
                                                          for index in range(len(evidence.versions))]
     return tag("details", None, tag("summary", None, "Versions"), table(("", *sittings), [
-        (words(name), *(str(one.get(name, "")) for one in evidence.versions)) for name in names]))
+        (name.replace("_", " "), *(str(one.get(name, "")) for one in evidence.versions)) for name in names]))

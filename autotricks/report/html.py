@@ -5,9 +5,12 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from html import escape, unescape
 
+from ..core.objective import SPEED
+from ..tasks import metric as metric_of
+
 Attributes = Mapping[str, str | float | None]
 VOID = frozenset({"meta", "circle", "line", "polyline", "wbr"})
-POINTS = ("accuracy", "shot", "recall", "precision", "f1", "calibration_error")    # in [0, 1], read as percent
+OF_CLASSES = ("recall", "precision", "f1")       # figures of each class, which people read as percent
 
 
 class Html(str):
@@ -70,7 +73,7 @@ def formatted(value: float | None, metric: str) -> Html:
     """Return a figure as a person reads it; the whole number stays in the markup."""
     if value is None:
         return Html("–")
-    text = f"{value:.1%}" if metric.endswith(POINTS) else _number(value)
+    text = f"{value:.1%}" if percent(metric) else _number(value)
     return tag("data", {"value": value}, text)
 
 
@@ -78,21 +81,31 @@ def gain(value: float | None, metric: str) -> Html:
     """Return a difference with its sign, in points where the figure is a share."""
     if value is None:
         return Html("unknown")
-    text = f"{100 * value:+.1f}" if metric.endswith(POINTS) else _number(value, "+")
+    text = f"{100 * value:+.1f}" if percent(metric) else _number(value, "+")
     text = text if float(text.replace(",", "")) else text[1:]    # what reads as zero has no sign
     return tag("data", {"value": value}, text.replace("-", "\N{MINUS SIGN}"))
 
 
 def unit(metric: str) -> str:
     """Return the unit of a difference of this figure."""
-    if metric.startswith("train/images"):
+    if metric == SPEED:
         return words(metric)
-    return "points" if metric.endswith(POINTS) else f"of {words(metric)}"
+    return "points" if percent(metric) else f"of {words(metric)}"
+
+
+def percent(metric: str) -> bool:
+    """Return whether people read a figure as percent."""
+    return metric in OF_CLASSES or metric_of(metric).percent
 
 
 def words(metric: str) -> str:
     """Return `val/balanced_accuracy` as `balanced accuracy`."""
-    return metric.rpartition("/")[2].replace("_shot", "-shot classes").replace("_", " ")
+    return metric_of(metric).words
+
+
+def capital(text: str) -> str:
+    """Return a sentence's first words as it begins with them."""
+    return text[:1].upper() + text[1:]
 
 
 def time(seconds: float) -> str:

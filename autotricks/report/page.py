@@ -8,7 +8,7 @@ from pathlib import Path
 from ..io.files import write_atomic
 from ..runs.evidence import Evidence, gather, over
 from . import ablation, brief, bundle, classes, facts, parallel, trials, verdict
-from .html import Html, breakable, joined, tag, words
+from .html import Html, breakable, capital, joined, tag, words
 
 REPORT = "report.html"
 _HERE = Path(__file__).parent
@@ -67,7 +67,7 @@ def _sections(evidence: Evidence) -> list[tuple[str, str, Html]]:
         sections.append(("Class by class", f"On test, champion and baseline, over {over(evidence.confirmed)}.",
                          classes.classwise(evidence)))
     if evidence.trials:
-        sections += [("Learning curves by rung", f"{metric.capitalize()} on what the search judges by, after each "
+        sections += [("Learning curves by rung", f"{capital(metric)} on what the search judges by, after each "
                       "epoch. " + _fidelity(evidence), trials.curves(evidence)),
                      ("Where the trials went", "", joined(where, trials.listing(evidence)))]
     sections += [("The data", "", facts.data(evidence)), ("Files left out", "", facts.bad(evidence)),

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .html import Html, tag, words
+from .html import Html, percent, tag, words
 
 WIDTH = 380
 HEIGHT = 264
@@ -105,9 +105,7 @@ def label(x: float, y: float, text: str, anchor: str = "start", kind: str = "tic
 
 def tick_label(value: float, metric: str) -> str:
     """Return a tick's label."""
-    from .html import POINTS
-
-    return f"{round(100 * value, 6):g}%" if metric.endswith(POINTS) else f"{value:g}"
+    return f"{round(100 * value, 6):g}%" if percent(metric) else f"{value:g}"
 
 
 def legend(*entries: tuple[str, str]) -> Html:

@@ -4,7 +4,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..runs.evidence import Document, Evidence, is_figure, over, repeated
-from .html import Html, breakable, formatted, gain, joined, table, tag, time, unit, words
+from ..tasks import metric as metric_of
+from .html import Html, breakable, capital, formatted, gain, joined, table, tag, time, unit, words
 from .rows import Track, chart, row
 
 ON_TEST = "on test"
@@ -16,7 +17,7 @@ def headline(evidence: Evidence) -> Html:
     confirmed = evidence.confirmed
     if confirmed and not evidence.overtaken:
         tone = next((tone for start, tone in TONES if confirmed["verdict"].startswith(start)), "open")
-        return tag("div", {"class": f"verdict {tone}"}, tag("p", {"class": "said"}, _capital(confirmed["verdict"])),
+        return tag("div", {"class": f"verdict {tone}"}, tag("p", {"class": "said"}, capital(confirmed["verdict"])),
                    tag("p", None, *_sentence(confirmed)), *_addition(confirmed))
     if evidence.best is None:
         ends = ", ".join(f"{count} {end}" for end, count in evidence.ends.items()) or "none has begun"
@@ -80,7 +81,7 @@ def seeds(evidence: Evidence) -> Html:
         rows.append(row(kind, [track.rule(spread["mean"], f"mean {kind}"), *(
             track.dot(value, kind, f"{kind}, {each} {place}: {value:.4f}")
             for place, value in zip(numbers, spread["values"]))], formatted(spread["mean"], metric)))
-    parts = [tag("h3", None, f"{_capital(words(metric))} {where(metric)}: dots are {each}s, lines are means"),
+    parts = [tag("h3", None, f"{capital(words(metric))} {where(metric)}: dots are {each}s, lines are means"),
              chart(rows, "short")]
     difference = confirmed["difference"]
     if is_figure(difference["low"]) and confirmed["champion"] != confirmed["baseline"]:
@@ -196,7 +197,7 @@ def _worse(confirmed: Document) -> Iterator[Html]:
     metrics = confirmed.get("figures", {})
     champion, baseline = (metrics.get(str(confirmed[role]), {}) for role in ("champion", "baseline"))
     for name, value in champion.items():
-        sign = -1 if name in ("loss", "calibration_error") else 1
+        sign = metric_of(name).sign
         if sign * value < sign * baseline.get(name, value):
             yield joined(f"{words(name)} ", formatted(value, name), " against ", formatted(baseline[name], name))
 
@@ -209,7 +210,7 @@ def _sentence(confirmed: Document) -> list[str]:
                 formatted(test[str(confirmed["baseline"])]["mean"], metric),
                 f" {words(metric)} {where(metric)}, over {over(confirmed)}."]
     seen = "of training" if where(metric) != ON_TEST else "on images that the search never saw"
-    return [f"{_capital(words(metric))} {seen}: ",
+    return [f"{capital(words(metric))} {seen}: ",
             formatted(test[str(confirmed["champion"])]["mean"], metric), " against the baseline's ",
             formatted(test[str(confirmed["baseline"])]["mean"], metric), ", a difference of ",
             gain(confirmed["difference"]["mean"], metric), f" {unit(metric)} (", _interval(confirmed),
@@ -239,7 +240,7 @@ def _addition_tile(confirmed: Document) -> list[tuple[str, Html, str]]:
 
 def _kept_tile(confirmed: Document) -> list[tuple[str, Html, str]]:
     kept = confirmed.get("kept")
-    return [(f"{_capital(words(kept['metric']))} on test", joined(
+    return [(f"{capital(words(kept['metric']))} on test", joined(
         gain(kept["difference"]["mean"], kept["metric"]), " ", unit(kept["metric"])),
         f"against the baseline; {kept['within']:g} may be lost")] if kept else []
 
@@ -247,7 +248,7 @@ def _kept_tile(confirmed: Document) -> list[tuple[str, Html, str]]:
 def keeping(confirmed: Document) -> list[str]:
     """Return in words what came of the figure that must not be lost; nothing where there is none."""
     it = confirmed.get("kept")
-    return [f" {_capital(words(it['metric']))} on test differs by ", gain(it["difference"]["mean"], it["metric"]),
+    return [f" {capital(words(it['metric']))} on test differs by ", gain(it["difference"]["mean"], it["metric"]),
             f" {unit(it['metric'])} (", _range(it["difference"], it["metric"]), "); ",
             Html(gain(it["within"], it["metric"]).replace(">+", ">")), f" {unit(it['metric'])} may be lost."
             ] if it else []
@@ -288,7 +289,3 @@ def _deviation(spread: Document, metric: str) -> Html:
         return joined()
     size = gain(spread["deviation"], metric)
     return Html(f" ± {size.replace('>+', '>')}")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

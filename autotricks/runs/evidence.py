@@ -14,6 +14,7 @@ from ..errors import RunError, SpaceError
 from ..io.checksum import damaged
 from ..io.yaml_tree import LARGE, parse
 from ..stats.verdict import counted
+from ..tasks import objective
 from .folder import DATA, LEDGER, SPACE, VERSIONS
 from .ledger import TrialRecord, read, records, searched, trial_of
 
@@ -69,7 +70,7 @@ class Evidence:
     @cached_property
     def objective(self) -> Objective:
         """What ranks trials."""
-        return Objective.of(self.space.get("objective", {}))
+        return objective(self.space.get("objective", {}))
 
     @property
     def sign(self) -> int:

@@ -32,7 +32,7 @@ def flat(bundle: dict[str, Any]) -> dict[str, Any]:
 
 def write(path: Path, trials: list[TrialRecord]) -> None:
     """Write the table, whole or not at all; no text in it is a formula."""
-    table = [{_text(name): _text(value) for name, value in row.items()} for row in rows(trials)]
+    table = [{cell(name): cell(value) for name, value in row.items()} for row in rows(trials)]
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, list(dict.fromkeys(name for row in table for name in row)), restval="")
     writer.writeheader()
@@ -40,6 +40,6 @@ def write(path: Path, trials: list[TrialRecord]) -> None:
     write_atomic(path, file.getvalue().encode())
 
 
-def _text(value: Any) -> Any:
+def cell(value: Any) -> Any:
     """Return a cell that a spreadsheet shows as it is: the apostrophe says that it is text."""
     return f"'{value}" if not isinstance(value, (int, float)) and str(value).startswith(_FORMULA) else value

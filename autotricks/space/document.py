@@ -6,16 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from ..core.objective import less_is_better
+from ..core.objective import TRAINING
+from ..core.task import Metric, named
 from ..errors import DataError
 from ..io.did_you_mean import nearest
 from ..io.yaml_tree import Path, Tree, without
+from ..tasks import TASKS
+from ..tasks.costs import problems as cost_problems
 from .sections import (
-    KEPT,
-    METRICS,
+    COSTLY,
     ConfirmSection,
     DataSection,
     FitsSection,
@@ -30,6 +32,7 @@ from .sections import (
     TrainingSection,
     WeightsSection,
     legal,
+    on_validation,
 )
 
 NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(\.|$))[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")   # names folders
@@ -61,6 +64,16 @@ class SpaceDocument(Section):
     start: Annotated[list[StartSection], BeforeValidator(_named, list[str | StartSection])] = [
         StartSection(name="baseline")]
     tricks: dict[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for_the_task(cls, given: Any) -> Any:
+        """Return the document with the objective that its task has, where it names none."""
+        data, section = (given.get(name, {}) for name in ("data", "objective")) if isinstance(given, dict) else ("", "")
+        if not isinstance(data, dict) or not isinstance(section, dict) or "metric" in section:
+            return given
+        task = TASKS.get(str(data.get("task")))
+        return {**given, "objective": {**section, "metric": f"val/{task.objective}"}} if task else given
 
 
 class BundleDocument(Section):
@@ -148,7 +161,7 @@ def _searching(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
     """Yield what is wrong with the objective, the rungs, and numbers that are each in order by themselves."""
     tree = wrong.tree
     search = document.search
-    yield from _objective(document.objective, wrong)
+    yield from _objective(document, wrong)
     rungs = ("search", "rungs", "first")
     parallel = ("search", "parallel")
     if search.rungs.first > document.training.epochs and not wrong.hides(*rungs) | wrong.hides("training", "epochs"):
@@ -169,21 +182,41 @@ def _searching(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
         yield tree.problem(parallel, f"{search.parallel} are more than search.trials, {search.trials}. Lower it.")
 
 
-def _objective(section: ObjectiveSection, wrong: _Wrong) -> Iterable[str]:
+def _objective(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
+    """Yield what is wrong with the objective, as far as that can be known without the data."""
     tree = wrong.tree
-    named: list[tuple[tuple[str, ...], str, tuple[str, ...]]] = [(("objective", "metric"), section.metric, METRICS)]
+    section = document.objective
+    kept = on_validation(document.data.task if document.data.task in TASKS else None)     # which is said already
+    objectives = (*TRAINING, *kept)
+    asked: list[tuple[tuple[str, ...], str, Sequence[Metric]]] = [
+        (("objective", "metric"), section.metric, objectives)]
     if section.keep:
-        named.append((("objective", "keep", "metric"), section.keep.metric, KEPT))
-    for path, metric, known in named:
-        if metric not in known and not wrong.hides(*path):
-            yield tree.problem(path, f"no such metric: {metric}.{tree.hint(metric, known)} Metrics: "
-                                     f"{', '.join(known)}.")
-    worse_is_more = less_is_better(section.metric)
-    if section.metric in METRICS and (section.mode == "max") == worse_is_more and not (
+        asked.append((("objective", "keep", "metric"), section.keep.metric, kept))
+    for path, name, known in asked:
+        if not named(name, known) and not wrong.hides(*path):
+            names = [metric.name for metric in known]
+            yield tree.problem(path, f"no such metric: {name}.{tree.hint(name, names)} Metrics: {', '.join(names)}.")
+    yield from _costs(section, kept, wrong)
+    metric = named(section.metric, objectives)
+    if metric and section.mode != metric.mode and not (
             wrong.hides("objective", "metric") or wrong.hides("objective", "mode")):
         yield tree.problem(("objective", "mode"), f"{section.metric} is better when it is "
-                           f"{'smaller' if worse_is_more else 'larger'}; mode must be "
-                           f"{'min' if worse_is_more else 'max'}.")
+                           f"{'larger' if metric.maximize else 'smaller'}; mode must be {metric.mode}, or left out.")
+
+
+def _costs(section: ObjectiveSection, known: Sequence[Metric], wrong: _Wrong) -> Iterable[str]:
+    """Yield what is wrong with the costs of mistakes, or that there are none where they are needed."""
+    place = ("objective", "costs")
+    asked = (section.metric, section.keep.metric if section.keep else "")
+    if wrong.hides(*place):
+        return
+    if section.costs is None and COSTLY in asked:
+        yield wrong.tree.problem(place, f"is missing, which {COSTLY} needs: what it costs to take a class for another, "
+                                        "such as {melanoma: {nevus: 10}}.")
+    if section.costs is not None and not named(COSTLY, known):
+        yield wrong.tree.problem(place, f"this task does not measure {COSTLY}. Leave it out.")
+    if section.costs is not None:
+        yield from (wrong.tree.problem((*place, *below), text) for below, text in cost_problems(section.costs))
 
 
 def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:

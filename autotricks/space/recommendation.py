@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,11 +59,13 @@ def judged(section: FitsSection, values: Mapping[str, float]) -> tuple[bool, tup
     return not held[False], tuple(held[not held[False]])
 
 
-def command(facts: Mapping[str, Any], space: Suited) -> str:
-    """Return what to type to search a space on the data."""
-    size = [] if facts["size"] is None else ["--set", f"data.size={facts['size']}"]
-    tail = ["--set", "data.imbalance=null"] if space.long_tail else []
-    return shlex.join(["autotricks", "search", "--space", space.space, "--data", facts["source"], *size, *tail])
+def command(facts: Mapping[str, Any], space: Suited, overrides: Sequence[str] = ()) -> str:
+    """Return what to type to search a space on the data; `overrides` are said again."""
+    proposed = [f"data.size={facts['size']}"] * (facts["size"] is not None) + ["data.imbalance=null"] * space.long_tail
+    given = {text.partition("=")[0] for text in overrides}
+    values = [*overrides, *(text for text in proposed if text.partition("=")[0] not in given)]
+    words = [word for text in values for word in ("--set", text)]
+    return shlex.join(["autotricks", "search", "--space", space.space, "--data", facts["source"], *words])
 
 
 def _range(bound: Bound) -> str:

@@ -1,18 +1,32 @@
 """The sections of a space file and of a bundle file: their keys, types and ranges."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, WrapValidator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    WrapValidator,
+    model_validator,
+)
 
-from ..core.objective import SPEED, Objective
-from ..data import Group, Settings
+from ..core.objective import TRAINING, Objective
+from ..core.task import Metric
+from ..data import Group, Settings, Splits, Table
+from ..data.settings import AUTO
 from ..models import OWN, Pin
-from ..tasks import TASKS
+from ..tasks import TASKS, metric as metric_of, objective
+from ..tasks.costs import COST
 
-KEPT = tuple(dict.fromkeys(f"val/{name}" for task in TASKS.values() for name in task.metrics))
-METRICS = ("train/loss", SPEED, *KEPT)
+VALIDATION = "val"
+ALIASES = {"val/log_loss": "val/loss"}      # what others call a metric
+COSTLY = f"{VALIDATION}/{COST}"
+COST_SCHEMA = {"type": "number", "minimum": 0}
 MAX = "max"
 SEEDS = 5           # trainings of each bundle that confirmation takes unless told
 LARGEST = 1_000_000     # of batch sizes, and of what the largest class is to the smallest
@@ -32,6 +46,22 @@ def _whole(value: Any) -> Any:
 
 
 WHOLE = BeforeValidator(_whole)
+
+
+def _text(value: Any) -> Any:
+    """Return a number or truth as text: a column's name, or what stands in a cell."""
+    return str(value) if isinstance(value, (bool, int, float)) else value
+
+
+def _several(value: Any) -> Any:
+    """Return one word as a list of one."""
+    return [*map(_text, value)] if isinstance(value, list) else [_text(value)]
+
+
+WORD: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+WORDS: dict[str, Any] = {"anyOf": [WORD, {"type": "array", "items": WORD, "minItems": 1}]}
+Word = Annotated[str, BeforeValidator(_text), WithJsonSchema(WORD)]
+Words = Annotated[list[str], BeforeValidator(_several), WithJsonSchema(WORDS)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1), WHOLE]
 
 
@@ -57,12 +87,43 @@ class GroupSection(Section):
     pattern: str | None = None
 
 
-class DataSection(Section):
+class SplitsSection(Section):
+    """Which folders, or which words of a table's column, are which split."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    train: Words | None = None
+    validation: Words | None = None
+    test: Words | None = None
+
+
+class TableSection(Section):
+    """How a table is read; see `autotricks.data.Table`."""
+
+    path: Word | None = None
+    label: Words | None = None
+    separator: str | None = None
+    split: Word | None = None
+    fold: Word | None = None
+    folder: Words | None = None
+    suffix: str | None = None
+    delimiter: str = AUTO
+    encoding: str = AUTO
+    header: Annotated[bool | str, legal(enum=[True, False, AUTO])] = AUTO
+
+    def table(self) -> Table:
+        """Return it as the data package has it."""
+        return Table(self.path, tuple(self.label or ()), self.separator, self.split, self.fold,
+                     tuple(self.folder or ()), self.suffix, self.delimiter, self.encoding, self.header)
+
+
+class DataSection(TableSection):
     """Which images; see `autotricks.data.Settings`."""
 
     source: Annotated[str, legal(pattern=SOURCES)] = "digits"
     task: Annotated[str, legal(enum=[*TASKS])] = "classification"
     size: Annotated[int | None, Field(le=SIDE, json_schema_extra={"minimum": 1}), WHOLE] = None
+    fit: Literal["crop", "pad", "squash"] = "crop"
     channels: Annotated[int | None, legal(enum=[1, 3, None]), WHOLE] = None
     normalize: Literal["weights", "data"] = "weights"
     imbalance: ImbalanceSection | None = None
@@ -72,6 +133,9 @@ class DataSection(Section):
     max_bad: Annotated[float, legal(minimum=0, maximum=1)] = 0.01
     duplicates: Literal["keep", "drop"] = "keep"
     group: GroupSection | None = None
+    splits: SplitsSection | None = None
+    classes: Literal["first", "leaf"] | None = None
+    rare: Literal["keep_in_train", "drop"] = "keep_in_train"
     memory: Annotated[float | None, legal(minimum=0)] = None
     workers: Annotated[int | None, legal(minimum=0, maximum=256), WHOLE] = None
     prefetch: Annotated[int | None, legal(minimum=1, maximum=1024), WHOLE] = None
@@ -82,9 +146,11 @@ class DataSection(Section):
         Raises:
             DataError: With one line for each value that is not allowed.
         """
-        plain = {name: value for name, value in self if name not in ("imbalance", "group")}
-        return Settings(**plain, imbalance=self.imbalance.factor if self.imbalance else None,
-                        group=Group(self.group.column, self.group.pattern) if self.group else None)
+        apart = ("imbalance", "group", "splits", *TableSection.model_fields)
+        plain = {name: value for name, value in self if name not in apart}
+        splits = Splits(*(tuple(words or ()) for _, words in self.splits)) if self.splits else None
+        return Settings(**plain, imbalance=self.imbalance.factor if self.imbalance else None, splits=splits,
+                        group=Group(self.group.column, self.group.pattern) if self.group else None, table=self.table())
 
 
 class Bound(Section):
@@ -194,28 +260,75 @@ class SpaceTrainingSection(TrainingSection):
     layout: Literal["auto", "nchw", "nhwc"] = "auto"
 
 
+def _known_as(value: Any) -> Any:
+    return ALIASES.get(value, value) if isinstance(value, str) else value
+
+
+def on_validation(task: str | None = None) -> tuple[Metric, ...]:
+    """Return what a task, or any of them, measures on validation."""
+    tasks = TASKS.values() if task is None else (TASKS[task],)
+    return tuple({metric.name: metric.on(VALIDATION) for one in tasks for metric in one.metrics}.values())
+
+
+def _names(metrics: Sequence[Metric]) -> dict[str, Any]:
+    """Return the JSON Schema of the names of metrics."""
+    plain = [metric.name for metric in metrics if not metric.pattern]
+    return {"anyOf": [{"enum": [*plain, *ALIASES]},
+                      *({"pattern": f"^{metric.pattern}$"} for metric in metrics if metric.pattern)]}
+
+
+def _least() -> list[Any]:
+    """Return the names of the metrics of which less is better."""
+    least = [metric.name for metric in (*TRAINING, *on_validation()) if not metric.maximize]
+    return [*least, *(name for name, meant in ALIASES.items() if meant in least)]
+
+
+def _conditions() -> list[Any]:
+    """Return what the JSON Schema says of keys together: the mode that a metric has, and the costs that one needs."""
+    costly = {"type": "object", "properties": {"metric": {"const": COSTLY}}, "required": ["metric"]}
+    needs_costs = {"anyOf": [costly, {"properties": {"keep": costly}, "required": ["keep"]}]}
+    return [{"if": {"properties": {"metric": {"enum": _least()}}, "required": ["metric"]},
+             "then": {"properties": {"mode": {"const": "min"}}}, "else": {"properties": {"mode": {"const": "max"}}}},
+            {"if": needs_costs, "then": {"properties": {"costs": {"not": {"type": "null"}}}, "required": ["costs"]}}]
+
+
 class KeepSection(Section):
     """A figure that may be worse than the baseline's by `within` at most."""
 
-    metric: Annotated[str, legal(enum=KEPT)]
+    metric: Annotated[str, BeforeValidator(_known_as), legal(**_names(on_validation()))]
     within: Annotated[float, Field(ge=0)] = 0.01
 
 
 class ObjectiveSection(Section):
-    """What is to be best, as measured on the validation split in the last epoch, and what must be kept meanwhile."""
+    """What is to be best, as measured on the validation split in the last epoch, and what must be kept meanwhile.
 
-    model_config = ConfigDict(json_schema_extra={
-        "if": {"properties": {"metric": {"pattern": "(loss|error)$"}}, "required": ["metric"]},
-        "then": {"properties": {"mode": {"const": "min"}}, "required": ["mode"]},
-        "else": {"properties": {"mode": {"const": "max"}}}})
+    `mode` follows the metric. `costs` says what `val/cost` counts: what it costs to take a class for another, as a
+    matrix of true class by guess in the order of the classes, or for those named alone; any other mistake costs 1.
+    """
 
-    metric: Annotated[str, legal(enum=METRICS)] = "val/balanced_accuracy"
-    mode: Literal["max", "min"] = "max"
+    model_config = ConfigDict(json_schema_extra={"allOf": _conditions()})
+
+    metric: Annotated[str, BeforeValidator(_known_as), legal(**_names((*TRAINING, *on_validation())))] = (
+        "val/balanced_accuracy")
+    mode: Annotated[Literal["max", "min"], WithJsonSchema({"enum": ["max", "min"]})] = "max"
+    costs: Annotated[Any, WithJsonSchema({"anyOf": [
+        {"type": "array", "items": {"type": "array", "items": COST_SCHEMA}},
+        {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": COST_SCHEMA}},
+        {"type": "null"}]})] = None
     keep: KeepSection | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_mode(cls, given: Any) -> Any:
+        """Return the section with the mode that its metric has, where it names none."""
+        name = given.get("metric", Objective.metric) if isinstance(given, dict) else None
+        if not isinstance(name, str) or "mode" in given:
+            return given
+        return {**given, "mode": metric_of(_known_as(name)).mode}
 
     def objective(self) -> Objective:
         """Return what ranks trials."""
-        return Objective.of(self.model_dump())
+        return objective(self.model_dump())
 
 
 class RungsSection(Section):

@@ -1,9 +1,13 @@
-"""Tasks by name: what can be learned from images."""
+"""Tasks by name: what can be learned from images; and what each figure of theirs means."""
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
-from ..core.task import Task
+from ..core.objective import TRAINING, Keep, Objective
+from ..core.task import Metric, Task, named
 from ..errors import DataError
 from ..io.did_you_mean import suggest
 from .classification import CLASSIFICATION
@@ -23,3 +27,21 @@ def find(name: str) -> Task:
     except KeyError:
         near = suggest(name, TASKS)
         raise DataError(f"data.task: no task is called {name!r}.{near} There is {', '.join(TASKS)}.") from None
+
+
+def metric(name: str) -> Metric:
+    """Return what a figure means, such as `val/macro_f1` or `macro_f1`, whichever task has it.
+
+    One that none has, in runs of other versions, is said in its own words.
+    """
+    bare = re.sub("^(train|val|test)/", "", name)
+    every = [one for task in TASKS.values() for one in task.metrics]
+    return named(name, TRAINING) or named(bare, every) or Metric(bare, bare.replace("_", " "))
+
+
+def objective(section: Mapping[str, Any]) -> Objective:
+    """Return what the `objective:` section of a space says, that of a run of an older version too."""
+    name = section.get("metric", Objective.metric)
+    keep = section.get("keep")
+    kept = Keep(keep["metric"], keep["within"], metric(keep["metric"]).maximize) if keep else None
+    return Objective(name, (section.get("mode") or metric(name).mode) == "max", kept)

@@ -1,6 +1,7 @@
 """Groups of classes by how many training images they have: many-, medium- and few-shot."""
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 MANY = 100
@@ -15,5 +16,5 @@ def shots(counts: Tensor, present: Tensor) -> dict[str, Tensor]:
         counts: [C], training images of each class.
         present: [C] bool, whether the class occurs where it is measured.
     """
-    masks = (counts > MANY, (counts <= MANY) & (counts >= FEW), counts < FEW)
-    return {name: mask & present for name, mask in zip(SHOTS, masks, strict=True) if bool((mask & present).any())}
+    masks = torch.stack([counts > MANY, (counts <= MANY) & (counts >= FEW), counts < FEW]) & present
+    return {name: mask for name, mask, there in zip(SHOTS, masks, masks.any(1).tolist(), strict=True) if there}

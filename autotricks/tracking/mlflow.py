@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import queue
+import re
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ from .tracker import Row, Tracker
 PATIENCE = 3     # failures in a row after which the server is taken to be down
 SLOW = 1.0       # seconds that a server takes on average, from which on it is not waited for
 CHUNK = 900      # figures in one request; MLflow takes 1,000
+LONGEST = 250    # letters of a figure's name
 SEARCH = ""     # key of the search's own run
 STATUS = {"failed": "FAILED", "interrupted": "KILLED"}
 VIEW = "autotricks"
@@ -256,7 +258,7 @@ class MlflowTracker(Tracker):
         if run is None:
             return
         metrics = [Metric(name, value, now, step) for step, row in enumerate(rows, first_step)
-                   for name, value in row.items()
+                   for name, value in _written(row).items()
                    if value is not None and math.isfinite(value) and not self._steps(run, name) >> step & 1]
         for start in range(0, len(metrics), CHUNK):
             self._write_batch(run, metrics[start:start + CHUNK])
@@ -284,7 +286,8 @@ class MlflowTracker(Tracker):
             return
         now = int(time.time() * 1000)
         new_tags = {name: value for name, value in tags.items() if run.tags.get(name) != value}
-        new_metrics = [Metric(name, value, now, 0) for name, value in metrics.items() if run.metrics.get(name) != value]
+        new_metrics = [Metric(name, value, now, 0) for name, value in _written(metrics).items()
+                       if run.metrics.get(name) != value]
         if new_tags or new_metrics:
             self._write_batch(run, new_metrics, [RunTag(name, value) for name, value in new_tags.items()])
             run.tags.update(new_tags)
@@ -292,3 +295,15 @@ class MlflowTracker(Tracker):
         if run.status != status:
             self._client.set_terminated(run.id, status)
             run.status = status
+
+
+def _written(row: Row) -> dict[str, float]:
+    """Return figures by names that MLflow takes."""
+    return {_name(name): value for name, value in row.items()}
+
+
+def _name(figure: str) -> str:
+    """Return what MLflow calls a figure: `val/recall[a/b]` is `val/recall a_b` there."""
+    split, slash, name = figure.partition("/")
+    plain = re.sub(r"[^\w.\- ]", "_", name.replace("[", " ").replace("]", ""))
+    return f"{split}{slash}{plain}"[:LONGEST]

@@ -74,7 +74,7 @@ def _logged(client: Any, run_id: str | None, entry: Entry) -> str:
     import mlflow
     import numpy as np
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType, Map
 
     depth, height, width = entry.shape
@@ -82,7 +82,7 @@ def _logged(client: Any, run_id: str | None, entry: Entry) -> str:
     anything: Any = AnyType
     signature = ModelSignature(Schema([ColSpec(anything(), "images")]), Schema([
         ColSpec(DataType.string, "class"), ColSpec(DataType.double, "probability"),
-        ColSpec(Map(DataType.double), "probabilities")]))
+        ColSpec(Map(DataType.double), "probabilities")]), ParamSchema([ParamSpec("topk", DataType.long, 1)]))
     with tempfile.TemporaryDirectory() as parent, mlflow.start_run(run_id=run_id):
         data = Path(parent) / "bundle"
         data.mkdir()
@@ -217,16 +217,17 @@ def fetch(uri: str, store: str) -> Path:
 
 
 @cache
-def local_folder(address: str) -> str:
+def local_folder(address: str, root: Path = Path("runs")) -> str:
     """Return the folder of a trained bundle; one that is registered is fetched once a process.
 
     Args:
         address: A path, or `models:/NAME@ALIAS` of MLflow's registry at MLFLOW_TRACKING_URI, or that of the searches
-            in `runs`.
+            in `root`.
+        root: Folder of all runs.
 
     Raises:
         RunError: When the registry has no such model or cannot be reached.
     """
     if not address.startswith(REGISTERED):
         return address
-    return str(fetch(address, os.environ.get("MLFLOW_TRACKING_URI") or default_uri(Path("runs"))))
+    return str(fetch(address, os.environ.get("MLFLOW_TRACKING_URI") or default_uri(root)))

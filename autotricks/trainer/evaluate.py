@@ -49,7 +49,7 @@ def outputs(predict: Predict, split: Split) -> Output:
 
 def measured(predict: Predict, split: Split, dataset: Dataset) -> dict[str, float]:
     """Return every figure of a model on a split, by name; `predict` takes images in [0, 1]."""
-    meter = dataset.task.meter(dataset.counts.float(), split.targets)
+    meter = dataset.task.meter(dataset.counts.float(), split.targets, whole=True)
     meter.update(outputs(predict, split), split.targets)
     return {name: float(value) for name, value in meter.compute().items()}
 

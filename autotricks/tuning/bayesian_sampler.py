@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..core.bundle import SEEDS, Bundle, recipe
-from ..core.objective import Objective, less_is_better
+from ..core.objective import Objective
 from ..core.reporting import End
 from ..runs.ledger import TrialRecord
 from ..space.space import Space
@@ -109,6 +109,7 @@ class BayesianSampler:
         self._prior = prior
         self._metric = objective.metric
         self._sign = objective.sign
+        self._fraction = objective.maximize and objective.metric.startswith("val/")
         self._habits = habits
         self._features = Features([entry.name for entry in space.entries], budgets[-1], space.models)
         mean, variance = prior.columns(self._features)
@@ -268,14 +269,14 @@ class BayesianSampler:
 
     def logit(self, score: float) -> float:
         """Return a score on the scale of the model, where larger is better."""
-        if _is_fraction(self._metric):
+        if self._fraction:
             inside = min(max(score, EDGE), 1 - EDGE)
             return self._sign * math.log(inside / (1 - inside))
         return self._sign * math.log(max(score, LEAST))
 
     def score(self, logit: float) -> float:
         """Return what `logit` was taken of."""
-        if _is_fraction(self._metric):
+        if self._fraction:
             return 1 / (1 + math.exp(-self._sign * logit))
         return math.exp(self._sign * logit)
 
@@ -418,7 +419,3 @@ class BayesianSampler:
         else:
             why = "drawn anew"
         return Proposal(bundle, self._space.locate(bundle), f"{why}; {expected}", step.kind, worth)
-
-
-def _is_fraction(metric: str) -> bool:
-    return not less_is_better(metric) and metric.startswith("val/")

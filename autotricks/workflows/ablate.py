@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from ..core.bundle import Bundle
+from ..core.reporting import OnProgress, silent
 from ..errors import RunError
 from ..export import BUNDLE
 from ..report import write as write_report
@@ -25,7 +26,7 @@ from ..stats.spread import SeedStatistics
 from ..tricks.catalog import bundle_from
 from ..tuning.engines.engine import Engine
 from ..tuning.importance import Importance, importance
-from .confirm import LEDGER, OnProgress, silent
+from .confirm import LEDGER
 from .contrasts import Change, changed, pairs as paired, singles
 from .reopen import Reopened, reopened
 

@@ -17,8 +17,8 @@ from safetensors.torch import load as load_weights
 from .. import report
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset, Fold
-from ..core.objective import SPEED, Objective, less_is_better
-from ..core.reporting import End
+from ..core.objective import SPEED, Objective
+from ..core.reporting import End, OnProgress, silent
 from ..data import Loaded
 from ..data.folds import with_folds
 from ..errors import RunError
@@ -34,6 +34,7 @@ from ..stats.intervals import Interval, paired
 from ..stats.spread import SeedStatistics
 from ..stats.test_results import ClassResults, TestResult
 from ..stats.verdict import METHOD, OVER_FOLDS, Addition, Constraint, added, counted, verdict
+from ..tasks import metric
 from ..trainer.evaluate import tested
 from ..tricks.catalog import bundle_from
 from ..tuning.engines.engine import Engine
@@ -45,11 +46,6 @@ RESULT = "confirm.json"
 WEIGHTS = "confirm"
 FRESH = 1000            # fresh seeds are from here on
 Key = TypeVar("Key")
-OnProgress = Callable[[int, int], None]
-
-
-def silent(done: int, total: int) -> None:
-    """Say nothing of progress."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +147,8 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
     if not document.objective.metric.startswith(("val/", SPEED)):
         raise ConfirmationError(f"{document.objective.metric} is no figure of images that training has not seen.")
     section = document.confirm
-    judge = Confirmer(folder, in_folds(loaded, data.dataset),
+    dataset = in_folds(loaded, data.dataset)
+    judge = Confirmer(folder, dataset,
                       lambda bundle: bundle_document(document.name, {}, data, bundle, {}),
                       document.objective.objective(), how)
     repeats = repetitions(trials, section.trainings, section.folds)
@@ -161,7 +158,7 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
     metrics = judge.known[training.key]
     champion = Champion(Trial(record.number, record.label, training.bundle), metrics[document.objective.metric],
                         metrics, judge.weights(training))
-    keep(folder, loaded, data, champion, confirmation.brief())
+    keep(folder, loaded, replace(data, dataset=dataset.folded(training.fold)), champion, confirmation.brief())
     return confirmation, champion
 
 
@@ -375,7 +372,7 @@ class Confirmer:
             name = keep.metric.removeprefix("val/")
             ours, theirs = ([row[name] for row in metrics[number]] for number in (champion, baseline))
             kept = Constraint(name, keep.within, spreads[keep.metric], self._lost(group, spreads),
-                              paired(-1 if less_is_better(name) else 1, ours, theirs, folds))
+                              paired(metric(name).sign, ours, theirs, folds))
         confirmation = Confirmation(
             word, tuple(repeat.seed for repeat in repeats), tuple(candidates), champion, baseline, searched,
             validation, test, difference,

@@ -16,7 +16,8 @@ from ..export.script import SCRIPT, script
 from ..inference.predictor import Predictor
 from ..io.files import disk_errors, ensure_folder, write_atomic
 from ..report import card
-from ..runs.folder import SPACE, find
+from ..runs.champion import locate
+from ..runs.folder import SPACE
 from ..space.load import LoadedBundle, load_bundle_file
 from ..system.devices import threads_of
 
@@ -41,10 +42,7 @@ def export(name: str, root: Path, format_: str, out: Path, trust: bool = False) 
     """
     if format_ not in FORMATS:
         raise InputError(f"--format {format_}: not offered; formats: {', '.join(FORMATS)}.")
-    folder = Path(name) if (Path(name) / BUNDLE).exists() else find(name, root)
-    if not (folder / BUNDLE).exists():
-        raise RunError(f"{folder}: holds no {BUNDLE}; no trial of this search was trained to the end.")
-    return FORMATS[format_](folder, out, trust)
+    return FORMATS[format_](locate(name, root), out, trust)
 
 
 def _bundle(folder: Path, out: Path, trust: bool) -> list[str]:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..core.dataset import Dataset
-from ..core.objective import SPEED
 from ..core.weights import Weights
 from ..data import Loaded, load as load_data
-from ..errors import InputError, RunError
+from ..errors import DataError, InputError, RunError
 from ..export.bundle import text
 from ..io.checksum import CHANGED, damaged, stamped
 from ..io.files import write_atomic
+from ..io.yaml_tree import Tree
 from ..runs import folder as folders, versions
 from ..runs.evidence import gather
 from ..runs.ledger import Ledger, TrialRecord, read, searched
@@ -82,17 +82,38 @@ def with_data(loaded: LoadedSpace, weights: Mapping[str, Weights], trust: bool) 
     data = load_data(loaded.document.data.settings(), trust)
     data = replace(data, dataset=replace(data.dataset, weights=weights))
     require_fit(loaded, data.dataset, trust)
-    names = _metric_names(data.dataset)
-    objective = loaded.document.objective
-    wanted: dict[tuple[str, ...], str] = {("objective", "metric"): objective.metric}
-    if objective.keep:
-        wanted["objective", "keep", "metric"] = objective.keep.metric
-    absent = [loaded.tree.problem(path, f"{metric} does not exist for this data: no class has so many or so few "
-                                  f"images. It has {', '.join(names)}.")
-              for path, metric in wanted.items() if metric not in names]
+    data = replace(data, dataset=_judged(loaded, data.dataset))
+    return replace(loaded, space=fitted(loaded.space, data.dataset.traits), images=len(data.dataset.train)), data
+
+
+def _judged(loaded: LoadedSpace, dataset: Dataset) -> Dataset:
+    """Return the data with a task that measures what the objective asks for.
+
+    Raises:
+        InputError: With a line for each metric that these data cannot have.
+    """
+    section = loaded.document.objective
+    asked = {"objective.metric": section.metric,
+             **({"objective.keep.metric": section.keep.metric} if section.keep else {})}
+    wanted = {key: name.removeprefix("val/") for key, name in asked.items() if name.startswith("val/")}
+    try:
+        task = dataset.task.judged_by(wanted, section.costs, dataset.classes)
+    except DataError as error:
+        raise InputError([_placed(loaded.tree, line) for line in error.problems]) from None
+    names = task.meter(dataset.counts.float(), dataset.validation.targets).names
+    there = ", ".join(f"val/{name}" for name in names)
+    absent = [_placed(loaded.tree, f"{key}: val/{name} does not exist for this data: no class has so many or so few "
+                                   f"images, or validation has too few classes. It has {there}.")
+              for key, name in wanted.items() if name not in names]
     if absent:
         raise InputError(absent)
-    return replace(loaded, space=fitted(loaded.space, data.dataset.traits), images=len(data.dataset.train)), data
+    return replace(dataset, task=task)
+
+
+def _placed(tree: Tree, line: str) -> str:
+    """Return a line that begins with a key as one that says where it stands."""
+    key, _, text = line.partition(": ")
+    return tree.problem(tuple(key.split(".")), text)
 
 
 def same(folder: Path, data: Loaded) -> None:
@@ -155,8 +176,3 @@ def _listed(changes: dict[str, str]) -> list[str]:
 def _short(value: Any) -> str:
     line = value if value is MISSING else json.dumps(value)
     return line if len(line) <= 80 else f"{line[:77]}..."
-
-
-def _metric_names(dataset: Dataset) -> list[str]:
-    meter = dataset.task.meter(dataset.counts.float(), dataset.validation.targets)
-    return ["train/loss", SPEED, *(f"val/{name}" for name in meter.names)]

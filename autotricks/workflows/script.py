@@ -14,7 +14,7 @@ from ..data import Loaded, Settings, load
 from ..errors import DataError
 from ..io.files import ensure_folder
 from ..models import Pin, load_weights
-from ..runs.champion import bundle_document
+from ..runs.champion import bundle_document, fitted
 from ..space.sections import DataSection
 from ..trial import TrialResult, with_weights
 
@@ -54,7 +54,8 @@ def save_bundle(folder: Path | str, name: str, data: Mapping[str, Any], loaded: 
     loaded = replace(loaded, dataset=with_weights(loaded.dataset, [result.bundle]))
     document = bundle_document(name, settings, loaded, result.bundle, {"metrics": result.metrics})
     target = ensure_folder(Path(folder))
-    export.write(target, document, export.weights_of(result.model))
+    weights = export.weights_of(result.model)
+    export.write(target, fitted(document, weights, loaded.dataset), weights)
 
 
 def _section(data: Mapping[str, Any]) -> DataSection:

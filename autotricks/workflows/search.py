@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import report
 from ..core.dataset import Dataset
+from ..core.reporting import OnProgress
 from ..data import Loaded
 from ..errors import AutotricksError, InputError, RunError
 from ..probes.batch_size import with_largest_batch
@@ -33,7 +34,7 @@ from ..tuning.prior import load as load_prior
 from ..tuning.search import Listener, Search
 from ..tuning.tracking_listener import TrackingListener
 from . import teachers
-from .confirm import Confirmation, ConfirmationError, OnProgress, TrainingResources, confirm, in_folds
+from .confirm import Confirmation, ConfirmationError, TrainingResources, confirm, in_folds
 from .reopen import settle, space_of, with_data
 from .resources import check_resources
 from .sync import log_run, tracker as make_tracker

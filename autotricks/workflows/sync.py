@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -169,7 +170,7 @@ def _with_classes(folder: Path, confirmed: Mapping[str, Any]) -> Mapping[str, An
 
 def on_test(metric: str) -> str:
     """Return what MLflow calls a confirmed figure; the speed of training stands beside those of test."""
-    return f"test/{metric.rpartition('/')[2]}"
+    return f"test/{re.sub('^(train|val)/', '', metric)}"
 
 
 def confirmed_metrics(confirmed: Mapping[str, Any]) -> dict[str, float]:
@@ -180,7 +181,7 @@ def confirmed_metrics(confirmed: Mapping[str, Any]) -> dict[str, float]:
     difference = confirmed["difference"]
     kept = confirmed.get("kept")
     metrics = {name: _of(confirmed["test"], confirmed["champion"])["mean"],
-               name.replace("test/", "test/baseline_"): _of(confirmed["test"], confirmed["baseline"])["mean"],
+               name.replace("test/", "test/baseline_", 1): _of(confirmed["test"], confirmed["baseline"])["mean"],
                "test/difference": difference["mean"], "test/difference_low": difference["low"],
                "test/difference_high": difference["high"], "optimism": confirmed["optimism"],
                **{f"test/{name}": value for name, value in _of(confirmed["figures"], confirmed["champion"]).items()}}

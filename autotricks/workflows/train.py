@@ -10,7 +10,7 @@ from ..core.reporting import Reporter
 from ..data import load as load_data
 from ..errors import InputError
 from ..io.files import ensure_folder
-from ..runs.champion import bundle_document
+from ..runs.champion import bundle_document, fitted
 from ..space.load import LoadedBundle
 from ..space.sections import DataSection
 from ..trial import TrialResult, with_weights
@@ -60,6 +60,11 @@ def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
     ensure_folder(target)
     result = train_on(how.devices, loaded.bundle, data.dataset, reporter, how.trust)
     settings = section.model_dump(mode="json", exclude_none=True)
+    weights = bundles.weights_of(result.model)
     document = bundle_document(loaded.document.name, settings, data, loaded.bundle, how.measured(result))
-    bundles.write(target, document, bundles.weights_of(result.model))
+    if how.all_data:    # what validation there is are the test images; nothing is fitted on them
+        document["result"] |= {"fitted": loaded.document.result["fitted"]} if "fitted" in loaded.document.result else {}
+    else:
+        document = fitted(document, weights, data.dataset)
+    bundles.write(target, document, weights)
     return result

@@ -10,7 +10,20 @@ import torch
 
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.slots import PHASED
-from autotricks.testing import MIDWAY, POINTS, Contract, Waiting, check_trick, companions, different, striped, weights
+from autotricks.core.traits import DataTrait
+from autotricks.errors import BundleError
+from autotricks.testing import (
+    MIDWAY,
+    POINTS,
+    Contract,
+    Waiting,
+    check_trick,
+    companions,
+    different,
+    striped,
+    striped_sets,
+    weights,
+)
 from autotricks.trial import prepare
 from autotricks.tricks.catalog import bundle_from, catalog
 
@@ -35,6 +48,29 @@ def test_there_are_tricks_to_hold_to_it():
 def test_every_trick(name):
     """Each point of the contract; what is not kept is told point by point."""
     check_trick(catalog()[name], images())
+
+
+SETS = ("binary_cross_entropy", "asymmetric", "class_balanced", "square_root", "progressive", "repeat_factor", "mixup",
+        "cutmix", "ricap", "manifold_mixup", "mixup_cutmix", "repeated_augmentation")
+
+
+@cache
+def sets():
+    """Images with any number of labels."""
+    whole = striped_sets()
+    return replace(whole, validation=whole.validation.take(torch.arange(0, len(whole.validation), 4)))
+
+
+@pytest.mark.parametrize("name", [name if name in SETS else pytest.param(name, marks=pytest.mark.slow)
+                                  for name in NAMES])
+def test_every_trick_on_sets_of_labels(name):
+    """Each point of the contract again, or a refusal that says what is lacking; by default where labels are read."""
+    trick = catalog()[name]
+    if DataTrait.ONE_LABEL not in trick.requires_data:
+        check_trick(trick, sets())
+        return
+    with pytest.raises(BundleError, match=f"{name} requires data with one label an image"):
+        prepare(Bundle((Use(trick()), *companions(trick)), epochs=2, batch_size=16), sets())
 
 
 def test_survives_the_way_through_a_bundle_file():

@@ -183,3 +183,22 @@ def test_different_sizes_need_a_size(tmp_path):
         decode.read(paths, None, None)
     arrays, _ = decode.read(paths, 4, None)
     assert [array.shape for array in arrays] == [(1, 4, 4)] * 2
+
+
+@pytest.mark.parametrize(("fit", "row"), [
+    ("crop", [20, 20, 20, 20]), ("pad", [0, 0, 0, 0]), ("squash", [10, 20, 20, 30])])
+def test_a_wide_image_is_cropped_laid_on_black_or_squashed(tmp_path, fit, row):
+    """16 x 4 in blocks of 4 columns, 10, 20, 20 and 30: the middle is 20, a quarter of the height holds the whole."""
+    path = save(tmp_path / "a.png", np.tile(np.repeat([10, 20, 20, 30], 4), (4, 1)).astype(np.uint8))
+    image = decode.decode(path, 4, fit=fit)[0]
+    assert image[0].tolist() == pytest.approx(row, abs=2)           # a reduced edge takes a little of its neighbor
+    if fit == "pad":
+        assert image[1].tolist() == pytest.approx([10, 20, 20, 30], abs=2) and not image[2:].any()
+    upright = decode.decode(save(tmp_path / "b.png", np.asarray(Image.open(path)).T.copy()), 4, fit=fit)[0]
+    assert (upright == image.T).all()
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
+def test_a_square_image_fits_in_one_way_alone(tmp_path, fit):
+    path = save(tmp_path / "a.png", noise(3, 12, 12, 3))
+    assert (decode.decode(path, 5, fit=fit) == decode.decode(path, 5)).all()

@@ -1,6 +1,5 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -21,6 +20,15 @@ def with_labels(counts):
 def marked(split, first):
     """The split with images that are all of one value, its row counted from `first`."""
     return replace(split, images=torch.arange(first, first + len(split)).to(torch.uint8).view(-1, 1, 1, 1))
+
+
+def made(train, validation, groups=None):
+    """A data set of these labels, and of these groups of the images of train and then of validation."""
+    data, count = make_dataset(), len(train)
+    numbers = [None, None] if groups is None else torch.tensor(groups).split([count, len(validation)])
+    parts = [Split(data.train.images[:len(labels)], Targets.plain(torch.tensor(labels)), own)
+             for labels, own in zip((train, validation), numbers)]
+    return replace(data, train=parts[0], validation=parts[1])
 
 
 def in_folds(dataset, count):
@@ -44,23 +52,26 @@ def test_the_seed_decides_who_is_in_which():
 
 
 def test_the_only_image_of_a_class_trains_in_every_fold():
-    assert dealt(torch.tensor([0, 0, 1, 0, 2, 0, 2]), 3, 0)[2] == -1
+    """The third class has one image, of validation; the second has two, which are in two folds."""
+    data = made([0, 0, 0, 1, 0], [1, 0, 2])
+    numbers = with_folds(data, 3, 0).folds.tolist()
+    assert numbers[7] == -1 and len({numbers[3], numbers[5]}) == 2 and sorted(numbers) == [-1, 0, 0, 0, 1, 1, 2, 2]
+    assert all(2 in part.train.targets.single for part in in_folds(data, 3))
 
 
 def test_too_few_images_are_refused():
-    with pytest.raises(DataError, match=r"confirm\.folds: 4 images of train and validation are too few for 5 folds"):
-        dealt(torch.tensor([0, 0, 1, 1, 2]), 5, 0)
+    with pytest.raises(DataError, match=r"^confirm\.folds: train and validation have too few images for 5 folds\. "):
+        with_folds(made([0, 0, 1], [1, 2]), 5, 0)
 
 
 @pytest.mark.parametrize("mixed", [False, True])
 def test_groups_are_whole_and_each_fold_has_every_class(mixed):
     for seed in range(20):
         labels, names = drawn(seed, mixed)
-        together = np.unique(names, return_inverse=True)[1].tolist()
-        numbers = grouped(labels, together, 3, seed)
+        numbers = grouped(labels, names, 3, seed)
         folds = [numbers == number for number in range(3)]
         assert sum(folds).tolist() == [1] * len(labels)
-        groups = [{together[row] for row in fold.nonzero().flatten().tolist()} for fold in folds]
+        groups = [{names[row] for row in fold.nonzero().flatten().tolist()} for fold in folds]
         assert sum(map(len, groups)) == len(set.union(*groups))
         assert all(set(labels[fold].tolist()) == {*labels.tolist()} for fold in folds)
 
@@ -113,20 +124,15 @@ def test_boxes_follow():
     assert found.boxes[:, :, 0].tolist() == [[1, 1], [2, 0]] and found.shares.tolist() == [[1, 1], [1, 0]]
 
 
-def grouped_data(groups=12):
-    data = make_dataset((24, 24))
-    numbers = torch.arange(48) % groups
-    whole = Split(data.train.images[:48], data.train.targets[:48], numbers)
-    return replace(data, train=whole.take(torch.arange(48)[numbers < groups - 4]),
-                   validation=whole.take(torch.arange(48)[numbers >= groups - 4]))
-
-
 def test_groups_of_train_and_validation_stay_together():
-    for part in in_folds(grouped_data(), 3):
+    data = made([0, 1] * 20, [0, 1] * 4, [*[number // 5 for number in range(40)], *[0, 1] * 4])
+    for part in in_folds(data, 3):
         assert not {*part.train.groups.tolist()} & {*part.validation.groups.tolist()}
+        assert {*part.validation.targets.single.tolist()} == {0, 1}
 
 
-def test_classes_with_fewer_groups_than_folds_are_named():
-    with pytest.raises(DataError, match=r"confirm\.folds: too few groups for 7 folds in class .* each class needs 7\. "
-                                        r"Take fewer folds, or confirm\.seeds\."):
-        with_folds(grouped_data(6), 7, 0)
+def test_a_class_with_fewer_groups_than_folds_trains_in_all_of_them():
+    data = made([0] * 6 + [1] * 4, [0, 1], [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 4])
+    assert with_folds(data, 3, 0).folds[torch.tensor([6, 7, 8, 9, 11])].tolist() == [-1] * 5
+    with pytest.raises(DataError, match=r"^confirm\.folds: train and validation have too few groups of any class "):
+        with_folds(data, 5, 0)

@@ -127,13 +127,14 @@ def test_facts_can_be_written_as_json_and_list_what_was_left_out(tmp_path):
     assert facts["bad"][0]["reason"].startswith("damaged: ")
     assert facts["classes"] == ["a", "b c"] and facts["seconds"] > 0
     assert set(facts) == {"source", "fingerprint", "classes", "counts", "imbalance", "image_shape", "mean", "std",
-                          "duplicates", "dropped", "two_labels", "bad", "skipped", "seconds", "streamed"}
+                          "duplicates", "dropped", "two_labels", "bad", "skipped", "seconds", "streamed", "origin",
+                          "notices"}
 
 
 @pytest.mark.parametrize(("arrays", "settings", "message"), [
     ({"x": noise(0, 4, 3, 3), "y": [0, 0, 0, 0]}, {}, "data.source: every training image is of class '0'"),
-    ({"x": noise(0, 5, 3, 3), "y": [0, 0, 0, 1, 1]}, {}, "data.source: too few images to split off test and "
-                                                         "validation in class '1' (2); each class needs 3"),
+    ({"x": noise(0, 4, 3, 3), "y": [0, 0, 1, 1]}, {}, "data.source: too few images to split off test and validation in "
+                                                      "classes '0' (2), '1' (2); each class needs 3"),
     ({"x": noise(0, 8, 3, 3), "y": [0, 1] * 4}, {"imbalance": 100}, "data.imbalance: 100 leaves"),
     ({"x_train": noise(0, 8, 3, 3), "y_train": [0, 1] * 4, "x_test": noise(0, 2, 5, 5), "y_test": [0, 1]}, {},
      "data.size: the splits have images of different shapes"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from autotricks.data import Settings, check, memory
-from autotricks.data.sources import read
+from autotricks.data.sources import listing, read
 from autotricks.errors import DataError
 
 from .pictures import bad_corpus, folder, names, noise, save
@@ -81,7 +81,8 @@ def test_errors_of_folders(tmp_path):
     folder(tmp_path / "flowers", {"a": 1, "b": 1})
     assert refused(f"image_folder:{tmp_path}/flwers/train").endswith(f"Did you mean {tmp_path}/flowers?")
     (tmp_path / "flowers" / "c").mkdir()
-    assert f"the class folder {tmp_path}/flowers/c is empty" in refused(f"image_folder:{tmp_path}/flowers")
+    assert listing(Settings(f"image_folder:{tmp_path}/flowers")).notices == (
+        f"no image lies in c of {tmp_path}/flowers, which are no classes therefore",)
     assert "holds no folder for a class" in refused(f"image_folder:{tmp_path}/flowers/a")
     assert "is a file" in refused(f"image_folder:{tmp_path}/flowers/a/000.png")
     shutil.rmtree(tmp_path / "flowers")
@@ -143,14 +144,16 @@ def test_a_table_without_splits_and_with_missing_files(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("", "has no column path and no column label"), ("path;label\nx;a\n", "no column path and no column label"),
-    ("path,class\nx,a\n", "has no column label; its first line says 'path,class'"),
-    ("path,label\n", "lists no images"), ("path,label\nx.png,\n", ":2: path or label is empty"),
+    ("", "has no column path and no column label"),
+    ("path,kind,place\nx,a,b\n", "which column of t.csv holds the label is not clear: its columns are kind, place."),
+    ("path,label\n", "lists no images"), ("path,label\nx.png,\n", "t.csv:2 (no label)"),
+    ("path,label\n,a\n", "t.csv:2 (no path)"), ("path,label\nx.png,a,b\n", "t.csv:2 (3 cells where there are 2"),
+    ("path;label\nx;a\n", "none of the files that t.csv names is there, such as x. Set data.folder and data.suffix"),
     ("path,label,split\nx.png,a,train\nx.png,a,tset\n", ":3: split 'tset' is not allowed"),
     ("path,label,split\nx.png,a\n", ":2: split '' is not allowed"),
     ("path,label,split\nx.png,a,test\n", "no line whose split is train")])
 def test_errors_of_tables(tmp_path, text, message):
-    assert message in refused(write(tmp_path / "t.csv", text))
+    assert message in refused(write(tmp_path / "t.csv", text)).replace(f"{tmp_path}/", "")
 
 
 def test_a_table_that_is_no_text(tmp_path):
@@ -160,7 +163,7 @@ def test_a_table_that_is_no_text(tmp_path):
 
 
 def test_many_wrong_lines_are_shortened(tmp_path):
-    refusal = refused(write(tmp_path / "t.csv", "path,label\n" + "x,\n" * 9))
+    refusal = refused(write(tmp_path / "t.csv", "path,label,split\n" + "x,a,b\n" * 9))
     assert len(refusal.splitlines()) == 6 and "and 4 more lines" in refusal
 
 

@@ -62,11 +62,13 @@ def test_more_than_one_file_in_a_hundred_that_is_bad(tmp_path, share):
 
 
 @pytest.mark.parametrize(("splits", "said"), [
-    ({"train": {"a": 3, "b": 3, "c": 0}, "test": {"a": 1, "b": 1}}, "/train/c is empty"),
+    ({"train": {"a": 3, "b": 3, "c": 0}, "test": {"a": 1, "b": 1}}, None),
+    ({"train": {"a": 3, "b": 3, "c": 0}, "test": {"a": 1, "c": 1}}, "test has 'c', which train has not"),
     ({"train": {"a": 3}}, "every training image is of class 'a'"),
-    ({"train": {"a": 9, "b": 1}}, "too few images to split off test and validation in class 'b' (1)"),
+    ({"train": {"a": 9, "b": 1}}, None),
+    ({"train": {"a": 2, "b": 1}}, "too few images to split off test and validation in classes 'a' (2), 'b' (1)"),
     ({"train": {"a": 9, "b": 2}, "val": {"a": 1, "b": 1}}, None),
-    ({"train": {"a": 3, "b": 3}, "test": {"a": 1}, "val": {"a": 1, "b": 1}}, "test has no images of 'b'"),
+    ({"train": {"a": 3, "b": 3}, "test": {"a": 1}, "val": {"a": 1, "b": 1}}, None),
     ({"train": {"a": 3, "b": 3}, "test": {"a": 1, "b": 1, "z": 1}}, "test has 'z', which train has not")])
 def test_what_is_wrong_with_the_classes_is_said_as_training_says_it(tmp_path, splits, said):
     for number, (split, counts) in enumerate(splits.items()):
@@ -77,6 +79,8 @@ def test_what_is_wrong_with_the_classes_is_said_as_training_says_it(tmp_path, sp
     assert found["usable"] == (said is None)
     if said:
         assert said in found["problems"][0] and refused(f"image_folder:{tmp_path}")[0] == found["problems"][0]
+    else:
+        assert load(Settings(f"image_folder:{tmp_path}")).facts["notices"] == found["notices"]
 
 
 def test_what_lies_about_is_skipped_and_said(tmp_path):

@@ -11,10 +11,12 @@ from autotricks.errors import InputError, SpaceError
 from autotricks.export import text as yaml_of
 from autotricks.space import load_space
 from autotricks.space.load import shipped
-from autotricks.space.sections import METRICS
+from autotricks.space.sections import on_validation
 from autotricks.space.weights import wanted
 
 from .made import FIRST, HEAD, LAST, head, loaded, refused, write
+
+LESS = {"train/loss", "val/loss", "val/brier", "val/cost", "val/calibration_error"}     # of which less is better
 
 
 def entry(folder, tricks, *overrides):
@@ -50,10 +52,13 @@ def test_the_seed_is_the_searchs_unless_training_has_its_own(tmp_path):
     assert loaded(tmp_path, "  sgd: {}\n", "search.seed=5", "training.seed=0").space.frame.seed == 0
 
 
-def test_every_metric_that_training_reports_may_be_the_objective(dataset):
+def test_every_metric_that_training_reports_may_be_the_objective_and_says_what_is_better(dataset, tmp_path):
     meter = dataset.task.meter(dataset.counts, dataset.validation.targets)
     measured = {f"val/{name}" for name in meter.names}
-    assert measured <= set(METRICS) and len(measured) >= 5
+    assert measured <= {metric.name for metric in on_validation()} and len(measured) >= 11
+    for name in (*measured, "val/top_2_accuracy", "val/recall[a b/c]"):
+        objective = loaded(tmp_path, "  sgd: {}\n", f"objective.metric={name}").document.objective
+        assert objective.mode == ("min" if name in LESS else "max") and objective.metric == name
 
 
 @pytest.mark.parametrize(("values", "domains", "fixed"), [

@@ -9,18 +9,24 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from autotricks import export
 from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset, Split
 from autotricks.core.domain import Float, at_least, tunable
 from autotricks.core.slots import Slot
 from autotricks.core.targets import Targets
+from autotricks.core.task import UNFITTED
 from autotricks.core.trick import Trick
 from autotricks.errors import BundleError
+from autotricks.inference import predictor, pyfunc
 from autotricks.models import build
 from autotricks.runs.trial import RungPlan
 from autotricks.trial import run_trial
 from autotricks.tricks import catalog as tricks
 from autotricks.tuning.engines.rung_training import RungTrainer, arrays, from_arrays
+from autotricks.workflows.predict import predict
+
+from ..data.pictures import save
 
 NAMES = ("left", "right")
 
@@ -69,6 +75,8 @@ class SeveralLabels:
     defaults: ClassVar[tuple] = ("sgd", "constant", "instance", "each_for_itself")
     metrics: ClassVar[tuple] = Answers.names
     train_metrics: ClassVar[tuple] = ("right",)
+    objective: ClassVar[str] = "right"
+    fits: ClassVar[tuple] = ()
 
     def build(self, name, classes, image_shape, trust=False):
         return build(name, classes, image_shape[0], trust)
@@ -81,6 +89,9 @@ class SeveralLabels:
 
     def decode(self, output):
         return output.sigmoid()
+
+    def answers(self, decoded, classes, topk=1, fitted=UNFITTED):
+        return [dict(zip(classes, row, strict=True)) for row in decoded.tolist()]
 
 
 def split(count, seed):
@@ -116,6 +127,24 @@ def test_tricks_of_no_task_work_on_it_and_those_of_one_label_refuse(data):
     assert mixed.metrics["val/right"] > 0.9
     with pytest.raises(BundleError, match="balanced_softmax requires data with one label an image"):
         run_trial(bundle(balanced_softmax={}), data)
+
+
+def test_files_are_answered_for_in_its_own_words(data, tmp_path, monkeypatch):
+    """Columns of its own, in predictions and in what is served."""
+    monkeypatch.setattr(predictor, "find_task", {SeveralLabels.name: SeveralLabels()}.__getitem__)
+    result = run_trial(bundle(), data)
+    document = {"name": "made", "data": {"task": SeveralLabels.name}, "classes": list(NAMES), "result": {},
+                "images": {"shape": [1, 8, 8], "mean": [0.4], "std": [0.3]}, **result.bundle.document()}
+    export.write(tmp_path, document, export.weights_of(result.model))
+    files = [save(tmp_path / f"{row:02d}.png", image[0].numpy()) for row, image in enumerate(data.validation.images)]
+    rows = predict(tmp_path, files)
+    assert [list(row) for row in rows] == [["path", *NAMES, "error"]] * len(files)
+    found = torch.tensor([[row[name] for name in NAMES] for row in rows])
+    assert ((found > 0.5) == (hot(data.validation.targets) > 0)).float().mean() == pytest.approx(
+        result.metrics["val/right"], abs=1e-6)
+    served = pyfunc.Served(predictor.Predictor.load(tmp_path)).predict({"images": [files[0].read_bytes()]})
+    assert list(served) == [*NAMES, "probabilities"]
+    assert served["probabilities"][0] == {name: served[name][0] for name in NAMES}
 
 
 def test_engines_carry_it(data):

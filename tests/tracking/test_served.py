@@ -23,6 +23,7 @@ from autotricks.inference.predictor import Predictor
 from autotricks.runs.ledger import read
 from autotricks.space.load import load_space
 from autotricks.tracking.store import client, default_uri
+from autotricks.workflows.predict import predict
 from autotricks.workflows.sync import sync
 
 from .conftest import NAME, search
@@ -105,6 +106,28 @@ def test_served_over_http(address, confirmed):
     files = [encoded(pixels[..., 0], "PNG")[1] for pixels in images]
     holds(ask(address, {"dataframe_split": {"columns": ["images"], "data": [[file] for file in files]}}), expected)
     holds(ask(address, {"inputs": files}), expected)
+
+
+def test_the_server_says_what_the_command_says(address, confirmed):
+    """Three classes an image, of the same files; and in the words of the schema what `topk` may be."""
+    pixels = np.random.RandomState(1).randint(0, 256, (4, 8, 8)).astype(np.uint8)
+    files = [encoded(image, "PNG") for image in pixels]
+    folder = confirmed.folder.parent / "files"
+    folder.mkdir()
+    for number, (content, _) in enumerate(files):
+        (folder / f"{number}.png").write_bytes(content)
+    body = {"dataframe_split": {"columns": ["images"], "data": [[text] for _, text in files]}}
+    status, content = ask(address, {**body, "params": {"topk": 3}})
+    assert status == 200
+    said = [{name: row[name] for name in row if name != "probabilities"} for row in content["predictions"]]
+    wanted = [{name: row[name] for name in row if name not in ("path", "error")}
+              for row in predict(confirmed.folder, folder, topk=3)]
+    assert list(said[0]) == list(wanted[0]) and len(said[0]) == 6
+    for one, other in zip(said, wanted, strict=True):
+        assert one == {name: value if isinstance(value, str) else pytest.approx(value, abs=1e-6)
+                       for name, value in other.items()}
+    status, content = ask(address, {**body, "params": {"topk": 0}})
+    assert status == 400 and "topk: 0 is not allowed" in json.dumps(content)
 
 
 def test_files_of_other_sizes_and_colors_are_prepared_as_the_data_were(address, confirmed):

@@ -1,4 +1,5 @@
 """Teachers and files that a space names: found from any folder, taken from a real registry, or refused in one line."""
+import json
 
 import pytest
 import torch
@@ -13,7 +14,9 @@ from autotricks.tracking.model_registry import Entry, register
 from autotricks.tracking.store import client, default_uri
 from autotricks.trial import prepare
 from autotricks.workflows import search as experiment
+from autotricks.workflows.predict import predict
 
+from ..data.pictures import noise, save
 from ..search.scripted import in_threads
 from .conftest import METRIC, NAME
 
@@ -149,3 +152,15 @@ def test_ray_workers_find_them(spaced, here, tracked):
     assert here(*SEARCH, "--tracking", "off", "--set", "search.engine=ray", "--set", "search.trials=1")[0] == 0
     run, = folder.glob("runs/taught-*")
     assert [trial.end for trial in records(read(run / "trials.jsonl")[0])] == ["finished"]
+
+
+def test_a_registered_bundle_predicts(spaced, store, tracked, here, monkeypatch):
+    """By the address of the registry, from the command line: what the folder says of the same image."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    folder = spaced("")
+    image = save(folder / "noise.png", noise(0, 8, 8))
+    code, said, _ = here("predict", CHAMPION, "noise.png", "--topk", "2", "--json")
+    row, = json.loads(said)["rows"]
+    assert code == 0 and row == {**predict(tracked.folder, image, topk=2)[0], "path": "noise.png"}
+    code, _, line = here("predict", f"models:/{NAME}@nobody", "noise.png")
+    assert code == 2 and line.count("\n") == 1 and "alias nobody not found" in line

@@ -43,7 +43,7 @@ def test_a_mixture_counts_by_its_shares():
     logits = torch.tensor([[0.3, -1.0]])
     batch = made([[0], [1]], 2)
     mixed = Batch(batch.images[:1], batch.targets.blend(torch.tensor([1, 0]), torch.tensor([0.7]))[:1], batch.rows[:1])
-    loss = Asymmetric().loss(None, None)
+    loss = Asymmetric(positive=1.0).loss(None, None)
     alone = [float(loss(logits, made([labels], 2))) for labels in ([0, 1], [])]
     assert alone[0] != pytest.approx(alone[1])
     terms = asymmetric(logits, torch.ones(1, 2), 1.0, 4.0, 0.05), asymmetric(logits, torch.zeros(1, 2), 1.0, 4.0, 0.05)
@@ -56,7 +56,7 @@ def test_what_is_there_twice_counts_once():
     both = made([[0, 1], [0]], 2)
     mixed = Batch(both.images[:1], both.targets.blend(torch.tensor([1, 0]), torch.tensor([0.6]))[:1], both.rows[:1])
     shares = torch.tensor([[1.0, 0.6]])
-    found = Asymmetric().loss(None, None)(logits, mixed)
+    found = Asymmetric(positive=1.0).loss(None, None)(logits, mixed)
     assert torch.allclose(found, asymmetric(logits, shares, 1.0, 4.0, 0.05).sum(1))
 
 

@@ -41,11 +41,13 @@ def schema() -> None:
 
 
 def data_check(source: Annotated[str, typer.Argument(help="A data source, such as image_folder:photos.")],
-               as_json: Json = False, trust: Trust = False) -> None:
+               set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
     """Say what a data source holds, what is wrong with it, and which space fits; train nothing."""
+    from ...space.load import load_settings
     from ..views import data as inspection
 
-    if not inspection.check(source, trust, as_json):
+    overrides = set_ or []
+    if not inspection.check(load_settings(source, overrides), overrides, trust, as_json):
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""The commands that use what was found: report, train, export, and MLflow's sync, promote, ui."""
+"""The commands that use what was found: report, train, export, predict, and MLflow's sync, promote, ui."""
 from __future__ import annotations
 
 import sys
@@ -56,6 +56,24 @@ def export(run: Annotated[str, typer.Argument(help="A run's folder, its name, or
 
     for line in handover.export(run, root, format_, out, trust):
         typer.echo(line)
+
+
+def predict(bundle: Annotated[str, typer.Argument(
+                metavar="BUNDLE", help="A run, what train or export wrote, or models:/NAME@ALIAS.")],
+            paths: Annotated[list[str], typer.Argument(
+                metavar="PATHS...", help="Images, and folders at any depth; - reads a list from standard input.")],
+            out: Annotated[Path | None, typer.Option(
+                help="Table to write, .csv, .json or .parquet; without it CSV is printed.")] = None,
+            topk: Annotated[int, typer.Option(min=1, help="How many of the most probable classes to tell.")] = 1,
+            device: Device = "cpu", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
+    """Say of images what a trained bundle takes them for: a row for each, with classes and probabilities."""
+    from ..views import predictions
+
+    table = predictions.Table(out, as_json)
+    files = predictions.listed(paths)
+    from ...workflows.predict import Prediction
+
+    table.fill(Prediction.of(bundle, topk, device, root, trust), files)
 
 
 def sync(run: Run, tracking: Tracking = "", root: Root = RUNS, trust: Trust = False) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .search import clock
@@ -29,7 +30,7 @@ def ablated(result: Ablation, folder: Path, as_json: bool) -> None:
         print(json.dumps(result.document(), indent=1))
         return
     console = Console(highlight=False)
-    console.print(f"\n[bold]{result.metric}[/bold] on validation, {len(result.seeds)} fresh seeds:")
+    console.print(f"\n[bold]{escape(result.metric)}[/bold] on validation, {len(result.seeds)} fresh seeds:")
     for name, spread in ((f"champion, trial {result.trial}", result.champion), ("baseline", result.baseline)):
         console.print(f"  {name:<22}{spread.mean:.4f} +- {spread.deviation:.4f}")
     for kind, title in TITLES.items():

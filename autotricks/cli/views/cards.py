@@ -19,6 +19,7 @@ from ...core.trick import Trick
 from ...core.weights import DEFAULT
 from ...io.yaml_tree import one_line
 from ...space.load import LoadedBundle, LoadedSpace
+from ...tasks import metric as metric_of
 from ...tricks.catalog import catalog, find
 from .search import clock, to_json
 
@@ -141,7 +142,7 @@ def trained(result: TrialResult, loaded: LoadedBundle, out: Path, how: Productio
         same = "the same" if now == before else f"it differs by {now - before:+.4f}"
         print(f"{metric} {now:.6f}; the search had measured {before:.6f}: {same}.")
     print(f"On {'test' if how.all_data else 'validation'}: " + ", ".join(
-        f"{name.removeprefix('val/').replace('_', ' ')} {value:.4f}" for name, value in result.metrics.items()
+        f"{metric_of(name).words} {value:.4f}" for name, value in result.metrics.items()
         if name.startswith("val/")))
 
 

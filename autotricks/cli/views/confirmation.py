@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from ...report.html import words
 from ...runs.folder import DATA, read_json
+from ...tasks import metric
 
 if TYPE_CHECKING:
     from ...workflows.confirm import Confirmation
@@ -26,15 +27,15 @@ def verdict(result: Confirmation) -> list[str]:
     high = result.difference.high
     where = "" if result.metric.startswith("train/") else ", on test"
     lines = [f"\nConfirmed {'over' if result.folds else 'with'} {result.over}{where}: [bold]{result.verdict}[/bold].",
-             f"  {result.metric} {best.mean:.4f} +- {best.deviation:.4f}, baseline {base.mean:.4f} +- "
+             f"  {escape(result.metric)} {best.mean:.4f} +- {best.deviation:.4f}, baseline {base.mean:.4f} +- "
              f"{base.deviation:.4f}"]
     if result.champion != result.baseline:
         lines.append(f"  difference {result.difference.mean:+.4f}, 95% interval {low:+.4f} to {high:+.4f} "
                      f"({result.method})")
     lines += addition(result)
     if kept and result.champion != result.baseline:
-        lines.append(f"  {kept.metric} on test {kept.difference.mean:+.4f}, 95% interval {kept.difference.low:+.4f} to "
-                     f"{kept.difference.high:+.4f}; {kept.within:g} may be lost")
+        lines.append(f"  {escape(kept.metric)} on test {kept.difference.mean:+.4f}, 95% interval "
+                     f"{kept.difference.low:+.4f} to {kept.difference.high:+.4f}; {kept.within:g} may be lost")
     far = f"was {abs(result.optimism):.4f} too {'good' if result.optimism > 0 else 'modest'}"
     each = "folds" if result.folds else "seeds"
     return [*lines, *further(result), f"  What the search thought of it, {result.searched:.4f}, "
@@ -66,6 +67,15 @@ def further(result: Confirmation) -> list[str]:
     return lines
 
 
+def on_test(result: Confirmation) -> list[str]:
+    """Return one line for each figure on test, champion against baseline."""
+    best = result.figures[result.champion]
+    base = result.figures[result.baseline]
+    width = max(len(metric(name).words) for name in best)
+    return ["\nOn test, the mean over seeds:", f"  {'':<{width}}  champion  baseline"] + [
+        f"  {metric(name).words:<{width}}  {value:8.4f}  {base[name]:8.4f}" for name, value in best.items()]
+
+
 def classes(result: Confirmation, names: Sequence[str]) -> list[str]:
     """Return one line a class, champion against baseline; where there are too many, those that change most."""
     one, other = (result.classes.get(number) for number in (result.champion, result.baseline))
@@ -93,14 +103,14 @@ def confirmed(result: Confirmation, folder: Path, as_json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for number, spread in sorted(result.validation.items(), key=lambda item: -item[1].mean):
         name = "baseline" if number == result.baseline else f"trial {number}"
-        console.print(f"{name:<12} validation {result.metric} {spread.mean:.4f} +- {spread.deviation:.4f}")
+        console.print(f"{name:<12} validation {escape(result.metric)} {spread.mean:.4f} +- {spread.deviation:.4f}")
     names = read_json(folder / DATA, "classes")["classes"]
-    for line in [*verdict(result), *map(escape, classes(result, names))]:
+    for line in [*verdict(result), *map(escape, [*on_test(result), *classes(result, names)])]:
         console.print(line)
     kept = result.kept
     if kept and kept.lost:
         names = ", ".join(f"trial {number}" for number in kept.lost)
-        console.print(f"Lose more {kept.metric} than {kept.within:g} on validation: {names}")
+        console.print(f"Lose more {escape(kept.metric)} than {kept.within:g} on validation: {names}")
     console.print(f"\nAll of it: {folder}/confirm.json\nReport:    {folder}/report.html")
 
 

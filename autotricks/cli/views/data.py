@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ...data import Settings, survey
+from ...data import Settings, survey, understood
 from ...space.recommendation import Suited, command, compare
 from .search import to_json
 
@@ -19,24 +19,32 @@ EXAMPLES = 3
 Facts = Mapping[str, Any]
 
 
-def check(source: str, trust: bool, as_json: bool) -> bool:
+def check(settings: Settings, overrides: Sequence[str], trust: bool, as_json: bool) -> bool:
     """Print what a source holds, what is wrong with it, and which space fits; return whether training would take it.
+
+    Args:
+        settings: Of the source.
+        overrides: `data.key=value` that they were made with, for the next command.
+        trust: Whether a source of the form `my.module:function` may be imported.
+        as_json: For machines.
 
     Raises:
         DataError: When the source is none, or is missing.
     """
-    facts = survey(Settings(source), trust)
+    facts = survey(settings, trust)
     spaces = compare(facts)
+    following = command(facts, spaces[0], overrides) if facts["usable"] and spaces else None
     if as_json:
-        to_json({**facts, "spaces": [asdict(one) for one in spaces], "next": _next(facts, spaces)})
+        to_json({**facts, "spaces": [asdict(one) for one in spaces], "next": following})
     else:
-        print("\n".join([*_summary(facts), *_spaces(facts, spaces)]))
+        print("\n".join([*_summary(facts), *_spaces(facts, spaces, following)]))
     return bool(facts["usable"])
 
 
 def _summary(facts: Facts) -> Iterator[str]:
     splits = ", ".join(f"{name} {sum(counts):,}" for name, counts in facts["counts"].items())
     yield f"{facts['source']}: {len(facts['classes'])} classes, {facts['images']:,} images: {splits or 'none'}"
+    yield from understood({**facts, "bad": (), "skipped": ()})      # which are listed below
     if facts["images"]:
         yield from _forms(facts)
         yield from _histogram(facts)
@@ -54,9 +62,6 @@ def _forms(facts: Facts) -> Iterator[str]:
     yield f"Formats: {_tally(facts['formats'])}; modes {_tally(facts['modes'])}"
     if facts["frames"]:
         yield f"Animated or of several pages: {facts['frames']:,}; the first frame is used."
-    if facts["dim"]:
-        yield (f"Nearly black: {facts['dim']:,} images of 16 bits use less than a sixteenth of their range; 16 bits "
-               "become 8 by dividing by 257. Scale them first.")
 
 
 def _tally(counts: Mapping[str, int]) -> str:
@@ -100,8 +105,6 @@ def _equal(duplicates: Facts) -> Iterator[str]:
     yield from _across(duplicates["across"], "equal images")
     if duplicates["across"]:
         yield "  --set data.duplicates=drop takes them out of the split that is read first"
-    if duplicates["two_labels"]:
-        yield f"  images that bear two labels: {duplicates['two_labels']:,}; at most one of the two is right"
     yield from _examples(duplicates["examples"], "=")
 
 
@@ -130,7 +133,7 @@ def _examples(groups: Sequence[Sequence[Sequence[str]]], sign: str) -> Iterator[
         yield "  e.g. " + f" {sign} ".join(f"{name} ({label})" if named else name for name, label in group[:4])
 
 
-def _spaces(facts: Facts, spaces: Sequence[Suited]) -> Iterator[str]:
+def _spaces(facts: Facts, spaces: Sequence[Suited], following: str | None) -> Iterator[str]:
     if facts["problems"]:
         yield "\nTraining refuses these data:"
         yield from (f"  {line}" for line in facts["problems"])
@@ -138,8 +141,4 @@ def _spaces(facts: Facts, spaces: Sequence[Suited]) -> Iterator[str]:
     fitting = [one for one in spaces if one.fits]
     yield "\nSpaces that fit:" if fitting else "\nNo space that ships is made for such data; the nearest first:"
     yield from (f"  {one.space}: {'; '.join(one.why)}" for one in fitting or spaces)
-    yield f"Next: {_next(facts, spaces) or 'autotricks check SPACE'}"
-
-
-def _next(facts: Facts, spaces: Sequence[Suited]) -> str | None:
-    return command(facts, spaces[0]) if facts["usable"] and spaces else None
+    yield f"Next: {following or 'autotricks check SPACE'}"

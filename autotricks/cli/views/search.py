@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from ...core.reporting import End
+from ...data import understood
 from ...space.load import LoadedSpace
 from ...stats.verdict import BASELINE
 from .confirmation import verdict
@@ -56,7 +58,7 @@ class Lines:
 
     def on_start(self, folder: Path, facts: dict[str, Any]) -> None:
         """Say what is searched and where it is kept."""
-        for line in [describe(facts), *leaks(facts)]:
+        for line in [describe(facts), *understood(facts), *leaks(facts)]:
             self._say(line)
         length = f"{self._total} trials"
         if self._trainings is not None:
@@ -251,7 +253,7 @@ def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
     if champion:
         before = ("" if search_result.baseline is None or search_result.confirmation else
                   f"   (baseline {search_result.baseline:.4f}, {champion.score - search_result.baseline:+.4f})")
-        what = "The best bundle" if search_result.confirmation else f"Best {metric} {champion.score:.4f}"
+        what = "The best bundle" if search_result.confirmation else f"Best {escape(metric)} {champion.score:.4f}"
         console.print(f"\n[bold]{what}[/bold]{before}, trial {champion.trial.number}:")
         for use in champion.trial.bundle.uses:
             values = ", ".join(f"{name} {_short(value)}" for name, value in use.document().items())
@@ -261,7 +263,7 @@ def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
     if search_result.standing:
         console.print(f"Registered: {search_result.standing}", markup=False)
     for notice in search_result.notices:
-        console.print(f"[yellow]Note:[/yellow] {notice}")
+        console.print(f"[yellow]Note:[/yellow] {escape(notice)}")
     console.print(f"\nAll of it: {search_result.folder}\nReport:    {search_result.folder}/report.html")
     if champion:
         root = search_result.folder.parent

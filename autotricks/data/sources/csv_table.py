@@ -1,23 +1,27 @@
 """csv: a table of paths and labels."""
 from __future__ import annotations
 
-import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ...core.traits import DataTrait
 from ...errors import DataError
-from ..decode import display_name, error_text
-from ..settings import Settings
+from ...tasks import find as find_task
+from ..decode import Bad
+from ..settings import Settings, Splits
+from .columns import MISSING, Columns, Unlabelled, labels
+from .delimited import Sheet, read as read_sheet
 from .files import Entry, Listing, existing_file, images_of
 from .grouping import by_pattern
-from .raw import SPLIT_WORDS, Raw, clean
+from .places import Places
+from .raw import MORE_WORDS, SPLIT_WORDS, Raw, plain_word
 
 MAX_LISTED = 5
 
 
 def read(location: str, settings: Settings) -> Raw:
-    """Decode the images of a UTF-8 table with the columns path, label and, if the splits are given, split.
-
-    Paths are relative to the file. Split is train, val (valid, validation) or test.
+    """Decode the images of a table: see `autotricks.data.Table` for what is found out and what may be said.
 
     Raises:
         DataError: When a column or value is missing, with the number of the line.
@@ -32,55 +36,105 @@ def listing(location: str, settings: Settings) -> Listing:
         DataError: When a column or value is missing, with the number of the line.
     """
     path = existing_file(location)
-    header, lines = _lines(path)
-    column = settings.group.column if settings.group else None
-    missing = [word for word in ("path", "label", *([column.strip().lower()] if column else [])) if word not in header]
-    if missing:
-        raise DataError(f"data.source: {display_name(path)} has no column {' and no column '.join(missing)}; its first "
-                        f"line says {','.join(header)[:80]!r}. Columns are path,label or path,label,split.")
-    if not lines:
-        raise DataError(f"data.source: {display_name(path)} lists no images.")
-    entries = _entries(path, header, lines, column.strip().lower() if column else "")
+    sheet = read_sheet(path, settings.table)
+    columns = Columns.of(sheet, settings)
+    if not sheet.rows:
+        raise DataError(f"data.source: {sheet.name} lists no images.")
+    words = _Words(settings)
+    entries, bad = _entries(sheet, columns, words, settings)
+    if entries and not any(entry.split == "train" for entry in entries):
+        raise DataError(f"data.source: {sheet.name} has no line whose split is train.")
+    places = Places.of(path, settings.table, [str(entry.path) for entry in entries])
     if settings.group and settings.group.pattern is not None:
-        paths = [Path(row[header.index("path")].strip()).as_posix() for _, row in lines]
-        entries = by_pattern(entries, paths, settings.group.pattern)
-    return Listing(entries)
+        entries = by_pattern(entries, [entry.path.as_posix() for entry in entries], settings.group.pattern)
+    entries = [replace(entry, path=places.find(str(entry.path))) for entry in entries]
+    origin = {} if columns.split is None else words.origin(sheet.header[columns.split])
+    return Listing(entries, bad=tuple(bad), notices=(*sheet.notices, *columns.notices, *places.notices), origin=origin)
 
 
-def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the words of the first line, and every other that is not empty with its number."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file)
-            try:
-                header = [word.strip().lower() for word in next(rows, [])]
-                return header, [(rows.line_num, row) for row in rows if any(row)]
-            except csv.Error as error:
-                raise DataError(f"data.source: {display_name(path)}:{rows.line_num}: no line of a table: {error}. "
-                                "Close the quotation mark before it, or shorten the field.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"data.source: {display_name(path)} is not a table in UTF-8: {error_text(error)}.") from error
+@dataclass
+class _Words:
+    """Says of which split a word is, and remembers the words of each."""
+
+    settings: Settings
+    seen: dict[str, dict[str, None]] = field(default_factory=dict)
+
+    def split(self, cell: str) -> str | None:
+        """Return the split that a cell says, None where it says none."""
+        word = plain_word(cell)
+        known, rest = self._known()
+        split = known.get(word, rest if word not in MISSING else None)
+        if split:
+            self.seen.setdefault(split, {})[cell] = None
+        return split
+
+    @property
+    def allowed(self) -> str:
+        """What may stand there."""
+        return ", ".join(self._known()[0] if self.settings.splits else SPLIT_WORDS)
+
+    def origin(self, column: str) -> dict[str, str]:
+        """Return where each split comes from."""
+        return {split: f"column {column} ({_listed(list(words))})" for split, words in self.seen.items()}
+
+    def _known(self) -> tuple[Mapping[str, str], str | None]:
+        """Return the split of each word, and of all the others."""
+        fold = self.settings.table.fold
+        splits = Splits(test=(fold,)) if fold is not None else self.settings.splits
+        if splits is None:
+            return MORE_WORDS, None
+        return splits.by_word(), None if splits.train else "train"
 
 
-def _entries(path: Path, header: list[str], lines: list[tuple[int, list[str]]], group: str) -> list[Entry]:
-    entries = []
-    problems = []
-    for number, row in lines:
-        cells = dict(zip(header, (cell.strip() for cell in row)))
-        split = SPLIT_WORDS.get(cells.get("split", "").lower()) if "split" in header else "train"
-        if not cells.get("path") or not cells.get("label"):
-            problems.append(f"data.source: {display_name(path)}:{number}: path or label is empty.")
-        elif split is None:
-            problems.append(f"data.source: {display_name(path)}:{number}: split {cells.get('split', '')!r} is not "
-                            f"allowed; split must be {', '.join(SPLIT_WORDS)}.")
-        elif group and not cells.get(group):
-            problems.append(f"data.group.column: {display_name(path)}:{number}: {group} is empty.")
+def _entries(sheet: Sheet, columns: Columns, words: _Words, settings: Settings) -> tuple[list[Entry], list[Bad]]:
+    """Return an entry for each row, its path as it is written, and the rows that say too little."""
+    entries: list[Entry] = []
+    bad: list[Bad] = []
+    problems: list[str] = []
+    one = DataTrait.ONE_LABEL in find_task(settings.task).brings
+    for number, row in sheet.rows:
+        where = f"{sheet.name}:{number}"
+        split = "train" if columns.split is None else words.split(_cell(row, columns.split))
+        group = "" if columns.group is None else _cell(row, columns.group)
+        try:
+            name, tags = _said(sheet, columns, row, settings.table.separator)
+            if one and not tags:
+                raise Unlabelled("no label")
+        except Unlabelled as reason:
+            bad.append(Bad(where, str(reason)))
+            continue
+        if split is None:
+            problems.append(f"data.source: {where}: split {_cell(row, columns.split or 0)!r} is not allowed; split "
+                            f"must be {words.allowed}. data.splits says other words.")
+        elif columns.group is not None and not group:
+            problems.append(f"data.group.column: {where}: {sheet.header[columns.group].lower()} is empty.")
         else:
-            entries.append(Entry(path.parent / cells["path"], (clean(cells["label"]),), split, cells.get(group, "")))
+            entries.append(Entry(Path(name), tags, split, group))
     if problems:
         left_out = len(problems) - MAX_LISTED
-        more = [f"data.source: {display_name(path)}: and {left_out} more lines."] if left_out > 0 else []
+        more = [f"data.source: {sheet.name}: and {left_out} more lines."] if left_out > 0 else []
         raise DataError(problems[:MAX_LISTED] + more)
-    if not any(entry.split == "train" for entry in entries):
-        raise DataError(f"data.source: {display_name(path)} has no line whose split is train.")
-    return entries
+    return entries, bad
+
+
+def _said(sheet: Sheet, columns: Columns, row: list[str], separator: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return path and labels of a row.
+
+    Raises:
+        Unlabelled: When it has none, or more cells than there are columns.
+    """
+    name = _cell(row, columns.path)
+    if name.lower() in MISSING:
+        raise Unlabelled("no path")
+    if any(row[len(sheet.header):]):
+        raise Unlabelled(f"{len(row)} cells where there are {len(sheet.header)} columns")
+    return name, labels(columns, sheet.header, row, separator)
+
+
+def _cell(row: list[str], index: int) -> str:
+    return row[index] if index < len(row) else ""
+
+
+def _listed(words: list[str]) -> str:
+    more = f" and {len(words) - MAX_LISTED} more" if len(words) > MAX_LISTED else ""
+    return ", ".join(words[:MAX_LISTED]) + more

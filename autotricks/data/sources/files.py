@@ -4,8 +4,8 @@ from __future__ import annotations
 import difflib
 import os
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +15,7 @@ import torch
 from ...errors import DataError
 from .. import decode
 from ..decode import Bad, display_name, printable
+from ..glance import glance
 from ..labels import ordered
 from ..memory import COPIES, available, require_images
 from ..settings import Settings
@@ -23,6 +24,14 @@ from .raw import Part, Raw, refuse_many, stacked
 
 CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin",
                      "system volume information", "@eadir"})
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+NO_IMAGES = frozenset({
+    ".xml", ".json", ".jsonl", ".txt", ".csv", ".tsv", ".md", ".rst", ".yaml", ".yml", ".html", ".htm", ".pdf", ".doc",
+    ".docx", ".xls", ".xlsx", ".py", ".ipynb", ".m", ".log", ".cfg", ".conf", ".toml", ".sh", ".npy", ".npz", ".mat",
+    ".pkl", ".pickle", ".h5", ".hdf5", ".pt", ".pth", ".parquet", ".arrow", ".tfrecord", ".db", ".sqlite", ".zip",
+    ".tar", ".gz", ".rar", ".7z", ".mp4", ".avi", ".mov", ".mkv", ".mp3", ".wav", ".flac", ".lnk", ".url", ".md5",
+    ".sha256", ".bak", ".tmp"})
 
 
 @dataclass(frozen=True)
@@ -43,11 +52,30 @@ class Listing:
         entries: Every file that is taken for an image.
         skipped: What is there and belongs to no class, with the reason.
         problems: Why training refuses it.
+        bad: Rows that name no image or no label.
+        notices: What the source left open and how it was understood, a line each.
+        origin: Where each split comes from, in words.
     """
 
     entries: Sequence[Entry]
     skipped: tuple[Bad, ...] = ()
     problems: tuple[str, ...] = ()
+    bad: tuple[Bad, ...] = ()
+    notices: tuple[str, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    def raw(self, parts: Mapping[str, Part], bad: Sequence[Bad], settings: Settings) -> Raw:
+        """Return what is handed over of the images that could be read."""
+        return Raw(parts, self.classes, (*self.bad, *bad), self.skipped, self.notices, self.origin,
+                   glance([entry.path for entry in self.entries], settings))
+
+    def refuse_many(self, bad: Sequence[Bad], limit: float) -> None:
+        """Refuse the source where more than this share cannot be used.
+
+        Raises:
+            DataError: Naming the first few.
+        """
+        refuse_many((*self.bad, *bad), len(self.entries) + len(self.bad), limit)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -103,7 +131,7 @@ def is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except PermissionError as error:
-        _closed(error)
+        closed(error)
     except (OSError, RuntimeError):     # RuntimeError: links in a circle, before Python 3.13
         return False
 
@@ -111,6 +139,24 @@ def is_folder(path: Path) -> bool:
 def hidden(name: str) -> bool:
     """Return whether a file or folder is one that systems leave behind, such as .DS_Store or Thumbs.db."""
     return name.startswith(".") or name.lower() in CLUTTER
+
+
+def leads(test: Callable[[], bool]) -> bool:
+    """Return what a test of a folder's entry says; a link that cannot be followed leads nowhere."""
+    try:
+        return test()
+    except OSError:
+        return False
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a path ends as image files do."""
+    return name.lower().endswith(PICTURES)
+
+
+def no_image(name: str) -> bool:
+    """Return whether a file is no image, by its suffix: notes, tables, arrays, archives, films."""
+    return os.path.splitext(name)[1].lower() in NO_IMAGES
 
 
 def visible(folder: Path) -> list[Path]:
@@ -122,7 +168,7 @@ def visible(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not hidden(path.name))
     except OSError as error:
-        _closed(error)
+        closed(error)
 
 
 def images_of(listing: Listing, settings: Settings) -> Raw:
@@ -138,8 +184,8 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
         require_images(1, (settings.channels or 3, settings.size, settings.size))
     if _too_many(entries, settings):
         return _streamed(listing, settings)
-    arrays, bad = decode.read([entry.path for entry in entries], settings.size, settings.channels)
-    refuse_many(bad, len(entries), settings.max_bad)
+    arrays, bad = decode.read([entry.path for entry in entries], settings.size, settings.channels, settings.fit)
+    listing.refuse_many(bad, settings.max_bad)
     depth = max((array.shape[0] for array in arrays if array is not None), default=1)
     parts = {}
     for split in dict.fromkeys(entry.split for entry in entries):
@@ -151,13 +197,14 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
             arrays[row] = None  # so that stacking frees each image as it goes
         parts[split] = Part(stacked(chosen, depth), [entries[row].labels for row in rows],
                             [entries[row].group for row in rows] if settings.group else None)
-    return Raw(parts, listing.classes, tuple(bad), listing.skipped)
+    return listing.raw(parts, bad, settings)
 
 
 def _too_many(entries: Sequence[Entry], settings: Settings) -> bool:
     """Return whether the images would take more memory than they may, going by the first that can be read."""
     for entry in entries:
-        seen, = decode.each(partial(decode.decode, size=settings.size, channels=settings.channels), [entry.path])
+        look = partial(decode.decode, size=settings.size, channels=settings.channels, fit=settings.fit)
+        seen, = decode.each(look, [entry.path])
         if not isinstance(seen, Bad):   # what is wrong with others is told when all have been looked at
             return COPIES * len(entries) * seen.size > settings.room(available())
     return False
@@ -165,13 +212,14 @@ def _too_many(entries: Sequence[Entry], settings: Settings) -> bool:
 
 def _streamed(listing: Listing, settings: Settings) -> Raw:
     entries = listing.entries
-    results = survey([entry.path for entry in entries], settings.size, settings.channels)
+    results = survey([entry.path for entry in entries], settings.size, settings.channels, settings.fit)
     bad = tuple(one for one in results if isinstance(one, Bad))
-    refuse_many(bad, len(entries), settings.max_bad)
+    listing.refuse_many(bad, settings.max_bad)
     good = [(entry, one) for entry, one in zip(entries, results, strict=True) if isinstance(one, Seen)]
     seen = [one for _, one in good]
     shape = (max(one.shape[0] for one in seen), *seen[0].shape[1:]) if seen else (1, 1, 1)
-    files = Files([entry.path for entry, _ in good], (shape[0], shape[1], shape[2]), settings.size, settings.channels)
+    files = Files([entry.path for entry, _ in good], (shape[0], shape[1], shape[2]), settings.size, settings.channels,
+                  settings.fit)
     reading = Reading(WORKERS if settings.workers is None else settings.workers, settings.prefetch or PREFETCH)
     parts = {}
     for split in dict.fromkeys(entry.split for entry in entries):
@@ -180,7 +228,7 @@ def _streamed(listing: Listing, settings: Settings) -> Raw:
             raise _none(split)
         parts[split] = Part(Streamed(files, seen, torch.tensor(rows), reading), [good[row][0].labels for row in rows],
                             [good[row][0].group for row in rows] if settings.group else None)
-    return Raw(parts, listing.classes, bad, listing.skipped)
+    return listing.raw(parts, bad, settings)
 
 
 def _none(split: str) -> DataError:
@@ -203,7 +251,7 @@ def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
     skipped: list[Bad] = []
     home = root.resolve()
     entered = {root.resolve(), folder.resolve()}
-    for base, folders, files in os.walk(folder, onerror=_closed, followlinks=True):
+    for base, folders, files in os.walk(folder, onerror=closed, followlinks=True):
         folders[:] = sorted(name for name in folders if not hidden(name))
         for link in [Path(base, name) for name in folders if Path(base, name).is_symlink()]:
             target = link.resolve()
@@ -216,7 +264,12 @@ def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
     return sorted(paths), skipped
 
 
-def _closed(error: OSError) -> NoReturn:
+def closed(error: OSError) -> NoReturn:
+    """Refuse what cannot be listed.
+
+    Raises:
+        DataError: Saying why.
+    """
     raise DataError(f"data.source: {display_name(str(error.filename))}: {error.strerror or error}.") from error
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,11 +12,13 @@ from torch import Tensor
 from ...core.images import Images
 from ...errors import DataError
 from ..decode import Bad, display_name, printable, reshaped
+from ..glance import Glance
 from ..memory import require_images
 from ..settings import Settings
 
 SPLIT_WORDS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation",
                "test": "test"}
+MORE_WORDS = {**SPLIT_WORDS, "training": "train", "dev": "validation", "testing": "test"}
 MAX_LISTED = 3
 
 
@@ -41,17 +43,30 @@ class Raw:
         classes: Names in the order of their numbers; None: sorted by name.
         bad: Files that were left out.
         skipped: What lies there and belongs to no class.
+        notices: What the source left open and how it was understood, a line each.
+        origin: Where each split comes from, in words.
+        glance: What some of the files are.
     """
 
     parts: Mapping[str, Part]
     classes: tuple[str, ...] | None = None
     bad: tuple[Bad, ...] = ()
     skipped: tuple[Bad, ...] = ()
+    notices: tuple[str, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
+    glance: Glance | None = None
 
 
 def one_each(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Return the labels of images that have one each."""
     return [(name,) for name in names]
+
+
+def plain_word(word: str) -> str:
+    """Return a word in small letters without spaces around it, and 0 for 0.0: as what it is compared with another."""
+    text = word.strip().lower()
+    whole, _, rest = text.partition(".")
+    return whole if whole.isdecimal() and rest and not rest.strip("0") else text
 
 
 def clean(name: object) -> str:
@@ -84,7 +99,7 @@ def from_arrays(split: str, images: np.ndarray, settings: Settings) -> Tensor:
     channels = settings.channels or images.shape[-1]
     require_images(len(images), (channels, size, settings.size or images.shape[2]))
     if settings.size or channels != images.shape[-1]:
-        return stacked(list(reshaped(images, settings.size, channels)))
+        return stacked(list(reshaped(images, settings.size, channels, settings.fit)))
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 

@@ -104,7 +104,7 @@ def _images(source: Any, image_names: list[str], names: list[str], settings: Set
             yield Bad(image_names[row], f"label {number}, where there are {len(classes)} classes")
             continue
         names[row] = classes[number] if classes else str(number)
-        yield pixels(image, settings.size, settings.channels)
+        yield pixels(image, settings.size, settings.channels, settings.fit)
 
 
 def _classes(source: Any) -> tuple[str, ...] | None:

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...core.task import Measured
+from ...core.task import Measured, Meter
 from ...stats.test_results import Calibration, TestResult
-from .metrics import calibration_error, metrics
+from .figures import calibration_error
 
 COARSEST = -3.0
 FINEST = 3.0
@@ -17,21 +17,22 @@ HALVINGS = 40     # natural logarithms of temperatures
 LARGEST = 200                                  # classes; with more, a confusion matrix is too large to keep
 
 
-def tested(validation: Measured, test: Measured, counts: Tensor) -> TestResult:
+def tested(validation: Measured, test: Measured, meter: Meter) -> TestResult:
     """Return what a classifier does on test; the temperature is fitted on validation.
 
     Args:
         validation: Logits, [N, C], and targets.
         test: Likewise.
-        counts: Training images of each class, [C].
+        meter: Of test, empty.
     """
     labels = test.targets.single
     logits = test.output.float()
-    classes = len(counts)
+    classes = logits.shape[1]
     heat = temperature(validation.output.float(), validation.targets.single)
     confidence, predicted = (logits / heat).softmax(1).max(1)
     confusion = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
-    values = {name: float(value) for name, value in metrics(logits, labels, counts).items()}
+    meter.update(logits, test.targets)
+    values = {name: float(value) for name, value in meter.compute().items()}
     calibration = Calibration(heat, values["calibration_error"],
                               float(calibration_error(confidence, (predicted == labels).float())))
     recall = confusion.diagonal().double() / confusion.sum(1)

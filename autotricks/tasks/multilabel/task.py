@@ -2,40 +2,69 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import Measured
+from ...core.task import UNFITTED, Answer, Fitted, Measured, Metric
 from ...core.traits import DataTrait
+from ...errors import DataError
+from ...io.did_you_mean import listed, suggest
 from ...models import build
 from ...stats.test_results import TestResult
-from .metrics import METRICS, MultilabelMeter
-from .testing import tested
+from ..answers import rankings
+from .metrics import AVERAGE_PRECISION, HALF, METRICS, ON_TEST, MultilabelMeter, truth_of
+from .testing import tested, thresholds
+
+THRESHOLDS = "thresholds"
+SEPARATOR = "|"
 
 
 @dataclass(frozen=True)
 class Multilabel:
-    """Any number of labels an image; the model says a logit for each class. See `autotricks.core.task.Task`."""
+    """Any number of labels an image; the model says a logit for each class. See `autotricks.core.task.Task`.
+
+    Args:
+        asked: Classes whose average precision an objective asks for: name of the metric and number of the class.
+    """
+
+    asked: tuple[tuple[str, int], ...] = ()
 
     name: ClassVar[str] = "multilabel"
     brings: ClassVar[frozenset[DataTrait]] = frozenset()
     defaults: ClassVar[tuple[str, ...]] = ("sgd", "constant", "instance", "binary_cross_entropy")
-    metrics: ClassVar[tuple[str, ...]] = METRICS
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    objective: ClassVar[str] = "mean_average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("mean_average_precision",)
+    fits: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a classifier with fresh weights; see `autotricks.models.build`."""
         channels, height, width = image_shape
         return build(name, classes, channels, trust, (height, width))
 
-    def meter(self, counts: Tensor, targets: Targets) -> MultilabelMeter:
-        """Return an empty meter of average precision, F1, exact matches and log loss."""
-        return MultilabelMeter(counts, targets)
+    def judged_by(self, asked: Mapping[str, str], costs: Any, classes: Sequence[str]) -> Multilabel:
+        """Return the task with a meter of single classes that an objective asks for; see `autotricks.core.task.Task`.
+
+        What mistakes cost is asked of tasks with one label alone.
+        """
+        named = {key: (name, AVERAGE_PRECISION.word(name)) for key, name in asked.items()}
+        wanted = {key: (name, word) for key, (name, word) in named.items() if word}
+        unknown = [f"{key}: no class is called {word!r}.{suggest(word, classes)} There is {listed(classes)}."
+                   for key, (_, word) in wanted.items() if word not in classes]
+        late = [f"{key}: {name} is measured on test alone." for key, name in asked.items() if name in ON_TEST]
+        if unknown or late:
+            raise DataError([*unknown, *late])
+        return Multilabel(tuple((name, classes.index(word)) for name, word in wanted.values()))
+
+    def meter(self, counts: Tensor, targets: Targets, whole: bool = False) -> MultilabelMeter:
+        """Return an empty meter; see `autotricks.core.task.Task`."""
+        return MultilabelMeter(counts, targets, dict(self.asked))
 
     def blind_loss(self, classes: int) -> float:
         """Return C log 2: the binary cross-entropy of guessing, summed over the classes as some losses do."""
@@ -43,7 +72,7 @@ class Multilabel:
 
     def test(self, validation: Measured, test: Measured, counts: Tensor) -> TestResult:
         """Return figures, average precision and F1 by class, and thresholds; see `testing.tested`."""
-        return tested(validation, test, counts)
+        return tested(validation, test, self.meter(counts, test.targets, whole=True))
 
     def decode(self, output: Output) -> Tensor:
         """Return the probability of each class, [B, C], each by itself."""
@@ -52,6 +81,26 @@ class Multilabel:
     def encode(self, answer: Tensor) -> Output:
         """Return the logits of probabilities, [B, C]; of 0 and 1 those of the nearest numbers that have one."""
         return answer.logit(torch.finfo(answer.dtype).eps)
+
+    def fit(self, validation: Measured, classes: int) -> Fitted:
+        """Return the probability of each class from which on it is named; see `testing.thresholds`."""
+        probabilities = self.decode(validation.output)
+        return {THRESHOLDS: thresholds(probabilities, truth_of(validation.targets, classes)).tolist()}
+
+    def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1,
+                fitted: Fitted = UNFITTED) -> list[Answer]:
+        """Return `labels`, those that reach their thresholds, joined by |, then the most probable with probabilities.
+
+        A class without a threshold that was fitted is named from one half on.
+
+        Shapes:
+            decoded: [B, C], probabilities.
+        """
+        limits = torch.tensor(fitted.get(THRESHOLDS, [HALF] * len(classes)), dtype=torch.float64)
+        named = [SEPARATOR.join(classes[label] for label in row.nonzero().flatten().tolist())
+                 for row in decoded >= limits]
+        return [{"labels": labels, **ranking} for labels, ranking in zip(
+            named, rankings(decoded, classes, topk), strict=True)]
 
 
 MULTILABEL = Multilabel()

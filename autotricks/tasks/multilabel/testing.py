@@ -9,24 +9,25 @@ from torch import Tensor
 from ...core.task import Measured
 from ...functional.ranking_metrics import rank_metrics
 from ...stats.test_results import TestResult
-from .metrics import HALF, metrics, micro_f1, tally, truth_of
+from .metrics import HALF, MultilabelMeter, micro_f1, tally, truth_of
 
 
-def tested(validation: Measured, test: Measured, counts: Tensor) -> TestResult:
+def tested(validation: Measured, test: Measured, meter: MultilabelMeter) -> TestResult:
     """Return figures on test: those at one half, and F1, precision and recall at thresholds fitted on validation.
 
     Args:
         validation: Logits, [N, C], and targets.
         test: Likewise.
-        counts: Training images of each class, [C].
+        meter: Empty, of test.
     """
-    classes = len(counts)
+    classes = test.output.shape[1]
     limits = thresholds(validation.output.sigmoid(), truth_of(validation.targets, classes))
     logits = test.output.float()
     truth = truth_of(test.targets, classes)
     answers = tally(logits.sigmoid() >= limits, truth)
     present = truth.any(0)
-    values = {name: float(value) for name, value in metrics(logits, truth, counts).items()}
+    meter.update(logits, test.targets)
+    values = {name: float(value) for name, value in meter.compute().items()}
     values |= {"macro_f1_at_thresholds": float(answers.f1[present].mean()),
                "micro_f1_at_thresholds": float(micro_f1(answers))}
     f1 = torch.where(present, answers.f1, math.nan)

@@ -39,15 +39,16 @@ class Asymmetric(Trick):
     https://arxiv.org/abs/1708.02002, for a sigmoid of each class; with exponents of 0 as well, binary cross-entropy
     summed over the classes. In a mixture each class counts by its share.
 
-    Paper: Ridnik et al. 2021, https://arxiv.org/abs/2009.14119, equations 4 to 7.
+    Paper: Ridnik et al. 2021, https://arxiv.org/abs/2009.14119, equations 4 to 7; defaults as the authors train,
+        https://github.com/Alibaba-MIIL/ASL.
     Cost: five passes over the logits.
-    Deviates: the loss is the mean over samples of the sum over classes; the authors' code sums over both. Their code
-        can leave the gradient of the factor out; here it is taken, as the paper derives it.
+    Deviates: the loss is the mean over samples of the sum over classes; the authors' code sums over both. Their
+        training leaves the gradient of the factor out; here it is taken, as the paper derives it.
     """
 
     seats = {Slot.LOSS: "base"}
     excludes = frozenset({Trait.SMOOTHS_LABELS, Trait.REWEIGHTS})
-    positive: float = tunable(1.0, search=Float(0.0, 2.0), legal=at_least(0), unit="exponent for classes there")
+    positive: float = tunable(0.0, search=Float(0.0, 2.0), legal=at_least(0), unit="exponent for classes there")
     negative: float = tunable(4.0, search=Float(0.0, 5.0), legal=at_least(0), unit="exponent for classes not there")
     margin: float = tunable(0.05, search=Choice(0.0, 0.05), legal=Between(0, 1, without=(1,)), unit="probability")
 
