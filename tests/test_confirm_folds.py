@@ -3,18 +3,22 @@ from dataclasses import replace
 from statistics import fmean, stdev
 
 import pytest
+from safetensors.torch import load_file
 
 from autotricks.core.dataset import Fold
 from autotricks.data import load as load_data
 from autotricks.data.folds import with_folds
 from autotricks.errors import DataError
+from autotricks.export.bundle import read as read_bundle
 from autotricks.inference.predictor import Predictor
 from autotricks.report.card import card
 from autotricks.runs.ledger import read
+from autotricks.runs.trial import Training
 from autotricks.space import load_bundle_file, load_space
 from autotricks.space.sections import ConfirmSection
+from autotricks.tasks.classification.testing import temperature
 from autotricks.tracking.model_registry import compared
-from autotricks.trainer.evaluate import measured
+from autotricks.trainer.evaluate import measured, outputs
 from autotricks.trial import run_trial
 from autotricks.tricks.catalog import bundle_from
 from autotricks.workflows import search as experiment, sync
@@ -105,6 +109,21 @@ def test_the_champion_has_the_weights_of_the_first_fold(found):
     exported = load_bundle_file(result.folder / "champion.yaml")
     assert exported.bundle.seed == 1000 and exported.document.result["confirmed"]["folds"] == 3
     assert exported.document.result["score"] == told.validation[told.champion].values[0]
+
+
+def test_confidence_is_fitted_on_the_images_that_validated(found):
+    loaded, result, _ = found
+    told = result.confirmation
+    data = with_folds(load_data(loaded.document.data.settings()).dataset, 3, loaded.document.data.seed)
+    document = load_bundle_file(result.folder / "champion.yaml")
+    temperatures = []
+    for fold, seed in zip(FOLDS, told.seeds):
+        training = Training(replace(document.bundle, seed=seed), fold)
+        predictor = Predictor(read_bundle(result.folder / "champion.yaml"),
+                              load_file(result.folder / "confirm" / f"{training.key}.safetensors"))
+        held = data.folded(fold).validation
+        temperatures.append(temperature(outputs(predictor.logits, held), held.targets.single))
+    assert told.classes[told.champion].calibration.temperature == pytest.approx(fmean(temperatures))
 
 
 def test_report_and_card_say_over_what(found):
