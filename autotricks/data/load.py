@@ -217,6 +217,7 @@ def _facts(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, Any]:
     counts = {name: splits[name].targets.counts(len(dataset.classes)).tolist()
               for name in ("train", "validation", "test")}
     return {"source": dataset.source, "fingerprint": dataset.fingerprint, "classes": list(dataset.classes),
+            "task": dataset.task.name, "split_images": {name: len(splits[name]) for name in counts},
             "counts": counts, "imbalance": max(counts["train"]) / min(counts["train"]),
             "image_shape": list(dataset.image_shape), "mean": list(dataset.mean), "std": list(dataset.std),
             "streamed": not isinstance(dataset.train.images, Tensor)}

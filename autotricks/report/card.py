@@ -76,7 +76,7 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
     metric = _words(confirmed["metric"])
     difference = confirmed["difference"]
     tests, metrics = ({str(number): value for number, value in confirmed[name].items()} for name in ("test", "figures"))
-    yield (f"Verdict: **{_safe(confirmed['verdict'])}**. On {sum(evidence.data['counts']['test']):,} test images, by "
+    yield (f"Verdict: **{_safe(confirmed['verdict'])}**. On {evidence.images['test']:,} test images, by "
            f"which nothing was chosen; mean of {over(confirmed)}.\n")
     suffix = "" if where(confirmed["metric"]) == ON_TEST else f" {where(confirmed['metric'])}"
     yield from _table(("", "Champion", "Baseline"), [
@@ -112,8 +112,8 @@ def _data(evidence: Evidence, champion: Document) -> Iterator[str]:
     bad = facts.get("bad", [])
     yield "## Data\n"
     yield f"- Source: {_safe(facts['source'])}, fingerprint {_safe(facts['fingerprint'])}"
-    yield (f"- Training {sum(counts['train']):,} images, imbalance {facts['imbalance']:.3g}; validation "
-           f"{sum(counts['validation']):,}; test {sum(counts['test']):,}")
+    yield (f"- Training {evidence.images['train']:,} images, imbalance {facts['imbalance']:.3g}; validation "
+           f"{evidence.images['validation']:,}; test {evidence.images['test']:,}")
     leaked = ", ".join(f"{_safe(count)} in {_safe(name.replace('_', ' and '))}"
                        for name, count in facts["duplicates"].items())
     yield f"- The same image in two splits: {leaked}"

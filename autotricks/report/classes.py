@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.task import Metric
 from ..runs.evidence import Document, Evidence, is_figure, over, repeated
 from ..tasks import metric as metric_of
 from .html import Html, capital, formatted, gain, joined, table, tag, unit, words
@@ -20,32 +21,33 @@ def classwise(evidence: Evidence) -> Html:
     results = confirmed.get("classes") or {}
     champion, baseline = (results.get(str(confirmed.get(role))) for role in ("champion", "baseline"))
     if not champion or not baseline:
-        return joined(_groups(confirmed), tag("p", {"class": "note"},
+        return joined(_groups(evidence), tag("p", {"class": "note"},
                       "Results of single classes are kept when a search is confirmed; this run has none. "
                       "autotricks confirm adds them."))
     first = next(iter(champion["by_class"].values()))
     names = evidence.data.get("classes") or [*map(str, range(len(first)))]
     older = tag("p", {"class": "note"}, f"Champion here is {evidence.name(confirmed['champion'])}, of the confirmation "
                 "that is older than the search.") if evidence.overtaken else ""
-    return joined(older, _groups(confirmed), _first(evidence, names, champion, baseline),
+    return joined(older, _groups(evidence), _first(evidence, names, champion, baseline),
                   _every(evidence, names, champion, baseline),
                   _confusion(names, champion["confusion"], f"over {over(confirmed)}"),
                   _calibration(champion["calibration"], baseline["calibration"]), _thresholds(names, champion))
 
 
-def _groups(confirmed: Document) -> Html:
+def _groups(evidence: Evidence) -> Html:
     """Return every figure on test, champion against baseline."""
+    confirmed = evidence.confirmed or {}
     metrics = confirmed.get("figures") or {}
     champion, baseline = (metrics.get(str(confirmed.get(role)), {}) for role in ("champion", "baseline"))
-    rows = [(_described(name), formatted(champion[name], name), formatted(baseline.get(name), name),
-             _change(name, champion[name], baseline.get(name))) for name in champion]
+    rows = [(_described(metric_of(name, evidence.task)), formatted(champion[name], name),
+             formatted(baseline.get(name), name), _change(name, champion[name], baseline.get(name)))
+            for name in champion]
     head = (f"On test, mean over {repeated(confirmed)}s", "Champion", "Baseline", "Difference")
     return table(head, rows, "", (1, 2, 3)) if champion else joined()
 
 
-def _described(name: str) -> str:
+def _described(metric: Metric) -> str:
     """Return what a figure is, and whether less of it is better."""
-    metric = metric_of(name)
     about = f", {metric.about}" if metric.about else ""
     return f"{metric.words}{about}{'' if metric.maximize else ' (less is better)'}"
 

@@ -33,7 +33,7 @@ def headline(evidence: Evidence) -> Html:
         "p", None, f"{why}. The best search score, {words(evidence.metric)} on validation, is ",
         formatted(score, evidence.metric), *against, f". It is the best of {len(evidence.trials)} trials on images "
         "that the search has seen, so it is too good. Confirm it: ", tag(
-            "code", None, f"autotricks confirm {evidence.place}")))
+            "code", None, f"autotricks confirm {evidence.typed()}")))
 
 
 def tiles(evidence: Evidence) -> Html:
@@ -59,6 +59,11 @@ def tiles(evidence: Evidence) -> Html:
     of_full = f", {spent / (full * len(evidence.trials)):.0%} of training all in full" if full else ""
     parts.append(("Cost of the search", tag("data", {"value": spent}, f"{spent:,.0f} epochs"),
                   f"{len(evidence.trials)} trials{of_full}; {time(evidence.seconds)} of training"))
+    if evidence.again:
+        again = sum(line["epochs"] for line in evidence.again)
+        parts.append(("Cost of fresh seeds", tag("data", {"value": again}, f"{again:,.0f} epochs"),
+                      f"{len(evidence.again)} trainings after the search; "
+                      f"{time(sum(line['seconds'] for line in evidence.again))} of training"))
     return tag("div", {"class": "tiles"}, [tag("div", {"class": "tile"}, tag("h3", None, name), tag(
         "p", {"class": "big"}, value), tag("p", {"class": "note"}, note)) for name, value, note in parts])
 
@@ -145,17 +150,25 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
         suffix, again = ("", ". ") if speed else (" on validation", f" on {images}. ")
         beyond = "how busy the machine was: it holds for this machine. Others would differ by more." if speed else (
             f"that of the {'test ' * folds}images: it holds for this split with "
-            f"{sum(counts.get('test', [])) or 'its'} test images. Other images would differ by more.")
+            f"{evidence.images.get('test') or 'its'} test images. Other images would differ by more.")
         yield ("In the search the champion had ", formatted(confirmed["searched"], metric),
                f"{suffix}; {'over folds' if folds else 'with fresh seeds'} it has ",
                formatted(confirmed["validation"][str(confirmed["champion"])]["mean"], metric),
                f"{again}The search's score was {good}: ", gain(confirmed["optimism"], metric), f" {unit(metric)}.")
+        champion = str(confirmed["champion"])
+        trial = evidence.by_number.get(confirmed["champion"])
+        yield ("The champion's score has several values: ", formatted(evidence.score(trial) if trial else None, metric),
+               " of its one training in the search, ", formatted(confirmed["searched"], metric),
+               " as the search judged it by all trials, ", formatted(confirmed["validation"][champion]["mean"], metric),
+               f" over {'folds' if folds else 'fresh seeds'}, and ",
+               formatted(confirmed["validation"][champion]["values"][0], metric),
+               f" of the training {'of fold 1 ' * folds}with seed {confirmed['seeds'][0]}, which champion.yaml holds.")
         luck = (f"of which images train and which validate, and of seeds, over {count} folds" if folds else
                 f"of {count} seed{'s' * (count > 1)}")
         yield (f"The interval covers the luck {luck} ({confirmed.get('method', '')}), not {beyond}",
                "" if count > 1 else " With one seed there is no interval.")
         if folds and counts:
-            yield (_drawn_from(counts),)
+            yield (_drawn_from(counts, evidence.images),)
         trained = len(confirmed["candidates"])
         yield (f"Besides the baseline {trained} of {len(evidence.trials):,} trials {'were' if trained != 1 else 'was'} "
                "trained again. What the search says of the rest is of one seed.",)
@@ -184,11 +197,11 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
         yield (f"{broken} of {len(evidence.trials)} trials did not end as planned; the table of trials says how.",)
 
 
-def _drawn_from(counts: dict[str, list[int]]) -> str:
+def _drawn_from(counts: dict[str, list[int]], images: dict[str, int]) -> str:
     """Return in words how what folds are cut from differs from what the search trained on."""
     whole = [sum(pair) for pair in zip(counts["train"], counts["validation"], strict=True)]
-    return (f"Folds are of train and validation together: {sum(whole):,} images, imbalance "
-            f"{max(whole) / (min(whole) or 1):.3g}. The search trained on {sum(counts['train']):,}, imbalance "
+    return (f"Folds are of train and validation together: {images['train'] + images['validation']:,} images, imbalance "
+            f"{max(whole) / (min(whole) or 1):.3g}. The search trained on {images['train']:,}, imbalance "
             f"{max(counts['train']) / (min(counts['train']) or 1):.3g}.")
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any, TypeGuard
 
 from ..core.objective import Objective
@@ -15,7 +16,8 @@ from ..io.checksum import damaged
 from ..io.yaml_tree import LARGE, parse
 from ..stats.verdict import counted
 from ..tasks import objective
-from .folder import DATA, LEDGER, SPACE, VERSIONS
+from ..tasks.classification import CLASSIFICATION
+from .folder import AGAIN, DATA, LEDGER, SPACE, VERSIONS
 from .ledger import TrialRecord, read, records, searched, trial_of
 
 CHAMPION = "champion.yaml"
@@ -42,6 +44,7 @@ class Evidence:
         versions: Of each sitting, oldest first.
         torn: Whether the ledger's last line was torn.
         damaged: Names of files that are not as they were written, and left out.
+        again: Lines of the trainings after the search, for confirmation and ablation.
     """
 
     folder: Path
@@ -55,12 +58,28 @@ class Evidence:
     versions: tuple[Document, ...]
     torn: bool
     damaged: tuple[str, ...] = ()
+    again: tuple[Document, ...] = ()
 
     @property
     def place(self) -> str:
         """The folder as commands name it: below the folder of all runs, such as `runs/long_tail-2026-11-22-001`."""
         whole = self.folder.resolve()
         return f"{whole.parent.name}/{whole.name}".lstrip("/")
+
+    def typed(self, file: str = "") -> str:
+        """Return the folder, or a file in it, as a shell takes it."""
+        return quote(f"{self.place}/{file}" if file else self.place)
+
+    @cached_property
+    def images(self) -> dict[str, int]:
+        """Images of each split; in runs of older versions each had one label, so that these are as many."""
+        known: dict[str, int] = self.data.get("split_images", {})
+        return known or {name: sum(counts) for name, counts in self.data.get("counts", {}).items()}
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return str((self.space.get("data") or {}).get("task", CLASSIFICATION.name))
 
     @property
     def metric(self) -> str:
@@ -193,7 +212,16 @@ def gather(folder: Path) -> Evidence:
                     confirmed if isinstance(confirmed, dict) and "champion" in confirmed else None,
                     ablated if isinstance(ablated, dict) else {}, _ablation(ablated),
                     tuple(one for one in sittings if isinstance(one, dict)) if isinstance(sittings, list) else (),
-                    torn, tuple(broken))
+                    torn, tuple(broken), _again(folder / AGAIN, broken))
+
+
+def _again(path: Path, broken: list[str]) -> tuple[Document, ...]:
+    """Return what was trained after the search; nothing where it is missing or damaged."""
+    try:
+        return tuple(line for line in read(path)[0] if "epochs" in line and "seconds" in line) if path.exists() else ()
+    except RunError:
+        broken.append(path.name)
+        return ()
 
 
 def _is_bundle(document: Any) -> bool:

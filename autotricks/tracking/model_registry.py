@@ -39,9 +39,9 @@ class Entry:
         files: Bundle file and weights.
         shape: (D, H, W) of an image.
         card: The model card, in Markdown.
-        tags: `hash` of the bundle, `run`, `fingerprint` of the data, `metric` and `mode`, `seeds`, `folds` (how many; 0
-            where seeds alone differ) and `test`: the confirmed figures on test, one a seed or fold; and what else is
-            worth reading.
+        tags: `hash` of the bundle, `run`, `fingerprint` of the data, `metric` and `mode`, `costs` where mistakes have
+            costs of their own, `seeds`, `folds` (how many; 0 where seeds alone differ) and `test`: the confirmed
+            figures on test, one a seed or fold; and what else is worth reading.
     """
 
     name: str
@@ -139,6 +139,8 @@ def compared(ours: Mapping[str, str], theirs: Mapping[str, str], champion: str) 
         if name not in theirs or (name in ("metric", "mode") and ours[name] != theirs[name]):
             return False, (f"the champion {champion} has {name} {theirs.get(name, 'unknown')}, this one has "
                            f"{ours[name]}; they do not compare.")
+    if ours.get("costs") != theirs.get("costs"):
+        return False, f"the champion {champion} counts other costs of mistakes than this one; they do not compare."
     if ours["metric"] == SPEED:
         return False, f"speeds do not compare with those of the champion {champion}: another machine, or another load."
     one, other = (json.loads(tags["test"]) for tags in (ours, theirs))

@@ -25,7 +25,7 @@ from ..errors import RunError
 from ..inference.predictor import Predictor
 from ..io.files import disk_errors, write_atomic
 from ..runs.champion import bundle_document, keep
-from ..runs.folder import write_json
+from ..runs.folder import AGAIN, write_json
 from ..runs.ledger import Ledger, Line, TrialRecord
 from ..runs.trial import Champion, Training, Trial, training_key
 from ..space.load import LoadedSpace
@@ -41,7 +41,7 @@ from ..tuning.engines.engine import Engine
 from ..tuning.samplers import ranked
 from .reopen import reopened
 
-LEDGER = "confirm.jsonl"
+LEDGER = AGAIN
 RESULT = "confirm.json"
 WEIGHTS = "confirm"
 FRESH = 1000            # fresh seeds are from here on

@@ -22,6 +22,7 @@ from ..runs.evidence import ABLATION as ABLATED
 from ..runs.ledger import Line, TrialRecord, read, records, trial_of
 from ..runs.trial import Trial, training_key
 from ..space.load import LoadedSpace
+from ..space.sections import COSTLY
 from ..tracking import NullTracker, Tracker, store
 from ..tracking.model_registry import Entry
 from ..tricks.catalog import bundle_from
@@ -151,6 +152,7 @@ def _entry(folder: Path, loaded: LoadedSpace, champion: Mapping[str, Any], tags:
         "hash": bundle_from(champion).hash, "fingerprint": result["fingerprint"], "metric": objective.metric,
         "mode": objective.mode, "score": f"{result['score']:.6f}", "seeds": json.dumps(confirmed["seeds"]),
         "folds": str(confirmed.get("folds") or 0),
+        **({"costs": json.dumps(objective.costs, sort_keys=True)} if objective.metric == COSTLY else {}),
         "test": json.dumps(_of(confirmed["test"], confirmed["champion"])["values"])})
 
 
