@@ -1,5 +1,6 @@
 """Which shipped space fits, and what `autotricks data check` prints and returns."""
 import json
+import shlex
 import sys
 
 import numpy as np
@@ -78,7 +79,8 @@ def test_a_usable_folder(tmp_path, ran):
     assert f"  many      30 {'#' * 50}\n  few        3 {'#' * 5}\n" in out
     assert "Equal images: copies 1, groups 1\n  test images with equal images in train: 1;" in out
     assert "Look-alikes:  none" in out and "\nSpaces that fit:\n" in out
-    assert out.endswith(f"Next: autotricks search --space long_tail.yaml --data image_folder:{tmp_path} "
+    assert out.endswith(f"Next: autotricks init image_folder:{tmp_path}\n"
+                        f"or:   autotricks search --space long_tail.yaml --data image_folder:{tmp_path} "
                         "--set data.imbalance=null\n")
 
 
@@ -121,6 +123,21 @@ def test_images_with_several_labels_count_once_and_get_a_space_of_their_task(tmp
         rows.append(f"{save(tmp_path / f'{row}.png', noise(row, 24, 24)).name},{'|'.join(names)}")
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     code, out, _ = ran(f"csv:{tmp_path}/labels.csv", "--set", "data.task=multilabel", "--set", "data.separator=|")
-    assert code == 0 and "2 classes, 260 images: train 260\n" in out
+    assert code == 0 and "2 classes, 260 images: train 260\n" in out and "without a label" not in out
+    assert "\nsplits: train from the source itself; test and validation cut from train\n" in out
     assert "Spaces that fit:\n  multi_label.yaml: training images 260, made for 200 and more; pixels" in out
     assert "small_data.yaml" not in out and "from_scratch.yaml" not in out
+
+
+def test_the_commands_that_follow_carry_everything_that_was_said(tmp_path, monkeypatch, ran):
+    """Where own code must be trusted, they trust it too; each does when pasted what was meant."""
+    (tmp_path / "mine.py").write_text("import numpy as np\n\n\ndef photos():\n    noise = np.random."
+                                      "RandomState(0)\n    pixels = noise.randint(0, 256, (40, 8, 8), np.uint8)\n"
+                                      "    return pixels, [0, 1] * 20\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    code, out, errors = ran("mine:photos", "--trust", "--set", "data.test=0.5")
+    assert (code, errors) == (0, "")
+    following = [shlex.split(line[6:]) for line in out.splitlines()[-2:]]
+    assert following == [["autotricks", "init", "mine:photos", "--set", "data.test=0.5", "--trust"],
+                         ["autotricks", "search", "--space", "from_scratch.yaml", "--data", "mine:photos", "--set",
+                          "data.test=0.5", "--trust"]]

@@ -212,7 +212,7 @@ def test_digits_give_a_file_that_can_be_searched(here, tmp_path, monkeypatch, of
     monkeypatch.chdir(tmp_path)
     code, out, errors = here("init", "digits", "--set", "data.validation=0.3")
     assert (code, errors) == (0, "")
-    assert out.startswith("splits: train from the source itself\n"
+    assert out.startswith("splits: train from the source itself; test and validation cut from train\n"
                           "digits.yaml: as from_scratch.yaml, imbalance 1.05, made for up to 9.99\n")
     assert commands(out) == [["autotricks", "check", "digits.yaml"], ["autotricks", "search", "--space", "digits.yaml"]]
     loaded = load_space("digits.yaml")
@@ -249,7 +249,7 @@ def test_a_folder_whose_name_needs_quotes(here, tmp_path, monkeypatch, offline):
     folder(root / "test", {"many": 3, "few": 3}, (20, 30, 3), seed=50)
     save(root / "test" / "many" / "copy.png", noise(0, 20, 30, 3))
     code, out, errors = here("init", f"image_folder:{root}", "--out", "a b/it's.yaml", "--set", "data.size=16")
-    notices = ["splits: train from folder train; test from folder test",
+    notices = ["splits: train from folder train; test from folder test; validation cut from train",
                "data.fit: crop cuts 33% off the images on average, by 70 of them; pad or squash keeps all of them",
                "images of test that are, pixel for pixel, in train too: 1, so that figures on test flatter; "
                "data.duplicates: drop takes them out of train"]

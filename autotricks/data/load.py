@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -91,10 +91,10 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
              for mark, label in zip(marks[name], split.targets.listed(), strict=True)]
     facts = _facts(dataset, splits)
     found = Found(classes, facts["counts"], raw.notices, scarce, settings.rare == "drop", raw.glance,
-                  contradictions(*zip(*every)))
-    return Loaded(dataset, {**facts, "origin": origin(raw, wanted), "duplicates": duplicates, "dropped": dropped,
-                            "two_labels": found.two_labels, **_bad(raw), **_groups(raw), "notices": notices(found),
-                            "seconds": round(time.monotonic() - started, 3)})
+                  contradictions(*zip(*every)), sum(not labels for _, labels in every))
+    return Loaded(dataset, {**facts, "origin": origin(raw.parts, raw.origin, wanted), "duplicates": duplicates,
+                            "dropped": dropped, "two_labels": found.two_labels, **_bad(raw), **_groups(raw),
+                            "notices": notices(found), "seconds": round(time.monotonic() - started, 3)})
 
 
 def foretold(settings: Settings) -> list[str]:
@@ -109,10 +109,16 @@ def foretold(settings: Settings) -> list[str]:
     return notices(Found((), {}, files.notices, glance=looked))
 
 
-def origin(raw: Raw, wanted: Sequence[str] = CUT) -> dict[str, str]:
-    """Return where each split comes from, in words."""
-    cuts = {name: CUT_OFF for name in wanted if name not in raw.parts}
-    return {**{name: raw.origin.get(name, OWN) for name in raw.parts}, **cuts}
+def origin(there: Iterable[str], named: Mapping[str, str], wanted: Sequence[str] = CUT) -> dict[str, str]:
+    """Return where each split comes from, in words.
+
+    Args:
+        there: The splits that the source brings.
+        named: What it says of them.
+        wanted: Those that are cut where it brings none.
+    """
+    own = {name: named.get(name, OWN) for name in there}
+    return {**own, **{name: CUT_OFF for name in wanted if own and name not in own}}
 
 
 def _without(raw: Raw, names: Sequence[str]) -> Raw:

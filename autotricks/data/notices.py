@@ -24,6 +24,7 @@ class Found:
         dropped: Whether these were left out.
         glance: What the files are that were looked at.
         two_labels: Images that bear, pixel for pixel, more than one label.
+        unlabeled: Images without a label, where an image may have none.
     """
 
     classes: Sequence[str]
@@ -33,6 +34,7 @@ class Found:
     dropped: bool = False
     glance: Glance | None = None
     two_labels: int = 0
+    unlabeled: int = 0
 
 
 def notices(found: Found) -> list[str]:
@@ -46,12 +48,17 @@ def understood(facts: Mapping[str, Any]) -> Iterator[str]:
     for split, words in facts["origin"].items():
         by_origin.setdefault(words if words.startswith("cut ") else f"from {words}", []).append(split)
     if by_origin:
-        yield "splits: " + "; ".join(f"{' and '.join(names)} {words}" for words, names in by_origin.items())
+        yield "splits: " + "; ".join(f"{joined(names)} {words}" for words, names in by_origin.items())
     for what, files in (("left out, bad", facts["bad"]), ("not used", facts["skipped"])):
         if files:
             few = listed([f"{one['path']} ({one['reason']})" for one in files], SHOWN, "; ")
             yield f"{what}: {few}"
     yield from facts["notices"]
+
+
+def joined(names: Sequence[str]) -> str:
+    """Return names as a sentence has them: `train, validation and test`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def listed(names: Sequence[str], most: int = MOST, between: str = ", ") -> str:
@@ -80,6 +87,8 @@ def _images(found: Found) -> Iterator[str]:
     if seen and seen.dim:
         yield (f"nearly black: {seen.dim:,} of {seen.looked:,} images that were looked at use less than a sixteenth of "
                "their 16 bits, which become 8 by dividing by 257. Scale them first")
+    if found.unlabeled:
+        yield f"without a label: {found.unlabeled:,} images, which show that none of the classes is there"
     if found.two_labels:
         yield (f"{found.two_labels:,} images bear, pixel for pixel, more than one label; at most one of them is "
                "right")

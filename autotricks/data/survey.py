@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.traits import DataTrait
 from ..errors import DataError
 from ..tasks import find as find_task
 from . import decode, look, sources
@@ -17,7 +18,7 @@ from .decode import Bad, printable
 from .duplicates import alike, contradictions, equal
 from .glance import seen as glanced
 from .labels import encode, ordered
-from .load import CUT, OWN, origin
+from .load import CUT, origin
 from .look import Look, Shape
 from .notices import Found, notices
 from .rare import few
@@ -72,8 +73,8 @@ def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
         JSON-able facts: source, task, usable (whether training takes it), problems (why not), classes, counts (by
         split, images of each class), imbalance, per_class, images, split_images (images of each split), bad and
         skipped (path and reason), sizes, side, size (what to set `data.size` to, None where the images have one size
-        that is not large), modes, formats, frames, dim, duplicates, alike, origin (of each split, in words), notices
-        (what is worth knowing, a line each), seconds.
+        that is not large), modes, formats, frames, dim, duplicates, alike, origin (of each split, also of
+        those that are yet to be cut, in words), notices (what is worth knowing, a line each), seconds.
 
     Raises:
         DataError: When the source is none, or is missing.
@@ -88,7 +89,7 @@ def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
     shapes = [Shape(row.look.size, row.look.dim) for row in seen.rows]
     seen_as = replace(settings, size=settings.size or forms["size"])     # which is offered with the next command
     found = Found(seen.classes, counts["counts"], seen.notices, seen.scarce(), settings.rare == "drop",
-                  glanced(shapes, seen_as), duplicates["two_labels"])
+                  glanced(shapes, seen_as), duplicates["two_labels"], _unlabeled(seen, settings))
     return {"source": settings.source, "task": settings.task, "usable": not problems, "problems": problems, **counts,
             "origin": seen.origin, "bad": [asdict(file) for file in seen.bad],
             "skipped": [asdict(file) for file in seen.skipped], **forms, "duplicates": duplicates,
@@ -108,7 +109,7 @@ def _files(settings: Settings) -> Seen | None:
         else:
             rows.append(Row(printable(entry.path), entry.labels, entry.split, result))
     return Seen(tuple(rows), listing.classes, (*listing.bad, *bad), listing.skipped, listing.problems, listing.notices,
-                {split: listing.origin.get(split, OWN) for split in dict.fromkeys(row.split for row in rows)})
+                origin(dict.fromkeys(row.split for row in rows), listing.origin))
 
 
 def _arrays(settings: Settings, trust: bool) -> Seen:
@@ -117,7 +118,7 @@ def _arrays(settings: Settings, trust: bool) -> Seen:
                  for split, part in raw.parts.items()
                  for index, image in enumerate(chain.from_iterable(part.images.split(CHUNK))))
     classes = raw.classes or ordered(name for row in rows if row.split == "train" for name in row.labels)
-    return Seen(rows, classes, raw.bad, raw.skipped, (), raw.notices, origin(raw, ()))
+    return Seen(rows, classes, raw.bad, raw.skipped, (), raw.notices, origin(raw.parts, raw.origin))
 
 
 def _refusals(seen: Seen, settings: Settings) -> list[str]:
@@ -141,6 +142,12 @@ def _problems(attempt: Callable[[], object]) -> list[str]:
     except DataError as error:
         return list(error.problems)
     return []
+
+
+def _unlabeled(seen: Seen, settings: Settings) -> int:
+    """Return the images without a label, where an image may have none."""
+    none_allowed = DataTrait.ONE_LABEL not in find_task(settings.task).brings
+    return sum(not row.labels for row in seen.rows) if none_allowed else 0
 
 
 def _counts(seen: Seen) -> dict[str, Any]:

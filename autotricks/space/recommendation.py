@@ -60,13 +60,21 @@ def judged(section: FitsSection, values: Mapping[str, float]) -> tuple[bool, tup
     return not held[False], tuple(held[not held[False]])
 
 
-def command(facts: Mapping[str, Any], space: Suited, overrides: Sequence[str] = ()) -> str:
-    """Return what to type to search a space on the data; `overrides` are said again."""
+def init_command(facts: Mapping[str, Any], overrides: Sequence[str], more: Sequence[str]) -> str:
+    """Return what to type for a space made for the data; `overrides`, and `more` after them, are said again."""
+    return shlex.join(["autotricks", "init", facts["source"], *_set(overrides), *more])
+
+
+def command(facts: Mapping[str, Any], space: Suited, overrides: Sequence[str] = (), more: Sequence[str] = ()) -> str:
+    """Return what to type to search a space on the data; `overrides`, and `more` after them, are said again."""
     proposed = [f"data.size={facts['size']}"] * (facts["size"] is not None) + ["data.imbalance=null"] * space.long_tail
     given = {text.partition("=")[0] for text in overrides}
     values = [*overrides, *(text for text in proposed if text.partition("=")[0] not in given)]
-    words = [word for text in values for word in ("--set", text)]
-    return shlex.join(["autotricks", "search", "--space", space.space, "--data", facts["source"], *words])
+    return shlex.join(["autotricks", "search", "--space", space.space, "--data", facts["source"], *_set(values), *more])
+
+
+def _set(values: Sequence[str]) -> list[str]:
+    return [word for text in values for word in ("--set", text)]
 
 
 def _range(bound: Bound) -> str:

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from autotricks.data import Settings, foretold, glance, load, survey, understood
+from autotricks.data import Settings, Table, foretold, glance, load, survey, understood
 from autotricks.data.notices import Found, notices
 
 from .pictures import folder, noise, save
@@ -68,3 +68,21 @@ def test_what_a_split_lacks_and_where_splits_come_from():
                                        "test": "cut from train"}, "bad": files, "skipped": [], "notices": ["x"]})) == [
         "splits: train from the source itself; validation and test cut from train",
         "left out, bad: 0 (gone); 1 (gone) and 2 more", "x"]
+
+
+def test_images_without_a_label_are_counted_where_there_may_be_some(tmp_path):
+    folder(tmp_path, {"all": 40})
+    labels = ["", "", "", *["a", "b", "a|b"] * 12, ""]
+    (tmp_path / "labels.csv").write_text("path,label\n" + "".join(
+        f"all/{row:03d}.png,{label}\n" for row, label in enumerate(labels)))
+    settings = Settings(f"csv:{tmp_path}/labels.csv", task="multilabel", table=Table(separator="|"))
+    said = "without a label: 4 images, which show that none of the classes is there"
+    assert load(settings).facts["notices"] == survey(settings)["notices"] and said in survey(settings)["notices"]
+
+
+def test_splits_are_named_as_a_sentence_has_them():
+    def told(**origin):
+        return next(understood({"origin": origin, "bad": [], "skipped": [], "notices": []}))
+
+    assert told(train="x", validation="x", test="x") == "splits: train, validation and test from x"
+    assert told(train="x", validation="x", test="y") == "splits: train and validation from x; test from y"

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ...data import Settings, survey, understood
-from ...space.recommendation import Suited, command, compare
+from ...space.recommendation import Suited, command, compare, init_command
 from .search import to_json
 
 BAR = 50
@@ -33,11 +33,14 @@ def check(settings: Settings, overrides: Sequence[str], trust: bool, as_json: bo
     """
     facts = survey(settings, trust)
     spaces = compare(facts)
-    following = command(facts, spaces[0], overrides) if facts["usable"] and spaces else None
+    usable = facts["usable"] and spaces
+    more = ["--trust"] * trust
+    following = command(facts, spaces[0], overrides, more) if usable else None
+    proposal = init_command(facts, overrides, more) if usable else None
     if as_json:
-        to_json({**facts, "spaces": [asdict(one) for one in spaces], "next": following})
+        to_json({**facts, "spaces": [asdict(one) for one in spaces], "init": proposal, "next": following})
     else:
-        print("\n".join([*_summary(facts), *_spaces(facts, spaces, following)]))
+        print("\n".join([*_summary(facts), *_spaces(facts, spaces), *_following(proposal, following)]))
     return bool(facts["usable"])
 
 
@@ -133,7 +136,7 @@ def _examples(groups: Sequence[Sequence[Sequence[str]]], sign: str) -> Iterator[
         yield "  e.g. " + f" {sign} ".join(f"{name} ({label})" if named else name for name, label in group[:4])
 
 
-def _spaces(facts: Facts, spaces: Sequence[Suited], following: str | None) -> Iterator[str]:
+def _spaces(facts: Facts, spaces: Sequence[Suited]) -> Iterator[str]:
     if facts["problems"]:
         yield "\nTraining refuses these data:"
         yield from (f"  {line}" for line in facts["problems"])
@@ -141,4 +144,10 @@ def _spaces(facts: Facts, spaces: Sequence[Suited], following: str | None) -> It
     fitting = [one for one in spaces if one.fits]
     yield "\nSpaces that fit:" if fitting else "\nNo space that ships is made for such data; the nearest first:"
     yield from (f"  {one.space}: {'; '.join(one.why)}" for one in fitting or spaces)
-    yield f"Next: {following or 'autotricks check SPACE'}"
+
+
+def _following(proposal: str | None, following: str | None) -> Iterator[str]:
+    """Yield the command that writes a space for these data, and the one that searches a space as it ships."""
+    if proposal and following:
+        yield f"Next: {proposal}"
+        yield f"or:   {following}"
