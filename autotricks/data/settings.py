@@ -15,6 +15,7 @@ AUTO = "auto"
 ONE_HOT = "one-hot"
 SPLITS = ("train", "validation", "test")
 FOLDERS = ("image_folder", "zip", "tar")
+WHOLE_CELL = "none"     # of a separator: a cell is one label
 COLUMNS = ("path", "label", "separator", "split", "fold")
 FITS = ("crop", "pad", "squash")
 
@@ -83,7 +84,8 @@ class Table:
         path: The column of the image files. None: found by its name, or by what it holds.
         label: The column of the label; several columns of 0 and 1, one for each class; or `one-hot`, all such columns.
             Nothing: found by its name, or the only one that is left.
-        separator: What stands between several labels in a cell. None: a cell is one label.
+        separator: What stands between several labels in a cell; `none`: a cell is one label. None: found by what the
+            cells of a table hold, elsewhere a cell is one label.
         split: The column that says the split. None: the one called split, or one that holds nothing but such words.
         fold: The word of the column `split`, or else `fold`, whose images are held out as test. Validation is cut from
             the others, which is what cross-validation reports.

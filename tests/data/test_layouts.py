@@ -127,6 +127,10 @@ FOLDERS = {
     "notes beside images": Layout("{a,b}/*4 {a,b}/{0,1}.xml a/0.npy labels.json", "train: a 4, b 4",
                                   ("ROOT/**/*.npy (1 files: no images); ROOT/**/*.xml (4 files: no images)",)),
     "yolo": Layout("images/{train,val}/*3 labels/{train,val}/{0,1}.txt", refused="image_folder:ROOT/images?"),
+    "searched from within": Layout(
+        "{a,b}/*4 runs/mlflow.db runs/b-1/{champion.safetensors,trials.jsonl} runs/artifacts/m/{MLmodel,conda.yaml} "
+        "champion/{champion.yaml,champion.safetensors,MODEL_CARD.md} trained/{model.onnx,model.pt2}", "train: a 4, b 4",
+        ("no image lies in champion, runs, trained of ROOT, which are no classes therefore",)),
     "an empty class": Layout("{a,b}/*4 c/", "train: a 4, b 4", ("no image lies in c of ROOT, which are no",)),
     "a class that test lacks": Layout("train/{a,b}/*4 test/a/*2", "train: a 4, b 4; test: a 2, b 0",
                                       ("test has no image of b; figures on test are over the other classes",)),
@@ -143,6 +147,11 @@ def rows(line: str, first: str = "") -> str:
     """Return a table of six rows: `N` is their number, `LABEL` cat or dog, `PART` what is 0 of four rows, else 1."""
     return first + "".join(line.replace("N", str(number)).replace("LABEL", ("cat", "dog")[number % 2]).replace(
         "PART", str(number // 4)) + "\n" for number in range(6))
+
+
+def listed(column: str, *labels: str) -> str:
+    """Return a table with a row for each label."""
+    return f"path,{column}\n" + "".join(f"{number}.png,{label}\n" for number, label in enumerate(labels))
 
 
 PLAIN = rows("N.png,LABEL", "path,label\n")
@@ -225,6 +234,21 @@ TABLES = {
     "several labels in a cell, and none": Layout(
         "*6", "train: cat 3, dog 5", table=rows("N.png,LABEL", "path,labels\n").replace("cat", "dog | cat").replace(
             "1.png,dog", "1.png,"), keys={"table": Table(separator="|"), "task": "multilabel"}),
+    "several labels in a cell are found out": Layout(
+        "*13", "train: cat 8, dog 6, emu 5", ("cells of column tags hold several labels with ; between them, such as cat "
+                                              "; dog; data.separator: none takes each cell for one",
+                                              "without a label: 1 images"),
+        table=listed("tags", *["cat ; dog", "cat;emu", "dog;emu"] * 2, *["cat"] * 4, "dog ;emu", "dog", ""),
+        keys={"task": "multilabel"}),
+    "several labels in a cell, where one is needed": Layout(
+        "*4", refused="cells of column label of ROOT/t.csv look like several labels with | between them, such as "
+                      "cat|dog. Set data.task to multilabel, or, where each cell is one label, data.separator to none",
+        table=listed("label", "cat|dog", "cat", "", "dog")),
+    "cells that are one label, as is told": Layout(
+        "*9", "train: cat 3, cat|dog 3, dog 3", table=listed("label", *["cat", "cat|dog", "dog"] * 3),
+        keys={"table": Table(separator="none")}),
+    "names with a mark that share nothing": Layout(
+        "*6", "train: big|cat 3, small|dog 3", table=listed("label", *["big|cat", "small|dog"] * 3)),
     "several labels, where one is needed": Layout("*6", refused="3 images have no label or several",
                                                   table=PLAIN.replace("cat", "cat|dog"),
                                                   keys={"table": Table(separator="|")}),

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import DataError
 from ..decode import Bad
-from ..settings import Settings
+from ..settings import WHOLE_CELL, Settings
 from ..storage import OnDisk, Slice, Stored
 from .csv_table import entries_of
 from .delimited import Sheet
@@ -93,7 +93,8 @@ def listing(name: str, image: str, pieces: Sequence[Piece], settings: Settings) 
         for row, (stored, *words) in enumerate(zip(piece.images, *cells, strict=True)):
             rows.append((f"{piece.where}:{row}", ["" if stored is None else str(len(images)), *words]))
             images.append(stored)
-    between = settings.table.separator or (BETWEEN if len(label) < 2 else None)
+    told = settings.table.separator
+    between = BETWEEN if told in (None, WHOLE_CELL) and len(label) < 2 else told
     table = replace(settings.table, path=image, label=label, separator=between)
     found = entries_of(Sheet(name, columns, rows, ()),
                        replace(settings, table=table, splits=None if own else settings.splits))

@@ -12,6 +12,7 @@ from ...tasks import find as find_task
 from ..decode import Bad, display_name
 from ..settings import Settings, Splits
 from ..storage import Stored
+from .cells import separator
 from .columns import MISSING, Columns, Unlabelled, labels
 from .delimited import Sheet, read as read_sheet
 from .files import Entry, Listing, existing_file, images_of
@@ -66,13 +67,14 @@ def entries_of(sheet: Sheet, settings: Settings) -> Listing:
     if not sheet.rows:
         raise DataError(f"data.source: {sheet.name} lists no images.")
     words = _Words(settings)
-    entries, bad = _entries(sheet, columns, words, settings)
+    between, told = separator(sheet, columns, settings)
+    entries, bad = _entries(sheet, columns, words, settings, between)
     words.require_seen(sheet, columns.split)
     if entries and not any(entry.split == "train" for entry in entries):
         raise DataError(f"data.source: {sheet.name} has no line whose split is train.")
     entries, notices = _one_row_each(entries, settings)
     origin = {} if columns.split is None else words.origin(sheet.header[columns.split])
-    return Listing(entries, bad=tuple(bad), notices=(*sheet.notices, *columns.notices, *notices), origin=origin)
+    return Listing(entries, bad=tuple(bad), notices=(*sheet.notices, *columns.notices, *told, *notices), origin=origin)
 
 
 @dataclass
@@ -123,7 +125,8 @@ class _Words:
         return splits.by_word(), None if splits.train else "train"
 
 
-def _entries(sheet: Sheet, columns: Columns, words: _Words, settings: Settings) -> tuple[list[Entry], list[Bad]]:
+def _entries(sheet: Sheet, columns: Columns, words: _Words, settings: Settings,
+             between: str | None) -> tuple[list[Entry], list[Bad]]:
     """Return an entry for each row, its path as it is written, and the rows that say too little."""
     entries: list[Entry] = []
     bad: list[Bad] = []
@@ -134,7 +137,7 @@ def _entries(sheet: Sheet, columns: Columns, words: _Words, settings: Settings) 
         split = "train" if columns.split is None else words.split(_cell(row, columns.split))
         group = "" if columns.group is None else _cell(row, columns.group)
         try:
-            name, tags = _said(sheet, columns, row, settings.table.separator)
+            name, tags = _said(sheet, columns, row, between)
             if one and not tags:
                 raise Unlabelled("no label")
         except Unlabelled as reason:
@@ -170,7 +173,7 @@ def _one_row_each(entries: list[Entry], settings: Settings) -> tuple[list[Entry]
     return list(joined.values()), [f"{what}; their labels were joined"]
 
 
-def _said(sheet: Sheet, columns: Columns, row: list[str], separator: str | None) -> tuple[str, tuple[str, ...]]:
+def _said(sheet: Sheet, columns: Columns, row: list[str], between: str | None) -> tuple[str, tuple[str, ...]]:
     """Return path and labels of a row.
 
     Raises:
@@ -181,7 +184,7 @@ def _said(sheet: Sheet, columns: Columns, row: list[str], separator: str | None)
         raise Unlabelled("no path")
     if any(row[len(sheet.header):]):
         raise Unlabelled(f"{len(row)} cells where there are {len(sheet.header)} columns")
-    return name, labels(columns, sheet.header, row, separator)
+    return name, labels(columns, sheet.header, row, between)
 
 
 def _cell(row: list[str], index: int) -> str:

@@ -25,15 +25,15 @@ from .inside import Inside
 from .raw import Part, Raw, refuse_many, stacked
 
 CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin",
-                     "system volume information", "@eadir"})
+                     "system volume information", "@eadir", "mlmodel"})     # mlmodel: of a model that MLflow keeps
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 NO_IMAGES = frozenset({
     ".xml", ".json", ".jsonl", ".txt", ".csv", ".tsv", ".md", ".rst", ".yaml", ".yml", ".html", ".htm", ".pdf", ".doc",
     ".docx", ".xls", ".xlsx", ".py", ".ipynb", ".m", ".log", ".cfg", ".conf", ".toml", ".sh", ".npy", ".npz", ".mat",
-    ".pkl", ".pickle", ".h5", ".hdf5", ".pt", ".pth", ".parquet", ".arrow", ".tfrecord", ".db", ".sqlite", ".zip",
-    ".tar", ".gz", ".rar", ".7z", ".mp4", ".avi", ".mov", ".mkv", ".mp3", ".wav", ".flac", ".lnk", ".url", ".md5",
-    ".sha256", ".bak", ".tmp"})
+    ".pkl", ".pickle", ".h5", ".hdf5", ".pt", ".pth", ".pt2", ".ckpt", ".safetensors", ".onnx", ".parquet", ".arrow",
+    ".tfrecord", ".db", ".db-journal", ".db-shm", ".db-wal", ".sqlite", ".zip", ".tar", ".gz", ".rar", ".7z", ".mp4",
+    ".avi", ".mov", ".mkv", ".mp3", ".wav", ".flac", ".lnk", ".url", ".md5", ".sha256", ".bak", ".tmp"})
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -169,7 +170,8 @@ def refuse_many(bad: Sequence[Bad], total: int, limit: float) -> None:
     """
     if len(bad) <= limit * total:
         return
-    few = "; ".join(f"{display_name(file.path)} ({file.reason})" for file in bad[:MAX_LISTED])
+    few = "; ".join(f"{', '.join(display_name(file.path) for file in same)} ({reason})"
+                    for reason, same in groupby(bad[:MAX_LISTED], lambda file: file.reason))
     more = f"; and {len(bad) - MAX_LISTED} more" if len(bad) > MAX_LISTED else ""
     raise DataError(f"data.source: {len(bad)} of {total} files cannot be read, {len(bad) / total:.2%} where "
                     f"data.max_bad allows {limit:.2%}: {few}{more}. Mend or remove them, or raise data.max_bad.")

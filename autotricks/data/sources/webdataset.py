@@ -12,7 +12,7 @@ from typing import Any
 
 from ...errors import DataError
 from ..decode import Bad, display_name, error_text, printable
-from ..settings import Settings
+from ..settings import WHOLE_CELL, Settings
 from ..storage import Stored
 from .archives import tar_members
 from .files import Entry, Listing, images_of
@@ -219,7 +219,8 @@ def _labels(sample: Sample, facts: _Facts, settings: Settings) -> tuple[str, ...
                 text = sample.text(name).strip()
             except UnicodeDecodeError:
                 raise Incomplete(f"its .{name} is no text in UTF-8") from None
-            words = text.split(settings.table.separator) if settings.table.separator else [text]
+            between = settings.table.separator
+            words = [text] if between is None or between == WHOLE_CELL else text.split(between)
             return tuple(clean(word) for word in words if word.strip()) or _none(f"its .{name} is empty")
     value = next((value for name in names if (value := facts.value(name)) is not None), None)
     values = value if isinstance(value, list) else [value]
