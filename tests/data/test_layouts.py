@@ -235,8 +235,8 @@ TABLES = {
         "*6", "train: cat 3, dog 5", table=rows("N.png,LABEL", "path,labels\n").replace("cat", "dog | cat").replace(
             "1.png,dog", "1.png,"), keys={"table": Table(separator="|"), "task": "multilabel"}),
     "several labels in a cell are found out": Layout(
-        "*13", "train: cat 8, dog 6, emu 5", ("cells of column tags hold several labels with ; between them, such as cat "
-                                              "; dog; data.separator: none takes each cell for one",
+        "*13", "train: cat 8, dog 6, emu 5", ("cells of column tags hold several labels with ; between them, such as "
+                                              "cat ; dog; data.separator: none takes each cell for one",
                                               "without a label: 1 images"),
         table=listed("tags", *["cat ; dog", "cat;emu", "dog;emu"] * 2, *["cat"] * 4, "dog ;emu", "dog", ""),
         keys={"task": "multilabel"}),
