@@ -79,7 +79,13 @@ FOLDERS = {
     "a folder in itself": Layout("seg_train/seg_train/{a,b}/*4 seg_test/seg_test/{a,b}/*2",
                                  "train: a 4, b 4; test: a 2, b 2", ("train from folder seg_train/seg_train",)),
     "a split that is called otherwise": Layout(
-        "train/{a,b}/*4 test/{a,b}/*2 holdout/{a,b}/*2", refused="holdout holds the same folders as train does"),
+        "train/{a,b}/*4 test/{a,b}/*2 holdout/{a,b}/*2", refused=(
+            "holdout holds the same folders as train does. Say which split it is: data.splits: {train: train, test: "
+            "test, validation: holdout}; or leave it out: data.splits: {train: train, test: test}.")),
+    "a fourth split": Layout(
+        "train/{a,b}/*4 test/{a,b}/*2 val/{a,b}/*2 more/{a,b}/*2", refused=(
+            "more holds the same folders as train does. Leave it out: data.splits: {train: train, validation: val, "
+            "test: test}.")),
     "it is named": Layout("train/{a,b}/*4 test/{a,b}/*2 holdout/{a,b}/*3", "train: a 4, b 4; validation: a 3, b 3; "
                           "test: a 2, b 2", keys={"splits": Splits(("train",), ("holdout",), ("test",))}),
     "it is left out": Layout("train/{a,b}/*4 test/{a,b}/*2 holdout/{a,b}/*3", "train: a 4, b 4; test: a 2, b 2",

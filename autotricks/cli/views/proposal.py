@@ -26,7 +26,7 @@ def init(source: str, out: Path | None, overrides: Sequence[str], force: bool, a
     for key, reason in proposal.reasons.items():
         print(f"  {key:<{WIDTH}} {reason}")
     if proposal.absent:
-        print("Published weights would help photographs like these, and are not on this machine. Where there is a "
+        print("Published weights, which help with photographs, are not on this machine. Where there is a "
               f"network: {shlex.join(['autotricks', 'fetch', *proposal.absent])}, then init again with --force.")
     for word, command in zip(("Next:", "     "), _commands(written, trust), strict=True):
         print(f"{word} {command}")

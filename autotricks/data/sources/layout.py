@@ -123,10 +123,13 @@ class _Looking:
         for path in folders:
             inner = {one.name for one in self._deeper(self._inner(path))}
             if path not in known and path.name.lower() not in MASKS and len(inner & classes) * 2 > len(inner):
-                said = ", ".join(f"{split}: {paths[0].name}" for split, paths in named.items())
+                said = [f"{split}: {display_name(named[split][0].name)}" for split in SPLITS if split in named]
+                free = [f"{split}: {display_name(path.name)}" for split in ("validation", "test") if split not in named]
+                left_out = f"leave it out: data.splits: {{{', '.join(said)}}}"
+                mend = f"Say which split it is: data.splits: {{{', '.join([*said, *free[:1]])}}}; or {left_out}" if (
+                    free) else left_out.capitalize()
                 raise DataError(f"data.source: {display_name(path)} holds the same folders as "
-                                f"{display_name(named['train'][0].name)} does. Say which split it is, or leave it out: "
-                                f"data.splits: {{{said}}} and validation, test or train: {display_name(path.name)}.")
+                                f"{display_name(named['train'][0].name)} does. {mend}.")
 
     def _by_part_of_the_name(self) -> dict[str, list[Path]]:
         """Return folders such as seg_train and seg_test that hold the same folders; nothing where there are none."""
