@@ -91,11 +91,15 @@ def test_errors_of_archives(tmp_path, arrays, message):
     (np.array([0, 129, 32896, 65535], np.uint16), [0, 1, 128, 255], "uint16 from 0 to 65535; they were divided by 257"),
     (np.array([0, 257, 514, 2570]), [0, 1, 2, 10], "divided by 257, which leaves them nearly black; scale them first"),
     (np.array([0, 7, 200, 3]), [0, 7, 200, 3], "int64 from 0 to 200; they were rounded"),
+    (np.array([0, 0.4, 3.98, 2]), [0, 0, 4, 2], "from 0 to 3.98; they were rounded, which leaves them nearly"),
+    (np.array([0.0, 4, 8, 16]), [0, 4, 8, 16], "from 0 to 16; they were rounded, which leaves them nearly"),
+    (np.array([0, 1, 2, 17]), [0, 1, 2, 17], "int64 from 0 to 17; they were rounded"),
     (np.array([False, True, True, False]), [0, 255, 255, 0], "bool from 0 to 1; they were multiplied by 255")])
 def test_numbers_become_bytes_and_that_is_told(tmp_path, images, expected, said):
     raw = read(Settings(npz(tmp_path, x=images.reshape(2, 1, 2), y=[0, 1])))
     assert raw.parts["train"].images.flatten().tolist() == expected
     assert len(raw.notices) == 1 and said in raw.notices[0]
+    assert ("nearly black" in raw.notices[0]) is (max(expected) <= 16)
 
 
 def test_all_splits_are_on_one_scale(tmp_path):

@@ -23,7 +23,7 @@ SPLIT_WORDS = {"train": "train", "val": "validation", "valid": "validation", "va
 MORE_WORDS = {**SPLIT_WORDS, "training": "train", "dev": "validation", "testing": "test"}
 MAX_LISTED = 3
 DEEPEST = 65535     # of 16 bits
-DARK = 4096         # values of 16 bits that all lie below this become nearly black
+DARK = 16.5         # of 255: a sixteenth, and a little more for what goes from 0 to 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +139,7 @@ def to_bytes(images: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], t
         raise DataError(f"data.source: {said}; 0 to 1, 0 to 255 or 0 to {DEEPEST} is needed.{mend}")
     if high > 255:
         scale = 255 / DEEPEST
-        done = f"they were divided by {DEEPEST // 255}" + (
-            ", which leaves them nearly black; scale them first" if high < DARK else "")
+        done = f"they were divided by {DEEPEST // 255}"
     elif high <= 1 and all(kind.kind in "bf" for kind in kinds):
         scale = 255.0
         done = "they were multiplied by 255"
@@ -150,6 +149,8 @@ def to_bytes(images: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], t
     else:
         scale = 1.0
         done = "they were rounded"
+    if high * scale < DARK:
+        done += ", which leaves them nearly black; scale them first"
     return {split: scaled(array, scale) for split, array in images.items()}, (f"{said}; {done}",)
 
 
