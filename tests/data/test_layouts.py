@@ -230,6 +230,9 @@ TABLES = {
                                           ",0", ",train").replace("cat,1", "cat,tset").replace(",1\n", ",test\n")),
     "one-hot": Layout("*6", "train: MEL 3, nv 3", ("a class for each column of 0 and 1: MEL, nv",),
                       table=rows("N,LABEL", "image,MEL,nv\n").replace("cat", "1.0,0.0").replace("dog", "0.0,1.0")),
+    "one-hot, a column of zeros": Layout(
+        "*6", "train: MEL 3, nv 3", ("a class for each column of 0 and 1: MEL, nv, UNK", "no image is of UNK, no class"),
+        table=rows("N,LABEL,0", "image,MEL,nv,UNK\n").replace("cat", "1,0").replace("dog", "0,1")),
     "one-hot columns are told": Layout("*6", "train: MEL 3, nv 3", ("columns that are not used: old",),
                                        table=rows("N,LABEL,PART", "image,MEL,nv,old\n").replace("cat", "1,0").replace(
                                            "dog", "0,1"), keys={"table": Table(label=("MEL", "nv"))}),

@@ -81,6 +81,9 @@ class _Search:
         labels = self._told_labels()
         split = self._split() if told[1] is None else told[1]
         labels = labels or self._labels()
+        never = [index for index in labels if len(labels) > 1 and not self._has_a_one(index)]
+        if never:
+            self._notices.append(f"no image is of {self._listed(never)}, no class therefore")
         if self._free:
             self._notices.append(f"columns that are not used: {self._listed(self._free)}{self._folds()}")
         return Columns(path, labels, split, told[2], tuple(self._notices))
@@ -153,6 +156,9 @@ class _Search:
     def _ones(self, flags: Sequence[int]) -> Iterator[bool]:
         """Yield of each row whether it has a single 1."""
         return (sum(flagged(row, index) for index in flags) == 1 for _, row in self._sheet.rows)
+
+    def _has_a_one(self, index: int) -> bool:
+        return any(index < len(row) and _is_flag(row[index]) and float(row[index]) == 1 for _, row in self._sheet.rows)
 
     def _one_hot(self, flags: Sequence[int]) -> tuple[int, ...]:
         if len(flags) < 2:
