@@ -149,7 +149,8 @@ def divided(parts: Mapping[str, Part], targets: Mapping[str, Targets], classes: 
     """
     fractions = {"test": settings.test, "validation": settings.validation}
     cuts = {name: fractions[name] for name in wanted if name not in parts}
-    splits = {name: Split(part.images, targets[name]) for name, part in parts.items()}
+    numbers = groups.numbered({name: part.groups for name, part in parts.items() if part.groups is not None})
+    splits = {name: Split(part.images, targets[name], numbers.get(name)) for name, part in parts.items()}
     whole = splits["train"]
     together = parts["train"].groups
     rows = _rows(whole.targets, together, classes, cuts, settings.seed)

@@ -69,10 +69,11 @@ def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
     """Look at every image of a source.
 
     Returns:
-        JSON-able facts: source, usable (whether training takes it), problems (why not), classes, counts (by split,
-        images of each class), imbalance, per_class, images, bad and skipped (path and reason), sizes, side, size (what
-        to set `data.size` to, None where the images have one size that is not large), modes, formats, frames, dim,
-        duplicates, alike, origin (of each split, in words), notices (what is worth knowing, a line each), seconds.
+        JSON-able facts: source, task, usable (whether training takes it), problems (why not), classes, counts (by
+        split, images of each class), imbalance, per_class, images, split_images (images of each split), bad and
+        skipped (path and reason), sizes, side, size (what to set `data.size` to, None where the images have one size
+        that is not large), modes, formats, frames, dim, duplicates, alike, origin (of each split, in words), notices
+        (what is worth knowing, a line each), seconds.
 
     Raises:
         DataError: When the source is none, or is missing.
