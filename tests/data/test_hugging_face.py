@@ -88,6 +88,7 @@ def test_splits_and_columns_by_name(tmp_path):
     assert "has no split fll; its splits are full, held" in refused(source, splits=Splits(train=("fll",)))
     raw = read(Settings(source, splits=Splits(train=("full",)), table=Table(label=("film",))))
     assert names(raw.parts["train"])[:4] == ["full0", "full0", "full1", "full1"]
+    assert "was written by save_to_disk, which knows no config. Leave it out." in refused(f"{source}?config=x")
     assert "has no column fine" in refused(source, splits=Splits(train=("full",)), table=Table(label=("fine",)))
     assert "it has no column img. Its columns are image" in refused(source, splits=Splits(train=("full",)),
                                                                    table=Table(path="img"))

@@ -69,8 +69,12 @@ def _loaded(where: str, name: str, options: Mapping[str, str]) -> Mapping[str, A
     folder = Path(name).expanduser()
     if name[:1] in (".", "/", "~") and not folder.exists():
         raise DataError(f"data.source: {display_name(name)}: no such folder.")
+    saved = any((folder / one).is_file() for one in SAVED)
+    if saved and options:
+        raise DataError(f"data.source: {where} was written by save_to_disk, which knows no {' or '.join(options)}. "
+                        "Leave it out.")
     try:
-        if any((folder / saved).is_file() for saved in SAVED):
+        if saved:
             loaded = datasets.load_from_disk(str(folder), keep_in_memory=False)
         else:
             loaded = datasets.load_dataset(str(folder) if folder.exists() else name, options.get("config"),

@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ...errors import DataError
-from ..settings import Settings
+from ..settings import SPLITS, Settings
+from .files import Entry
 from .raw import MORE_WORDS
 
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -51,6 +52,12 @@ def splits_of(names: Sequence[str], settings: Settings) -> dict[str, str | None]
     if settings.splits and not settings.splits.train:
         return {name: split or "train" for name, split in said.items()}
     return said if any(said.values()) else dict.fromkeys(names, "train")
+
+
+def there(entries: Sequence[Entry]) -> list[str]:
+    """Return the splits that there are, in their order."""
+    found = {entry.split for entry in entries}
+    return [split for split in SPLITS if split in found]
 
 
 def _split_of(name: str, words: Mapping[str, str]) -> str | None:

@@ -14,7 +14,7 @@ from ..storage import OnDisk, Stored
 from . import arrow_tables
 from .arrow_tables import Piece
 from .files import Listing, existing, images_of
-from .naming import splits_of
+from .naming import splits_of, there
 from .parquet_images import COLUMN, images_file
 from .raw import Raw
 
@@ -54,7 +54,7 @@ def listing(location: str, settings: Settings) -> Listing:
         image, piece = _piece(file, split if named else None, settings)
         pieces.append(piece)
     listed = arrow_tables.listing(display_name(root), image, pieces, settings)
-    origin = {entry.split: "names of files" for entry in listed.entries} if named else listed.origin
+    origin = dict.fromkeys(there(listed.entries), "names of files") if named else listed.origin
     return replace(listed, skipped=(*skipped, *listed.skipped), origin=origin)
 
 
