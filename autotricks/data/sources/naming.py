@@ -1,12 +1,15 @@
-"""The parts of a source's name, `NAME?config=small`, as models' names have arguments; and splits in names of files."""
+"""What names say: the arguments of a source, `NAME?config=small`, the files of a pattern, and the splits of files."""
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ...errors import DataError
+from ..decode import display_name
 from ..settings import SPLITS, Settings
-from .files import Entry
+from .files import Entry, existing
 from .raw import MORE_WORDS
 
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -33,6 +36,31 @@ def parse(word: str, argument: str, known: Sequence[str]) -> tuple[str, dict[str
                             f"{' and '.join(f'{one}=...' for one in known)}, each once, with & between.")
         options[key] = value
     return name, options
+
+
+def found(location: str, suffix: str) -> tuple[Path, list[Path]]:
+    """Return the folder that names are relative to, and the files of a pattern, or of a folder, or the one, sorted.
+
+    Raises:
+        DataError: When there are none.
+    """
+    if "*" in location:
+        pattern = Path(location).expanduser()
+        files = sorted(map(Path, glob.glob(str(pattern), recursive=True)))
+        root = Path(f"{str(pattern).split('*')[0]}x").parent
+    else:
+        root = existing(location)
+        files = sorted(root.rglob(f"*{suffix}")) if root.is_dir() else [root]
+        root = root if root.is_dir() else root.parent
+    if not files:
+        raise DataError(f"data.source: {display_name(location)} holds no {suffix} file. Name a folder that does, or a "
+                        "file.")
+    return root, files
+
+
+def relative(file: Path, root: Path) -> str:
+    """Return the name of a file below the folder that names are relative to."""
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
 
 
 def splits_of(names: Sequence[str], settings: Settings) -> dict[str, str | None]:

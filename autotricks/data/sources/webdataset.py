@@ -17,8 +17,7 @@ from ..storage import Stored
 from .archives import tar_members
 from .files import Entry, Listing, images_of
 from .grouping import by_pattern
-from .naming import splits_of, there
-from .parquet import found, relative
+from .naming import found, relative, splits_of, there
 from .raw import Raw, clean
 
 # The standard library reads the shards, not the package webdataset, which reads them from end to end and shuffles what
