@@ -17,7 +17,8 @@ from .data.pictures import folder, noise, save
 
 
 def facts(train, side=64, size=None):
-    return {"source": "image_folder:my photos", "counts": {"train": train}, "imbalance": max(train) / min(train),
+    return {"source": "image_folder:my photos", "task": "classification", "counts": {"train": train},
+            "split_images": {"train": sum(train)}, "imbalance": max(train) / min(train),
             "per_class": sum(train) / len(train), "side": side, "size": size}
 
 
@@ -110,3 +111,16 @@ def test_a_search_says_in_one_line_how_many_images_leak(tmp_path, copies, said):
     np.savez(tmp_path / "x.npz", x_train=x[:30], y_train=[0, 1] * 15, x_val=x[30:36], y_val=[0, 1] * 3, x_test=test,
              y_test=[0, 1] * 2)
     assert leaks(load(Settings(f"npz:{tmp_path}/x.npz")).facts) == said
+
+
+def test_images_with_several_labels_count_once_and_get_a_space_of_their_task(tmp_path, ran):
+    """250 of the left half's label, 250 of the right half's, on 260 images."""
+    rows = ["path,label"]
+    for row in range(260):
+        names = ["left"] * (row < 250) + ["right"] * (row >= 10)
+        rows.append(f"{save(tmp_path / f'{row}.png', noise(row, 24, 24)).name},{'|'.join(names)}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    code, out, _ = ran(f"csv:{tmp_path}/labels.csv", "--set", "data.task=multilabel", "--set", "data.separator=|")
+    assert code == 0 and "2 classes, 260 images: train 260\n" in out
+    assert "Spaces that fit:\n  multi_label.yaml: training images 260, made for 200 and more; pixels" in out
+    assert "small_data.yaml" not in out and "from_scratch.yaml" not in out

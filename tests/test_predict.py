@@ -53,17 +53,21 @@ def photographs(root):
     return root
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A folder of images, a bundle trained on it in a folder of its own, and what the training measured."""
-    place = tmp_path_factory.mktemp("predict")
-    images = photographs(place / "images")
-    document = {"name": "made", "data": {"source": f"image_folder:{images}", "size": 12}, "model": {"name": "resnet8"},
+def trained_on(images, place, **data):
+    """Train a bundle on a folder of images; return both, in folders, and what the training measured."""
+    document = {"name": "made", "data": {"source": f"image_folder:{images}", **data}, "model": {"name": "resnet8"},
                 "tricks": {"sgd": {"lr": 0.05}, "ema": {"decay": 0.5}},
                 "training": {"epochs": 1, "batch_size": 16, "seed": 5}}
     (place / "made.yaml").write_text(yaml.safe_dump(document))
     loaded = load_bundle_file(str(place / "made.yaml"))
     return images, place / "kept", production.train(loaded, place / "kept")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder of images, a bundle trained on it in a folder of its own, and what the training measured."""
+    place = tmp_path_factory.mktemp("predict")
+    return trained_on(photographs(place / "images"), place, size=12)
 
 
 def of_class(row, name):
@@ -91,6 +95,15 @@ def test_probabilities_are_those_of_the_loaded_data_to_the_bit(trained):
     expected = Predictor.load(kept).predict(pixels)
     rows = predict(kept, images / "val", topk=4)
     assert [[of_class(row, name) for name in CLASSES] for row in rows] == expected.tolist()
+
+
+@pytest.mark.parametrize("data", [{"fit": "pad"}, {"fit": "squash", "channels": 1}])
+def test_files_are_brought_to_size_and_color_as_the_data_were(trained, tmp_path, data):
+    images, kept, result = trained_on(trained[0], tmp_path, size=12, **data)
+    rows = predict(kept, images / "val", topk=4)
+    loss = -np.mean([np.log(of_class(row, row["path"].split(os.sep)[-2])) for row in rows])
+    assert loss == pytest.approx(result.metrics["val/loss"], rel=1e-6)
+    assert loss != pytest.approx(trained[2].metrics["val/loss"], rel=1e-3), "it does something"
 
 
 def test_rows_are_plain_and_public(trained):
@@ -134,10 +147,15 @@ def test_folders_are_taken_at_any_depth_without_what_systems_leave(tmp_path):
     for name in ("b/deep/deeper/1.png", "b/0.png", "a.png", ".hidden.png", ".git/x.png", "b/Thumbs.db"):
         save(tmp_path / name, noise(0, 4, 4, 3), format="PNG")
     (tmp_path / "b" / "back").symlink_to(tmp_path)
+    for name in ("a.xml", "b/0.XML", "b/notes.txt"):
+        (tmp_path / name).touch()
     paths, skipped = files_of([tmp_path, tmp_path / ".hidden.png"])
     assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
         "a.png", "b/0.png", "b/deep/deeper/1.png", ".hidden.png"], "a file is taken that is named"
-    assert [link.path for link in skipped] == [str(tmp_path / "b" / "back")]
+    assert [(one.path, one.reason) for one in skipped] == [
+        (f"{tmp_path}/b/back", "link to a folder that is in the data already"),
+        (f"{tmp_path}/**/*.xml", "2 files: no images"), (f"{tmp_path}/**/*.txt", "1 files: no images")]
+    assert files_of([tmp_path / "a.xml"]) == ([tmp_path / "a.xml"], []), "so that it gets a row that says why not"
 
 
 def test_memory_holds_no_more_than_two_batches(trained, monkeypatch):
@@ -252,7 +270,7 @@ def test_what_cannot_be_done_is_one_line(trained, here, tmp_path, monkeypatch):
     (tmp_path / "runs" / "made-1" / "space.yaml").touch()
     for words, code, said in (
             ((kept, "one.png"), 1, "one.png: not a JPEG"), ((kept, "one.png", "two.png"), 1, "nor can 1 more be read"),
-            ((kept, "empty"), 2, "empty: no files are there"),
+            ((kept, "empty"), 2, "empty: no images are there"),
             ((kept, "one.png", "--out", "x.doc"), 2, "must end in .csv, .json, .parquet"),
             (("nowhere", "one.png"), 2, "nowhere: no run lies there"),
             (("latest", "one.png"), 2, "runs/made-1: holds no champion.yaml"),

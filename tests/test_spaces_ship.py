@@ -68,11 +68,12 @@ def test_what_spaces_say_of_published_weights_is_known_without_a_network(offline
         assert all(one.licence == "apache-2.0" and one.mean for one in listed)
         held = {bundle.weights for bundle in loaded.start.values()} - {""}
         assert held <= {*wanted(loaded)}, f"{path.stem}: a start bundle begins with weights that no trial does"
-    assert {name for name, sources in named.items() if sources} == {"fine_tuning", "small_data", "fine_grained"}
+    assert {name for name, sources in named.items() if sources} == {
+        "fine_tuning", "small_data", "fine_grained", "multi_label"}
     assert len(named["fine_tuning"]) == 3 and named["small_data"] < named["fine_tuning"]
 
 
-@pytest.mark.parametrize("name", ["fine_tuning", "small_data", "fine_grained"])
+@pytest.mark.parametrize("name", ["fine_tuning", "small_data", "fine_grained", "multi_label"])
 def test_no_space_needs_a_file_of_weights(name):
     assert {*wanted(load_space(f"{name}.yaml"))} == {"default"}
 

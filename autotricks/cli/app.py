@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from ..errors import AutotricksError, InputError, Interrupted, printable
@@ -25,10 +26,10 @@ def _app() -> typer.Typer:
                       epilog="Begin with: autotricks search --space long_tail.yaml")
     tricks = typer.Typer(no_args_is_help=True, help="The tricks that a space may list.")
     data = typer.Typer(no_args_is_help=True, help="The images to train on.")
-    for command in (search.search, inspect.check, inspect.fetch, search.confirm, search.ablate, results.report,
-                    results.train, results.export, results.predict, results.sync, results.promote, results.ui,
-                    search.replicate, inspect.schema, inspect.doctor, cluster.submit, cluster.status, cluster.logs,
-                    cluster.stop):
+    for command in (inspect.init, inspect.check, inspect.fetch, search.search, search.confirm, search.ablate,
+                    results.report, results.train, results.predict, results.export, results.sync, results.promote,
+                    results.ui, search.replicate, inspect.schema, inspect.doctor, cluster.submit, cluster.status,
+                    cluster.logs, cluster.stop):
         app.command()(command)
     app.command("list")(cluster.list_)
     tricks.command("list")(inspect.tricks_list)
@@ -43,6 +44,7 @@ def _app() -> typer.Typer:
 def main() -> None:
     """Run the command line; the exit code is 0 done, 1 failed, 2 bad input, 130 interrupted."""
     debug = "--debug" in sys.argv
+    _print_any_letter()
     try:
         with interrupt.heard():
             code = _run([word for word in sys.argv[1:] if word != "--debug"])
@@ -61,6 +63,13 @@ def main() -> None:
     if interrupt.came:
         interrupt.end()
     raise SystemExit(code or 0)
+
+
+def _print_any_letter() -> None:
+    """Have letters that the terminal's encoding lacks written as their numbers: a class may be called anything."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):   # None where the caller closed it
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: list[str]) -> int:

@@ -69,7 +69,8 @@ class Choice:
         return any(value == option and isinstance(value, bool) == isinstance(option, bool) for option in self.options)
 
     def __str__(self) -> str:
-        return " or ".join(str(option) for option in self.options)
+        return " or ".join(f"{option:.6g}" if isinstance(option, float) and not option.is_integer() else str(option)
+                           for option in self.options)
 
 
 def nearest(value: Value, domain: Domain) -> Value:

@@ -148,8 +148,20 @@ def advice(uses: Iterable[Use], of_data: Container[DataTrait] = ()) -> list[str]
         uses: Of one bundle.
         of_data: Traits that the data bring.
     """
+    return [f"{name}{words}" for name, words in _advised(uses, of_data)]
+
+
+def joined_advice(uses: Iterable[Use], of_data: Container[DataTrait] = ()) -> list[str]:
+    """Return the advice that the uses go against, one line for all tricks that it is the same for; see `advice`."""
+    names: dict[str, list[str]] = {}
+    for name, words in _advised(uses, of_data):
+        names.setdefault(words, []).append(name)
+    return [f"{', '.join(together)}{words}" for words, together in names.items()]
+
+
+def _advised(uses: Iterable[Use], of_data: Container[DataTrait]) -> Iterator[tuple[str, str]]:
+    """Yield whom advice of the literature concerns, and what it says, for each advice that the uses go against."""
     active = [use for use in uses if not use.window.empty]
-    lines = []
     for use in active:
         for word in use.trick.advice:
             if word.early and use.window.start > 0:
@@ -159,9 +171,8 @@ def advice(uses: Iterable[Use], of_data: Container[DataTrait] = ()) -> list[str]
             if isinstance(word.trait, DataTrait) and word.trait in of_data:
                 others.append(f"data of {word.trait.value}")
             if others:
-                lines.append(f"{use.trick.name}{' from the start' if word.early else ''} beside {', '.join(others)} is "
-                             f"not advised: {word.reason} ({word.source})")
-    return lines
+                yield use.trick.name, (f"{' from the start' if word.early else ''} beside {', '.join(others)} is not "
+                                       f"advised: {word.reason} ({word.source})")
 
 
 def warnings(bundle: Bundle) -> list[str]:

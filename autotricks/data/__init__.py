@@ -6,6 +6,10 @@ Sources::
     image_folder:PATH           PATH/train/CLASS/* [PATH/val, PATH/test], or PATH/CLASS/*, which is split
     csv:PATH                    columns path, label [, split]; paths are relative to the file
     npz:PATH                    x_train, y_train [, x_val, y_val] [, x_test, y_test], or x, y [, classes]
+    hf:NAME[?config=CONFIG]     a data set of the Hugging Face hub, or a folder that its library reads
+    parquet:PATH                a table with images in it, a folder or a pattern of them
+    webdataset:PATH             shards of samples in tar format, key.jpg and key.cls or key.json
+    zip:PATH, tar:PATH          a folder of images, or a table with its images, in an archive that is not unpacked
     torchvision:NAME[:ROOT]     a classification data set of torchvision, downloaded where it is not in ROOT
     my.module:function          your code; returns (images, labels) or (images, labels, classes); needs trust
 """

@@ -23,7 +23,7 @@ from .labels import encode
 from .notices import Found, notices
 from .rare import few, pinned, without
 from .settings import Settings
-from .sources import Part, Raw, listing, read
+from .sources import Part, Raw, at_hand, listing, read
 from .splits import hold_out, require, strata
 from .statistics import mean_and_std
 
@@ -100,7 +100,7 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
 def foretold(settings: Settings) -> list[str]:
     """Return what can be said of image files by a look at some of them; nothing of other sources, and missing ones."""
     try:
-        files = listing(settings)
+        files = listing(settings) if at_hand(settings) else None
     except DataError:       # which is said when the data are loaded
         return []
     if files is None:
@@ -149,7 +149,8 @@ def divided(parts: Mapping[str, Part], targets: Mapping[str, Targets], classes: 
     """
     fractions = {"test": settings.test, "validation": settings.validation}
     cuts = {name: fractions[name] for name in wanted if name not in parts}
-    splits = {name: Split(part.images, targets[name]) for name, part in parts.items()}
+    numbers = groups.numbered({name: part.groups for name, part in parts.items() if part.groups is not None})
+    splits = {name: Split(part.images, targets[name], numbers.get(name)) for name, part in parts.items()}
     whole = splits["train"]
     together = parts["train"].groups
     rows = _rows(whole.targets, together, classes, cuts, settings.seed)
@@ -229,6 +230,7 @@ def _facts(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, Any]:
     counts = {name: splits[name].targets.counts(len(dataset.classes)).tolist()
               for name in ("train", "validation", "test")}
     return {"source": dataset.source, "fingerprint": dataset.fingerprint, "classes": list(dataset.classes),
+            "task": dataset.task.name, "split_images": {name: len(splits[name]) for name in counts},
             "counts": counts, "imbalance": max(counts["train"]) / min(counts["train"]),
             "image_shape": list(dataset.image_shape), "mean": list(dataset.mean), "std": list(dataset.std),
             "streamed": not isinstance(dataset.train.images, Tensor)}

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,12 @@ def text(document: Mapping[str, Any], header: str = "") -> str:
     """Return a bundle or space document as YAML with a comment above it."""
     comment = "".join(f"# {line}\n" for line in header.splitlines())
     return comment + yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, width=_FLAT, allow_unicode=True)
+
+
+def flow(value: Any) -> str:
+    """Return a mapping or list on one line of YAML."""
+    return yaml.dump(value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, width=math.inf,
+                     allow_unicode=True).rstrip("\n")
 
 
 def write(folder: Path, document: Mapping[str, Any], weights: bytes, header: str = "") -> None:

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-AT_ONCE = 8_000_000     # scores that are sorted together, which takes about 40 bytes each
+AT_ONCE = 500_000       # scores that are sorted together: more take longer each, since caches do not hold them
+BITS = 32               # of a score
 
 
 class RankMetrics(NamedTuple):
@@ -28,10 +29,10 @@ def rank_metrics(scores: Tensor, truth: Tensor) -> RankMetrics:
 
     Paper: Hanley and McNeil 1982, https://doi.org/10.1148/radiology.143.1.7063747, for the area. Average precision is
         the sum without interpolation, as scikit-learn has it.
-    Cost: one sort of each class.
+    Cost: one sort of each class, and a search in it for each that is true.
 
     Shapes:
-        scores: [N] or [N, C]; only their order counts.
+        scores: [N] or [N, C], float32, without NaN; only their order counts.
         truth: bool, as `scores`.
     """
     if scores.ndim == 1:
@@ -43,22 +44,31 @@ def rank_metrics(scores: Tensor, truth: Tensor) -> RankMetrics:
 
 def _of_classes(scores: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """Return area and average precision of each class; `scores` and `truth` are [N, C]."""
-    ordered, order = scores.T.contiguous().sort(1, descending=True)
-    true = truth.T.gather(1, order)
-    ends = torch.ones_like(true)            # the last of equal scores, which is where a threshold can lie
-    ends[:, :-1] = ordered[:, :-1] != ordered[:, 1:]
-    above = torch.arange(1, len(scores) + 1, device=scores.device, dtype=torch.int32)
-    taken = _at_ends(above.expand(ends.shape), ends)
-    found = _at_ends(true.cumsum(1, dtype=torch.int32), ends)
-    new = found.diff(dim=1)                 # what is true and has the scores of this threshold
-    precision = found[:, 1:] / above        # where a threshold is; elsewhere nothing is new
-    false = (taken - found).diff(dim=1)     # what is not true and has them
-    positive = found[:, -1].double()
-    negative = len(scores) - positive
-    area = (false.double() * (found[:, 1:] + found[:, :-1])).sum(1) / 2
-    return area / (positive * negative), (new * precision).sum(1, dtype=torch.float64) / positive
+    images, classes = scores.shape
+    keys = _keys(scores)
+    every = _sorted(keys)
+    true = _sorted(keys[truth.T])
+    of_class = true >> BITS
+    positive = torch.bincount(of_class, minlength=classes)
+    less, upto = (torch.searchsorted(every, true, right=right) - of_class * images for right in (False, True))
+    first = (positive.cumsum(0) - positive)[of_class]
+    true_less, true_upto = (torch.searchsorted(true, true, right=right) - first for right in (False, True))
+    untrue = (less - true_less) + (upto - true_upto)                # half of it: below, a tie counting half
+    precision = (positive[of_class] - true_less).double() / (images - less)     # of those with its score or more
+    area, precise = (torch.bincount(of_class, weights=each.double(), minlength=classes) for each in (untrue, precision))
+    return area / (2 * positive * (images - positive)), precise / positive
 
 
-def _at_ends(counts: Tensor, ends: Tensor) -> Tensor:
-    """Return counts that only grow as they are at the last threshold passed, 0 at first: [C, N] to [C, N + 1]."""
-    return F.pad(torch.where(ends, counts, 0).cummax(1).values, (1, 0))
+def _keys(scores: Tensor) -> Tensor:
+    """Return whole numbers, [C, N], in the order of the scores, those of a class above those of the class before it."""
+    bits = (scores.T.float() + 0.0).contiguous().view(torch.int32)     # -0 becomes 0
+    ordered = bits ^ ((bits >> BITS - 1) & 2 ** (BITS - 1) - 1)       # the bits of negative numbers run the other way
+    above = torch.arange(len(bits), device=bits.device)[:, None] << BITS
+    return above + ordered + 2 ** (BITS - 1)
+
+
+def _sorted(keys: Tensor) -> Tensor:
+    """Return keys in order, flat; [C, N] are in order by class already, and numpy sorts ten times as fast as torch."""
+    if keys.device.type == "cpu":
+        return torch.from_numpy(np.sort(keys.numpy(), axis=-1)).flatten()
+    return keys.sort(dim=-1).values.flatten()

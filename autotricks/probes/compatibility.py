@@ -65,7 +65,7 @@ def require_suited(loaded: LoadedSpace, trust: bool = False) -> str | None:
     require_model(loaded, shape, trust)
     data = stand_in(shape, settings)
     task: Any = Prototypes(data.task)
-    data = _with_stand_ins(loaded, replace(data, task=task), trust)
+    data = with_stand_ins(loaded, replace(data, task=task), trust)
     problems = dict[str, None]()
     bundles: list[tuple[tuple[str, ...], Bundle]] = [(("tricks", entry.name), bundle) for entry in loaded.space.entries
                for bundle in alone(loaded.space, entry)]
@@ -84,7 +84,7 @@ def require_suited(loaded: LoadedSpace, trust: bool = False) -> str | None:
     return "; ".join(left) or None
 
 
-def _with_stand_ins(loaded: LoadedSpace, data: Dataset, trust: bool) -> Dataset:
+def with_stand_ins(loaded: LoadedSpace, data: Dataset, trust: bool) -> Dataset:
     """Return data with weights of the right shapes in place of published ones, and those of files."""
     held: dict[str, Weights] = {}
     for value in wanted(loaded):

@@ -14,7 +14,7 @@ def subject(evidence: Evidence) -> Html:
     """Return in one line what was searched, on which data."""
     model = evidence.space.get("model", {}).get("name", "")
     facts = evidence.data
-    counts = {name: sum(values) for name, values in facts.get("counts", {}).items()}
+    counts = evidence.images
     if not facts:
         return joined()
     source = str(facts.get("source", ""))
@@ -79,12 +79,11 @@ def _advice(evidence: Evidence) -> Html:
     confirmed = evidence.confirmed
     if not confirmed or evidence.overtaken:
         return joined()
-    run_path = evidence.place
     if confirmed["verdict"].startswith("better"):
         more = joined() if evidence.ablation else joined("; what each of its tricks brings says ", tag(
-            "code", None, f"autotricks ablate {run_path}"))
+            "code", None, f"autotricks ablate {evidence.typed()}"))
         return joined("Train the champion for production: ", tag(
-            "code", None, f"autotricks train {run_path}/champion.yaml --all-data"), more)
+            "code", None, f"autotricks train {evidence.typed('champion.yaml')} --all-data"), more)
     if confirmed["verdict"].startswith("worse"):
         return joined("Keep the baseline; what was best on validation is not so on test")
     return joined("Keep the baseline: nothing was shown to beat it. A longer search, longer training or more images "

@@ -30,7 +30,7 @@ def champion(evidence: Evidence) -> Html:
         tag("p", None, f"Begins with the weights of {begun(document)}.") if begun(document) else "",
         table(("Trick", "What it does", "Parameters", "Against the baseline"), rows, "tricks"),
         tag("p", {"class": "note"}, f"In the baseline only: {', '.join(gone)}.") if gone else "",
-        joined(tag("h3", None, "Train it"), command(f"autotricks train {evidence.place}/champion.yaml"), tag(
+        joined(tag("h3", None, "Train it"), command(f"autotricks train {evidence.typed('champion.yaml')}"), tag(
             "p", {"class": "note"}, "The same seed on the same kind of machine repeats the weights in "
             "champion.safetensors. Name other data with --data.")) if evidence.champion else "")
 

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from ..errors import RunError
-from ..runs.evidence import CHAMPION, Document, Evidence, gather, is_figure
+from ..runs.evidence import CHAMPION, Document, Evidence, gather, is_figure, over, repeated
 from ..runs.folder import DATA, read_json
 from .bundle import about, begun, values_of
 from .classes import mistakes
@@ -79,10 +79,9 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
     theirs = str(confirmed["baseline"])
     metric = _words(confirmed["metric"])
     difference = confirmed["difference"]
-    seeds = len(confirmed["seeds"])
     tests, metrics = ({str(number): value for number, value in confirmed[name].items()} for name in ("test", "figures"))
-    yield (f"Verdict: **{_safe(confirmed['verdict'])}**. On {sum(evidence.data['counts']['test']):,} test images, by "
-           f"which nothing was chosen; mean of {seeds} fresh seed{'s' * (seeds > 1)}.\n")
+    yield (f"Verdict: **{_safe(confirmed['verdict'])}**. On {evidence.images['test']:,} test images, by "
+           f"which nothing was chosen; mean of {over(confirmed)}.\n")
     suffix = "" if where(confirmed["metric"]) == ON_TEST else f" {where(confirmed['metric'])}"
     yield from _table(("", "Champion", "Baseline"), [
         (f"**{metric}**{suffix}", _spread(tests[ours]), _spread(tests[theirs])),
@@ -90,7 +89,8 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
           if name != confirmed["metric"]), *_scaled(evidence)])
     if champion["training"]["seed"] in confirmed["seeds"]:
         index = confirmed["seeds"].index(champion["training"]["seed"])
-        yield (f"\nThe weights beside this card are those of seed {_safe(confirmed['seeds'][index])}: {metric} "
+        fold = f"fold {index + 1} of {len(confirmed['seeds'])}, " if repeated(confirmed) == "fold" else ""
+        yield (f"\nThe weights beside this card are those of {fold}seed {_safe(confirmed['seeds'][index])}: {metric} "
                f"{tests[ours]['values'][index]:.4f}.")
     if ours != theirs:
         span = (f"95% interval {difference['low']:+.4f} to {difference['high']:+.4f}" if is_figure(difference["low"])
@@ -116,8 +116,8 @@ def _data(evidence: Evidence, champion: Document) -> Iterator[str]:
     bad = facts.get("bad", [])
     yield "## Data\n"
     yield f"- Source: {_safe(facts['source'])}, fingerprint {_safe(facts['fingerprint'])}"
-    yield (f"- Training {sum(counts['train']):,} images, imbalance {facts['imbalance']:.3g}; validation "
-           f"{sum(counts['validation']):,}; test {sum(counts['test']):,}")
+    yield (f"- Training {evidence.images['train']:,} images, imbalance {facts['imbalance']:.3g}; validation "
+           f"{evidence.images['validation']:,}; test {evidence.images['test']:,}")
     leaked = ", ".join(f"{_safe(count)} in {_safe(name.replace('_', ' and '))}"
                        for name, count in facts["duplicates"].items())
     yield f"- The same image in two splits: {leaked}"
@@ -163,7 +163,8 @@ def _mistakes(evidence: Evidence) -> Iterator[str]:
     counts = _results(evidence, "champion").get("confusion")
     names = evidence.data["classes"]
     if counts and (frequent := mistakes(counts)):
-        yield "\nMost often taken for another class on test, over all seeds: " + ", ".join(
+        each = repeated(evidence.confirmed or {})
+        yield f"\nMost often taken for another class on test, over all {each}s: " + ", ".join(
             f"{_safe(names[true])} for {_safe(names[taken])} ({count / sum(counts[true]):.0%})"
             for count, true, taken in frequent) + "."
 

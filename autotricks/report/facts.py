@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import yaml
 
-from ..runs.evidence import Evidence
+from ..runs.evidence import Evidence, over
 from .html import Html, command, joined, table, tag
 from .plot import Scale
 from .rows import Track, chart, row
@@ -19,12 +19,13 @@ def data(evidence: Evidence) -> Html:
     if not facts:
         return tag("p", None, "data.json is missing.")
     counts = facts["counts"]
+    train = counts["train"]
     rows = [("Source", facts.get("source", "")),
             ("Images", f"{len(facts['classes'])} classes{_pixels(facts.get('image_shape'))}"),
-            ("Training images", f"{sum(counts['train']):,} ({max(counts['train'])} to {min(counts['train'])} a class, "
+            ("Training images", f"{evidence.images['train']:,} ({max(train)} to {min(train)} a class, "
              f"imbalance {facts.get('imbalance', 0):.3g})"),
-            ("Validation, seen by the search", f"{sum(counts['validation']):,}"),
-            ("Test, set aside", f"{sum(counts['test']):,}"),
+            ("Validation, seen by the search", f"{evidence.images['validation']:,}"),
+            ("Test, set aside", f"{evidence.images['test']:,}"),
             *([("Groups, each in one split", f"{facts['groups']:,}")] if facts.get("groups") else []),
             ("Same image in two splits", ", ".join(f"{name.replace('_', ' and ')} {count}" for name, count in
                                                    facts.get("duplicates", {}).items()) or "not counted"),
@@ -69,14 +70,15 @@ def again(evidence: Evidence) -> Html:
     seeds = [f"search seed {search.get('seed', 'unknown')}",
              f"trials' seeds {', '.join(sorted({str(trial.bundle['training']['seed']) for trial in evidence.trials}))}"]
     if evidence.confirmed:
-        seeds.append(f"fresh seeds {', '.join(map(str, evidence.confirmed['seeds']))}")
+        folds = f" of {over(evidence.confirmed)}" if evidence.confirmed.get("folds") else ""
+        seeds.append(f"fresh seeds{folds} {', '.join(map(str, evidence.confirmed['seeds']))}")
     if evidence.ablated.get("seeds"):
         seeds.append(f"ablation's seeds {', '.join(map(str, evidence.ablated['seeds']))}")
-    commands = [(f"autotricks search --space {name}/space.yaml", "search the same space again"),
-                (f"autotricks confirm {name}", "train the best again with fresh seeds"),
-                (f"autotricks ablate {name}", "train the champion without each of its tricks"),
-                (f"autotricks train {name}/champion.yaml", "train the champion"),
-                (f"autotricks report {name}", "make this page again")]
+    commands = [(f"autotricks search --space {evidence.typed('space.yaml')}", "search the same space again"),
+                (f"autotricks confirm {evidence.typed()}", "train the best again with fresh seeds"),
+                (f"autotricks ablate {evidence.typed()}", "train the champion without each of its tricks"),
+                (f"autotricks train {evidence.typed('champion.yaml')}", "train the champion"),
+                (f"autotricks report {evidence.typed()}", "make this page again")]
     space = tag("details", {"class": "long"}, tag("summary", None, "The space as searched"), tag(
         "pre", None, yaml.safe_dump(evidence.space, sort_keys=False, allow_unicode=True, width=100)))
     return joined(tag("p", {"class": "note"}, f"Run these in the folder that holds {name.split('/')[0]}/."),

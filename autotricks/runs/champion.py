@@ -56,7 +56,9 @@ def keep(folder: Path, loaded: LoadedSpace, data: Loaded, champion: Champion,
     """Write a champion into the run's folder; `confirmed` is what fresh seeds said of it."""
     document = loaded.document
     settings = document.data.model_dump(mode="json", exclude_none=True)
-    result = {"trial": champion.trial.number, "score": champion.score, "metric": document.objective.metric,
+    objective = document.objective
+    result = {"trial": champion.trial.number, "score": champion.score, "metric": objective.metric,
+              **({"costs": objective.costs} if objective.costs is not None else {}),
               "threads": max(1, int(document.resources.cpus)), "metrics": champion.metrics,
               **({"confirmed": confirmed} if confirmed else {})}
     content = bundle_document(document.name, settings, data, champion.trial.bundle, result)

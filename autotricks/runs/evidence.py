@@ -7,14 +7,17 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any, TypeGuard
 
 from ..core.objective import Objective
 from ..errors import RunError, SpaceError
 from ..io.checksum import damaged
 from ..io.yaml_tree import LARGE, parse
+from ..stats.verdict import counted
 from ..tasks import objective
-from .folder import DATA, LEDGER, SPACE, VERSIONS
+from ..tasks.classification import CLASSIFICATION
+from .folder import AGAIN, DATA, LEDGER, SPACE, VERSIONS
 from .ledger import TrialRecord, read, records, searched, trial_of
 
 CHAMPION = "champion.yaml"
@@ -41,6 +44,7 @@ class Evidence:
         versions: Of each sitting, oldest first.
         torn: Whether the ledger's last line was torn.
         damaged: Names of files that are not as they were written, and left out.
+        again: Lines of the trainings after the search, for confirmation and ablation.
     """
 
     folder: Path
@@ -54,12 +58,28 @@ class Evidence:
     versions: tuple[Document, ...]
     torn: bool
     damaged: tuple[str, ...] = ()
+    again: tuple[Document, ...] = ()
 
     @property
     def place(self) -> str:
         """The folder as commands name it: below the folder of all runs, such as `runs/long_tail-2026-11-22-001`."""
         whole = self.folder.resolve()
         return f"{whole.parent.name}/{whole.name}".lstrip("/")
+
+    def typed(self, file: str = "") -> str:
+        """Return the folder, or a file in it, as a shell takes it."""
+        return quote(f"{self.place}/{file}" if file else self.place)
+
+    @cached_property
+    def images(self) -> dict[str, int]:
+        """Images of each split; in runs of older versions each had one label, so that these are as many."""
+        known: dict[str, int] = self.data.get("split_images", {})
+        return known or {name: sum(counts) for name, counts in self.data.get("counts", {}).items()}
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return str((self.space.get("data") or {}).get("task", CLASSIFICATION.name))
 
     @property
     def metric(self) -> str:
@@ -184,6 +204,7 @@ def gather(folder: Path) -> Evidence:
     champion, data, confirmed = (_document(folder / name, broken) for name in (CHAMPION, DATA, CONFIRMED))
     versions, ablated = (_document(folder / name, broken) for name in (VERSIONS, ABLATION))
     sittings = versions.get("sittings") if isinstance(versions, dict) else None
+    again = _again(folder / AGAIN, broken)
     trials = records(lines)
     if _is_bundle(champion) and "trial" in champion.get("result", {}):
         trial_of(trials, champion["result"]["trial"], path)
@@ -192,7 +213,16 @@ def gather(folder: Path) -> Evidence:
                     confirmed if isinstance(confirmed, dict) and "champion" in confirmed else None,
                     ablated if isinstance(ablated, dict) else {}, _ablation(ablated),
                     tuple(one for one in sittings if isinstance(one, dict)) if isinstance(sittings, list) else (),
-                    torn, tuple(broken))
+                    torn, tuple(broken), again)
+
+
+def _again(path: Path, broken: list[str]) -> tuple[Document, ...]:
+    """Return what was trained after the search; nothing where it is missing or damaged."""
+    try:
+        return tuple(line for line in read(path)[0] if "epochs" in line and "seconds" in line) if path.exists() else ()
+    except RunError:
+        broken.append(path.name)
+        return ()
 
 
 def _is_bundle(document: Any) -> bool:
@@ -224,6 +254,16 @@ def _ablation(document: Any) -> tuple[Document, ...]:
         rows = next((value for value in lists if isinstance(value[0], dict)), [])
     return tuple(row for row in rows if isinstance(row, dict) and row.get("trick")
                  and (is_figure(row.get("mean")) or row.get("note")))
+
+
+def repeated(confirmed: Document) -> str:
+    """Return in what the trainings of a confirmation differ: `fold` or `seed`."""
+    return "fold" if confirmed.get("folds") else "seed"
+
+
+def over(confirmed: Document) -> str:
+    """Return over what the figures of a confirmation are: `5 folds`, or `5 fresh seeds`."""
+    return counted(len(confirmed["seeds"]), confirmed.get("folds") or 0)
 
 
 def is_figure(value: Any) -> TypeGuard[float]:

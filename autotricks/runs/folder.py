@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -19,6 +20,7 @@ from ..io.files import disk_errors, write_atomic
 SPACE = "space.yaml"
 LEDGER = "trials.jsonl"
 TABLE = "trials.csv"
+AGAIN = "confirm.jsonl"     # the ledger of what was trained after the search
 DATA = "data.json"
 VERSIONS = "versions.json"
 _LOCK = ".lock"
@@ -62,8 +64,8 @@ def locked(folder: Path) -> Iterator[None]:
                 f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}", "utf-8")
         yield
     except DiskError as error:
-        raise DiskError(f"{error} What had finished is kept; a search goes on with: autotricks search --resume {folder}"
-                        ) from error
+        raise DiskError(f"{error} What had finished is kept; a search goes on with: autotricks search --resume "
+                        f"{quote(str(folder))}") from error
     finally:
         (folder / _OWNER).unlink(missing_ok=True)
         lock.release()

@@ -11,7 +11,7 @@ from typing import Any
 from ..core.bundle import Bundle
 from ..core.plan import advice, problems, unsuited
 from ..core.weights import DEFAULT
-from ..data import Settings, check as check_source
+from ..data import check as check_source
 from ..errors import DataError, SpaceError
 from ..io.yaml_tree import Path, Tree, one_line, parse, scalar
 from ..models.names import parse as parse_model
@@ -169,8 +169,8 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     return LoadedSpace(document, space, start, tree).with_runtime(training.precision, training.layout)
 
 
-def load_settings(source: str, overrides: Sequence[str] = ()) -> Settings:
-    """Return what the data package loads of a source.
+def load_data_section(source: str, overrides: Sequence[str] = ()) -> DataSection:
+    """Return the data section of a source without a file.
 
     Args:
         source: As the user wrote it.
@@ -180,15 +180,15 @@ def load_settings(source: str, overrides: Sequence[str] = ()) -> Settings:
         SpaceError: With a line for every problem of the overrides.
     """
     tree = Tree("--set", {"name": "data", "data": {}, "tricks": {}})
-    errors = [one_line(f"--set {text}: only data.KEY=VALUE says something of a source.") for text in overrides
-              if not text.startswith("data.")]
-    errors += _override(tree, overrides)
+    elsewhere = [text for text in overrides if not text.startswith("data.")]
+    errors = [one_line(f"--set {text}: only data.KEY=VALUE says something of a source.") for text in elsewhere]
+    errors += _override(tree, [text for text in overrides if text not in elsewhere])
     tree.override(("data", "source"), source)
     document, lines = read(SpaceDocument, tree)
     if errors + lines:
         raise SpaceError(errors + lines)
-    settings: Settings = document.data.settings()
-    return settings
+    section: DataSection = document.data
+    return section
 
 
 def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: str = "published") -> LoadedBundle:

@@ -31,17 +31,18 @@ class Suited:
 
 
 def compare(facts: Mapping[str, Any]) -> list[Suited]:
-    """Return the spaces that say what they are made for: those that fit first, the most particular of them first.
+    """Return the spaces of the data's task that say what they are made for: those that fit first, the most particular
+    of them first.
 
     Args:
         facts: From `data.survey`.
     """
-    values = {"imbalance": facts["imbalance"], "images": sum(facts["counts"].get("train", [])),
+    values = {"imbalance": facts["imbalance"], "images": facts["split_images"].get("train", 0),
               "per_class": facts["per_class"], "side": facts["side"]}
     suited = []
     for path in shipped():
         document = load_space(path).document
-        if document.fits is not None and None not in values.values():
+        if document.fits is not None and document.data.task == facts["task"] and None not in values.values():
             fits, why = judged(document.fits, values)
             suited.append(Suited(path.name, fits, why, document.data.imbalance is not None))
     return sorted(suited, key=lambda one: (not one.fits, -len(one.why) if one.fits else len(one.why)))

@@ -20,6 +20,7 @@ from ..core.objective import TRAINING, Objective
 from ..core.task import Metric
 from ..data import Group, Settings, Splits, Table
 from ..data.settings import AUTO
+from ..data.sources import READERS
 from ..models import OWN, Pin
 from ..tasks import TASKS, metric as metric_of, objective
 from ..tasks.costs import COST
@@ -29,10 +30,11 @@ ALIASES = {"val/log_loss": "val/loss"}      # what others call a metric
 COSTLY = f"{VALIDATION}/{COST}"
 COST_SCHEMA = {"type": "number", "minimum": 0}
 MAX = "max"
+SEEDS = 5           # trainings of each bundle that confirmation takes unless told
 LARGEST = 1_000_000     # of batch sizes, and of what the largest class is to the smallest
 SIDE = 4096                         # of an image, in pixels: 50 million values
 MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
-SOURCES = "^(digits|(image_folder|csv|npz|torchvision):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"
+SOURCES = f"^(digits|({'|'.join(word for word in READERS if word != 'digits')}):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"
 
 
 def legal(**words: Any) -> Any:
@@ -350,10 +352,23 @@ class SearchSection(Section):
 
 
 class ConfirmSection(Section):
-    """What is trained again when the last trial has ended: the `top` bundles and the baseline, `seeds` times each."""
+    """What is trained again when the last trial has ended: the `top` bundles and the baseline, so many times each.
+
+    With `seeds`, 5 unless told, trainings differ in their seed. With `folds` they differ in the seed and in which part
+    of train and validation validates.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"not": {
+        "required": ["seeds", "folds"], "properties": {name: {"type": "number"} for name in ("seeds", "folds")}}})
 
     top: Annotated[int, Field(ge=1, le=100), WHOLE] = 3
-    seeds: Annotated[int, Field(ge=1, le=1000), WHOLE] = 5
+    seeds: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
+    folds: Annotated[int, Field(ge=2, le=1000), WHOLE] | None = None
+
+    @property
+    def trainings(self) -> int:
+        """Of each bundle."""
+        return self.folds or self.seeds or SEEDS
 
 
 class ResourcesSection(Section):

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from ..core.bundle import Bundle, Use, Window, window_of
 from ..core.domain import Choice, Domain, Float, Int, Value, nearest
-from ..core.plan import Kind, advice, clashes, problems, warnings
+from ..core.plan import Kind, advice, clashes, joined_advice, problems, warnings
 from ..core.slots import Slot
 from ..core.task import Task
 from ..core.traits import DataTrait, Trait
@@ -264,7 +264,7 @@ class Space:
     def warnings(self) -> list[str]:
         """Return what the literature advises against among the listed tricks, whatever the data are."""
         uses = [entry.widest() for entry in self.entries]
-        lines = [*warnings(replace(self.frame, uses=tuple(uses))), *advice(uses, frozenset(DataTrait))]
+        lines = [*warnings(replace(self.frame, uses=tuple(uses))), *joined_advice(uses, frozenset(DataTrait))]
         return list(dict.fromkeys(lines))
 
     def _parts(self) -> list[list[Entry]]:

@@ -5,15 +5,17 @@ import atexit
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
+from .short_paths import folder_for, temporary_files_in
+
 KILLED = {-9: ": killed, for want of memory if nobody did it", -14: ": no epoch ended within search.patience"}
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+SOCKET = "pymp-xxxxxxxx/listener-xxxxxxxx"      # of the server, below the folder of temporary files
 _SILENT = "ignore:resource_tracker"     # it tidies up behind the killed, and need not tell
 
 
@@ -40,12 +42,13 @@ def forked(preload: Sequence[str], threads: int = 1) -> BaseContext:
         preload: Names of the modules that the server imports once for all.
         threads: Of each process.
     """
-    _without_main_that_is_no_file()
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver, resource_tracker
 
-    context = multiprocessing.get_context("forkserver")
+    from .forked_process import Context, main_program_kept_back
+
+    context = Context()
     context.set_forkserver_preload([*preload])
     before = {name: os.environ.get(name) for name in (*THREADS, "PYTHONWARNINGS")}
     os.environ.update(dict.fromkeys(THREADS, str(threads)))
@@ -53,21 +56,13 @@ def forked(preload: Sequence[str], threads: int = 1) -> BaseContext:
     try:
         with deaf("SIGHUP"):
             resource_tracker.ensure_running()   # which unblocks SIGINT itself
-        with deaf("SIGHUP", "SIGINT"):
+        with deaf("SIGHUP", "SIGINT"), temporary_files_in(folder_for(SOCKET)), main_program_kept_back():
             forkserver.ensure_running()
         atexit.register(_end, forkserver._forkserver._forkserver_pid, os.getpid())  # type: ignore[attr-defined]
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
     return context
-
-
-def _without_main_that_is_no_file() -> None:
-    """Forget the path of a main program that came through standard input: a worker would run it, and there is none."""
-    main = sys.modules["__main__"]
-    path = getattr(main, "__file__", None)
-    if path and not Path(path).exists():
-        del main.__file__
 
 
 @contextmanager

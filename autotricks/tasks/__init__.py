@@ -29,13 +29,18 @@ def find(name: str) -> Task:
         raise DataError(f"data.task: no task is called {name!r}.{near} There is {', '.join(TASKS)}.") from None
 
 
-def metric(name: str) -> Metric:
-    """Return what a figure means, such as `val/macro_f1` or `macro_f1`, whichever task has it.
+def metric(name: str, task: str = CLASSIFICATION.name) -> Metric:
+    """Return what a figure means, such as `val/macro_f1` or `macro_f1`: to a task, or else to any other.
 
-    One that none has, in runs of other versions, is said in its own words.
+    One that no task has, in runs of other versions, is said in its own words.
+
+    Args:
+        name: With or without its split.
+        task: Whose figure it is, if it has one of this name.
     """
     bare = re.sub("^(train|val|test)/", "", name)
-    every = [one for task in TASKS.values() for one in task.metrics]
+    first = TASKS.get(task, CLASSIFICATION)
+    every = [one for each in (first, *TASKS.values()) for one in each.metrics]
     return named(name, TRAINING) or named(bare, every) or Metric(bare, bare.replace("_", " "))
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,6 +21,8 @@ from .optuna_sampler import OptunaSampler
 from .proposal import Picks, Proposal
 from .samplers import sampler_of
 
+ENOUGH = 3      # trials that failed for one reason, the baseline among them: the others would too
+_NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")       # in which one reason may differ from trial to trial
 BROKEN = (End.DIVERGED, End.OUT_OF_MEMORY)
 
 
@@ -65,6 +68,7 @@ class Search:
         self._chooser = sampler or sampler_of(loaded)
         self._rule = Halving(self.settings.rungs.reduction, len(self.budgets))
         self._spent = 0.0
+        self._failed = 0    # trials of this sitting
         self._trials: dict[int, Trial] = {}
         self._reached: dict[int, dict[int, float | None]] = {}
         self._waiting: list[TrialRecord] = []
@@ -76,6 +80,16 @@ class Search:
     def maximize(self) -> bool:
         """Whether a larger score is better."""
         return self.objective.maximize
+
+    @property
+    def spent(self) -> float:
+        """Epochs trained so far, those of earlier sittings and restarts included."""
+        return self._spent
+
+    @property
+    def ended(self) -> int:
+        """Trials that have ended, those of earlier sittings included."""
+        return sum(line["kind"] == "end" for line in self._ledger.lines)
 
     def course(self, trust: bool = False) -> RungPlan:
         """Return what the trials' processes must know."""
@@ -117,7 +131,7 @@ class Search:
                     self._chooser.report(trial.number, self.budgets[rung], score)
             return begun
         number = len(self._trials)
-        if number >= self.settings.trials or self._used_up():
+        if number >= self.settings.trials or self._used_up() or (self._failed >= ENOUGH and self.failure):
             return None
         if number < len(self._start):
             label, bundle = self._start[number]
@@ -187,12 +201,23 @@ class Search:
         self._ledger.append("end", trial=trial.number, reason=end.value, score=score, detail=detail,
                             hash=trial.bundle.hash, seed=trial.bundle.seed)
         self._chooser.tell(trial.number, score, end is End.FINISHED)
+        self._failed += end is End.FAILED
         for listener in self._listeners:
             listener.ended(replace(trial, reason=last_line(detail)), end, score)
 
     def records(self) -> list[TrialRecord]:
         """Return every trial, those of earlier sittings included."""
         return records(self._ledger.lines)
+
+    @property
+    def failure(self) -> str:
+        """Why trials failed, where all that ended did for one reason and the baseline is among them; else nothing."""
+        ended = [record for record in self.records() if record.end is not None]
+        scored = any(score is not None for rungs in self._reached.values() for score in rungs.values())
+        reasons = {_NUMBERS.sub("#", record.reason) for record in ended}
+        alike = len(reasons) == 1 and all(record.end == End.FAILED.value for record in ended)
+        plain = any(record.is_baseline for record in ended)
+        return ended[0].reason if alike and plain and not scored else ""
 
     def _begin(self, trial: Trial, picks: Picks | None, proposed: Proposal | None = None) -> Trial:
         self._trials[trial.number] = trial

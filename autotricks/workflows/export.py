@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def _bundle(folder: Path, out: Path, trust: bool) -> list[str]:
     if text:
         write_atomic(out / card.CARD, text.encode())
         files.append(out / card.CARD)
-    return [*map(str, files), f"Next: autotricks train {out / BUNDLE}"]
+    return [*map(str, files), f"Next: autotricks train {quote(str(out / BUNDLE))}"]
 
 
 def _script(folder: Path, out: Path, trust: bool) -> list[str]:
@@ -61,7 +62,7 @@ def _script(folder: Path, out: Path, trust: bool) -> list[str]:
     write_atomic(ensure_folder(out) / SCRIPT, script(
         document.name, loaded.bundle, data, threads, trust,
         document.weights.model_dump() if document.weights else None).encode())
-    return [str(out / SCRIPT), f"Next: python {out / SCRIPT}"]
+    return [str(out / SCRIPT), f"Next: python {quote(str(out / SCRIPT))}"]
 
 
 def _onnx(folder: Path, out: Path, trust: bool) -> list[str]:
@@ -119,7 +120,7 @@ def preprocessing(predictor: Predictor, data: dict[str, Any]) -> dict[str, Any]:
         "inside the graph": {"scale": "divided by 255", "mean": list(mean), "std": list(std),
                              "order": "(images / 255 - mean) / std"},
         "output": {"name": "probabilities", "dtype": "float32", "shape": ["N", len(predictor.classes)],
-                   "classes": predictor.classes}}
+                   "classes": predictor.classes, **{name: list(values) for name, values in predictor.fitted.items()}}}
 
 
 def _named(folder: Path, trust: bool) -> tuple[LoadedBundle, dict[str, Any]]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from ..core.images import CHUNK
 from ..core.reporting import OnProgress, silent
 from ..core.task import Answer
-from ..data.decode import Bad, each
-from ..data.sources.files import files_under
+from ..data.decode import Bad, each, printable
+from ..data.sources.files import files_under, no_image
 from ..errors import DataError, InputError
 from ..inference.predictor import Predictor
 from ..runs.champion import locate
@@ -105,7 +106,9 @@ class Prediction:
 
 
 def files_of(names: Iterable[str | os.PathLike[str]]) -> tuple[list[Path], list[Bad]]:
-    """Return files as they are named, and in place of a folder every file in it that is not hidden; and links left out.
+    """Return files as they are named, in place of a folder the files in it, and what of these is left out.
+
+    Left out are hidden files, without a word, and, with the reason, links and what is no image by its name.
 
     Raises:
         InputError: When a folder cannot be listed.
@@ -120,8 +123,10 @@ def files_of(names: Iterable[str | os.PathLike[str]]) -> tuple[list[Path], list[
             files, left = files_under(path, path)
         except DataError as error:
             raise InputError(line.removeprefix("data.source: ") for line in error.problems) from None
-        paths += files
-        skipped += left
+        paths += [file for file in files if not no_image(file.name)]
+        others = Counter(file.suffix.lower() for file in files if no_image(file.name))
+        skipped += [*left, *(Bad(f"{printable(path)}/**/*{suffix}", f"{count} files: no images")
+                             for suffix, count in others.items())]
     return paths, skipped
 
 

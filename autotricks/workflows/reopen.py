@@ -52,11 +52,49 @@ def reopened(folder: Path, overrides: Sequence[str], trust: bool, engine: Engine
     """
     loaded = space_of(folder, overrides, trust)
     slots = check_resources(loaded)
-    loaded, data = with_data(*with_weights(loaded), trust)
+    with or_moved():
+        loaded, data = with_data(*with_weights(loaded), trust)
     with folders.locked(folder):
         same(folder, data)
         engine = engine or start_engine(loaded.document, trust=trust)
         yield Reopened(loaded, data, list(gather(folder).trials), engine, slots)
+
+
+@contextmanager
+def or_moved() -> Iterator[None]:
+    """Add to what is wrong with a run's data how to say that they lie elsewhere now."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError([*error.problems, "If the run's data lie elsewhere now, name them: --data SOURCE."]) from None
+
+
+def relocate(folder: Path, source: str, trust: bool = False) -> str:
+    """Write into a run's folder where its data lie now, once they are found to be the same; return a line about it.
+
+    Args:
+        folder: Of the run.
+        source: Where the data lie now.
+        trust: Whether a source of the form `my.module:function` may be imported.
+
+    Raises:
+        DataError: When there are none, or they cannot be read.
+        RunError: When they are not those of the run.
+    """
+    before = space_of(folder, (), trust).document.data.source
+    loaded = space_of(folder, [f"data.source={source}"], trust)
+    data = load_data(loaded.document.data.settings(), trust)
+    with folders.locked(folder):
+        same(folder, data)
+        ledger = Ledger(folder / folders.LEDGER)
+        try:
+            folders.write_json(folder / folders.DATA, data.facts)
+            write_atomic(folder / folders.SPACE, stamped(text(loaded.resolved).encode()))
+            if line := searched(ledger.lines):
+                ledger.append("search", space=loaded.resolved, data=line["data"], versions=line["versions"])
+        finally:
+            ledger.close()
+    return f"{folder}: its data were at {before} and are at {source}; their fingerprint is the same, so it goes on."
 
 
 def space_of(folder: Path, overrides: Sequence[str] = (), trust: bool = False) -> LoadedSpace:
@@ -100,13 +138,16 @@ def _judged(loaded: LoadedSpace, dataset: Dataset) -> Dataset:
         task = dataset.task.judged_by(wanted, section.costs, dataset.classes)
     except DataError as error:
         raise InputError([_placed(loaded.tree, line) for line in error.problems]) from None
-    names = task.meter(dataset.counts.float(), dataset.validation.targets).names
-    there = ", ".join(f"val/{name}" for name in names)
-    absent = [_placed(loaded.tree, f"{key}: val/{name} does not exist for this data: no class has so many or so few "
-                                   f"images, or validation has too few classes. It has {there}.")
-              for key, name in wanted.items() if name not in names]
+    splits = {"validation": dataset.validation, **({"test": dataset.test} if dataset.test else {})}
+    absent = dict[str, str]()
+    for split, part in splits.items():
+        names = task.meter(dataset.counts.float(), part.targets).names
+        there = ", ".join(f"val/{name}" for name in names)
+        absent |= {key: f"{key}: val/{name} does not exist for this data: no class has so many or so few images, or "
+                        f"{split} has too few classes. It has {there}."
+                   for key, name in wanted.items() if name not in names and key not in absent}
     if absent:
-        raise InputError(absent)
+        raise InputError([_placed(loaded.tree, line) for line in absent.values()])
     return replace(dataset, task=task)
 
 

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ..data import Loaded
 from ..errors import AutotricksError, InputError, RunError
 from ..probes.batch_size import with_largest_batch
 from ..probes.compatibility import require_model
+from ..probes.duration import Duration, duration, probed
 from ..probes.precision import with_precision
 from ..probes.transfer import ranked
 from ..runs import folder as folders
@@ -33,9 +34,10 @@ from ..tuning.engines.select import start_engine
 from ..tuning.prior import load as load_prior
 from ..tuning.search import Listener, Search
 from ..tuning.tracking_listener import TrackingListener
+from ..tuning.workload import Workload, workload
 from . import teachers
-from .confirm import Confirmation, ConfirmationError, TrainingResources, confirm
-from .reopen import settle, space_of, with_data
+from .confirm import Confirmation, ConfirmationError, TrainingResources, confirm, in_folds
+from .reopen import or_moved, settle, space_of, with_data
 from .resources import check_resources
 from .sync import log_run, tracker as make_tracker
 
@@ -43,7 +45,6 @@ ROOT = Path("runs")
 FLUSH = 60.0
 FLUSH_INTERRUPTED = 5.0    # seconds that the end of a search waits for the tracking server
 SLOWER = 0.04    # share of a search's time that it waits for one that takes long to answer
-OnStart = Callable[[Path, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,26 @@ DEFAULT = Options()
 
 
 @dataclass(frozen=True)
+class Opening:
+    """What is known when the first trial is about to begin.
+
+    Args:
+        facts: Of the data.
+        work: What is to be trained, less what earlier sittings did.
+        duration: How long that takes on this machine; None where nobody knows.
+        deadline: After which no further trial begins, on the monotonic clock.
+    """
+
+    facts: Mapping[str, Any]
+    work: Workload
+    duration: Duration | None = None
+    deadline: float = math.inf
+
+
+OnStart = Callable[[Path, Opening], None]
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """What a search found and what it cost.
 
@@ -93,6 +114,7 @@ class SearchResult:
         slots: Trials at a time.
         notices: What went wrong without stopping the search.
         standing: Which alias the registry gave the champion, and why; empty if it took none.
+        failure: Why every trial failed, where that was one reason.
     """
 
     folder: Path
@@ -108,6 +130,7 @@ class SearchResult:
     notices: tuple[str, ...] = ()
     confirmation: Confirmation | None = None
     standing: str = ""
+    failure: str = ""
 
     @property
     def spent(self) -> float:
@@ -156,7 +179,7 @@ class _Clock:
 
 
 def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[Listener] = (),
-           on_start: OnStart = lambda folder, facts: None,
+           on_start: OnStart = lambda folder, opening: None,
            on_progress: OnProgress = lambda done, total: None) -> SearchResult:
     """Search a space and leave everything in a run folder: ledger, champion, table, tracking.
 
@@ -164,7 +187,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
         loaded: The space.
         options: How to run the search.
         listeners: Hear of each trial that starts, reaches a rung, ends.
-        on_start: Hears the run's folder and the facts of the data, before the first trial.
+        on_start: Hears the run's folder and what is known before the first trial.
         on_progress: Hears how many trainings of the confirmation are done of how many.
 
     Raises:
@@ -178,7 +201,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     clock = _Clock(options.started_at or time.monotonic())
     prepared = prepare(loaded, options)
     with _opened(prepared, options, [clock, *listeners], clock.started_at) as sitting:
-        on_start(sitting.folder, prepared.data.facts)
+        on_start(sitting.folder, sitting.opening(options))
         sitting.carry_out(options.confirm, options.trust, on_progress)
     return _concluded(sitting, clock)
 
@@ -213,6 +236,8 @@ def prepare(loaded: LoadedSpace, options: Options) -> Prepared:
     slots = check_resources(loaded, options.address)
     (loaded, data), engine = _ready(loaded, options)
     require_model(loaded, data.dataset.image_shape, options.trust)
+    if options.confirm:
+        in_folds(loaded, data.dataset)          # refused before anything trains
     load_prior(loaded.document.search.prior)    # which is refused before anything is written
     loaded, notices = _probed(loaded, data.dataset, slots, engine, options)
     where = store.address(options.tracking, options.root)
@@ -226,7 +251,8 @@ def _ready(loaded: LoadedSpace, options: Options) -> tuple[tuple[LoadedSpace, Lo
     with ThreadPoolExecutor(1, "beside") as beside:
         data = beside.submit(with_data, loaded, weights, options.trust)
         engine = options.engine or start_engine(loaded.document, options.address, options.trust)
-        return data.result(), engine
+        with or_moved() if options.resume else nullcontext():
+            return data.result(), engine
 
 
 def _probed(loaded: LoadedSpace, dataset: Dataset, slots: int, engine: Engine,
@@ -300,9 +326,22 @@ class Sitting:
         self.search = Search(loaded, ledger, [*listeners, self._tracking], deadline,
                              lambda champion: keep(folder, loaded, data, champion))
         self.slots = prepared.slots
+        self._deadline = deadline
         self.champion: Champion | None = None
         self.confirmation: Confirmation | None = None
         self.notices = [*prepared.notices, *["the ledger's last line was torn and has been dropped"] * ledger.torn]
+
+    def opening(self, options: Options) -> Opening:
+        """Return what is known before the first trial of this sitting, after a probe on this machine."""
+        prepared = self.prepared
+        work = replace(workload(prepared.loaded, options.confirm), spent=self.search.spent, ended=self.search.ended)
+        seconds = self._deadline - time.monotonic()
+        expected = None
+        if work.epochs and seconds > 0 and not options.address:     # a cluster's machines are others
+            timing = probed(prepared.loaded, prepared.data.dataset, self.slots, options.trust)
+            expected = None if timing is None else duration(timing, work, prepared.loaded, prepared.data.dataset,
+                                                            self.slots, seconds)
+        return Opening(prepared.data.facts, work, expected, self._deadline)
 
     def carry_out(self, confirms: bool, trust: bool, on_progress: OnProgress) -> None:
         """Search to the end and, if asked to, train the best again with fresh seeds."""
@@ -352,7 +391,8 @@ def _concluded(sitting: Sitting, clock: _Clock) -> SearchResult:
         baseline=baseline.score(document.objective.metric) if baseline else None,
         seconds=time.monotonic() - clock.started_at, searching=clock.searching, warming=clock.warming,
         training=clock.training, slots=sitting.slots, epochs=document.training.epochs,
-        notices=tuple(sitting.notices), confirmation=sitting.confirmation, standing=sitting.tracker.standing)
+        notices=tuple(sitting.notices), confirmation=sitting.confirmation, standing=sitting.tracker.standing,
+        failure=sitting.search.failure)
 
 
 def resume(folder: Path, overrides: Sequence[str] = (), trust: bool = False, more: int = 0) -> LoadedSpace:

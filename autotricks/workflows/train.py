@@ -1,14 +1,16 @@
 """Train: one bundle to the end, for production."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .. import export as bundles
+from ..core.dataset import Dataset
 from ..core.reporting import Reporter
 from ..data import load as load_data
-from ..errors import InputError
+from ..errors import DataError, InputError
 from ..io.files import ensure_folder
 from ..runs.champion import bundle_document, fitted
 from ..space.load import LoadedBundle
@@ -56,7 +58,8 @@ def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
     section = section.model_copy(update={"source": how.source}) if how.source else section
     data = load_data(section.settings(), how.trust, joined=how.all_data)
     begun = loaded.document.weights
-    data = replace(data, dataset=with_weights(data.dataset, [loaded.bundle], begun.pin if begun else None))
+    dataset = with_weights(data.dataset, [loaded.bundle], begun.pin if begun else None)
+    data = replace(data, dataset=_judged(dataset, loaded.document.result))
     ensure_folder(target)
     result = train_on(how.devices, loaded.bundle, data.dataset, reporter, how.trust)
     settings = section.model_dump(mode="json", exclude_none=True)
@@ -68,3 +71,13 @@ def train(loaded: LoadedBundle, target: Path, reporter: Reporter | None = None,
         document = fitted(document, weights, data.dataset)
     bundles.write(target, document, weights)
     return result
+
+
+def _judged(dataset: Dataset, result: Mapping[str, Any]) -> Dataset:
+    """Return the data with a task that measures what the search judged by, unless these have other classes."""
+    name = str(result.get("metric", ""))
+    asked = {"result.metric": name.removeprefix("val/")} if name.startswith("val/") else {}
+    try:
+        return replace(dataset, task=dataset.task.judged_by(asked, result.get("costs"), dataset.classes))
+    except DataError:
+        return dataset

@@ -128,7 +128,8 @@ def test_facts_can_be_written_as_json_and_list_what_was_left_out(tmp_path):
     assert facts["classes"] == ["a", "b c"] and facts["seconds"] > 0
     assert set(facts) == {"source", "fingerprint", "classes", "counts", "imbalance", "image_shape", "mean", "std",
                           "duplicates", "dropped", "two_labels", "bad", "skipped", "seconds", "streamed", "origin",
-                          "notices"}
+                          "notices", "task", "split_images"}
+    assert facts["split_images"] == {split: sum(counts) for split, counts in facts["counts"].items()}
 
 
 @pytest.mark.parametrize(("arrays", "settings", "message"), [

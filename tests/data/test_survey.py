@@ -34,6 +34,7 @@ def test_counts_sizes_and_forms(tmp_path):
     found = looked(tmp_path)
     assert found["usable"] and found["problems"] == [] and found["classes"] == ["a", "b"]
     assert found["counts"] == {"train": [6, 4], "test": [2, 1]} and found["images"] == 13
+    assert found["split_images"] == {"train": 10, "test": 3} and found["task"] == "classification"
     assert (found["imbalance"], found["per_class"]) == (1.5, 5)
     assert found["sizes"] == {"smallest": [8, 6], "median": [8, 6], "largest": [60, 30], "distinct": 3}
     assert (found["side"], found["size"]) == (6, 6)

@@ -1,28 +1,57 @@
-"""The commands that look and train nothing that is kept: check, schema, data check, tricks, doctor."""
+"""The commands that look and train nothing that is kept: init, check, schema, data check, tricks, doctor."""
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...errors import InputError
+from ...errors import InputError, ResourceError
 from .options import Data, Device, Json, Set, Space, Trust
+
+if TYPE_CHECKING:
+    from ...probes.duration import Duration
+
+
+def init(source: Annotated[str, typer.Argument(help="A data source, such as image_folder:photos.")],
+         out: Annotated[Path | None, typer.Option(help="The file; NAME.yaml of the source without it.")] = None,
+         set_: Set = None,
+         force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+         as_json: Json = False, trust: Trust = False) -> None:
+    """Look at data and write a space for them: what ships, with values that suit and the reason for each."""
+    from ..views import proposal
+
+    proposal.init(source, out, set_ or [], force, as_json, trust)
 
 
 def check(space: Annotated[str, typer.Argument(help="A space file, or the name of one that ships.")],
-          set_: Set = None, as_json: Json = False, trust: Trust = False,
+          set_: Set = None, data: Data = "", as_json: Json = False, trust: Trust = False,
           probe: Annotated[bool, typer.Option("--probe", help="Train probes: how to use weights?")] = False) -> None:
-    """Say what a space contains and what a search of it would cost; train nothing."""
+    """Say what a space contains and what a search of it would cost; train nothing that is kept."""
     from ...data import foretold
     from ...probes.compatibility import require_suited
+    from ...probes.duration import quick_duration
     from ...space import load_space
+    from ...workflows.resources import check_resources
     from ..views import cards, space as outline
 
-    loaded = load_space(space, set_ or [], trust)
+    given = set_ or []
+    loaded = load_space(space, [*given, *([f"data.source={data}"] if data else [])], trust)
     if probe:
         cards.transfer(loaded, as_json, trust)
-    else:
-        outline.show(loaded, as_json, require_suited(loaded, trust), foretold(loaded.document.data.settings()))
+        return
+    unchecked = require_suited(loaded, trust)
+    refused = None
+    duration: Duration | str = ""
+    try:
+        duration = quick_duration(loaded, check_resources(loaded), trust)
+    except ResourceError as error:
+        refused = error
+    told = foretold(loaded.document.data.settings())
+    found = outline.Found(unchecked, duration, refused.problems if refused else (), tuple(told))
+    outline.show(loaded, as_json, found, outline.command(space, given, data, trust))
+    if refused:     # as a search of it would be
+        raise refused
 
 
 def fetch(names: Annotated[list[str], typer.Argument(help="Models, such as timm:resnet50.a1_in1k, or space files.")],
@@ -44,11 +73,11 @@ def schema() -> None:
 def data_check(source: Annotated[str, typer.Argument(help="A data source, such as image_folder:photos.")],
                set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
     """Say what a data source holds, what is wrong with it, and which space fits; train nothing."""
-    from ...space.load import load_settings
+    from ...space.load import load_data_section
     from ..views import data as inspection
 
     overrides = set_ or []
-    if not inspection.check(load_settings(source, overrides), overrides, trust, as_json):
+    if not inspection.check(load_data_section(source, overrides).settings(), overrides, trust, as_json):
         raise typer.Exit(1)
 
 

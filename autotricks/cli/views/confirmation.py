@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from ...report.html import words
-from ...runs.folder import DATA, read_json
+from ...runs.folder import DATA, LEDGER, read_json
+from ...runs.ledger import read, records
 from ...tasks import metric
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 LISTED = 30         # classes
 
 def verdict(result: Confirmation) -> list[str]:
-    """Return in a few lines what fresh seeds said."""
+    """Return in a few lines what confirmation said."""
     best = result.test[result.champion]
     base = result.test[result.baseline]
     kept = result.kept
     low = result.difference.low
     high = result.difference.high
     where = "" if result.metric.startswith("train/") else ", on test"
-    lines = [f"\nConfirmed with {len(result.seeds)} fresh seeds{where}: [bold]{result.verdict}[/bold].",
+    lines = [f"\nConfirmed {'over' if result.folds else 'with'} {result.over}{where}: [bold]{result.verdict}[/bold].",
              f"  {escape(result.metric)} {best.mean:.4f} +- {best.deviation:.4f}, baseline {base.mean:.4f} +- "
              f"{base.deviation:.4f}"]
     if result.champion != result.baseline:
@@ -37,8 +38,32 @@ def verdict(result: Confirmation) -> list[str]:
         lines.append(f"  {escape(kept.metric)} on test {kept.difference.mean:+.4f}, 95% interval "
                      f"{kept.difference.low:+.4f} to {kept.difference.high:+.4f}; {kept.within:g} may be lost")
     far = f"was {abs(result.optimism):.4f} too {'good' if result.optimism > 0 else 'modest'}"
+    each = "folds" if result.folds else "seeds"
     return [*lines, *further(result), f"  What the search thought of it, {result.searched:.4f}, "
-            f"{far if abs(result.optimism) >= 5e-5 else 'held'} (validation, over the same seeds)."]
+            f"{far if abs(result.optimism) >= 5e-5 else 'held'} (validation, over the same {each})."]
+
+
+def scores(result: Confirmation, score: float | None) -> str:
+    """Return in a line the values that the champion's score has on the way, and which is which.
+
+    Args:
+        result: Of the confirmation.
+        score: Of its trial in the search, which the live line shows; None where nobody knows.
+    """
+    fresh = result.validation[result.champion]
+    one = "" if score is None else f"{score:.4f} of its one training in the search, "
+    return (f"  Its score has several values: {one}{result.searched:.4f} as the search judged it by all trials, "
+            f"{fresh.mean:.4f} over fresh seeds, {fresh.values[0]:.4f} with seed {result.seeds[0]}, which "
+            "champion.yaml holds.")
+
+
+def _searched(result: Confirmation, folder: Path) -> float | None:
+    """Return what the champion's training in the search scored; None where the ledger is gone."""
+    if not (folder / LEDGER).exists():
+        return None
+    trial = next(trial for trial in records(read(folder / LEDGER)[0]) if trial.number == result.champion)
+    name = f"val/{result.metric}"
+    return trial.score(name if name in trial.figures else result.metric)
 
 
 def addition(result: Confirmation) -> list[str]:
@@ -104,7 +129,8 @@ def confirmed(result: Confirmation, folder: Path, as_json: bool) -> None:
         name = "baseline" if number == result.baseline else f"trial {number}"
         console.print(f"{name:<12} validation {escape(result.metric)} {spread.mean:.4f} +- {spread.deviation:.4f}")
     names = read_json(folder / DATA, "classes")["classes"]
-    for line in [*verdict(result), *map(escape, [*on_test(result), *classes(result, names)])]:
+    plain = [*on_test(result), *classes(result, names)]
+    for line in [*verdict(result), scores(result, _searched(result, folder)), *map(escape, plain)]:
         console.print(line)
     kept = result.kept
     if kept and kept.lost:

@@ -42,7 +42,7 @@ def check(settings: Settings, overrides: Sequence[str], trust: bool, as_json: bo
 
 
 def _summary(facts: Facts) -> Iterator[str]:
-    splits = ", ".join(f"{name} {sum(counts):,}" for name, counts in facts["counts"].items())
+    splits = ", ".join(f"{name} {count:,}" for name, count in facts["split_images"].items())
     yield f"{facts['source']}: {len(facts['classes'])} classes, {facts['images']:,} images: {splits or 'none'}"
     yield from understood({**facts, "bad": (), "skipped": ()})      # which are listed below
     if facts["images"]:

@@ -36,11 +36,11 @@ def listed(names: Sequence[str]) -> list[Path]:
     for name in names:
         given += _from_standard_input() if name == STANDARD_INPUT else [name]
     files, skipped = files_of(given)
-    for link in skipped:
-        print(f"{link.path}: left out: {link.reason}", file=sys.stderr)
+    for one in skipped:
+        print(f"left out: {one.path}: {one.reason}", file=sys.stderr)
     if not files:
-        raise InputError(f"{printable(', '.join(names))}: no files are there, but perhaps hidden ones. Name images, or "
-                         "folders that hold some.")
+        raise InputError(f"{printable(', '.join(names))}: no images are there. Name images, or folders that hold some; "
+                         "hidden files are none.")
     return files
 
 

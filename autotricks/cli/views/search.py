@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from shlex import join, quote
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,16 @@ from rich.text import Text
 
 from ...core.reporting import End
 from ...data import understood
+from ...probes.duration import in_words
 from ...space.load import LoadedSpace
 from ...stats.verdict import BASELINE
-from .confirmation import verdict
+from ...tuning.workload import workload
+from .confirmation import scores, verdict
+from .progress import Progress
 
 if TYPE_CHECKING:
     from ...runs.trial import Outcome, Trial
+    from ...workflows.search import Opening
 
 UNCONFIRMED = ("This is the best of many scores on validation data that the search has seen: expect less on new "
                "images.")
@@ -41,8 +46,7 @@ class Lines:
         self.started_at = time.monotonic()
         self._total = loaded.document.search.trials
         self._trainings = loaded.document.search.trainings
-        self._epochs = loaded.document.training.epochs
-        self._spent = 0.0
+        self._pace = Progress(workload(loaded))
         self._objective = loaded.document.objective.objective()
         self._sign = self._objective.sign
         self._metrics: dict[str, dict[str, float]] = {}     # of trials trained to the end
@@ -56,14 +60,18 @@ class Lines:
                  trace: TracebackType | None) -> None:
         """Leave nothing open."""
 
-    def on_start(self, folder: Path, facts: dict[str, Any]) -> None:
-        """Say what is searched and where it is kept."""
-        for line in [describe(facts), *understood(facts), *leaks(facts)]:
+    def on_start(self, folder: Path, opening: Opening) -> None:
+        """Say what is searched, where it is kept and how long it takes."""
+        self._pace = Progress(opening.work, opening.duration, opening.deadline)
+        self.done = opening.work.ended
+        for line in [describe(opening.facts), *understood(opening.facts), *leaks(opening.facts)]:
             self._say(line)
         length = f"{self._total} trials"
         if self._trainings is not None:
             length = f"the epochs of {self._trainings:g} full trainings, at most {self._total} trials"
         self._say(f"{folder}: {length}")
+        if opening.duration:
+            self._say(f"Takes {opening.duration}")
 
     def started(self, trial: Trial) -> None:
         """Say nothing: a trial that begins is no news in a pipe."""
@@ -88,29 +96,29 @@ class Lines:
 
     def confirming(self, done: int, total: int) -> None:
         """Say how many trainings with fresh seeds are done."""
+        self._pace.confirmed(done, total)
         if done in (0, total):
-            self._say(f"fresh seeds: {done}/{total} trainings")
+            self._say(f"fresh seeds: {done}/{total} trainings{self._left()}")
+
+    def _left(self) -> str:
+        """Return in words how long the rest takes, nothing where there is none or nobody knows."""
+        left = self._pace.left()
+        return f", about {in_words(left)} left" if left else ""
 
     def _progress(self) -> str:
         """Return how much of the search is done: trials, or full trainings where these are what ends it."""
         if self._trainings is None:
             return f"{self.done:4d}/{self._total}"
-        return f"{self._spent / self._epochs:4.1f}/{self._trainings:g}"
-
-    def _done(self) -> float:
-        """Return the part of the search that is done, 0 to 1."""
-        part = self.done / self._total
-        if self._trainings is not None:
-            part = max(part, self._spent / self._epochs / self._trainings)
-        return min(part, 1.0)
+        return f"{self._pace.work.spent / self._pace.work.length:4.1f}/{self._trainings:g}"
 
     def _hear(self, trial: Trial, outcome: Outcome) -> None:
-        self._spent += outcome.epochs
+        self._pace.reached(outcome.epochs)
         if outcome.end is End.FINISHED:
             self._metrics[trial.label or str(trial.number)] = outcome.metrics
 
     def _count(self, trial: Trial, end: End, score: float | None) -> None:
         self.done += 1
+        self._pace.ended()
         metrics = self._metrics.get(trial.label or str(trial.number), {})
         if end is End.FINISHED and score is not None and not self._objective.lost(
                 metrics, self._metrics.get(BASELINE)):
@@ -183,11 +191,11 @@ class LiveTable(Lines):
 
     def _footer(self) -> str:
         elapsed = time.monotonic() - self.started_at
-        left = elapsed / self._done() - elapsed if self._done() else math.nan
         best = "-" if self.best is None else f"{self.best:.4f}"
         whole = "trials" if self._trainings is None else f"full trainings, {self.done} trials"
-        return (f"{self._progress().strip()} {whole}   best {best}   {clock(elapsed)} gone"
-                + ("" if math.isnan(left) else f", about {clock(left)} left"))
+        fresh = self._pace.fresh
+        again = f"   fresh seeds {fresh[0]}/{fresh[1]}" if fresh else ""
+        return f"{self._progress().strip()} {whole}   best {best}{again}   {clock(elapsed)} gone{self._left()}"
 
 
 def view(loaded: LoadedSpace, as_json: bool) -> Lines:
@@ -206,18 +214,19 @@ def clock(seconds: float) -> str:
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
-def describe(facts: dict[str, Any]) -> str:
+def describe(facts: Mapping[str, Any]) -> str:
     """Return a data set in one line."""
-    counts = facts["counts"]
+    counts = facts["counts"]["train"]
+    images = facts["split_images"]
     shape = "x".join(str(side) for side in facts["image_shape"])
     bad = f", {len(facts['bad'])} bad files left out" if facts["bad"] else ""
     groups = f"{facts['groups']} groups, " if facts.get("groups") else ""
-    return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {sum(counts['train'])} "
-            f"({max(counts['train'])} to {min(counts['train'])} a class), validation {sum(counts['validation'])}, "
-            f"test {sum(counts['test'])} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
+    return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {images['train']} "
+            f"({max(counts)} to {min(counts)} a class), validation {images['validation']}, "
+            f"test {images['test']} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
 
 
-def leaks(facts: dict[str, Any]) -> list[str]:
+def leaks(facts: Mapping[str, Any]) -> list[str]:
     """Return one line when images of validation or test are in train too."""
     copies = {name: count for name, count in facts["duplicates"].items() if count}
     if not copies:
@@ -258,7 +267,7 @@ def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
         for use in champion.trial.bundle.uses:
             values = ", ".join(f"{name} {_short(value)}" for name, value in use.document().items())
             console.print(f"  {use.trick.name:<18} [dim]{values}[/dim]")
-        for line in verdict(search_result.confirmation) if search_result.confirmation else [UNCONFIRMED]:
+        for line in _judged(search_result, metric):
             console.print(line)
     if search_result.standing:
         console.print(f"Registered: {search_result.standing}", markup=False)
@@ -267,8 +276,18 @@ def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
     console.print(f"\nAll of it: {search_result.folder}\nReport:    {search_result.folder}/report.html")
     if champion:
         root = search_result.folder.parent
-        console.print(f"Next:      autotricks train {search_result.folder}/champion.yaml\n           autotricks ui"
-                      + ("" if str(root) == "runs" else f" --root {root}"))
+        words = ["autotricks", "ui", *([] if str(root) == "runs" else ["--root", str(root)])]
+        console.print(f"Next:      autotricks train {quote(f'{search_result.folder}/champion.yaml')}\n           "
+                      f"{join(words)}", markup=False)
+
+
+def _judged(search_result: Any, metric: str) -> list[str]:
+    """Return in lines what fresh seeds said of the champion, or that they were not asked."""
+    confirmation = search_result.confirmation
+    if not confirmation:
+        return [UNCONFIRMED]
+    trial = next(trial for trial in search_result.trials if trial.number == confirmation.champion)
+    return [*verdict(confirmation), scores(confirmation, trial.score(metric))]
 
 
 def _short(value: Any) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,8 +37,31 @@ def listing(location: str, settings: Settings) -> Listing:
     Raises:
         DataError: When a column or value is missing, with the number of the line.
     """
-    path = existing_file(location)
-    sheet = read_sheet(path, settings.table)
+    return listed(existing_file(location), settings)
+
+
+def listed(path: Path, settings: Settings) -> Listing:
+    """List the files of a table, on the disk or in an archive.
+
+    Raises:
+        DataError: When a column or value is missing, with the number of the line.
+    """
+    found = entries_of(read_sheet(path, settings.table), settings)
+    names = [str(entry.path) for entry in found.entries]
+    places = Places.of(path, settings.table, names)
+    entries = list(found.entries)
+    if settings.group and settings.group.pattern is not None:
+        entries = by_pattern(entries, [Path(name).as_posix() for name in names], settings.group.pattern)
+    entries = [replace(entry, path=places.find(name)) for entry, name in zip(entries, names, strict=True)]
+    return replace(found, entries=entries, notices=(*found.notices, *places.notices))
+
+
+def entries_of(sheet: Sheet, settings: Settings) -> Listing:
+    """Return an entry for each row of a table that can be used, its path as it is written there.
+
+    Raises:
+        DataError: When a column or value is missing, with the number of the line.
+    """
     columns = Columns.of(sheet, settings)
     if not sheet.rows:
         raise DataError(f"data.source: {sheet.name} lists no images.")
@@ -48,13 +71,9 @@ def listing(location: str, settings: Settings) -> Listing:
     if lines and not any(line.split == "train" for line in lines):
         raise DataError(f"data.source: {sheet.name} has no line whose split is train.")
     lines, notices = _one_line_each(lines, settings)
-    places = Places.of(path, settings.table, [line.name for line in lines])
-    entries = [Entry(places.find(line.name), line.labels, line.split, line.group) for line in lines]
-    if settings.group and settings.group.pattern is not None:
-        entries = by_pattern(entries, [Path(line.name).as_posix() for line in lines], settings.group.pattern)
+    entries = [Entry(Path(line.name), line.labels, line.split, line.group) for line in lines]
     origin = {} if columns.split is None else words.origin(sheet.header[columns.split])
-    return Listing(entries, bad=tuple(bad), origin=origin,
-                   notices=(*sheet.notices, *columns.notices, *places.notices, *notices))
+    return Listing(entries, bad=tuple(bad), notices=(*sheet.notices, *columns.notices, *notices), origin=origin)
 
 
 class _Line(NamedTuple):
@@ -121,7 +140,7 @@ def _lines(sheet: Sheet, columns: Columns, words: _Words, settings: Settings) ->
     problems: list[str] = []
     one = DataTrait.ONE_LABEL in find_task(settings.task).brings
     for number, row in sheet.rows:
-        where = f"{sheet.name}:{number}"
+        where = sheet.place(number)
         split = "train" if columns.split is None else words.split(_cell(row, columns.split))
         group = "" if columns.group is None else _cell(row, columns.group)
         try:

@@ -7,6 +7,7 @@ import signal
 import threading
 from typing import Any
 
+from ...system.short_paths import folder_for
 from ...system.signals import interrupt
 from ...system.workers import cores, deaf
 
@@ -16,6 +17,7 @@ RAY_ENV = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_CHDIR_TO_TRIAL_DIR": 
            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
            # trials get processes of their own, which idle ones would slow down
            "RAY_prestart_worker_first_driver": "0"}
+SOCKET = "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"     # of Ray, below TMPDIR
 
 
 def connect(address: str | None = None, cpus: int = 0) -> None:
@@ -32,6 +34,8 @@ def connect(address: str | None = None, cpus: int = 0) -> None:
     if not ray.is_initialized():
         options: dict[str, Any] = {"address": address} if address else {
             "address": "local", "num_cpus": cpus or cores(), "include_dashboard": False}
+        if "TMPDIR" in os.environ and not address:
+            os.environ.setdefault("RAY_TMPDIR", folder_for(SOCKET))
         before = signal.getsignal(signal.SIGTERM)
         with deaf("SIGHUP"):       # a closed terminal is the driver's to hear; Ray blocks Ctrl-C itself
             ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options)
