@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from ...errors import DataError
 from ...tasks import find as find_task
 from ..decode import Bad, display_name
 from ..settings import Settings, Splits
-from .columns import MISSING, Columns, Unlabelled, labels
+from .columns import MISSING, Columns, Unlabelled, labels, named
 from .delimited import Sheet, read as read_sheet
 from .files import Entry, Listing, existing_file, images_of
 from .grouping import by_pattern
@@ -73,7 +73,16 @@ def entries_of(sheet: Sheet, settings: Settings) -> Listing:
     lines, notices = _one_line_each(lines, settings)
     entries = [Entry(Path(line.name), line.labels, line.split, line.group) for line in lines]
     origin = {} if columns.split is None else words.origin(sheet.header[columns.split])
-    return Listing(entries, bad=tuple(bad), notices=(*sheet.notices, *columns.notices, *notices), origin=origin)
+    return Listing(entries, bad=tuple(bad), origin=origin,
+                   notices=(*sheet.notices, *columns.notices, *notices, *_unmarked(sheet, columns, lines)))
+
+
+def _unmarked(sheet: Sheet, columns: Columns, lines: Sequence[_Line]) -> list[str]:
+    """Say which columns of classes mark no image: they are no classes."""
+    marked = {label for line in lines for label in line.labels}
+    empty = [sheet.header[index] for index in columns.labels if named(sheet.header[index]) not in marked]
+    return [f"no row has a 1 in {_listed(empty)}, which are no classes therefore"] if (
+        empty and len(columns.labels) > 1) else []
 
 
 class _Line(NamedTuple):

@@ -213,9 +213,10 @@ class _Looking:
         where = (f"data.source: the folders lie deeper: in {display_name(folder)}, {_listed(classes)} hold no images "
                  "but")
         if self._same(classes):
-            raise DataError(f"{where} the same folders, {_listed(leaves)}. If {_listed(classes)} are splits, say "
-                            f"which: data.splits: {{test: {display_name(classes[-1].name)}}}, the others are train; if "
-                            f"they are classes, data.classes: first; if {_listed(leaves)} are, data.classes: leaf.")
+            splits = (f"If {_listed(classes)} are splits, say which: data.splits: {{test: "
+                      f"{display_name(classes[-1].name)}}}, the others are train. " if folder == self._root else "")
+            raise DataError(f"{where} the same folders, {_listed(leaves)}. {splits}If {_listed(classes)} are classes, "
+                            f"set data.classes: first; if {_listed(leaves)} are, leaf.")
         raise DataError(f"{where} folders, such as {display_name(leaves[0].relative_to(folder))}. Set data.classes: "
                         f"first for classes such as {display_name(classes[0].name)}, leaf for such as "
                         f"{display_name(leaves[0].name)}, or name the folder of the classes: "
