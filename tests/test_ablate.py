@@ -127,7 +127,7 @@ def found(tmp_path_factory):
                 if place == 2 and not stopped:
                     stopped.append(True)
                     raise KeyboardInterrupt
-                trained.append(pair[0].hash)
+                trained.append(pair[0].key)
                 yield pair
     engine = Interrupted(TrainingOptions())
     with pytest.raises(KeyboardInterrupt):

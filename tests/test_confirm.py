@@ -15,6 +15,7 @@ from autotricks.runs.folder import read_json
 from autotricks.runs.ledger import TrialRecord, read
 from autotricks.runs.trial import Outcome
 from autotricks.space import load_bundle_file, load_space
+from autotricks.space.sections import ConfirmSection
 from autotricks.stats.intervals import Interval, interval, paired, unpaired
 from autotricks.stats.test_results import Calibration, TestResult as Result
 from autotricks.stats.verdict import Constraint, added, verdict
@@ -34,6 +35,7 @@ from autotricks.workflows.confirm import (
     confirm,
     confirm_again,
     fresh_seeds,
+    repetitions,
 )
 
 from .conftest import make_dataset
@@ -55,6 +57,15 @@ def test_interval_by_the_table_of_student():
     assert found.mean == pytest.approx(0.3)
     assert (found.low, found.high) == pytest.approx((0.3 - 2.7764 * 0.0707107, 0.3 + 2.7764 * 0.0707107), abs=1e-5)
     assert interval([0.1]) == Interval(0.1, -math.inf, math.inf)
+
+
+def test_interval_over_folds_by_nadeau_and_bengio():
+    """Differences 1, 2, 3, 4, 5: S^2 = 2.5; of five folds a fifth validates, so 1/5 + 1/4; t(.975, 4) = 2.7764."""
+    found = paired(1, [2.0, 4.0, 6.0, 8.0, 10.0], [1.0, 2.0, 3.0, 4.0, 5.0], folds=5)
+    half = 2.7764 * (2.5 * (1 / 5 + 1 / 4)) ** 0.5
+    assert (found.mean, found.low, found.high) == pytest.approx((3.0, 3.0 - half, 3.0 + half), abs=1e-3)
+    wider = interval([2 - 2 ** 0.5, 2 + 2 ** 0.5])      # of twice the variance: 1/2 + 1/2 in place of 1/2
+    assert interval([1.0, 3.0], overlap=0.5).low == pytest.approx(wider.low)
 
 
 def test_paired_differences_are_turned_so_that_more_is_better():
@@ -193,10 +204,11 @@ class Handed:
         self.test.append(dataset.test)
         return slots
 
-    def retrain(self, bundles, dataset, slots):
+    def retrain(self, trainings, dataset, slots):
         self.test.append(dataset.test)
-        for bundle in bundles:
-            yield bundle, Outcome(0, End.FINISHED, {METRIC: self.figures[bundle.epochs, bundle.seed]}, [], 1.0, 1.0)
+        for training in trainings:
+            score = self.figures[training.bundle.epochs, training.bundle.seed]
+            yield training, Outcome(0, End.FINISHED, {METRIC: score}, [], 1.0, 1.0)
 
     def call(self, function, *arguments):
         return function(*arguments)
@@ -216,7 +228,8 @@ def test_a_confirmation_by_hand(tmp_path, monkeypatch, sign):
                           [{"metrics": {METRIC: sign * score}, "end": "finished"}], "finished")
               for number, label, bundle, score in ((0, "baseline", base, 0.55), (1, "", other, 0.95))]
 
-    def known(judge, bundle):
+    def known(judge, training):
+        bundle = training.bundle
         figures = {"balanced_accuracy": sign * test[bundle.epochs, bundle.seed], "calibration_error": 0.25}
         confusion = torch.eye(4, dtype=torch.int64).tolist()
         return Result(figures, {"recall": [1.0] * 4}, confusion, Calibration(1.0, 0.25, 0.125))
@@ -224,7 +237,7 @@ def test_a_confirmation_by_hand(tmp_path, monkeypatch, sign):
     engine = Handed({key: sign * value for key, value in validation.items()})
     judge = Confirmer(tmp_path, make_dataset(), lambda bundle: {}, Objective(METRIC, sign == 1),
                       TrainingResources(engine))
-    told = judge.confirm(trials, [(1, sign * 0.95), (0, sign * 0.55)], 1, 2)
+    told = judge.confirm(trials, [(1, sign * 0.95), (0, sign * 0.55)], 1, repetitions(trials, 2))
     assert (told.champion, told.baseline, told.seeds, told.candidates) == (1, 0, (1000, 1001), (1,))
     assert told.test[1].values == (sign * 0.45, sign * 0.65) and told.validation[1].mean == pytest.approx(sign * 0.8)
     assert (told.difference.mean, told.difference.low, told.difference.high) == pytest.approx(
@@ -350,14 +363,14 @@ def test_what_was_trained_is_kept(found):
     trained = []
 
     class Counting(LocalEngine):
-        def retrain(self, bundles, *rest):
-            trained.extend(bundles)
-            return super().retrain(bundles, *rest)
+        def retrain(self, trainings, *rest):
+            trained.extend(trainings)
+            return super().retrain(trainings, *rest)
     engine = Counting(TrainingOptions())
-    again = confirm_again(result.folder, 2, 2, engine=engine)
+    again = confirm_again(result.folder, ConfirmSection(top=2, seeds=2), engine=engine)
     assert trained == [] and again.test == result.confirmation.test
-    more = confirm_again(result.folder, 2, 3, engine=engine)
-    assert {bundle.seed for bundle in trained} == {1002}
+    more = confirm_again(result.folder, ConfirmSection(top=2, seeds=3), engine=engine)
+    assert {training.bundle.seed for training in trained} == {1002}
     assert len(trained) == len(result.confirmation.validation) == len(more.validation)
     assert more.validation[0].values[:2] == result.confirmation.validation[0].values
     assert (result.folder / "confirm.jsonl").read_text().startswith(before)
@@ -390,10 +403,11 @@ def test_the_fastest_that_keeps_accuracy(tmp_path):
         """One whose speeds and accuracies are set by hand."""
 
         def retrain(self, *given):
-            for bundle, outcome in super().retrain(*given):
-                number = hashes[bundle.hash]
-                outcome.metrics.update({SPEED: speeds[number] + bundle.seed % 2, "val/accuracy": accuracies[number]})
-                yield bundle, outcome
+            for training, outcome in super().retrain(*given):
+                number = hashes[training.bundle.hash]
+                outcome.metrics.update({SPEED: speeds[number] + training.bundle.seed % 2,
+                                        "val/accuracy": accuracies[number]})
+                yield training, outcome
     found, champion = confirm(result.folder, loaded, data, result.trials, TrainingResources(Made(TrainingOptions()), 2))
     assert (found.champion, found.kept.lost) == (2, (1,)) and champion.trial.number == 2
     assert (found.addition.start, found.addition.name) == (0, "baseline"), "trial 1 cannot be champion either"

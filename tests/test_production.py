@@ -48,4 +48,11 @@ def test_all_data_trains_on_validation_too_and_measures_on_test(train, tmp_path)
 
 def test_other_figures_are_held_against_those_of_the_search(train):
     lines = train().splitlines()
-    assert lines[-1].startswith("On validation: loss ") and "the search had measured 0.250000" in lines[-2]
+    assert lines[-1].startswith("On validation: accuracy 0.") and "the search had measured 0.250000" in lines[-2]
+    assert ", balanced accuracy 0." in lines[-1] and ", log loss " in lines[-1]
+
+
+@pytest.mark.parametrize("result", [{"metric": "val/recall[8]"}, {"metric": "val/cost", "costs": {"8": {"1": 9}}}])
+def test_the_figure_of_the_search_is_measured_again(train, monkeypatch, result):
+    monkeypatch.setitem(BUNDLE, "result", {**BUNDLE["result"], **result})
+    assert f"{result['metric']} " in train().splitlines()[-2]

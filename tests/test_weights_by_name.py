@@ -12,6 +12,7 @@ from autotricks.errors import InputError, ModelError
 from autotricks.inference.predictor import Predictor
 from autotricks.report import card
 from autotricks.space.load import load_bundle_file, load_space
+from autotricks.space.sections import ConfirmSection
 from autotricks.trial import prepare, run_trial
 from autotricks.tricks.model.pretrained import Pretrained
 from autotricks.workflows import ablate, confirm, export, search, train
@@ -101,7 +102,7 @@ def test_a_search_and_all_that_follows(hub, offline, space, tmp_path, monkeypatc
     resumed = search.search(search.resume(folder, (), more=1), search.Options(
         resume=folder, engine=in_threads(), tracking="off"))
     assert len(resumed.trials) >= 2 and document(folder / "space.yaml")["weights"] == {WHOLE: pin}
-    confirm.confirm_again(folder, 1, 1, engine=in_threads())
+    confirm.confirm_again(folder, ConfirmSection(top=1, seeds=1), engine=in_threads())
     ablate.ablate(folder, 2, engine=in_threads())
     assert document(folder / "champion.yaml")["weights"] == pin
     train.train(load_bundle_file(folder / "champion.yaml"), tmp_path / "trained")

@@ -1,6 +1,7 @@
 """Split and Dataset: images and targets as tensors, ready to train on."""
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .bundle import Bundle
-from .images import Images, subset
+from .images import Images, joined, subset
 from .targets import Targets
 from .task import Task
 from .traits import MANY_CLASSES, DataTrait
@@ -22,10 +23,13 @@ class Split:
     Shapes:
         images: [N, D, H, W], uint8; in memory or streamed.
         targets: of N images.
+        groups: [N], int64: images with the same number stay together, also those of two splits; None where images are
+            not grouped.
     """
 
     images: Images
     targets: Targets
+    groups: Tensor | None = None
 
     @classmethod
     def plain(cls, images: Images, labels: Tensor) -> Split:
@@ -37,7 +41,12 @@ class Split:
 
     def take(self, rows: Tensor) -> Split:
         """Return some of the rows; images that are streamed stay so."""
-        return Split(subset(self.images, rows), self.targets[rows])
+        return Split(subset(self.images, rows), self.targets[rows], None if self.groups is None else self.groups[rows])
+
+    def followed(self, other: Split) -> Split:
+        """Return the rows and then those of another split of the same data."""
+        together = None if self.groups is None or other.groups is None else torch.cat([self.groups, other.groups])
+        return Split(joined(self.images, other.images), self.targets.followed(other.targets), together)
 
     def sample(self, count: int) -> Split:
         """Return `count` rows evenly spaced, all of them where there are fewer."""
@@ -47,7 +56,23 @@ class Split:
 
     def to(self, device: torch.device | str) -> Split:
         """Return the split on a device."""
-        return Split(self.images.to(device), self.targets.to(device))
+        return Split(self.images.to(device), self.targets.to(device), self.groups)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One of the parts that train and validation together are cut into: it validates, the others train.
+
+    Args:
+        number: From 0.
+        count: Of the parts.
+    """
+
+    number: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.number + 1} of {self.count}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +90,8 @@ class Dataset:
         task: What is to be learned from it.
         follow_weights: Whether trainings that begin with published weights normalize images as these were trained.
         weights: What trainings on it may begin with, read once for all; see `autotricks.core.weights.key`.
+        folds: The number of the fold of each image of train and then of validation, [N + M], int64; -1 for one that
+            trains in every fold; None where none were drawn.
     """
 
     train: Split
@@ -78,6 +105,7 @@ class Dataset:
     task: Task
     follow_weights: bool = True
     weights: Mapping[str, Weights] = field(default_factory=dict)
+    folds: Tensor | None = None
 
     @property
     def counts(self) -> Tensor:
@@ -100,6 +128,25 @@ class Dataset:
         weights = self.weights.get(key(bundle.model, bundle.weights))
         known = weights.statistics(self.image_shape[0]) if weights and self.follow_weights else None
         return replace(self, mean=known[0], std=known[1]) if known else self
+
+    def folded(self, fold: Fold | None) -> Dataset:
+        """Return the data set in which one fold validates and all others train; as it is for None.
+
+        Test, mean and deviation stay. The fingerprint is another, since what is kept of a split is found by it.
+        """
+        if fold is None:
+            return self
+        assert self.folds is not None, "no folds were drawn"
+        inside = self.folds == fold.number
+        digest = hashlib.sha256(f"{self.fingerprint} {fold}".encode() + inside.numpy().tobytes()).hexdigest()
+        return replace(self, train=self._chosen(~inside), validation=self._chosen(inside), fingerprint=digest,
+                       folds=None)
+
+    def _chosen(self, mask: Tensor) -> Split:
+        """Return the images of train and then of validation for which a mask, [N + M], holds."""
+        ours, theirs = mask.split([len(self.train), len(self.validation)])
+        return self.train.take(ours.nonzero().squeeze(1)).followed(
+            self.validation.take(theirs.nonzero().squeeze(1)))
 
     def without_test(self) -> Dataset:
         """Return what a search may see."""

@@ -68,6 +68,22 @@ class Targets:
         boxes = [None] * len(labels) if self.boxes is None else self.boxes.split(size)
         return [Targets(*piece) for piece in zip(labels, shares, boxes, strict=True)]
 
+    def followed(self, other: Targets) -> Targets:
+        """Return the targets of these images and then those of others; images with fewer places get padding."""
+        places = max(self.labels.shape[1], other.labels.shape[1])
+        parts = [each._padded(places) for each in (self, other)]
+        boxes = [part.boxes for part in parts if part.boxes is not None]
+        return Targets(torch.cat([part.labels for part in parts]), torch.cat([part.shares for part in parts]),
+                       torch.cat(boxes) if len(boxes) == len(parts) else None)
+
+    def _padded(self, places: int) -> Targets:
+        """Return the targets with so many places an image, of which further ones are to be ignored."""
+        size = (len(self), places - self.labels.shape[1])
+        if not size[1]:
+            return self
+        boxes = None if self.boxes is None else self.boxes.new_zeros(*size, 4)
+        return self.joined(Targets(self.labels.new_zeros(size), self.shares.new_zeros(size), boxes))
+
     def to(self, device: torch.device | str) -> Targets:
         """Return the targets on a device."""
         boxes = None if self.boxes is None else self.boxes.to(device)

@@ -171,6 +171,9 @@ class Task(Protocol):
     def decode(self, output: Output) -> Tensor:
         """Return the figures that a person is told, from what the model says."""
 
+    def encode(self, answer: Tensor) -> Output:
+        """Return an output that decodes to this answer: the inverse of `decode`, where the task has one."""
+
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return what is fitted on validation once a model is trained, and goes with it; nothing for most tasks.
 

@@ -136,6 +136,14 @@ class Draw:
         self.held[group] = not self.held[group]
 
 
+def numbered(groups: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:
+    """Return the number of the group of each image, [N], int64, by split; a group has one number in all splits."""
+    lengths = [len(names) for names in groups.values()]
+    names = [name for part in groups.values() for name in part]
+    numbers = torch.from_numpy(np.unique(np.asarray(names, str), return_inverse=True)[1])
+    return dict(zip(groups, numbers.split(lengths), strict=True)) if lengths else {}
+
+
 def require(targets: Targets, groups: Sequence[str], classes: Sequence[str], cuts: Sequence[str]) -> None:
     """Refuse classes with too few groups to be cut into train and `cuts`.
 

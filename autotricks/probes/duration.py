@@ -208,7 +208,7 @@ def duration(timing: Timing, work: Workload, loaded: LoadedSpace, dataset: Datas
     tail = TAIL * training if slots > 1 and work.epochs else 0.0
     search = (work.epochs / work.length * training + work.left * waits * EACH) / slots + tail
     rounds = -(-work.confirmations // slots)
-    tested = 3 * loaded.document.confirm.seeds * len(dataset.test or dataset.validation) * timing.image * waits
+    tested = 3 * loaded.document.confirm.trainings * len(dataset.test or dataset.validation) * timing.image * waits
     again = rounds * training + tested if work.confirmations else 0.0
     begin = waits * BEGIN[loaded.document.search.engine]
     return Duration(begin, min(search, seconds + tail), again, timing.step, slots, timing.others)

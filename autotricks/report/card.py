@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from ..errors import RunError
-from ..runs.evidence import CHAMPION, Document, Evidence, gather, is_figure
+from ..runs.evidence import CHAMPION, Document, Evidence, gather, is_figure, over, repeated
 from ..runs.folder import DATA, read_json
 from .bundle import about, begun, values_of
 from .classes import mistakes
@@ -45,6 +45,10 @@ def card(folder: Path) -> str:
     return f"# Model card: {_safe(champion['name'])}, {_safe(folder.resolve().name)}\n\n{text}\n"
 
 
+FITTED = {"crop": "its shorter side scaled to {} and the center cropped",
+          "pad": "its longer side scaled to {} and laid on black", "squash": "squashed to {0} x {0}"}
+
+
 def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
     images = champion["images"]
     training = champion["training"]
@@ -54,8 +58,8 @@ def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
            f"{_safe(champion['result']['trial'])} of {len(evidence.trials)}, {_safe(training['epochs'])} epochs in "
            f"batches of {_safe(training['batch_size'])}, seed {_safe(training['seed'])}.")
     yield ""
-    square = (f"turned upright, its shorter side scaled to {height} and the center cropped, made {color}"
-              if height == width and depth in (1, 3) else "not resized")
+    fit = FITTED[champion.get("data", {}).get("fit", "crop")].format(height)
+    square = f"turned upright, {fit}, made {color}" if height == width and depth in (1, 3) else "not resized"
     yield f"- Takes: {color} images of {width} x {height} pixels, values 0 to 255. An image file is {square}."
     yield (f"- Normalizes by itself: divides by 255, less mean {_numbers(images['mean'])}, by standard deviation "
            f"{_numbers(images['std'])}.")
@@ -75,10 +79,9 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
     theirs = str(confirmed["baseline"])
     metric = _words(confirmed["metric"])
     difference = confirmed["difference"]
-    seeds = len(confirmed["seeds"])
     tests, metrics = ({str(number): value for number, value in confirmed[name].items()} for name in ("test", "figures"))
     yield (f"Verdict: **{_safe(confirmed['verdict'])}**. On {evidence.images['test']:,} test images, by "
-           f"which nothing was chosen; mean of {seeds} fresh seed{'s' * (seeds > 1)}.\n")
+           f"which nothing was chosen; mean of {over(confirmed)}.\n")
     suffix = "" if where(confirmed["metric"]) == ON_TEST else f" {where(confirmed['metric'])}"
     yield from _table(("", "Champion", "Baseline"), [
         (f"**{metric}**{suffix}", _spread(tests[ours]), _spread(tests[theirs])),
@@ -86,7 +89,8 @@ def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
           if name != confirmed["metric"]), *_scaled(evidence)])
     if champion["training"]["seed"] in confirmed["seeds"]:
         index = confirmed["seeds"].index(champion["training"]["seed"])
-        yield (f"\nThe weights beside this card are those of seed {_safe(confirmed['seeds'][index])}: {metric} "
+        fold = f"fold {index + 1} of {len(confirmed['seeds'])}, " if repeated(confirmed) == "fold" else ""
+        yield (f"\nThe weights beside this card are those of {fold}seed {_safe(confirmed['seeds'][index])}: {metric} "
                f"{tests[ours]['values'][index]:.4f}.")
     if ours != theirs:
         span = (f"95% interval {difference['low']:+.4f} to {difference['high']:+.4f}" if is_figure(difference["low"])
@@ -159,7 +163,8 @@ def _mistakes(evidence: Evidence) -> Iterator[str]:
     counts = _results(evidence, "champion").get("confusion")
     names = evidence.data["classes"]
     if counts and (frequent := mistakes(counts)):
-        yield "\nMost often taken for another class on test, over all seeds: " + ", ".join(
+        each = repeated(evidence.confirmed or {})
+        yield f"\nMost often taken for another class on test, over all {each}s: " + ", ".join(
             f"{_safe(names[true])} for {_safe(names[taken])} ({count / sum(counts[true]):.0%})"
             for count, true, taken in frequent) + "."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.task import Metric
-from ..runs.evidence import Document, Evidence, is_figure
+from ..runs.evidence import Document, Evidence, is_figure, over, repeated
 from ..tasks import metric as metric_of
 from .html import Html, capital, formatted, gain, joined, table, tag, unit, words
 from .plot import legend
@@ -30,7 +30,7 @@ def classwise(evidence: Evidence) -> Html:
                 "that is older than the search.") if evidence.overtaken else ""
     return joined(older, _groups(evidence), _first(evidence, names, champion, baseline),
                   _every(evidence, names, champion, baseline),
-                  _confusion(names, champion["confusion"], len(confirmed["seeds"])),
+                  _confusion(names, champion["confusion"], f"over {over(confirmed)}"),
                   _calibration(champion["calibration"], baseline["calibration"]), _thresholds(names, champion))
 
 
@@ -42,8 +42,8 @@ def _groups(evidence: Evidence) -> Html:
     rows = [(_described(metric_of(name, evidence.task)), formatted(champion[name], name),
              formatted(baseline.get(name), name), _change(name, champion[name], baseline.get(name)))
             for name in champion]
-    return table(("On test, mean over seeds", "Champion", "Baseline", "Difference"), rows, "", (1, 2, 3)
-                 ) if champion else joined()
+    head = (f"On test, mean over {repeated(confirmed)}s", "Champion", "Baseline", "Difference")
+    return table(head, rows, "", (1, 2, 3)) if champion else joined()
 
 
 def _described(metric: Metric) -> str:
@@ -81,13 +81,13 @@ def _first(evidence: Evidence, names: list[str], champion: Document, baseline: D
         name = joined(names[index], tag("small", None, f" {train[index]} train, {test[index]} test"))
         rows.append(row(name, [
             track.span(base, best, "gain" if best >= base else "loss"),
-            *(track.dot(value, "faint", f"{names[index]}: champion, one seed {value:.1%}") for value in values),
+            *(track.dot(value, "faint", f"{names[index]}: champion, one training {value:.1%}") for value in values),
             track.dot(base, "baseline", f"{names[index]}: baseline {base:.1%}"),
             track.dot(best, "champion", f"{names[index]}: champion {best:.1%}")],
             joined(formatted(base, figure), " → ", formatted(best, figure)) if baseline is not champion
             else formatted(best, figure)))
     return tag("figure", None, tag("figcaption", None, f"{capital(words(figure))} of each class on test"),
-               legend(("champion", "champion, mean"), ("faint", "champion, single seeds"),
+               legend(("champion", "champion, mean"), ("faint", "champion, single trainings"),
                       ("baseline", "baseline, mean")),
                chart(rows, "pairs"), tag("p", {"class": "note"}, more) if more else "")
 
@@ -126,17 +126,17 @@ def _precision(counts: list[list[int]], index: int) -> float | None:
     return counts[index][index] / named if named else None
 
 
-def _confusion(names: list[str], counts: list[list[int]] | None, seeds: int) -> Html:
+def _confusion(names: list[str], counts: list[list[int]] | None, trainings: str) -> Html:
     """Return the champion's confusion matrix where it can be read, and its most frequent mistakes."""
     if not counts:
         return joined()
-    over = f"over {seeds} seed{'s' * (seeds > 1)}"
     rows = [(names[true], names[taken], str(count), f"{count / sum(counts[true]):.0%}")
             for count, true, taken in mistakes(counts)]
-    listed = tag("div", None, tag("h3", None, f"Most frequent mistakes, {over}"), table(
+    listed = tag("div", None, tag("h3", None, f"Most frequent mistakes, {trainings}"), table(
         ("Class", "Taken for", "Times", "Share of the class"), rows, "", (2, 3)) if rows
         else tag("p", None, "None on test."))
-    return tag("div", {"class": "panels two"}, _matrix(names, counts, over) if len(names) <= MATRIX else "", listed)
+    matrix = _matrix(names, counts, trainings) if len(names) <= MATRIX else ""
+    return tag("div", {"class": "panels two"}, matrix, listed)
 
 
 def mistakes(counts: list[list[int]]) -> list[tuple[int, int, int]]:
@@ -145,7 +145,7 @@ def mistakes(counts: list[list[int]]) -> list[tuple[int, int, int]]:
                    if true != taken and count), reverse=True)[:MISTAKES]
 
 
-def _matrix(names: list[str], counts: list[list[int]], over: str) -> Html:
+def _matrix(names: list[str], counts: list[list[int]], trainings: str) -> Html:
     """Return the matrix as a table whose cells are shaded by their share of the class."""
     def cell(true: int, taken: int) -> Html:
         count = counts[true][taken]
@@ -157,7 +157,7 @@ def _matrix(names: list[str], counts: list[list[int]], over: str) -> Html:
                    str(count) if count else "")
     indices: list[Any] = list(range(len(names)))
     return tag("figure", None, tag("figcaption", None, "Champion: true class (rows) by prediction "
-                                   f"(columns), test images {over}"), tag(
+                                   f"(columns), test images {trainings}"), tag(
         "div", {"class": "scroll"}, tag("table", {"class": "matrix"}, tag("tr", None, tag("th", None), [
             tag("th", {"title": names[index]}, names[index][:6]) for index in indices]), [
             tag("tr", None, tag("th", {"title": names[true]}, names[true][:14]), [cell(true, taken)
@@ -174,8 +174,8 @@ def _calibration(champion: Document | None, baseline: Document | None) -> Html:
         ("Expected calibration error on test", "As it is", "With temperature scaling", "Temperature"),
         [(name, formatted(one["error"], error), formatted(one["scaled_error"], error), f"{one['temperature']:.2f}")
          for name, one in (("Champion", champion), ("Baseline", baseline))], "", (1, 2, 3)),
-        tag("p", {"class": "note"}, "The temperature is fitted on validation for each seed and divides the logits; it "
-            "changes no prediction. Below 1 the model is too timid, above 1 too sure. ", tag(
+        tag("p", {"class": "note"}, "The temperature is fitted on validation for each training and divides the logits; "
+            "it changes no prediction. Below 1 the model is too timid, above 1 too sure. ", tag(
                 "a", {"href": "https://arxiv.org/abs/1706.04599"}, "Guo et al. 2017")))
 
 
@@ -185,4 +185,4 @@ def _thresholds(names: list[str], champion: Document) -> Html:
         return joined()
     rows = [(name, f"{value:.3f}") for name, value in zip(names, champion["thresholds"], strict=True)]
     return tag("details", None, tag("summary", None, "Thresholds: from which probability on a class is named"),
-               table(("Class", "Champion's threshold, fitted on validation, mean over seeds"), rows, "", (1,)))
+               table(("Class", "Champion's threshold, fitted on validation, mean of trainings"), rows, "", (1,)))

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import yaml
 
-from ..runs.evidence import Evidence
+from ..runs.evidence import Evidence, over
 from .html import Html, command, joined, table, tag
 from .plot import Scale
 from .rows import Track, chart, row
@@ -29,6 +29,7 @@ def data(evidence: Evidence) -> Html:
             *([("Groups, each in one split", f"{facts['groups']:,}")] if facts.get("groups") else []),
             ("Same image in two splits", ", ".join(f"{name.replace('_', ' and ')} {count}" for name, count in
                                                    facts.get("duplicates", {}).items()) or "not counted"),
+            *((("Worth knowing", "; ".join(facts["notices"])),) if facts.get("notices") else ()),
             ("Fingerprint", tag("code", None, str(facts.get("fingerprint", ""))[:16]))]
     return joined(table(("", ""), rows, "facts"), _histogram(facts["classes"], counts))
 
@@ -69,7 +70,8 @@ def again(evidence: Evidence) -> Html:
     seeds = [f"search seed {search.get('seed', 'unknown')}",
              f"trials' seeds {', '.join(sorted({str(trial.bundle['training']['seed']) for trial in evidence.trials}))}"]
     if evidence.confirmed:
-        seeds.append(f"fresh seeds {', '.join(map(str, evidence.confirmed['seeds']))}")
+        folds = f" of {over(evidence.confirmed)}" if evidence.confirmed.get("folds") else ""
+        seeds.append(f"fresh seeds{folds} {', '.join(map(str, evidence.confirmed['seeds']))}")
     if evidence.ablated.get("seeds"):
         seeds.append(f"ablation's seeds {', '.join(map(str, evidence.ablated['seeds']))}")
     commands = [(f"autotricks search --space {evidence.typed('space.yaml')}", "search the same space again"),

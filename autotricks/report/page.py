@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from ..io.files import write_atomic
-from ..runs.evidence import Evidence, gather
+from ..runs.evidence import Evidence, gather, over
 from . import ablation, brief, bundle, classes, facts, parallel, trials, verdict
 from .html import Html, breakable, capital, joined, tag, words
 
@@ -64,7 +64,7 @@ def _sections(evidence: Evidence) -> list[tuple[str, str, Html]]:
         sections.append(("What each trick brought", "From real trainings, not from a model of the search. An interval "
                          "that holds zero, drawn gray, is no evidence of an effect.", ablation.ablation(evidence)))
     if evidence.confirmed:
-        sections.append(("Class by class", "On test, champion and baseline, over fresh seeds.",
+        sections.append(("Class by class", f"On test, champion and baseline, over {over(evidence.confirmed)}.",
                          classes.classwise(evidence)))
     if evidence.trials:
         sections += [("Learning curves by rung", f"{capital(metric)} on what the search judges by, after each "

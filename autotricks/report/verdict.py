@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..runs.evidence import Document, Evidence, is_figure
+from ..runs.evidence import Document, Evidence, is_figure, over, repeated
 from ..tasks import metric as metric_of
 from .html import Html, breakable, capital, formatted, gain, joined, table, tag, time, unit, words
 from .rows import Track, chart, row
@@ -69,11 +69,13 @@ def tiles(evidence: Evidence) -> Html:
 
 
 def seeds(evidence: Evidence) -> Html:
-    """Return champion and baseline on test, seed by seed, and their difference with its interval."""
+    """Return champion and baseline on test, seed by seed or fold by fold, and their difference with its interval."""
     confirmed = evidence.confirmed
     if not confirmed:
         return joined()
     metric = confirmed["metric"]
+    each = repeated(confirmed)
+    numbers = confirmed["seeds"] if each == "seed" else range(1, len(confirmed["seeds"]) + 1)
     pair = dict.fromkeys((confirmed["champion"], confirmed["baseline"]))
     values = [value for number in pair for value in confirmed["test"][str(number)]["values"]]
     track = Track.over(values, metric)
@@ -82,23 +84,23 @@ def seeds(evidence: Evidence) -> Html:
         spread = confirmed["test"][str(number)]
         kind = "baseline" if number == confirmed["baseline"] else "champion"
         rows.append(row(kind, [track.rule(spread["mean"], f"mean {kind}"), *(
-            track.dot(value, kind, f"{kind}, seed {seed}: {value:.4f}")
-            for seed, value in zip(confirmed["seeds"], spread["values"]))], formatted(spread["mean"], metric)))
-    parts = [tag("h3", None, f"{capital(words(metric))} {where(metric)}: dots are seeds, lines are means"),
+            track.dot(value, kind, f"{kind}, {each} {place}: {value:.4f}")
+            for place, value in zip(numbers, spread["values"]))], formatted(spread["mean"], metric)))
+    parts = [tag("h3", None, f"{capital(words(metric))} {where(metric)}: dots are {each}s, lines are means"),
              chart(rows, "short")]
     difference = confirmed["difference"]
     if is_figure(difference["low"]) and confirmed["champion"] != confirmed["baseline"]:
-        over = Track.over([0.0, *difference.values()], metric)
+        wide = Track.over([0.0, *difference.values()], metric)
         parts += [tag("h3", None, f"Difference with its 95% interval, in {unit(metric)}"), chart([
-            over.axis(True), row("champion", [over.rule(0.0), over.span(difference["low"], difference["high"], "ci"),
-                                              over.dot(difference["mean"], "champion", _plain(confirmed))],
+            wide.axis(True), row("champion", [wide.rule(0.0), wide.span(difference["low"], difference["high"], "ci"),
+                                              wide.dot(difference["mean"], "champion", _plain(confirmed))],
                                  gain(difference["mean"], metric))], "short")]
     return tag("div", {"class": "panels two"}, [tag("figure", None, *parts[index:index + 2])
                                                 for index in range(0, len(parts), 2)])
 
 
 def candidates(evidence: Evidence) -> Html:
-    """Return what the search said of the bundles trained again and what fresh seeds said, both on validation."""
+    """Return what the search said of the bundles trained again and what that said, both on validation."""
     confirmed = evidence.confirmed
     if not confirmed:
         return joined()
@@ -115,7 +117,8 @@ def candidates(evidence: Evidence) -> Html:
     kept = confirmed.get("kept") or {}
     worse = [evidence.name(number) for number in kept.get("lost", ())]
     return joined(table(("Bundle", "In the search, one seed",
-                         f"Fresh seeds, mean of {len(confirmed['seeds'])} ± deviation",
+                         f"{'Fresh seeds' if repeated(confirmed) == 'seed' else 'Folds'}, mean of "
+                         f"{len(confirmed['seeds'])} ± deviation",
                          f"Search was too good by ({unit(metric)})"), rows, "candidates", (1, 2, 3)),
                   tag("p", {"class": "note"}, f"Broke down with a fresh seed: {', '.join(lost)}.") if lost else "",
                   tag("p", {"class": "note"}, f"Lose more {words(kept['metric'])} than {kept['within']:g} against the "
@@ -142,12 +145,14 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
         count = len(confirmed["seeds"])
         good = "too good" if confirmed["optimism"] > 0 else "not too good"
         speed = where(metric) != ON_TEST
-        suffix, again = ("", ". ") if speed else (" on validation", " on the same images. ")
+        folds = repeated(confirmed) == "fold"
+        images = "each fold's own images" if folds else "the same images"
+        suffix, again = ("", ". ") if speed else (" on validation", f" on {images}. ")
         beyond = "how busy the machine was: it holds for this machine. Others would differ by more." if speed else (
-            f"that of the images: it holds for this split with {evidence.images.get('test') or 'its'} test images. "
-            "Other images would differ by more.")
+            f"that of the {'test ' * folds}images: it holds for this split with "
+            f"{evidence.images.get('test') or 'its'} test images. Other images would differ by more.")
         yield ("In the search the champion had ", formatted(confirmed["searched"], metric),
-               f"{suffix}; with fresh seeds it has ",
+               f"{suffix}; {'over folds' if folds else 'with fresh seeds'} it has ",
                formatted(confirmed["validation"][str(confirmed["champion"])]["mean"], metric),
                f"{again}The search's score was {good}: ", gain(confirmed["optimism"], metric), f" {unit(metric)}.")
         champion = str(confirmed["champion"])
@@ -155,10 +160,15 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
         yield ("The champion's score has several values: ", formatted(evidence.score(trial) if trial else None, metric),
                " of its one training in the search, ", formatted(confirmed["searched"], metric),
                " as the search judged it by all trials, ", formatted(confirmed["validation"][champion]["mean"], metric),
-               " over fresh seeds, and ", formatted(confirmed["validation"][champion]["values"][0], metric),
-               f" of the training with seed {confirmed['seeds'][0]}, which champion.yaml holds.")
-        yield (f"The interval covers the luck of {count} seed{'s' * (count > 1)} ({confirmed.get('method', '')}), not "
-               f"{beyond}", "" if count > 1 else " With one seed there is no interval.")
+               f" over {'folds' if folds else 'fresh seeds'}, and ",
+               formatted(confirmed["validation"][champion]["values"][0], metric),
+               f" of the training {'of fold 1 ' * folds}with seed {confirmed['seeds'][0]}, which champion.yaml holds.")
+        luck = (f"of which images train and which validate, and of seeds, over {count} folds" if folds else
+                f"of {count} seed{'s' * (count > 1)}")
+        yield (f"The interval covers the luck {luck} ({confirmed.get('method', '')}), not {beyond}",
+               "" if count > 1 else " With one seed there is no interval.")
+        if folds and counts:
+            yield (_drawn_from(counts, evidence.images),)
         trained = len(confirmed["candidates"])
         yield (f"Besides the baseline {trained} of {len(evidence.trials):,} trials {'were' if trained != 1 else 'was'} "
                "trained again. What the search says of the rest is of one seed.",)
@@ -187,6 +197,14 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
         yield (f"{broken} of {len(evidence.trials)} trials did not end as planned; the table of trials says how.",)
 
 
+def _drawn_from(counts: dict[str, list[int]], images: dict[str, int]) -> str:
+    """Return in words how what folds are cut from differs from what the search trained on."""
+    whole = [sum(pair) for pair in zip(counts["train"], counts["validation"], strict=True)]
+    return (f"Folds are of train and validation together: {images['train'] + images['validation']:,} images, imbalance "
+            f"{max(whole) / (min(whole) or 1):.3g}. The search trained on {images['train']:,}, imbalance "
+            f"{max(counts['train']) / (min(counts['train']) or 1):.3g}.")
+
+
 def _worse(confirmed: Document) -> Iterator[Html]:
     """Yield the figures in which the champion's mean is worse than the baseline's."""
     metrics = confirmed.get("figures", {})
@@ -200,17 +218,16 @@ def _worse(confirmed: Document) -> Iterator[Html]:
 def _sentence(confirmed: Document) -> list[str]:
     metric = confirmed["metric"]
     test = confirmed["test"]
-    count = len(confirmed["seeds"])
     if confirmed["champion"] == confirmed["baseline"]:
         return ["No bundle did better than the baseline when trained again. The baseline has ",
                 formatted(test[str(confirmed["baseline"])]["mean"], metric),
-                f" {words(metric)} {where(metric)}, over {count} seeds."]
+                f" {words(metric)} {where(metric)}, over {over(confirmed)}."]
     seen = "of training" if where(metric) != ON_TEST else "on images that the search never saw"
     return [f"{capital(words(metric))} {seen}: ",
             formatted(test[str(confirmed["champion"])]["mean"], metric), " against the baseline's ",
             formatted(test[str(confirmed["baseline"])]["mean"], metric), ", a difference of ",
             gain(confirmed["difference"]["mean"], metric), f" {unit(metric)} (", _interval(confirmed),
-            f"; {count} fresh seed{'s' * (count > 1)}, {confirmed.get('method', '')}).", *keeping(confirmed)]
+            f"; {over(confirmed)}, {confirmed.get('method', '')}).", *keeping(confirmed)]
 
 
 def _addition(confirmed: Document) -> list[Html]:
@@ -275,7 +292,7 @@ def _plain(confirmed: Document) -> str:
 
 
 def _spread(confirmed: Document, number: str) -> Html:
-    return joined(f"mean of {len(confirmed['seeds'])} fresh seeds",
+    return joined(f"mean of {over(confirmed)}",
                   _deviation(confirmed["test"][number], confirmed["metric"]))
 
 

@@ -14,6 +14,7 @@ from ..core.objective import Objective
 from ..errors import RunError, SpaceError
 from ..io.checksum import damaged
 from ..io.yaml_tree import LARGE, parse
+from ..stats.verdict import counted
 from ..tasks import objective
 from ..tasks.classification import CLASSIFICATION
 from .folder import AGAIN, DATA, LEDGER, SPACE, VERSIONS
@@ -253,6 +254,16 @@ def _ablation(document: Any) -> tuple[Document, ...]:
         rows = next((value for value in lists if isinstance(value[0], dict)), [])
     return tuple(row for row in rows if isinstance(row, dict) and row.get("trick")
                  and (is_figure(row.get("mean")) or row.get("note")))
+
+
+def repeated(confirmed: Document) -> str:
+    """Return in what the trainings of a confirmation differ: `fold` or `seed`."""
+    return "fold" if confirmed.get("folds") else "seed"
+
+
+def over(confirmed: Document) -> str:
+    """Return over what the figures of a confirmation are: `5 folds`, or `5 fresh seeds`."""
+    return counted(len(confirmed["seeds"]), confirmed.get("folds") or 0)
 
 
 def is_figure(value: Any) -> TypeGuard[float]:

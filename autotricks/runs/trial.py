@@ -1,10 +1,12 @@
 """A trial of a search: what is trained, how far, and what it reached."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.bundle import Bundle
+from ..core.dataset import Fold
 from ..core.reporting import End
 
 
@@ -35,6 +37,33 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Training:
+    """A bundle that is trained to the end, and on which images.
+
+    Args:
+        bundle: What is trained.
+        fold: That validates while the others train; None for train and validation as the data has them.
+    """
+
+    bundle: Bundle
+    fold: Fold | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other training of a run, and may be part of a file's name."""
+        return _key(self.bundle.hash, "" if self.fold is None else str(self.fold))
+
+
+def training_key(line: Mapping[str, Any]) -> str:
+    """Return the key of the training that a ledger's line is of."""
+    return _key(line["hash"], line.get("fold", ""))
+
+
+def _key(digest: str, fold: str) -> str:
+    return f"{digest}-fold-{fold.replace(' ', '-')}" if fold else digest
+
+
+@dataclass(frozen=True)
 class RungPlan:
     """What all climbs of a search share.
 
@@ -46,6 +75,7 @@ class RungPlan:
         trust: Whether the model may be code of the user's.
         patience: Seconds within which an epoch must end.
         together: Whether other ranks, which this process has joined, train the same meanwhile.
+        fold: That validates while the others train; None for train and validation as the data has them.
     """
 
     budgets: tuple[int, ...]
@@ -54,6 +84,7 @@ class RungPlan:
     trust: bool = False
     patience: float = 7200.0
     together: bool = False
+    fold: Fold | None = None
 
 
 @dataclass(frozen=True)
@@ -82,9 +113,11 @@ class Outcome:
     cpu: float = 0.0
     micro_batches: int = 1
 
-    def record(self, bundle: Bundle) -> dict[str, Any]:
-        """Return what a ledger holds of a whole training of a bundle; one that broke down has no figures."""
-        return {"hash": bundle.hash, "seed": bundle.seed, "bundle": bundle.document(),
+    def record(self, training: Training) -> dict[str, Any]:
+        """Return what a ledger holds of a whole training; one that broke down has no figures."""
+        bundle = training.bundle
+        place = {} if training.fold is None else {"fold": str(training.fold)}
+        return {"hash": bundle.hash, "seed": bundle.seed, **place, "bundle": bundle.document(),
                 "metrics": self.metrics if self.end is End.FINISHED else {}, "curve": self.curve,
                 "epochs": self.epochs, "end": self.end.value if self.end else None,
                 "seconds": round(self.seconds, 3)}

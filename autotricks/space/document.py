@@ -175,6 +175,9 @@ def _searching(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
     if gpus > 1 and gpus % 1 and not wrong.hides("resources", "gpus"):
         yield tree.problem(("resources", "gpus"), f"{gpus:g} GPUs a trial cannot be had: a trial takes whole GPUs, or "
                                                   "a share of one. Give a whole number.")
+    if document.confirm.seeds and document.confirm.folds and not wrong.hides("confirm", "folds"):
+        yield tree.problem(("confirm", "folds"), "seeds are given too; each fold is trained with a seed of its own. "
+                                                 "Leave one of them out.")
     if (search.parallel or 1) > search.trials and not cut | wrong.hides(*parallel) | wrong.hides("search", "trials"):
         yield tree.problem(parallel, f"{search.parallel} are more than search.trials, {search.trials}. Lower it.")
 

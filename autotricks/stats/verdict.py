@@ -9,6 +9,17 @@ from .spread import SeedStatistics
 
 BASELINE = "baseline"
 METHOD = "paired differences over seeds, Student's t"
+OVER_FOLDS = "paired differences over folds, corrected resampled t"
+
+
+def counted(trainings: int, folds: int) -> str:
+    """Return in words over what a figure is: `5 folds`, or `5 fresh seeds`.
+
+    Args:
+        trainings: Of each bundle.
+        folds: Of the images; 0 where trainings differ in their seed alone.
+    """
+    return f"{folds} folds" if folds else f"{trainings} fresh seed{'s' * (trainings > 1)}"
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,9 @@ class Entry:
         files: Bundle file and weights.
         shape: (D, H, W) of an image.
         card: The model card, in Markdown.
-        tags: `hash` of the bundle, `run`, `fingerprint` of the data, `metric` and `mode`, `seeds` and `test`: the
-            confirmed figures on test, one a seed; and what else is worth reading.
+        tags: `hash` of the bundle, `run`, `fingerprint` of the data, `metric` and `mode`, `costs` where mistakes have
+            costs of their own, `seeds`, `folds` (how many; 0 where seeds alone differ) and `test`: the confirmed
+            figures on test, one a seed or fold; and what else is worth reading.
     """
 
     name: str
@@ -129,7 +130,7 @@ def _aliases(client: Any, name: str) -> dict[str, str]:
 def compared(ours: Mapping[str, str], theirs: Mapping[str, str], champion: str) -> tuple[bool, str]:
     """Return whether a version is better than the champion, and why, from their tags.
 
-    Figures of the same seeds are paired; others are two groups.
+    Figures of the same seeds are paired, and so are those over the same folds; those of other seeds are two groups.
     """
     if ours["fingerprint"] != theirs.get("fingerprint"):
         return False, (f"its data has the fingerprint {ours['fingerprint'][:12]}, that of the champion {champion} has "
@@ -138,14 +139,21 @@ def compared(ours: Mapping[str, str], theirs: Mapping[str, str], champion: str) 
         if name not in theirs or (name in ("metric", "mode") and ours[name] != theirs[name]):
             return False, (f"the champion {champion} has {name} {theirs.get(name, 'unknown')}, this one has "
                            f"{ours[name]}; they do not compare.")
+    if ours.get("costs") != theirs.get("costs"):
+        return False, f"the champion {champion} counts other costs of mistakes than this one; they do not compare."
     if ours["metric"] == SPEED:
         return False, f"speeds do not compare with those of the champion {champion}: another machine, or another load."
     one, other = (json.loads(tags["test"]) for tags in (ours, theirs))
-    same = ours["seeds"] == theirs["seeds"]
+    folds, before = (int(tags.get("folds", 0)) for tags in (ours, theirs))
+    same = (ours["seeds"], folds) == (theirs["seeds"], before)
+    if not same and max(folds, before):
+        return False, ("figures over folds compare with those of the same folds alone, and the champion "
+                       f"{champion} was confirmed otherwise.")
     sign = -1 if ours["mode"] == "min" else 1
-    gain = paired(sign, one, other) if same else unpaired(
+    gain = paired(sign, one, other, folds) if same else unpaired(
         [sign * value for value in one], [sign * value for value in other])
-    seeds = f"paired, {len(one)} seeds" if same else f"unpaired, {len(one)} and {len(other)} seeds"
+    each = "folds" if folds else "seeds"
+    seeds = f"paired, {len(one)} {each}" if same else f"unpaired, {len(one)} and {len(other)} seeds"
     span = (f"95% interval {gain.low:+.4f} to {gain.high:+.4f}" if math.isfinite(gain.low)
             else "no interval from a single seed")
     return gain.low > 0, (f"{'better' if gain.low > 0 else 'not shown to be better'} than the champion {champion} on "

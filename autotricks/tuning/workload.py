@@ -111,4 +111,4 @@ def _confirmations(loaded: LoadedSpace) -> int:
     if not document.objective.metric.startswith(("val/", SPEED)):
         return 0
     others = min(document.confirm.top + (len(loaded.start) > 1), document.search.trials - 1)
-    return (others + 1) * document.confirm.seeds
+    return (others + 1) * document.confirm.trainings

@@ -18,6 +18,7 @@ from ..export import BUNDLE
 from ..report import write as write_report
 from ..runs import folder as folders
 from ..runs.ledger import Ledger, Line, TrialRecord, trial_of
+from ..runs.trial import Training
 from ..space import load_bundle_file
 from ..space.load import LoadedSpace
 from ..stats.intervals import CONFIDENCE, interval
@@ -112,7 +113,7 @@ def ablate(folder: Path, seeds: int | None = None, pairs: int = 0, trust: bool =
 
     Args:
         folder: Of the run; takes `ablation.json`, and its `confirm.jsonl` the trainings.
-        seeds: Trainings of each bundle; as the space's `confirm` section says if None.
+        seeds: Trainings of each bundle; as many as the space's `confirm` section says if None.
         pairs: Tricks, those with the largest effects, of which each two are looked at together.
         trust: Whether a model of the form `my.module:function` may be imported.
         on_progress: Hears how many trainings are done of how many.
@@ -128,7 +129,7 @@ def ablate(folder: Path, seeds: int | None = None, pairs: int = 0, trust: bool =
             raise RunError(f"{folder}: {metric} is no figure of images that training has not seen; there is nothing "
                            "to ablate by.")
         number, champion, baseline = ends(folder, run.loaded, run.trials, trust)
-        fresh = tuple(range(OWN, OWN + (seeds or run.loaded.document.confirm.seeds)))
+        fresh = tuple(range(OWN, OWN + (seeds or run.loaded.document.confirm.trainings)))
         trained = Retraining(folder, run, fresh, on_progress)
         result = _ablation(number, champion, baseline, trained, pairs)
     folders.write_json(folder / RESULT, result.document())
@@ -179,7 +180,7 @@ class Retraining:
         wanted = {each.hash: each for seed in self.seeds for bundle in bundles for each in [_seeded(bundle, seed)]}
         ledger = Ledger(self.folder / LEDGER)
         try:
-            self._lines = {line["hash"]: line for line in ledger.lines}
+            self._lines = {line["hash"]: line for line in ledger.lines if "fold" not in line}
             missing = [bundle for digest, bundle in wanted.items() if digest not in self._lines]
             clocked = {each.hash: each for bundle in bundles[:2] for each in self._clocked(bundle)} if missing else {}
             missing[len(missing) // 2:len(missing) // 2] = [
@@ -187,8 +188,9 @@ class Retraining:
             wanted |= clocked
             self.on_progress(len(wanted) - len(missing), len(wanted))
             dataset = self.run.data.dataset.without_test()
-            for bundle, outcome in self.run.engine.retrain(missing, dataset, self.run.slots):
-                self._lines[bundle.hash] = ledger.append(KIND, **outcome.record(bundle), sitting=self.sitting)
+            for training, outcome in self.run.engine.retrain([*map(Training, missing)], dataset, self.run.slots):
+                line = ledger.append(KIND, **outcome.record(training), sitting=self.sitting)
+                self._lines[training.key] = line
                 self.on_progress(sum(digest in self._lines for digest in wanted), len(wanted))
         finally:
             ledger.close()

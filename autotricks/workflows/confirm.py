@@ -1,4 +1,4 @@
-"""Confirmation: the best bundles and the baseline trained again with fresh seeds; test is read once, at the end."""
+"""Confirmation: the best bundles and the baseline trained again, over seeds or folds; test is read once, at the end."""
 from __future__ import annotations
 
 import hashlib
@@ -16,22 +16,24 @@ from safetensors.torch import load as load_weights
 
 from .. import report
 from ..core.bundle import Bundle
-from ..core.dataset import Dataset
+from ..core.dataset import Dataset, Fold
 from ..core.objective import SPEED, Objective
 from ..core.reporting import End, OnProgress, silent
 from ..data import Loaded
+from ..data.folds import with_folds
 from ..errors import RunError
 from ..inference.predictor import Predictor
 from ..io.files import disk_errors, write_atomic
 from ..runs.champion import bundle_document, keep
 from ..runs.folder import AGAIN, write_json
 from ..runs.ledger import Ledger, Line, TrialRecord
-from ..runs.trial import Champion, Trial
+from ..runs.trial import Champion, Training, Trial, training_key
 from ..space.load import LoadedSpace
+from ..space.sections import ConfirmSection
 from ..stats.intervals import Interval, paired
 from ..stats.spread import SeedStatistics
 from ..stats.test_results import ClassResults, TestResult
-from ..stats.verdict import METHOD, Addition, Constraint, added, verdict
+from ..stats.verdict import METHOD, OVER_FOLDS, Addition, Constraint, added, counted, verdict
 from ..tasks import metric
 from ..trainer.evaluate import tested
 from ..tricks.catalog import bundle_from
@@ -52,7 +54,7 @@ class Confirmation:
 
     Args:
         metric: The figure that the search was for, without `val/`.
-        seeds: Of the trainings; the same for all bundles.
+        seeds: Of the trainings; the same for all bundles. With folds, one for each.
         candidates: Trial numbers of the bundles trained again, best of the search first.
         champion: Trial number of the best on validation that keeps what is to be kept; the baseline's if none is.
         baseline: Trial number of the baseline.
@@ -67,6 +69,8 @@ class Confirmation:
         classes: What champion and baseline do class by class on test, by trial number.
         kept: What came of the figure that must not be lost; None where there is none.
         addition: What the champion has that the best start bundle had not; None in confirmations of older versions.
+        folds: Of train and validation together, each of which validated once; 0 where trainings differ in their seed
+            alone.
     """
 
     metric: str
@@ -85,6 +89,12 @@ class Confirmation:
     classes: dict[int, ClassResults] = field(default_factory=dict)
     kept: Constraint | None = None
     addition: Addition | None = None
+    folds: int = 0
+
+    @property
+    def over(self) -> str:
+        """What its figures are over, in words."""
+        return counted(len(self.seeds), self.folds)
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -130,39 +140,54 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
 
     Raises:
         ConfirmationError: When there is nothing to compare with.
+        DataError: When the images are too few for the folds asked for.
         EngineError: When a training's process died again and again.
     """
     document = loaded.document
     if not document.objective.metric.startswith(("val/", SPEED)):
         raise ConfirmationError(f"{document.objective.metric} is no figure of images that training has not seen.")
-    judge = Confirmer(folder, data.dataset, lambda bundle: bundle_document(document.name, {}, data, bundle, {}),
+    section = document.confirm
+    dataset = in_folds(loaded, data.dataset)
+    judge = Confirmer(folder, dataset,
+                      lambda bundle: bundle_document(document.name, {}, data, bundle, {}),
                       document.objective.objective(), how)
-    confirmation = judge.confirm(trials, ranked(loaded, trials), document.confirm.top, document.confirm.seeds)
+    repeats = repetitions(trials, section.trainings, section.folds)
+    confirmation = judge.confirm(trials, ranked(loaded, trials), section.top, repeats)
     record = next(trial for trial in trials if trial.number == confirmation.champion)
-    bundle = replace(bundle_from(record.bundle), seed=confirmation.seeds[0])
-    metrics = judge.known[bundle.hash]
-    champion = Champion(Trial(record.number, record.label, bundle), metrics[document.objective.metric], metrics,
-                        judge.weights(bundle))
-    keep(folder, loaded, data, champion, confirmation.brief())
+    training = repeats[0].of(bundle_from(record.bundle))
+    metrics = judge.known[training.key]
+    champion = Champion(Trial(record.number, record.label, training.bundle), metrics[document.objective.metric],
+                        metrics, judge.weights(training))
+    keep(folder, loaded, replace(data, dataset=dataset.folded(training.fold)), champion, confirmation.brief())
     return confirmation, champion
 
 
-def confirm_again(folder: Path, top: int, seeds: int, trust: bool = False, on_progress: OnProgress = silent,
+def in_folds(loaded: LoadedSpace, dataset: Dataset) -> Dataset:
+    """Return the data set with the folds that the space wants it confirmed over; as it is where it wants none.
+
+    Raises:
+        DataError: When the images are too few for them.
+    """
+    count = loaded.document.confirm.folds
+    return with_folds(dataset, count, loaded.document.data.seed) if count else dataset
+
+
+def confirm_again(folder: Path, wanted: ConfirmSection, trust: bool = False, on_progress: OnProgress = silent,
                   engine: Engine | None = None) -> Confirmation:
-    """Confirm a finished search anew, with other numbers of bundles and seeds; what was trained is kept.
+    """Confirm a finished search anew, with other numbers of bundles, seeds or folds; what was trained is kept.
 
     Args:
         folder: Of the run.
-        top: Bundles.
-        seeds: Trainings of each.
+        wanted: In the place of the space's section.
         trust: Whether `my.module:function` may be imported.
         on_progress: Hears how many trainings are done of how many.
         engine: Carries the trainings out; None is the one that the space names.
 
     Raises:
+        InputError: When seeds and folds are given, or the images are too few for the folds.
         RunError: When the folder holds no run, its data changed, or there is nothing to confirm.
     """
-    with reopened(folder, [f"confirm.top={top}", f"confirm.seeds={seeds}"], trust, engine) as run:
+    with reopened(folder, [f"confirm={wanted.model_dump_json()}"], trust, engine) as run:
         how = TrainingResources(run.engine, run.slots, trust, on_progress)
         result = confirm(folder, run.loaded, run.data, run.trials, how)[0]
         report.write(folder)
@@ -229,13 +254,36 @@ def fresh_seeds(trials: Iterable[TrialRecord], count: int) -> tuple[int, ...]:
     return tuple(islice((seed for seed in itertools.count(FRESH) if seed not in used), count))
 
 
+@dataclass(frozen=True)
+class Repetition:
+    """One of the trainings that each bundle gets.
+
+    Args:
+        seed: The same for all bundles.
+        fold: That validates while the others train; None for train and validation as the data has them.
+    """
+
+    seed: int
+    fold: Fold | None = None
+
+    def of(self, bundle: Bundle) -> Training:
+        """Return the training of a bundle."""
+        return Training(replace(bundle, seed=self.seed), self.fold)
+
+
+def repetitions(trials: Iterable[TrialRecord], count: int, folds: int | None = None) -> tuple[Repetition, ...]:
+    """Return the trainings that each bundle gets: `count`, each with a fresh seed, and over folds each with its own."""
+    parts = [Fold(number, folds) for number in range(folds)] if folds else [None] * count
+    return tuple(map(Repetition, fresh_seeds(trials, count), parts))
+
+
 @dataclass
 class Confirmer:
-    """Trains candidates with fresh seeds and judges them.
+    """Trains candidates again and judges them.
 
     Args:
         folder: Of the run; takes `confirm.jsonl`, `confirm.json` and, while it works, weights.
-        dataset: With its test split, which the trainings do not see.
+        dataset: With its test split, which the trainings do not see, and with the folds that they take.
         document: Of a bundle file, for a bundle: what `Predictor` takes.
         objective: Of the search: a figure of validation, or the speed of training.
         how: To train.
@@ -249,15 +297,14 @@ class Confirmer:
     known: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def confirm(self, trials: Sequence[TrialRecord], ranking: Sequence[tuple[int, float]], top: int,
-                seeds: int) -> Confirmation:
-        """Return what fresh seeds say of the best trials; what has been trained already is not trained again."""
+                repeats: Sequence[Repetition]) -> Confirmation:
+        """Return what `repeats` say of the best trials; what has been trained already is not trained again."""
         picked = chosen(trials, self.objective, [number for number, _ in ranking], top)
         baseline = picked.baseline
         group = {trial.number: bundle_from(trial.bundle) for trial in [*picked.others, baseline]}
-        fresh = fresh_seeds(trials, seeds)
-        self.known = self._train([replace(bundle, seed=seed) for bundle in group.values() for seed in fresh])
+        self.known = self._train([repeat.of(bundle) for bundle in group.values() for repeat in repeats])
         names = [self.objective.metric, *([self.objective.keep.metric] if self.objective.keep else [])]
-        spreads = {name: self._spreads(name, group, fresh) for name in names}
+        spreads = {name: self._spreads(name, group, repeats) for name in names}
         sound = spreads[self.objective.metric]
         if baseline.number not in sound:
             raise ConfirmationError("the baseline diverged with a fresh seed; there is nothing to compare with.")
@@ -268,11 +315,12 @@ class Confirmer:
                   if trial.label and (trial is baseline or trial.number not in lost)}
         start = best({number: spread for number, spread in sound.items() if number in labels}, baseline.number,
                      self.objective.sign)
-        return self._judged(champion, dict(ranking)[champion], group, fresh, spreads, (start, labels[start]))
+        return self._judged(champion, dict(ranking)[champion], group, repeats, spreads, (start, labels[start]))
 
-    def _spreads(self, name: str, group: dict[int, Bundle], seeds: tuple[int, ...]) -> dict[int, SeedStatistics]:
-        """Return a figure on validation of the bundles that have it for every seed, by trial number."""
-        values = {number: [self.known[replace(bundle, seed=seed).hash].get(name, math.nan) for seed in seeds]
+    def _spreads(self, name: str, group: dict[int, Bundle],
+                 repeats: Sequence[Repetition]) -> dict[int, SeedStatistics]:
+        """Return a figure on validation of the bundles that have it every time, by trial number."""
+        values = {number: [self.known[repeat.of(bundle).key].get(name, math.nan) for repeat in repeats]
                   for number, bundle in group.items()}
         return {number: SeedStatistics.of(scores) for number, scores in values.items()
                 if all(map(math.isfinite, scores))}
@@ -283,73 +331,79 @@ class Confirmer:
                  for number in group}
         return tuple(number for number in group if self.objective.lost(means[number], means[[*group][-1]]))
 
-    def _train(self, bundles: Sequence[Bundle]) -> dict[str, dict[str, float]]:
-        """Return the validation figures of each training by its hash; weights lie in the folder."""
+    def _train(self, trainings: Sequence[Training]) -> dict[str, dict[str, float]]:
+        """Return the validation figures of each training by its key; weights lie in the folder."""
         with disk_errors(self.folder / WEIGHTS):
             (self.folder / WEIGHTS).mkdir(exist_ok=True)
         ledger = Ledger(self.folder / LEDGER)
         try:
             known: dict[str, dict[str, float]] = {
-                line["hash"]: line["metrics"] for line in ledger.lines if self._whole(line)}
-            missing = [bundle for bundle in bundles if bundle.hash not in known]
-            self.how.on_progress(len(bundles) - len(missing), len(bundles))
-            for bundle, outcome in self.how.engine.retrain(missing, self.dataset.without_test(), self.how.slots):
+                training_key(line): line["metrics"] for line in ledger.lines if self._whole(line)}
+            missing = [training for training in trainings if training.key not in known]
+            self.how.on_progress(len(trainings) - len(missing), len(trainings))
+            for training, outcome in self.how.engine.retrain(missing, self.dataset.without_test(), self.how.slots):
                 weights = outcome.weights or b""
-                write_atomic(self._path(bundle.hash), weights)
-                ledger.append("confirm", **outcome.record(bundle), weights=hashlib.sha256(weights).hexdigest())
-                known[bundle.hash] = ledger.lines[-1]["metrics"]
-                self.how.on_progress(sum(bundle.hash in known for bundle in bundles), len(bundles))
+                write_atomic(self._path(training.key), weights)
+                ledger.append("confirm", **outcome.record(training), weights=hashlib.sha256(weights).hexdigest())
+                known[training.key] = ledger.lines[-1]["metrics"]
+                self.how.on_progress(sum(each.key in known for each in trainings), len(trainings))
         finally:
             ledger.close()
         return known
 
-    def _judged(self, champion: int, searched: float, group: dict[int, Bundle], seeds: tuple[int, ...],
+    def _judged(self, champion: int, searched: float, group: dict[int, Bundle], repeats: Sequence[Repetition],
                 spreads: dict[str, dict[int, SeedStatistics]], start: tuple[int, str]) -> Confirmation:
         """Read test and judge; the last of the group is the baseline."""
         word = self.objective.metric.removeprefix("val/")
         (*candidates, baseline) = group
         validation = spreads[self.objective.metric]
         keep = self.objective.keep
-        rows = {number: [self._tested(replace(group[number], seed=seed)) for seed in seeds]
+        folds = sum(repeat.fold is not None for repeat in repeats)
+        rows = {number: [self._tested(repeat.of(group[number])) for repeat in repeats]
                 for number in dict.fromkeys((champion, baseline, start[0]))}
         metrics = {number: [one.metrics for one in done] for number, done in rows.items()}
         test = {number: SeedStatistics.of([row[word] for row in done]) if word != SPEED else validation[number]
                 for number, done in metrics.items()}
-        difference = paired(self.objective.sign, test[champion].values, test[baseline].values)
-        gained = paired(self.objective.sign, test[champion].values, test[start[0]].values)
+        difference = paired(self.objective.sign, test[champion].values, test[baseline].values, folds)
+        gained = paired(self.objective.sign, test[champion].values, test[start[0]].values, folds)
         addition = Addition(*start, gained, added(gained, start[1], champion == start[0], champion == baseline))
         kept = None
         if keep:
             name = keep.metric.removeprefix("val/")
             ours, theirs = ([row[name] for row in metrics[number]] for number in (champion, baseline))
             kept = Constraint(name, keep.within, spreads[keep.metric], self._lost(group, spreads),
-                              paired(metric(name).sign, ours, theirs))
+                              paired(metric(name).sign, ours, theirs, folds))
         confirmation = Confirmation(
-            word, seeds, tuple(candidates), champion, baseline, searched, validation, test, difference,
+            word, tuple(repeat.seed for repeat in repeats), tuple(candidates), champion, baseline, searched,
+            validation, test, difference,
             self.objective.sign * (searched - validation[champion].mean),
             {number: {name: fmean(row[name] for row in done) for name in done[0]} for number, done in metrics.items()},
-            verdict(difference, champion == baseline, kept),
+            verdict(difference, champion == baseline, kept), OVER_FOLDS if folds else METHOD,
             classes={number: ClassResults.of(done) for number, done in rows.items()}, kept=kept,
-            addition=addition)
+            addition=addition, folds=folds)
         write_json(self.folder / RESULT, confirmation.document())
         return confirmation
 
-    def weights(self, bundle: Bundle) -> bytes:
+    def weights(self, training: Training) -> bytes:
         """Return the weights of a training that is done."""
-        return self._path(bundle.hash).read_bytes()
+        return self._path(training.key).read_bytes()
 
     def _whole(self, line: Line) -> bool:
         """Return whether the weights of a training are there as they were written; else it is trained again."""
         try:
-            weights = self._path(line["hash"]).read_bytes()
+            weights = self._path(training_key(line)).read_bytes()
         except OSError:
             return False
         return "weights" not in line or bool(hashlib.sha256(weights).hexdigest() == line["weights"])
 
-    def _path(self, digest: str) -> Path:
-        return self.folder / WEIGHTS / f"{digest}.safetensors"
+    def _path(self, key: str) -> Path:
+        return self.folder / WEIGHTS / f"{key}.safetensors"
 
-    def _tested(self, bundle: Bundle) -> TestResult:
-        """Return what a trained bundle does on test."""
-        predictor = Predictor(self.document(bundle), load_weights(self.weights(bundle)), self.how.trust)
-        return tested(predictor.logits, self.dataset)
+    def _tested(self, training: Training) -> TestResult:
+        """Return what a training does on test; what has to be fitted is fitted on the images that validated it.
+
+        Classes count as frequent or rare by the training split of the data, in every fold.
+        """
+        predictor = Predictor(self.document(training.bundle), load_weights(self.weights(training)), self.how.trust)
+        validation = self.dataset.folded(training.fold).validation
+        return tested(predictor.logits, replace(self.dataset, validation=validation))

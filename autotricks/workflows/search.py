@@ -36,7 +36,7 @@ from ..tuning.search import Listener, Search
 from ..tuning.tracking_listener import TrackingListener
 from ..tuning.workload import Workload, workload
 from . import teachers
-from .confirm import Confirmation, ConfirmationError, TrainingResources, confirm
+from .confirm import Confirmation, ConfirmationError, TrainingResources, confirm, in_folds
 from .reopen import or_moved, settle, space_of, with_data
 from .resources import check_resources
 from .sync import log_run, tracker as make_tracker
@@ -236,6 +236,8 @@ def prepare(loaded: LoadedSpace, options: Options) -> Prepared:
     slots = check_resources(loaded, options.address)
     (loaded, data), engine = _ready(loaded, options)
     require_model(loaded, data.dataset.image_shape, options.trust)
+    if options.confirm:
+        in_folds(loaded, data.dataset)          # refused before anything trains
     load_prior(loaded.document.search.prior)    # which is refused before anything is written
     loaded, notices = _probed(loaded, data.dataset, slots, engine, options)
     where = store.address(options.tracking, options.root)

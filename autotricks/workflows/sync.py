@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.bundle import Bundle
+from ..core.dataset import Fold
 from ..core.reporting import End
 from ..errors import RunError
 from ..export import BUNDLE, WEIGHTS
@@ -19,8 +20,9 @@ from ..report.card import card
 from ..runs import folder as folders
 from ..runs.evidence import ABLATION as ABLATED
 from ..runs.ledger import Line, TrialRecord, read, records, trial_of
-from ..runs.trial import Trial
+from ..runs.trial import Trial, training_key
 from ..space.load import LoadedSpace
+from ..space.sections import COSTLY
 from ..tracking import NullTracker, Tracker, store
 from ..tracking.model_registry import Entry
 from ..tricks.catalog import bundle_from
@@ -149,6 +151,8 @@ def _entry(folder: Path, loaded: LoadedSpace, champion: Mapping[str, Any], tags:
         "champion": tags["champion"], "verdict": confirmed["verdict"], "run": folder.name,
         "hash": bundle_from(champion).hash, "fingerprint": result["fingerprint"], "metric": objective.metric,
         "mode": objective.mode, "score": f"{result['score']:.6f}", "seeds": json.dumps(confirmed["seeds"]),
+        "folds": str(confirmed.get("folds") or 0),
+        **({"costs": json.dumps(objective.costs, sort_keys=True)} if objective.metric == COSTLY else {}),
         "test": json.dumps(_of(confirmed["test"], confirmed["champion"])["values"])})
 
 
@@ -161,7 +165,8 @@ def _with_classes(folder: Path, confirmed: Mapping[str, Any]) -> Mapping[str, An
     """Return a bundle file's confirmation with what it leaves out, if the run's last confirmation is the same one."""
     path = folder / confirm.RESULT
     whole = folders.read_json(path) if confirmed and path.exists() else {}
-    same = whole and all(whole[name] == confirmed[name] for name in ("champion", "seeds", "difference"))
+    same = whole and all(whole[name] == confirmed[name] for name in ("champion", "seeds", "difference")) and (
+        whole.get("folds") == confirmed.get("folds"))
     return whole if same else confirmed
 
 
@@ -222,7 +227,7 @@ class _Trainings:
     def log(self, confirmed: Mapping[str, Any]) -> None:
         """Tell of every training, those of `confirmed` with what they did on test."""
         path = self._folder / confirm.LEDGER
-        lines = {line["hash"]: line for line in read(path)[0]} if path.exists() else {}
+        lines = {training_key(line): line for line in read(path)[0]} if path.exists() else {}
         ablated = (self._folder / ABLATED).exists()
         if ablated:
             self._tracker.opened(ABLATION, ABLATION, {}, {})
@@ -230,8 +235,9 @@ class _Trainings:
         for line in lines.values():
             bundle = bundle_from(line["bundle"])
             number = self._numbers.get(_seedless(bundle))
+            label = f"fold {line['fold']}" if "fold" in line else "fresh seed"
             if number is not None:
-                self._training(line, bundle, "fresh seed", key(number), _on_test(confirmed, number, bundle.seed))
+                self._training(line, bundle, label, key(number), _on_test(confirmed, number, line))
             elif ablated:
                 self._training(line, bundle, labels.get(_seedless(bundle), str(bundle)), ABLATION, {})
         if ablated:
@@ -239,13 +245,14 @@ class _Trainings:
 
     def _training(self, line: Line, bundle: Bundle, label: str, below: str, test: Mapping[str, float]) -> None:
         """Tell of one training from its line of the ledger."""
-        name = f"training {line['hash']}"
+        name = f"training {training_key(line)}"
         metrics = line["metrics"]
         score = line["metrics"].get(self._metric)
         reached = f"{score:.4f}" if score is not None else line["end"] or "failed"
         display_name = f"{label}  {bundle.seed}  {reached}"[:240]
         self._tracker.opened(name, display_name, parameters(bundle),
-                             {"seed": str(bundle.seed), "hash": line["hash"]}, below)
+                             {"seed": str(bundle.seed), "hash": line["hash"],
+                              **({"fold": line["fold"]} if "fold" in line else {})}, below)
         curve = line.get("curve") or ([metrics] if metrics else [])     # older lines hold the last epoch alone
         self._tracker.rows(name, [{what: value for what, value in row.items() if what != "epoch"} for row in curve],
                            bundle.epochs - len(curve) + 1 if metrics else 1)
@@ -277,9 +284,13 @@ def _effect_metrics(effects: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str,
                 yield name + part, value
 
 
-def _on_test(confirmed: Mapping[str, Any], number: int, seed: int) -> dict[str, float]:
+def _on_test(confirmed: Mapping[str, Any], number: int, line: Line) -> dict[str, float]:
     """Return what a training of a confirmation did on test, if test was read for it."""
     judged = {int(one) for one in confirmed.get("test", ())}
-    if number not in judged or seed not in confirmed["seeds"]:
+    if number not in judged or line["seed"] not in confirmed["seeds"]:
         return {}
-    return {on_test(confirmed["metric"]): _of(confirmed["test"], number)["values"][confirmed["seeds"].index(seed)]}
+    place = confirmed["seeds"].index(line["seed"])
+    folds = confirmed.get("folds") or 0
+    if line.get("fold") != (str(Fold(place, folds)) if folds else None):
+        return {}
+    return {on_test(confirmed["metric"]): _of(confirmed["test"], number)["values"][place]}

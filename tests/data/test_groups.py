@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from autotricks.core.dataset import Fold
 from autotricks.data import Group, Settings, load
+from autotricks.data.folds import with_folds
 from autotricks.data.groups import cut
 from autotricks.errors import DataError, SpaceError
 from autotricks.space import load_space
@@ -165,6 +167,18 @@ def test_frames_of_a_film_stay_together_by_pattern_and_by_column(films, tmp_path
     assert load(Settings(folder)).facts["fingerprint"] != pattern.facts["fingerprint"]
     assert load(Settings(folder, seed=1, group=Group(pattern=r"(film\d+)"))).facts["fingerprint"] != pattern.facts[
         "fingerprint"]
+
+
+def test_folds_keep_films_whole_whichever_split_they_are_of(films):
+    data = load(Settings(f"image_folder:{films}", group=Group(pattern=r"(film\d+)"))).dataset
+    in_folds = with_folds(data, 4, 0)
+    validated = []
+    for number in range(4):
+        part = in_folds.folded(Fold(number, 4))
+        assert not films_of(part.train) & films_of(part.validation)
+        assert {*part.validation.targets.single.tolist()} == {0, 1}
+        validated += films_of(part.validation)
+    assert sorted(validated) == sorted(films_of(data.train) | films_of(data.validation))
 
 
 def test_the_long_tail_and_production_keep_films_apart(films):

@@ -15,6 +15,7 @@ from autotricks.export.bundle import read as read_bundle
 from autotricks.runs import folder as folders
 from autotricks.runs.ledger import read
 from autotricks.space import load_bundle_file
+from autotricks.space.sections import ConfirmSection
 from autotricks.trainer import checkpoint
 from autotricks.workflows import reopen, search as experiment, sync
 from autotricks.workflows.confirm import confirm_again
@@ -205,7 +206,7 @@ def test_damaged_confirmation_weights_are_trained_again(run, tmp_path, how, inje
         path.write_bytes(content[:999] if how == "truncated" else content[:-5] + bytes([content[-5] ^ 1])
                          + content[-4:])
     injected(f"weights of a confirmation {how} (F12)")
-    confirm_again(folder, 1, 2)
+    confirm_again(folder, ConfirmSection(top=1, seeds=2))
     assert path.read_bytes() == content and (folder / "confirm.json").read_bytes() == before
     assert len(kept.lines(folder, "confirm.jsonl")) == trained + 1
 
@@ -261,7 +262,7 @@ def test_but_not_by_a_flipped_bit(run, tmp_path, old, new, injected):
     shutil.copytree(run.folder, folder)
     edited(folder, old, new, knowingly=False)
     key, value = new.split(": ")
-    for reads in (lambda: experiment.resume(folder), lambda: confirm_again(folder, 1, 2),
+    for reads in (lambda: experiment.resume(folder), lambda: confirm_again(folder, ConfirmSection(top=1, seeds=2)),
                   lambda: sync.sync(folder, "off")):
         injected("space.yaml damaged under resume, confirm, sync (F13)")
         with pytest.raises(RunError) as caught:

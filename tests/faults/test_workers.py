@@ -12,6 +12,7 @@ import pytest
 from autotricks.errors import EngineError
 from autotricks.runs import folder as folders
 from autotricks.space.load import load_space
+from autotricks.space.sections import ConfirmSection
 from autotricks.workflows import search as experiment
 from autotricks.workflows.confirm import confirm_again
 
@@ -134,7 +135,7 @@ def test_confirming_training_that_hangs_is_ended(plan, tmp_path, injected):
     plan.write_text("hang:" + ",".join(map(str, range(9, 30))))
     began = time.monotonic()
     with pytest.raises(EngineError, match=ENDED):
-        confirm_again(result.folder, 1, 2, trust=True)
+        confirm_again(result.folder, ConfirmSection(top=1, seeds=2), trust=True)
     injected("hung training (F19)", 3)
     assert 30 < time.monotonic() - began < 120
     assert len(kept.lines(result.folder, "confirm.jsonl")) == 2

@@ -2,10 +2,13 @@
 import json
 
 import pytest
+from mlflow.utils.validation import _validate_metric_name
 
+from autotricks.core.objective import SPEED
 from autotricks.runs.folder import LEDGER
 from autotricks.runs.ledger import read, records
 from autotricks.space.load import load_bundle_file
+from autotricks.tracking.mlflow import _written
 from autotricks.tracking.store import client, default_uri
 from autotricks.workflows import search as experiment
 from autotricks.workflows.train import train
@@ -92,6 +95,14 @@ def test_tags_and_names_say_how_it_ended(children):
         assert trial.label in name if trial.label else all(trick in name for trick in trial.bundle["tricks"])
         assert run.data.metrics.get("score" if trial.end == "finished" else "rung_score") == score
         assert ("score" in run.data.metrics) == (trial.end == "finished")
+
+
+@pytest.mark.parametrize("name", ["val/recall[8]", "val/recall[a/b]", "val/recall[../x]", "val/recall[a: b+c [d]]",
+                                  "test/baseline_recall[ä%]", "val/top_5_accuracy", SPEED])
+def test_figures_have_names_that_mlflow_takes(name):
+    (written,) = _written({name: 0.5})
+    _validate_metric_name(written)      # raises
+    assert written == name or "[" in name
 
 
 def test_view_sorts_by_score(store):

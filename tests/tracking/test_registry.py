@@ -51,7 +51,8 @@ def test_one_seed_moves_nothing():
 @pytest.mark.parametrize(("other", "said"), [
     ({"fingerprint": "e" * 64}, "has the fingerprint ffffffffffff, that of the champion m/1 has eeeeeeeeeeee"),
     ({"metric": "val/loss"}, "the champion m/1 has metric val/loss, this one has val/accuracy"),
-    ({"mode": "min"}, "has mode min, this one has max")])
+    ({"mode": "min"}, "has mode min, this one has max"),
+    ({"costs": "[[0, 1], [9, 0]]"}, "the champion m/1 counts other costs of mistakes than this one")])
 def test_what_does_not_compare_moves_nothing(other, said):
     better, why = compared(tags(BETTER), tags(GOOD, **other), "m/1")
     assert not better and said in why and "\n" not in why

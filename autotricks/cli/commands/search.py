@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 STARTED_AT = monotonic()
 KEPT = "Finished trials are kept. Go on with: autotricks search --resume {}"
 AGAIN = "Finished trainings are kept. Go on with the same command."
+TRAININGS = 10      # of each bundle, where a finished search is confirmed again
 
 
 def search(space: Space = "", set_: Set = None, data: Data = "",
@@ -86,19 +87,25 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
 
 
 def confirm(run: Run,
-            seeds: Annotated[int, typer.Option(min=1, help="Trainings of each bundle.")] = 10,
+            seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each bundle; 10 unless told.")] = None,
+            folds: Annotated[int | None, typer.Option(min=2, help="Train each bundle over so many folds of train and "
+                                                      "validation, in place of --seeds.")] = None,
             top: Annotated[int, typer.Option(min=1, help="Bundles to train again beside the baseline.")] = 3,
             data: Moved = "", tracking: Tracking = "", root: Root = RUNS, as_json: Json = False,
             trust: Trust = False) -> None:
     """Train a search's best bundles again with fresh seeds and judge the best on test."""
     from ...runs.folder import find
+    from ...space.sections import ConfirmSection
     from ...workflows.confirm import confirm_again
     from ..views import confirmation
 
     folder = find(run, root)
     _moved(folder, data, trust)
     interrupt.expect(lambda: AGAIN)
-    result = confirm_again(folder, top, seeds, trust, confirmation.counting(as_json))
+    repeats = TRAININGS if seeds is None and folds is None else seeds
+    # What is not allowed is said of the space that it becomes a part of.
+    wanted = ConfirmSection.model_construct(top=top, seeds=repeats, folds=folds)
+    result = confirm_again(folder, wanted, trust, confirmation.counting(as_json))
     confirmation.confirmed(result, folder, as_json)
     track(folder, tracking, trust)
 

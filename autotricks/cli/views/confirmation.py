@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 LISTED = 30         # classes
 
 def verdict(result: Confirmation) -> list[str]:
-    """Return in a few lines what fresh seeds said."""
+    """Return in a few lines what confirmation said."""
     best = result.test[result.champion]
     base = result.test[result.baseline]
     kept = result.kept
     low = result.difference.low
     high = result.difference.high
     where = "" if result.metric.startswith("train/") else ", on test"
-    lines = [f"\nConfirmed with {len(result.seeds)} fresh seeds{where}: [bold]{result.verdict}[/bold].",
+    lines = [f"\nConfirmed {'over' if result.folds else 'with'} {result.over}{where}: [bold]{result.verdict}[/bold].",
              f"  {escape(result.metric)} {best.mean:.4f} +- {best.deviation:.4f}, baseline {base.mean:.4f} +- "
              f"{base.deviation:.4f}"]
     if result.champion != result.baseline:
@@ -38,8 +38,9 @@ def verdict(result: Confirmation) -> list[str]:
         lines.append(f"  {escape(kept.metric)} on test {kept.difference.mean:+.4f}, 95% interval "
                      f"{kept.difference.low:+.4f} to {kept.difference.high:+.4f}; {kept.within:g} may be lost")
     far = f"was {abs(result.optimism):.4f} too {'good' if result.optimism > 0 else 'modest'}"
+    each = "folds" if result.folds else "seeds"
     return [*lines, *further(result), f"  What the search thought of it, {result.searched:.4f}, "
-            f"{far if abs(result.optimism) >= 5e-5 else 'held'} (validation, over the same seeds)."]
+            f"{far if abs(result.optimism) >= 5e-5 else 'held'} (validation, over the same {each})."]
 
 
 def scores(result: Confirmation, score: float | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ...core.slots import Output
@@ -72,6 +73,10 @@ class Classification:
     def decode(self, output: Output) -> Tensor:
         """Return the probability of each class, [B, C]."""
         return output.softmax(1)
+
+    def encode(self, answer: Tensor) -> Output:
+        """Return the logarithms of probabilities, [B, C], which are logits of them; of 0 that of the least number."""
+        return answer.clamp(min=torch.finfo(answer.dtype).tiny).log()
 
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return nothing: the most probable class is the answer."""

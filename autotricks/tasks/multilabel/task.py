@@ -78,6 +78,10 @@ class Multilabel:
         """Return the probability of each class, [B, C], each by itself."""
         return output.sigmoid()
 
+    def encode(self, answer: Tensor) -> Output:
+        """Return the logits of probabilities, [B, C]; of 0 and 1 those of the nearest numbers that have one."""
+        return answer.logit(torch.finfo(answer.dtype).eps)
+
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return the probability of each class from which on it is named; see `testing.thresholds`."""
         probabilities = self.decode(validation.output)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ...core.bundle import Bundle
 from ...core.dataset import Dataset
-from ...runs.trial import Outcome, RungPlan
+from ...runs.trial import Outcome, RungPlan, Training
 from ...space.document import SpaceDocument
 from ..search import Search
 
@@ -42,9 +41,10 @@ class TrainingOptions:
         """Of one training."""
         return max(1, int(self.cpus))
 
-    def whole(self, epochs: int) -> RungPlan:
+    def whole(self, training: Training) -> RungPlan:
         """Return the plan of a training that has one rung, at its end."""
-        return RungPlan((epochs,), device="cuda" if self.gpus else "cpu", trust=self.trust, patience=self.patience)
+        return RungPlan((training.bundle.epochs,), device="cuda" if self.gpus else "cpu", trust=self.trust,
+                        patience=self.patience, fold=training.fold)
 
 
 class Engine(Protocol):
@@ -63,8 +63,14 @@ class Engine(Protocol):
             EngineError: When the engine gives up; what had finished is in the ledger.
         """
 
-    def retrain(self, bundles: Sequence[Bundle], dataset: Dataset, slots: int) -> Iterator[tuple[Bundle, Outcome]]:
-        """Yield each bundle with what its whole training reached, as it is done.
+    def retrain(self, trainings: Sequence[Training], dataset: Dataset,
+                slots: int) -> Iterator[tuple[Training, Outcome]]:
+        """Yield each training with what it reached, as it is done.
+
+        Args:
+            trainings: What to train. All share one data set, of which each takes its fold.
+            dataset: Train and validation, with the folds that the trainings name.
+            slots: Trainings at a time that are asked for.
 
         Raises:
             EngineError: When a training's process died again and again, for want of memory or of patience.

@@ -14,7 +14,7 @@ from ...core.bundle import Bundle
 from ...core.dataset import Dataset
 from ...core.reporting import End
 from ...errors import EngineError, RankError
-from ...runs.trial import Outcome, RungPlan, Trial
+from ...runs.trial import Outcome, RungPlan, Training, Trial
 from ...system.workers import died, follow_parent
 from ..search import Search
 from .device_team import DeviceGroup, devices
@@ -121,12 +121,13 @@ class LocalEngine:
                     _hear(search, worker, plan, answer)
         return slots
 
-    def retrain(self, bundles: Sequence[Bundle], dataset: Dataset, slots: int) -> Iterator[tuple[Bundle, Outcome]]:
-        """Yield each bundle with what its whole training reached, as it is done."""
-        left = deque(Trial(number, "", bundle) for number, bundle in enumerate(bundles))
+    def retrain(self, trainings: Sequence[Training], dataset: Dataset,
+                slots: int) -> Iterator[tuple[Training, Outcome]]:
+        """Yield each training with what it reached, as it is done."""
+        left = deque(enumerate(trainings))
         with _Crew(self._start, arrays(dataset), self._options, min(slots, len(left))) as crew:
             for worker in crew.workers:
-                self._begin(worker, left.popleft())
+                self._begin(worker, *left.popleft())
             for worker, answer in crew.answers():
                 trial = worker.trial
                 assert trial is not None
@@ -137,22 +138,22 @@ class LocalEngine:
                         raise EngineError(f"training {trial.bundle}: its process died {worker.attempt} times, "
                                           f"{answer}. An epoch may take search.patience, {self._options.patience:g} s.")
                     crew.revive(worker)
-                    self._begin(worker, trial, worker.attempt + 1)
+                    self._begin(worker, trial.number, trainings[trial.number], worker.attempt + 1)
                     continue
                 worker.trial = None
                 if left:
-                    self._begin(worker, left.popleft())
-                yield trial.bundle, answer
+                    self._begin(worker, *left.popleft())
+                yield trainings[trial.number], answer
 
     def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Call a function here."""
         return function(*arguments)
 
-    def _begin(self, worker: Worker, trial: Trial, attempt: int = 1) -> None:
-        worker.trial = trial
+    def _begin(self, worker: Worker, number: int, training: Training, attempt: int = 1) -> None:
+        worker.trial = Trial(number, "", training.bundle)
         worker.rung = 0
         worker.attempt = attempt
-        worker.send(self._options.whole(trial.bundle.epochs), trial.bundle)
+        worker.send(self._options.whole(training), training.bundle)
 
 
 class _Crew:

@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 
 import ray
 
-from ...core.bundle import Bundle
 from ...core.dataset import Dataset
 from ...errors import EngineError
-from ...runs.trial import Outcome
+from ...runs.trial import Outcome, Training
 from ...space import paths
 from ...space.packing import Carried, of_uses
 from ..search import Search
@@ -41,29 +40,30 @@ class RayEngine:
         """Run a search by Ray Tune; how many trials run at a time is what the nodes have room for."""
         return ray_tune.run(search, dataset, folder, self._options.trust)
 
-    def retrain(self, bundles: Sequence[Bundle], dataset: Dataset, slots: int) -> Iterator[tuple[Bundle, Outcome]]:
-        """Yield each bundle with what its whole training reached; how many go on at a time is up to the nodes."""
+    def retrain(self, trainings: Sequence[Training], dataset: Dataset,
+                slots: int) -> Iterator[tuple[Training, Outcome]]:
+        """Yield each training with what it reached; how many go on at a time is up to the nodes."""
         options = self._options
-        taken = of_uses(use for bundle in bundles for use in bundle.uses) if apart() else Carried()
+        taken = of_uses(use for training in trainings for use in training.bundle.uses) if apart() else Carried()
         data = ray.put(arrays(dataset))
         files = ray.put(taken)
 
-        def trained(parts: dict[str, Any], carried: Carried, bundle: Bundle) -> Outcome:
+        def trained(parts: dict[str, Any], carried: Carried, training: Training) -> Outcome:
             with (tempfile.TemporaryDirectory() as home,
                   closing(DeviceGroup(parts, devices(options.gpus), options.threads, watch)) as group):
                 carried.unpack(Path(home))
-                moved = paths.moved_bundle(bundle, carried.below(Path(home)))
-                return group.reach(options.whole(bundle.epochs), moved, 0)
+                moved = paths.moved_bundle(training.bundle, carried.below(Path(home)))
+                return group.reach(options.whole(training), moved, 0)
 
         task = ray.remote(trained).options(num_cpus=options.cpus, num_gpus=options.gpus, max_retries=RETRIES)
-        waiting = {task.remote(data, files, bundle): bundle for bundle in bundles}
+        waiting = {task.remote(data, files, training): training for training in trainings}
         while waiting:
             for future in ray.wait(list(waiting))[0]:
-                bundle = waiting.pop(future)
+                training = waiting.pop(future)
                 try:
-                    yield bundle, ray.get(future)
+                    yield training, ray.get(future)
                 except ray.exceptions.RayError as error:
-                    raise EngineError(f"training {bundle}: {str(error).splitlines()[0]}") from error
+                    raise EngineError(f"training {training.bundle}: {str(error).splitlines()[0]}") from error
 
     def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Call a function on a node of the cluster, or here where Ray runs on this machine alone."""

@@ -44,7 +44,7 @@ class RungTrainer:
     Args:
         bundle: What to train.
         course: The rungs.
-        dataset: Train and validation.
+        dataset: Train and validation, and the folds where the course has one.
         alive: Told at the start, and as each epoch ends, how long the next may take; 0 at the end.
     """
 
@@ -52,7 +52,7 @@ class RungTrainer:
                  alive: Callable[[float], None] = lambda seconds: None):
         self.bundle = bundle
         self.course = course
-        self._dataset = dataset
+        self._dataset = dataset.folded(course.fold)
         self._alive = alive
         self._trainer: Trainer | None = None
 
@@ -109,7 +109,7 @@ def arrays(dataset: Dataset) -> dict[str, Any]:
     weights = {name: (replace(held, tensors={}), {part: plain(value) for part, value in held.tensors.items()})
                for name, held in dataset.weights.items()}
     return {"train": parts(dataset.train), "validation": parts(dataset.validation), "rest": rest,
-            "weights": weights}
+            "weights": weights, "folds": plain(dataset.folds)}
 
 
 def from_arrays(parts: dict[str, Any]) -> Dataset:
@@ -122,4 +122,5 @@ def from_arrays(parts: dict[str, Any]) -> Dataset:
         return Split(images, Targets(labels, shares, boxes))
     weights = {name: replace(held, tensors={part: tensor(value) for part, value in values.items()})
                for name, (held, values) in parts["weights"].items()}
-    return Dataset(split(*parts["train"]), split(*parts["validation"]), None, **parts["rest"], weights=weights)
+    return Dataset(split(*parts["train"]), split(*parts["validation"]), None, **parts["rest"], weights=weights,
+                   folds=tensor(parts["folds"]))
