@@ -16,6 +16,7 @@ import pytest
 
 import autotricks
 from autotricks.cli.views import cards
+from autotricks.cli.views.space import start_trials
 from autotricks.errors import InputError
 from autotricks.tricks.catalog import catalog
 
@@ -261,6 +262,72 @@ def test_check_names_the_file_as_it_was_given(here, tmp_path):
     path = tmp_path / "my.yaml"
     path.write_text("name: small\ntricks: {mixup: {}}\n")
     assert here("check", str(path))[1].endswith(f"Next: autotricks search --space {path}\n")
+
+
+def test_check_ends_with_the_search_of_what_was_checked(here, tmp_path):
+    """Its words, given to a shell, are those that were given to check."""
+    path = tmp_path / "my space.yaml"
+    path.write_text("name: small\ntraining: {epochs: 3}\nresources: {cpus: 1}\ntricks: {mixup: {}}\n")
+    given = ("--set", "search.trials=3", "--set", "tricks.mixup.alpha={choice: [0.25, 0.333333333]}", "--trust")
+    code, out, err = here("check", str(path), "--data", "digits", *given)
+    last = out.splitlines()[-1].removeprefix("Next: ")
+    assert (code, err) == (0, "")
+    assert shlex.split(last) == ["autotricks", "search", "--space", str(path), "--data", "digits", *given]
+    assert "mixup  [alpha 0.25 or 0.333333]" in out
+
+
+def test_check_takes_data_as_search_does(here, tmp_path):
+    """The file names digits; what is said is of the data named in their place."""
+    code, out, err = here("check", "long_tail.yaml", "--data", "nosuch")
+    assert code == 2 and out == "" and "data.source: " in err and "nosuch" in err
+    photos = ("check", "long_tail.yaml", "--data", f"image_folder:{tmp_path}/none", "--set", "data.imbalance=null")
+    code, out, err = here(*photos)
+    assert (code, err) == (0, "")
+    assert re.search(rf"\nTime: not known: data.source: {tmp_path}/none: no such file or folder\..*\nNext: ", out)
+
+
+def test_check_says_how_long_the_search_takes(here, tmp_path):
+    (tmp_path / "small.yaml").write_text("name: small\ntraining: {epochs: 3}\nsearch: {trials: 3, engine: local, "
+                                         "parallel: 1}\nconfirm: {top: 1, seeds: 2}\ntricks:\n  mixup: {}\n")
+    out = here("check", str(tmp_path / "small.yaml"))[1]
+    assert re.search(r"\nTime: about \d+ (s|min), \d+ (s|min) of it for confirmation \(probe: [\d.]+ ms a step, 1 at a "
+                     r"time(, beside other work for [\d.]+ cores)?\)\.\nNext: ", out)
+    seconds = json.loads(here("check", str(tmp_path / "small.yaml"), "--json")[1])["seconds"]
+    assert 5 < seconds < 600
+
+
+def test_check_ends_as_the_search_would_where_the_machine_lacks_something(here):
+    """A space for a GPU, on a machine without: the same lines, the same exit code, and still what it contains."""
+    code, out, err = here("check", "speed.yaml", "--set", "resources.cpus=4096")
+    refused = here("search", "--space", "speed.yaml", "--set", "resources.cpus=4096", "--tracking", "off")
+    assert code == 2 and "\nCost: at most 480 epochs" in out and "Time:" not in out
+    assert refused == (2, "", err) and "resources.cpus: 4096 cores a trial, but this machine offers" in err
+    found = json.loads(here("check", "speed.yaml", "--set", "resources.cpus=4096", "--json")[1])
+    assert found["refused"] == err.splitlines() and found["seconds"] is None
+
+
+def test_a_start_trial_is_shown_by_what_it_adds_to_the_one_before(tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text("name: demo\nstart: [imagenet_baseline, imagenet_linear_scaling, imagenet_fp16, imagenet_resnet_c, "
+                    "imagenet_cosine]\ntricks: {sgd: {}, cosine: {always: true}}\n")
+    space = autotricks.load_space(path)
+    lost = "without cosine, always there otherwise: its own tricks leave no place"
+    assert start_trials(space.start, space.space) == [
+        "baseline: cosine + sgd",
+        "imagenet_baseline: center_crop + color_jitter + flip + pca_color + random_resized_crop + resnet_variant + sgd "
+        f"+ step_every + xavier; {lost}",
+        "imagenet_linear_scaling: imagenet_baseline + linear_scaling",
+        "imagenet_fp16: imagenet_linear_scaling + fp16 + no_bias_decay + warmup + zero_gamma",
+        "imagenet_resnet_c: imagenet_fp16 + resnet_variant (variant c)",
+        "imagenet_cosine: imagenet_resnet_c + cosine + resnet_variant (variant d), without step_every"]
+
+
+def test_check_joins_what_is_advised_of_several_tricks(here, tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text("name: demo\ntricks: {sgd: {}, class_weights: {}, cost_sensitive: {}, balanced_softmax: {}}\n")
+    advice = json.loads(here("check", str(path), "--json")[1])["advice"]
+    both = [line for line in advice if line.startswith("class_weights, cost_sensitive beside balanced_softmax is not")]
+    assert len(both) == 1 and len([line for line in advice if "class frequencies are corrected twice" in line]) == 1
 
 
 # --- tricks and doctor

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from autotricks.cli.views import confirmation
+from autotricks.runs.ledger import Ledger
 from autotricks.stats.spread import SeedStatistics
 from autotricks.stats.test_results import Calibration, ClassResults
 from autotricks.stats.verdict import Addition, added
@@ -111,3 +112,24 @@ def test_a_tracker_hears_what_was_added():
     single = with_addition(2, "mixup_recipe", difference=Interval(0.05, float("-inf"), float("inf")))
     assert {name: value for name, value in sync.confirmed_metrics(single.document()).items() if "added" in name} == {
         "test/added": 0.05}
+
+
+def test_it_is_said_which_value_of_the_score_is_which(tmp_path, capsys):
+    """Of the trial in the ledger, where there is one; by all trials; over fresh seeds; in the champion's file."""
+    found = replace(FOUND, searched=0.84375)
+    fresh = found.validation[found.champion]
+    rest = (f"0.8438 as the search judged it by all trials, {fresh.mean:.4f} over fresh seeds, {fresh.values[0]:.4f} "
+            f"with seed {found.seeds[0]}, which champion.yaml holds.")
+    assert confirmation.scores(found, 0.875) == (
+        f"  Its score has several values: 0.8750 of its one training in the search, {rest}")
+    (tmp_path / "data.json").write_text(json.dumps({"classes": ["cat", "eel", "ox"]}))
+    confirmation.confirmed(found, tmp_path, False)
+    assert f"  Its score has several values: {rest}" in capsys.readouterr().out.splitlines()
+    ledger = Ledger(tmp_path / "trials.jsonl")
+    number = found.champion
+    ledger.append("trial", trial=number, label="", bundle={}, hash="a", seed=0, picks=None)
+    ledger.append("rung", trial=number, rung=0, budget=9, metrics={f"val/{found.metric}": 0.875}, curve=[], epochs=9.0,
+                  seconds=1.0, cpu=1.0, micro_batches=1, attempt=1, hash="a", end="finished")
+    ledger.close()
+    confirmation.confirmed(found, tmp_path, False)
+    assert "0.8750 of its one training in the search, 0.8438 as" in capsys.readouterr().out

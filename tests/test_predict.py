@@ -22,6 +22,7 @@ from autotricks.inference.pyfunc import Served
 from autotricks.space.load import load_bundle_file
 from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.workflows import predict as workflow, train as production
+from autotricks.workflows.export import preprocessing
 from autotricks.workflows.predict import Prediction, files_of, predict
 
 from .conftest import make_dataset
@@ -281,6 +282,23 @@ def test_what_cannot_be_done_is_one_line(trained, here, tmp_path, monkeypatch):
         predict(kept, "one.png", topk=0)
     with pytest.raises(RunError, match="no run lies there"):
         predict("nowhere", "one.png")
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
+def test_files_are_brought_to_size_as_the_bundle_says(trained, tmp_path, fit):
+    """The right quarter of a wide image is white: cut off, between bars, or squashed with the rest."""
+    document = yaml.safe_load((trained[1] / BUNDLE).read_text())
+    document["data"]["fit"] = fit
+    made = Predictor(document, Predictor.load(trained[1])._model.state_dict())
+    image = np.zeros((20, 40), np.uint8)
+    image[:, 30:] = 255
+    pixels = made.preprocessing.pixels(save(tmp_path / "wide.png", image))
+    white = {"crop": 0, "pad": 3 * 6, "squash": 3 * 12}[fit]        # columns times rows of 12 x 12
+    assert (pixels > 127).sum() == 3 * white
+    assert Served(made).predict(pd.DataFrame({"images": [(tmp_path / "wide.png").read_bytes()]}))["probability"][
+        0] == pytest.approx(made.predict(pixels.transpose(1, 2, 0)[None]).max(), abs=1e-6)
+    assert preprocessing(made, {"size": 12})["from a file"]["resize"].startswith(
+        {"crop": "the largest square", "pad": "the longer side", "squash": "the whole image"}[fit])
 
 
 def test_a_model_that_is_not_square_takes_files_of_its_own_size_alone(trained, tmp_path):

@@ -6,13 +6,18 @@ Sources::
     image_folder:PATH           PATH/train/CLASS/* [PATH/val, PATH/test], or PATH/CLASS/*, which is split
     csv:PATH                    columns path, label [, split]; paths are relative to the file
     npz:PATH                    x_train, y_train [, x_val, y_val] [, x_test, y_test], or x, y [, classes]
+    hf:NAME[?config=CONFIG]     a data set of the Hugging Face hub, or a folder that its library reads
+    parquet:PATH                a table with images in it, a folder or a pattern of them
+    webdataset:PATH             shards of samples in tar format, key.jpg and key.cls or key.json
+    zip:PATH, tar:PATH          a folder of images, or a table with its images, in an archive that is not unpacked
     torchvision:NAME[:ROOT]     a classification data set of torchvision, downloaded where it is not in ROOT
     my.module:function          your code; returns (images, labels) or (images, labels, classes); needs trust
 """
-from .load import Loaded, load
+from .load import Loaded, foretold, load
 from .notices import understood
 from .settings import Group, Settings, Splits, Table
 from .sources import check, shape_of
 from .survey import survey
 
-__all__ = ["Group", "Loaded", "Settings", "Splits", "Table", "check", "load", "shape_of", "survey", "understood"]
+__all__ = ["Group", "Loaded", "Settings", "Splits", "Table", "check", "foretold", "load", "shape_of", "survey",
+           "understood"]

@@ -2,17 +2,16 @@
 from __future__ import annotations
 
 import os
-import stat
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from io import BytesIO
+from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -21,9 +20,12 @@ from PIL.MpoImagePlugin import MpoImageFile
 from ..errors import DataError
 from ..system.workers import cores
 from .memory import Room, require_images
+from .storage import Stored, stored
 from .tones import Unusable, flat, load
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # no format whose decoder starts another program
+# No format whose decoder starts another program; PPM is the family of PBM, PGM, PPM, PNM and PFM.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")     # brands of HEIF files
 MAX_PIXELS = 89_478_485                                  # Pillow's own limit, a quarter of a GiB of RGB
 ORIENTATION = 0x0112                                     # the EXIF tag; what to do to look at the image by its value
 TURNS = dict(enumerate((Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
@@ -46,7 +48,7 @@ class Bad:
     reason: str
 
 
-def decode(source: str | Path | bytes, size: int | None = None, channels: int | None = None,
+def decode(source: str | Path | bytes | Stored, size: int | None = None, channels: int | None = None,
            fit: str = "crop") -> np.ndarray:
     """Return an image file, or the bytes of one, as uint8 [D, H, W]; of an animation, the first frame.
 
@@ -61,25 +63,46 @@ def decode(source: str | Path | bytes, size: int | None = None, channels: int | 
 
 
 @contextmanager
-def opened(source: str | Path | bytes) -> Iterator[Image.Image]:
+def opened(source: str | Path | bytes | Stored) -> Iterator[Image.Image]:
     """Open an image file, or the bytes of one: every check that needs no pixels is done, and none is decoded yet.
 
     Raises:
         Exception: Whatever the decoder raises; `reason` puts it into words.
     """
-    if not isinstance(source, bytes) and not stat.S_ISREG(os.stat(source).st_mode):  # opening a pipe waits for ever
-        raise Unusable("not a regular file")
-    size = len(source) if isinstance(source, bytes) else os.stat(source).st_size
-    if not size:
-        raise Unusable("empty file")
     # Not by its name: Pillow 13 maps raw TIFF files of a name into memory and scrambles those that are to be turned.
-    with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file, (
-            Image.open(file, formats=FORMATS)) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        if _unwritten(file, image, size):
-            raise Unusable("damaged: the file ends in zeros, which were never overwritten")
-        yield image
+    with stored(source).open() as file:
+        size = file.seek(0, os.SEEK_END)
+        if not size:
+            raise Unusable("empty file")
+        with Image.open(file, formats=_formats(file)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            if _unwritten(file, image, size):
+                raise Unusable("damaged: the file ends in zeros, which were never overwritten")
+            yield image
+
+
+def _formats(file: BinaryIO) -> tuple[str, ...]:
+    """Return the formats that a file may be of, and leave it at its beginning."""
+    file.seek(0)
+    head = file.read(32)
+    file.seek(0)
+    if head[4:8] != b"ftyp" or head[8:12] not in HEIC or b"avif" in head:
+        return FORMATS
+    if not _heif():
+        raise Unusable("HEIC, which needs a library more: pip install 'autotricks[heic]'")
+    return ("HEIF",)
+
+
+@cache
+def _heif() -> bool:
+    """Let Pillow read HEIC where the library for it is installed; return whether it does."""
+    if not find_spec("pi_heif"):    # not pillow_heif, whose wheels bring an encoder under the GPL
+        return False
+    from pi_heif import register_heif_opener
+
+    register_heif_opener()
+    return True
 
 
 _room = Room(MAX_PIXELS)    # a file of as many is decoded alone: of some kinds a pixel takes 16 bytes meanwhile
@@ -111,7 +134,7 @@ def _unwritten(file: BinaryIO, image: Image.Image, size: int) -> bool:
     Decoders paint such an end black or gray and raise nothing. Of an MPO, JPEGs in a row, the first counts.
     """
     kind = image.format
-    if kind not in ("JPEG", "MPO", "PNG", "WEBP"):
+    if kind not in ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "HEIF"):
         return False
     offset = file.tell()
     file.seek(-min(TAIL, size), os.SEEK_END)
@@ -123,7 +146,24 @@ def _unwritten(file: BinaryIO, image: Image.Image, size: int) -> bool:
         content = content[:image.mpinfo[PICTURES][0]["Size"] or None]
     if kind in ("JPEG", "MPO"):  # zeros after the end marker are padding; a thumbnail has a marker before the last scan
         return content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
-    return b"IEND" not in content if kind == "PNG" else int.from_bytes(content[4:8], "little") > len(content) + TAIL
+    if kind == "PNG":
+        return b"IEND" not in content
+    written = int.from_bytes(content[4:8], "little") if kind == "WEBP" else _coded_end(content)
+    return written > len(content) + TAIL
+
+
+def _coded_end(content: bytes) -> int:
+    """Return where the last box with coded pictures ends in an AVIF or HEIC file, ISO/IEC 14496-12, section 4.2."""
+    start = 0
+    end = 0
+    while start + 8 <= len(content):
+        size = int.from_bytes(content[start:start + 4], "big")
+        if size == 1:
+            size = int.from_bytes(content[start + 8:start + 16], "big")
+        if content[start + 4:start + 8] == b"mdat":
+            end = start + size
+        start += max(size, 8) if size else len(content)     # 0: to the end of the file
+    return end
 
 
 def _stripped(file: BinaryIO) -> bytes:
@@ -203,16 +243,16 @@ def error_text(error: Exception) -> str:
     return printable((str(error).splitlines() or [""])[0][:LONG].rstrip(".")) or type(error).__name__
 
 
-def printable(name: str | os.PathLike[str]) -> str:
+def printable(name: str | Path | Stored) -> str:
     r"""Return a path or label as text that any terminal and UTF-8 file can hold, with `\xff` or `\x1b` for the rest.
 
     File names are bytes: of any encoding, and with line ends and a terminal's commands in them.
     """
     return "".join(one if one.isprintable() or unicodedata.category(one) == "Zs" else _escaped(one)
-                   for one in os.fspath(name))
+                   for one in str(name))
 
 
-def display_name(name: str | os.PathLike[str]) -> str:
+def display_name(name: str | Path | Stored) -> str:
     """Return a path as `printable` does, its middle left out where it is very long."""
     text = printable(name)
     return text if len(text) <= LONG else f"{text[:LONG // 2]} ... {text[-LONG // 2:]}"
@@ -223,7 +263,7 @@ def _escaped(one: str) -> str:
     return f"\\x{ord(one) - 0xDC00:02x}" if 0xDC80 <= ord(one) <= 0xDCFF else one.encode("unicode_escape").decode()
 
 
-def read(paths: Sequence[Path], size: int | None, channels: int | None,
+def read(paths: Sequence[Path | Stored], size: int | None, channels: int | None,
          fit: str = "crop") -> tuple[list[np.ndarray | None], list[Bad]]:
     """Decode files in threads.
 
@@ -237,7 +277,7 @@ def read(paths: Sequence[Path], size: int | None, channels: int | None,
     return gather(results, [printable(path) for path in paths])
 
 
-def each(look: Callable[[Path], Result], paths: Sequence[Path]) -> Iterator[Result | Bad]:
+def each(look: Callable[[Any], Result], paths: Sequence[Path | Stored]) -> Iterator[Result | Bad]:
     """Yield what `look` makes of each file, in order and in threads; Bad where it raises."""
     Image.init()
     pool = ThreadPoolExecutor(min(THREADS, cores()))
@@ -300,7 +340,7 @@ def reshaped(images: np.ndarray, size: int | None, channels: int | None, fit: st
         yield pixels(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), size, channels, fit)
 
 
-def _attempt(look: Callable[[Path], Result], path: Path) -> Result | Bad:
+def _attempt(look: Callable[[Any], Result], path: Path | Stored) -> Result | Bad:
     try:
         return look(path)
     except DataError:

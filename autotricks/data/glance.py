@@ -8,6 +8,7 @@ from pathlib import Path
 from .decode import Bad, each
 from .look import Shape, shape_of
 from .settings import Settings
+from .storage import Stored
 
 MOST = 200      # files that are opened
 
@@ -27,7 +28,7 @@ class Glance:
     dim: int
 
 
-def glance(paths: Sequence[Path], settings: Settings) -> Glance | None:
+def glance(paths: Sequence[Path | Stored], settings: Settings) -> Glance | None:
     """Look at a few of the files, evenly spaced; None where none can be read."""
     count = min(MOST, len(paths))
     chosen = [paths[index * len(paths) // count] for index in range(count)]

@@ -18,11 +18,12 @@ from ..tasks import find as find_task
 from . import groups, long_tail
 from .duplicates import apart, contradictions
 from .fingerprint import digests, fingerprint, shared
+from .glance import glance
 from .labels import encode
 from .notices import Found, notices
 from .rare import few, pinned, without
 from .settings import Settings
-from .sources import Part, Raw, read
+from .sources import Part, Raw, at_hand, listing, read
 from .splits import hold_out, require, strata
 from .statistics import mean_and_std
 
@@ -94,6 +95,18 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
     return Loaded(dataset, {**facts, "origin": origin(raw, wanted), "duplicates": duplicates, "dropped": dropped,
                             "two_labels": found.two_labels, **_bad(raw), **_groups(raw), "notices": notices(found),
                             "seconds": round(time.monotonic() - started, 3)})
+
+
+def foretold(settings: Settings) -> list[str]:
+    """Return what can be said of image files by a look at some of them; nothing of other sources, and missing ones."""
+    try:
+        files = listing(settings) if at_hand(settings) else None
+    except DataError:       # which is said when the data are loaded
+        return []
+    if files is None:
+        return []
+    looked = glance([entry.path for entry in files.entries], settings)
+    return notices(Found((), {}, files.notices, glance=looked))
 
 
 def origin(raw: Raw, wanted: Sequence[str] = CUT) -> dict[str, str]:

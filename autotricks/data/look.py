@@ -9,6 +9,7 @@ from PIL import Image
 
 from .decode import decoded, opened
 from .duplicates import difference_hash, digest, thumbnail
+from .storage import Stored
 from .tones import BITS, TOPS, tag
 
 DRAFT = 512             # pixels to which a large JPEG is decoded at least; its copies are decoded alike
@@ -48,7 +49,7 @@ class Shape:
     dim: bool = False
 
 
-def shape_of(path: Path) -> Shape:
+def shape_of(path: Path | Stored) -> Shape:
     """Look at a file's header, and at its pixels where they are deep.
 
     Raises:
@@ -69,7 +70,7 @@ def _dim(image: Image.Image) -> bool:
     return 0 < int(np.asarray(image).max()) < DIM
 
 
-def at_file(path: Path) -> Look:
+def at_file(path: Path | Stored) -> Look:
     """Decode a file as training does and look at it.
 
     Raises:

@@ -14,10 +14,9 @@ from ..tasks import TASKS
 AUTO = "auto"
 ONE_HOT = "one-hot"
 SPLITS = ("train", "validation", "test")
-TABLES = ("csv",)                       # sources that have columns
-FOLDERS = ("image_folder",)
+FOLDERS = ("image_folder", "zip", "tar")
+COLUMNS = ("path", "label", "separator", "split", "fold")
 FITS = ("crop", "pad", "squash")
-FILES = (*FOLDERS, *TABLES)
 
 
 def _whole(value: Any, low: int, high: float = math.inf) -> bool:
@@ -126,6 +125,10 @@ class Table:
         return lines
 
 
+WHOLE_TABLE = tuple(one.name for one in fields(Table))
+# The keys of a table that each source heeds; those that are here have paths or columns to group and split by, too.
+TABLE_KEYS = {"csv": WHOLE_TABLE, "zip": WHOLE_TABLE, "tar": WHOLE_TABLE, "parquet": COLUMNS, "hf": COLUMNS,
+              "webdataset": ("path", "label", "separator"), "image_folder": ()}
 LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "source": (lambda value: isinstance(value, str) and bool(value.strip()), "text such as digits or csv:PATH"),
     "task": (lambda value: value in TASKS, f"one of {', '.join(TASKS)}"),
@@ -222,15 +225,17 @@ class Settings:
         """Return one line for each key that says something of another kind of source."""
         word = str(self.source).partition(":")[0]
         lines = []
-        if self.group and word not in FILES:
+        if self.group and word not in TABLE_KEYS:
             lines.append(f"data.group: {self.source} has neither paths nor columns. Leave it out, or bring the "
                          "images as image_folder or csv.")
-        if self.splits and word not in FILES:
+        if self.splits and word not in TABLE_KEYS:
             lines.append(f"data.splits: {self.source} has neither folders nor columns. Leave it out.")
         if self.classes and word not in FOLDERS:
             lines.append(f"data.classes: {self.source} has no folders. Leave it out.")
-        told = [one.name for one in fields(Table) if getattr(self.table, one.name) != one.default]
-        if word not in TABLES:
-            lines += [f"data.{name}: {self.source} is no table. Leave it out, or bring the images as csv:PATH."
-                      for name in told]
-        return lines
+        if self.splits and self.table.fold is not None:
+            lines.append("data.fold: with data.splits there are two answers to which images are held out. Give one.")
+        heeded = TABLE_KEYS.get(word, ())
+        why = (f"heeds {', '.join(heeded)} alone. Leave it out." if heeded else
+               "is no table. Leave it out, or bring the images as csv:PATH.")
+        told = [name for name in WHOLE_TABLE if getattr(self.table, name) != getattr(Table(), name)]
+        return lines + [f"data.{name}: {self.source} {why}" for name in told if name not in heeded]

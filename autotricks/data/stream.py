@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import DataError
 from ..system.workers import follow_parent
 from .decode import Bad, decode, each, printable, quiet, reason, same_size
+from .storage import Stored, stored
 
 WORKERS = 2
 PREFETCH = 2
@@ -54,16 +55,17 @@ class Seen:
     sums: tuple[tuple[int, int], ...]
 
 
-def look(path: Path, size: int | None, channels: int | None, fit: str = "crop") -> Seen:
-    """Decode a file and return what is known of it then."""
-    image = decode(path, size, channels, fit)
+def look(place: Path | Stored, size: int | None, channels: int | None, fit: str = "crop") -> Seen:
+    """Decode an image file and return what is known of it then."""
+    image = decode(place, size, channels, fit)
     values = image.reshape(len(image), -1).astype(np.int64)
     sums = tuple(zip(values.sum(1).tolist(), (values * values).sum(1).tolist(), strict=True))
     color = np.broadcast_to(image, (3, *image.shape[1:])) if len(image) == 1 else image
     return Seen(image.shape, _mark(image), _mark(color), sums)
 
 
-def survey(paths: Sequence[Path], size: int | None, channels: int | None, fit: str = "crop") -> list[Seen | Bad]:
+def survey(places: Sequence[Path | Stored], size: int | None, channels: int | None,
+           fit: str = "crop") -> list[Seen | Bad]:
     """Look at every file once, in threads; memory holds what is known of them, not the images.
 
     Raises:
@@ -71,10 +73,10 @@ def survey(paths: Sequence[Path], size: int | None, channels: int | None, fit: s
     """
     results: list[Seen | Bad] = []
     first: tuple[str, tuple[int, ...]] | None = None
-    for path, seen in zip(paths, each(partial(look, size=size, channels=channels, fit=fit), paths)):
+    for place, seen in zip(places, each(partial(look, size=size, channels=channels, fit=fit), places)):
         if isinstance(seen, Seen):
-            first = first or (printable(path), seen.shape)
-            same_size(first, (printable(path), seen.shape))
+            first = first or (printable(place), seen.shape)
+            same_size(first, (printable(place), seen.shape))
         results.append(seen)
     return results
 
@@ -82,9 +84,9 @@ def survey(paths: Sequence[Path], size: int | None, channels: int | None, fit: s
 class Files(Dataset[Any]):
     """Image files, decoded by lists of rows."""
 
-    def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int], size: int | None, channels: int | None,
-                 fit: str = "crop"):
-        self.paths = [str(path) for path in paths]
+    def __init__(self, places: Sequence[Path | Stored], shape: tuple[int, int, int], size: int | None,
+                 channels: int | None, fit: str = "crop"):
+        self.places = [stored(place) for place in places]
         self.shape = shape
         self._size = size
         self._channels = channels
@@ -98,9 +100,9 @@ class Files(Dataset[Any]):
         with quiet():
             for index, row in enumerate(rows):
                 try:
-                    batch[index] = decode(self.paths[row], self._size, self._channels, self._fit)
+                    batch[index] = decode(self.places[row], self._size, self._channels, self._fit)
                 except Exception as error:
-                    return Bad(printable(self.paths[row]), reason(error))
+                    return Bad(printable(self.places[row]), reason(error))
         return torch.from_numpy(batch)
 
 
@@ -133,8 +135,8 @@ class Streamed:
 
     @property
     def paths(self) -> list[str]:
-        """Where the images lie."""
-        return [self._files.paths[row] for row in self._rows.tolist()]
+        """The files that hold the images, for each image one."""
+        return [self._files.places[row].file for row in self._rows.tolist()]
 
     def numel(self) -> int:
         """Return the number of values."""

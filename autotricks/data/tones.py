@@ -8,8 +8,10 @@ GRAY = ("1", "L", "LA")
 STEPS = {"L;2": 85, "L;4": 17}      # by which Pillow spreads gray of few bits, and not the one that is transparent
 PHOTOMETRIC = 262
 BITS = 258
+PLANAR = 284
 FORMAT = 339       # tags of a TIFF
 WHITE_IS_ZERO = 0
+SEPARATE = 2
 SIGNED = 2
 TOPS = {12: 4095}                   # the largest value of bits that Pillow hands over in more
 BLOCK = 2**20                       # values that are scaled at a time
@@ -29,12 +31,15 @@ def load(image: Image.Image) -> None:
     """Decode an opened image, with the transparent value in the range of its pixels.
 
     Raises:
-        Exception: Whatever the decoder raises, and Unusable for a transparent color of which Pillow hides a half.
+        Exception: Whatever the decoder raises, and Unusable for a transparent color of which Pillow hides a half and
+            for planes of 16 bits, of which it reads the first half as 8-bit values.
     """
     tiles = getattr(image, "tile", []) if image.format == "PNG" and "transparency" in image.info else []
     kind = tiles[0].args if tiles else None
     if kind == "RGB;16B":
         raise Unusable("a transparent color of 16 bits, of which the decoder tells 8 apart")
+    if tag(image, PLANAR) == SEPARATE and len(image.getbands()) > 1 and (tag(image, BITS) or 8) > 8:
+        raise Unusable("a TIFF of 16 bits with a plane for each color, which the decoder reads wrongly")
     image.load()
     if kind in STEPS:
         image.info["transparency"] *= STEPS[kind]
@@ -53,6 +58,8 @@ def flat(image: Image.Image) -> Image.Image:
 
 def _deep(image: Image.Image) -> np.ndarray:
     values = np.asarray(image)
+    if image.format == "PPM" and image.mode == "I":     # 16 bits, of whatever range
+        values = values.astype(np.uint16)
     clear = image.info.get("transparency")
     gray = eight_bits(values.view(np.int8) if image.mode == "L" else values, TOPS.get(tag(image, BITS) or 0))
     if tag(image, PHOTOMETRIC) == WHITE_IS_ZERO:    # Pillow turns those of 8 bits and less itself
@@ -83,6 +90,11 @@ def eight_bits(values: np.ndarray, top: int | None = None) -> np.ndarray:
         scale = 255 / top if top else 1 / 257
     else:
         scale = 1.0
+    return scaled(values, scale)
+
+
+def scaled(values: np.ndarray, scale: float) -> np.ndarray:
+    """Return numbers times a scale, rounded to uint8; what is between is rounded up."""
     result = np.empty(values.size, np.uint8)
     for start in range(0, values.size, BLOCK):
         block = slice(start, start + BLOCK)

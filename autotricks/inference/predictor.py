@@ -43,6 +43,7 @@ class Predictor:
         classes: Names, in the order of the probabilities.
         shape: (D, H, W) of an image.
         statistics: Mean and standard deviation of each channel in [0, 1].
+        fitted: What goes with the weights beside them, such as a threshold for each class; by name.
         preprocessing: Files to the pixels that are predicted from.
     """
 
@@ -67,7 +68,7 @@ class Predictor:
         self._plan = plan
         self._run = run
         self._task = task
-        self._fitted: Fitted = document.get("result", {}).get("fitted", UNFITTED)
+        self.fitted: Fitted = document.get("result", {}).get("fitted", UNFITTED)
         self._logits = fold(plan.once, Slot.PREDICT, self._model, run)
 
     @classmethod
@@ -110,7 +111,7 @@ class Predictor:
         Shapes:
             probabilities: [N, C], of `predict`.
         """
-        return self._task.answers(torch.from_numpy(probabilities), self.classes, topk, self._fitted)
+        return self._task.answers(torch.from_numpy(probabilities), self.classes, topk, self.fitted)
 
     def columns(self, topk: int = 1) -> list[str]:
         """Return the columns of the answers."""

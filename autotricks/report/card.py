@@ -45,6 +45,10 @@ def card(folder: Path) -> str:
     return f"# Model card: {_safe(champion['name'])}, {_safe(folder.resolve().name)}\n\n{text}\n"
 
 
+FITTED = {"crop": "its shorter side scaled to {} and the center cropped",
+          "pad": "its longer side scaled to {} and laid on black", "squash": "squashed to {0} x {0}"}
+
+
 def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
     images = champion["images"]
     training = champion["training"]
@@ -54,8 +58,8 @@ def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
            f"{_safe(champion['result']['trial'])} of {len(evidence.trials)}, {_safe(training['epochs'])} epochs in "
            f"batches of {_safe(training['batch_size'])}, seed {_safe(training['seed'])}.")
     yield ""
-    square = (f"turned upright, its shorter side scaled to {height} and the center cropped, made {color}"
-              if height == width and depth in (1, 3) else "not resized")
+    fit = FITTED[champion.get("data", {}).get("fit", "crop")].format(height)
+    square = f"turned upright, {fit}, made {color}" if height == width and depth in (1, 3) else "not resized"
     yield f"- Takes: {color} images of {width} x {height} pixels, values 0 to 255. An image file is {square}."
     yield (f"- Normalizes by itself: divides by 255, less mean {_numbers(images['mean'])}, by standard deviation "
            f"{_numbers(images['std'])}.")

@@ -29,6 +29,7 @@ def data(evidence: Evidence) -> Html:
             *([("Groups, each in one split", f"{facts['groups']:,}")] if facts.get("groups") else []),
             ("Same image in two splits", ", ".join(f"{name.replace('_', ' and ')} {count}" for name, count in
                                                    facts.get("duplicates", {}).items()) or "not counted"),
+            *((("Worth knowing", "; ".join(facts["notices"])),) if facts.get("notices") else ()),
             ("Fingerprint", tag("code", None, str(facts.get("fingerprint", ""))[:16]))]
     return joined(table(("", ""), rows, "facts"), _histogram(facts["classes"], counts))
 

@@ -204,6 +204,7 @@ def gather(folder: Path) -> Evidence:
     champion, data, confirmed = (_document(folder / name, broken) for name in (CHAMPION, DATA, CONFIRMED))
     versions, ablated = (_document(folder / name, broken) for name in (VERSIONS, ABLATION))
     sittings = versions.get("sittings") if isinstance(versions, dict) else None
+    again = _again(folder / AGAIN, broken)
     trials = records(lines)
     if _is_bundle(champion) and "trial" in champion.get("result", {}):
         trial_of(trials, champion["result"]["trial"], path)
@@ -212,7 +213,7 @@ def gather(folder: Path) -> Evidence:
                     confirmed if isinstance(confirmed, dict) and "champion" in confirmed else None,
                     ablated if isinstance(ablated, dict) else {}, _ablation(ablated),
                     tuple(one for one in sittings if isinstance(one, dict)) if isinstance(sittings, list) else (),
-                    torn, tuple(broken), _again(folder / AGAIN, broken))
+                    torn, tuple(broken), again)
 
 
 def _again(path: Path, broken: list[str]) -> tuple[Document, ...]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,6 +20,7 @@ from ..core.objective import TRAINING, Objective
 from ..core.task import Metric
 from ..data import Group, Settings, Splits, Table
 from ..data.settings import AUTO
+from ..data.sources import READERS
 from ..models import OWN, Pin
 from ..tasks import TASKS, metric as metric_of, objective
 from ..tasks.costs import COST
@@ -32,7 +34,7 @@ SEEDS = 5           # trainings of each bundle that confirmation takes unless to
 LARGEST = 1_000_000     # of batch sizes, and of what the largest class is to the smallest
 SIDE = 4096                         # of an image, in pixels: 50 million values
 MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
-SOURCES = "^(digits|(image_folder|csv|npz|torchvision):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"
+SOURCES = f"^(digits|({'|'.join(word for word in READERS if word != 'digits')}):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"
 
 
 def legal(**words: Any) -> Any:
@@ -97,28 +99,8 @@ class SplitsSection(Section):
     test: Words | None = None
 
 
-class TableSection(Section):
-    """How a table is read; see `autotricks.data.Table`."""
-
-    path: Word | None = None
-    label: Words | None = None
-    separator: str | None = None
-    split: Word | None = None
-    fold: Word | None = None
-    folder: Words | None = None
-    suffix: str | None = None
-    delimiter: str = AUTO
-    encoding: str = AUTO
-    header: Annotated[bool | str, legal(enum=[True, False, AUTO])] = AUTO
-
-    def table(self) -> Table:
-        """Return it as the data package has it."""
-        return Table(self.path, tuple(self.label or ()), self.separator, self.split, self.fold,
-                     tuple(self.folder or ()), self.suffix, self.delimiter, self.encoding, self.header)
-
-
-class DataSection(TableSection):
-    """Which images; see `autotricks.data.Settings`."""
+class DataSection(Section):
+    """Which images; see `autotricks.data.Settings`, and `autotricks.data.Table` for the keys of tables."""
 
     source: Annotated[str, legal(pattern=SOURCES)] = "digits"
     task: Annotated[str, legal(enum=[*TASKS])] = "classification"
@@ -139,6 +121,16 @@ class DataSection(TableSection):
     memory: Annotated[float | None, legal(minimum=0)] = None
     workers: Annotated[int | None, legal(minimum=0, maximum=256), WHOLE] = None
     prefetch: Annotated[int | None, legal(minimum=1, maximum=1024), WHOLE] = None
+    path: Word | None = None
+    label: Words | None = None
+    separator: str | None = None
+    split: Word | None = None
+    fold: Word | None = None
+    folder: Words | None = None
+    suffix: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    header: Annotated[bool | str | None, legal(enum=[True, False, AUTO, None])] = None
 
     def settings(self) -> Settings:
         """Return what the data package loads.
@@ -146,11 +138,14 @@ class DataSection(TableSection):
         Raises:
             DataError: With one line for each value that is not allowed.
         """
-        apart = ("imbalance", "group", "splits", *TableSection.model_fields)
-        plain = {name: value for name, value in self if name not in apart}
+        told = dict(self)
+        table = {one.name: told.pop(one.name) for one in fields(Table)}
         splits = Splits(*(tuple(words or ()) for _, words in self.splits)) if self.splits else None
-        return Settings(**plain, imbalance=self.imbalance.factor if self.imbalance else None, splits=splits,
-                        group=Group(self.group.column, self.group.pattern) if self.group else None, table=self.table())
+        told |= {"imbalance": self.imbalance.factor if self.imbalance else None, "splits": splits,
+                 "group": Group(self.group.column, self.group.pattern) if self.group else None}
+        given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value
+                                 for name, value in table.items() if value is not None}
+        return Settings(**told, table=Table(**given))
 
 
 class Bound(Section):

@@ -101,12 +101,17 @@ def _graph(folder: Path, path: Path, trust: bool) -> list[str]:
             f"Largest difference from torch on {len(pixels)} validation images: {apart:.1e}"]
 
 
+RESIZED = {"crop": "the largest square in the center, resized to {} (Pillow: bilinear, with box)",
+           "pad": "the longer side resized to that of {} (Pillow: bilinear), and laid on the middle of black",
+           "squash": "the whole image, whatever its shape, resized to {} (Pillow: bilinear)"}
+
+
 def preprocessing(predictor: Predictor, data: dict[str, Any]) -> dict[str, Any]:
     """Return, as JSON holds it, what goes into a graph, what it does itself, and what comes out."""
     depth, height, width = predictor.shape
     mean, std = predictor.statistics
     resize = ("none: the images of this size are taken as they are" if data.get("size") is None else
-              f"the largest square in the center, resized to {width} x {height} (Pillow: bilinear, with box)")
+              RESIZED[predictor.preprocessing.fit].format(f"{width} x {height}"))
     return {
         "input": {"name": "images", "dtype": "uint8", "shape": ["N", depth, height, width],
                   "channels": "gray" if depth == 1 else "red, green, blue"},
@@ -115,7 +120,7 @@ def preprocessing(predictor: Predictor, data: dict[str, Any]) -> dict[str, Any]:
         "inside the graph": {"scale": "divided by 255", "mean": list(mean), "std": list(std),
                              "order": "(images / 255 - mean) / std"},
         "output": {"name": "probabilities", "dtype": "float32", "shape": ["N", len(predictor.classes)],
-                   "classes": predictor.classes}}
+                   "classes": predictor.classes, **{name: list(values) for name, values in predictor.fitted.items()}}}
 
 
 def _named(folder: Path, trust: bool) -> tuple[LoadedBundle, dict[str, Any]]:

@@ -138,13 +138,16 @@ def _judged(loaded: LoadedSpace, dataset: Dataset) -> Dataset:
         task = dataset.task.judged_by(wanted, section.costs, dataset.classes)
     except DataError as error:
         raise InputError([_placed(loaded.tree, line) for line in error.problems]) from None
-    names = task.meter(dataset.counts.float(), dataset.validation.targets).names
-    there = ", ".join(f"val/{name}" for name in names)
-    absent = [_placed(loaded.tree, f"{key}: val/{name} does not exist for this data: no class has so many or so few "
-                                   f"images, or validation has too few classes. It has {there}.")
-              for key, name in wanted.items() if name not in names]
+    splits = {"validation": dataset.validation, **({"test": dataset.test} if dataset.test else {})}
+    absent = dict[str, str]()
+    for split, part in splits.items():
+        names = task.meter(dataset.counts.float(), part.targets).names
+        there = ", ".join(f"val/{name}" for name in names)
+        absent |= {key: f"{key}: val/{name} does not exist for this data: no class has so many or so few images, or "
+                        f"{split} has too few classes. It has {there}."
+                   for key, name in wanted.items() if name not in names and key not in absent}
     if absent:
-        raise InputError(absent)
+        raise InputError([_placed(loaded.tree, line) for line in absent.values()])
     return replace(dataset, task=task)
 
 

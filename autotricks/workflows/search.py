@@ -17,7 +17,7 @@ from ..data import Loaded
 from ..errors import AutotricksError, InputError, RunError
 from ..probes.batch_size import with_largest_batch
 from ..probes.compatibility import require_model
-from ..probes.duration import Duration, Timing, duration, probed
+from ..probes.duration import Duration, duration, probed
 from ..probes.precision import with_precision
 from ..probes.transfer import ranked
 from ..runs import folder as folders
@@ -203,7 +203,7 @@ def search(loaded: LoadedSpace, options: Options = DEFAULT, listeners: Sequence[
     clock = _Clock(options.started_at or time.monotonic())
     prepared = prepare(loaded, options)
     with _opened(prepared, options, [clock, *listeners], clock.started_at) as sitting:
-        on_start(sitting.folder, sitting.opening(options.confirm))
+        on_start(sitting.folder, sitting.opening(options))
         sitting.carry_out(options.confirm, options.trust, on_progress)
     return _concluded(sitting, clock)
 
@@ -219,7 +219,6 @@ class Prepared:
         slots: Trials at a time that the space asks for.
         teachers: Folders of registered models that its tricks learn from, by address.
         notices: What the user should hear of what was found by trying.
-        timing: Of a few steps of what it tries first; None where that cannot be trained here.
     """
 
     loaded: LoadedSpace
@@ -228,7 +227,6 @@ class Prepared:
     slots: int
     teachers: Mapping[str, Path]
     notices: tuple[str, ...]
-    timing: Timing | None
 
 
 def prepare(loaded: LoadedSpace, options: Options) -> Prepared:
@@ -246,8 +244,7 @@ def prepare(loaded: LoadedSpace, options: Options) -> Prepared:
     loaded, notices = _probed(loaded, data.dataset, slots, engine, options)
     where = store.address(options.tracking, options.root)
     fetched = teachers.check_and_fetch(loaded, data.dataset, where, options.trust)
-    timing = None if options.address else probed(loaded, data.dataset, slots, options.trust)
-    return Prepared(loaded, data, engine, slots, fetched, tuple(notices), timing)
+    return Prepared(loaded, data, engine, slots, fetched, tuple(notices))
 
 
 def _ready(loaded: LoadedSpace, options: Options) -> tuple[tuple[LoadedSpace, Loaded], Engine]:
@@ -336,13 +333,16 @@ class Sitting:
         self.confirmation: Confirmation | None = None
         self.notices = [*prepared.notices, *["the ledger's last line was torn and has been dropped"] * ledger.torn]
 
-    def opening(self, confirms: bool) -> Opening:
-        """Return what is known before the first trial of this sitting."""
+    def opening(self, options: Options) -> Opening:
+        """Return what is known before the first trial of this sitting, after a probe on this machine."""
         prepared = self.prepared
-        work = replace(workload(prepared.loaded, confirms), spent=self.search.spent, ended=self.search.ended)
-        expected = None if prepared.timing is None else duration(
-            prepared.timing, work, prepared.loaded, prepared.data.dataset, self.slots,
-            self._deadline - time.monotonic())
+        work = replace(workload(prepared.loaded, options.confirm), spent=self.search.spent, ended=self.search.ended)
+        seconds = self._deadline - time.monotonic()
+        expected = None
+        if work.epochs and seconds > 0 and not options.address:     # a cluster's machines are others
+            timing = probed(prepared.loaded, prepared.data.dataset, self.slots, options.trust)
+            expected = None if timing is None else duration(timing, work, prepared.loaded, prepared.data.dataset,
+                                                            self.slots, seconds)
         return Opening(prepared.data.facts, work, expected, self._deadline)
 
     def carry_out(self, confirms: bool, trust: bool, on_progress: OnProgress) -> None:

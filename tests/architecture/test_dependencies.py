@@ -33,8 +33,8 @@ def imported(*folders):
 
 
 @pytest.mark.parametrize(("folders", "extras"), [
-    (("autotricks",), ("cluster", "server", "export")),
-    (("tests", "benchmarks"), ("cluster", "server", "export", "dev", "bench"))])
+    (("autotricks",), ("cluster", "server", "export", "hf", "heic")),
+    (("tests", "benchmarks"), ("cluster", "server", "export", "hf", "heic", "dev", "bench"))])
 def test_what_is_imported_is_declared(folders, extras):
     asked, owners = declared(*extras), packages_distributions()
     missing = [f"{path} imports {name}, of {', '.join(owners.get(name, ['no distribution here']))}"

@@ -33,7 +33,7 @@ LEVELS = [
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 ROOT = {"", "__main__", "errors", "testing", "trial"}      # the modules that lie loose in the package
 NAMED = {f"autotricks.{name}" for name in modules() if name}
-HOMES = {"pyarrow": {"runs"}, "ray": {"tuning.engines"}, "optuna": {"tuning"}, "mlflow": {"tracking"},
+HOMES = {"pyarrow": {"runs", "data"}, "ray": {"tuning.engines"}, "optuna": {"tuning"}, "mlflow": {"tracking"},
          "typer": {"cli", "cli.commands"}}
 SHARED, CATALOG = ("core", "functional", "nn", "io", "errors"), "tricks.catalog"     # of tricks
 PURE = {"core", "nn", "functional", "tricks", "trainer", "trial"}

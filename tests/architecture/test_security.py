@@ -9,13 +9,14 @@ from .source import modules, tree, where
 BUILTINS = {"eval", "exec", "compile", "__import__", "globals", "breakpoint"}
 # Modules for which there is no use: they read pickles, run code by name, or call what is not Python.
 MODULES = re.compile(r"(_?pickle|cPickle|marshal|shelve|dill|joblib|cloudpickle|ray\.cloudpickle|runpy|code|codeop|pty|"
-                     r"ctypes|cffi|builtins|imp|pkgutil\.resolve_name|tarfile|importlib\._bootstrap.*)")
+                     r"ctypes|cffi|builtins|imp|pkgutil\.resolve_name|importlib\._bootstrap.*)")
 NAMES = re.compile(
     r"os\.(system|popen|startfile|exec\w+|spawn\w+|posix_spawn\w*)|subprocess\.(getoutput|getstatusoutput)|"
     r"yaml\.(?!(C?BaseLoader|SafeDumper|compose|parse|dump|safe_dump|YAMLError|\w*Event|\w*Node)$)\w+|"
     # but for where the hub's cache is, fetching a file into it, and naming classes that only hold values
     r"torch\.(?!hub\.(get_dir|download_url_to_file)$|serialization\.safe_globals$)(hub|jit|package|serialization)(\..*)?|"
     r"mlflow\..*load_model|shutil\.unpack_archive|tempfile\.mktemp|"
+    r"tarfile\.(?!(open|TarInfo|TarError|ReadError)$)\w+|"      # listed, and nothing is unpacked
     r"pandas\.read_pickle|importlib\.(__import__|util\.(spec_from_file_location|module_from_spec|source_from_cache))|"
     r"numpy\.(fromfile|DataSource)|asyncio\.create_subprocess_shell")
 METHODS = {"extractall", "extract", "unpack_archive", "extract_archive", "read_pickle", "create_subprocess_shell"}
@@ -81,6 +82,14 @@ def test_importing_by_name_is_for_the_users_own_code_alone():
     assert homes == {"", "space", "tricks.catalog", "models.build", "data.sources.own_code"}
 
 
+def test_archives_are_listed_in_one_place():
+    """Where links, and names that lead out of an archive, are set aside."""
+    homes = {name for name, path in modules().items() for node in ast.walk(tree(path))
+             if isinstance(node, ast.Import | ast.ImportFrom)
+             and "tarfile" in (getattr(node, "module", ""), *(alias.name for alias in node.names))}
+    assert homes == {"data.sources.archives"}
+
+
 @for_each([
     "eval(x)", "exec(x)", "compile(x, '', 'exec')", "e = eval", "map(eval, x)", "import builtins", "__import__(x)",
     "import pickle", "import pickle as p", "from pickle import loads", "from pickle import *", "import _pickle",
@@ -99,7 +108,8 @@ def test_importing_by_name_is_for_the_users_own_code_alone():
     "import torch\ntorch.hub.load(f)", "import torch\ntorch.jit.load(f)", "from torch import hub",
     "import torch\ntorch.serialization.load(f)", "import mlflow\nmlflow.pyfunc.load_model(u)",
     "import numpy\nnumpy.load(f, allow_pickle=True)", "import numpy as np\nnp.load(f, None, True)",
-    "import numpy as np\nnp.load(f)", "import tarfile", "tar.extractall(p)", "x = t.extractall", "archive.extract(m)",
+    "import numpy as np\nnp.load(f)", "from tarfile import TarFile", "import tarfile as t\nt.TarFile(f)",
+    "tar.extractall(p)", "x = t.extractall", "archive.extract(m)",
     "import shutil as s\ns.unpack_archive(f)", "from shutil import unpack_archive",
     "from torchvision.datasets import utils\nutils.extract_archive(f)", "import importlib\nimportlib.__import__(n)",
     "from importlib.util import spec_from_file_location", "import importlib.util\nimportlib.util.module_from_spec(s)"])

@@ -20,6 +20,13 @@ def save(path: Path, values, mode: str | None = None, **options) -> Path:
     return path
 
 
+def encoded(values, kind: str = "PNG", **options) -> bytes:
+    """Return an array as the bytes of an image file."""
+    store = io.BytesIO()
+    Image.fromarray(np.asarray(values)).save(store, kind, **options)
+    return store.getvalue()
+
+
 def noise(seed: int, *shape: int) -> np.ndarray:
     return np.random.RandomState(seed).randint(0, 256, shape).astype(np.uint8)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from autotricks.data import Settings
+from autotricks.data import Settings, shape_of
 from autotricks.data.sources import read
 from autotricks.errors import DataError
 
@@ -54,15 +54,27 @@ def test_an_archive_resized_and_gray(tmp_path):
 
 @pytest.mark.parametrize(("arrays", "message"), [
     ({"x_train": noise(0, 2, 3, 3)}, "has no y_train; it holds x_train"),
-    ({"a": noise(0, 2, 3, 3)}, "has no x_train; it holds no x or y"),
+    ({"a": noise(0, 2, 3, 3)}, "has no x_train; it holds a [2, 3, 3]. Needed are x_train and y_train, or x and y, or "),
+    ({"train_images": noise(0, 2, 3, 3), "val_labels": [0]}, "has no train_labels; it holds train_images [2, 3, 3], "),
+    ({"x_train": noise(0, 2, 3, 3), "train_images": noise(0, 2, 3, 3), "y": [0, 1]},
+     "holds x_train and train_images, both of train"),
     ({"x_test": noise(0, 2, 3, 3), "y_test": [0, 1]}, "has no x_train"),
-    ({"x": noise(0, 2, 3, 3) / 255, "y": [0, 1]}, "the images of train are float64; uint8"),
-    ({"x": noise(0, 2, 3, 8, 8), "y": [0, 1]}, "[2, 3, 8, 8]; [N, H, W], [N, H, W, 1] or [N, H, W, 3] is needed. "
-                                               "Transpose (0, 2, 3, 1)."),
+    ({"x": noise(0, 2, 3, 3) / 255 - 0.5, "y": [0, 1]}, "0 to 65535 is needed. Undo the normalization"),
+    ({"x": np.full((2, 3, 3), np.nan), "y": [0, 1]}, "the images are float64 from nan to nan; 0 to 1, 0 to 255 or"),
+    ({"x": np.full((2, 3, 3), 7e4), "y": [0, 1]}, "the images are float64 from 70000 to 70000; 0 to 1"),
+    ({"x": np.eye(3, dtype=int)[None], "y": [0]}, "the images are int64 from 0 to 1: whole numbers that leave every"),
+    ({"x": np.array([[["a"]]]), "y": [0]}, "the images are <U1; numbers of one kind"),
+    ({"x": noise(0, 2, 3, 3), "y": [0, 1], "x_test": noise(0, 2, 3, 3) / 255, "y_test": [0, 1]},
+     "the images are float64 and uint8; numbers of one kind"),
+    ({"x": noise(0, 2, 4, 8, 8), "y": [0, 1]}, "[2, 4, 8, 8]; [N, H, W], [N, H, W, 1], [N, H, W, 3] or [N, D, H, W]"),
+    ({"x": noise(0, 2, 3, 8, 8, 8), "y": [0, 1]}, "[2, 3, 8, 8, 8]"),
     ({"x": noise(0, 2, 8, 8, 4), "y": [0, 1]}, "[2, 8, 8, 4]"), ({"x": np.uint8(3), "y": [0, 1]}, "has 0 images"),
     ({"x": noise(0, 0, 3, 3), "y": np.zeros(0, int)}, "[0, 3, 3, 1]"),
     ({"x": noise(0, 2, 3, 3), "y": [0, 1, 1]}, "train has 2 images and labels of shape [3]"),
-    ({"x": noise(0, 2, 3, 3), "y": [[0, 1], [1, 0]]}, "labels of shape [2, 2]; [2] is needed"),
+    ({"x": noise(0, 2, 3, 3), "y": [[0, 1], [2, 0]]}, "are of shape [2, 2] and hold other than 0 and 1"),
+    ({"x": noise(0, 2, 3, 3), "y": [[0.5, 0.5], [1, 0]]}, "are of shape [2, 2] and hold other than 0 and 1"),
+    ({"x": noise(0, 2, 3, 3), "y": [[0, 1]]}, "labels of shape [1, 2]; [2], or [2, C] of 0 and 1, is needed"),
+    ({"x": noise(0, 2, 3, 3), "y": [[0, 1], [1, 0]], "classes": ["a", "b", "c"]}, "[2, 2]; classes has 3 names"),
     ({"x": noise(0, 2, 3, 3), "y": [0.0, 1.0]}, "the labels of train are float64"),
     ({"x": noise(0, 2, 3, 3), "y": [0, 2], "classes": ["a", "b"]}, "train has the label '2'; classes has 2 names"),
     ({"x": noise(0, 2, 3, 3), "y": [0, -1], "classes": ["a", "b"]}, "train has the label '-1'"),
@@ -71,6 +83,60 @@ def test_an_archive_resized_and_gray(tmp_path):
     ({"x": np.array([{}, {}]), "y": [0, 1]}, "x is a pickled array, which can run code")])
 def test_errors_of_archives(tmp_path, arrays, message):
     assert message in refused(npz(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize(("images", "expected", "said"), [
+    (np.array([0, 0.5, 0.2, 1]), [0, 128, 51, 255], "float64 from 0 to 1; they were multiplied by 255"),
+    (np.array([0, 1.4, 1.5, 255], np.float32), [0, 1, 2, 255], "float32 from 0 to 255; they were rounded"),
+    (np.array([0, 129, 32896, 65535], np.uint16), [0, 1, 128, 255], "uint16 from 0 to 65535; they were divided by 257"),
+    (np.array([0, 257, 514, 2570]), [0, 1, 2, 10], "divided by 257, which leaves them nearly black; scale them first"),
+    (np.array([0, 7, 200, 3]), [0, 7, 200, 3], "int64 from 0 to 200; they were rounded"),
+    (np.array([False, True, True, False]), [0, 255, 255, 0], "bool from 0 to 1; they were multiplied by 255")])
+def test_numbers_become_bytes_and_that_is_told(tmp_path, images, expected, said):
+    raw = read(Settings(npz(tmp_path, x=images.reshape(2, 1, 2), y=[0, 1])))
+    assert raw.parts["train"].images.flatten().tolist() == expected
+    assert len(raw.notices) == 1 and said in raw.notices[0]
+
+
+def test_all_splits_are_on_one_scale(tmp_path):
+    """A test split that happens to stay below 1 is not blown up where another shows that 255 is the top."""
+    raw = read(Settings(npz(tmp_path, x=np.full((2, 1, 1), 255.0), y=[0, 1], x_test=np.full((2, 1, 1), 1.0),
+                            y_test=[0, 1])))
+    assert raw.parts["test"].images.flatten().tolist() == [1, 1] and raw.parts["train"].images.flatten().tolist() == [
+        255, 255]
+
+
+def test_channels_first(tmp_path):
+    x = noise(0, 2, 3, 5, 4)
+    source = npz(tmp_path, x=x, y=[0, 1])
+    assert (read(Settings(source)).parts["train"].images.numpy() == x).all() and shape_of(Settings(source)) == (3, 5, 4)
+    source = npz(tmp_path, X_train=x[:, :1], y_train=[0, 1])
+    assert (read(Settings(source)).parts["train"].images.numpy() == x[:, :1]).all()
+    assert shape_of(Settings(source)) == (1, 5, 4)
+    last = npz(tmp_path, x=noise(0, 2, 3, 5, 3), y=[0, 1])     # 3 high: channels are taken to be last
+    assert shape_of(Settings(last)) == (3, 3, 5)
+
+
+def test_medmnist(tmp_path):
+    """As its files hold them: labels [N, 1]; of ChestMNIST [N, 14], of which an image may have any number."""
+    x = noise(0, 6, 28, 28)
+    names = {f"{split}_{what}": values for split, rows in (("train", [0, 1, 2]), ("val", [3, 4]), ("test", [5]))
+             for what, values in (("images", x[rows]), ("labels", np.array([[2], [0], [1], [0], [2], [1]])[rows]))}
+    raw = read(Settings(npz(tmp_path, **names)))
+    assert {split: part.labels for split, part in raw.parts.items()} == {
+        "train": [("2",), ("0",), ("1",)], "validation": [("0",), ("2",)], "test": [("1",)]}
+    assert (raw.parts["test"].images.numpy() == x[5:, None]).all() and raw.notices == ()
+    flags = np.zeros((6, 14), np.uint8)
+    flags[[0, 0, 1, 4], [3, 13, 3, 0]] = 1
+    names |= {f"{split}_labels": flags[rows] for split, rows in (("train", [0, 1, 2]), ("val", [3, 4]), ("test", [5]))}
+    raw = read(Settings(npz(tmp_path, **names)))
+    assert [part.labels for part in raw.parts.values()] == [[("3", "13"), ("3",), ()], [(), ("0",)], [()]]
+
+
+def test_one_hot_labels_are_one_each(tmp_path):
+    flags = np.eye(3)[[2, 0, 1, 2]]
+    source = npz(tmp_path, x=noise(0, 4, 3, 3), y=flags, classes=["ant", "bee", "fly"])
+    assert read(Settings(source)).parts["train"].labels == [("fly",), ("ant",), ("bee",), ("fly",)]
 
 
 def test_damaged_archives(tmp_path):

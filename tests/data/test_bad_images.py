@@ -1,13 +1,17 @@
 """A corpus made here: each image is used with the values computed by hand, or set aside with a reason."""
+import base64
 import io
 import struct
 import zlib
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from autotricks.data import decode
+from autotricks.data.storage import InMemory
+from autotricks.data.tones import Unusable
 
 from .pictures import chunk, noise
 
@@ -42,6 +46,25 @@ def tiff(order, bits, kind, values, white=1):
     whole = start + struct.pack(order + "H", len(tags)) + cells + bytes(4)
     assert len(whole) == START
     return whole + b"".join(struct.pack(order + letter, value) for value in values)
+
+
+def color_tiff(values, planes=1):
+    """A TIFF of one row of 16-bit color; with 2 for `planes`, one plane after the other."""
+    width = len(values) // 3
+    bits = 8 + 2 + 11 * 12 + 4
+    strips = [bits + 6 + row * 2 * width for row in range(3 if planes == 2 else 1)]
+    size = 2 * width * (1 if planes == 2 else 3)
+    tables = bits + 6 + 6 * width
+    lists = b"".join(struct.pack("<I", value) for value in [*strips, *[size] * len(strips)])
+    many = len(strips) > 1
+    tags = [(256, 4, 1, width), (257, 4, 1, 1), (258, 3, 3, bits), (259, 4, 1, 1), (262, 4, 1, 2),
+            (273, 4, len(strips), tables if many else strips[0]), (277, 4, 1, 3), (278, 4, 1, 1),
+            (279, 4, len(strips), tables + 4 * len(strips) if many else size), (284, 4, 1, planes), (339, 4, 1, 1)]
+    cells = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    rows = np.array(values, "<u2").reshape(-1, 3)
+    body = (rows.T if planes == 2 else rows).tobytes()
+    return (b"II" + struct.pack("<HI", 42, 8) + struct.pack("<H", len(tags)) + cells + bytes(4)
+            + struct.pack("<3H", 16, 16, 16) + body + lists)
 
 
 def deep(*values):
@@ -98,6 +121,27 @@ GOOD = {
     "animated.webp": (animation("WEBP", lossless=True), RED), "pages.tif": (animation("TIFF"), RED),
     "several.jpg": (written("MPO", Image.new("L", (2, 2), 90), save_all=True,
                             append_images=[Image.new("L", (2, 2), 200)]), [[[90, 90], [90, 90]]]),
+    # the netpbm family: 1 is black in a bitmap; a gray v of a maximum m is 255 v / m; 16 bits are divided by 257, dark
+    # pictures too; a float map has its last row first
+    "plain.pbm": (b"P1\n2 2\n1 0\n0 1\n", [[[0, 255], [255, 0]]]), "raw.pbm": (b"P4 4 1\n\x50", [[[255, 0, 255, 0]]]),
+    "plain.pgm": (b"P2\n# a comment\n2 1\n255\n7 200\n", [[[7, 200]]]),
+    "raw.pgm": (b"P5 2 1 255\n\x07\xc8", [[[7, 200]]]), "hundred.pgm": (b"P5 2 1 100\n\x28\x64", [[[102, 255]]]),
+    "deep.pgm": (b"P5 3 1 65535\n" + deep(0, 32896, 65535), [[[0, 128, 255]]]),
+    "dark.pgm": (b"P5 3 1 65535\n" + deep(0, 129, 200), [[[0, 1, 1]]]),
+    "ten_bits.pgm": (b"P5 2 1 1020\n" + deep(204, 1020), [[[51, 255]]]),
+    "plain.ppm": (b"P3 1 1 255 1 2 3\n", [[[1]], [[2]], [[3]]]), "raw.ppm": (b"P6 1 1 255\n\x01\x02\x03",
+                                                                           [[[1]], [[2]], [[3]]]),
+    "deep.ppm": (b"P6 1 1 65535\n" + deep(65535, 32896, 257), [[[255]], [[128]], [[1]]]),
+    "float.pfm": (b"Pf 1 2 -1.0\n" + struct.pack("<2f", 0.2, 1), [[[255], [51]]]),
+    # JPEG 2000 without loss, with and without the box around it
+    "color.jp2": (written("JPEG2000", Image.new("RGB", (2, 1), (10, 200, 30))), [[[10, 10]], [[200, 200]], [[30, 30]]]),
+    "deep.jp2": (written("JPEG2000", Image.fromarray(np.array([[0, 129, 32896, 65535]], np.uint16))),
+                 [[[0, 1, 128, 255]]]),
+    "opacity.j2k": (written("JPEG2000", Image.new("RGBA", (1, 1), (255, 0, 0, 51)), no_jp2=True),
+                    [[[255]], [[204]], [[204]]]),
+    "gray.avif": (written("AVIF", Image.new("L", (2, 2), 77), quality=100), [[[77, 77], [77, 77]]]),
+    # color of 16 bits in a TIFF: the upper 8
+    "color16.tif": (color_tiff([65535, 32896, 257, 0x1234, 0, 0xFEFF]), [[[255, 0x12]], [[128, 0]], [[1, 0xFE]]]),
     # what the suffix says does not matter
     "png_called.jpg": (png(1, 1, 8, 0, [b"\x07"]), [[[7]]])}
 
@@ -132,7 +176,8 @@ BAD = {
     "html.jpg": (b"<!DOCTYPE html><title>404</title>", "not a JPEG"), "zeros.jpg": (bytes(4096), "not a JPEG"),
     "eps.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a JPEG"),
     "svg.png": (b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", "not a JPEG"),
-    "ppm.png": (b"P5 2 1 255\n\x01\x02", "not a JPEG"), "ico.png": (written("ICO"), "not a JPEG"),
+    "pam.ppm": (b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL 255\nTUPLTYPE GRAYSCALE\nENDHDR\n\x01", "not a JPEG"),
+    "ico.png": (written("ICO"), "not a JPEG"),
     "header_only.png": (written("PNG")[:33], "not a JPEG"), "header_only.jpg": (written("JPEG")[:625], "damaged"),
     "header_only.gif": (written("GIF")[:13], "not a JPEG"), "header_only.bmp": (written("BMP")[:54], "damaged"),
     "no_pixels.png": (png(9, 9, 8, 0, []), "damaged"),
@@ -150,6 +195,11 @@ BAD = {
     "negative.tif": (tiff("<", 16, 2, [-5, 5]), "gray values from -5 to 5"),
     "nan.tif": (tiff("<", 32, 3, [0.5, float("nan")]), "not finite"),
     "infinite.tif": (tiff("<", 32, 3, [0.5, float("inf")]), "not finite"),
+    "planes16.tif": (color_tiff([65535, 32896, 257, 0x1234, 0, 0xFEFF], planes=2), "a plane for each color"),
+    "cut.jp2": (written("JPEG2000", ROUGH)[:9000], "damaged"),
+    "cut.avif": (written("AVIF", ROUGH)[:3000], "not a JPEG"),
+    "cut.pgm": (b"P5 9 9 255\n" + bytes(40), "damaged"),
+    "bomb.pgm": (b"P5 90000 90000 255\n", "more than 89,478,485 pixels"),
     "huge.tif": (tiff("<", 32, 3, [0.5, 1e9]), "gray values from 0.5 to 1e+09")}
 
 
@@ -161,7 +211,7 @@ def test_set_aside_with_a_reason(tmp_path, name):
     assert arrays == [None] and word in bad[0].reason and str(tmp_path) not in bad[0].reason
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM"])
 def test_a_file_cut_anywhere_is_whole_or_set_aside(tmp_path, kind):
     content = written(kind)
     path = tmp_path / "x"
@@ -177,7 +227,7 @@ def test_a_file_cut_anywhere_is_whole_or_set_aside(tmp_path, kind):
     assert lost > 50
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_an_end_that_was_never_written_is_seen_and_padding_is_not_taken_for_one(tmp_path, kind):
     content = written(kind, ROUGH)
     (tmp_path / "x").write_bytes(content + bytes(500))
@@ -187,3 +237,37 @@ def test_an_end_that_was_never_written_is_seen_and_padding_is_not_taken_for_one(
     for share in (0.3, 0.6, 0.9):
         (tmp_path / "x").write_bytes(_zeros(content, share))
         assert decode.read([tmp_path / "x"], None, None)[1]
+
+
+HEIC = base64.b64decode("""
+AAAAHGZ0eXBoZWl4AAAAAG1pZjFoZWl4bWlhZgAAAX5tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJpbG9jAAAAAERA
+AAEAAQAAAAABogABAAAAAAAAAH0AAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAABAAAA/mlwcnAAAADeaXBjbwAA
+AHdodmNDAQQIAAAAnjgAAAAAHvAA/P/4+AAADwNgAAEAF0ABDAH//wQIAAADAJ44AAADAAAeugJAYQABACpCAQEECAAAAwCeOAAAAwAAHpAEECCy3VyU
+1zcBDQYEAAADAGQAAAMABCBiAAEACEQBwXMYMAiQAAAAE2NvbHJuY2x4AAEADQAGgAAAABRpc3BlAAAAAAAAAEAAAABAAAAAKGNsYXAAAABAAAAAAQAA
+ADAAAAABAAAAAAAAAAL////wAAAAAgAAABBwaXhpAAAAAAMICAgAAAAYaXBtYQAAAAAAAAABAAEFgQIDBYQAAACFbWRhdAAAAHkoAa8GuJGJ0n2hz///
+Imj//+ifZ1difRG00v713dv/s1Uen+BG8QFQq3TmZmYRgxu88Z6w+COkyL247V81EMJ2cQIs97Pui5BsIsQLuJqmq9Cjs80bPbbrXrGoJSYnLOX8pELw
+oS79pGO1up5ovo18HJKZnHx9Ar+A""")
+
+
+@pytest.mark.skipif(not find_spec("pi_heif"), reason="the extra heic is not installed")
+def test_heic():
+    """64 x 48, the left half (10, 200, 30), the right (250, 90, 160), by libheif with x265; lossy."""
+    picture = decode.decode(HEIC)
+    assert picture.shape == (3, 48, 64)
+    assert np.abs(picture[:, :, :28].astype(int) - [[[10]], [[200]], [[30]]]).max() <= 3
+    assert np.abs(picture[:, :, 36:].astype(int) - [[[250]], [[90]], [[160]]]).max() <= 3
+    for share in (0.3, 0.95):
+        with pytest.raises(Exception, match=r"."):
+            decode.decode(HEIC[:int(len(HEIC) * share)])
+    with pytest.raises(Unusable, match="ends in zeros"):
+        decode.decode(HEIC[:-120] + bytes(120))
+
+
+def test_heic_without_its_library_is_one_clear_line(monkeypatch):
+    monkeypatch.setattr(decode, "find_spec", lambda name: None)
+    decode._heif.cache_clear()
+    try:
+        bad, = decode.each(decode.decode, [InMemory(HEIC)])
+        assert bad.reason == "HEIC, which needs a library more: pip install 'autotricks[heic]'"
+    finally:
+        decode._heif.cache_clear()

@@ -200,6 +200,16 @@ TABLES = {
                               table=rows("N.png,LABEL,PART", "path,label,fold\n")),
     "a fold is test": Layout("*6", TEST, ("test from column fold (1.0)",),
                              table=rows("N.png,LABEL,PART.0", "path,label,fold\n"), keys={"table": Table(fold="1")}),
+    "a fold that is not there": Layout("*6", refused="the column fold of ROOT/t.csv holds no 7; it holds 0, 1.",
+                                       table=rows("N.png,LABEL,PART", "path,label,fold\n"),
+                                       keys={"table": Table(fold="7")}),
+    "a word that is not there": Layout("*6", refused="data.splits: the column part of ROOT/t.csv holds no dev; it",
+                                       table=rows("N.png,LABEL,PART", "path,label,part\n"), keys={
+                                           "table": Table(split="part"), "splits": Splits(("0",), ("dev",), ("1",))}),
+    "a row for each label": Layout("*6", "train: cat 6, dog 3", ("3 files stand in several rows, such as 1.png",),
+                                   table=PLAIN + "1.png,cat\n3.png,cat\n5.png,cat\n", keys={"task": "multilabel"}),
+    "a file in several rows": Layout("*6", "train: cat 4, dog 3", ("1 files stand in several rows, such as 0.png",),
+                                     table=PLAIN + "0.png,cat\n"),
     "a split that is no word": Layout("*6", refused="t.csv:6: split 'tset' is not allowed",
                                       table=rows("N.png,LABEL,PART", "path,label,split\n").replace(
                                           ",0", ",train").replace("cat,1", "cat,tset").replace(",1\n", ",test\n")),

@@ -1,8 +1,9 @@
 import pytest
 
 from autotricks.data import Settings
-from autotricks.data.settings import Group
+from autotricks.data.settings import Group, Splits, Table
 from autotricks.errors import DataError
+from autotricks.space.sections import DataSection
 from tests.conftest import for_each
 
 
@@ -35,3 +36,37 @@ def test_a_pattern_that_cannot_be_compiled(pattern):
     with pytest.raises(DataError) as caught:
         Settings(source="image_folder:photos", group=Group(pattern=pattern))
     assert len(caught.value.problems) == 1 and "is no regular expression" in str(caught.value)
+
+
+@for_each([
+    (Table(label=("",)), "data.label: a name is empty."), (Table(folder=("a", "")), "data.folder: a name is empty."),
+    (Table(separator=""), "data.separator: a name is empty."), (Table(delimiter=",,"), "data.delimiter: ',,' is not"),
+    (Table(encoding="latin-0"), "data.encoding: 'latin-0' is not"), (Table(header="no"), "data.header: 'no' is not"),
+    (Table(label=("a", "b"), separator="|"), "data.separator: several columns of labels have no cells")])
+def test_what_a_table_cannot_be_is_one_line(table, said):
+    with pytest.raises(DataError) as caught:
+        Settings("csv:x.csv", table=table)
+    assert len(caught.value.problems) == 1 and str(caught.value).startswith(said)
+
+
+@for_each([
+    ("digits", {"table": Table(fold="0")}, "data.fold: digits is no table"),
+    ("npz:x.npz", {"splits": Splits(("a",))}, "data.splits: npz:x.npz has neither folders nor columns"),
+    ("csv:x.csv", {"classes": "leaf"}, "data.classes: csv:x.csv has no folders"),
+    ("csv:x.csv", {"splits": Splits(("a",), ("A",))}, "data.splits: 'a' cannot be in two splits"),
+    ("csv:x.csv", {"splits": Splits()}, "data.splits: name at least one"),
+    ("csv:x.csv", {"splits": Splits(("a",)), "table": Table(fold="0")}, "data.fold: with data.splits there are two")])
+def test_keys_that_say_something_of_another_source_or_nothing(source, keys, said):
+    with pytest.raises(DataError) as caught:
+        Settings(source, **keys)
+    assert len(caught.value.problems) == 1 and str(caught.value).startswith(said)
+
+
+def test_a_section_names_one_or_several_and_takes_numbers_for_text():
+    """As YAML hands them over: `fold: 0`, `folder: images`, `splits: {test: [4, e]}`."""
+    section = DataSection.model_validate({"source": "csv:x.csv", "label": "dx", "folder": ["a", "b"], "path": 1,
+                                          "splits": {"test": [4, "e"]}, "split": "fold", "header": False})
+    assert section.settings() == Settings("csv:x.csv", splits=Splits(test=("4", "e")), table=Table(
+        path="1", label=("dx",), folder=("a", "b"), split="fold", header=False))
+    kept = section.model_dump(mode="json", exclude_none=True)
+    assert "encoding" not in kept and DataSection.model_validate(kept).settings() == section.settings()

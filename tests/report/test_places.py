@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from autotricks.report import write
+from autotricks.runs.ledger import Ledger
 
 from .made import EVIL, Page, bundle, confirmed, searched
 
@@ -73,6 +74,39 @@ def test_tiles(page):
     tiles = {words(tile[0]): words(tile[1]) for tile in page.iter("div") if tile.get("class") == "tile"}
     assert tiles == {"Champion on test": "81.2%", "Baseline on test": "31.2%", "Difference": "+50.0 points",
                      "Cost of the search": "30 epochs"}
+
+
+def test_what_fresh_seeds_cost_is_told_beside_the_search(tmp_path):
+    """Three trainings of 9 epochs, 40 seconds each."""
+    path = searched(tmp_path / "run", confirm_json=confirmed(), champion_yaml=CHAMPION)
+    ledger = Ledger(path / "confirm.jsonl")
+    for seed in range(3):
+        ledger.append("confirm", hash=str(seed), seed=seed, epochs=9.0, seconds=40.0, metrics={})
+    ledger.close()
+    text = re.sub(r"\s+", " ", Page(write(path).read_text("utf-8")).text)
+    assert "Cost of fresh seeds27 epochs3 trainings after the search; 2 min of training" in text
+    (path / "confirm.jsonl").write_bytes((path / "confirm.jsonl").read_bytes().replace(b"40.0", b"41.0", 1))
+    text = Page(write(path).read_text("utf-8")).text
+    assert "Cost of fresh seeds" not in text and "Damaged, and left out of this page: confirm.jsonl." in text
+
+
+def test_it_is_said_which_value_of_the_score_is_which(tmp_path):
+    judged = confirmed(searched=0.84375)
+    path = searched(tmp_path / "run", confirm_json=judged, champion_yaml=CHAMPION)
+    text = re.sub(r"\s+", " ", Page(write(path).read_text("utf-8")).text)
+    assert ("The champion's score has several values: 87.5% of its one training in the search, 84.4% as the search "
+            "judged it by all trials, 81.2% over fresh seeds, and 75.0% of the training with seed 1000, which "
+            "champion.yaml holds.") in text
+
+
+def test_commands_of_the_page_can_be_pasted(tmp_path):
+    folder = tmp_path / "my runs" / "long tail-001"
+    folder.parent.mkdir()
+    path = searched(folder, confirm_json=confirmed(), champion_yaml=CHAMPION)
+    text = re.sub(r"\s+", " ", Page(write(path).read_text("utf-8")).text)
+    assert "autotricks search --space 'my runs/long tail-001/space.yaml'" in text
+    assert "autotricks confirm 'my runs/long tail-001'" in text
+    assert "autotricks train 'my runs/long tail-001/champion.yaml'" in text
 
 
 def test_wherever_seeds_are_counted_they_are_the_seeds(tmp_path):

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from autotricks.errors import InputError, ResourceError, RunError
+from autotricks.errors import DataError, InputError, ResourceError, RunError
 from autotricks.export import BUNDLE, WEIGHTS
 from autotricks.runs import folder as folders
+from autotricks.space.load import load_space
 from autotricks.workflows import search as experiment
+from autotricks.workflows.reopen import relocate, reopened
 
 from . import real
+from .scripted import in_threads
 
 
 def again(root, folder):
@@ -166,6 +169,33 @@ def test_changed_data_is_refused(tmp_path):
     with pytest.raises(RunError, match="its data had the fingerprint") as caught:
         experiment.search(experiment.resume(folder), options)
     assert len(caught.value.problems) == 1 and str(folder) in str(caught.value)
+
+
+def test_the_same_data_elsewhere_go_on(tmp_path):
+    """They are moved, and the run says where they lie now; others are refused, and the run stays as it was."""
+    chance = np.random.default_rng(0)
+    images, labels = chance.integers(0, 255, (60, 8, 8, 1), np.uint8), np.arange(60) % 3
+    np.savez(tmp_path / "data.npz", x=images, y=labels)
+    overrides = (f"data.source=npz:{tmp_path}/data.npz", "data.imbalance=null")
+    folder = real.search(tmp_path / "runs", *overrides, seconds=-1.0).folder     # no trial begins
+    (tmp_path / "data.npz").rename(tmp_path / "moved.npz")
+    options = experiment.Options(folder.parent, folder, tracking="off", seconds=-1.0, confirm=False)
+    with pytest.raises(DataError) as caught:
+        experiment.search(experiment.resume(folder), options)
+    assert caught.value.problems[-1] == "If the run's data lie elsewhere now, name them: --data SOURCE."
+    images[7, 3, 3] += 1
+    np.savez(tmp_path / "others.npz", x=images, y=labels)
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with pytest.raises(RunError, match="its data had the fingerprint"):
+        relocate(folder, f"npz:{tmp_path}/others.npz")
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    assert relocate(folder, f"npz:{tmp_path}/moved.npz") == (
+        f"{folder}: its data were at npz:{tmp_path}/data.npz and are at npz:{tmp_path}/moved.npz; their fingerprint is "
+        "the same, so it goes on.")
+    assert experiment.search(experiment.resume(folder), options).folder == folder
+    assert load_space(folder / folders.SPACE).document.data.source == f"npz:{tmp_path}/moved.npz"
+    with reopened(folder, (), False, engine=in_threads()) as run:
+        assert run.data.dataset.source == f"npz:{tmp_path}/moved.npz"
 
 
 @pytest.mark.parametrize("text", ["training.epochs=9", "search.seed=1", "search.sampler=tpe", "data.source=digits",

@@ -1,4 +1,5 @@
 """What an objective asks for reaches the meter: through space and data, to workers and to test."""
+import numpy
 import pytest
 import torch
 from sklearn import metrics
@@ -45,6 +46,20 @@ def test_training_measures_what_is_asked_for_and_test_all_that_there_is(tmp_path
     found = evaluate.tested(lambda images: model((images - mean) / std), data.dataset).metrics
     families = {"top_K_accuracy": "top_5_accuracy", "recall[CLASS]": "recall[8]"}
     assert [*found] == [families.get(metric.name, metric.name) for metric in METRICS if metric.name != "few_shot"]
+
+
+def test_a_class_that_test_lacks_is_refused_before_anything_trains(tmp_path):
+    """Confirmation could not tell its recall, after all the training."""
+    pixels = numpy.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=numpy.uint8)
+    labels = numpy.arange(40) % 3
+    test = labels[:12] % 2
+    numpy.savez(tmp_path / "made.npz", x=pixels, y=labels, x_val=pixels[:12], y_val=labels[:12], x_test=pixels[:12],
+                y_test=test)
+    source = f"data={{source: 'npz:{tmp_path / 'made.npz'}'}}"
+    with pytest.raises(InputError, match=r"recall\[2\] does not exist .* or test has too few classes") as caught:
+        opened(tmp_path, source, "objective={metric: 'val/recall[2]'}")
+    assert len(caught.value.problems) == 1
+    assert opened(tmp_path, source, "objective={metric: 'val/recall[1]'}")
 
 
 @pytest.mark.parametrize(("override", "said"), [

@@ -28,6 +28,7 @@ def check(space: Annotated[str, typer.Argument(help="A space file, or the name o
           set_: Set = None, data: Data = "", as_json: Json = False, trust: Trust = False,
           probe: Annotated[bool, typer.Option("--probe", help="Train probes: how to use weights?")] = False) -> None:
     """Say what a space contains and what a search of it would cost; train nothing that is kept."""
+    from ...data import foretold
     from ...probes.compatibility import require_suited
     from ...probes.duration import quick_duration
     from ...space import load_space
@@ -46,7 +47,8 @@ def check(space: Annotated[str, typer.Argument(help="A space file, or the name o
         duration = quick_duration(loaded, check_resources(loaded), trust)
     except ResourceError as error:
         refused = error
-    found = outline.Found(unchecked, duration, refused.problems if refused else ())
+    told = foretold(loaded.document.data.settings())
+    found = outline.Found(unchecked, duration, refused.problems if refused else (), tuple(told))
     outline.show(loaded, as_json, found, outline.command(space, given, data, trust))
     if refused:     # as a search of it would be
         raise refused

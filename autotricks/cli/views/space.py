@@ -26,11 +26,13 @@ class Found:
         unchecked: What could not be, and why; None where nothing is left open.
         duration: How long a search takes, or why that is not known.
         refused: Why this machine cannot search it.
+        data: What is worth knowing of the data, a line each.
     """
 
     unchecked: str | None = None
     duration: Duration | str = ""
     refused: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
 
 
 def combinations(count: int, counted: bool) -> str:
@@ -68,7 +70,8 @@ def show(loaded: LoadedSpace, as_json: bool, found: Found, following: str) -> No
         known = None if isinstance(found.duration, str) else found.duration
         to_json({"name": document.name, "models": {model: begins(loaded, model) for model in space.models},
                  "choices": space.size()[0], "seats": seats, "quarrels": space.quarrels(),
-                 "advice": space.warnings(), "unchecked": found.unchecked, "refused": list(found.refused),
+                 "advice": space.warnings(), "data": list(found.data), "unchecked": found.unchecked,
+                 "refused": list(found.refused),
                  "rungs": [{"budget": rung.budget, "trials": round(rung.trials, 1)} for rung in work.rungs],
                  "epochs": round(cost), "seconds": known and round(known.total),
                  "start": {name: str(bundle) for name, bundle in loaded.start.items()}})
@@ -80,6 +83,7 @@ def show(loaded: LoadedSpace, as_json: bool, found: Found, following: str) -> No
     for seat_name, lines in seats.items():
         for line in lines:
             print(f"  {seat_name:<20} {line}")
+    _section("Data", found.data)
     _section("Start trials", start_trials(loaded.start, space))
     _section("Never together", space.quarrels())
     _section(f"Advised against ({'left out' if space.avoid else 'searched all the same'})", space.warnings())
@@ -153,7 +157,7 @@ def _lacks(bundle: Bundle, space: Space) -> str:
     return f"; without {' and '.join(absent)}, always there otherwise: its own tricks leave no place" if absent else ""
 
 
-def _section(name: str, lines: list[str]) -> None:
+def _section(name: str, lines: Sequence[str]) -> None:
     if lines:
         print(f"\n{name}:")
         for line in lines:

@@ -9,16 +9,34 @@ from pathlib import Path
 from ...errors import DataError
 from ..decode import display_name
 from ..settings import Settings
-from . import csv_table, digits, image_folder, npz, own_code, torchvision_sets
+from . import (
+    archive,
+    csv_table,
+    digits,
+    hugging_face,
+    image_folder,
+    npz,
+    own_code,
+    parquet,
+    torchvision_sets,
+    webdataset,
+)
 from .files import Listing, refuse_address
 from .raw import Part, Raw, refuse_many
 
 Reader = Callable[[str, Settings], Raw]
 READERS: dict[str, Reader] = {"digits": digits.read, "image_folder": image_folder.read, "csv": csv_table.read,
-                              "npz": npz.read, "torchvision": torchvision_sets.read}
-LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {"image_folder": image_folder.listing,
-                                                           "csv": csv_table.listing}
-FORMS = "digits, image_folder:PATH, csv:PATH, npz:PATH, torchvision:NAME or my.module:function"
+                              "npz": npz.read, "torchvision": torchvision_sets.read, "hf": hugging_face.read,
+                              "parquet": parquet.read, "webdataset": webdataset.read, "zip": archive.read_zip,
+                              "tar": archive.read_tar}
+LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {
+    "image_folder": image_folder.listing, "csv": csv_table.listing, "hf": hugging_face.listing,
+    "parquet": parquet.listing, "webdataset": webdataset.listing, "zip": archive.list_zip, "tar": archive.list_tar}
+FORMS = ("digits, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, zip:PATH, tar:PATH, "
+         "torchvision:NAME or my.module:function")
+SUFFIXES = {".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar"}
+FETCHED = ("hf", "parquet")         # sources of which listing fetches files, or writes some into the cache
+NAMED = ("hf", "torchvision")       # sources that are named; all others have a path
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -41,6 +59,11 @@ def listing(settings: Settings) -> Listing | None:
     """
     word, _, argument = settings.source.partition(":")
     return LISTINGS[word](argument, settings) if word in LISTINGS else None
+
+
+def at_hand(settings: Settings) -> bool:
+    """Return whether a source can be listed without fetching or writing anything."""
+    return settings.source.partition(":")[0] not in FETCHED
 
 
 def shape_of(settings: Settings) -> tuple[int, int, int] | None:
@@ -68,7 +91,7 @@ def check(source: str, trust: bool = False) -> None:
     word, _, argument = source.partition(":")
     if word in READERS:
         if bool(argument) == (word == "digits"):
-            needed = "name" if word == "torchvision" else "path"
+            needed = "name" if word in NAMED else "path"
             problem = "digits takes nothing after it." if argument else f"{word} needs a {needed}; allowed are {FORMS}."
             raise DataError(f"data.source: {source!r}: {problem}")
         return
@@ -84,7 +107,7 @@ def check(source: str, trust: bool = False) -> None:
 def _near(source: str, word: str, argument: str) -> str:
     path = Path(source)
     if not argument and ("/" in source or path.suffix or path.exists()):
-        kind = {".csv": "csv", ".npz": "npz"}.get(path.suffix.lower(), "image_folder")
+        kind = SUFFIXES.get(path.suffix.lower(), "image_folder")
         return f" Did you mean {kind}:{source}?"
     known = {name.lower(): f"torchvision:{name}" for name in torchvision_sets.FAMILIAR}
     plain = re.sub("[-_ ]", "", source.lower())
@@ -97,4 +120,4 @@ def _near(source: str, word: str, argument: str) -> str:
     return f" Did you mean {near[0]}{rest}?"
 
 
-__all__ = ["Listing", "Part", "Raw", "check", "listing", "read", "refuse_many", "shape_of"]
+__all__ = ["Listing", "Part", "Raw", "at_hand", "check", "listing", "read", "refuse_many", "shape_of"]

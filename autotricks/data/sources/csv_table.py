@@ -1,6 +1,7 @@
 """csv: a table of paths and labels."""
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...tasks import find as find_task
-from ..decode import Bad
+from ..decode import Bad, display_name
 from ..settings import Settings, Splits
+from ..storage import Stored
 from .columns import MISSING, Columns, Unlabelled, labels
 from .delimited import Sheet, read as read_sheet
 from .files import Entry, Listing, existing_file, images_of
@@ -35,21 +37,42 @@ def listing(location: str, settings: Settings) -> Listing:
     Raises:
         DataError: When a column or value is missing, with the number of the line.
     """
-    path = existing_file(location)
-    sheet = read_sheet(path, settings.table)
+    return listed(existing_file(location), settings)
+
+
+def listed(path: Path, settings: Settings) -> Listing:
+    """List the files of a table, on the disk or in an archive.
+
+    Raises:
+        DataError: When a column or value is missing, with the number of the line.
+    """
+    found = entries_of(read_sheet(path, settings.table), settings)
+    names = [str(entry.path) for entry in found.entries]
+    places = Places.of(path, settings.table, names)
+    entries = list(found.entries)
+    if settings.group and settings.group.pattern is not None:
+        entries = by_pattern(entries, [Path(name).as_posix() for name in names], settings.group.pattern)
+    entries = [replace(entry, path=places.find(name)) for entry, name in zip(entries, names, strict=True)]
+    return replace(found, entries=entries, notices=(*found.notices, *places.notices))
+
+
+def entries_of(sheet: Sheet, settings: Settings) -> Listing:
+    """Return an entry for each row of a table that can be used, its path as it is written there.
+
+    Raises:
+        DataError: When a column or value is missing, with the number of the line.
+    """
     columns = Columns.of(sheet, settings)
     if not sheet.rows:
         raise DataError(f"data.source: {sheet.name} lists no images.")
     words = _Words(settings)
     entries, bad = _entries(sheet, columns, words, settings)
+    words.require_seen(sheet, columns.split)
     if entries and not any(entry.split == "train" for entry in entries):
         raise DataError(f"data.source: {sheet.name} has no line whose split is train.")
-    places = Places.of(path, settings.table, [str(entry.path) for entry in entries])
-    if settings.group and settings.group.pattern is not None:
-        entries = by_pattern(entries, [entry.path.as_posix() for entry in entries], settings.group.pattern)
-    entries = [replace(entry, path=places.find(str(entry.path))) for entry in entries]
+    entries, notices = _one_row_each(entries, settings)
     origin = {} if columns.split is None else words.origin(sheet.header[columns.split])
-    return Listing(entries, bad=tuple(bad), notices=(*sheet.notices, *columns.notices, *places.notices), origin=origin)
+    return Listing(entries, bad=tuple(bad), notices=(*sheet.notices, *columns.notices, *notices), origin=origin)
 
 
 @dataclass
@@ -77,6 +100,20 @@ class _Words:
         """Return where each split comes from."""
         return {split: f"column {column} ({_listed(list(words))})" for split, words in self.seen.items()}
 
+    def require_seen(self, sheet: Sheet, column: int | None) -> None:
+        """Refuse words that stand in no row: a split would be made by chance in their place.
+
+        Raises:
+            DataError: Naming them.
+        """
+        wanted = self._known()[0] if self.settings.splits or self.settings.table.fold is not None else {}
+        seen = {plain_word(cell) for cells in self.seen.values() for cell in cells}
+        missing = [word for word in wanted if word not in seen]
+        if missing and column is not None:
+            raise DataError(f"data.{'splits' if self.settings.table.fold is None else 'fold'}: the column "
+                            f"{sheet.header[column]} of {sheet.name} holds no {', '.join(missing)}; it holds "
+                            f"{_listed(sorted(seen)) or 'nothing else'}.")
+
     def _known(self) -> tuple[Mapping[str, str], str | None]:
         """Return the split of each word, and of all the others."""
         fold = self.settings.table.fold
@@ -93,7 +130,7 @@ def _entries(sheet: Sheet, columns: Columns, words: _Words, settings: Settings) 
     problems: list[str] = []
     one = DataTrait.ONE_LABEL in find_task(settings.task).brings
     for number, row in sheet.rows:
-        where = f"{sheet.name}:{number}"
+        where = sheet.place(number)
         split = "train" if columns.split is None else words.split(_cell(row, columns.split))
         group = "" if columns.group is None else _cell(row, columns.group)
         try:
@@ -115,6 +152,22 @@ def _entries(sheet: Sheet, columns: Columns, words: _Words, settings: Settings) 
         more = [f"data.source: {sheet.name}: and {left_out} more lines."] if left_out > 0 else []
         raise DataError(problems[:MAX_LISTED] + more)
     return entries, bad
+
+
+def _one_row_each(entries: list[Entry], settings: Settings) -> tuple[list[Entry], list[str]]:
+    """Return the entries with rows of the same file joined where images may have several labels, and what is told."""
+    rows = Counter((entry.path, entry.split) for entry in entries)
+    several = [path for (path, _), count in rows.items() if count > 1]
+    if not several:
+        return entries, []
+    what = f"{len(several):,} files stand in several rows, such as {display_name(several[0])}"
+    if DataTrait.ONE_LABEL in find_task(settings.task).brings:
+        return entries, [f"{what}; each row counts as an image of its own"]
+    joined: dict[tuple[Path | Stored, str], Entry] = {}
+    for entry in entries:
+        first = joined.setdefault((entry.path, entry.split), entry)
+        joined[entry.path, entry.split] = replace(first, labels=tuple(dict.fromkeys([*first.labels, *entry.labels])))
+    return list(joined.values()), [f"{what}; their labels were joined"]
 
 
 def _said(sheet: Sheet, columns: Columns, row: list[str], separator: str | None) -> tuple[str, tuple[str, ...]]:

@@ -28,14 +28,19 @@ class Sheet:
     Args:
         name: Of the file, for messages.
         header: Of each column its name; its number from 1 where the table has no header.
-        rows: The number of the line, and the cells without spaces around them, of each row that is not empty.
+        rows: The number of the line, or what to call it, and the cells without spaces around them, of each row that is
+            not empty.
         notices: What was found out and is not plain.
     """
 
     name: str
     header: list[str]
-    rows: list[tuple[int, list[str]]]
+    rows: Sequence[tuple[int | str, list[str]]]
     notices: tuple[str, ...]
+
+    def place(self, number: int | str) -> str:
+        """Return what to call a row in messages."""
+        return number if isinstance(number, str) else f"{self.name}:{number}"
 
 
 def read(path: Path, table: Table) -> Sheet:
@@ -116,7 +121,8 @@ def _widths(lines: Sequence[str], delimiter: str) -> list[int]:
 def _rows(name: str, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
-        return [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
+        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+        return [(number, row) for number, row in rows if any(row)]
     except csv.Error as error:
         raise DataError(f"data.source: {name}:{reader.line_num}: no line of a table: {error}. Close the quotation mark "
                         "before it, or shorten the field.") from error

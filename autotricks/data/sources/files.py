@@ -19,7 +19,9 @@ from ..glance import glance
 from ..labels import ordered
 from ..memory import COPIES, available, require_images
 from ..settings import Settings
+from ..storage import Stored
 from ..stream import PREFETCH, WORKERS, Files, Reading, Seen, Streamed, survey
+from .inside import Inside
 from .raw import Part, Raw, refuse_many, stacked
 
 CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin",
@@ -38,7 +40,7 @@ NO_IMAGES = frozenset({
 class Entry:
     """One image file, the names of its labels, its split, and its group if it has one."""
 
-    path: Path
+    path: Path | Stored
     labels: tuple[str, ...]
     split: str
     group: str = ""
@@ -55,6 +57,7 @@ class Listing:
         bad: Rows that name no image or no label.
         notices: What the source left open and how it was understood, a line each.
         origin: Where each split comes from, in words.
+        order: Names of classes in the order of their numbers, where the source numbers them.
     """
 
     entries: Sequence[Entry]
@@ -63,6 +66,7 @@ class Listing:
     bad: tuple[Bad, ...] = ()
     notices: tuple[str, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
 
     def raw(self, parts: Mapping[str, Part], bad: Sequence[Bad], settings: Settings) -> Raw:
         """Return what is handed over of the images that could be read."""
@@ -80,22 +84,24 @@ class Listing:
     @property
     def classes(self) -> tuple[str, ...]:
         """Every label of a training image, in order."""
-        return ordered(name for entry in self.entries if entry.split == "train" for name in entry.labels)
+        names = {name for entry in self.entries if entry.split == "train" for name in entry.labels}
+        return tuple(name for name in self.order if name in names) if self.order else ordered(names)
 
 
-def existing(location: str) -> Path:
-    """Return a path that exists.
+def existing(location: str | Path) -> Path:
+    """Return a path that exists, in an archive if it is one of there.
 
     Raises:
         DataError: With the name beside it that is nearest.
     """
     try:
-        path = Path(location).expanduser()
+        path = location if isinstance(location, Path) else Path(location).expanduser()
         path.stat()
         return path
     except (OSError, ValueError, RuntimeError):
-        refuse_address(location)
-        raise DataError(f"data.source: {display_name(location)}: no such file or folder.{_near(location)}") from None
+        refuse_address(str(location))
+        raise DataError(f"data.source: {display_name(location)}: no such file or folder.{_near(str(location))}"
+                        ) from None
 
 
 def existing_file(location: str) -> Path:
@@ -247,6 +253,8 @@ def files_under(folder: Path, root: Path) -> tuple[list[Path], list[Bad]]:
     Raises:
         DataError: When a folder cannot be listed.
     """
+    if isinstance(folder, Inside):
+        return sorted(path for path in folder.files() if not any(map(hidden, path.relative_to(folder).parts))), []
     paths: list[Path] = []
     skipped: list[Bad] = []
     home = root.resolve()

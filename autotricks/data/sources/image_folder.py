@@ -32,28 +32,38 @@ def listing(location: str, settings: Settings) -> Listing:
     Raises:
         DataError: When there is no such folder, or the splits or classes are not clear.
     """
-    root = existing(location)
+    return listed(existing(location), settings)
+
+
+def listed(root: Path, settings: Settings) -> Listing:
+    """List the files of every class and split below a folder, on the disk or in an archive.
+
+    Raises:
+        DataError: When it is none, or the splits or classes are not clear.
+    """
     if not is_folder(root):
         raise DataError(f"data.source: {display_name(root)} is a file; image_folder needs a folder with a folder for "
                         "each class.")
     layout = understood(root, settings)
     entries: list[Entry] = []
+    paths: list[Path] = []
     skipped: list[Bad] = []
     aside = Counter[tuple[str, str]]()
     for place in layout.places:
         files, left = files_under(place.path, root)
         skipped += left
-        entries += [Entry(file, (clean(place.name or file.parent.name),), place.split)
-                    for file in _images(files, place, aside) if place.name is not None or file.parent != place.path]
+        images = [file for file in _images(files, place, aside)
+                  if place.name is not None or file.parent != place.path]
+        paths += images
+        entries += [Entry(file, (clean(place.name or file.parent.name),), place.split) for file in images]
     if settings.group and settings.group.pattern is not None:
-        entries = by_pattern(entries, [entry.path.relative_to(root).as_posix() for entry in entries],
-                             settings.group.pattern)
+        entries = by_pattern(entries, [path.relative_to(root).as_posix() for path in paths], settings.group.pattern)
     elif settings.group:
         raise DataError("data.group.column: image_folder has no columns. Give data.group.pattern.")
     skipped += [Bad(f"{printable(root)}/{form}", f"{count} files: {reason}")
                 for (form, reason), count in sorted(aside.items())]
-    return Listing(entries, tuple(skipped + _loose(root, layout)), notices=(*layout.notices, *_merged(layout, entries)),
-                   origin=layout.origin)
+    return Listing(entries, tuple(skipped + _loose(root, layout)),
+                   notices=(*layout.notices, *_merged(layout, entries, paths)), origin=layout.origin)
 
 
 def _images(files: Sequence[Path], place: Place, aside: Counter[tuple[str, str]]) -> Iterator[Path]:
@@ -77,11 +87,11 @@ def _masks(file: Path, place: Place) -> str:
     return next((part for part in file.relative_to(place.path).parts[:-1] if part.lower() in MASKS), "")
 
 
-def _merged(layout: Layout, entries: Sequence[Entry]) -> list[str]:
+def _merged(layout: Layout, entries: Sequence[Entry], paths: Sequence[Path]) -> list[str]:
     """Say which classes are made of folders of the same name, where the folder of a file names its class."""
     if all(place.name is not None for place in layout.places):
         return []
-    folders = {(entry.split, entry.labels[0], entry.path.parent) for entry in entries}
+    folders = {(entry.split, entry.labels[0], path.parent) for entry, path in zip(entries, paths, strict=True)}
     counts = Counter((split, name) for split, name, _ in folders)
     several = sorted({name for (_, name), count in counts.items() if count > 1})
     return [f"folders of the same name in several places are one class: {', '.join(several[:5])}"] if several else []

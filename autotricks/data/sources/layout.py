@@ -11,6 +11,7 @@ from ...errors import DataError
 from ..decode import display_name
 from ..settings import SPLITS, Settings, Splits
 from .files import closed, hidden, is_folder, is_picture, leads, no_image, visible
+from .inside import Inside
 from .raw import MORE_WORDS
 
 MASKS = frozenset({"mask", "masks", "annotation", "annotations", "labels", "segmentation", "segmentations",
@@ -272,6 +273,10 @@ def _folders(folder: Path) -> list[Path]:
 
 def _inside(folder: Path) -> tuple[list[Path], bool]:
     """Return the folders in a folder, and whether a file in it may be an image."""
+    if isinstance(folder, Inside):
+        paths = visible(folder)
+        return [path for path in paths if path.is_dir()], any(
+            path.is_file() and not no_image(path.name) for path in paths)
     folders = []
     pictures = False
     try:

@@ -15,39 +15,48 @@ from ..labels import ordered
 from ..memory import require
 from ..settings import Settings
 from .files import existing_file
-from .raw import SPLIT_WORDS, Part, Raw, clean, from_arrays, one_each
+from .raw import SPLIT_WORDS, Part, Raw, channels_last, clean, from_arrays, to_bytes
 
-IMAGES = {"x": "train", **{f"x_{word}": split for word, split in SPLIT_WORDS.items()}}
+# Words for images, each with the one for labels that goes with it.
+IMAGES = {"x": "y", "images": "labels", "image": "label", "imgs": "labels", "data": "targets"}
+LABELS = frozenset(("y", "labels", "label", "targets", "target"))
+CLASSES = "classes"
+MAX_LISTED = 12
 
 
 def read(location: str, settings: Settings) -> Raw:
     """Read x_train, y_train [, x_val, y_val] [, x_test, y_test] or x, y, and [, classes].
 
-    x is uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3]; where one split is color, gray ones become color. y is [N],
-    whole numbers or text; with `classes`, the names by number, y is numbers into it or names of it. Pickled arrays are
-    refused.
+    They may also be called as MedMNIST calls them, train_images and train_labels. x is [N, H, W], [N, H, W, 1],
+    [N, H, W, 3] or [N, D, H, W], numbers from 0 to 255, from 0 to 1 or of 16 bits; where one split is color, gray ones
+    become color. y is [N] or [N, 1], whole numbers or text, or [N, C], 0 and 1, where each 1 is a label; with
+    `classes`, the names by number, y is numbers into it or names of it. Pickled arrays are refused.
 
     Raises:
         DataError: When the archive is damaged, or an array is missing or of another kind.
     """
     path = existing_file(location)
     try:
-        _measure(path)
+        specs = headers(path)
+        _measure(path, specs)
+        pairs = _pairs(path, {name: shape for name, (shape, _) in specs.items()})
+        wanted = {name for pair in pairs.values() for name in pair} | ({CLASSES} & {*specs})
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files if _wanted(name)}
+            arrays = {name: archive[name] for name in wanted}
     except DataError:
         raise
     except Exception as error:  # what zipfile and NumPy stumble over in a damaged file is of many classes
         raise DataError(f"data.source: {display_name(path)} is not a NumPy archive that can be read: "
                         f"{error_text(error)}."
                         ) from error
-    classes = class_names(arrays["classes"]) if "classes" in arrays else None
+    classes = class_names(arrays[CLASSES]) if CLASSES in arrays else None
     parts = {}
-    settings = replace(settings, channels=settings.channels or _depth({x: arrays[x].shape for x in arrays}))
-    for split, (x, y) in _pairs(path, arrays).items():
-        names = label_names(split, arrays.pop(y), len(arrays[x]) if arrays[x].ndim else 0, classes)
-        parts[split] = Part(from_arrays(split, arrays.pop(x), settings), one_each(names))
-    return Raw(parts, classes)
+    settings = replace(settings, channels=settings.channels or _depth([arrays[x].shape for x, _ in pairs.values()]))
+    images, notices = to_bytes({split: arrays.pop(x) for split, (x, _) in pairs.items()})
+    for split, (_, y) in pairs.items():
+        labels = labels_of(split, arrays.pop(y), len(images[split]) if images[split].ndim else 0, classes)
+        parts[split] = Part(from_arrays(split, images.pop(split), settings), labels)
+    return Raw(parts, classes, notices=notices)
 
 
 def class_names(names: Iterable[object]) -> tuple[str, ...]:
@@ -68,21 +77,26 @@ def class_names(names: Iterable[object]) -> tuple[str, ...]:
     return cleaned
 
 
-def label_names(split: str, labels: np.ndarray, count: int, classes: Sequence[str] | None) -> list[str]:
-    """Return the name of each label.
+def labels_of(split: str, labels: np.ndarray, count: int,
+              classes: Sequence[str] | None) -> list[tuple[str, ...]]:
+    """Return the names of the labels of each image.
 
     Args:
         split: For messages.
-        labels: [N], whole numbers or text.
+        labels: [N] or [N, 1], whole numbers or text; or [N, C], 0 and 1, where each 1 is a label.
         count: Number of images.
         classes: Names by number.
 
     Raises:
         DataError: When the labels are of another kind, number or range.
     """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2 and len(labels) == count:
+        return _flagged(split, labels, classes)
     if labels.shape != (count,):
         raise DataError(f"data.source: {split} has {count} images and labels of shape {list(labels.shape)}; "
-                        f"[{count}] is needed.")
+                        f"[{count}], or [{count}, C] of 0 and 1, is needed.")
     if labels.dtype.kind not in "iuUS":
         raise DataError(f"data.source: the labels of {split} are {labels.dtype}; whole numbers or text are needed.")
     if labels.dtype.kind in "US":
@@ -95,37 +109,61 @@ def label_names(split: str, labels: np.ndarray, count: int, classes: Sequence[st
     if strange:
         raise DataError(f"data.source: {split} has the label {strange[0]!r}; classes has {len(known)} names and "
                         f"not this one.")
-    return [classes[int(name)] for name in names] if classes and labels.dtype.kind in "iu" else names
+    numbered = classes and labels.dtype.kind in "iu"
+    return [(classes[int(name)] if classes and numbered else name,) for name in names]
 
 
-def _measure(path: Path) -> None:
+def _flagged(split: str, flags: np.ndarray, classes: Sequence[str] | None) -> list[tuple[str, ...]]:
+    """Return the names of the classes at which each row of flags, [N, C], has a 1."""
+    if flags.dtype.kind not in "biuf" or not np.isin(flags, (0, 1)).all():
+        raise DataError(f"data.source: the labels of {split} are of shape {list(flags.shape)} and hold other than 0 "
+                        "and 1; 1 where an image is of the class, or [N] with the number of its class, is needed.")
+    if classes and len(classes) != flags.shape[1]:
+        raise DataError(f"data.source: the labels of {split} are of shape {list(flags.shape)}; classes has "
+                        f"{len(classes)} names.")
+    names = classes or [str(number) for number in range(flags.shape[1])]
+    return [tuple(names[column] for column in row.nonzero()[0]) for row in flags]
+
+
+def _measure(path: Path, specs: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> None:
     """Refuse, from the headers alone, pickled arrays and those that memory does not hold."""
     total = 0
-    for name, (shape, dtype) in headers(path).items():
+    for name, (shape, dtype) in specs.items():
         if dtype.hasobject:
             raise DataError(f"data.source: {display_name(path)}: {display_name(name)} is a pickled array, which can "
                             "run code when it is read. Save it as numbers or text.")
-        total += int(np.prod(shape, dtype=object)) * dtype.itemsize if _wanted(name) else 0
+        total += int(np.prod(shape, dtype=object)) * dtype.itemsize if _role(name) or name == CLASSES else 0
     require(total, f"the arrays in {display_name(path)}")
 
 
-def _wanted(name: str) -> bool:
-    return name.partition("_")[0] in ("x", "y") or name == "classes"
+def _role(name: str) -> tuple[str, str] | None:
+    """Return the word for images or labels in an array's name, and its split; None for a name of neither.
+
+    Names are such as x, x_train, train_images or X_val.
+    """
+    words = name.lower().split("_")
+    kinds = [word for word in words if word in IMAGES or word in LABELS]
+    splits = [SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS]
+    if len(kinds) != 1 or len(splits) > 1 or len(kinds) + len(splits) != len(words):
+        return None
+    return kinds[0], splits[0] if splits else "train"
 
 
 def shape(location: str) -> tuple[int, int, int] | None:
     """Return the shape (D, H, W) of the training images, or None where the file does not say it."""
     try:
-        shapes = {name: shape for name, (shape, _) in headers(existing_file(location)).items()}
-        _, height, width, *_ = shapes["x_train" if "x_train" in shapes else "x"]
+        path = existing_file(location)
+        shapes = {name: shape for name, (shape, _) in headers(path).items()}
+        pairs = _pairs(path, shapes)
+        _, height, width, *_ = channels_last(shapes[pairs["train"][0]])
+        return _depth([shapes[x] for x, _ in pairs.values()]), height, width
     except Exception:   # `read` says what is wrong
         return None
-    return _depth(shapes), height, width
 
 
-def _depth(shapes: Mapping[str, tuple[int, ...]]) -> int:
+def _depth(shapes: Sequence[tuple[int, ...]]) -> int:
     """Return 3 where images of some split are color, 1 where all are gray."""
-    return 3 if any(len(shape) == 4 and shape[3] == 3 for name, shape in shapes.items() if name in IMAGES) else 1
+    return 3 if any(len(shape) == 4 and channels_last(shape)[3] == 3 for shape in shapes) else 1
 
 
 def headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
@@ -151,18 +189,23 @@ def headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     return specs
 
 
-def _pairs(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]]:
+def _pairs(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[str, str]]:
     """Return the names of images and labels by split."""
-    pairs: dict[str, tuple[str, str]] = {}
-    for x, split in IMAGES.items():
-        if x in arrays and split in pairs:
-            raise DataError(f"data.source: {display_name(path)} holds {pairs[split][0]} and {x}, both of {split}. Keep "
+    roles = {name: role for name in shapes if (role := _role(name))}
+    images: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    for name, (word, split) in roles.items():
+        found = images if word in IMAGES else labels
+        if split in found:
+            raise DataError(f"data.source: {display_name(path)} holds {found[split]} and {name}, both of {split}. Keep "
                             "one.")
-        if x in arrays:
-            pairs[split] = (x, f"y{x[1:]}")
-    lacking = [y for _, y in pairs.values() if y not in arrays]
-    if "train" not in pairs or lacking:
+        found[split] = name
+    lacking = [name.lower().replace(roles[name][0], IMAGES[roles[name][0]]) for split, name in images.items()
+               if split not in labels]
+    if "train" not in images or lacking:
+        held = [f"{display_name(name)} {list(shape)}" for name, shape in shapes.items()]
+        more = f" and {len(held) - MAX_LISTED} more" if len(held) > MAX_LISTED else ""
         raise DataError(f"data.source: {display_name(path)} has no {lacking[0] if lacking else 'x_train'}; it holds "
-                        f"{', '.join(map(display_name, arrays)) or 'no x or y'}. Needed are x_train and y_train, or x "
-                        "and y.")
-    return pairs
+                        f"{', '.join(held[:MAX_LISTED]) or 'nothing'}{more}. Needed are x_train and y_train, or x and "
+                        "y, or train_images and train_labels.")
+    return {split: (name, labels[split]) for split, name in images.items()}

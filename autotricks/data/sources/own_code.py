@@ -7,15 +7,14 @@ import numpy as np
 
 from ...errors import DataError
 from ..settings import Settings
-from .npz import class_names, label_names
-from .raw import Part, Raw, from_arrays, one_each
+from .npz import class_names, labels_of
+from .raw import Part, Raw, from_arrays, to_bytes
 
 
 def read(name: str, settings: Settings) -> Raw:
     """Call `function()`, which returns (images, labels) or (images, labels, classes); test and validation are cut.
 
-    Images are uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3], an array or a CPU tensor. Labels are [N], whole numbers
-    or text. Classes are the names by number.
+    Images and labels are as in an npz archive, arrays or CPU tensors. Classes are the names by number.
 
     Raises:
         DataError: When it cannot be imported, fails, or returns something else.
@@ -38,5 +37,6 @@ def read(name: str, settings: Settings) -> Raw:
         classes = class_names(returned[2]) if len(returned) == 3 else None
     except (TypeError, ValueError) as error:
         raise DataError(f"data.source: what {name} returned is no array: {error}") from error
-    names = label_names("train", labels, len(images) if images.ndim else 0, classes)
-    return Raw({"train": Part(from_arrays("train", images, settings), one_each(names))}, classes)
+    pixels, notices = to_bytes({"train": images})
+    names = labels_of("train", labels, len(images) if images.ndim else 0, classes)
+    return Raw({"train": Part(from_arrays("train", pixels["train"], settings), names)}, classes, notices=notices)

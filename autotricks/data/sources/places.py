@@ -39,7 +39,7 @@ class Places:
         Raises:
             DataError: When a folder is not there, or no file of the sample is.
         """
-        folders = tuple(existing(str(path.parent / Path(name).expanduser())) for name in table.folder)
+        folders = tuple(existing(path.parent / Path(name).expanduser()) for name in table.folder)
         sample = [names[index * len(names) // SAMPLE] for index in range(SAMPLE)] if len(names) > SAMPLE else names
         places = cls(folders or (path.parent,), table.suffix or "", any("\\" in name for name in sample))
         if any(map(places.has, sample)) or not sample:
@@ -83,7 +83,8 @@ def _guesses(places: Places, root: Path, table: Table, sample: Sequence[str]) ->
     """Yield where the whole sample is found: with other suffixes, or in folders below."""
     folders = places.folders if table.folder else (root, *_below(root))
     known = set[str]()
-    for suffix in SUFFIXES if table.suffix is None else (table.suffix,):
+    ended = {suffix for suffix in SUFFIXES if suffix and all(name.lower().endswith(suffix.lower()) for name in sample)}
+    for suffix in [one for one in SUFFIXES if one not in ended] if table.suffix is None else [table.suffix]:
         guess = replace(places, suffix=suffix)
         for chosen in _holding(guess, folders, sample) if suffix.lower() not in known else ():
             known.add(suffix.lower())       # names in other letters are the same file on some systems

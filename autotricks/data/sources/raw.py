@@ -15,11 +15,14 @@ from ..decode import Bad, display_name, printable, reshaped
 from ..glance import Glance
 from ..memory import require_images
 from ..settings import Settings
+from ..tones import scaled
 
 SPLIT_WORDS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation",
                "test": "test"}
 MORE_WORDS = {**SPLIT_WORDS, "training": "train", "dev": "validation", "testing": "test"}
 MAX_LISTED = 3
+DEEPEST = 65535     # of 16 bits
+DARK = 4096         # values of 16 bits that all lie below this become nearly black
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,25 +85,71 @@ def from_arrays(split: str, images: np.ndarray, settings: Settings) -> Tensor:
     """Return an array of images as uint8 [N, D, H, W], resized as the settings say.
 
     Shapes:
-        images: [N, H, W, D] or [N, H, W], uint8; D is 1 or 3.
+        images: [N, H, W, D], [N, H, W] or [N, D, H, W], uint8; D is 1 or 3.
 
     Raises:
         DataError: When it is of another type or shape.
     """
     if images.dtype != np.uint8:
-        raise DataError(f"data.source: the images of {split} are {images.dtype}; uint8 from 0 to 255 is needed.")
+        raise DataError(f"data.source: the images of {split} are {images.dtype}; numbers from 0 to 255 are needed.")
     if images.ndim == 3:
         images = images[..., None]
+    if images.ndim == 4 and channels_last(images.shape) != images.shape:
+        images = images.transpose(0, 2, 3, 1)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
-        swapped = images.ndim == 4 and images.shape[1] in (1, 3)
         raise DataError(f"data.source: the images of {split} are of shape {list(images.shape)}; [N, H, W], "
-                        f"[N, H, W, 1] or [N, H, W, 3] is needed.{' Transpose (0, 2, 3, 1).' if swapped else ''}")
+                        "[N, H, W, 1], [N, H, W, 3] or [N, D, H, W] with D 1 or 3 is needed.")
     size = settings.size or images.shape[1]
     channels = settings.channels or images.shape[-1]
     require_images(len(images), (channels, size, settings.size or images.shape[2]))
     if settings.size or channels != images.shape[-1]:
         return stacked(list(reshaped(images, settings.size, channels, settings.fit)))
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+
+
+def channels_last(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of images with the channels last: [N, D, H, W] is told from [N, H, W, D] by a D of 1 or 3."""
+    if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
+        return shape[0], shape[2], shape[3], shape[1]
+    return tuple(shape)
+
+
+def to_bytes(images: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Return images as uint8, all splits on one scale, and what was done to them.
+
+    Truth values become 0 and 255, numbers from 0 to 1 with a point are multiplied by 255, those above 255 are divided
+    by 257, as 16 bits are; others are rounded.
+
+    Raises:
+        DataError: When they are no such numbers.
+    """
+    kinds = {array.dtype for array in images.values() if array.size}
+    if kinds <= {np.dtype(np.uint8)}:
+        return dict(images), ()
+    names = " and ".join(sorted(map(str, kinds)))
+    if any(kind.kind not in "biuf" for kind in kinds) or len({kind.kind in "bf" for kind in kinds}) > 1:
+        raise DataError(f"data.source: the images are {names}; numbers of one kind, from 0 to 255 or from 0 to 1, are "
+                        "needed.")
+    low = min(array.min() for array in images.values() if array.size)
+    high = max(array.max() for array in images.values() if array.size)
+    said = f"the images are {names} from {low:g} to {high:g}"
+    if not 0 <= low <= high <= DEEPEST:
+        mend = " Undo the normalization, or save them as they were." if low < 0 else ""
+        raise DataError(f"data.source: {said}; 0 to 1, 0 to 255 or 0 to {DEEPEST} is needed.{mend}")
+    if high > 255:
+        scale = 255 / DEEPEST
+        done = f"they were divided by {DEEPEST // 255}" + (
+            ", which leaves them nearly black; scale them first" if high < DARK else "")
+    elif high <= 1 and all(kind.kind in "bf" for kind in kinds):
+        scale = 255.0
+        done = "they were multiplied by 255"
+    elif high <= 1:
+        raise DataError(f"data.source: {said}: whole numbers that leave every image black. Save them as numbers from 0 "
+                        "to 255.")
+    else:
+        scale = 1.0
+        done = "they were rounded"
+    return {split: scaled(array, scale) for split, array in images.items()}, (f"{said}; {done}",)
 
 
 def stacked(arrays: list[np.ndarray], depth: int | None = None) -> Tensor:
