@@ -15,7 +15,7 @@ LIBRARIES = ("autotricks", "torch", "torchvision", "timm", "ray", "optuna", "mlf
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, of the libraries that matter and of packages with tricks, and the machine's kind."""
+    """Return the versions of Python, of libraries that matter and of packages with tricks, and the kind of machine."""
     installed = {"python": platform.python_version()}
     owners = {entry.dist.name for entry in entry_points(group=ENTRY_POINTS) if entry.dist}
     for name in (*LIBRARIES, *sorted(owners)):
