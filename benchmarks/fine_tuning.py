@@ -73,7 +73,8 @@ def space(arm: str, source: str, names: list[str], size: int) -> dict[str, Any]:
     suffix = [f"timm:hf-hub:{name}" for name in names]
     plain = [f"timm:{name.partition('/')[2]}" for name in names]
     tricks = {**asked["tricks"], **({} if asked["pretrained"] else {"kaiming": {}})}
-    return {"name": arm.replace(",", "").replace(" ", "_"), "data": {"source": source, "size": size, "channels": 3, "validation": 1 / 3},
+    return {"name": arm.replace(",", "").replace(" ", "_"),
+            "data": {"source": source, "size": size, "channels": 3, "validation": 1 / 3},
             "model": {"name": {"choice": suffix if asked["pretrained"] else plain}, "pretrained": asked["pretrained"]},
             "training": {"epochs": asked["epochs"], "batch_size": 32, "precision": "fp32", "layout": "nchw"},
             "search": {"trials": asked["trials"], "engine": "local", "parallel": 1, "rungs": {"first": 2}},

@@ -178,14 +178,7 @@ def _about_confirmation(evidence: Evidence, confirmed: Document) -> Iterator[tup
            f"{suffix}; {'over folds' if folds else 'with fresh seeds'} it has ",
            formatted(confirmed["validation"][str(confirmed["champion"])]["mean"], metric),
            f"{again}The search's score was {good}: ", gain(confirmed["optimism"], metric), f" {unit(metric)}.")
-    champion = str(confirmed["champion"])
-    trial = evidence.by_number.get(confirmed["champion"])
-    yield ("The champion's score has several values: ", formatted(evidence.score(trial) if trial else None, metric),
-           " of its one training in the search, ", formatted(confirmed["searched"], metric),
-           " as the search judged it by all trials, ", formatted(confirmed["validation"][champion]["mean"], metric),
-           f" over {'folds' if folds else 'fresh seeds'}, and ",
-           formatted(confirmed["validation"][champion]["values"][0], metric),
-           f" of the training {'of fold 1 ' * folds}with seed {confirmed['seeds'][0]}, which champion.yaml holds.")
+    yield _values(evidence, confirmed, folds)
     luck = (f"of which images train and which validate, and of seeds, over {count} folds" if folds else
             f"of {count} seed{'s' * (count > 1)}")
     yield (f"The interval covers the luck {luck} ({confirmed.get('method', '')}), not {beyond}",
@@ -209,6 +202,18 @@ def _drawn_from(counts: dict[str, list[int]], images: dict[str, int]) -> str:
     return (f"Folds are of train and validation together: {images['train'] + images['validation']:,} images, imbalance "
             f"{max(whole) / (min(whole) or 1):.3g}. The search trained on {images['train']:,}, imbalance "
             f"{max(counts['train']) / (min(counts['train']) or 1):.3g}.")
+
+
+def _values(evidence: Evidence, confirmed: Document, folds: bool) -> tuple[str, ...]:
+    """Return the values that the champion's score has on the way, and which is which."""
+    metric = confirmed["metric"]
+    fresh = confirmed["validation"][str(confirmed["champion"])]
+    trial = evidence.by_number.get(confirmed["champion"])
+    return ("The champion's score has several values: ", formatted(evidence.score(trial) if trial else None, metric),
+            " of its one training in the search, ", formatted(confirmed["searched"], metric),
+            " as the search judged it by all trials, ", formatted(fresh["mean"], metric),
+            f" over {'folds' if folds else 'fresh seeds'}, and ", formatted(fresh["values"][0], metric),
+            f" of the training {'of fold 1 ' * folds}with seed {confirmed['seeds'][0]}, which champion.yaml holds.")
 
 
 def _worse(confirmed: Document) -> Iterator[Html]:

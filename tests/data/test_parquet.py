@@ -168,9 +168,9 @@ def test_rows_without_image_or_label_are_set_aside(tmp_path):
     assert "3 of 12 files cannot be read" in refused(source)
     raw = read(Settings(source, max_bad=0.3))
     assert names(raw.parts["train"]) == list("abcabcabc")
-    assert {(one.path, one.reason.split(" GIF")[0]) for one in raw.bad} == {
+    assert {(one.path, one.reason[:10]) for one in raw.bad} == {
         (f"{tmp_path}/a.parquet:9", "no path"), (f"{tmp_path}/a.parquet:11", "no label"),
-        (f"{tmp_path}/a.parquet:10", "not a JPEG, PNG, WEBP, BMP, TIFF,")} or raw.bad
+        (f"{tmp_path}/a.parquet:10", "not a JPEG")}
 
 
 @pytest.mark.parametrize(("columns", "message"), [

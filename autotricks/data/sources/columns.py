@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ...errors import DataError
 from ..settings import ONE_HOT, Settings
@@ -23,6 +24,8 @@ LABELS = frozenset({"label", "labels", "class", "classes", "category", "target",
 MISSING = frozenset({"", "nan"})        # what stands where nothing is known
 MOST = 12                               # columns that are listed
 LOOKED = 50                             # rows by which a column of paths is known
+
+named = lru_cache(4096)(clean)          # the same few, row by row
 
 
 class Unlabelled(ValueError):
@@ -217,11 +220,11 @@ def labels(columns: Columns, header: Sequence[str], row: Sequence[str], separato
         Unlabelled: When it says nothing.
     """
     if len(columns.labels) > 1:
-        return tuple(clean(header[index]) for index in columns.labels if flagged(row, index))
+        return tuple(named(header[index]) for index in columns.labels if flagged(row, index))
     cell = row[columns.labels[0]] if columns.labels[0] < len(row) else ""
     if separator is not None:
-        names = (clean(name) for name in cell.split(separator) if name.strip().lower() not in MISSING)
+        names = (named(name) for name in cell.split(separator) if name.strip().lower() not in MISSING)
         return tuple(dict.fromkeys(names))
     if cell.lower() in MISSING:
         raise Unlabelled("no label")
-    return clean(cell),
+    return named(cell),
