@@ -16,8 +16,8 @@ from .columns import MISSING, Columns, Unlabelled, labels, named
 from .delimited import Sheet, read as read_sheet
 from .files import Entry, Listing, existing_file, images_of
 from .grouping import by_pattern
-from .places import Places
 from .raw import MORE_WORDS, SPLIT_WORDS, Raw, plain_word
+from .table_files import Places
 
 MAX_LISTED = 5
 

@@ -21,7 +21,7 @@ from ..memory import COPIES, available, require_images
 from ..settings import Settings
 from ..storage import Stored
 from ..stream import PREFETCH, WORKERS, Files, Reading, Seen, Streamed, survey
-from .inside import Inside
+from .archive_paths import Inside
 from .raw import Part, Raw, refuse_many, stacked
 
 CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin",

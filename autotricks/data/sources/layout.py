@@ -10,8 +10,8 @@ from pathlib import Path
 from ...errors import DataError
 from ..decode import display_name
 from ..settings import SPLITS, Settings, Splits
+from .archive_paths import Inside
 from .files import closed, hidden, is_folder, is_picture, leads, no_image, visible
-from .inside import Inside
 from .raw import MORE_WORDS
 
 MASKS = frozenset({"mask", "masks", "annotation", "annotations", "labels", "segmentation", "segmentations",

@@ -14,7 +14,7 @@ from ...errors import DataError
 from ..decode import Bad, display_name, error_text, printable
 from ..settings import Settings
 from ..storage import Stored
-from .archives import tar_members
+from .archive_index import tar_members
 from .files import Entry, Listing, images_of
 from .grouping import by_pattern
 from .naming import found, relative, splits_of, there
