@@ -37,10 +37,11 @@ HEADS = {"label_smoothing": {}, "focal": {}, "class_weights": {}, "balanced_soft
 SIMPLE = {"cosine": {"always": True}, "warmup": {"epochs": {"uniform": [0, 2]}}, "label_smoothing": {}, "mixup": {},
           "random_resized_crop": {"smallest": {"uniform": [0.3, 0.9]}}, "color_jitter": {}, "random_erasing": {},
           "ema": {}, "no_bias_decay": {}}
+SCRATCH = {**SIMPLE, "adamw": {"lr": {"loguniform": [3e-4, 5e-3]}, "weight_decay": {"loguniform": [1e-3, 0.3]}},
+           "sgd": {"lr": {"loguniform": [0.01, 0.3]}, "nesterov": True, "weight_decay": 1e-3}}
 ARMS: dict[str, dict[str, Any]] = {
-    "from scratch": {"pretrained": False, "epochs": 5, "trials": 6, "tricks": {
-        **SIMPLE, "adamw": {"lr": {"loguniform": [3e-4, 5e-3]}, "weight_decay": {"loguniform": [1e-3, 0.3]}},
-        "sgd": {"lr": {"loguniform": [0.01, 0.3]}, "nesterov": True, "weight_decay": 1e-3}}},
+    "from scratch": {"pretrained": False, "epochs": 5, "trials": 6, "tricks": SCRATCH},
+    "from scratch, four times as long": {"pretrained": False, "epochs": 20, "trials": 6, "tricks": SCRATCH},
     "classifier alone": {"pretrained": True, "epochs": 12, "trials": 16, "tricks": {
         **HEADS, "linear_probe": {"always": True}, "cosine": {"always": True},
         "adamw": {"lr": {"loguniform": [1e-3, 0.1]}, "weight_decay": {"loguniform": [1e-3, 1.0]}}}},
@@ -72,7 +73,8 @@ def space(arm: str, source: str, names: list[str], size: int) -> dict[str, Any]:
     suffix = [f"timm:hf-hub:{name}" for name in names]
     plain = [f"timm:{name.partition('/')[2]}" for name in names]
     tricks = {**asked["tricks"], **({} if asked["pretrained"] else {"kaiming": {}})}
-    return {"name": arm.replace(" ", "_"), "data": {"source": source, "size": size, "channels": 3, "validation": 1 / 3},
+    return {"name": arm.replace(",", "").replace(" ", "_"),
+            "data": {"source": source, "size": size, "channels": 3, "validation": 1 / 3},
             "model": {"name": {"choice": suffix if asked["pretrained"] else plain}, "pretrained": asked["pretrained"]},
             "training": {"epochs": asked["epochs"], "batch_size": 32, "precision": "fp32", "layout": "nchw"},
             "search": {"trials": asked["trials"], "engine": "local", "parallel": 1, "rungs": {"first": 2}},

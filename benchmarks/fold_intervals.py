@@ -111,12 +111,14 @@ def table(names: Sequence[str], folder: Path, store: Store) -> None:
     """Print the intervals of each set beside the mean over random splits, and how many hold it."""
     held: dict[str, list[bool]] = {"seeds": [], "folds, uncorrected": [], "folds": []}
     widths: dict[str, list[float]] = {kind: [] for kind in held}
+    deviations: dict[str, list[float]] = {"seeds": [], "folds": [], "splits": []}
     print("| set | 30 splits: mean, deviation | split | 5 seeds | 5 folds, uncorrected | 5 folds |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in names:
         bundles = contrasted(name, folder)
         spread = differences(store, bundles, [(place(name, split), split) for split in range(SPLITS)])
         truth = fmean(spread)
+        deviations["splits"].append(stdev(spread))
         for split in range(STUDIED):
             seeds = [split + APART * number for number in range(COUNT)]
             over_seeds = differences(store, bundles, [(place(name, split), seed) for seed in seeds])
@@ -124,6 +126,8 @@ def table(names: Sequence[str], folder: Path, store: Store) -> None:
                                                       for number, seed in enumerate(seeds)])
             found = {"seeds": interval(over_seeds), "folds, uncorrected": interval(over_folds),
                      "folds": paired(1, over_folds, [0.0] * COUNT, folds=COUNT)}
+            deviations["seeds"].append(stdev(over_seeds))
+            deviations["folds"].append(stdev(over_folds))
             for kind, each in found.items():
                 held[kind].append(each.low <= truth <= each.high)
                 widths[kind].append(each.high - each.low)
@@ -132,6 +136,8 @@ def table(names: Sequence[str], folder: Path, store: Store) -> None:
     print("| hold the mean over splits | | | " + " | ".join(f"{sum(each)} of {len(each)}" for each in held.values())
           + " |")
     print("| width, mean | | | " + " | ".join(f"{fmean(each):.1f}" for each in widths.values()) + " |")
+    print("\nDeviation of a difference of single trainings, root mean square: " + ", ".join(
+        f"over {kind} {fmean(each ** 2 for each in found) ** 0.5:.1f}" for kind, found in deviations.items()) + ".")
 
 
 def told(each: Interval, truth: float) -> str:

@@ -111,6 +111,10 @@ def test_the_champion_has_the_weights_of_the_first_fold(found):
     assert exported.document.result["score"] == told.validation[told.champion].values[0]
 
 
+def test_that_folds_are_of_a_shorter_tail_is_said_before(found):
+    assert sum("folds are of train and validation together" in notice for notice in found[1].notices) == 1
+
+
 def test_confidence_is_fitted_on_the_images_that_validated(found):
     loaded, result, _ = found
     told = result.confirmation

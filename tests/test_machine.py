@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -56,9 +57,10 @@ def test_a_short_folder_is_taken_only_where_the_usual_one_is_too_deep(tmp_path, 
     with short_paths.temporary_files_in(found):
         assert tempfile.gettempdir() == found
     assert len(tempfile.gettempdir()) == 140
-    fits = deep(tmp_path / "fits", 103 - len(tail) - 1)
-    monkeypatch.setattr(tempfile, "tempdir", fits)
-    assert short_paths.folder_for(tail) == fits and short_paths.folder_for(f"{tail}x") != fits
+    with tempfile.TemporaryDirectory(dir=short_paths.SHORT[0]) as near:
+        fits = deep(Path(near), 103 - len(tail) - 1)
+        monkeypatch.setattr(tempfile, "tempdir", fits)
+        assert short_paths.folder_for(tail) == fits and short_paths.folder_for(f"{tail}x") != fits
 
 
 def test_no_short_folder_is_one_line(tmp_path, monkeypatch):

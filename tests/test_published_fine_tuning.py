@@ -11,6 +11,9 @@ from autotricks.tricks.catalog import plan_of
 FOLDER = Path(__file__).parents[1] / "search_spaces" / "published"
 # Epochs, batch size, figures, optimizer with its values, and what else the source names with a figure; by hand.
 RECIPES = {
+    "asl": (80, 128, {"ms_coco": 86.6}, {"adam": {"lr": 1e-4, "weight_decay": 1e-4}}, {
+        "asymmetric": {"positive": 0.0, "negative": 4.0, "margin": 0.05}, "ema": {"decay": 0.9997}, "no_bias_decay": {},
+        "cutout": {"size": 0.5}, "one_cycle": {"pct_start": 0.2, "div_factor": 25.0, "final_div_factor": 1e4}}),
     "finetune_timm": (30, 32, {}, {"adamw": {"lr": 1e-4, "weight_decay": 0.01}}, {
         "warmup": {"epochs": 5.0, "first": 0.0}, "label_smoothing": {"epsilon": 0.1}, "no_bias_decay": {}}),
     "linear_probe": (100, 1024, {"imagenet_top_1": 75.3}, {

@@ -1,4 +1,4 @@
-"""Places: where the bytes of one image lie, in a file of its own or inside a larger one."""
+"""Storage: where the bytes of one image lie, in a file of its own or inside a larger one."""
 from __future__ import annotations
 
 import os

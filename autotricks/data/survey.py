@@ -55,7 +55,6 @@ class Seen:
     classes: tuple[str, ...]
     bad: tuple[Bad, ...] = ()
     skipped: tuple[Bad, ...] = ()
-    problems: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
 
@@ -82,7 +81,7 @@ def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
     started = time.monotonic()
     sources.check(settings.source, trust)
     seen = _files(settings) or _arrays(settings, trust)
-    problems = [*seen.problems, *_refusals(seen, settings)]
+    problems = _refusals(seen, settings)
     counts = _counts(seen)
     forms = _forms([row.look for row in seen.rows])
     duplicates = _duplicates(seen.rows)
@@ -108,7 +107,7 @@ def _files(settings: Settings) -> Seen | None:
             bad.append(result)
         else:
             rows.append(Row(printable(entry.path), entry.labels, entry.split, result))
-    return Seen(tuple(rows), listing.classes, (*listing.bad, *bad), listing.skipped, listing.problems, listing.notices,
+    return Seen(tuple(rows), listing.classes, (*listing.bad, *bad), listing.skipped, listing.notices,
                 origin(dict.fromkeys(row.split for row in rows), listing.origin))
 
 
@@ -118,7 +117,7 @@ def _arrays(settings: Settings, trust: bool) -> Seen:
                  for split, part in raw.parts.items()
                  for index, image in enumerate(chain.from_iterable(part.images.split(CHUNK))))
     classes = raw.classes or ordered(name for row in rows if row.split == "train" for name in row.labels)
-    return Seen(rows, classes, raw.bad, raw.skipped, (), raw.notices, origin(raw.parts, raw.origin))
+    return Seen(rows, classes, raw.bad, raw.skipped, raw.notices, origin(raw.parts, raw.origin))
 
 
 def _refusals(seen: Seen, settings: Settings) -> list[str]:

@@ -141,43 +141,7 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
         yield ("Nothing was confirmed: every score is of one seed, on the validation images that the search has seen. "
                "The test images have not been read.",)
     else:
-        metric = confirmed["metric"]
-        count = len(confirmed["seeds"])
-        good = "too good" if confirmed["optimism"] > 0 else "not too good"
-        speed = where(metric) != ON_TEST
-        folds = repeated(confirmed) == "fold"
-        images = "each fold's own images" if folds else "the same images"
-        suffix, again = ("", ". ") if speed else (" on validation", f" on {images}. ")
-        beyond = "how busy the machine was: it holds for this machine. Others would differ by more." if speed else (
-            f"that of the {'test ' * folds}images: it holds for this split with "
-            f"{evidence.images.get('test') or 'its'} test images. Other images would differ by more.")
-        yield ("In the search the champion had ", formatted(confirmed["searched"], metric),
-               f"{suffix}; {'over folds' if folds else 'with fresh seeds'} it has ",
-               formatted(confirmed["validation"][str(confirmed["champion"])]["mean"], metric),
-               f"{again}The search's score was {good}: ", gain(confirmed["optimism"], metric), f" {unit(metric)}.")
-        champion = str(confirmed["champion"])
-        trial = evidence.by_number.get(confirmed["champion"])
-        yield ("The champion's score has several values: ", formatted(evidence.score(trial) if trial else None, metric),
-               " of its one training in the search, ", formatted(confirmed["searched"], metric),
-               " as the search judged it by all trials, ", formatted(confirmed["validation"][champion]["mean"], metric),
-               f" over {'folds' if folds else 'fresh seeds'}, and ",
-               formatted(confirmed["validation"][champion]["values"][0], metric),
-               f" of the training {'of fold 1 ' * folds}with seed {confirmed['seeds'][0]}, which champion.yaml holds.")
-        luck = (f"of which images train and which validate, and of seeds, over {count} folds" if folds else
-                f"of {count} seed{'s' * (count > 1)}")
-        yield (f"The interval covers the luck {luck} ({confirmed.get('method', '')}), not {beyond}",
-               "" if count > 1 else " With one seed there is no interval.")
-        if folds and counts:
-            yield (_drawn_from(counts, evidence.images),)
-        trained = len(confirmed["candidates"])
-        yield (f"Besides the baseline {trained} of {len(evidence.trials):,} trials {'were' if trained != 1 else 'was'} "
-               "trained again. What the search says of the rest is of one seed.",)
-        yield ("The champion was chosen on validation; test was read for it, the baseline and the best start bundle "
-               "only.",)
-        worse = list(_worse(confirmed))
-        if worse:
-            yield ("The champion is not better in everything. Worse than the baseline on test: ",
-                   *[part for index, one in enumerate(worse) for part in ((", " if index else ""), one)], ".")
+        yield from _about_confirmation(evidence, confirmed)
     few = [count for count in counts.get("test", []) if 0 < count < 30]
     if few:
         yield (f"{len(few)} of {len(counts['test'])} classes have fewer than 30 test images: their single figures are "
@@ -197,12 +161,59 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
         yield (f"{broken} of {len(evidence.trials)} trials did not end as planned; the table of trials says how.",)
 
 
+def _about_confirmation(evidence: Evidence, confirmed: Document) -> Iterator[tuple[str, ...]]:
+    """Yield what a careful reader should know of a confirmation."""
+    counts = evidence.data.get("counts", {})
+    metric = confirmed["metric"]
+    count = len(confirmed["seeds"])
+    good = "too good" if confirmed["optimism"] > 0 else "not too good"
+    speed = where(metric) != ON_TEST
+    folds = repeated(confirmed) == "fold"
+    images = "each fold's own images" if folds else "the same images"
+    suffix, again = ("", ". ") if speed else (" on validation", f" on {images}. ")
+    beyond = "how busy the machine was: it holds for this machine. Others would differ by more." if speed else (
+        f"that of the {'test ' * folds}images: it holds for this split with "
+        f"{evidence.images.get('test') or 'its'} test images. Other images would differ by more.")
+    yield ("In the search the champion had ", formatted(confirmed["searched"], metric),
+           f"{suffix}; {'over folds' if folds else 'with fresh seeds'} it has ",
+           formatted(confirmed["validation"][str(confirmed["champion"])]["mean"], metric),
+           f"{again}The search's score was {good}: ", gain(confirmed["optimism"], metric), f" {unit(metric)}.")
+    yield _values(evidence, confirmed, folds)
+    luck = (f"of which images train and which validate, and of seeds, over {count} folds" if folds else
+            f"of {count} seed{'s' * (count > 1)}")
+    yield (f"The interval covers the luck {luck} ({confirmed.get('method', '')}), not {beyond}",
+           "" if count > 1 else " With one seed there is no interval.")
+    if folds and counts:
+        yield (_drawn_from(counts, evidence.images),)
+    trained = len(confirmed["candidates"])
+    yield (f"Besides the baseline {trained} of {len(evidence.trials):,} trials {'were' if trained != 1 else 'was'} "
+           "trained again. What the search says of the rest is of one seed.",)
+    yield ("The champion was chosen on validation; test was read for it, the baseline and the best start bundle "
+           "only.",)
+    worse = list(_worse(confirmed))
+    if worse:
+        yield ("The champion is not better in everything. Worse than the baseline on test: ",
+               *[part for index, one in enumerate(worse) for part in ((", " if index else ""), one)], ".")
+
+
 def _drawn_from(counts: dict[str, list[int]], images: dict[str, int]) -> str:
     """Return in words how what folds are cut from differs from what the search trained on."""
     whole = [sum(pair) for pair in zip(counts["train"], counts["validation"], strict=True)]
     return (f"Folds are of train and validation together: {images['train'] + images['validation']:,} images, imbalance "
             f"{max(whole) / (min(whole) or 1):.3g}. The search trained on {images['train']:,}, imbalance "
             f"{max(counts['train']) / (min(counts['train']) or 1):.3g}.")
+
+
+def _values(evidence: Evidence, confirmed: Document, folds: bool) -> tuple[str, ...]:
+    """Return the values that the champion's score has on the way, and which is which."""
+    metric = confirmed["metric"]
+    fresh = confirmed["validation"][str(confirmed["champion"])]
+    trial = evidence.by_number.get(confirmed["champion"])
+    return ("The champion's score has several values: ", formatted(evidence.score(trial) if trial else None, metric),
+            " of its one training in the search, ", formatted(confirmed["searched"], metric),
+            " as the search judged it by all trials, ", formatted(fresh["mean"], metric),
+            f" over {'folds' if folds else 'fresh seeds'}, and ", formatted(fresh["values"][0], metric),
+            f" of the training {'of fold 1 ' * folds}with seed {confirmed['seeds'][0]}, which champion.yaml holds.")
 
 
 def _worse(confirmed: Document) -> Iterator[Html]:

@@ -2,21 +2,23 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 
 import torch
 
 from ..system.workers import cores
+from ..tricks.catalog import ENTRY_POINTS
 from .folder import VERSIONS, read_json, write_json
 
 LIBRARIES = ("autotricks", "torch", "torchvision", "timm", "ray", "optuna", "mlflow", "numpy", "scikit-learn", "pillow")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that matter, and the kind of machine."""
+    """Return the versions of Python, of libraries that matter and of packages with tricks, and the kind of machine."""
     installed = {"python": platform.python_version()}
-    for name in LIBRARIES:
+    owners = {entry.dist.name for entry in entry_points(group=ENTRY_POINTS) if entry.dist}
+    for name in (*LIBRARIES, *sorted(owners)):
         try:
             installed[name] = version(name)
         except PackageNotFoundError:

@@ -39,6 +39,7 @@ class Entry:
         files: Bundle file and weights.
         shape: (D, H, W) of an image.
         card: The model card, in Markdown.
+        columns: What is told of an image, by name, and whether it is a text (str) or a number (float).
         tags: `hash` of the bundle, `run`, `fingerprint` of the data, `metric` and `mode`, `costs` where mistakes have
             costs of their own, `seeds`, `folds` (how many; 0 where seeds alone differ) and `test`: the confirmed
             figures on test, one a seed or fold; and what else is worth reading.
@@ -48,6 +49,7 @@ class Entry:
     files: Sequence[Path]
     shape: Sequence[int]
     card: str
+    columns: Mapping[str, type]
     tags: Mapping[str, str]
 
 
@@ -80,9 +82,11 @@ def _logged(client: Any, run_id: str | None, entry: Entry) -> str:
     depth, height, width = entry.shape
     # of any type, since one column takes pixels as well as files
     anything: Any = AnyType
-    signature = ModelSignature(Schema([ColSpec(anything(), "images")]), Schema([
-        ColSpec(DataType.string, "class"), ColSpec(DataType.double, "probability"),
-        ColSpec(Map(DataType.double), "probabilities")]), ParamSchema([ParamSpec("topk", DataType.long, 1)]))
+    kinds = {str: DataType.string, float: DataType.double}
+    told = [ColSpec(kinds[kind], name) for name, kind in entry.columns.items()]
+    signature = ModelSignature(
+        Schema([ColSpec(anything(), "images")]), Schema([*told, ColSpec(Map(DataType.double), "probabilities")]),
+        ParamSchema([ParamSpec("topk", DataType.long, 1)]))
     with tempfile.TemporaryDirectory() as parent, mlflow.start_run(run_id=run_id):
         data = Path(parent) / "bundle"
         data.mkdir()

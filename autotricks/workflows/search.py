@@ -45,6 +45,8 @@ ROOT = Path("runs")
 FLUSH = 60.0
 FLUSH_INTERRUPTED = 5.0    # seconds that the end of a search waits for the tracking server
 SLOWER = 0.04    # share of a search's time that it waits for one that takes long to answer
+TAIL = ("confirm.folds: data.imbalance made a long tail of train alone; folds are of train and validation together, "
+        "whose tail is shorter; the report says both figures. For a made long tail, confirm.seeds suits")
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,7 @@ def prepare(loaded: LoadedSpace, options: Options) -> Prepared:
     (loaded, data), engine = _ready(loaded, options)
     require_model(loaded, data.dataset.image_shape, options.trust)
     if options.confirm:
-        in_folds(loaded, data.dataset)          # refused before anything trains
+        in_folds(loaded, data.dataset)          # too few images are refused before anything trains
     load_prior(loaded.document.search.prior)    # which is refused before anything is written
     loaded, notices = _probed(loaded, data.dataset, slots, engine, options)
     where = store.address(options.tracking, options.root)
@@ -258,7 +260,7 @@ def _ready(loaded: LoadedSpace, options: Options) -> tuple[tuple[LoadedSpace, Lo
 def _probed(loaded: LoadedSpace, dataset: Dataset, slots: int, engine: Engine,
             options: Options) -> tuple[LoadedSpace, list[str]]:
     """Return the space with what this machine decides, batch and precision, and what the user should hear of it."""
-    notices = []
+    notices = [TAIL] if options.confirm and loaded.document.confirm.folds and loaded.document.data.imbalance else []
     if len(loaded.space.models) > 1 and wanted(loaded) and not options.resume:
         loaded, ranking = ranked(loaded, dataset, options.trust)
         notices.append(ranking)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..core.bundle import Bundle
 from ..core.dataset import Fold
 from ..core.reporting import End
@@ -23,6 +25,7 @@ from ..runs.ledger import Line, TrialRecord, read, records, trial_of
 from ..runs.trial import Trial, training_key
 from ..space.load import LoadedSpace
 from ..space.sections import COSTLY
+from ..tasks import find as find_task
 from ..tracking import NullTracker, Tracker, store
 from ..tracking.model_registry import Entry
 from ..tricks.catalog import bundle_from
@@ -147,7 +150,11 @@ def _entry(folder: Path, loaded: LoadedSpace, champion: Mapping[str, Any], tags:
     result = champion["result"]
     objective = loaded.document.objective
     confirmed = result["confirmed"]
-    return Entry(loaded.document.name, [folder / BUNDLE, folder / WEIGHTS], champion["images"]["shape"], card(folder), {
+    classes = champion["classes"]
+    told = find_task(loaded.document.data.task).answers(torch.zeros(1, len(classes)), classes)[0]
+    columns = {name: type(value) for name, value in told.items()}
+    files = [folder / BUNDLE, folder / WEIGHTS]
+    return Entry(loaded.document.name, files, champion["images"]["shape"], card(folder), columns, {
         "champion": tags["champion"], "verdict": confirmed["verdict"], "run": folder.name,
         "hash": bundle_from(champion).hash, "fingerprint": result["fingerprint"], "metric": objective.metric,
         "mode": objective.mode, "score": f"{result['score']:.6f}", "seeds": json.dumps(confirmed["seeds"]),

@@ -87,7 +87,7 @@ def test_archives_are_listed_in_one_place():
     homes = {name for name, path in modules().items() for node in ast.walk(tree(path))
              if isinstance(node, ast.Import | ast.ImportFrom)
              and "tarfile" in (getattr(node, "module", ""), *(alias.name for alias in node.names))}
-    assert homes == {"data.sources.archives"}
+    assert homes == {"data.sources.archive_index"}
 
 
 @for_each([

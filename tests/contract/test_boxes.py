@@ -92,7 +92,7 @@ def test_what_cannot_move_boxes_refuses_them(name):
 
 def test_what_needs_one_label_refuses_data_without():
     names = [name for name, trick in catalog().items() if DataTrait.ONE_LABEL in trick.requires_data]
-    assert {"class_balanced", "cam_sampling", "nearest_class_mean"} <= set(names)
+    assert {"over_sampling", "cam_sampling", "nearest_class_mean"} <= set(names)
     for name in names:
         with pytest.raises(BundleError, match=f"{name} requires data with one label an image"):
             plan(Bundle((make(name, {}),)), data={DataTrait.BOXES})

@@ -1,4 +1,5 @@
 """hf: data sets from a folder, as the library reads them from the hub: no network, and no code of theirs."""
+import os
 from importlib.util import find_spec
 
 import pytest
@@ -85,9 +86,12 @@ def test_splits_and_columns_by_name(tmp_path):
     raw = read(Settings(source, splits=Splits(train=("full",), test=("held",))))
     assert {split: len(part.labels) for split, part in raw.parts.items()} == {"train": 12, "test": 6}
     assert raw.origin == {"train": "split full", "test": "split held"}
+    raw = read(Settings(source, splits=Splits(test=("held",))))
+    assert {split: len(part.labels) for split, part in raw.parts.items()} == {"train": 12, "test": 6}
     assert "has no split fll; its splits are full, held" in refused(source, splits=Splits(train=("fll",)))
     raw = read(Settings(source, splits=Splits(train=("full",)), table=Table(label=("film",))))
     assert names(raw.parts["train"])[:4] == ["full0", "full0", "full1", "full1"]
+    assert "was written by save_to_disk, which knows no config. Leave it out." in refused(f"{source}?config=x")
     assert "has no column fine" in refused(source, splits=Splits(train=("full",)), table=Table(label=("fine",)))
     assert "it has no column img. Its columns are image" in refused(source, splits=Splits(train=("full",)),
                                                                    table=Table(path="img"))
@@ -115,6 +119,12 @@ def test_rows_that_were_moved_are_refused_and_compressed_files_too(tmp_path):
     loaded = datasets.load_from_disk(str(tmp_path / "disk"))
     piece = hugging_face._piece("x", "train", loaded, "image")
     assert [place.open().read() for place in piece.images] == [encoded(noise(row, 5, 5, 3)) for row in range(6)]
+    file = tmp_path / "disk" / "data-00000-of-00001.arrow"
+    whole = file.read_bytes()
+    os.truncate(file, len(whole) // 2)
+    with pytest.raises(DataError, match=r"x: .*\.arrow cannot be read: .*\. Delete it, and load the data set anew\."):
+        hugging_face._piece("x", "train", loaded, "image")
+    file.write_bytes(whole)
     with pytest.raises(DataError, match=r"x: its rows were chosen, 3 of 6\. Load it with datasets"):
         hugging_face._piece("x", "train", loaded.select(range(3)), "image")
     with pytest.raises(DataError, match=r"x: its rows were chosen or moved\. Load it with"):

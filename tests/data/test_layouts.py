@@ -102,6 +102,13 @@ FOLDERS = {
                                    ("train from folders train in the classes",)),
     "classes that are called as splits": Layout("train/*4 bus/*4", "train: bus 4, train 4"),
     "day and night": Layout("{cat,dog}/{day,night}/*3", refused="the same folders, day, night. If cat, dog are splits"),
+    "day and night in train": Layout("train/{cat,dog}/{day,night}/*3", refused=(
+        "the same folders, day, night. If cat, dog are classes, set data.classes: first; if day, night are, leaf.")),
+    "two kinds of images": Layout("{color,gray}/{apple,corn}/*2", refused="color, gray hold no images but the same"),
+    "a set within a set": Layout("{train,test}/{a,b}/*4 brains/{train,test}/{a,b}/*4",
+                                 "train: a 4, b 4; test: a 4, b 4",
+                                 ("not used: ROOT/brains (lies in no folder of a class)",)),
+    "annotations without a suffix": Layout("Images/{a,b}/*3 Annotation/{a,b}/{x,y}", refused="folder:ROOT/Images?"),
     "classes above": Layout("{cat,dog}/{day,night}/*3", "train: cat 6, dog 6", keys={"classes": "first"}),
     "classes below": Layout("{site1,site2}/{ill,well}/*3", "train: ill 6, well 6",
                             ("of the same name in several places are one class: ill, well",), keys={"classes": "leaf"}),
@@ -230,9 +237,9 @@ TABLES = {
                                           ",0", ",train").replace("cat,1", "cat,tset").replace(",1\n", ",test\n")),
     "one-hot": Layout("*6", "train: MEL 3, nv 3", ("a class for each column of 0 and 1: MEL, nv",),
                       table=rows("N,LABEL", "image,MEL,nv\n").replace("cat", "1.0,0.0").replace("dog", "0.0,1.0")),
-    "one-hot, a column of zeros": Layout(
-        "*6", "train: MEL 3, nv 3", ("a class for each column of 0 and 1: MEL, nv, UNK", "no image is of UNK, no class"),
-        table=rows("N,LABEL,0", "image,MEL,nv,UNK\n").replace("cat", "1,0").replace("dog", "0,1")),
+    "a column without a 1": Layout("*6", "train: MEL 3, nv 3", ("no row has a 1 in unk, which are no classes",),
+                                   table=rows("N,LABEL,0", "image,MEL,nv,unk\n").replace("cat", "1,0").replace(
+                                       "dog", "0,1")),
     "one-hot columns are told": Layout("*6", "train: MEL 3, nv 3", ("columns that are not used: old",),
                                        table=rows("N,LABEL,PART", "image,MEL,nv,old\n").replace("cat", "1,0").replace(
                                            "dog", "0,1"), keys={"table": Table(label=("MEL", "nv"))}),

@@ -10,6 +10,7 @@ def test_shares_of_classes_by_hand():
     assert class_shares(targets, 3).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
     mixed = targets.blend(torch.tensor([2, 0, 1]), torch.tensor([0.75]))
     assert class_shares(mixed, 3).tolist() == [[0.75, 0.25, 0.75], [0.25, 0, 0.25], [0, 0.75, 0]]
+    assert class_shares(Targets.sets([[0, 0]]), 2).tolist() == [[1, 0]], "a label that was given twice"
     same = targets.blend(torch.tensor([0, 1, 2]), torch.tensor([0.5]))
     assert class_shares(same, 3).tolist() == class_shares(targets, 3).tolist()
 

@@ -138,7 +138,7 @@ def test_data_travels_without_the_test_split(dataset):
     back = from_arrays(parts)
     assert back.test is None and dataset.test is not None
     shipped = [array for name in ("train", "validation") for array in parts[name]]
-    assert len(shipped) == 8 and set(parts) == {"train", "validation", "rest", "weights"}
+    assert len(shipped) == 8 and set(parts) == {"train", "validation", "rest", "weights", "folds"}
     for split in ("train", "validation"):
         assert torch.equal(getattr(back, split).images, getattr(dataset, split).images)
         ours, theirs = getattr(back, split).targets, getattr(dataset, split).targets

@@ -82,7 +82,7 @@ def test_process_leaves_nothing_to_the_next_trial(finished):
 
 def test_test_split_never_leaves(finished):
     (dataset, parts), = finished.shipped
-    assert dataset.test is None and set(parts) == {"train", "validation", "rest", "weights"}
+    assert dataset.test is None and set(parts) == {"train", "validation", "rest", "weights", "folds"}
     whole = load_data(load_space("long_tail.yaml").document.data.settings()).dataset
     assert whole.test is not None and len(whole.test) > 400
     assert [len(parts[name][1]) for name in ("train", "validation")] == [len(whole.train), len(whole.validation)]

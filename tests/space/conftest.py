@@ -14,7 +14,7 @@ SECONDS = 0.2    # of one core, for one file once the program is up
 @pytest.fixture(scope="session")
 def up():
     """Have the program up: its modules and the catalog of tricks are imported once."""
-    space.show(load_space("long_tail.yaml"), as_json=True)
+    space.show(load_space("long_tail.yaml"), True, space.Found(), "")
 
 
 @pytest.fixture

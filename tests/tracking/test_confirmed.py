@@ -16,6 +16,7 @@ from autotricks.data import load as load_data
 from autotricks.inference.predictor import Predictor
 from autotricks.runs.ledger import read, records
 from autotricks.space.load import load_bundle_file, load_space
+from autotricks.tracking.model_registry import DESCRIPTION
 from autotricks.tracking.store import client, default_uri
 from autotricks.workflows.sync import sync
 
@@ -121,7 +122,9 @@ def folder_of(store, version):
 
 def test_card_is_the_description(version, store, confirmed, judged):
     card = (folder_of(store, version) / "data/bundle/MODEL_CARD.md").read_text()
-    assert version.description == card
+    kept, cut, _ = version.description.partition("\n\n(cut; ")
+    assert card.startswith(kept) and bool(cut) == (len(card) > DESCRIPTION)
+    assert not cut or DESCRIPTION - 1000 < len(version.description) <= DESCRIPTION, "cut at a line, no sooner"
     assert card.startswith(f"# Model card: {NAME}, {confirmed.folder.name}\n")
     spread = judged["test"][str(judged["champion"])]
     assert f"**{spread['mean']:.4f}** ± {spread['deviation']:.4f}" in card

@@ -89,7 +89,8 @@ def registered(store, files, test, hash_, **more):
     experiment = store.get_experiment_by_name("made").experiment_id
     known = [run.info.run_id for run in store.search_runs([experiment], f"tags.run = '{hash_}'")]
     run = known[0] if known else store.create_run(experiment, tags={"run": hash_}).info.run_id
-    return register(store, run, Entry("made", files, (1, 8, 8), "card\n" * 2000, tags(
+    columns = {"class": str, "probability": float}
+    return register(store, run, Entry("made", files, (1, 8, 8), "card\n" * 2000, columns, tags(
         test, hash=hash_, run=hash_, **more)))
 
 

@@ -55,7 +55,8 @@ def store(tracked, stocked):
     run = made.create_run(made.create_experiment("made", (root / "artifacts").as_uri()))
     tags = {"hash": "h", "run": "r", "fingerprint": "f", "metric": METRIC, "mode": "max", "seeds": "[0]", "test": "[1]"}
     register(made, run.info.run_id, Entry(NAME, [tracked.folder / "champion.yaml",
-                                                 tracked.folder / "champion.safetensors"], (1, 8, 8), "card", tags))
+                                                 tracked.folder / "champion.safetensors"], (1, 8, 8), "card",
+                                           {"class": str, "probability": float}, tags))
     return uri
 
 

@@ -11,9 +11,9 @@ from ...errors import DataError
 from ..decode import display_name
 from ..settings import Settings
 from . import csv_table, image_folder
-from .archives import tar_members, zip_members
+from .archive_index import tar_members, zip_members
+from .archive_paths import Inside, inside
 from .files import Listing, existing, images_of, visible
-from .inside import Inside, inside
 from .raw import Raw
 
 TABLES = (".csv", ".tsv", ".txt")

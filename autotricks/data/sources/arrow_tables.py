@@ -64,8 +64,9 @@ class Piece:
                       self.names.get(column)) for row, value in enumerate(values)]
 
     def has_labels(self, columns: Sequence[str]) -> bool:
-        """Return whether some row says something in these columns, or none are named."""
-        return not columns or any(any(self.words(column, own=False)) for column in columns)
+        """Return whether some row says something in these columns, or none of them is there."""
+        there = [column for column in columns if column in self.table.column_names]
+        return not there or any(any(self.words(column, own=False)) for column in there)
 
 
 def listing(name: str, image: str, pieces: Sequence[Piece], settings: Settings) -> Listing:
@@ -81,7 +82,9 @@ def listing(name: str, image: str, pieces: Sequence[Piece], settings: Settings) 
         DataError: When the columns of labels or splits are not clear.
     """
     named = list(dict.fromkeys(column for piece in pieces for column in piece.names))
-    label = settings.table.label or tuple(named if len(named) == 1 else ())
+    spelled = {column.lower(): column for piece in pieces for column in piece.table.column_names}
+    label = tuple(spelled.get(column.strip().lower(), column) for column in settings.table.label) or tuple(
+        named if len(named) == 1 else ())
     used = [piece for piece in pieces if piece.split in (None, "train") or piece.has_labels(label)]
     own = any(piece.split for piece in used) and settings.table.split is None and settings.table.fold is None
     columns = list(dict.fromkeys(column for piece in used for column in piece.table.column_names))

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ...errors import DataError
 from ..settings import ONE_HOT, Settings
@@ -23,6 +24,8 @@ LABELS = frozenset({"label", "labels", "class", "classes", "category", "target",
 MISSING = frozenset({"", "nan"})        # what stands where nothing is known
 MOST = 12                               # columns that are listed
 LOOKED = 50                             # rows by which a column of paths is known
+
+named = lru_cache(4096)(clean)          # the same few, row by row
 
 
 class Unlabelled(ValueError):
@@ -81,9 +84,6 @@ class _Search:
         labels = self._told_labels()
         split = self._split() if told[1] is None else told[1]
         labels = labels or self._labels()
-        never = [index for index in labels if len(labels) > 1 and not self._has_a_one(index)]
-        if never:
-            self._notices.append(f"no image is of {self._listed(never)}, no class therefore")
         if self._free:
             self._notices.append(f"columns that are not used: {self._listed(self._free)}{self._folds()}")
         return Columns(path, labels, split, told[2], tuple(self._notices))
@@ -157,9 +157,6 @@ class _Search:
         """Yield of each row whether it has a single 1."""
         return (sum(flagged(row, index) for index in flags) == 1 for _, row in self._sheet.rows)
 
-    def _has_a_one(self, index: int) -> bool:
-        return any(index < len(row) and _is_flag(row[index]) and float(row[index]) == 1 for _, row in self._sheet.rows)
-
     def _one_hot(self, flags: Sequence[int]) -> tuple[int, ...]:
         if len(flags) < 2:
             raise DataError(f"data.label: {self._sheet.name} has {len(flags)} columns that hold 0 and 1 alone; one-hot "
@@ -223,11 +220,11 @@ def labels(columns: Columns, header: Sequence[str], row: Sequence[str], separato
         Unlabelled: When it says nothing.
     """
     if len(columns.labels) > 1:
-        return tuple(clean(header[index]) for index in columns.labels if flagged(row, index))
+        return tuple(named(header[index]) for index in columns.labels if flagged(row, index))
     cell = row[columns.labels[0]] if columns.labels[0] < len(row) else ""
     if separator is not None:
-        names = (clean(name) for name in cell.split(separator) if name.strip().lower() not in MISSING)
+        names = (named(name) for name in cell.split(separator) if name.strip().lower() not in MISSING)
         return tuple(dict.fromkeys(names))
     if cell.lower() in MISSING:
         raise Unlabelled("no label")
-    return clean(cell),
+    return named(cell),

@@ -2,23 +2,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...tasks import find as find_task
 from ..decode import Bad, display_name
 from ..settings import Settings, Splits
-from ..storage import Stored
 from .cells import separator
-from .columns import MISSING, Columns, Unlabelled, labels
+from .columns import MISSING, Columns, Unlabelled, labels, named
 from .delimited import Sheet, read as read_sheet
 from .files import Entry, Listing, existing_file, images_of
 from .grouping import by_pattern
-from .places import Places
 from .raw import MORE_WORDS, SPLIT_WORDS, Raw, plain_word
+from .table_files import Places
 
 MAX_LISTED = 5
 
@@ -68,13 +68,32 @@ def entries_of(sheet: Sheet, settings: Settings) -> Listing:
         raise DataError(f"data.source: {sheet.name} lists no images.")
     words = _Words(settings)
     between, told = separator(sheet, columns, settings)
-    entries, bad = _entries(sheet, columns, words, settings, between)
+    lines, bad = _lines(sheet, columns, words, settings, between)
     words.require_seen(sheet, columns.split)
-    if entries and not any(entry.split == "train" for entry in entries):
+    if lines and not any(line.split == "train" for line in lines):
         raise DataError(f"data.source: {sheet.name} has no line whose split is train.")
-    entries, notices = _one_row_each(entries, settings)
+    lines, notices = _one_line_each(lines, settings)
+    entries = [Entry(Path(line.name), line.labels, line.split, line.group) for line in lines]
     origin = {} if columns.split is None else words.origin(sheet.header[columns.split])
-    return Listing(entries, bad=tuple(bad), notices=(*sheet.notices, *columns.notices, *told, *notices), origin=origin)
+    return Listing(entries, bad=tuple(bad), origin=origin,
+                   notices=(*sheet.notices, *columns.notices, *told, *notices, *_unmarked(sheet, columns, lines)))
+
+
+def _unmarked(sheet: Sheet, columns: Columns, lines: Sequence[_Line]) -> list[str]:
+    """Say which columns of classes mark no image: they are no classes."""
+    marked = {label for line in lines for label in line.labels}
+    empty = [sheet.header[index] for index in columns.labels if named(sheet.header[index]) not in marked]
+    return [f"no row has a 1 in {_listed(empty)}, which are no classes therefore"] if (
+        empty and len(columns.labels) > 1) else []
+
+
+class _Line(NamedTuple):
+    """What a row says: the file as it is written, its labels, split and group."""
+
+    name: str
+    labels: tuple[str, ...]
+    split: str
+    group: str
 
 
 @dataclass
@@ -125,10 +144,10 @@ class _Words:
         return splits.by_word(), None if splits.train else "train"
 
 
-def _entries(sheet: Sheet, columns: Columns, words: _Words, settings: Settings,
-             between: str | None) -> tuple[list[Entry], list[Bad]]:
-    """Return an entry for each row, its path as it is written, and the rows that say too little."""
-    entries: list[Entry] = []
+def _lines(sheet: Sheet, columns: Columns, words: _Words, settings: Settings,
+           between: str | None) -> tuple[list[_Line], list[Bad]]:
+    """Return what each row says, and the rows that say too little."""
+    lines: list[_Line] = []
     bad: list[Bad] = []
     problems: list[str] = []
     one = DataTrait.ONE_LABEL in find_task(settings.task).brings
@@ -149,27 +168,27 @@ def _entries(sheet: Sheet, columns: Columns, words: _Words, settings: Settings,
         elif columns.group is not None and not group:
             problems.append(f"data.group.column: {where}: {sheet.header[columns.group].lower()} is empty.")
         else:
-            entries.append(Entry(Path(name), tags, split, group))
+            lines.append(_Line(name, tags, split, group))
     if problems:
         left_out = len(problems) - MAX_LISTED
         more = [f"data.source: {sheet.name}: and {left_out} more lines."] if left_out > 0 else []
         raise DataError(problems[:MAX_LISTED] + more)
-    return entries, bad
+    return lines, bad
 
 
-def _one_row_each(entries: list[Entry], settings: Settings) -> tuple[list[Entry], list[str]]:
-    """Return the entries with rows of the same file joined where images may have several labels, and what is told."""
-    rows = Counter((entry.path, entry.split) for entry in entries)
-    several = [path for (path, _), count in rows.items() if count > 1]
+def _one_line_each(lines: list[_Line], settings: Settings) -> tuple[list[_Line], list[str]]:
+    """Return the lines with those of the same file joined where images may have several labels, and what is told."""
+    rows = Counter((line.name, line.split) for line in lines)
+    several = [name for (name, _), count in rows.items() if count > 1]
     if not several:
-        return entries, []
+        return lines, []
     what = f"{len(several):,} files stand in several rows, such as {display_name(several[0])}"
     if DataTrait.ONE_LABEL in find_task(settings.task).brings:
-        return entries, [f"{what}; each row counts as an image of its own"]
-    joined: dict[tuple[Path | Stored, str], Entry] = {}
-    for entry in entries:
-        first = joined.setdefault((entry.path, entry.split), entry)
-        joined[entry.path, entry.split] = replace(first, labels=tuple(dict.fromkeys([*first.labels, *entry.labels])))
+        return lines, [f"{what}; each row counts as an image of its own"]
+    joined: dict[tuple[str, str], _Line] = {}
+    for line in lines:
+        first = joined.setdefault((line.name, line.split), line)
+        joined[line.name, line.split] = first._replace(labels=tuple(dict.fromkeys([*first.labels, *line.labels])))
     return list(joined.values()), [f"{what}; their labels were joined"]
 
 

@@ -21,7 +21,7 @@ from ..memory import COPIES, available, require_images
 from ..settings import Settings
 from ..storage import Stored
 from ..stream import PREFETCH, WORKERS, Files, Reading, Seen, Streamed, survey
-from .inside import Inside
+from .archive_paths import Inside
 from .raw import Part, Raw, refuse_many, stacked
 
 CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin",
@@ -53,7 +53,6 @@ class Listing:
     Args:
         entries: Every file that is taken for an image.
         skipped: What is there and belongs to no class, with the reason.
-        problems: Why training refuses it.
         bad: Rows that name no image or no label.
         notices: What the source left open and how it was understood, a line each.
         origin: Where each split comes from, in words.
@@ -62,7 +61,6 @@ class Listing:
 
     entries: Sequence[Entry]
     skipped: tuple[Bad, ...] = ()
-    problems: tuple[str, ...] = ()
     bad: tuple[Bad, ...] = ()
     notices: tuple[str, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
@@ -183,8 +181,6 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
     Raises:
         DataError: When classes are empty, too many files are bad, or their sizes differ.
     """
-    if listing.problems:
-        raise DataError(listing.problems)
     entries = listing.entries
     if settings.size:
         require_images(1, (settings.channels or 3, settings.size, settings.size))

@@ -69,8 +69,12 @@ def _loaded(where: str, name: str, options: Mapping[str, str]) -> Mapping[str, A
     folder = Path(name).expanduser()
     if name[:1] in (".", "/", "~") and not folder.exists():
         raise DataError(f"data.source: {display_name(name)}: no such folder.")
+    saved = any((folder / one).is_file() for one in SAVED)
+    if saved and options:
+        raise DataError(f"data.source: {where} was written by save_to_disk, which knows no {' or '.join(options)}. "
+                        "Leave it out.")
     try:
-        if any((folder / saved).is_file() for saved in SAVED):
+        if saved:
             loaded = datasets.load_from_disk(str(folder), keep_in_memory=False)
         else:
             loaded = datasets.load_dataset(str(folder) if folder.exists() else name, options.get("config"),
@@ -118,7 +122,8 @@ def _splits(where: str, there: list[str], settings: Settings) -> dict[str, str]:
     """
     words = settings.splits.by_word() if settings.splits else MORE_WORDS
     missing = [word for word in words if word not in map(str.lower, there)] if settings.splits else []
-    chosen = {word: words[word.lower()] for word in there if word.lower() in words}
+    rest = "train" if settings.splits and not settings.splits.train else ""
+    chosen = {word: split for word in there if (split := words.get(word.lower(), rest))}
     if missing or "train" not in chosen.values():
         lacking = f"no split {missing[0]}" if missing else "no split that is called train"
         raise DataError(f"data.splits: {where} has {lacking}; its splits are {', '.join(there)}. Say which are what: "
@@ -132,6 +137,8 @@ def _piece(where: str, split: str, held: Any, image: str) -> Piece:
     Raises:
         DataError: When they do not.
     """
+    import pyarrow
+
     images: list[Stored | None] = []
     mend = "Load it with datasets, and save_to_disk to a new folder, which hf:FOLDER reads."
     for file in held.cache_files:
@@ -139,6 +146,9 @@ def _piece(where: str, split: str, held: Any, image: str) -> Piece:
             found = arrow_tables.cells(Path(file["filename"]), image, where, len(images))
         except KeyError:    # it says which rows of the others are meant, and in what order
             raise DataError(f"data.source: {where}: its rows were chosen or moved. {mend}") from None
+        except (pyarrow.ArrowException, OSError) as error:
+            raise DataError(f"data.source: {where}: {file['filename']} cannot be read: {error_text(error)}. Delete it, "
+                            "and load the data set anew.") from error
         if found is None:
             raise DataError(f"data.source: {where}: {file['filename']} is compressed, so that no image in it can be "
                             f"read alone. {mend}")

@@ -1,6 +1,7 @@
 """image_folder: a folder for each class, with or without folders for the splits above."""
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from .grouping import by_pattern
 from .layout import MASKS, Layout, Place, understood
 from .raw import Raw, clean
 
-MASK = re.compile(r"(.+)[ _-](mask|masks|seg|segmentation|gt)([ _-]?\d+)?")    # of a file's name without suffix
+MASK = re.compile(r"(.+)([ _-](mask|masks|seg|segmentation|gt)([ _-]?\d+)?\.[^.]+)", re.IGNORECASE)
 
 
 def read(location: str, settings: Settings) -> Raw:
@@ -55,7 +56,7 @@ def listed(root: Path, settings: Settings) -> Listing:
         images = [file for file in _images(files, place, aside)
                   if place.name is not None or file.parent != place.path]
         paths += images
-        entries += [Entry(file, (clean(place.name or file.parent.name),), place.split) for file in images]
+        entries += [Entry(file, (label,), place.split) for file, label in zip(images, _labels(images, place))]
     if settings.group and settings.group.pattern is not None:
         entries = by_pattern(entries, [path.relative_to(root).as_posix() for path in paths], settings.group.pattern)
     elif settings.group:
@@ -66,25 +67,34 @@ def listed(root: Path, settings: Settings) -> Listing:
                    notices=(*layout.notices, *_merged(layout, entries, paths)), origin=layout.origin)
 
 
+def _labels(files: Sequence[Path], place: Place) -> list[str]:
+    """Return the label of each file."""
+    if place.name is not None:
+        return [clean(place.name)] * len(files)
+    return [clean(file.parent.name) for file in files]
+
+
 def _images(files: Sequence[Path], place: Place, aside: Counter[tuple[str, str]]) -> Iterator[Path]:
     """Yield the files that are for learning; count the others, by what they are."""
-    unmasked = [file for file in files if not no_image(file.name) and not _masks(file, place)]
-    stems = {file.with_suffix("") for file in files}
-    for file in files:
-        match = MASK.fullmatch(file.stem.lower())
-        if no_image(file.name):
+    parts = [os.path.split(file) for file in files]
+    folders = {folder: _masks(Path(folder), place) for folder in {folder for folder, _ in parts}}
+    every = all(folders.values())       # what holds nothing else is for learning
+    stems = {os.path.splitext(file)[0] for file in files} if any(MASK.fullmatch(name) for _, name in parts) else set()
+    for file, (folder, name) in zip(files, parts):
+        match = MASK.fullmatch(name) if stems else None
+        if no_image(name):
             aside[f"**/*{file.suffix.lower()}", "no images"] += 1
-        elif unmasked and _masks(file, place):
-            aside[f"**/{_masks(file, place)}/*", "masks of images"] += 1
-        elif match and file.with_name(file.stem[:len(match[1])]) in stems:
-            aside[f"**/*_{match[2]}{file.suffix.lower()}", "masks of images"] += 1
+        elif folders[folder] and not every:
+            aside[f"**/{folders[folder]}/*", "masks of images"] += 1
+        elif match and os.path.join(folder, match[1]) in stems:
+            aside[f"**/*{match[2]}", "masks of images"] += 1
         else:
             yield file
 
 
-def _masks(file: Path, place: Place) -> str:
-    """Return the folder of masks that a file lies in, below its class."""
-    return next((part for part in file.relative_to(place.path).parts[:-1] if part.lower() in MASKS), "")
+def _masks(folder: Path, place: Place) -> str:
+    """Return the folder of masks that a folder is or lies in, below its class."""
+    return next((part for part in folder.relative_to(place.path).parts if part.lower() in MASKS), "")
 
 
 def _merged(layout: Layout, entries: Sequence[Entry], paths: Sequence[Path]) -> list[str]:

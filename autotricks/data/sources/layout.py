@@ -10,8 +10,8 @@ from pathlib import Path
 from ...errors import DataError
 from ..decode import display_name
 from ..settings import SPLITS, Settings, Splits
+from .archive_paths import Inside
 from .files import closed, hidden, is_folder, is_picture, leads, no_image, visible
-from .inside import Inside
 from .raw import MORE_WORDS
 
 MASKS = frozenset({"mask", "masks", "annotation", "annotations", "labels", "segmentation", "segmentations",
@@ -63,7 +63,7 @@ class _Looking:
         self._settings = settings
         self._notices: list[str] = []
         self._origin: dict[str, str] = {}
-        self._known: dict[Path, tuple[list[Path], bool]] = {}
+        self._known: dict[str, tuple[list[Path], bool]] = {}
 
     def layout(self) -> Layout:
         splits = self._told(self._settings.splits) if self._settings.splits else self._named()
@@ -216,9 +216,10 @@ class _Looking:
         where = (f"data.source: the folders lie deeper: in {display_name(folder)}, {_listed(classes)} hold no images "
                  "but")
         if self._same(classes):
-            raise DataError(f"{where} the same folders, {_listed(leaves)}. If {_listed(classes)} are splits, say "
-                            f"which: data.splits: {{test: {display_name(classes[-1].name)}}}, the others are train; if "
-                            f"they are classes, data.classes: first; if {_listed(leaves)} are, data.classes: leaf.")
+            splits = (f"If {_listed(classes)} are splits, say which: data.splits: {{test: "
+                      f"{display_name(classes[-1].name)}}}, the others are train. " if folder == self._root else "")
+            raise DataError(f"{where} the same folders, {_listed(leaves)}. {splits}If {_listed(classes)} are classes, "
+                            f"set data.classes: first; if {_listed(leaves)} are, leaf.")
         raise DataError(f"{where} folders, such as {display_name(leaves[0].relative_to(folder))}. Set data.classes: "
                         f"first for classes such as {display_name(classes[0].name)}, leaf for such as "
                         f"{display_name(leaves[0].name)}, or name the folder of the classes: "
@@ -256,18 +257,23 @@ class _Looking:
 
     def _look(self, folder: Path) -> tuple[list[Path], bool]:
         """Return the folders in a folder that hold images, and whether it holds some itself."""
-        if folder not in self._known:
-            folders, pictures = _inside(folder)
-            self._known[folder] = sorted(path for path in folders if self._holds(path)), pictures
-        return self._known[folder]
+        folders, pictures = self._inside(folder)
+        return [path for path in folders if self._holds(path)], pictures
+
+    def _inside(self, folder: Path) -> tuple[list[Path], bool]:
+        """Return the folders in a folder, sorted, and whether it holds an image itself."""
+        key = str(folder)
+        if key not in self._known:
+            self._known[key] = _inside(folder)
+        return self._known[key]
 
     def _holds(self, folder: Path, depth: int = DEPTH) -> bool:
         """Return whether a folder holds an image at any depth."""
         target = folder.resolve() if folder.is_symlink() else None
         if target and (target == self._root.resolve() or target in self._root.resolve().parents):
             return False
-        folders, pictures = _inside(folder)
-        return pictures or (depth > 0 and any(self._holds(path, depth - 1) for path in sorted(folders)))
+        folders, pictures = self._inside(folder)
+        return pictures or (depth > 0 and any(self._holds(path, depth - 1) for path in folders))
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -275,7 +281,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _inside(folder: Path) -> tuple[list[Path], bool]:
-    """Return the folders in a folder, and whether a file in it may be an image."""
+    """Return the folders in a folder, sorted, and whether a file in it may be an image."""
     if isinstance(folder, Inside):
         paths = visible(folder)
         return [path for path in paths if path.is_dir()], any(
@@ -285,16 +291,17 @@ def _inside(folder: Path) -> tuple[list[Path], bool]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if hidden(entry.name):
-                    continue
                 if leads(entry.is_dir):
-                    folders.append(Path(entry.path))
-                else:
-                    may = is_picture(entry.name) or leads(entry.is_file)
-                    pictures = pictures or (may and not no_image(entry.name))
+                    folders += [Path(entry.path)] * (not hidden(entry.name))
+                elif not pictures:
+                    pictures = _may_be_image(entry)
     except OSError as error:
         closed(error)
-    return folders, pictures
+    return sorted(folders), pictures
+
+
+def _may_be_image(entry: os.DirEntry[str]) -> bool:
+    return not hidden(entry.name) and not no_image(entry.name) and (is_picture(entry.name) or leads(entry.is_file))
 
 
 def _listed(paths: Iterable[Path], root: Path | None = None) -> str:

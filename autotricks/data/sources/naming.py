@@ -1,11 +1,15 @@
-"""The parts of a source's name, `NAME?config=small`, as models' names have arguments; and splits in names of files."""
+"""What names say: the arguments of a source, `NAME?config=small`, the files of a pattern, and the splits of files."""
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ...errors import DataError
-from ..settings import Settings
+from ..decode import display_name
+from ..settings import SPLITS, Settings
+from .files import Entry, existing
 from .raw import MORE_WORDS
 
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -34,6 +38,31 @@ def parse(word: str, argument: str, known: Sequence[str]) -> tuple[str, dict[str
     return name, options
 
 
+def found(location: str, suffix: str) -> tuple[Path, list[Path]]:
+    """Return the folder that names are relative to, and the files of a pattern, or of a folder, or the one, sorted.
+
+    Raises:
+        DataError: When there are none.
+    """
+    if "*" in location:
+        pattern = Path(location).expanduser()
+        files = sorted(map(Path, glob.glob(str(pattern), recursive=True)))
+        root = Path(f"{str(pattern).split('*')[0]}x").parent
+    else:
+        root = existing(location)
+        files = sorted(root.rglob(f"*{suffix}")) if root.is_dir() else [root]
+        root = root if root.is_dir() else root.parent
+    if not files:
+        raise DataError(f"data.source: {display_name(location)} holds no {suffix} file. Name a folder that does, or a "
+                        "file.")
+    return root, files
+
+
+def relative(file: Path, root: Path) -> str:
+    """Return the name of a file below the folder that names are relative to."""
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
+
+
 def splits_of(names: Sequence[str], settings: Settings) -> dict[str, str | None]:
     """Return the split that each file's name says, such as train-00000-of-00002 or val/shard-3; None if it says none.
 
@@ -51,6 +80,12 @@ def splits_of(names: Sequence[str], settings: Settings) -> dict[str, str | None]
     if settings.splits and not settings.splits.train:
         return {name: split or "train" for name, split in said.items()}
     return said if any(said.values()) else dict.fromkeys(names, "train")
+
+
+def there(entries: Sequence[Entry]) -> list[str]:
+    """Return the splits that there are, in their order."""
+    found = {entry.split for entry in entries}
+    return [split for split in SPLITS if split in found]
 
 
 def _split_of(name: str, words: Mapping[str, str]) -> str | None:

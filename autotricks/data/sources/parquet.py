@@ -1,7 +1,6 @@
 """parquet: tables of images and labels in Parquet files."""
 from __future__ import annotations
 
-import glob
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,8 @@ from ..settings import Settings
 from ..storage import OnDisk, Stored
 from . import arrow_tables
 from .arrow_tables import Piece
-from .files import Listing, existing, images_of
-from .naming import splits_of
+from .files import Listing, images_of
+from .naming import found, relative, splits_of, there
 from .parquet_images import COLUMN, images_file
 from .raw import Raw
 
@@ -54,33 +53,8 @@ def listing(location: str, settings: Settings) -> Listing:
         image, piece = _piece(file, split if named else None, settings)
         pieces.append(piece)
     listed = arrow_tables.listing(display_name(root), image, pieces, settings)
-    origin = {entry.split: "names of files" for entry in listed.entries} if named else listed.origin
+    origin = dict.fromkeys(there(listed.entries), "names of files") if named else listed.origin
     return replace(listed, skipped=(*skipped, *listed.skipped), origin=origin)
-
-
-def found(location: str, suffix: str) -> tuple[Path, list[Path]]:
-    """Return the folder that names are relative to, and the files of a pattern, or of a folder, or the one, sorted.
-
-    Raises:
-        DataError: When there are none.
-    """
-    if "*" in location:
-        pattern = Path(location).expanduser()
-        files = sorted(map(Path, glob.glob(str(pattern), recursive=True)))
-        root = Path(f"{str(pattern).split('*')[0]}x").parent
-    else:
-        root = existing(location)
-        files = sorted(root.rglob(f"*{suffix}")) if root.is_dir() else [root]
-        root = root if root.is_dir() else root.parent
-    if not files:
-        raise DataError(f"data.source: {display_name(location)} holds no {suffix} file. Name a folder that does, or a "
-                        "file.")
-    return root, files
-
-
-def relative(file: Path, root: Path) -> str:
-    """Return the name of a file below the folder that names are relative to."""
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
 
 
 def _piece(file: Path, split: str | None, settings: Settings) -> tuple[str, Piece]:

@@ -14,11 +14,10 @@ from ...errors import DataError
 from ..decode import Bad, display_name, error_text, printable
 from ..settings import WHOLE_CELL, Settings
 from ..storage import Stored
-from .archives import tar_members
+from .archive_index import tar_members
 from .files import Entry, Listing, images_of
 from .grouping import by_pattern
-from .naming import splits_of
-from .parquet import found, relative
+from .naming import found, relative, splits_of, there
 from .raw import Raw, clean
 
 # The standard library reads the shards, not the package webdataset, which reads them from end to end and shuffles what
@@ -96,7 +95,7 @@ def listing(location: str, settings: Settings) -> Listing:
                         "key.jpg and key.cls, or key.json with label; data.path and data.label name others.")
     if settings.group and settings.group.pattern is not None:
         entries = by_pattern(entries, keys, settings.group.pattern)
-    origin = {entry.split: "names of shards" for entry in entries} if len({*splits.values()}) > 1 else {}
+    origin = dict.fromkeys(there(entries), "names of shards") if len({*splits.values()}) > 1 else {}
     return Listing(entries, tuple(skipped), bad=tuple(bad), origin=origin)
 
 

@@ -1,13 +1,14 @@
 """Archives that are read where they lie: what a tar or zip holds, by name, with the place of each file's bytes."""
 from __future__ import annotations
 
+import re
 import stat
 import tarfile
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from ...errors import DataError
 from ..decode import Bad, display_name, error_text, printable
@@ -17,6 +18,7 @@ BLOCK = 512             # bytes of a tar's header
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 1
+DRIVE = re.compile("[A-Za-z]:")    # of Windows
 UTF8 = 2**11            # bits of a zip member's flags
 WINDOWS = 0             # a system that writes them
 
@@ -35,14 +37,14 @@ class Held:
 
     def add(self, where: str, name: str, place: Stored) -> None:
         """Take a member, or set aside one whose name leads out of the archive; of two of a name, the last counts."""
-        parts = PurePosixPath(name).parts
-        shown = printable(f"{where}/{name}")
-        if not parts or name.startswith("/") or ".." in parts or PureWindowsPath(name).drive:
-            self.skipped.append(Bad(shown, "a path that leads out of the archive"))
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        inner = "/".join(parts)
+        if not parts or name.startswith("/") or ".." in parts or DRIVE.match(name):
+            self.skipped.append(Bad(printable(f"{where}/{name}"), "a path that leads out of the archive"))
             return
-        if "/".join(parts) in self.files:
-            self.skipped.append(Bad(shown, "there twice; the last one counts"))
-        self.files["/".join(parts)] = place
+        if inner in self.files:
+            self.skipped.append(Bad(printable(f"{where}/{name}"), "there twice; the last one counts"))
+        self.files[inner] = place
 
 
 def tar_members(path: Path) -> Held:

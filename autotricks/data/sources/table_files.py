@@ -57,6 +57,8 @@ class Places:
 
     def find(self, name: str) -> Path:
         """Return where a file is; where it would be in the first folder if it is in none."""
+        if len(self.folders) == 1 and not self.suffix and not self.slashes:
+            return self.folders[0] / name
         paths = [folder / form for form in self._forms(name) for folder in self.folders]
         return next((path for path in paths if len(paths) > 1 and path.exists()), paths[0])
 

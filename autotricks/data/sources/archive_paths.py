@@ -32,8 +32,14 @@ class Inside(_Base):
 
     def files(self) -> Iterator[Self]:
         """Yield every file below this folder."""
-        for path in self.iterdir():
-            yield from path.files() if path.is_dir() else [path]
+        for name in self._names(self._key):
+            yield self / name
+
+    def _names(self, folder: str, prefix: str = "") -> Iterator[str]:
+        """Yield the name of every file below a folder, relative to it."""
+        for name in self._folders[folder]:
+            inner = name if folder == "." else f"{folder}/{name}"
+            yield from self._names(inner, f"{prefix}{name}/") if inner in self._folders else [prefix + name]
 
     def iterdir(self) -> Generator[Self, None, None]:
         """Yield what lies in this folder."""
@@ -71,9 +77,12 @@ class Inside(_Base):
     @property
     def _key(self) -> str:
         """Its name in the archive; one that no member has where it leads out of it."""
-        if not self.is_relative_to(self._archive):
+        parts = self.parts
+        above = self._archive.parts
+        if parts[:len(above)] != above:
             return ".."
-        return posixpath.normpath(self.relative_to(self._archive).as_posix())
+        name = "/".join(parts[len(above):]) or "."
+        return posixpath.normpath(name) if ".." in parts else name
 
 
 def inside(archive: Path, files: Mapping[str, Stored]) -> Inside:
