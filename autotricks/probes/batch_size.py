@@ -6,6 +6,7 @@ import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..data.memory import available
-from ..errors import ResourceError
+from ..errors import ModelError, ResourceError
 from ..models import check
 from ..space.load import LoadedSpace
 from ..trial import prepare
@@ -79,7 +80,8 @@ def largest_batch(bundle: Bundle, dataset: Dataset, device: str, memory: float, 
 def _limit(device: str, memory: float, model: str, trust: bool) -> None:
     """Limit this process: beyond what it has by now, with the code that makes the model; or to a share of the GPU."""
     warm_up(torch.get_num_threads())
-    check(model, trust)
+    with suppress(ModelError):      # which the first step says
+        check(model, trust)
     if device != "cpu":
         torch.cuda.set_per_process_memory_fraction(memory)
         return
