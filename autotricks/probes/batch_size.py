@@ -6,6 +6,7 @@ import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import torch
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..data.memory import available
-from ..errors import ResourceError
+from ..errors import ModelError, ResourceError
+from ..models import check
 from ..space.load import LoadedSpace
 from ..trial import prepare
 from ..tuning.engines.rung_training import warm_up
@@ -57,7 +59,7 @@ def largest_batch(bundle: Bundle, dataset: Dataset, device: str, memory: float, 
     if device == "cpu" and not sys.platform.startswith("linux"):
         raise ResourceError("training.batch_size: max needs Linux on a CPU, whose memory it can limit. Give a number.")
     best = 0
-    with ProcessPoolExecutor(1, worker_context(), _limit, (device, memory)) as pool:
+    with ProcessPoolExecutor(1, worker_context(), _limit, (device, memory, bundle.model, trust)) as pool:
         for power in range(int(math.log2(len(dataset.train))) + 1):
             size = 2 ** power
             part = replace(dataset, train=dataset.train.sample(size), validation=dataset.validation.sample(SEEN),
@@ -75,9 +77,11 @@ def largest_batch(bundle: Bundle, dataset: Dataset, device: str, memory: float, 
     return best
 
 
-def _limit(device: str, memory: float) -> None:
-    """Limit this process: beyond what it has by now, or to a share of the GPU."""
+def _limit(device: str, memory: float, model: str, trust: bool) -> None:
+    """Limit this process: beyond what it has by now, with the code that makes the model; or to a share of the GPU."""
     warm_up(torch.get_num_threads())
+    with suppress(ModelError):      # which the first step says
+        check(model, trust)
     if device != "cpu":
         torch.cuda.set_per_process_memory_fraction(memory)
         return
