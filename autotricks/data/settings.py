@@ -85,7 +85,7 @@ class Table:
         label: The column of the label; several columns of 0 and 1, one for each class; or `one-hot`, all such columns.
             Nothing: found by its name, or the only one that is left.
         separator: What stands between several labels in a cell; `none`: a cell is one label. None: found by what the
-            cells of a table hold, elsewhere a cell is one label.
+            cells of a table hold; in shards a text is one label.
         split: The column that says the split. None: the one called split, or one that holds nothing but such words.
         fold: The word of the column `split`, or else `fold`, whose images are held out as test. Validation is cut from
             the others, which is what cross-validation reports.

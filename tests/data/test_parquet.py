@@ -131,6 +131,22 @@ def test_kinds_of_labels(tmp_path):
     assert labels(pyarrow.array(["b", "a"]).dictionary_encode()) == [("b",), ("a",)]
     assert labels([True, False]) == [("1",), ("0",)]
     assert labels([["p", "q"], ["q"]]) == [("p", "q"), ("q",)]
+    assert labels([["p|q", "q|r"], ["q|r"]], task="multilabel") == [("p|q", "q|r"), ("q|r",)], "a list is one"
+
+
+def test_several_labels_in_a_cell_are_found_out(tmp_path):
+    def labelled(column, **settings):
+        source = write(tmp_path / "a.parquet", {"image": images(range(len(column))), "tags": column})
+        return read(Settings(source, **settings))
+
+    several = ["p|q", "q", "p", ""]
+    raw = labelled(several, task="multilabel")
+    assert list(raw.parts["train"].labels) == [("p", "q"), ("q",), ("p",), ()]
+    assert any("hold several labels with | between them, such as p|q" in line for line in raw.notices)
+    with pytest.raises(DataError, match=r"^data\.separator: cells of column tags of .*Set data\.task to multilabel"):
+        labelled(several)
+    whole = labelled(several[:3], table=Table(separator="none"))
+    assert list(whole.parts["train"].labels) == [("p|q",), ("q",), ("p",)]
 
 
 def test_several_labels_with_names(tmp_path):

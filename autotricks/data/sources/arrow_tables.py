@@ -12,8 +12,9 @@ import numpy as np
 
 from ...errors import DataError
 from ..decode import Bad
-from ..settings import WHOLE_CELL, Settings
+from ..settings import Settings
 from ..storage import OnDisk, Slice, Stored
+from .cells import BETWEEN
 from .csv_table import entries_of
 from .delimited import Sheet
 from .files import Listing
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 IMAGES = ("image", "img", "picture", "photo", "jpg", "png", "bytes", "image_bytes", "content")
 PATHS = ("path", "image_path", "file", "filename", "file_name", "filepath", "file_path", "image", "img")
 SPLIT = "split"
-BETWEEN = "\x1f"        # the labels of a row that has several: the separator of units that ASCII has
 MAX_LISTED = 12
 
 
@@ -96,8 +96,7 @@ def listing(name: str, image: str, pieces: Sequence[Piece], settings: Settings) 
         for row, (stored, *words) in enumerate(zip(piece.images, *cells, strict=True)):
             rows.append((f"{piece.where}:{row}", ["" if stored is None else str(len(images)), *words]))
             images.append(stored)
-    told = settings.table.separator
-    between = BETWEEN if told in (None, WHOLE_CELL) and len(label) < 2 else told
+    between = settings.table.separator or (BETWEEN if len(label) < 2 else None)
     table = replace(settings.table, path=image, label=label, separator=between)
     found = entries_of(Sheet(name, columns, rows, ()),
                        replace(settings, table=table, splits=None if own else settings.splits))

@@ -11,6 +11,7 @@ from ..settings import WHOLE_CELL, Settings
 from .columns import MISSING, Columns
 from .delimited import Sheet
 
+BETWEEN = "\x1f"            # the labels of a list of labels: the separator of units that ASCII has
 MARKS = ("|", ";", ",")     # what people write between labels, and hardly in one
 
 
@@ -21,13 +22,17 @@ def separator(sheet: Sheet, columns: Columns, settings: Settings) -> tuple[str |
         DataError: When cells look like several labels, and each image needs one.
     """
     told = settings.table.separator
-    if told is not None or len(columns.labels) > 1:
-        return (None if told == WHOLE_CELL else told), ()
+    if len(columns.labels) > 1:
+        return None, ()
     column = columns.labels[0]
     cells = dict.fromkeys(row[column].strip() for _, row in sheet.rows if column < len(row))
+    if any(BETWEEN in cell for cell in cells):
+        return BETWEEN, ()
+    if told not in (None, BETWEEN):
+        return (None if told == WHOLE_CELL else told), ()
     mark = next((mark for mark in MARKS if _fewer(cells, mark)), None)
     if mark is None:
-        return None, ()
+        return told, ()
     example = display_name(next(cell for cell in cells if mark in cell))
     name = display_name(sheet.header[column])
     if DataTrait.ONE_LABEL in find_task(settings.task).brings:
