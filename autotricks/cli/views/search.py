@@ -267,6 +267,8 @@ def result(search_result: Any, loaded: LoadedSpace, as_json: bool) -> None:
         for use in champion.trial.bundle.uses:
             values = ", ".join(f"{name} {_short(value)}" for name, value in use.document().items())
             console.print(f"  {use.trick.name:<18} [dim]{values}[/dim]")
+        if not champion.trial.bundle.uses:
+            console.print("  no trick: plain training, with the task's own defaults")
         for line in _judged(search_result, metric):
             console.print(line)
     if search_result.standing:
