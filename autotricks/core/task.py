@@ -110,6 +110,8 @@ class Task(Protocol):
         defaults: Names of the tricks that take the required seats which a bundle leaves empty.
         metrics: All that a meter can measure, in the order in which people are shown them.
         objective: Name of the metric that a search is for unless told.
+        gives: What is told of an image, in the words of a model card.
+        strangers: What becomes of images of none of the classes, likewise.
         fits: Names of what `fit` returns.
         train_metrics: Names of those that tell, on training images, whether they were learned by heart.
     """
@@ -120,6 +122,8 @@ class Task(Protocol):
     metrics: ClassVar[tuple[Metric, ...]]
     objective: ClassVar[str]
     train_metrics: ClassVar[tuple[str, ...]]
+    gives: ClassVar[str]
+    strangers: ClassVar[str]
     fits: ClassVar[tuple[str, ...]]
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:

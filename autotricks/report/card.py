@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import RunError
 from ..runs.evidence import CHAMPION, Document, Evidence, gather, is_figure, over, repeated
 from ..runs.folder import DATA, read_json
+from ..tasks import find as find_task
 from .bundle import about, begun, values_of
 from .classes import mistakes
 from .html import joined, plain, words
@@ -23,8 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")     # a line break a
 _MARKUP = re.compile(r"[\\`*~\[\]|]|:(?=//)|(?<=www)\.|@|"     # addresses too become links by themselves
                      r"(?<![^\W_])_|_(?![^\W_])")                # and an underscore is markup but within a word
 UNTESTED = ("Images of another origin than these (another camera, place, season or way of labeling), damaged or "
-            "deliberately misleading ones, and images of none of the classes: the model always names one of its "
-            "classes.",
+            "deliberately misleading ones, and images of none of the classes: {}.",
             "Groups within the data (people, places, devices): figures are over all test images and class by class.",
             "Speed and memory when it is used.")
 
@@ -65,7 +65,7 @@ def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
            f"{_numbers(images['std'])}.")
     if begun(champion):
         yield f"- Begins with the weights of {_safe(begun(champion))}."
-    yield "- Gives: a class name and the probability of every class."
+    yield f"- Gives: {find_task(evidence.task).gives}."
 
 
 def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
@@ -174,7 +174,7 @@ def _limits(evidence: Evidence, champion: Document) -> Iterator[str]:
     for parts in reservations(evidence):
         yield f"- {_safe(plain(joined(*parts)))}"
     yield "\nNot tested:\n"
-    yield from (f"- {line}" for line in UNTESTED)
+    yield from (f"- {line.format(find_task(evidence.task).strangers)}" for line in UNTESTED)
 
 
 def _again(evidence: Evidence, champion: Document) -> Iterator[str]:

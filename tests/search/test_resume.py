@@ -156,12 +156,17 @@ def test_damaged_ledger_is_refused(finished, tmp_path):
         again(tmp_path, folder)
 
 
-def test_changed_data_is_refused(tmp_path):
+def on_arrays(tmp_path):
+    """Search images in tmp_path/data.npz until no trial has begun; return images, labels and the run's folder."""
     chance = np.random.default_rng(0)
     images, labels = chance.integers(0, 255, (60, 8, 8, 1), np.uint8), np.arange(60) % 3
     np.savez(tmp_path / "data.npz", x=images, y=labels)
     overrides = (f"data.source=npz:{tmp_path}/data.npz", "data.imbalance=null")
-    folder = real.search(tmp_path / "runs", *overrides, seconds=-1.0).folder     # no trial begins
+    return images, labels, real.search(tmp_path / "runs", *overrides, seconds=-1.0).folder
+
+
+def test_changed_data_is_refused(tmp_path):
+    images, labels, folder = on_arrays(tmp_path)
     options = experiment.Options(folder.parent, folder, tracking="off", seconds=-1.0, confirm=False)
     experiment.search(experiment.resume(folder), options)
     images[7, 3, 3] += 1
@@ -173,11 +178,7 @@ def test_changed_data_is_refused(tmp_path):
 
 def test_the_same_data_elsewhere_go_on(tmp_path):
     """They are moved, and the run says where they lie now; others are refused, and the run stays as it was."""
-    chance = np.random.default_rng(0)
-    images, labels = chance.integers(0, 255, (60, 8, 8, 1), np.uint8), np.arange(60) % 3
-    np.savez(tmp_path / "data.npz", x=images, y=labels)
-    overrides = (f"data.source=npz:{tmp_path}/data.npz", "data.imbalance=null")
-    folder = real.search(tmp_path / "runs", *overrides, seconds=-1.0).folder     # no trial begins
+    images, labels, folder = on_arrays(tmp_path)
     (tmp_path / "data.npz").rename(tmp_path / "moved.npz")
     options = experiment.Options(folder.parent, folder, tracking="off", seconds=-1.0, confirm=False)
     with pytest.raises(DataError) as caught:

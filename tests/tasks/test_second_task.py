@@ -76,6 +76,8 @@ class SeveralLabels:
     metrics: ClassVar[tuple] = Answers.names
     train_metrics: ClassVar[tuple] = ("right",)
     objective: ClassVar[str] = "right"
+    gives: ClassVar[str] = "left, right, both or neither"
+    strangers: ClassVar[str] = "there are none"
     fits: ClassVar[tuple] = ()
 
     def build(self, name, classes, image_shape, trust=False):

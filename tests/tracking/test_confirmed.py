@@ -122,9 +122,11 @@ def folder_of(store, version):
 
 def test_card_is_the_description(version, store, confirmed, judged):
     card = (folder_of(store, version) / "data/bundle/MODEL_CARD.md").read_text()
-    kept, cut, _ = version.description.partition("\n\n(cut; ")
-    assert card.startswith(kept) and bool(cut) == (len(card) > DESCRIPTION)
-    assert not cut or DESCRIPTION - 1000 < len(version.description) <= DESCRIPTION, "cut at a line, no sooner"
+    note = "\n\n(cut; the whole card is MODEL_CARD.md among the version's files)\n"
+    lines = card.splitlines(keepends=True)
+    room = [sum(map(len, lines[:count])) <= DESCRIPTION - len(note) for count in range(len(lines) + 1)]
+    whole = "".join(lines[:sum(room) - 1]).removesuffix("\n")     # all lines that a database keeps beside the note
+    assert version.description == (card if len(card) <= DESCRIPTION else whole + note)
     assert card.startswith(f"# Model card: {NAME}, {confirmed.folder.name}\n")
     spread = judged["test"][str(judged["champion"])]
     assert f"**{spread['mean']:.4f}** ± {spread['deviation']:.4f}" in card

@@ -39,6 +39,8 @@ class Classification:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "balanced_accuracy"
     train_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
+    gives: ClassVar[str] = "a class name and the probability of every class"
+    strangers: ClassVar[str] = "the model always names one of its classes"
     fits: ClassVar[tuple[str, ...]] = ()
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:

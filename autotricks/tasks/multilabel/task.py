@@ -41,6 +41,8 @@ class Multilabel:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "mean_average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("mean_average_precision",)
+    gives: ClassVar[str] = "the labels, of which an image may have any number or none, and the probability of each"
+    strangers: ClassVar[str] = "nothing was measured of what the model then names"
     fits: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
