@@ -1,5 +1,7 @@
 """How long a search takes: closed forms, a probe against a real training, and the time left as trials end."""
 import math
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -192,3 +194,26 @@ def test_without_a_probe_the_time_left_is_known_when_something_was_reached(clock
     assert seen.left() == 0
     seen.reached(5)
     assert seen.left() == pytest.approx(seen.work.epochs * 2)
+
+
+def test_what_runs_no_more_is_no_other_work(monkeypatch, tmp_path):
+    """The load is the mean of the last minute; of what the system says runs now, this process is one."""
+    monkeypatch.setattr(probe, "LOADS", tmp_path / "loadavg")
+    monkeypatch.setattr(probe.os, "getloadavg", lambda: (6.5, 3.0, 2.0))
+    for running, others in (("1/90", 0.0), ("4/90", 3.0), ("20/90", 6.0)):
+        probe.LOADS.write_text(f"6.50 3.00 2.00 {running} 123\n")
+        assert probe._others() == others
+    probe.LOADS.write_text("no such words\n")
+    assert probe._others() == 6.0, "where the system does not say it, the load counts"
+
+
+@pytest.mark.skipif(not probe.LOADS.exists(), reason="this system does not say what runs now")
+def test_two_that_are_busy_are_seen():
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        time.sleep(0.2)
+        assert probe._running() >= 1.5
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()

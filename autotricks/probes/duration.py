@@ -32,6 +32,9 @@ LIMIT = 0.8         # seconds that a probe goes on for
 GROWTH = 8          # times as many images at a time, as long as there is time
 STEPS = 4           # that are timed, after one that is not
 NOTED = 0.3         # cores of other work, from which it is said
+LOADS = Path("/proc/loadavg")
+GLANCES = 5         # at what runs now
+PAUSE = 0.02        # seconds between two of them
 OWN = 0.5           # processes that our own start adds to the machine's load
 WORTH = 0.02        # of the search, that a probe may take
 PROPOSED = 4        # bundles that the sampler proposes first, beside the start bundles
@@ -160,8 +163,26 @@ def probed(loaded: LoadedSpace, dataset: Dataset, slots: int, trust: bool = Fals
 
 
 def _others() -> float:
-    """Return how many other processes want a core, over the last minute; our own start is left out."""
-    return max(0.0, os.getloadavg()[0] - OWN) if hasattr(os, "getloadavg") else 0.0
+    """Return how many other processes want a core: over the last minute or, where these are fewer, right now.
+
+    Our own start is left out, and so is what has ended, such as a search before this one: for a minute it still counts
+    in the load.
+    """
+    if not hasattr(os, "getloadavg"):
+        return 0.0
+    return max(0.0, min(os.getloadavg()[0] - OWN, _running()))
+
+
+def _running() -> float:
+    """Return how many others run or wait for a core now, infinity where the system does not say it."""
+    seen = []
+    for _ in range(GLANCES):
+        try:
+            seen.append(int(LOADS.read_text().split()[3].partition("/")[0]) - 1)    # which is this one
+        except (OSError, ValueError, IndexError):
+            return math.inf
+        time.sleep(PAUSE)
+    return fmean(seen)
 
 
 def _probed(loaded: LoadedSpace, dataset: Dataset, slots: int, steps: _Steps) -> Timing:
