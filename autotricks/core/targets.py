@@ -34,12 +34,20 @@ class Targets:
         return cls(labels, torch.ones_like(labels, dtype=torch.float32))
 
     @classmethod
-    def sets(cls, labels: Sequence[Sequence[int]]) -> Targets:
-        """Return targets of images with any number of labels each; those with fewer than the most have padding."""
+    def sets(cls, labels: Sequence[Sequence[int]], boxes: Sequence[Tensor] | None = None) -> Targets:
+        """Return targets of images with any number of labels each; those with fewer than the most have padding.
+
+        Args:
+            labels: Of each image.
+            boxes: Of each image [K, 4], one for each of its labels; None where labels have no boxes.
+        """
         width = max(1, max(map(len, labels), default=1))
         padded = [[*row, *[0] * (width - len(row))] for row in labels]
         there = [[1.0] * len(row) + [0.0] * (width - len(row)) for row in labels]
-        return cls(torch.tensor(padded, dtype=torch.int64).view(-1, width), torch.tensor(there).view(-1, width))
+        places = torch.zeros(len(labels), width, 4) if boxes is not None else None
+        for row, own in enumerate(boxes or ()):
+            places[row, :len(own)] = own  # type: ignore[index]
+        return cls(torch.tensor(padded, dtype=torch.int64).view(-1, width), torch.tensor(there).view(-1, width), places)
 
     def __len__(self) -> int:
         return len(self.labels)

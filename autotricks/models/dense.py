@@ -1,0 +1,146 @@
+"""Dense detectors: a backbone, a feature pyramid, and at each place of it what is there and where its edges are.
+
+Papers: Tian et al. 2019, https://arxiv.org/abs/1904.01355 (FCOS); Lin et al. 2017, https://arxiv.org/abs/1612.03144
+(the pyramid).
+"""
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from .build import OWN
+from .names import parse
+from .resnet import ResNet
+
+PREFIX = "fcos:"
+EXTRA = 8               # values of a place beside its classes: centerness, four edges, x, y and stride
+WIDTH = 64              # channels of the pyramid and of the head
+TOWER = 2               # convolutions of the head before its answers
+GROUPS = 8
+PRIOR = 0.01            # probability of each class at first, of Lin et al. 2017, https://arxiv.org/abs/1708.02002
+LEVELS = (4, 8, 16)     # strides that a backbone of a library may give, of which the two nearest to small objects count
+
+
+class Features(nn.Module):
+    """A ResNet of ours on half the resolution, which gives its last two stages.
+
+    Attributes:
+        widths: Channels of each level.
+        strides: Pixels of the image to a place of each level.
+    """
+
+    def __init__(self, depth: int, channels: int):
+        super().__init__()
+        whole = ResNet(depth, 1, channels)
+        whole.stem.stride = (2, 2)
+        blocks = len(whole.layers) // 3
+        self.stem = whole.stem
+        self.bn = whole.bn
+        self.stages = nn.ModuleList(whole.layers[place * blocks:(place + 1) * blocks] for place in range(3))
+        self.widths = (32, 64)
+        self.strides = (4, 8)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return maps of strides 4 and 8."""
+        hidden = F.relu(self.bn(self.stem(images)), inplace=True)
+        levels = []
+        for stage in self.stages:
+            hidden = stage(hidden)
+            levels.append(hidden)
+        return levels[1:]
+
+
+class Fcos(nn.Module):
+    """A detector without anchors that says everything in one tensor.
+
+    Args:
+        backbone: Images to a list of maps; see `Features`.
+        widths: Channels of each map.
+        strides: Of each map.
+        classes: Number of classes C.
+    """
+
+    def __init__(self, backbone: nn.Module, widths: tuple[int, ...], strides: tuple[int, ...], classes: int):
+        from torchvision.ops import FeaturePyramidNetwork
+
+        super().__init__()
+        self.backbone = backbone
+        self.strides = strides
+        self.pyramid = FeaturePyramidNetwork(list(widths), WIDTH)
+        self.tower = nn.Sequential(*(layer for _ in range(TOWER) for layer in (
+            nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False), nn.GroupNorm(GROUPS, WIDTH), nn.ReLU(inplace=True))))
+        self.head = nn.Conv2d(WIDTH, classes, 3, padding=1)
+        self.edges = nn.Conv2d(WIDTH, 5, 3, padding=1)      # centerness, then left, top, right and bottom
+        self.scales = nn.Parameter(torch.ones(len(strides)))
+        for layer in (self.head, self.edges):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)      # type: ignore[arg-type]
+        nn.init.constant_(self.head.bias, -math.log((1 - PRIOR) / PRIOR))   # type: ignore[arg-type]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return, of each place of the pyramid, logits of the classes, centerness, a box, and where the place is.
+
+        Shapes:
+            images: [B, D, H, W].
+            returns: [B, A, C + 8]: C logits; the logit of the centerness; left, top, right, bottom in pixels; x, y and
+                stride of the place.
+        """
+        levels = self.pyramid(OrderedDict(enumerate(self.backbone(images))))
+        return torch.cat([self._level(number, maps) for number, maps in levels.items()], 1)
+
+    def _level(self, number: int, maps: Tensor) -> Tensor:
+        hidden = self.tower(maps)
+        stride = self.strides[number]
+        places = centers(maps.shape[-2], maps.shape[-1], stride, maps)
+        answer = self.edges(hidden)
+        distances = F.softplus(self.scales[number] * answer[:, 1:]).flatten(2).mT * stride      # [B, A, 4]
+        points = places[:, :2].repeat(1, 2)
+        signs = distances.new_tensor([-1.0, -1.0, 1.0, 1.0])
+        boxes = points + signs * distances
+        return torch.cat([self.head(hidden).flatten(2).mT, answer[:, :1].flatten(2).mT, boxes,
+                          places.expand(len(maps), -1, -1)], 2)
+
+
+def centers(height: int, width: int, stride: int, like: Tensor) -> Tensor:
+    """Return x, y and stride of each place of a level, [height * width, 3], row by row."""
+    rows = (torch.arange(height, device=like.device) + 0.5) * stride
+    columns = (torch.arange(width, device=like.device) + 0.5) * stride
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([x, y, torch.full_like(x, stride)], 2).flatten(0, 1).to(like.dtype)
+
+
+def build_detector(name: str, classes: int, channels: int) -> Fcos:
+    """Build a detector with fresh weights.
+
+    Args:
+        name: `fcos:resnet20` and the like, of ours, or `fcos:timm:NAME`.
+        classes: Number of classes.
+        channels: Of an image.
+
+    Raises:
+        ModelError: When there is no such model, or it gives no maps.
+    """
+    inner = name.removeprefix(PREFIX)
+    if inner == name:
+        raise ModelError(f"model.name: {name} finds no objects. Write {PREFIX}{name}.")
+    if inner in OWN:
+        features = Features(int(inner.removeprefix("resnet")), channels)
+        return Fcos(features, features.widths, features.strides, classes)
+    parts = parse(inner)
+    if parts.library != "timm" or not parts.architecture:
+        raise ModelError(f"model.name: {name}: a detector has one of {', '.join(OWN)} or timm:NAME within.")
+    import timm
+
+    try:
+        backbone = timm.create_model(parts.architecture, features_only=True, in_chans=channels)
+    except Exception as error:      # whatever a library raises of its arguments
+        raise ModelError(f"model.name: {name} cannot be built: {error}. Take another backbone.") from error
+    places = [place for place, info in enumerate(backbone.feature_info) if info["reduction"] in LEVELS][-2:]
+    infos = [backbone.feature_info[place] for place in places]
+    backbone = timm.create_model(parts.architecture, features_only=True, in_chans=channels, out_indices=places)
+    return Fcos(backbone, tuple(info["num_chs"] for info in infos), tuple(info["reduction"] for info in infos), classes)
