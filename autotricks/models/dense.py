@@ -12,25 +12,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..core.dense import grid
 from ..errors import ModelError
 from .build import OWN
 from .names import parse
 from .resnet import ResNet
 
 PREFIX = "fcos:"
-EXTRA = 8               # values of a place beside its classes: centerness, four edges, x, y and stride
-WIDTH = 64              # channels of the pyramid and of the head
-TOWER = 2               # convolutions of the head before its answers
-GROUPS = 8
+WIDTH = 48              # channels of the pyramid and of the head
+TOWER = 1               # convolutions of the head before its answers
+GROUPS = 8              # of channels that are normalized together: levels share a head, whose batch norm would mix them
 PRIOR = 0.01            # probability of each class at first, of Lin et al. 2017, https://arxiv.org/abs/1708.02002
 LEVELS = (4, 8, 16)     # strides that a backbone of a library may give, of which the two nearest to small objects count
 
 
 class Features(nn.Module):
-    """A ResNet of ours on half the resolution, which gives its last two stages.
+    """A ResNet of ours for larger images: its first convolution and a pool leave one place of four by four pixels.
 
     Attributes:
-        widths: Channels of each level.
+        widths: Channels of each level, which are the three stages.
         strides: Pixels of the image to a place of each level.
     """
 
@@ -41,18 +41,19 @@ class Features(nn.Module):
         blocks = len(whole.layers) // 3
         self.stem = whole.stem
         self.bn = whole.bn
+        self.pool = nn.MaxPool2d(3, 2, 1)
         self.stages = nn.ModuleList(whole.layers[place * blocks:(place + 1) * blocks] for place in range(3))
-        self.widths = (32, 64)
-        self.strides = (4, 8)
+        self.widths = (16, 32, 64)
+        self.strides = (4, 8, 16)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return maps of strides 4 and 8."""
-        hidden = F.relu(self.bn(self.stem(images)), inplace=True)
+        """Return maps of strides 4, 8 and 16, from [B, D, H, W]."""
+        hidden = self.pool(F.relu(self.bn(self.stem(images)), inplace=True))
         levels = []
         for stage in self.stages:
             hidden = stage(hidden)
             levels.append(hidden)
-        return levels[1:]
+        return levels
 
 
 class Fcos(nn.Module):
@@ -75,9 +76,10 @@ class Fcos(nn.Module):
         self.tower = nn.Sequential(*(layer for _ in range(TOWER) for layer in (
             nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False), nn.GroupNorm(GROUPS, WIDTH), nn.ReLU(inplace=True))))
         self.head = nn.Conv2d(WIDTH, classes, 3, padding=1)
-        self.edges = nn.Conv2d(WIDTH, 5, 3, padding=1)      # centerness, then left, top, right and bottom
+        self.center = nn.Conv2d(WIDTH, 1, 3, padding=1)
+        self.edges = nn.Conv2d(WIDTH, 4, 3, padding=1)      # left, top, right and bottom
         self.scales = nn.Parameter(torch.ones(len(strides)))
-        for layer in (self.head, self.edges):
+        for layer in (self.head, self.center, self.edges):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)      # type: ignore[arg-type]
         nn.init.constant_(self.head.bias, -math.log((1 - PRIOR) / PRIOR))   # type: ignore[arg-type]
@@ -96,22 +98,12 @@ class Fcos(nn.Module):
     def _level(self, number: int, maps: Tensor) -> Tensor:
         hidden = self.tower(maps)
         stride = self.strides[number]
-        places = centers(maps.shape[-2], maps.shape[-1], stride, maps)
-        answer = self.edges(hidden)
-        distances = F.softplus(self.scales[number] * answer[:, 1:]).flatten(2).mT * stride      # [B, A, 4]
+        places = grid(maps.shape[-2], maps.shape[-1], stride, maps)
+        distances = F.softplus(self.scales[number] * self.edges(hidden)).flatten(2).mT * stride      # [B, A, 4]
         points = places[:, :2].repeat(1, 2)
         signs = distances.new_tensor([-1.0, -1.0, 1.0, 1.0])
-        boxes = points + signs * distances
-        return torch.cat([self.head(hidden).flatten(2).mT, answer[:, :1].flatten(2).mT, boxes,
-                          places.expand(len(maps), -1, -1)], 2)
-
-
-def centers(height: int, width: int, stride: int, like: Tensor) -> Tensor:
-    """Return x, y and stride of each place of a level, [height * width, 3], row by row."""
-    rows = (torch.arange(height, device=like.device) + 0.5) * stride
-    columns = (torch.arange(width, device=like.device) + 0.5) * stride
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    return torch.stack([x, y, torch.full_like(x, stride)], 2).flatten(0, 1).to(like.dtype)
+        return torch.cat([self.head(hidden).flatten(2).mT, self.center(hidden).flatten(2).mT,
+                          points + signs * distances, places.expand(len(maps), -1, -1)], 2)
 
 
 def build_detector(name: str, classes: int, channels: int) -> Fcos:

@@ -1,129 +1,218 @@
 """Average precision as COCO defines it, over ten overlaps, by class and by size of objects."""
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+
+from ...core.targets import Targets
 
 OVERLAPS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
-SIZES = {"small": (0.0, 32.0 ** 2), "medium": (32.0 ** 2, 96.0 ** 2), "large": (96.0 ** 2, 1e10)}
-EVERY = (0.0, 1e10)
-Array = NDArray[np.float64]
+Area = tuple[float, float]      # in square pixels, from and to
+EVERY: Area = (0.0, 1e10)
+SIZES: dict[str, Area] = {"small": (0.0, 32.0 ** 2), "medium": (32.0 ** 2, 96.0 ** 2), "large": (96.0 ** 2, 1e10)}
+HIGHEST = 1 - 1e-10             # an overlap that two equal boxes surely have
+AT_ONCE = 2 ** 22               # numbers of one step of the matching
+Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Labels = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Objects:
-    """What is in an image, or what was found in it.
+@dataclass(frozen=True, eq=False)
+class Truths:
+    """What is in N images with at most K objects each; what is neither counted nor ignored is padding.
+
+    What was found on an ignored object is neither right nor wrong, however often it is found: COCO's crowds.
 
     Shapes:
-        boxes: [K, 4], left, top, right, bottom.
-        labels: [K], int.
-        scores: [K], of what was found; whatever of what is there.
-        ignored: [K], bool; finding one of these is neither right nor wrong.
+        boxes: [N, K, 4], left, top, right, bottom.
+        labels: [N, K].
+        counted: [N, K].
+        ignored: [N, K].
     """
 
-    boxes: Array
-    labels: NDArray[np.int64]
-    scores: Array
-    ignored: NDArray[np.bool_]
+    boxes: Numbers
+    labels: Labels
+    counted: Flags
+    ignored: Flags
+
+    @classmethod
+    def of(cls, targets: Targets) -> Truths:
+        """Return what targets say is there; a box with an area and a share of 0 is ignored."""
+        assert targets.boxes is not None, "objects have boxes"
+        boxes = targets.boxes.double().cpu().numpy()
+        solid = areas(boxes) > 0
+        there = targets.shares.cpu().numpy() > 0
+        return cls(boxes, targets.labels.cpu().numpy(), solid & there, solid & ~there)
+
+    def __getitem__(self, rows: slice) -> Truths:
+        return Truths(self.boxes[rows], self.labels[rows], self.counted[rows], self.ignored[rows])
+
+    def has(self, area: Area) -> bool:
+        """Return whether an object that counts is of this size."""
+        return bool((self.counted & inside(self.boxes, area)).any())
 
 
-def precisions(truths: Sequence[Objects], founds: Sequence[Objects], classes: int,
-               area: tuple[float, float] = EVERY) -> tuple[Array, Array]:
-    """Return the average precision and the largest recall of each class at each overlap; nan for a class not there.
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What was found in N images, at most R objects in each, the likeliest first; a score of 0 is padding.
+
+    Shapes:
+        boxes: [N, R, 4].
+        labels: [N, R].
+        scores: [N, R].
+    """
+
+    boxes: Numbers
+    labels: Labels
+    scores: Numbers
+
+    @classmethod
+    def of(cls, decoded: Tensor) -> Found:
+        """Return what `decode.found` says, [N, R, 6]."""
+        values = decoded.double().cpu().numpy()
+        return cls(values[..., :4], values[..., 5].astype(np.int64), values[..., 4])
+
+    def __getitem__(self, rows: slice) -> Found:
+        return Found(self.boxes[rows], self.labels[rows], self.scores[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """What became of each object that was found, at each of T overlaps.
+
+    Shapes:
+        right: [T, N, R], whether it is an object that counts, not found before.
+        wrong: [T, N, R], whether it is none; what is neither is ignored, or padding.
+        objects: [T, N, R], which object of the image it was matched to, -1 for none.
+    """
+
+    right: Flags
+    wrong: Flags
+    objects: Labels
+
+
+def matches(truths: Truths, found: Found, area: Area = EVERY) -> Matches:
+    """Match what was found in each image to what is there, the likeliest first, each to the object it overlaps most.
 
     Args:
-        truths: Of each image.
-        founds: Of each image, at most 100.
-        classes: Number of classes.
-        area: Of the objects that count, in square pixels; others are ignored.
+        truths: What is there.
+        found: What was found.
+        area: Of the objects that count, in square pixels.
+    """
+    step = max(1, AT_ONCE // (len(OVERLAPS) * max(1, truths.labels.shape[1])))
+    parts = [_matched(truths[start:start + step], found[start:start + step], area)
+             for start in range(0, max(1, len(truths.labels)), step)]
+    return Matches(*(np.concatenate([getattr(part, name) for part in parts], 1)
+                     for name in ("right", "wrong", "objects")))
+
+
+def _matched(truths: Truths, found: Found, area: Area) -> Matches:
+    images, count = found.scores.shape
+    overlaps = _overlaps(found.boxes, truths)                               # [N, R, K]
+    alike = found.labels[:, :, None] == truths.labels[:, None, :]
+    counted = truths.counted & inside(truths.boxes, area)
+    other = (truths.counted & ~counted) | truths.ignored
+    free = np.ones((len(OVERLAPS), *truths.labels.shape), bool)
+    least = np.minimum(OVERLAPS, HIGHEST)[:, None, None]
+    objects = np.full((len(OVERLAPS), images, count), -1)
+    for rank in range(count):
+        shared = np.where(alike[:, rank], overlaps[:, rank], -1.0)          # [N, K]
+        near = (shared >= least) & (free | truths.ignored)                  # [T, N, K]
+        first = _last_best(np.where(near & counted, shared, -1.0))
+        second = _last_best(np.where(near & other, shared, -1.0))
+        chosen = np.where(first >= 0, first, second)
+        objects[:, :, rank] = np.where(found.scores[:, rank] > 0, chosen, -1)
+        place = objects[:, :, rank, None]
+        np.put_along_axis(free, np.maximum(place, 0),
+                          np.take_along_axis(free, np.maximum(place, 0), 2) & (place < 0), 2)
+    rows = np.maximum(objects, 0)
+    matched = objects >= 0
+    right = matched & np.take_along_axis(np.broadcast_to(counted, free.shape), rows, 2)
+    wrong = ~matched & (found.scores > 0) & inside(found.boxes, area)
+    return Matches(right, wrong, objects)
+
+
+def _last_best(values: Numbers) -> Labels:
+    """Return where the largest value of the last axis is, the last of equal ones as COCO takes it; -1 if negative."""
+    last = values.shape[-1] - 1
+    place = last - values[..., ::-1].argmax(-1)
+    return np.where(np.take_along_axis(values, place[..., None], -1)[..., 0] >= 0, place, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """How precise what was found is at each recall, at each of T overlaps; nan for a class without objects.
 
     Shapes:
-        returns: [C, 10] each.
+        precision: [C, T, 101], at recalls of 0, .01, ..., 1.
+        scores: [C, T, 101], from which on this recall is reached.
+        recall: [C, T], the largest.
     """
-    precision = np.full((classes, len(OVERLAPS)), np.nan)
+
+    precision: Numbers
+    scores: Numbers
+    recall: Numbers
+
+    @property
+    def average(self) -> Numbers:
+        """The average precision of each class at each overlap, [C, T]."""
+        return np.asarray(self.precision.mean(2))
+
+
+def curves(truths: Truths, found: Found, classes: int, area: Area = EVERY) -> Curves:
+    """Return how precision falls with recall, by class.
+
+    Args:
+        truths: What is there.
+        found: What was found.
+        classes: Number of classes C.
+        area: Of the objects that count, in square pixels; others are ignored.
+    """
+    matched = matches(truths, found, area)
+    counted = truths.labels[truths.counted & inside(truths.boxes, area)]
+    there = np.bincount(counted, minlength=classes)
+    order = np.argsort(-found.scores.ravel(), kind="stable")
+    scores = found.scores.ravel()[order]
+    labels = found.labels.ravel()[order]
+    right = matched.right.reshape(len(OVERLAPS), -1)[:, order]
+    wrong = matched.wrong.reshape(len(OVERLAPS), -1)[:, order]
+    precision = np.full((classes, len(OVERLAPS), len(RECALLS)), np.nan)
+    threshold = np.full_like(precision, np.nan)
     recall = np.full((classes, len(OVERLAPS)), np.nan)
-    for label in range(classes):
-        rows = [_matched(truth, found, label, area) for truth, found in zip(truths, founds, strict=True)]
-        there = sum(count for count, _, _, _ in rows)
-        if not there:
-            continue
-        scores = np.concatenate([score for _, score, _, _ in rows])
-        right = np.concatenate([matched for _, _, matched, _ in rows], 1)
-        counts = np.concatenate([counted for _, _, _, counted in rows], 1)
-        order = np.argsort(-scores, kind="mergesort")
-        for place in range(len(OVERLAPS)):
-            hits = right[place, order][counts[place, order]]
-            precision[label, place], recall[label, place] = _curve(hits, there)
-    return precision, recall
+    for label in there.nonzero()[0]:
+        own = (labels == label) & (scores > 0)
+        true = right[:, own].cumsum(1)
+        false = wrong[:, own].cumsum(1)
+        reached = true / there[label]
+        exact = np.maximum.accumulate((true / np.maximum(true + false, 1))[:, ::-1], 1)[:, ::-1]
+        for number, row in enumerate(reached):
+            places = np.searchsorted(row, RECALLS)
+            precision[label, number] = np.append(exact[number], 0.0)[places]
+            threshold[label, number] = np.append(scores[own], 0.0)[places]
+            recall[label, number] = row[-1] if len(row) else 0.0
+    return Curves(precision, threshold, recall)
 
 
-def _matched(truth: Objects, found: Objects, label: int, area: tuple[float, float]) -> tuple[
-        int, Array, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Match what was found in an image to what is there, the likeliest first.
-
-    Returns:
-        How many objects count; and of what was found the scores [D], whether it is right and whether it counts, both
-        [10, D].
-    """
-    own = truth.labels == label
-    boxes = truth.boxes[own]
-    ignored = truth.ignored[own] | _outside(boxes, area)
-    order = np.argsort(ignored, kind="mergesort")       # those that count come first
-    boxes, ignored = boxes[order], ignored[order]
-    mine = np.flatnonzero(found.labels == label)
-    mine = mine[np.argsort(-found.scores[mine], kind="mergesort")]
-    overlaps = _overlaps(found.boxes[mine], boxes)
-    right = np.zeros((len(OVERLAPS), len(mine)), bool)
-    counts = np.ones_like(right)
-    for place, least in enumerate(OVERLAPS):
-        taken = np.zeros(len(boxes), bool)
-        for row in range(len(mine)):
-            best = _best(overlaps[row], taken, ignored, least)
-            if best is None:
-                counts[place, row] = not _outside(found.boxes[mine[row]][None], area)[0]
-                continue
-            taken[best] = True
-            right[place, row] = not ignored[best]
-            counts[place, row] = not ignored[best]
-    return int((~ignored).sum()), found.scores[mine], right, counts
+def areas(boxes: Numbers) -> Numbers:
+    """Return the area of each box; [..., 4] to [...]."""
+    return np.asarray(np.clip(boxes[..., 2:] - boxes[..., :2], 0, None).prod(-1))
 
 
-def _best(overlaps: Array, taken: NDArray[np.bool_], ignored: NDArray[np.bool_], least: float) -> int | None:
-    """Return the object that overlaps most and is free, one that counts if any does; None where none does enough."""
-    free = ~taken & (overlaps >= min(least, 1 - 1e-10))
-    for kind in (~ignored, ignored):
-        able = np.flatnonzero(free & kind)
-        if len(able):
-            return int(able[::-1][overlaps[able[::-1]].argmax()])      # the last of equal ones, as COCO takes it
-    return None
+def inside(boxes: Numbers, area: Area) -> Flags:
+    """Return whether each box is of a size."""
+    size = areas(boxes)
+    return np.asarray((size >= area[0]) & (size <= area[1]))
 
 
-def _curve(hits: NDArray[np.bool_], there: int) -> tuple[float, float]:
-    """Return the mean precision at 101 recalls, precision never rising with recall, and the largest recall."""
-    true = np.cumsum(hits)
-    recall = true / there
-    precision = true / np.arange(1, len(hits) + 1)
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(recall, RECALLS, side="left")
-    values = [precision[place] if place < len(precision) else 0.0 for place in places]
-    return float(np.mean(values)), float(recall[-1]) if len(recall) else 0.0
-
-
-def _outside(boxes: Array, area: tuple[float, float]) -> NDArray[np.bool_]:
-    size = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    outside: NDArray[np.bool_] = (size < area[0]) | (size > area[1])
-    return outside
-
-
-def _overlaps(left: Array, right: Array) -> Array:
-    """Return the intersection over union of each two boxes, [L, R]."""
-    low = np.maximum(left[:, None, :2], right[None, :, :2])
-    high = np.minimum(left[:, None, 2:], right[None, :, 2:])
-    common = np.clip(high - low, 0, None).prod(2)
-    sizes = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (left, right)]
-    union = sizes[0][:, None] + sizes[1][None] - common
-    return np.asarray(common / np.maximum(union, 1e-12))
+def _overlaps(boxes: Numbers, truths: Truths) -> Numbers:
+    """Return the intersection over union of what was found and what is there, [N, R, K]; over what was found if ignored."""
+    low = np.maximum(boxes[:, :, None, :2], truths.boxes[:, None, :, :2])
+    high = np.minimum(boxes[:, :, None, 2:], truths.boxes[:, None, :, 2:])
+    common = np.clip(high - low, 0, None).prod(3)
+    own = areas(boxes)[:, :, None]
+    union = own + areas(truths.boxes)[:, None, :] - common
+    return np.asarray(common / np.maximum(np.where(truths.ignored[:, None], own, union), 1e-12))

@@ -1,6 +1,8 @@
 """What a detector is worth: average precision as COCO has it."""
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,7 +10,7 @@ from torch import Tensor
 from ...core.slots import Output
 from ...core.targets import Targets
 from ...core.task import Metric
-from .average_precision import EVERY, SIZES, Objects, precisions
+from .average_precision import SIZES, Area, Found, Truths, curves
 from .decode import found
 
 METRICS = (
@@ -33,10 +35,9 @@ class DetectionMeter:
     def __init__(self, counts: Tensor, targets: Targets):
         self._classes = len(counts)
         self._device = counts.device
-        self._truths = truths(targets)
+        self._truths = Truths.of(targets)
         self._found: list[Tensor] = []
-        sizes = [size for size, area in SIZES.items() if _any(self._truths, area)]
-        self._sizes = {f"average_precision_{size}": SIZES[size] for size in sizes}
+        self._sizes = {f"average_precision_{size}": area for size, area in SIZES.items() if self._truths.has(area)}
         self.names = (*(metric.name for metric in METRICS[:4]), *self._sizes)
 
     def update(self, output: Output, targets: Targets) -> None:
@@ -45,40 +46,13 @@ class DetectionMeter:
 
     def compute(self) -> dict[str, Tensor]:
         """Return each metric by name; a size of which the split has no object has none."""
-        detected = objects(torch.cat(self._found))
-        precision, recall = precisions(self._truths, detected, self._classes)
-        values = {"average_precision": np.nanmean(precision), "average_precision_50": np.nanmean(precision[:, 0]),
-                  "average_precision_75": np.nanmean(precision[:, 5]), "average_recall": np.nanmean(recall)}
-        values |= {name: np.nanmean(precisions(self._truths, detected, self._classes, area)[0])
-                   for name, area in self._sizes.items()}
+        detected = Found.of(torch.cat(self._found))
+        whole = curves(self._truths, detected, self._classes)
+        average = whole.average
+        values = {"average_precision": np.nanmean(average), "average_precision_50": np.nanmean(average[:, 0]),
+                  "average_precision_75": np.nanmean(average[:, 5]), "average_recall": np.nanmean(whole.recall)}
+        values |= {name: self._of_size(area, detected) for name, area in self._sizes.items()}
         return {name: torch.tensor(float(value), device=self._device) for name, value in values.items()}
 
-
-def truths(targets: Targets) -> list[Objects]:
-    """Return what is in each image; a box with a share of 0 is ignored, one without an area is padding."""
-    assert targets.boxes is not None, "objects have boxes"
-    result = []
-    for labels, shares, boxes in zip(targets.labels.cpu().numpy(), targets.shares.cpu().numpy(),
-                                     targets.boxes.double().cpu().numpy(), strict=True):
-        there = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        result.append(Objects(boxes[there], labels[there], shares[there], shares[there] == 0))
-    return result
-
-
-def objects(detected: Tensor) -> list[Objects]:
-    """Return what was found in each image, from [N, 100, 6]; see `decode.found`."""
-    result = []
-    for rows in detected.double().cpu().numpy():
-        rows = rows[rows[:, 4] > 0]
-        result.append(Objects(rows[:, :4], rows[:, 5].astype(np.int64), rows[:, 4], np.zeros(len(rows), bool)))
-    return result
-
-
-def _any(images: list[Objects], area: tuple[float, float] = EVERY) -> bool:
-    """Return whether an object that counts has such an area."""
-    for image in images:
-        sides = image.boxes[:, 2:] - image.boxes[:, :2]
-        size = sides.prod(1)
-        if ((size >= area[0]) & (size <= area[1]) & ~image.ignored).any():
-            return True
-    return False
+    def _of_size(self, area: Area, detected: Found) -> np.floating[Any]:
+        return np.nanmean(curves(self._truths, detected, self._classes, area).average)

@@ -15,9 +15,9 @@ from ...core.traits import DataTrait
 from ...errors import DataError
 from ...models.dense import build_detector
 from ...stats.test_results import TestResult
-from .average_precision import precisions
+from .average_precision import Found, Truths, curves
 from .decode import found
-from .metrics import METRICS, DetectionMeter, objects, truths
+from .metrics import METRICS, DetectionMeter
 
 BLIND = 1e3     # far above what focal loss, overlap and centerness come to at first, some 2 in all
 
@@ -28,10 +28,13 @@ class Detection:
 
     name: ClassVar[str] = "detection"
     brings: ClassVar[frozenset[DataTrait]] = frozenset({DataTrait.BOXES})
-    defaults: ClassVar[tuple[str, ...]] = ("sgd", "constant", "instance", "dense_boxes")
+    defaults: ClassVar[tuple[str, ...]] = (
+        "sgd", "constant", "instance", "dense_focal", "giou", "center_sampling", "hard_suppression")
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("average_precision",)
+    gives: ClassVar[str] = "objects, of which an image may have any number or none, each with its class, edges and score"
+    strangers: ClassVar[str] = "may be taken for objects of one of them"
     fits: ClassVar[tuple[str, ...]] = ()
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
@@ -56,8 +59,9 @@ class Detection:
         """Return every figure on test, and average precision and recall of each class."""
         meter = self.meter(counts, test.targets, whole=True)
         meter.update(test.output, test.targets)
-        precision, recall = precisions(truths(test.targets), objects(found(test.output)), len(counts))
-        by_class = {"average_precision": precision.mean(1).tolist(), "average_recall": recall.mean(1).tolist()}
+        measured = curves(Truths.of(test.targets), Found.of(found(test.output)), len(counts))
+        by_class = {"average_precision": measured.average.mean(1).tolist(),
+                    "average_recall": measured.recall.mean(1).tolist()}
         return TestResult({name: float(value) for name, value in meter.compute().items()}, by_class)
 
     def decode(self, output: Output) -> Tensor:
