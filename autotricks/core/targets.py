@@ -34,16 +34,20 @@ class Targets:
         return cls(labels, torch.ones_like(labels, dtype=torch.float32))
 
     @classmethod
-    def sets(cls, labels: Sequence[Sequence[int]], boxes: Sequence[Tensor] | None = None) -> Targets:
+    def sets(cls, labels: Sequence[Sequence[int]], boxes: Sequence[Tensor] | None = None,
+             ignored: Sequence[Sequence[bool]] | None = None) -> Targets:
         """Return targets of images with any number of labels each; those with fewer than the most have padding.
 
         Args:
             labels: Of each image.
             boxes: Of each image [K, 4], one for each of its labels; None where labels have no boxes.
+            ignored: Whether each label is to be ignored, which has a share of 0 then; none if left out.
         """
         width = max(1, max(map(len, labels), default=1))
         padded = [[*row, *[0] * (width - len(row))] for row in labels]
         there = [[1.0] * len(row) + [0.0] * (width - len(row)) for row in labels]
+        for shares, own in zip(there, ignored or (), strict=False):
+            shares[:len(own)] = [0.0 if one else 1.0 for one in own]
         places = torch.zeros(len(labels), width, 4) if boxes is not None else None
         for row, own in enumerate(boxes or ()):
             places[row, :len(own)] = own  # type: ignore[index]

@@ -1,9 +1,8 @@
 """Boxes: left, top, right and bottom in pixels, their areas and overlaps."""
 from __future__ import annotations
 
-from torch import Tensor
-
 import torch
+from torch import Tensor
 
 
 def area(boxes: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ WIDTH = 48              # channels of the pyramid and of the head
 TOWER = 1               # convolutions of the head before its answers
 GROUPS = 8              # of channels that are normalized together: levels share a head, whose batch norm would mix them
 PRIOR = 0.01            # probability of each class at first, of Lin et al. 2017, https://arxiv.org/abs/1708.02002
-LEVELS = (4, 8, 16)     # strides that a backbone of a library may give, of which the two nearest to small objects count
+LEVELS = (4, 8, 16, 32)     # strides whose maps of a library's backbone are taken
 
 
 class Features(nn.Module):
@@ -126,13 +127,20 @@ def build_detector(name: str, classes: int, channels: int) -> Fcos:
     parts = parse(inner)
     if parts.library != "timm" or not parts.architecture:
         raise ModelError(f"model.name: {name}: a detector has one of {', '.join(OWN)} or timm:NAME within.")
+    return _timm(name, parts.architecture, classes, channels)
+
+
+def _timm(name: str, architecture: str, classes: int, channels: int) -> Fcos:
     import timm
 
+    def features(**options: Any) -> Any:
+        return timm.create_model(architecture, features_only=True, in_chans=channels, **options)
+
     try:
-        backbone = timm.create_model(parts.architecture, features_only=True, in_chans=channels)
+        levels = list(features().feature_info)
     except Exception as error:      # whatever a library raises of its arguments
-        raise ModelError(f"model.name: {name} cannot be built: {error}. Take another backbone.") from error
-    places = [place for place, info in enumerate(backbone.feature_info) if info["reduction"] in LEVELS][-2:]
-    infos = [backbone.feature_info[place] for place in places]
-    backbone = timm.create_model(parts.architecture, features_only=True, in_chans=channels, out_indices=places)
-    return Fcos(backbone, tuple(info["num_chs"] for info in infos), tuple(info["reduction"] for info in infos), classes)
+        why = (str(error).splitlines() or [""])[0].rstrip(".")
+        raise ModelError(f"model.name: {name} gives no maps of features: {why}. Take another backbone.") from error
+    places = [place for place, level in enumerate(levels) if level["reduction"] in LEVELS]
+    widths = tuple(levels[place]["num_chs"] for place in places)
+    return Fcos(features(out_indices=places), widths, tuple(levels[place]["reduction"] for place in places), classes)

@@ -35,8 +35,8 @@ LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {
     "image_folder": image_folder.listing, "csv": csv_table.listing, "hf": hugging_face.listing,
     "parquet": parquet.listing, "webdataset": webdataset.listing, "zip": archive.list_zip, "tar": archive.list_tar}
 EMBEDDED = ("digits", "digit_scenes")       # which take nothing after their name
-FORMS = ("digits, digit_scenes, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, zip:PATH, tar:PATH, "
-         "torchvision:NAME or my.module:function")
+FORMS = ("digits, digit_scenes, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, "
+         "zip:PATH, tar:PATH, torchvision:NAME or my.module:function")
 SUFFIXES = {".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar"}
 FETCHED = ("hf", "parquet")         # sources of which listing fetches files, or writes some into the cache
 NAMED = ("hf", "torchvision")       # sources that are named; all others have a path
@@ -95,7 +95,8 @@ def check(source: str, trust: bool = False) -> None:
     if word in READERS:
         if bool(argument) == (word in EMBEDDED):
             needed = "name" if word in NAMED else "path"
-            problem = f"{word} takes nothing after it." if argument else f"{word} needs a {needed}; allowed are {FORMS}."
+            missing = f"{word} needs a {needed}; allowed are {FORMS}."
+            problem = f"{word} takes nothing after it." if argument else missing
             raise DataError(f"data.source: {source!r}: {problem}")
         return
     refuse_address(source)

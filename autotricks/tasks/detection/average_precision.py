@@ -209,7 +209,10 @@ def inside(boxes: Numbers, area: Area) -> Flags:
 
 
 def _overlaps(boxes: Numbers, truths: Truths) -> Numbers:
-    """Return the intersection over union of what was found and what is there, [N, R, K]; over what was found if ignored."""
+    """Return the intersection of what was found and what is there over their union, [N, R, K].
+
+    That with an ignored object is over what was found: a crowd has a larger box than what is found in it.
+    """
     low = np.maximum(boxes[:, :, None, :2], truths.boxes[:, None, :, :2])
     high = np.minimum(boxes[:, :, None, 2:], truths.boxes[:, None, :, 2:])
     common = np.clip(high - low, 0, None).prod(3)

@@ -14,9 +14,10 @@ from .average_precision import SIZES, Area, Found, Truths, curves
 from .decode import found
 
 METRICS = (
-    Metric("average_precision", "average precision", percent=True, about="the mean over classes and overlaps of .5 to "
-           ".95, as COCO has it"),
-    Metric("average_precision_50", "average precision at .5", percent=True, about="where an overlap of one half is enough"),
+    Metric("average_precision", "average precision", percent=True,
+           about="the mean over classes and overlaps of .5 to .95, as COCO has it"),
+    Metric("average_precision_50", "average precision at .5", percent=True,
+           about="where an overlap of one half is enough"),
     Metric("average_precision_75", "average precision at .75", percent=True),
     Metric("average_recall", "average recall", percent=True, about="with up to 100 objects an image"),
     *(Metric(f"average_precision_{size}", f"average precision, {size}", percent=True, about=about) for size, about in (

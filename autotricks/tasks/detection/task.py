@@ -33,7 +33,8 @@ class Detection:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("average_precision",)
-    gives: ClassVar[str] = "objects, of which an image may have any number or none, each with its class, edges and score"
+    gives: ClassVar[str] = ("objects, of which an image may have any number or none, each with its class, its edges in "
+                            "pixels and how probable it is")
     strangers: ClassVar[str] = "may be taken for objects of one of them"
     fits: ClassVar[tuple[str, ...]] = ()
 
@@ -67,6 +68,10 @@ class Detection:
     def decode(self, output: Output) -> Tensor:
         """Return up to 100 objects of each image; see `decode.found`."""
         return found(output)
+
+    def encode(self, answer: Tensor) -> Output:
+        """Refuse: of an object only the most probable class is told, and outputs have a figure for each."""
+        raise TypeError("what was found in an image has no output that it comes from")
 
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return nothing: what is found has a probability, and whoever asks says how much is enough."""

@@ -1,4 +1,4 @@
-"""Dense focal: say at each place what is there, and how near the middle of it; places that are easy count for little."""
+"""Dense focal: say at each place what is there; let places that are easy count for little."""
 from __future__ import annotations
 
 import torch.nn.functional as F

@@ -15,7 +15,8 @@ def distance(found: Tensor, true: Tensor) -> Tensor:
     """Return 1 - GIoU of each two boxes, in [0, 2]; [N, 4] and [N, 4] to [N]."""
     from torchvision.ops import generalized_box_iou_loss
 
-    return generalized_box_iou_loss(found, true)
+    losses: Tensor = generalized_box_iou_loss(found, true)
+    return losses
 
 
 class Giou(Trick):
