@@ -46,12 +46,15 @@ class Targets:
         width = max(1, max(map(len, labels), default=1))
         padded = [[*row, *[0] * (width - len(row))] for row in labels]
         there = [[1.0] * len(row) + [0.0] * (width - len(row)) for row in labels]
-        for shares, own in zip(there, ignored or (), strict=False):
-            shares[:len(own)] = [0.0 if one else 1.0 for one in own]
-        places = torch.zeros(len(labels), width, 4) if boxes is not None else None
-        for row, own in enumerate(boxes or ()):
-            places[row, :len(own)] = own  # type: ignore[index]
-        return cls(torch.tensor(padded, dtype=torch.int64).view(-1, width), torch.tensor(there).view(-1, width), places)
+        for shares, flags in zip(there, ignored or (), strict=False):
+            shares[:len(flags)] = [float(not flag) for flag in flags]
+        targets = cls(torch.tensor(padded, dtype=torch.int64).view(-1, width), torch.tensor(there).view(-1, width))
+        if boxes is None:
+            return targets
+        places = torch.zeros(len(labels), width, 4)
+        for place, own in zip(places, boxes, strict=True):
+            place[:len(own)] = own
+        return replace(targets, boxes=places)
 
     def __len__(self) -> int:
         return len(self.labels)

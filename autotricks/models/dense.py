@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from ..core.dense import grid
 from ..errors import ModelError
-from .build import OWN
+from .build import DETECTOR, OWN
 from .names import parse
 from .resnet import ResNet
 
-PREFIX = "fcos:"
+PREFIX = f"{DETECTOR}:"
 WIDTH = 48              # channels of the pyramid and of the head
 TOWER = 1               # convolutions of the head before its answers
 GROUPS = 8              # of channels that are normalized together: levels share a head, whose batch norm would mix them
