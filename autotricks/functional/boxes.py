@@ -22,3 +22,10 @@ def overlap(left: Tensor, right: Tensor) -> Tensor:
     shared = common(left, right)
     union = area(left) + area(right) - shared
     return shared / union.clamp(min=torch.finfo(union.dtype).eps)
+
+
+def hull(left: Tensor, right: Tensor) -> Tensor:
+    """Return the smallest box around each two, [..., 4]."""
+    low = torch.minimum(left[..., :2], right[..., :2])
+    high = torch.maximum(left[..., 2:], right[..., 2:])
+    return torch.cat([low, high], -1)
