@@ -186,8 +186,8 @@ class Torchvision:
             anchors = AnchorGenerator(tuple((stride,) for stride in strides), ((1.0,),) * len(strides))
             self.model = FCOS(Maps(channels, strides, 64), len(dataset.classes), anchor_generator=anchors, **sizes)
         else:
-            from torchvision.models.detection.ssd import SSD
             from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+            from torchvision.models.detection.ssd import SSD
             from torchvision.models.detection.ssdlite import SSDLiteHead
 
             maps = Maps(channels, strides, None)

@@ -10,7 +10,7 @@ def area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
 
 
-def common(left: Tensor, right: Tensor) -> Tensor:
+def intersection(left: Tensor, right: Tensor) -> Tensor:
     """Return the area that each two boxes share, [...]; boxes are [..., 4] and may be broadcast."""
     low = torch.maximum(left[..., :2], right[..., :2])
     high = torch.minimum(left[..., 2:], right[..., 2:])
@@ -19,6 +19,6 @@ def common(left: Tensor, right: Tensor) -> Tensor:
 
 def overlap(left: Tensor, right: Tensor) -> Tensor:
     """Return the intersection of each two boxes over their union, [...], in [0, 1]; 0 for two without an area."""
-    shared = common(left, right)
+    shared = intersection(left, right)
     union = area(left) + area(right) - shared
     return shared / union.clamp(min=torch.finfo(union.dtype).eps)
