@@ -26,8 +26,8 @@ def overlap(one: Tensor, other: Tensor) -> Tensor:
     return shared / union.clamp(min=torch.finfo(union.dtype).eps)
 
 
-def hull(left: Tensor, right: Tensor) -> Tensor:
-    """Return the smallest box around each two, [..., 4]."""
-    low = torch.minimum(left[..., :2], right[..., :2])
-    high = torch.maximum(left[..., 2:], right[..., 2:])
+def hull(one: Tensor, other: Tensor) -> Tensor:
+    """Return the smallest box around each two, [..., 4]; boxes are [..., 4] and may be broadcast."""
+    low = torch.minimum(one[..., :2], other[..., :2])
+    high = torch.maximum(one[..., 2:], other[..., 2:])
     return torch.cat([low, high], -1)
