@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
+from ...core.dense import Dense
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import UNFITTED, Answer, Fitted, Measured, Metric
+from ...core.task import UNFITTED, Answer, Back, Fitted, Measured, Metric
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...models.dense import build_detector
@@ -72,6 +74,11 @@ class Detection:
     def encode(self, answer: Tensor) -> Output:
         """Refuse: of an object only the most probable class is told, and outputs have a figure for each."""
         raise TypeError("what was found in an image has no output that it comes from")
+
+    def merged(self, outputs: Sequence[Output], backs: Sequence[Back]) -> Output:
+        """Return the places of all views, with boxes where they are in the images; what lies twice is suppressed."""
+        found = [Dense.of(output).moved(*back) for output, back in zip(outputs, backs, strict=True)]
+        return torch.cat([view.output() for view in found], 1)
 
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return nothing: what is found has a probability, and whoever asks says how much is enough."""
