@@ -15,6 +15,7 @@ import torch
 from ...errors import DataError
 from .. import decode
 from ..decode import Bad, display_name, printable
+from ..fitting import sides
 from ..glance import glance
 from ..labels import ordered
 from ..memory import COPIES, available, require_images
@@ -183,7 +184,7 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
     """
     entries = listing.entries
     if settings.size:
-        require_images(1, (settings.channels or 3, settings.size, settings.size))
+        require_images(1, (settings.channels or 3, *sides(settings.size)))
     if _too_many(entries, settings):
         return _streamed(listing, settings)
     arrays, bad = decode.read([entry.path for entry in entries], settings.size, settings.channels, settings.fit)

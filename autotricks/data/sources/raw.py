@@ -13,6 +13,7 @@ from torch import Tensor
 from ...core.images import Images
 from ...errors import DataError
 from ..decode import Bad, display_name, printable, reshaped
+from ..fitting import sides
 from ..glance import Glance
 from ..memory import require_images
 from ..settings import Settings
@@ -104,9 +105,9 @@ def from_arrays(split: str, images: np.ndarray, settings: Settings) -> Tensor:
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
         raise DataError(f"data.source: the images of {split} are of shape {list(images.shape)}; [N, H, W], "
                         "[N, H, W, 1], [N, H, W, 3] or [N, D, H, W] with D 1 or 3 is needed.")
-    size = settings.size or images.shape[1]
+    height, width = sides(settings.size) if settings.size else images.shape[1:3]
     channels = settings.channels or images.shape[-1]
-    require_images(len(images), (channels, size, settings.size or images.shape[2]))
+    require_images(len(images), (channels, height, width))
     if settings.size or channels != images.shape[-1]:
         return stacked(list(reshaped(images, settings.size, channels, settings.fit)))
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
