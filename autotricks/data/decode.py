@@ -203,12 +203,18 @@ def _laid(image: Image.Image, how: Fitted) -> Image.Image:
 
 def upright(image: Image.Image) -> Image.Image:
     """Return an image as L or RGB, turned as its EXIF orientation asks to look at it."""
-    try:
-        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # damaged EXIF raises anything, and the picture itself is fine
-        turn = None
+    turn = TURNS.get(orientation(image))
     picture = flat(image)   # turned, it would no longer know its file's tags
     return picture if turn is None else picture.transpose(turn)
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the orientation that EXIF tells, 1 where it tells none that there is."""
+    try:
+        turn = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF raises anything, and the picture itself is fine
+        return 1
+    return turn if turn in TURNS else 1
 
 
 def reason(error: Exception) -> str:
