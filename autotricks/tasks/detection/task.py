@@ -15,16 +15,24 @@ from ...core.traits import DataTrait
 from ...errors import DataError
 from ...models.dense import build_detector
 from ...stats.test_results import TestResult
-from .average_precision import Found, Truths, curves
+from ..asked import Asked, of_single_classes
+from .average_precision import Comparison
 from .decode import found
-from .metrics import METRICS, DetectionMeter
+from .matching import Found, Truths
+from .metrics import AVERAGE_PRECISION, METRICS, DetectionMeter
 
 BLIND = 1e3     # far above what focal loss, overlap and centerness come to at first, some 2 in all
 
 
 @dataclass(frozen=True)
 class Detection:
-    """Objects with boxes; the model says of each place what is there. See `autotricks.core.task.Task`."""
+    """Objects with boxes; the model says of each place what is there. See `autotricks.core.task.Task`.
+
+    Args:
+        asked: Classes whose average precision an objective asks for: name of the metric and number of the class.
+    """
+
+    asked: Asked = ()
 
     name: ClassVar[str] = "detection"
     brings: ClassVar[frozenset[DataTrait]] = frozenset({DataTrait.BOXES})
@@ -43,14 +51,18 @@ class Detection:
         return build_detector(name, classes, image_shape[0])
 
     def judged_by(self, asked: Mapping[str, str], costs: Any, classes: Sequence[str]) -> Detection:
-        """Return the task: every figure is measured anyhow."""
+        """Return the task with a meter of single classes that an objective asks for; see `autotricks.core.task.Task`.
+        """
         if costs is not None:
             raise DataError("objective.costs: says what it costs to take a class for another; objects have none.")
-        return self
+        single, unknown = of_single_classes(AVERAGE_PRECISION, asked, classes)
+        if unknown:
+            raise DataError(unknown)
+        return Detection(single)
 
     def meter(self, counts: Tensor, targets: Targets, whole: bool = False) -> DetectionMeter:
         """Return an empty meter; see `autotricks.core.task.Task`."""
-        return DetectionMeter(counts, targets)
+        return DetectionMeter(counts, targets, dict(self.asked))
 
     def blind_loss(self, classes: int) -> float:
         """Return what no loss of boxes that still learns comes near."""
@@ -60,7 +72,7 @@ class Detection:
         """Return every figure on test, and average precision and recall of each class."""
         meter = self.meter(counts, test.targets, whole=True)
         meter.update(test.output, test.targets)
-        measured = curves(Truths.of(test.targets), Found.of(found(test.output)), len(counts))
+        measured = Comparison(Truths.of(test.targets), Found.of(found(test.output)), len(counts)).curves()
         by_class = {"average_precision": measured.average.mean(1).tolist(),
                     "average_recall": measured.recall.mean(1).tolist()}
         return TestResult({name: float(value) for name, value in meter.compute().items()}, by_class)
