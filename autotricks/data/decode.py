@@ -31,6 +31,7 @@ ORIENTATION = 0x0112                                     # the EXIF tag; what to
 TURNS = dict(enumerate((Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
                         Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
                         Image.Transpose.ROTATE_90), start=2))
+SIDEWAYS = (5, 6, 7, 8)                                  # values after which width and height change places
 THREADS = 8
 LONG = 200       # characters of a name or message that are shown
 PICTURES = 0xB002                                        # the tag of an MPO that lists its pictures
@@ -58,8 +59,16 @@ def decode(source: str | Path | bytes | Stored, size: int | None = None, channel
     Raises:
         Exception: Whatever the decoder raises; `reason` puts it into words.
     """
-    with opened(source) as image, decoded(image, 2 * size if size else None) as picture:    # twice what is needed
-        return pixels(picture, size, channels, fit)
+    return sized(source, size, channels, fit)[1]
+
+
+def sized(source: str | Path | bytes | Stored, size: int | None = None, channels: int | None = None,
+          fit: str = "crop") -> tuple[tuple[int, int], np.ndarray]:
+    """Return height and width of an image, upright, before it is brought to `size`, and what `decode` returns of it."""
+    with opened(source) as image:
+        sides = image.size
+        with decoded(image, 2 * size if size else None) as picture:     # twice what is needed
+            return sides if _turned(image) in SIDEWAYS else sides[::-1], pixels(picture, size, channels, fit)
 
 
 @contextmanager
@@ -211,14 +220,42 @@ def _squashed(image: Image.Image, size: int) -> Image.Image:
 FITTED = {"crop": _cropped, "pad": _padded, "squash": _squashed}
 
 
+def placed(width: int, height: int, size: int, fit: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return where an image lies in what `data.fit` makes of it: a point p is brought to scale * p + offset.
+
+    Args:
+        width: Of the image.
+        height: Of the image.
+        size: Side to which it is brought.
+        fit: How; see `data.fit`.
+
+    Returns:
+        Scale and offset in pixels, each [2], for x and for y.
+    """
+    sides = np.array([width, height], float)
+    if fit == "crop":
+        scale = size / sides.min()
+        return np.array([scale, scale]), scale * (sides.min() - sides) / 2
+    if fit == "pad":
+        inner = np.maximum(1, np.array([round(size * width / sides.max()), round(size * height / sides.max())]))
+        return inner / sides, np.floor((size - inner) / 2)
+    return size / sides, np.zeros(2)
+
+
 def upright(image: Image.Image) -> Image.Image:
     """Return an image as L or RGB, turned as its EXIF orientation asks to look at it."""
-    try:
-        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # damaged EXIF raises anything, and the picture itself is fine
-        turn = None
+    turn = TURNS.get(_turned(image))
     picture = flat(image)   # turned, it would no longer know its file's tags
     return picture if turn is None else picture.transpose(turn)
+
+
+def _turned(image: Image.Image) -> int | None:
+    """Return the EXIF orientation of an image; None where it cannot be read."""
+    try:
+        orientation: int | None = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF raises anything, and the picture itself is fine
+        return None
+    return orientation
 
 
 def reason(error: Exception) -> str:
