@@ -249,13 +249,13 @@ def upright(image: Image.Image) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _turned(image: Image.Image) -> int | None:
-    """Return the EXIF orientation of an image; None where it cannot be read."""
+def _turned(image: Image.Image) -> int:
+    """Return the EXIF orientation of an image; 1, upright, where it cannot be read."""
     try:
-        orientation: int | None = image.getexif().get(ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION, 1)
     except Exception:  # damaged EXIF raises anything, and the picture itself is fine
-        return None
-    return orientation
+        return 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 def reason(error: Exception) -> str:

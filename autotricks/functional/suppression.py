@@ -9,6 +9,7 @@ from torch import Tensor
 from ..core.dense import Dense
 from ..core.slots import Output, Predict
 from .boxes import overlap
+from .repetition import repeated
 
 MOST = 100          # objects of an image that are left, as COCO counts them
 APART = 1e5         # pixels by which boxes of different classes are moved apart, so that they never overlap
@@ -36,15 +37,13 @@ def suppressed(scores: Tensor, boxes: Tensor, labels: Tensor, decay: Decay, coun
         returns: Scores as they were when each was chosen, and its place, both [B, R]; 0 where none was left.
     """
     apart = boxes + (labels * APART).unsqueeze(-1).to(boxes.dtype)
-    kept = []
-    places = []
-    for _ in range(count):
+
+    def chosen(scores: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         best, place = scores.max(1, keepdim=True)
-        kept.append(best)
-        places.append(place)
-        chosen = apart.gather(1, place.unsqueeze(-1).expand(-1, -1, 4))
-        scores = (scores * decay(overlap(apart, chosen))).scatter(1, place, 0.0)
-    return torch.cat(kept, 1), torch.cat(places, 1)
+        likeliest = apart.gather(1, place.unsqueeze(-1).expand(-1, -1, 4))
+        return (scores * decay(overlap(apart, likeliest))).scatter(1, place, 0.0), (best, place)
+    kept, places = repeated(chosen, scores, count)
+    return kept.squeeze(2).T, places.squeeze(2).T
 
 
 def with_suppression(inner: Predict, decay: Decay, looked: int) -> Predict:

@@ -100,10 +100,11 @@ class Predictor:
         # in one memory layout and in the pieces that training evaluates: other ones round differently
         whole = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2).clone(
             memory_format=torch.contiguous_format)
-        with torch.inference_mode():
-            logits = [self.logits(part.to(self._mean.device).float() / 255) for part in whole.split(CHUNK)]
-            probabilities: NDArray[np.float32] = self._task.decode(torch.cat(logits)).cpu().numpy()
-        return probabilities
+        with torch.inference_mode():        # what is decoded is smaller than what it was decoded from
+            decoded = [self._task.decode(self.logits(part.to(self._mean.device).float() / 255)).cpu()
+                       for part in whole.split(CHUNK)]
+            answer: NDArray[np.float32] = torch.cat(decoded).numpy()
+        return answer
 
     def answers(self, probabilities: NDArray[np.float32], topk: int = 1) -> list[Answer]:
         """Return, of each image, what a person is told of it: of classes, the `topk` most probable.

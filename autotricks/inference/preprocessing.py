@@ -90,4 +90,5 @@ def unfitted(boxes: NDArray[np.float32], size: int | None, fit: str, original: S
     if size is None:
         return boxes.clip(0, border)
     scale, offset = decode.placed(width, height, size, fit)
-    return ((boxes - np.tile(offset, 2)) / np.tile(scale, 2)).astype(boxes.dtype).clip(0, border)
+    back: NDArray[np.float32] = (boxes - np.tile(offset, 2)) / np.tile(scale, 2)
+    return back.astype(boxes.dtype).clip(0, border)

@@ -40,7 +40,7 @@ class Detection:
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a detector with fresh weights; see `autotricks.models.dense`."""
-        return build_detector(name, classes, image_shape[0])
+        return build_detector(name, classes, image_shape[0], trust)
 
     def judged_by(self, asked: Mapping[str, str], costs: Any, classes: Sequence[str]) -> Detection:
         """Return the task: every figure is measured anyhow."""
