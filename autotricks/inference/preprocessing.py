@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Settings, decode
+from ..data.fitting import Size, fitted
 from ..data.tones import Unusable
-
-Size = tuple[int, int]      # height and width
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +24,7 @@ class Picture:
     """
 
     pixels: NDArray[np.uint8]
-    size: Size
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -36,20 +35,21 @@ class Preprocessing:
 
     Args:
         shape: (D, H, W) of an image.
-        size: Side to which a file is brought; None: a file must have the model's size.
+        size: To which a file is brought; None: a file must have the model's size.
         fit: How it is brought to it; see `data.fit`.
     """
 
     shape: tuple[int, int, int]
-    size: int | None
+    size: Size | None
     fit: str = Settings.fit
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Preprocessing:
         """Return how the bundle of this document was trained; square images of an array stand for files of a size."""
         depth, height, width = document["images"]["shape"]
-        fit = document.get("data", {}).get("fit", Settings.fit)
-        return cls((depth, height, width), height if height == width else None, fit)
+        data = document.get("data", {})
+        size = (height, width) if height == width or data.get("size") else None
+        return cls((depth, height, width), size, data.get("fit", Settings.fit))
 
     def pixels(self, source: str | Path | bytes) -> NDArray[np.uint8]:
         """Return an image file, or the bytes of one, as the model takes it, uint8 [D, H, W]; see `picture`."""
@@ -72,12 +72,13 @@ class Preprocessing:
         return Picture(pixels, size)
 
 
-def unfitted(boxes: NDArray[np.float32], size: int | None, fit: str, original: Size) -> NDArray[np.float32]:
+def unfitted(boxes: NDArray[np.float32], size: Size | None, fit: str, original: tuple[int, int]
+             ) -> NDArray[np.float32]:
     """Return boxes in an image that was brought to a model's size as boxes in the image as it was, cut at its border.
 
     Args:
         boxes: Left, top, right and bottom in pixels of what the model took.
-        size: Side to which the image was brought; None where it was taken as it is.
+        size: To which the image was brought; None where it was taken as it is.
         fit: How it was brought to it; see `data.fit`.
         original: Height and width before.
 
@@ -87,8 +88,4 @@ def unfitted(boxes: NDArray[np.float32], size: int | None, fit: str, original: S
     """
     height, width = original
     border = np.array([width, height] * 2, boxes.dtype)
-    if size is None:
-        return boxes.clip(0, border)
-    scale, offset = decode.placed(width, height, size, fit)
-    back: NDArray[np.float32] = (boxes - np.tile(offset, 2)) / np.tile(scale, 2)
-    return back.astype(boxes.dtype).clip(0, border)
+    return fitted((width, height), size, fit).restored(boxes).astype(boxes.dtype).clip(0, border)
