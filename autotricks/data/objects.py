@@ -20,6 +20,10 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 HALF = 0.5              # of a box that another covers, from which on it is hidden
 ANCHORS = 5             # of Redmon and Farhadi 2017, https://arxiv.org/abs/1612.08242
 MOST = 20_000           # boxes by which anchors are found, evenly spaced: a second
+STRIDE = 32             # of the coarsest maps that most detectors have: sides that are offered are multiples of it
+LEAST = 96
+LARGEST = 256           # side that is offered where nobody knows the machine
+FEW = 0.05              # share of boxes that may be tiny, and from which on it is told that they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +79,44 @@ def about(images: Mapping[str, Sequence[Objects]]) -> dict[str, Any]:
             "empty": {split: sum(not len(each.counted) for each in found) for split, found in images.items()},
             "hidden": sum(_hidden(each.counted) for each in every) / max(1, len(seen)),
             "vanished": len(boxes) - len(seen), "anchors": _anchors(torch.stack([width, height], 1))}
+
+
+def smallest(images: Sequence[tuple[tuple[int, int], Objects]]) -> float:
+    """Return what 95 % of the boxes are larger than: the side of the square of their area by their image's longer side.
+
+    Args:
+        images: Width and height, and the objects of each in its own pixels.
+    """
+    shares = [area(found.counted).sqrt() / max(size) for size, found in images]
+    every = torch.cat([torch.zeros(0), *shares])
+    return float(every.double().quantile(FEW)) if len(every) else 0.0
+
+
+def side(share: float, longer: int, most: int, clear: int = TINY) -> int:
+    """Return the side to which images are brought, so that 95 % of the boxes have a side of `clear` pixels there.
+
+    Args:
+        share: From `smallest`.
+        longer: Side of the images.
+        most: Pixels.
+        clear: Pixels.
+    """
+    wanted = max(LEAST, clear / share) if share else most
+    return STRIDE * max(1, round(min(wanted + STRIDE / 2, longer, most) / STRIDE))
+
+
+def notices(facts: Mapping[str, Any], fit: str) -> list[str]:
+    """Return what is worth knowing of objects, a line each; `facts` are from `about`."""
+    count = facts["count"]
+    tiny = sum(sizes["tiny"] for sizes in facts["sizes"].values())
+    lines = []
+    if tiny > FEW * count:
+        lines.append(f"{tiny:,} of {count:,} objects have less than {TINY} x {TINY} pixels as the model sees them, which "
+                     "shows hardly anything of them; a larger data.size shows more")
+    if facts["vanished"]:
+        lines.append(f"{facts['vanished']:,} of {count:,} objects lie outside of what data.fit: {fit} leaves of their "
+                     "images; pad and squash keep all")
+    return lines
 
 
 def quantiles(values: Tensor) -> list[float]:
