@@ -34,12 +34,13 @@ class Fitted:
             returns: [K, 4], in pixels of the canvas.
         """
         height, width = self.canvas
-        return np.clip((boxes - _corner(self.window)) * self._scale + _corner(self.spot), 0,
-                       [width, height, width, height])
+        placed: np.ndarray = (boxes - _corner(self.window)) * self._scale + _corner(self.spot)
+        return placed.clip(0, [width, height, width, height])
 
     def restored(self, boxes: np.ndarray) -> np.ndarray:
         """Return boxes of the canvas as boxes of the image: what `moved` did to them, undone, but for what it cut."""
-        return (boxes - _corner(self.spot)) / self._scale + _corner(self.window)
+        placed: np.ndarray = (boxes - _corner(self.spot)) / self._scale + _corner(self.window)
+        return placed
 
     @property
     def _scale(self) -> np.ndarray:
