@@ -35,7 +35,8 @@ READERS: dict[str, Reader] = {"digits": digits.read, "digit_scenes": digit_scene
 LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {
     "image_folder": image_folder.listing, "csv": csv_table.listing, "hf": hugging_face.listing,
     "parquet": parquet.listing, "webdataset": webdataset.listing, "zip": archive.list_zip, "tar": archive.list_tar}
-EMBEDDED = ("digits", "digit_scenes")       # which take nothing after their name
+EMBEDDED = {"digits": (1, 8, 8), "digit_scenes": (1, digit_scenes.SIDE, digit_scenes.SIDE)}
+# of their images, (D, H, W); they take nothing after their name
 FORMS = ("digits, digit_scenes, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, "
          "zip:PATH, tar:PATH, torchvision:NAME or my.module:function")
 SUFFIXES = {".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar"}
@@ -74,8 +75,7 @@ def shape_of(settings: Settings) -> tuple[int, int, int] | None:
     """Return the shape (D, H, W) of the images where it is known before they are read."""
     word, _, argument = settings.source.partition(":")
     shape = npz.shape(argument) if word == "npz" else None
-    if word == "digits":
-        shape = (1, 8, 8)
+    shape = EMBEDDED.get(word, shape)
     if shape is None and not (settings.size and settings.channels):
         return None
     depth, height, width = shape or (0, 0, 0)
