@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..functional.anchors import anchors
-from ..functional.boxes import area, common
+from ..functional.boxes import area, intersection
 from .fitting import Size, fitted
 
 TINY = 8                # pixels a side, of the square of a box's area, below which hardly anything is left to see
@@ -136,7 +136,7 @@ def _sizes(boxes: Tensor) -> dict[str, int]:
 def _hidden(boxes: Tensor) -> int:
     """Return how many boxes of an image have more than a half of them in another."""
     boxes = boxes[area(boxes) > 0]
-    shares = common(boxes[:, None], boxes[None]) / area(boxes)[:, None]
+    shares = intersection(boxes[:, None], boxes[None]) / area(boxes)[:, None]
     return int((shares.fill_diagonal_(0) > HALF).any(1).sum())
 
 
