@@ -17,7 +17,7 @@ from ..core.images import CHUNK
 from ..core.run import Run
 from ..core.slots import Predict, Slot
 from ..core.targets import Targets
-from ..core.task import UNFITTED, Answer, Fitted
+from ..core.task import UNFITTED, Answer, Fitted, Task
 from ..data import Settings
 from ..errors import BundleError, DataError
 from ..export import BUNDLE, WEIGHTS, read_weights
@@ -81,6 +81,11 @@ class Predictor:
         document = read(folder / BUNDLE)
         return cls(document, read_weights(folder / WEIGHTS, document["result"].get("weights", "")), trust, device)
 
+    @property
+    def task(self) -> Task:
+        """What it has learned."""
+        return self._task
+
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probability of each class.
 
@@ -100,10 +105,11 @@ class Predictor:
         # in one memory layout and in the pieces that training evaluates: other ones round differently
         whole = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2).clone(
             memory_format=torch.contiguous_format)
-        with torch.inference_mode():
-            logits = [self.logits(part.to(self._mean.device).float() / 255) for part in whole.split(CHUNK)]
-            probabilities: NDArray[np.float32] = self._task.decode(torch.cat(logits)).cpu().numpy()
-        return probabilities
+        with torch.inference_mode():        # what is decoded is smaller than what it was decoded from
+            decoded = [self._task.decode(self.logits(part.to(self._mean.device).float() / 255)).cpu()
+                       for part in whole.split(CHUNK)]
+            answer: NDArray[np.float32] = torch.cat(decoded).numpy()
+        return answer
 
     def answers(self, probabilities: NDArray[np.float32], topk: int = 1) -> list[Answer]:
         """Return, of each image, what a person is told of it: of classes, the `topk` most probable.

@@ -33,7 +33,7 @@ MAX = "max"
 SEEDS = 5           # trainings of each bundle that confirmation takes unless told
 LARGEST = 1_000_000     # of batch sizes, and of what the largest class is to the smallest
 SIDE = 4096                         # of an image, in pixels: 50 million values
-MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
+MODELS = f"^((fcos:)?({'|'.join(OWN)}|(timm|torchvision):.+)|[A-Za-z_][\\w.]*:\\w+)$"
 SOURCES = (f"^({'|'.join(EMBEDDED)}|({'|'.join(word for word in READERS if word not in EMBEDDED)}):.+|"
            "[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$")
 
