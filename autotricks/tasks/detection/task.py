@@ -52,8 +52,7 @@ class Detection:
         return build_detector(name, classes, image_shape[0])
 
     def judged_by(self, asked: Mapping[str, str], costs: Any, classes: Sequence[str]) -> Detection:
-        """Return the task with a meter of single classes that an objective asks for; see `autotricks.core.task.Task`.
-        """
+        """Return the task with a meter of single classes that an objective asks for too; see `core.task.Task`."""
         if costs is not None:
             raise DataError("objective.costs: says what it costs to take a class for another; objects have none.")
         single, unknown = of_single_classes(AVERAGE_PRECISION, asked, classes)
