@@ -42,9 +42,11 @@ class Detection:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("average_precision",)
+    makes: ClassVar[str] = "A detector"
     gives: ClassVar[str] = ("objects, of which an image may have any number or none, each with its class, its edges in "
-                            "pixels and how probable it is")
+                            "pixels and how probable it is, from the threshold of its class on")
     strangers: ClassVar[str] = "may be taken for objects of one of them"
+    counted: ClassVar[str] = "objects"
     fits: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:

@@ -128,7 +128,7 @@ def shown(told: Diagnosis) -> tuple[Shown, ...]:
                 for rank in np.flatnonzero(right[row] | wrong[row])]
         return (*seen, *(Box(_edges(told.truths.boxes[row, place]), int(told.truths.labels[row, place]), None, False)
                          for place in np.flatnonzero(missed[row])))
-    return tuple(Shown(int(row), boxes(int(row))) for row in (*spaced, *worst))
+    return tuple(Shown(int(row), boxes(int(row)), row in worst) for row in (*spaced, *worst))
 
 
 def _edges(box: Numbers) -> tuple[float, float, float, float]:
