@@ -128,8 +128,10 @@ class Task(Protocol):
         defaults: Names of the tricks that take their seats where a bundle leaves them empty.
         metrics: All that a meter can measure, in the order in which people are shown them.
         objective: Name of the metric that a search is for unless told.
+        makes: What is trained, as a sentence of a model card begins.
         gives: What is told of an image, in the words of a model card.
         strangers: What becomes of images of none of the classes, likewise.
+        counted: What classes have many or few of: `images` or `objects`.
         fits: Names of what `fit` returns.
         decoded: What `decode` returns.
         train_metrics: Names of those that tell, on training images, whether they were learned by heart.
@@ -141,8 +143,10 @@ class Task(Protocol):
     metrics: ClassVar[tuple[Metric, ...]]
     objective: ClassVar[str]
     train_metrics: ClassVar[tuple[str, ...]]
+    makes: ClassVar[str]
     gives: ClassVar[str]
     strangers: ClassVar[str]
+    counted: ClassVar[str]
     fits: ClassVar[tuple[str, ...]]
     decoded: ClassVar[Decoded]
 

@@ -42,10 +42,12 @@ class Detection:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("average_precision",)
+    makes: ClassVar[str] = "A detector"
     gives: ClassVar[str] = ("objects, of which an image may have any number or none, each with its class, its edges in "
-                            "pixels and how probable it is")
+                            "pixels and how probable it is, from the threshold of its class on")
     strangers: ClassVar[str] = "may be taken for objects of one of them"
     decoded: ClassVar[Decoded] = OBJECTS
+    counted: ClassVar[str] = "objects"
     fits: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
@@ -53,8 +55,7 @@ class Detection:
         return build_detector(name, classes, image_shape[0], trust)
 
     def judged_by(self, asked: Mapping[str, str], costs: Any, classes: Sequence[str]) -> Detection:
-        """Return the task with a meter of single classes that an objective asks for; see `autotricks.core.task.Task`.
-        """
+        """Return the task with a meter of single classes that an objective asks for too; see `core.task.Task`."""
         if costs is not None:
             raise DataError("objective.costs: says what it costs to take a class for another; objects have none.")
         single, unknown = of_single_classes(AVERAGE_PRECISION, asked, classes)
