@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..functional.anchors import anchors
-from ..functional.boxes import area, common
+from ..functional.boxes import area, intersection
 from .fitting import Size, fitted
 
 TINY = 8                # pixels a side, of the square of a box's area, below which hardly anything is left to see
@@ -111,8 +111,8 @@ def notices(facts: Mapping[str, Any], fit: str) -> list[str]:
     tiny = sum(sizes["tiny"] for sizes in facts["sizes"].values())
     lines = []
     if tiny > FEW * count:
-        lines.append(f"{tiny:,} of {count:,} objects have less than {TINY} x {TINY} pixels as the model sees them, which "
-                     "shows hardly anything of them; a larger data.size shows more")
+        lines.append(f"{tiny:,} of {count:,} objects have less than {TINY} x {TINY} pixels as the model sees them, "
+                     "which shows hardly anything of them; a larger data.size shows more")
     if facts["vanished"]:
         lines.append(f"{facts['vanished']:,} of {count:,} objects lie outside of what data.fit: {fit} leaves of their "
                      "images; pad and squash keep all")
@@ -136,7 +136,7 @@ def _sizes(boxes: Tensor) -> dict[str, int]:
 def _hidden(boxes: Tensor) -> int:
     """Return how many boxes of an image have more than a half of them in another."""
     boxes = boxes[area(boxes) > 0]
-    shares = common(boxes[:, None], boxes[None]) / area(boxes)[:, None]
+    shares = intersection(boxes[:, None], boxes[None]) / area(boxes)[:, None]
     return int((shares.fill_diagonal_(0) > HALF).any(1).sum())
 
 
