@@ -49,7 +49,7 @@ def suppressed(scores: Tensor, boxes: Tensor, labels: Tensor, decay: Decay, coun
 
 
 def _shared(edges: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
-    """Return the area that each two boxes share, from left, top, right and bottom, each [B, K], of others also [B, 1]."""
+    """Return the area that each two boxes share: edges are left, top, right and bottom, [B, K], others' also [B, 1]."""
     left, top, right, bottom = edges
     far_left, far_top, far_right, far_bottom = others
     width = (torch.minimum(right, far_right) - torch.maximum(left, far_left)).clamp(min=0)

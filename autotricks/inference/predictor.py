@@ -112,8 +112,15 @@ class Predictor:
         """Whether answers have places."""
         return DataTrait.BOXES in self._task.brings
 
-    def answers(self, decoded: NDArray[np.float32], topk: int = 1, sizes: Sequence[tuple[int, int]] | None = None
-                ) -> list[Answer]:
+    @property
+    def limits(self) -> dict[str, float]:
+        """Probability of an object of each class, from which on it is told: what was fitted on validation, or 0."""
+        nothing = [0.0] * len(self.classes)
+        fitted = next((self.fitted[name] for name in self._task.fits if name in self.fitted), nothing)
+        return dict(zip(self.classes, fitted, strict=True))
+
+    def answers(self, decoded: NDArray[np.float32], topk: int = 1, sizes: Sequence[tuple[int, int]] | None = None,
+                least: float | None = None) -> list[Answer]:
         """Return, of each image, what a person is told of it: of classes, the `topk` most probable.
 
         Args:
@@ -121,11 +128,13 @@ class Predictor:
             topk: How many classes.
             sizes: Height and width of each image before it was brought to the model's size, in whose pixels places are
                 told then; without, in those of what the model took.
+            least: Probability from which on objects are told, in place of what was fitted.
         """
         told = torch.from_numpy(decoded)
         if sizes is not None:
             told = self._task.placed(told, [self.preprocessing.back(size) for size in sizes])
-        return self._task.answers(told, self.classes, topk, self.fitted)
+        fitted = self.fitted if least is None else {name: [least] * len(self.classes) for name in self._task.fits}
+        return self._task.answers(told, self.classes, topk, fitted)
 
     def columns(self, topk: int = 1) -> list[str]:
         """Return the columns of the answers."""

@@ -14,13 +14,12 @@ from ..errors import InputError
 from ..io.files import ensure_folder, write_atomic
 from .predict import Row
 
-THRESHOLD = 0.3         # probability of an object, from which on it is told and drawn
 SIDE = 512              # pixels of the longer side, below which a picture is enlarged
 QUALITY = 92            # of a JPEG
 SUFFIX = ".jpg"
 
 
-def draw(rows: Sequence[Row], folder: str | os.PathLike[str], threshold: float = THRESHOLD,
+def draw(rows: Sequence[Row], folder: str | os.PathLike[str], threshold: float = 0.0,
          classes: Sequence[str] = ()) -> list[Path]:
     """Draw what `predict` returned: each file that could be read, with boxes, classes and probabilities.
 
@@ -39,9 +38,9 @@ def draw(rows: Sequence[Row], folder: str | os.PathLike[str], threshold: float =
         InputError: When a picture would take the place of a file that is drawn, or nobody can write there.
     """
     named = [str(one["class"]) for row in rows for one in _objects(row)]
-    pictures = Pictures.of([Path(str(row["path"])) for row in rows], Path(folder), threshold,
-                           list(dict.fromkeys([*classes, *named])))
-    return pictures.write(rows)
+    files = [Path(str(row["path"])) for row in rows]
+    limits = dict.fromkeys([*classes, *named], threshold)
+    return Pictures.of(files, Path(folder), limits).write(rows)
 
 
 @dataclass(frozen=True)
@@ -50,17 +49,17 @@ class Pictures:
 
     Args:
         targets: Of each file its picture.
-        threshold: Probability from which on an object is drawn.
+        limits: Probability of an object of each class, from which on it is drawn.
         colors: Of each class.
     """
 
     targets: Mapping[str, Path]
-    threshold: float
+    limits: Mapping[str, float]
     colors: Mapping[str, Color]
 
     @classmethod
-    def of(cls, files: Iterable[Path], folder: Path, threshold: float, classes: Sequence[str]) -> Pictures:
-        """Say where pictures go, and make sure of it.
+    def of(cls, files: Iterable[Path], folder: Path, limits: Mapping[str, float]) -> Pictures:
+        """Say where pictures go, and make sure of it; classes have colors in the order of their limits.
 
         Raises:
             InputError: As `draw`.
@@ -73,7 +72,7 @@ class Pictures:
             if os.path.realpath(target) in taken:
                 raise InputError(f"--draw {printable(folder)}: {printable(target)} is a file to be drawn, and its "
                                  "picture would take its place. Name another folder.")
-        return cls(targets, threshold, {name: color_of(number) for number, name in enumerate(classes)})
+        return cls(targets, limits, {name: color_of(number) for number, name in enumerate(limits)})
 
     def write(self, rows: Iterable[Row]) -> list[Path]:
         """Draw rows of these files, in threads; those that could not be read have no picture.
@@ -103,7 +102,7 @@ class Pictures:
         if "objects" in row:
             return [Mark((float(one["left"]), float(one["top"]), float(one["right"]), float(one["bottom"])),
                          f"{one['class']} {float(one['probability']):.2f}", self._color(str(one["class"])))
-                    for one in _objects(row) if float(one["probability"]) >= self.threshold]
+                    for one in _objects(row) if float(one["probability"]) >= self.limits.get(str(one["class"]), 0.0)]
         words = ", ".join(f"{value:.2f}" if isinstance(value, float) else str(value) for name, value in row.items()
                           if name not in ("path", "error"))
         return [Mark((0.0, 0.0, float(size[0]), float(size[1])), words, self._color(str(row.get("class"))))]

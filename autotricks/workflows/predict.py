@@ -35,8 +35,9 @@ def predict(bundle: str | os.PathLike[str], paths: str | os.PathLike[str] | Iter
 
     A row has `path`, `class`, `probability` in [0, 1], with a larger `topk` also `class_2`, `probability_2` and so on,
     and `error`, which is None. Of a file that cannot be read `error` says why, and the rest is None. Where a bundle
-    finds objects, `objects` is a list of at most 100 in each image, the likeliest first, however improbable: `class`,
-    `probability`, and `left`, `top`, `right`, `bottom` in pixels of the file as one looks at it.
+    finds objects, `objects` is a list of those in each image that are as probable as was fitted on validation, the
+    likeliest first: `class`, `probability`, and `left`, `top`, `right`, `bottom` in pixels of the file as one looks at
+    it; `class` and `probability` of the row are those of the likeliest, None where there is none.
 
     Args:
         bundle: A run's folder, its name below `runs`, or `latest`; a folder that `autotricks train` or `export` wrote,
@@ -67,12 +68,12 @@ class Prediction:
     Args:
         predictor: Of the bundle.
         topk: How many of the most probable classes to tell.
-        least: Probability of an object, below which it is not told.
+        least: Probability from which on objects are told, in place of what was fitted on validation.
     """
 
     predictor: Predictor
     topk: int
-    least: float = 0.0
+    least: float | None = None
 
     @classmethod
     def of(cls, bundle: str, topk: int, device: str, root: Path, trust: bool = False) -> Prediction:
@@ -102,16 +103,7 @@ class Prediction:
         if not pictures:
             return []
         decoded = self.predictor.predict(np.stack([one.pixels for one in pictures]).transpose(0, 2, 3, 1))
-        return [self._likely(said) for said in
-                self.predictor.answers(decoded, self.topk, [one.size for one in pictures])]
-
-    def _likely(self, said: Answer) -> Answer:
-        """Return an answer without the objects that are not probable enough."""
-        objects = said.get("objects")
-        if not isinstance(objects, list):
-            return said
-        kept = [one for one in objects if float(one["probability"]) >= self.least]
-        return said | {"objects": kept} | ({} if kept else {"class": None, "probability": None})
+        return self.predictor.answers(decoded, self.topk, [one.size for one in pictures], self.least)
 
     def _row(self, path: Path, said: Answer | str) -> Row:
         """Return the row of a file, of which something is said or a reason why nothing is."""

@@ -18,10 +18,11 @@ from rich.progress import Progress
 from ...core.reporting import OnProgress
 from ...data.decode import printable
 from ...errors import AutotricksError, InputError
+from ...inference.predictor import Predictor
 from ...io.files import ensure_folder, write_atomic
 from ...runs.table import cell
 from ...workflows import coco_results
-from ...workflows.draw import THRESHOLD, Pictures
+from ...workflows.draw import Pictures
 from ...workflows.predict import Prediction, Row, files_of
 from .search import to_json
 
@@ -62,7 +63,8 @@ class Wanted:
         out: File to write, whose suffix names its format; None prints CSV.
         as_json: Print JSON in place of words and of CSV.
         draw: Folder for pictures with what was predicted; None draws none.
-        threshold: Probability of an object, from which on it is told and drawn. None: 0.3; COCO results hold all.
+        threshold: Probability of an object, from which on it is told and drawn. None: that which was fitted on
+            validation for its class; COCO results hold all then.
         annotations: COCO file from which results take the numbers of images and categories.
     """
 
@@ -79,15 +81,13 @@ class Wanted:
         return next((kind for kind in (COCO, *WRITERS) if name.endswith(kind)), "")
 
     @property
-    def least(self) -> float:
-        """Probability of an object, from which on it is told."""
-        usual = 0.0 if self.kind == COCO else THRESHOLD
-        return usual if self.threshold is None else self.threshold
+    def least(self) -> float | None:
+        """Probability of an object, from which on it is told, in place of what was fitted."""
+        return 0.0 if self.threshold is None and self.kind == COCO else self.threshold
 
-    @property
-    def drawn(self) -> float:
-        """Probability of an object, from which on it is drawn."""
-        return THRESHOLD if self.threshold is None else self.threshold
+    def limits(self, predictor: Predictor) -> dict[str, float]:
+        """Return the probability of an object of each class, from which on it is drawn."""
+        return predictor.limits if self.threshold is None else dict.fromkeys(predictor.classes, self.threshold)
 
     def problems(self) -> Iterator[str]:
         """Yield a line for each thing that cannot be, whatever the bundle."""
@@ -136,9 +136,9 @@ class Table:
         """
         wanted = self._wanted
         refuse(wanted.refused(prediction))
-        classes = prediction.predictor.classes
-        numbers = self._numbers(files, classes)
-        pictures = Pictures.of(files, wanted.draw, wanted.drawn, classes) if wanted.draw else None
+        predictor = prediction.predictor
+        numbers = self._numbers(files, predictor.classes)
+        pictures = Pictures.of(files, wanted.draw, wanted.limits(predictor)) if wanted.draw else None
         prediction = replace(prediction, least=wanted.least)
         prints = not self._out and not self._as_json
         if prints:
@@ -189,7 +189,8 @@ class Table:
         if "objects" not in rows[0]:
             return ""
         count = sum(len(found) for row in rows if isinstance(found := row["objects"], list))
-        which = f"probable to {self._wanted.least:g} or more" if self._wanted.least else "however improbable"
+        which = {None: "as probable as was fitted on validation", 0.0: "however improbable"}.get(
+            self._wanted.least, f"of probability {self._wanted.least} or more")
         numbered = "" if self._wanted.kind != COCO or self._wanted.annotations else (
             "; images numbered by their names or in order, categories in the order of the classes, from 1")
         return f", {count:,} objects, {which}{numbered}"
