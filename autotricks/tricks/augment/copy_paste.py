@@ -13,7 +13,7 @@ from ...core.slots import Augment, Slot
 from ...core.targets import Targets
 from ...core.traits import DataTrait
 from ...core.trick import Trick
-from ...functional.boxes import area, common
+from ...functional.boxes import area, intersection
 from ...functional.windows import collected, numbered, rectangles
 
 TRIES = 8       # places looked at for a copy
@@ -27,7 +27,7 @@ def small_alone(boxes: Tensor, shares: Tensor, largest: float) -> Tensor:
         shares: [B, K].
     """
     itself = torch.eye(boxes.shape[1], dtype=torch.bool, device=boxes.device)
-    shared = common(boxes.unsqueeze(2), boxes.unsqueeze(1)).masked_fill(itself, 0).amax(2)
+    shared = intersection(boxes.unsqueeze(2), boxes.unsqueeze(1)).masked_fill(itself, 0).amax(2)
     size = area(boxes)
     return (shares > 0) & (size > 0) & (size <= largest) & (shared == 0)
 
@@ -62,7 +62,7 @@ def free_corners(boxes: Tensor, patches: Tensor, chances: Tensor, sides: Tensor)
     """
     corners = (chances * (sides - patches + 1).unsqueeze(1)).floor()
     covered = torch.cat([corners, corners + patches.unsqueeze(1)], 2)
-    free = (common(covered.unsqueeze(2), boxes.unsqueeze(1)) == 0).all(2)
+    free = (intersection(covered.unsqueeze(2), boxes.unsqueeze(1)) == 0).all(2)
     first = free.float().argmax(1).view(-1, 1, 1).expand(-1, 1, 2)
     return corners.gather(1, first).squeeze(1), free.any(1)
 

@@ -12,7 +12,7 @@ from ...core.slots import Augment, Slot
 from ...core.targets import LEAST
 from ...core.traits import DataTrait
 from ...core.trick import Trick
-from ...functional.boxes import area, common, overlap
+from ...functional.boxes import area, intersection, overlap
 from ...functional.geometry import stretch
 from ...functional.windows import windows
 
@@ -51,7 +51,7 @@ def greatest(boxes: Tensor, shares: Tensor, crops: Tensor) -> Tensor:
     """
     objects = boxes.unsqueeze(1)
     crops = crops.unsqueeze(2)
-    enough = common(objects, crops) >= LEAST * area(objects)
+    enough = intersection(objects, crops) >= LEAST * area(objects)
     there = (shares > 0) & (area(boxes) > 0)
     return overlap(objects, crops).masked_fill(~(enough & there.unsqueeze(1)), -1.0).amax(2)
 
