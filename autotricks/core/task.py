@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self
 
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..stats.test_results import TestResult
@@ -16,7 +17,28 @@ from .traits import DataTrait
 
 Fitted = Mapping[str, Sequence[float]]      # by name, such as a threshold of each class
 UNFITTED: Fitted = MappingProxyType({})
-Answer = dict[str, str | float]     # what a person is told of an image, by column, in the order of the columns
+Object = dict[str, str | float]     # found in an image: class, probability, left, top, right and bottom in pixels
+# what a person is told of an image, by column, in the order of the columns
+Answer = dict[str, str | float | list[Object] | None]
+Move = Callable[[NDArray[Any]], NDArray[Any]]      # boxes [K, 4] of one image to those of another
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What `decode` returns, for whoever runs a graph without this package.
+
+    Args:
+        name: In a word.
+        columns: Of a row; empty where there is one for each class.
+        about: What must be known to read it.
+    """
+
+    name: str
+    columns: tuple[str, ...] = ()
+    about: str = ""
+
+
+PROBABILITIES = Decoded("probabilities")
 
 
 @dataclass(frozen=True)
@@ -115,6 +137,7 @@ class Task(Protocol):
         strangers: What becomes of images of none of the classes, likewise.
         counted: What classes have many or few of: `images` or `objects`.
         fits: Names of what `fit` returns.
+        decoded: What `decode` returns.
         train_metrics: Names of those that tell, on training images, whether they were learned by heart.
     """
 
@@ -129,6 +152,7 @@ class Task(Protocol):
     strangers: ClassVar[str]
     counted: ClassVar[str]
     fits: ClassVar[tuple[str, ...]]
+    decoded: ClassVar[Decoded]
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a model with fresh weights.
@@ -179,8 +203,25 @@ class Task(Protocol):
     def decode(self, output: Output) -> Tensor:
         """Return the figures that a person is told, from what the model says."""
 
+    def blank(self, classes: int) -> Tensor:
+        """Return what `decode` says of one image, made up, by which the form of answers is known."""
+
+    def placed(self, decoded: Tensor, moves: Sequence[Move]) -> Tensor:
+        """Return what `decode` returned with its places moved; as it is, by a task whose answers have none.
+
+        Args:
+            decoded: What `decode` returned for some images, by image.
+            moves: Of each image: from boxes in what the model took to boxes in what that was made from.
+        """
+
     def encode(self, answer: Tensor) -> Output:
         """Return an output that decodes to this answer: the inverse of `decode`, where the task has one."""
+
+    def apart(self, decoded: Tensor, other: Tensor) -> float:
+        """Return how far what two machines decoded of the same images lies apart: 0 where they say the same.
+
+        Probabilities count as they are.
+        """
 
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return what is fitted on validation once a model is trained, and goes with it; nothing for most tasks.

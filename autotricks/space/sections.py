@@ -19,7 +19,7 @@ from pydantic import (
 from ..core.objective import TRAINING, Objective
 from ..core.task import Metric
 from ..data import Group, Settings, Splits, Table
-from ..data.settings import AUTO
+from ..data.settings import AUTO, BOXES, Box
 from ..data.sources import EMBEDDED, READERS
 from ..models import OWN, Pin
 from ..tasks import TASKS, metric as metric_of, objective
@@ -33,7 +33,7 @@ MAX = "max"
 SEEDS = 5           # trainings of each bundle that confirmation takes unless told
 LARGEST = 1_000_000     # of batch sizes, and of what the largest class is to the smallest
 SIDE = 4096                         # of an image, in pixels: 50 million values
-MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
+MODELS = f"^((fcos:)?({'|'.join(OWN)}|(timm|torchvision):.+)|[A-Za-z_][\\w.]*:\\w+)$"
 SOURCES = (f"^({'|'.join(EMBEDDED)}|({'|'.join(word for word in READERS if word not in EMBEDDED)}):.+|"
            "[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$")
 
@@ -61,6 +61,18 @@ def _several(value: Any) -> Any:
     return [*map(_text, value)] if isinstance(value, list) else [_text(value)]
 
 
+def _sides(value: Any, one: Callable[[Any], Any]) -> Any:
+    """Return height and width of a list, and the side of what is none."""
+    return tuple(map(one, value)) if isinstance(value, list) else one(value)
+
+
+def _listed(value: Any) -> Any:
+    return [*value] if isinstance(value, tuple) else value
+
+
+SIDES: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": SIDE}
+SIZES: dict[str, Any] = {"anyOf": [SIDES, {"type": "array", "items": SIDES, "minItems": 2, "maxItems": 2},
+                                   {"type": "null"}]}
 WORD: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 WORDS: dict[str, Any] = {"anyOf": [WORD, {"type": "array", "items": WORD, "minItems": 1}]}
 Word = Annotated[str, BeforeValidator(_text), WithJsonSchema(WORD)]
@@ -90,6 +102,21 @@ class GroupSection(Section):
     pattern: str | None = None
 
 
+class BoxSection(Section):
+    """Which columns of a table are the box of an object."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [*names]} for names in BOXES]})
+
+    left: Word | None = None
+    top: Word | None = None
+    right: Word | None = None
+    bottom: Word | None = None
+    width: Word | None = None
+    height: Word | None = None
+    x: Word | None = None
+    y: Word | None = None
+
+
 class SplitsSection(Section):
     """Which folders, or which words of a table's column, are which split."""
 
@@ -105,7 +132,8 @@ class DataSection(Section):
 
     source: Annotated[str, legal(pattern=SOURCES)] = "digits"
     task: Annotated[str, legal(enum=[*TASKS])] = "classification"
-    size: Annotated[int | None, Field(le=SIDE, json_schema_extra={"minimum": 1}), WHOLE] = None
+    size: Annotated[int | None, Field(le=SIDE), WHOLE, WrapValidator(_sides), PlainSerializer(_listed),
+                    WithJsonSchema(SIZES)] = None
     fit: Literal["crop", "pad", "squash"] = "crop"
     channels: Annotated[int | None, legal(enum=[1, 3, None]), WHOLE] = None
     normalize: Literal["weights", "data"] = "weights"
@@ -132,6 +160,8 @@ class DataSection(Section):
     delimiter: str | None = None
     encoding: str | None = None
     header: Annotated[bool | str | None, legal(enum=[True, False, AUTO, None])] = None
+    box: BoxSection | None = None
+    ignored: Word | None = None
 
     def settings(self) -> Settings:
         """Return what the data package loads.
@@ -140,7 +170,8 @@ class DataSection(Section):
             DataError: With one line for each value that is not allowed.
         """
         told = dict(self)
-        table = {one.name: told.pop(one.name) for one in fields(Table)}
+        table = {one.name: told.pop(one.name) for one in fields(Table)} | {
+            "box": Box(**dict(self.box)) if self.box else None}
         splits = Splits(*(tuple(words or ()) for _, words in self.splits)) if self.splits else None
         told |= {"imbalance": self.imbalance.factor if self.imbalance else None, "splits": splits,
                  "group": Group(self.group.column, self.group.pattern) if self.group else None}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import UNFITTED, Answer, Fitted, Measured, Metric
+from ...core.task import PROBABILITIES, UNFITTED, Answer, Decoded, Fitted, Measured, Metric, Move
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...io.did_you_mean import listed, suggest
@@ -44,6 +44,7 @@ class Classification:
     strangers: ClassVar[str] = "the model always names one of its classes"
     counted: ClassVar[str] = "images"
     fits: ClassVar[tuple[str, ...]] = ()
+    decoded: ClassVar[Decoded] = PROBABILITIES
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a classifier with fresh weights; see `autotricks.models.build`."""
@@ -78,9 +79,21 @@ class Classification:
         """Return the probability of each class, [B, C]."""
         return output.softmax(1)
 
+    def blank(self, classes: int) -> Tensor:
+        """Return probabilities of 0, [1, C]."""
+        return torch.zeros(1, classes)
+
+    def placed(self, decoded: Tensor, moves: Sequence[Move]) -> Tensor:
+        """Return the same: a class of an image has no place in it."""
+        return decoded
+
     def encode(self, answer: Tensor) -> Output:
         """Return the logarithms of probabilities, [B, C], which are logits of them; of 0 that of the least number."""
         return answer.clamp(min=torch.finfo(answer.dtype).tiny).log()
+
+    def apart(self, decoded: Tensor, other: Tensor) -> float:
+        """Return the largest difference of a probability."""
+        return float((decoded - other).abs().max())
 
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return nothing: the most probable class is the answer."""
