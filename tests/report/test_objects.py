@@ -28,8 +28,9 @@ def result(first, second, counts=(6, 5, 4, 3, 2, 1)):
     """What one training finds: precision of the first class, and of the second at .5."""
     curves = {".5": [[first] * 101, [second] * 51 + [0.0] * 50], ".75": [[first] * 101, [float("nan")] * 101]}
     mistakes = {kind: Mistakes(count, count / 64) for kind, count in zip(KINDS, counts, strict=True)}
-    return results.TestResult({}, {"average_precision": [first, second], "average_precision_small": [first, float("nan")]},
-                      [[30, 2, 8], [1, 15, 4], [12, 3, 0]], None, [0.25, 0.5], ObjectResult(curves, mistakes))
+    by_class = {"average_precision": [first, second], "average_precision_small": [first, float("nan")]}
+    return results.TestResult({}, by_class, [[30, 2, 8], [1, 15, 4], [12, 3, 0]], None, [0.25, 0.5],
+                              ObjectResult(curves, mistakes))
 
 
 @pytest.fixture

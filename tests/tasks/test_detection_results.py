@@ -138,9 +138,9 @@ def test_what_is_told_is_what_is_counted_and_drawn(result):
     assert len(result.objects.shown) == 12 and {0, 16, 33, 50, 66, 83} <= {one.row for one in result.objects.shown}
     for one in result.objects.shown:
         told = [box for box in one.boxes if box.score is not None]
-        words = answers[one.row]["objects"].split("; ") if answers[one.row]["objects"] else []
-        assert [(word.split()[0], float(word.split()[1])) for word in words] == [
-            (str(box.label), pytest.approx(box.score, abs=1e-3)) for box in told], one.row
+        assert [(each["class"], each["probability"], each["left"]) for each in answers[one.row]["objects"]] == [
+            (str(box.label), pytest.approx(box.score, abs=1e-4), pytest.approx(box.edges[0], abs=0.06))
+            for box in told], one.row
         missed = len(one.boxes) - len(told)
         assert missed + sum(box.right for box in told) == int((targets.shares[one.row] > 0).sum()), one.row
 
