@@ -13,7 +13,7 @@ from autotricks.data import Settings, load
 from autotricks.data.decode import decode
 from autotricks.data.look import header_of
 from autotricks.data.settings import Box, Group, Splits, Table
-from autotricks.data.sources import listing, read
+from autotricks.data.sources import digit_scenes, listing, read
 from autotricks.errors import DataError
 
 from .annotations import BRIGHT, FORMATS, SCENES, Scene, coco, table, voc, yolo
@@ -318,6 +318,43 @@ def test_yolo_lists_of_images(tmp_path):
     assert len(raw(source).parts["train"].labels) == 2
 
 
+# Data sets of torchvision.
+
+def test_torchvision_sets_with_boxes_are_read_from_a_folder(tmp_path):
+    voc(tmp_path / "v/VOCdevkit/VOC2012")
+    assert objects(raw(f"torchvision:VOCDetection:{tmp_path}/v").parts["validation"]) == [[("plate", 8, 12, 17.6, 20)]]
+    for scene in SCENES[1::-1]:
+        save(tmp_path / f"k/Kitti/raw/training/image_2/{scene.name}.png", scene.pixels())
+        place = tmp_path / f"k/Kitti/raw/training/label_2/{scene.name}.txt"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("".join(f"{name} 0.00 0 0.1 {left} {top} {right} {bottom} 1 1 1 1 1 1 0.1\n"
+                                 for name, left, top, right, bottom in (*scene.objects, ("DontCare", 0, 0, 9, 9))))
+    found = raw(f"torchvision:Kitti:{tmp_path}/k")
+    assert objects(found.parts["train"]) == [[("cell", 4, 9.6, 12, 16), ("plate", 20, 16, 31.2, 23.2)],
+                                             [("cell", 7.1, 16, 17.6, 27.733)]]
+    assert "2 regions are called DontCare and are not used" in found.notices
+    base = tmp_path / "f/widerface"
+    for word, scene in (("train", SCENES[0]), ("val", SCENES[3])):
+        save(base / f"WIDER_{word}/images/0/{scene.name}.png", scene.pixels())
+        (base / "wider_face_split").mkdir(exist_ok=True)
+        rows = [f"{left} {top} {right - left} {bottom - top} 0 0 0 {row} 0 0\n"
+                for row, (_, left, top, right, bottom) in enumerate(scene.objects)]
+        (base / f"wider_face_split/wider_face_{word}_bbx_gt.txt").write_text(
+            f"0/{scene.name}.png\n{len(rows)}\n{''.join(rows)}")
+    (base / "WIDER_test").mkdir()
+    parts = raw(f"torchvision:WIDERFace:{tmp_path}/f").parts
+    assert objects(parts["train"]) == [[("face", 4, 9.6, 12, 16), ("face", 20, 16, 31.2, 23.2)]]
+    assert objects(parts["validation"]) == [[("face", 8, 12, 17.6, 20)]]
+    assert [list(flags) for flags in parts["train"].ignored] == [[False, True]]
+
+
+def test_torchvision_sets_with_boxes_that_are_not_there(tmp_path):
+    for name, said in (("Kitti", "torchvision:Kitti cannot be read from "), ("WIDERFace", "cannot be read from "),
+                       ("VOCDetection", "no XML annotation"), ("CocoDetection", "Write coco:FILE.json, or coco:FILE")):
+        with pytest.raises(DataError, match=said):
+            raw(f"torchvision:{name}:{tmp_path}")
+
+
 # Tables.
 
 @pytest.mark.parametrize(("header", "row", "settings"), [
@@ -347,8 +384,9 @@ def test_a_column_of_ignored_objects_and_rows_of_background(tmp_path):
     assert [list(one) for one in part.ignored] == [[False, True]]
 
 
-def test_scenes_of_digits_are_brought_to_size_with_their_boxes():
+def test_scenes_of_digits_are_brought_to_size_with_their_boxes(monkeypatch):
+    monkeypatch.setattr(digit_scenes, "SCENES", {"train": 2, "validation": 1, "test": 5})
     whole = read(Settings("digit_scenes", task="detection")).parts["test"]
     small = read(Settings("digit_scenes", task="detection", size=(48, 192), fit="squash")).parts["test"]
-    assert small.images.shape == (200, 1, 48, 192)
+    assert small.images.shape == (5, 1, 48, 192)
     assert torch.equal(small.boxes[3], whole.boxes[3] * torch.tensor([2, 0.5, 2, 0.5]))

@@ -106,8 +106,8 @@ def _named(lister: Lister, path: Path) -> str:
     """Return the source that an annotation of an archive is."""
     if lister is voc.listed:
         return f"voc:{display_name(path.parent)}"
-    word = {coco.listed: "coco", yolo.listed: "yolo"}.get(lister, "csv")
-    return f"{word}:{display_name(path)}"
+    words: dict[Lister, str] = {coco.listed: "coco", yolo.listed: "yolo"}
+    return f"{words.get(lister, 'csv')}:{display_name(path)}"
 
 
 def _table(folder: Path, settings: Settings) -> Listing:

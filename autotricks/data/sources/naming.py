@@ -73,10 +73,13 @@ def splits_of(names: Sequence[str], settings: Settings) -> dict[str, str | None]
         settings: With `splits`.
 
     Raises:
-        DataError: When a name says several.
+        DataError: When a name says several, or none says any that `data.splits` names.
     """
     words: Mapping[str, str] = settings.splits.by_word() if settings.splits else MORE_WORDS
     said = {name: _split_of(name, words) for name in names}
+    if settings.splits and names and not any(said.values()):
+        raise DataError(f"data.splits: no name says {' or '.join(words)}, such as {display_name(names[0])}. Name words "
+                        "that stand there.")
     if settings.splits and not settings.splits.train:
         return {name: split or "train" for name, split in said.items()}
     return said if any(said.values()) else dict.fromkeys(names, "train")
