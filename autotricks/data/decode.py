@@ -59,7 +59,8 @@ def decode(source: str | Path | bytes | Stored, size: Size | None = None, channe
     Raises:
         Exception: Whatever the decoder raises; `reason` puts it into words.
     """
-    with opened(source) as image, decoded(image, 2 * max(sides(size)) if size else None) as picture:    # twice what is needed
+    side = 2 * max(sides(size)) if size else None       # twice what is needed
+    with opened(source) as image, decoded(image, side) as picture:
         return pixels(picture, size, channels, fit)
 
 

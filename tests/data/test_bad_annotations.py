@@ -70,7 +70,8 @@ COCO = {
     "a class that is a list": Case(put("category_id", [3]), [], "of category [3], which categories does not list"),
     "an unknown image": Case(put("image_id", 99), [], "(1 box: of image 99, which images does not list)"),
     "no image at all": Case(drop("image_id"), [], "of image None, which images does not list"),
-    "a crowd": Case(put("iscrowd", 1, 2), [FIRST], "ignored, being crowds or difficult, neither right nor wrong to find"),
+    "a crowd": Case(put("iscrowd", 1, 2), [FIRST],
+                    "ignored, being crowds or difficult, neither right nor wrong to find: 1 box, such as FILE: annotations[2]"),
     "a missing image": Case(put("file_name", "gone.png", 5, "images"), [FIRST], "gone.png (no such file)"),
     "another size than the file": Case(put("width", 41, 5, "images"), [FIRST],
                                        "s05.png (its annotation is of 41 x 20 pixels, the file has 40 x 20)"),
@@ -136,7 +137,8 @@ def test_coco(tmp_path, name):
     ("{", "is no JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1). Write it anew."),
     ("[1]", "holds a list; COCO's images, annotations, categories are needed."),
     ("{}", "holds nothing; COCO's images"), ("[" * 100_000, "is no JSON"), ("", "is no JSON"),
-    (b"\xff\xfe\x00", "is no JSON"), ('{"images": [], "annotations": [], "categories": []}', "has no images to train on")])
+    (b"\xff\xfe\x00", "is no JSON"),
+    ('{"images": [], "annotations": [], "categories": []}', "has no images to train on")])
 def test_json_that_is_no_coco(tmp_path, content, said):
     place = tmp_path / "a.json"
     place.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -205,8 +207,8 @@ YOLO = {
     "six words": Case(f"{LINE} 0.9", [], "FILE:1 (1 box: 6 words where class, x, y, width and height are needed)"),
     "a word that is no number": Case("0 0.5 x 0.5 0.6", [], "FILE:1 (1 box: a word is no finite number)"),
     "not a number": Case("0 0.5 nan 0.5 0.6", [], "a word is no finite number"),
-    "pixels": Case("0 20 10 20 12", [], "FILE:1 (1 box: a number above 1: centers, widths and heights are shares of the "
-                                        "image's sides)"),
+    "pixels": Case("0 20 10 20 12", [], "FILE:1 (1 box: a number above 1: centers, widths and heights are shares of "
+                                        "the image's sides)"),
     "an unknown class": Case("7 0.5 0.5 0.5 0.6", [], "FILE:1 (1 box: of class 7, which names does not have)"),
     "a class by its name": Case("cell 0.5 0.5 0.5 0.6", [], "of class cell, which names does not have"),
     "half a class": Case("0.5 0.5 0.5 0.5 0.6", [], "of class 0.5, which names does not have"),
@@ -239,7 +241,8 @@ def test_yolo(tmp_path, name):
                                                                      "out of one."),
     ("names: [cell, plate]", "has names; names, train and val are needed."),
     ("- a", "has no mapping; names, train and val are needed."),
-    ("train: [", "data.yaml:2:1  not valid YAML: did not find"), ("train: empty\nnames: [cell, plate]", "has no train images")])
+    ("train: [", "data.yaml:2:1  not valid YAML: did not find"),
+    ("train: empty\nnames: [cell, plate]", "has no train images")])
 def test_data_yaml(tmp_path, text, said):
     source = yolo(tmp_path, SCENES)
     (tmp_path / "empty").mkdir()
@@ -256,7 +259,7 @@ def test_yolo_without_labels_images_or_names(tmp_path):
     assert told_of(found) == f"{tmp_path}/train/labels/extra.txt (no image of its name)"
     for place in (tmp_path / "train/labels").iterdir():
         place.unlink()
-    with pytest.raises(DataError, match=r"none of 6 images has labels, such as .*s00.png in .*labels/s00.txt\. An empty"):
+    with pytest.raises(DataError, match=r"none of 6 images has labels, such as .*s00.png in .*labels/s00.txt\. An "):
         read(Settings(source, task="detection"))
     (tmp_path / "data.yaml").unlink()
     with pytest.raises(DataError, match="needs data.yaml or classes.txt and has neither"):
@@ -323,7 +326,7 @@ def test_keys_of_other_sources_are_refused(key):
 
 def test_splits_that_bring_no_training_images(tmp_path):
     coco(tmp_path, SCENES)
-    with pytest.raises(DataError, match=r"data.splits: no name says x, such as annotations/instances_train.json\. Name "):
+    with pytest.raises(DataError, match=r"data.splits: no name says x, such as annotations/instances_train.json\. N"):
         read(Settings(f"coco:{tmp_path}", task="detection", splits=Splits(train=("x",))))
     with pytest.raises(DataError, match=r"has no images to train on: none of instances_train.json is called train and "
                                         r"has annotations\. data.splits says which is what\."):

@@ -13,8 +13,10 @@ from .raw import Part, Raw, from_arrays
 SIDE = 96
 SCENES = {"train": 600, "validation": 200, "test": 200}
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}     # of the digits of each class; no split has another's
-FEWEST, MOST = 4, 12            # digits in a scene
-SMALLEST, LARGEST = 8, 26       # their sides in pixels
+FEWEST = 4                      # digits in a scene
+MOST = 12
+SMALLEST = 8                    # their sides in pixels
+LARGEST = 26
 IMBALANCE = 10.0                # of the most frequent class to the rarest
 HIDDEN = 0.35                   # of a digit, at most, by those that are laid over it
 STROKES = 12                    # of clutter in a scene
@@ -82,12 +84,12 @@ def _place(side: int, boxes: list[list[float]], draw: np.random.RandomState) -> 
     for _ in range(ATTEMPTS):
         left, top = draw.randint(0, SIDE - side + 1, 2)
         box = [float(left), float(top), float(left + side), float(top + side)]
-        if all(_common(box, other) <= HIDDEN * min(_area(box), _area(other)) for other in boxes):
+        if all(_shared(box, other) <= HIDDEN * min(_area(box), _area(other)) for other in boxes):
             return box
     return None
 
 
-def _common(one: list[float], other: list[float]) -> float:
+def _shared(one: list[float], other: list[float]) -> float:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return max(width, 0.0) * max(height, 0.0)
@@ -101,7 +103,8 @@ def _clutter(canvas: np.ndarray, draw: np.random.RandomState) -> None:
     """Draw short gray strokes, which are no digits."""
     for _ in range(STROKES):
         row, column = draw.randint(0, SIDE, 2)
-        length, gray = draw.randint(3, 16), draw.randint(60, 160)
+        length = draw.randint(3, 16)
+        gray = draw.randint(60, 160)
         if draw.rand() < 0.5:
             canvas[row, column:column + length] = gray
         else:

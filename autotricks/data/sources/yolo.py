@@ -58,7 +58,8 @@ def listed(root: Path, settings: Settings) -> Listing:
         names, images = _described(file, settings)
     else:
         lines = file.read_bytes().decode("utf-8", "surrogateescape").splitlines()
-        names, images = _numbered(lines, display_name(file)), _in_folders(root, settings)
+        names = _numbered(lines, display_name(file))
+        images = _in_folders(root, settings)
     if not images:
         raise DataError(f"data.source: {display_name(root)} holds no images. images/*.jpg and labels/*.txt are needed.")
     reader = _Reader(names)
