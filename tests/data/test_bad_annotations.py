@@ -71,7 +71,8 @@ COCO = {
     "an unknown image": Case(put("image_id", 99), [], "(1 box: of image 99, which images does not list)"),
     "no image at all": Case(drop("image_id"), [], "of image None, which images does not list"),
     "a crowd": Case(put("iscrowd", 1, 2), [FIRST],
-                    "ignored, being crowds or difficult, neither right nor wrong to find: 1 box, such as FILE: annotations[2]"),
+                    "ignored, being crowds or difficult, neither right nor wrong to find: 1 box, such as FILE: "
+                    "annotations[2]"),
     "a missing image": Case(put("file_name", "gone.png", 5, "images"), [FIRST], "gone.png (no such file)"),
     "another size than the file": Case(put("width", 41, 5, "images"), [FIRST],
                                        "s05.png (its annotation is of 41 x 20 pixels, the file has 40 x 20)"),
@@ -262,7 +263,7 @@ def test_yolo_without_labels_images_or_names(tmp_path):
     with pytest.raises(DataError, match=r"none of 6 images has labels, such as .*s00.png in .*labels/s00.txt\. An "):
         read(Settings(source, task="detection"))
     (tmp_path / "data.yaml").unlink()
-    with pytest.raises(DataError, match="needs data.yaml or classes.txt and has neither"):
+    with pytest.raises(DataError, match=r"needs data\.yaml or classes\.txt and has neither"):
         read(Settings(source, task="detection"))
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text("names: [cell]")

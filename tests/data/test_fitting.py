@@ -49,7 +49,7 @@ def test_the_whole_canvas_goes_back_to_what_is_shown_of_the_image(image, size, f
 
 
 def test_a_box_outside_of_what_is_shown_has_no_area_and_one_at_its_edge_is_cut():
-    left, top, right, bottom = moved((640, 480), 256, "crop", 0, 0, 60, 60)
+    left, _, right, _ = moved((640, 480), 256, "crop", 0, 0, 60, 60)
     assert left == right
     assert moved((640, 480), 256, "crop", 40, 0, 95, 15) == pytest.approx([0, 0, 8, 8])
 

@@ -16,7 +16,7 @@ from ..settings import Settings
 from .annotated import Annotated, Marked, Said, around, folder_of, listed as listed_images, missing_images, number
 from .entering import entered
 from .files import Listing, files_under, images_of
-from .naming import relative, splits_of
+from .naming import relative, told_splits_of
 from .raw import MORE_WORDS, Raw, clean
 
 SPLIT = "{split}"
@@ -71,7 +71,7 @@ def listed(root: Path, settings: Settings, images: str = "") -> Listing:
         raise DataError(f"data.source: {display_name(root)} holds no .json file. Name the file of annotations: "
                         "coco:FILE.json.")
     names = {path: relative(path, root) for path in files}
-    splits = splits_of(list(names.values()), settings)
+    splits = told_splits_of(list(names.values()), settings)
     home = root.parent if root.name.lower() == ANNOTATIONS else root
     return _listed({path: splits[name] or "" for path, name in names.items()}, home, images, settings)
 

@@ -73,16 +73,26 @@ def splits_of(names: Sequence[str], settings: Settings) -> dict[str, str | None]
         settings: With `splits`.
 
     Raises:
-        DataError: When a name says several, or none says any that `data.splits` names.
+        DataError: When a name says several.
     """
     words: Mapping[str, str] = settings.splits.by_word() if settings.splits else MORE_WORDS
     said = {name: _split_of(name, words) for name in names}
-    if settings.splits and names and not any(said.values()):
-        raise DataError(f"data.splits: no name says {' or '.join(words)}, such as {display_name(names[0])}. Name words "
-                        "that stand there.")
     if settings.splits and not settings.splits.train:
         return {name: split or "train" for name, split in said.items()}
     return said if any(said.values()) else dict.fromkeys(names, "train")
+
+
+def told_splits_of(names: Sequence[str], settings: Settings) -> dict[str, str | None]:
+    """Return what `splits_of` does, of names that alone can say it.
+
+    Raises:
+        DataError: When a name says several, or none says any that `data.splits` names.
+    """
+    wanted = settings.splits.by_word() if settings.splits else {}
+    if wanted and names and not any(_split_of(name, wanted) for name in names):
+        raise DataError(f"data.splits: no name says {' or '.join(wanted)}, such as {display_name(names[0])}. Name "
+                        "words that stand there.")
+    return splits_of(names, settings)
 
 
 def there(entries: Sequence[Entry]) -> list[str]:

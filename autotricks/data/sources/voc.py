@@ -16,7 +16,7 @@ from .annotated import Annotated, Marked, Said, listed as listed_images, number
 from .entering import entered
 from .files import Listing, files_under, images_of, innermost, is_picture, visible
 from .layout import IMAGES
-from .naming import relative, splits_of
+from .naming import relative, told_splits_of
 from .raw import MORE_WORDS, Raw, clean
 
 NOTES = ("annotations", "annotations_voc")
@@ -115,7 +115,7 @@ class _Part:
             pictures = [path for path in files_under(root.parent, root.parent)[0] if is_picture(path.name)]
         splits, origin = _lists(root, settings)
         if not splits:
-            said = splits_of([relative(path.parent, root) for path in notes], settings)
+            said = told_splits_of([relative(path.parent, root) for path in notes], settings)
             splits = {path.stem: split for path in notes if (split := said[relative(path.parent, root)])}
             origin = dict.fromkeys(splits.values(), "names of folders") if len({*splits.values()}) > 1 else {}
         part = cls([], [], [], origin)
