@@ -38,7 +38,8 @@ def fitted(model: nn.Module, held: Mapping[str, Tensor], classes: int, source: o
     """Return what of a file goes into the model: all of it but a classifier of other classes.
 
     A prefix that the model's names have in the file, such as `module.`, is left out. Position tables of another
-    image size are resampled, as the model's library does. Of a detector the weights of a classifier fill the trunk.
+    image size are resampled, as the model's library does. Into a detector go the weights of another, but what it says
+    of classes; or else those of a classifier into its trunk.
 
     Args:
         model: Freshly built.
