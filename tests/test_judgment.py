@@ -65,6 +65,8 @@ def test_what_errors_of_each_kind_cost_is_said_of_detectors():
     detector = replace(FOUND, classes={4: finds(0.25), 0: finds(0.5)})
     assert confirmation.further(detector)[1:] == [
         "  average precision at .5 lost to errors, by kind (baseline's): class 0.2500 (0.5000), missed 0.1250 (0.1250)"]
+    assert confirmation.further(replace(detector, champion=0, figures={0: {}}))[-1] == (
+        "  average precision at .5 lost to errors, by kind: class 0.5000, missed 0.1250"), "the baseline itself"
     told = sync.confirmed_metrics(detector.document())
     assert (told["test/lost_to_class"], told["test/lost_to_missed"]) == (0.25, 0.125)
 

@@ -96,9 +96,10 @@ def lost(one: ClassResults | None, other: ClassResults | None) -> list[str]:
     """Return what each kind of error costs champion and baseline, where they find objects."""
     if not (one and other and one.objects and other.objects):
         return []
-    kinds = [f"{kind} {ours.cost:.4f} ({other.objects.mistakes[kind].cost:.4f})"
+    kinds = [f"{kind} {ours.cost:.4f}" + (f" ({other.objects.mistakes[kind].cost:.4f})" if other is not one else "")
              for kind, ours in one.objects.mistakes.items()]
-    return [f"  average precision at .5 lost to errors, by kind (baseline's): {', '.join(kinds)}"]
+    whose = "" if other is one else " (baseline's)"
+    return [f"  average precision at .5 lost to errors, by kind{whose}: {', '.join(kinds)}"]
 
 
 def on_test(result: Confirmation) -> list[str]:
