@@ -1,8 +1,9 @@
 """Which trick acts in which task: `python benchmarks/trick_tasks.py [--write]`.
 
 Each cell comes from training steps with and without the trick, as in benchmarks/model_families.py: whether what the
-trick is there to change has changed, on data of the task and on `resnet8`, or a detector on it. `--write` puts the table into docs/tasks.md.
-It takes about two minutes of one core.
+trick is there to change has changed, on data of the task and on `resnet8`, or a detector on it. `--write` puts the
+table into docs/tasks.md.
+It takes about three minutes of one core.
 """
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from .traits import DataTrait
 
 Fitted = Mapping[str, Sequence[float]]      # by name, such as a threshold of each class
 UNFITTED: Fitted = MappingProxyType({})
+Back = tuple[tuple[float, float], tuple[float, float]]  # a and b of x: where a * x + b was in the image; those of y
 Object = dict[str, str | float]     # found in an image: class, probability, left, top, right and bottom in pixels
 # what a person is told of an image, by column, in the order of the columns
 Answer = dict[str, str | float | list[Object] | None]
@@ -216,6 +217,14 @@ class Task(Protocol):
 
     def encode(self, answer: Tensor) -> Output:
         """Return an output that decodes to this answer: the inverse of `decode`, where the task has one."""
+
+    def merged(self, outputs: Sequence[Output], backs: Sequence[Back]) -> Output:
+        """Return one output for what the model says of several views of the same images.
+
+        Args:
+            outputs: Of each view.
+            backs: From the pixels of each view to those of the images.
+        """
 
     def apart(self, decoded: Tensor, other: Tensor) -> float:
         """Return how far what two machines decoded of the same images lies apart: 0 where they say the same.

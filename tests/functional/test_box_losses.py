@@ -18,7 +18,8 @@ def boxes(count=500, seed=0):
     return torch.cat([corners, corners + 1 + torch.rand(2, count, 2, generator=chance) * 20], 2)
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [(giou_loss, generalized_box_iou_loss), (ciou_loss, complete_box_iou_loss)])
+@pytest.mark.parametrize(("ours", "theirs"), [
+    (giou_loss, generalized_box_iou_loss), (ciou_loss, complete_box_iou_loss)])
 def test_losses_and_gradients_are_torchvisions(ours, theirs):
     pairs = boxes()
     values, slopes = [], []

@@ -18,7 +18,8 @@ def cases(count=40, classes=3, seed=0):
     chance = torch.Generator().manual_seed(seed)
     middles = 20 + 60 * torch.rand(CASES, 6, 2, generator=chance)
     which = torch.randint(6, (CASES, count), generator=chance)
-    corners = middles.gather(1, which.unsqueeze(2).expand(-1, -1, 2)) + 4 * torch.randn(CASES, count, 2, generator=chance)
+    corners = middles.gather(1, which.unsqueeze(2).expand(-1, -1, 2))
+    corners = corners + 4 * torch.randn(CASES, count, 2, generator=chance)
     sides = 10 + 20 * torch.rand(CASES, count, 2, generator=chance)
     scores = torch.rand(CASES, count, generator=chance) * 0.9 + 0.05
     return scores, torch.cat([corners, corners + sides], 2), torch.randint(classes, (CASES, count), generator=chance)
@@ -82,9 +83,11 @@ def test_what_is_left_are_the_likeliest_with_the_scores_that_they_have_come_to(t
     assert left.logits.shape == (2, MOST, 3)
     best, label = left.scores().max(2)
     flat = output.scores().flatten(1)
-    kept, places = suppressed(flat, output.boxes.repeat_interleave(3, 1), torch.arange(900).expand(2, -1) % 3, {
-        "hard_suppression": lambda overlap: (overlap <= 0.6).float(), "gaussian": lambda overlap: gaussian(overlap, 0.5),
-        "linear": lambda overlap: linear(overlap, 0.3)}[getattr(trick, "form", trick.name)], MOST)
+    decay = {"hard_suppression": lambda overlap: (overlap <= 0.6).float(),
+             "gaussian": lambda overlap: gaussian(overlap, 0.5),
+             "linear": lambda overlap: linear(overlap, 0.3)}[getattr(trick, "form", trick.name)]
+    labels = torch.arange(900).expand(2, -1) % 3
+    kept, places = suppressed(flat, output.boxes.repeat_interleave(3, 1), labels, decay, MOST)
     assert torch.allclose(best, kept, rtol=1e-3, atol=1e-6)
     assert torch.equal(label[kept > 0], (places % 3)[kept > 0])
     assert torch.equal(left.boxes, output.boxes.gather(1, (places // 3).unsqueeze(2).expand(-1, -1, 4)))

@@ -65,5 +65,5 @@ def test_scores_are_the_probabilities_then(run):
 
 
 def test_a_model_without_centerness_is_refused(run):
-    with pytest.raises(ModelError, match="quality_focal: Sequential has no layer `center`.*Take fcos:NAME"):
+    with pytest.raises(ModelError, match=r"quality_focal: Sequential has no layer `center`.*Take fcos:NAME"):
         QualityFocal().model(run.model, run)

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ...core.dense import Dense
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import UNFITTED, Answer, Decoded, Fitted, Measured, Metric, Move, Object
+from ...core.task import UNFITTED, Answer, Back, Decoded, Fitted, Measured, Metric, Move, Object
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...models.dense import build_detector
@@ -91,6 +92,11 @@ class Detection:
     def encode(self, answer: Tensor) -> Output:
         """Refuse: of an object only the most probable class is told, and outputs have a figure for each."""
         raise TypeError("what was found in an image has no output that it comes from")
+
+    def merged(self, outputs: Sequence[Output], backs: Sequence[Back]) -> Output:
+        """Return the places of all views, with boxes where they are in the images; what lies twice is suppressed."""
+        found = [Dense.of(output).moved(*back) for output, back in zip(outputs, backs, strict=True)]
+        return torch.cat([view.output() for view in found], 1)
 
     def apart(self, decoded: Tensor, other: Tensor) -> float:
         """Return the largest difference of objects; see `decode.apart`."""

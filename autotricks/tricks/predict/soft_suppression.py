@@ -38,7 +38,7 @@ class SoftSuppression(Trick):
     form: str = tunable("gaussian", search=Choice("gaussian", "linear"))
     sigma: float = tunable(0.5, search=Float(0.1, 1.0), legal=Above(0), unit="squared intersection over union")
     overlap: float = tunable(0.3, search=Float(0.2, 0.6), legal=Between(0, 1), unit="intersection over union")
-    looked: int = tunable(300, search=at_least(1), legal=at_least(1), unit="likeliest boxes of an image")
+    looked: int = tunable(300, search=Choice(300), legal=at_least(1), unit="likeliest boxes of an image")
 
     def predict(self, inner: Predict, run: Run) -> Predict:
         """Return what says the likeliest objects of each image alone."""
