@@ -24,6 +24,24 @@ Move = Callable[[NDArray[Any]], NDArray[Any]]      # boxes [K, 4] of one image t
 
 
 @dataclass(frozen=True)
+class Decoded:
+    """What `decode` returns, for whoever runs a graph without this package.
+
+    Args:
+        name: In a word.
+        columns: Of a row; empty where there is one for each class.
+        about: What must be known to read it.
+    """
+
+    name: str
+    columns: tuple[str, ...] = ()
+    about: str = ""
+
+
+PROBABILITIES = Decoded("probabilities")
+
+
+@dataclass(frozen=True)
 class Metric:
     """A figure that says what a model is worth, or a family of such figures, which have a word within their names.
 
@@ -117,6 +135,7 @@ class Task(Protocol):
         gives: What is told of an image, in the words of a model card.
         strangers: What becomes of images of none of the classes, likewise.
         fits: Names of what `fit` returns.
+        decoded: What `decode` returns.
         train_metrics: Names of those that tell, on training images, whether they were learned by heart.
     """
 
@@ -129,6 +148,7 @@ class Task(Protocol):
     gives: ClassVar[str]
     strangers: ClassVar[str]
     fits: ClassVar[tuple[str, ...]]
+    decoded: ClassVar[Decoded]
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a model with fresh weights.
@@ -192,6 +212,12 @@ class Task(Protocol):
 
     def encode(self, answer: Tensor) -> Output:
         """Return an output that decodes to this answer: the inverse of `decode`, where the task has one."""
+
+    def apart(self, decoded: Tensor, other: Tensor) -> float:
+        """Return how far what two machines decoded of the same images lies apart: 0 where they say the same.
+
+        Probabilities count as they are.
+        """
 
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return what is fitted on validation once a model is trained, and goes with it; nothing for most tasks.

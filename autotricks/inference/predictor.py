@@ -17,7 +17,7 @@ from ..core.images import CHUNK
 from ..core.run import Run
 from ..core.slots import Predict, Slot
 from ..core.targets import Targets
-from ..core.task import UNFITTED, Answer, Fitted
+from ..core.task import UNFITTED, Answer, Fitted, Task
 from ..core.traits import DataTrait
 from ..data import Settings
 from ..errors import BundleError, DataError
@@ -81,6 +81,11 @@ class Predictor:
         """
         document = read(folder / BUNDLE)
         return cls(document, read_weights(folder / WEIGHTS, document["result"].get("weights", "")), trust, device)
+
+    @property
+    def task(self) -> Task:
+        """What it has learned."""
+        return self._task
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probability of each class, or the objects that are found; see the task's `decode`.

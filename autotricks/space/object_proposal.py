@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..data import objects
-from ..models.build import DETECTOR
+from ..models.names import DETECTOR
 
 SIDES = {True: 512, False: 256}     # most pixels a side, by whether there is a GPU
 CLEAR = {True: 16, False: 8}        # pixels a side that 95 % of the objects are to have

@@ -12,6 +12,7 @@ from ..fitting import sides
 from ..settings import Settings
 from . import (
     archive,
+    coco,
     csv_table,
     digit_scenes,
     digits,
@@ -21,7 +22,9 @@ from . import (
     own_code,
     parquet,
     torchvision_sets,
+    voc,
     webdataset,
+    yolo,
 )
 from .files import Entry, Listing, refuse_address
 from .raw import Part, Raw, refuse_many
@@ -31,14 +34,15 @@ READERS: dict[str, Reader] = {"digits": digits.read, "digit_scenes": digit_scene
                               "image_folder": image_folder.read, "csv": csv_table.read,
                               "npz": npz.read, "torchvision": torchvision_sets.read, "hf": hugging_face.read,
                               "parquet": parquet.read, "webdataset": webdataset.read, "zip": archive.read_zip,
-                              "tar": archive.read_tar}
+                              "tar": archive.read_tar, "coco": coco.read, "voc": voc.read, "yolo": yolo.read}
 LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {
     "image_folder": image_folder.listing, "csv": csv_table.listing, "hf": hugging_face.listing,
-    "parquet": parquet.listing, "webdataset": webdataset.listing, "zip": archive.list_zip, "tar": archive.list_tar}
+    "parquet": parquet.listing, "webdataset": webdataset.listing, "zip": archive.list_zip, "tar": archive.list_tar,
+    "coco": coco.listing, "voc": voc.listing, "yolo": yolo.listing}
 EMBEDDED = {"digits": (1, 8, 8), "digit_scenes": (1, digit_scenes.SIDE, digit_scenes.SIDE)}
 # of their images, (D, H, W); they take nothing after their name
 FORMS = ("digits, digit_scenes, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, "
-         "zip:PATH, tar:PATH, torchvision:NAME or my.module:function")
+         "zip:PATH, tar:PATH, coco:ANNOTATIONS.json, voc:PATH, yolo:PATH, torchvision:NAME or my.module:function")
 SUFFIXES = {".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar"}
 FETCHED = ("hf", "parquet")         # sources of which listing fetches files, or writes some into the cache
 NAMED = ("hf", "torchvision")       # sources that are named; all others have a path

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import UNFITTED, Answer, Fitted, Measured, Metric, Move
+from ...core.task import PROBABILITIES, UNFITTED, Answer, Decoded, Fitted, Measured, Metric, Move
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...io.did_you_mean import listed, suggest
@@ -42,6 +42,7 @@ class Classification:
     gives: ClassVar[str] = "a class name and the probability of every class"
     strangers: ClassVar[str] = "the model always names one of its classes"
     fits: ClassVar[tuple[str, ...]] = ()
+    decoded: ClassVar[Decoded] = PROBABILITIES
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a classifier with fresh weights; see `autotricks.models.build`."""
@@ -87,6 +88,10 @@ class Classification:
     def encode(self, answer: Tensor) -> Output:
         """Return the logarithms of probabilities, [B, C], which are logits of them; of 0 that of the least number."""
         return answer.clamp(min=torch.finfo(answer.dtype).tiny).log()
+
+    def apart(self, decoded: Tensor, other: Tensor) -> float:
+        """Return the largest difference of a probability."""
+        return float((decoded - other).abs().max())
 
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return nothing: the most probable class is the answer."""

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import UNFITTED, Answer, Fitted, Measured, Metric, Move, Object
+from ...core.task import UNFITTED, Answer, Decoded, Fitted, Measured, Metric, Move, Object
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...models.dense import build_detector
 from ...stats.test_results import TestResult
 from ..asked import Asked, of_single_classes
-from .decode import found
+from .decode import OBJECTS, apart, found
 from .matching import Found, Truths
 from .metrics import AVERAGE_PRECISION, METRICS, DetectionMeter
 from .testing import tested, thresholds
@@ -45,11 +45,12 @@ class Detection:
     gives: ClassVar[str] = ("objects, of which an image may have any number or none, each with its class, its edges in "
                             "pixels and how probable it is")
     strangers: ClassVar[str] = "may be taken for objects of one of them"
+    decoded: ClassVar[Decoded] = OBJECTS
     fits: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a detector with fresh weights; see `autotricks.models.dense`."""
-        return build_detector(name, classes, image_shape[0])
+        return build_detector(name, classes, image_shape[0], trust)
 
     def judged_by(self, asked: Mapping[str, str], costs: Any, classes: Sequence[str]) -> Detection:
         """Return the task with a meter of single classes that an objective asks for; see `autotricks.core.task.Task`.
@@ -89,6 +90,10 @@ class Detection:
     def encode(self, answer: Tensor) -> Output:
         """Refuse: of an object only the most probable class is told, and outputs have a figure for each."""
         raise TypeError("what was found in an image has no output that it comes from")
+
+    def apart(self, decoded: Tensor, other: Tensor) -> float:
+        """Return the largest difference of objects; see `decode.apart`."""
+        return apart(decoded, other)
 
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return the probability of each class from which on an object of it is told; see `testing.thresholds`."""

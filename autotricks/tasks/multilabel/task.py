@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import UNFITTED, Answer, Fitted, Measured, Metric, Move
+from ...core.task import PROBABILITIES, UNFITTED, Answer, Decoded, Fitted, Measured, Metric, Move
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...models import build
@@ -44,6 +44,7 @@ class Multilabel:
     gives: ClassVar[str] = "the labels, of which an image may have any number or none, and the probability of each"
     strangers: ClassVar[str] = "nothing was measured of what the model then names"
     fits: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
+    decoded: ClassVar[Decoded] = PROBABILITIES
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a classifier with fresh weights; see `autotricks.models.build`."""
@@ -88,6 +89,10 @@ class Multilabel:
     def encode(self, answer: Tensor) -> Output:
         """Return the logits of probabilities, [B, C]; of 0 and 1 those of the nearest numbers that have one."""
         return answer.logit(torch.finfo(answer.dtype).eps)
+
+    def apart(self, decoded: Tensor, other: Tensor) -> float:
+        """Return the largest difference of a probability."""
+        return float((decoded - other).abs().max())
 
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return the probability of each class from which on it is named; see `testing.thresholds`."""
