@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self
 
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..stats.test_results import TestResult
@@ -16,7 +17,10 @@ from .traits import DataTrait
 
 Fitted = Mapping[str, Sequence[float]]      # by name, such as a threshold of each class
 UNFITTED: Fitted = MappingProxyType({})
-Answer = dict[str, str | float]     # what a person is told of an image, by column, in the order of the columns
+Object = dict[str, str | float]     # found in an image: class, probability, left, top, right and bottom in pixels
+# what a person is told of an image, by column, in the order of the columns
+Answer = dict[str, str | float | list[Object] | None]
+Move = Callable[[NDArray[Any]], NDArray[Any]]      # boxes [K, 4] of one image to those of another
 
 
 @dataclass(frozen=True)
@@ -194,6 +198,17 @@ class Task(Protocol):
 
     def decode(self, output: Output) -> Tensor:
         """Return the figures that a person is told, from what the model says."""
+
+    def blank(self, classes: int) -> Tensor:
+        """Return what `decode` says of one image, made up, by which the form of answers is known."""
+
+    def placed(self, decoded: Tensor, moves: Sequence[Move]) -> Tensor:
+        """Return what `decode` returned with its places moved; as it is, by a task whose answers have none.
+
+        Args:
+            decoded: What `decode` returned for some images, by image.
+            moves: Of each image: from boxes in what the model took to boxes in what that was made from.
+        """
 
     def encode(self, answer: Tensor) -> Output:
         """Return an output that decodes to this answer: the inverse of `decode`, where the task has one."""

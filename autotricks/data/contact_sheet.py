@@ -4,11 +4,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
 from PIL import Image
 
 from .decode import pixels
-from .drawing import GRAY, Mark, color_of, marked, sheet
+from .drawing import GRAY, Mark, color_of, image_of, marked, sheet
 from .settings import Settings
 from .survey import Row, Seen
 
@@ -46,11 +45,6 @@ def chosen(labels: Sequence[tuple[str, ...]]) -> list[int]:
 
 def _picture(row: Row, settings: Settings) -> Image.Image:
     return image_of(pixels(image_of(row.read()), settings.size, settings.channels, settings.fit))
-
-
-def image_of(values: np.ndarray) -> Image.Image:
-    """Return uint8 [D, H, W] as an image."""
-    return Image.fromarray(values[0] if len(values) == 1 else np.ascontiguousarray(values.transpose(1, 2, 0)))
 
 
 def _marks(row: Row, settings: Settings, colors: dict[str, tuple[int, int, int]]) -> list[Mark]:

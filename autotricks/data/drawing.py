@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .decode import LONG, printable
@@ -41,13 +42,18 @@ def color_of(label: int) -> Color:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
+def image_of(values: np.ndarray) -> Image.Image:
+    """Return uint8 [D, H, W] as an image."""
+    return Image.fromarray(values[0] if len(values) == 1 else np.ascontiguousarray(values.transpose(1, 2, 0)))
+
+
 def marked(picture: Image.Image, marks: Sequence[Mark], side: int = 0) -> Image.Image:
     """Return a picture in color with boxes on it.
 
     Args:
         picture: Any.
         marks: What to draw; what comes first lies on top.
-        side: Pixels that the longer side must have: a smaller picture is enlarged by a whole number, its pixels squares.
+        side: Pixels that the longer side must have: a smaller picture is enlarged by a whole number.
     """
     times = max(1, math.ceil(side / max(picture.size)))
     canvas = picture.convert("RGB").resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)

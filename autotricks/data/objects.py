@@ -111,8 +111,8 @@ def notices(facts: Mapping[str, Any], fit: str) -> list[str]:
     tiny = sum(sizes["tiny"] for sizes in facts["sizes"].values())
     lines = []
     if tiny > FEW * count:
-        lines.append(f"{tiny:,} of {count:,} objects have less than {TINY} x {TINY} pixels as the model sees them, which "
-                     "shows hardly anything of them; a larger data.size shows more")
+        lines.append(f"{tiny:,} of {count:,} objects have less than {TINY} x {TINY} pixels as the model sees them, "
+                     "which shows hardly anything of them; a larger data.size shows more")
     if facts["vanished"]:
         lines.append(f"{facts['vanished']:,} of {count:,} objects lie outside of what data.fit: {fit} leaves of their "
                      "images; pad and squash keep all")

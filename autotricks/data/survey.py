@@ -57,6 +57,12 @@ class Row:
     objects: Objects | None = None
 
     @property
+    def counted(self) -> tuple[str, ...]:
+        """The labels without those of objects that are to be ignored."""
+        flags = self.objects.ignored if self.objects else ()
+        return tuple(name for name, flag in zip(self.labels, flags, strict=True) if not flag) if flags else self.labels
+
+    @property
     def label(self) -> str:
         """The labels in words."""
         return " | ".join(self.labels) or "no label"
@@ -113,9 +119,9 @@ def facts_of(seen: Seen, settings: Settings) -> dict[str, Any]:
 
     Returns:
         JSON-able facts: source, task, usable (whether training takes it), problems (why not), classes, counts (by
-        split, images or objects of each class), imbalance, per_class, images, split_images (images of each split), bad and
-        skipped (path and reason), sizes, side, size (what to set `data.size` to, None where the images have one size
-        that is not large), fit (what to set `data.fit` to with it, None to leave it), modes, formats, frames, dim,
+        split, images or objects of each class), imbalance, per_class, images, split_images (images of each split),
+        bad and skipped (path and reason), sizes, side, size (what to set `data.size` to, None where the images have
+        one size that is not large), fit (what to set `data.fit` to with it, None to leave it), modes, formats, frames, dim,
         objects (where they are to be found, what they are like: `objects.about`, and `side`, `fit` and `smallest`,
         as what the model sees them), duplicates, alike, origin (of each split, also of those that are yet to be cut, in
         words), notices (what is worth knowing, a line each), seconds.
@@ -178,7 +184,7 @@ def _files(settings: Settings) -> Seen | None:
             bad.append(result)
         else:
             rows.append(Row(printable(entry.path), entry.labels, entry.split, result,
-                            partial(decode.decode, entry.path)))
+                            partial(decode.decode, entry.path), _objects_of(entry)))
     return Seen(tuple(rows), listing.classes, (*listing.bad, *bad), listing.skipped, listing.notices,
                 origin(dict.fromkeys(row.split for row in rows), listing.origin))
 
@@ -186,7 +192,7 @@ def _files(settings: Settings) -> Seen | None:
 def _arrays(settings: Settings, trust: bool) -> Seen:
     raw = sources.read(replace(settings, max_bad=1.0, size=None, channels=None), trust)
     rows = tuple(Row(f"{split}[{index}]", part.labels[index], split, look.at_pixels(image.numpy()),
-                     partial(_image, part.images, index), _objects_of(part, index))
+                     partial(_image, part.images, index), _objects_in(part, index))
                  for split, part in raw.parts.items()
                  for index, image in enumerate(chain.from_iterable(part.images.split(CHUNK))))
     classes = raw.classes or ordered(name for row in rows if row.split == "train" for name in row.labels)
@@ -199,7 +205,13 @@ def _image(images: Images, row: int) -> np.ndarray:
     return values
 
 
-def _objects_of(part: sources.Part, row: int) -> Objects | None:
+def _objects_of(entry: sources.Entry) -> Objects | None:
+    """Return the objects of a file whose labels have boxes."""
+    boxes = entry.boxes
+    return None if boxes is None else Objects(torch.from_numpy(boxes.edges).float(), boxes.ignored)
+
+
+def _objects_in(part: sources.Part, row: int) -> Objects | None:
     """Return the objects of an image of a source whose labels have boxes."""
     if part.boxes is None:
         return None
@@ -238,7 +250,7 @@ def _unlabeled(seen: Seen, settings: Settings) -> int:
 
 
 def _counts(seen: Seen) -> dict[str, Any]:
-    tally = Counter((row.split, name) for row in seen.rows for name in row.labels)
+    tally = Counter((row.split, name) for row in seen.rows for name in row.counted)
     present = [split for split in SPLITS if any(row.split == split for row in seen.rows)]
     counts = {split: [tally[split, name] for name in seen.classes] for split in present}
     train = [count for count in counts.get("train", []) if count]

@@ -3,12 +3,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.task import Move
 from ..data import Settings, decode
 from ..data.fitting import Size, fitted
 from ..data.tones import Unusable
@@ -70,6 +72,10 @@ class Preprocessing:
             raise Unusable(f"{pixels.shape[2]} x {pixels.shape[1]} pixels; the model takes {width} x {height} alone, "
                            "which is not square")
         return Picture(pixels, size)
+
+    def back(self, size: tuple[int, int]) -> Move:
+        """Return what brings boxes of what the model takes back into an image of this height and width."""
+        return partial(unfitted, size=self.size, fit=self.fit, original=size)
 
 
 def unfitted(boxes: NDArray[np.float32], size: Size | None, fit: str, original: tuple[int, int]

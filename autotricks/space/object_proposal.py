@@ -62,5 +62,5 @@ def training(count: int) -> tuple[dict[str, Any], str]:
     epochs = next((number for images, number in EPOCHS if count < images), FEWEST_EPOCHS)
     steps = -(-count // BATCH)
     return {"epochs": epochs, "batch_size": BATCH}, (
-        f"{count:,} images to train on: {steps:,} steps an epoch, {steps * epochs:,} in all; the fewer images, the more "
-        f"epochs: {FEWEST_EPOCHS}, 24 or 36, and batches of {BATCH}, as published detectors have them.")
+        f"{count:,} images to train on: {steps:,} steps an epoch, {steps * epochs:,} in all; the fewer images, the "
+        f"more epochs: {FEWEST_EPOCHS}, 24 or 36, and batches of {BATCH}, as published detectors have them.")

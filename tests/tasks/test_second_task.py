@@ -92,6 +92,12 @@ class SeveralLabels:
     def decode(self, output):
         return output.sigmoid()
 
+    def blank(self, classes):
+        return torch.zeros(1, classes)
+
+    def placed(self, decoded, moves):
+        return decoded
+
     def answers(self, decoded, classes, topk=1, fitted=UNFITTED):
         return [dict(zip(classes, row, strict=True)) for row in decoded.tolist()]
 

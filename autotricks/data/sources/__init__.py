@@ -26,7 +26,7 @@ from . import (
     webdataset,
     yolo,
 )
-from .files import Listing, refuse_address
+from .files import Entry, Listing, refuse_address
 from .raw import Part, Raw, refuse_many
 
 Reader = Callable[[str, Settings], Raw]
@@ -129,4 +129,4 @@ def _near(source: str, word: str, argument: str) -> str:
     return f" Did you mean {near[0]}{rest}?"
 
 
-__all__ = ["Listing", "Part", "Raw", "at_hand", "check", "listing", "read", "refuse_many", "shape_of"]
+__all__ = ["Entry", "Listing", "Part", "Raw", "at_hand", "check", "listing", "read", "refuse_many", "shape_of"]

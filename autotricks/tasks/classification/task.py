@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import PROBABILITIES, UNFITTED, Answer, Decoded, Fitted, Measured, Metric
+from ...core.task import PROBABILITIES, UNFITTED, Answer, Decoded, Fitted, Measured, Metric, Move
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...io.did_you_mean import listed, suggest
@@ -76,6 +76,14 @@ class Classification:
     def decode(self, output: Output) -> Tensor:
         """Return the probability of each class, [B, C]."""
         return output.softmax(1)
+
+    def blank(self, classes: int) -> Tensor:
+        """Return probabilities of 0, [1, C]."""
+        return torch.zeros(1, classes)
+
+    def placed(self, decoded: Tensor, moves: Sequence[Move]) -> Tensor:
+        """Return the same: a class of an image has no place in it."""
+        return decoded
 
     def encode(self, answer: Tensor) -> Output:
         """Return the logarithms of probabilities, [B, C], which are logits of them; of 0 that of the least number."""

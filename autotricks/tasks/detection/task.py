@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import UNFITTED, Answer, Decoded, Fitted, Measured, Metric
+from ...core.task import UNFITTED, Answer, Decoded, Fitted, Measured, Metric, Move, Object
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...models.dense import build_detector
@@ -78,6 +78,15 @@ class Detection:
         """Return up to 100 objects of each image; see `decode.found`."""
         return found(output)
 
+    def blank(self, classes: int) -> Tensor:
+        """Return an image with an object of the first class, [1, 1, 6]."""
+        return torch.tensor([[[0.0, 0.0, 1.0, 1.0, 1.0, 0.0]]])
+
+    def placed(self, decoded: Tensor, moves: Sequence[Move]) -> Tensor:
+        """Return the objects, [B, R, 6], with their edges moved."""
+        edges = [torch.from_numpy(move(boxes)) for boxes, move in zip(decoded[..., :4].numpy(), moves, strict=True)]
+        return torch.cat([torch.stack(edges).to(decoded.dtype), decoded[..., 4:]], 2) if edges else decoded
+
     def encode(self, answer: Tensor) -> Output:
         """Refuse: of an object only the most probable class is told, and outputs have a figure for each."""
         raise TypeError("what was found in an image has no output that it comes from")
@@ -93,22 +102,26 @@ class Detection:
 
     def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1,
                 fitted: Fitted = UNFITTED) -> list[Answer]:
-        """Return `objects`, each as class, probability and edges, and the likeliest with a column for its own.
+        """Return `objects`, the likeliest first, and class and probability of that one; None where there is none.
 
         Objects are told that are as probable as the threshold of their class; all where none was fitted.
 
         Shapes:
             decoded: [B, 100, 6].
         """
-        limits = np.array(fitted.get(THRESHOLDS, [0.0] * len(classes)))
+        limits = fitted.get(THRESHOLDS, [0.0] * len(classes))
         rows: list[Answer] = []
-        for image in decoded.double().numpy():
-            seen = image[(image[:, 4] > 0) & (image[:, 4] >= limits[image[:, 5].astype(int)])]
-            words = [f"{classes[int(label)]} {score:.3f} {' '.join(f'{edge:.1f}' for edge in box)}"
-                     for *box, score, label in seen]
-            best: tuple[str, float] = (classes[int(seen[0, 5])], float(seen[0, 4])) if len(seen) else ("", np.nan)
-            rows.append({"objects": "; ".join(words), "class": best[0], "probability": best[1]})
+        for image in decoded.double().tolist():
+            objects = [_object(classes[int(label)], score, box) for *box, score, label in image
+                       if score > 0 and score >= limits[int(label)]]
+            first = objects[0] if objects else {"class": None, "probability": None}
+            rows.append({"objects": objects, "class": first["class"], "probability": first["probability"]})
         return rows
+
+
+def _object(name: str, probability: float, box: Sequence[float]) -> Object:
+    left, top, right, bottom = box
+    return {"class": name, "probability": probability, "left": left, "top": top, "right": right, "bottom": bottom}
 
 
 DETECTION = Detection()

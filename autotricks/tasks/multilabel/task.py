@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import PROBABILITIES, UNFITTED, Answer, Decoded, Fitted, Measured, Metric
+from ...core.task import PROBABILITIES, UNFITTED, Answer, Decoded, Fitted, Measured, Metric, Move
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...models import build
@@ -77,6 +77,14 @@ class Multilabel:
     def decode(self, output: Output) -> Tensor:
         """Return the probability of each class, [B, C], each by itself."""
         return output.sigmoid()
+
+    def blank(self, classes: int) -> Tensor:
+        """Return probabilities of 0, [1, C]."""
+        return torch.zeros(1, classes)
+
+    def placed(self, decoded: Tensor, moves: Sequence[Move]) -> Tensor:
+        """Return the same: a class of an image has no place in it."""
+        return decoded
 
     def encode(self, answer: Tensor) -> Output:
         """Return the logits of probabilities, [B, C]; of 0 and 1 those of the nearest numbers that have one."""
