@@ -132,7 +132,8 @@ class Task(Protocol):
         defaults: Names of the tricks that take their seats where a bundle leaves them empty.
         metrics: All that a meter can measure, in the order in which people are shown them.
         objective: Name of the metric that a search is for unless told.
-        gives: What is told of an image, in the words of a model card.
+        makes: What is trained, in the words of a model card.
+        gives: What is told of an image, likewise.
         strangers: What becomes of images of none of the classes, likewise.
         fits: Names of what `fit` returns.
         decoded: What `decode` returns.
@@ -145,6 +146,7 @@ class Task(Protocol):
     metrics: ClassVar[tuple[Metric, ...]]
     objective: ClassVar[str]
     train_metrics: ClassVar[tuple[str, ...]]
+    makes: ClassVar[str]
     gives: ClassVar[str]
     strangers: ClassVar[str]
     fits: ClassVar[tuple[str, ...]]

@@ -1,7 +1,9 @@
 """A detector handed over: graphs that say what torch says, and a script that trains it again."""
+import base64
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +12,12 @@ import yaml
 
 from autotricks import export
 from autotricks.inference.predictor import Predictor
-from autotricks.tasks.detection.decode import apart
+from autotricks.inference.pyfunc import Served
+from autotricks.tasks.detection.decode import apart, found
 from autotricks.workflows import export as handover
 
 from ..conftest import timeless
+from ..data.pictures import encoded
 from ..test_handover import ALONE
 from .scenes import coco, scene, trained_in
 
@@ -109,3 +113,47 @@ def test_what_does_not_fit_into_a_full_list_counts_by_how_much_it_should():
     kept = objects(ONE, OTHER, [0.0, 0.0, 5.0, 5.0, 0.100, 0.0])
     other = objects(ONE, OTHER, [70.0, 70.0, 75.0, 75.0, 0.101, 0.0])
     assert apart(kept, other) == pytest.approx(0.001, abs=1e-6)
+
+
+def shared(one, other):
+    """The intersection of two boxes over their union."""
+    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+    common = np.prod((high - low).clip(0))
+    return common / (np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]) - common)
+
+
+def right(said, truth):
+    """How many of the objects [(class number, box)] of a picture are among those that are said of it."""
+    return sum(any(one["class"] == ["red", "blue"][kind] and shared(
+        np.array([one[edge] for edge in ("left", "top", "right", "bottom")]),
+        np.array([left, top, left + wide, top + tall])) > 0.5 for one in said)
+        for kind, (left, top, wide, tall) in truth)
+
+
+def test_what_is_served_lies_in_the_pixels_of_the_image_that_was_sent(trained):
+    """Images of other sizes than the model's, as bytes of files and in base64; and arrays of the model's size."""
+    draw = np.random.RandomState(3)
+    scenes = [scene(draw, width, height) for width, height in [(160, 120), (60, 90), (96, 96), (80, 60)] * 5]
+    files = [encoded(canvas) for canvas, _ in scenes]
+    served = Served(Predictor.load(trained))
+    rows = served.predict({"images": files})
+    assert list(rows.columns) == ["objects", "class", "probability"] and len(rows) == 20
+    assert sum(right(said, truth) for said, (_, truth) in zip(rows["objects"], scenes, strict=True)) > 0.6 * 40
+    coded = served.predict({"images": [base64.b64encode(file).decode() for file in files]})
+    assert json.loads(coded.to_json(orient="records")) == json.loads(rows.to_json(orient="records"))
+    for said, (canvas, _) in zip(rows["objects"], scenes, strict=True):
+        edges = np.array([[one["left"], one["top"], one["right"], one["bottom"]] for one in said]).reshape(-1, 4)
+        assert (edges >= 0).all() and (edges <= [*canvas.shape[1::-1]] * 2).all()
+    array = scene(draw, SIZE, SIZE)[0]
+    whole, = served.predict({"images": [array.tolist()]})["objects"]
+    file, = served.predict({"images": [encoded(array)]})["objects"]
+    assert whole == file
+
+
+def test_memory_holds_what_was_decoded_and_no_more(trained):
+    """Of each image a hundred objects of six figures, whatever the number of places."""
+    predictor = Predictor.load(trained)
+    images = np.zeros((600, SIZE, SIZE, 3), np.uint8)
+    sizes = []
+    predictor._task = SimpleNamespace(decode=lambda output: sizes.append(len(output)) or found(output))
+    assert predictor.predict(images).nbytes == 600 * 100 * 6 * 4 and sizes == [256, 256, 88]

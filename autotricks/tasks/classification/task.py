@@ -39,6 +39,7 @@ class Classification:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "balanced_accuracy"
     train_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
+    makes: ClassVar[str] = "An image classifier"
     gives: ClassVar[str] = "a class name and the probability of every class"
     strangers: ClassVar[str] = "the model always names one of its classes"
     fits: ClassVar[tuple[str, ...]] = ()

@@ -42,6 +42,7 @@ class Detection:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("average_precision",)
+    makes: ClassVar[str] = "A detector of objects"
     gives: ClassVar[str] = ("objects, of which an image may have any number or none, each with its class, its edges in "
                             "pixels and how probable it is")
     strangers: ClassVar[str] = "may be taken for objects of one of them"

@@ -41,6 +41,7 @@ class Multilabel:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "mean_average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("mean_average_precision",)
+    makes: ClassVar[str] = "An image classifier"
     gives: ClassVar[str] = "the labels, of which an image may have any number or none, and the probability of each"
     strangers: ClassVar[str] = "nothing was measured of what the model then names"
     fits: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
