@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -70,6 +71,7 @@ class Fcos(nn.Module):
     """
 
     pretrained_part = "backbone"
+    pretrained_cfg = MappingProxyType({"classifier": "head"})   # in timm's words: what is drawn anew for other classes
 
     def __init__(self, backbone: nn.Module, widths: tuple[int, ...], strides: tuple[int, ...], classes: int):
         from torchvision.ops import FeaturePyramidNetwork

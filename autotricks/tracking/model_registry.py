@@ -104,7 +104,7 @@ def _signature(columns: Mapping[str, type]) -> Any:
     figures = [Property(name, DataType.double) for name in ("probability", "left", "top", "right", "bottom")]
     objects: Any = Array(Object([Property("class", DataType.string), *figures]))
     kinds = {str: DataType.string, float: DataType.double, list: objects}
-    told = [ColSpec(kinds[kind], name) for name, kind in columns.items()]
+    told: list[Any] = [ColSpec(kinds[kind], name) for name, kind in columns.items()]
     if list not in columns.values():
         told.append(ColSpec(Map(DataType.double), "probabilities"))
     return ModelSignature(Schema([ColSpec(anything(), "images")]), Schema(told),
