@@ -43,7 +43,7 @@ EMBEDDED = {"digits": (1, 8, 8), "digit_scenes": (1, digit_scenes.SIDE, digit_sc
 # of their images, (D, H, W); they take nothing after their name
 FORMS = ("digits, digit_scenes, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, "
          "zip:PATH, tar:PATH, coco:ANNOTATIONS.json, voc:PATH, yolo:PATH, torchvision:NAME or my.module:function")
-SUFFIXES = {".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar"}
+SUFFIXES = {".json": "coco", ".yaml": "yolo", ".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar"}
 FETCHED = ("hf", "parquet")         # sources of which listing fetches files, or writes some into the cache
 NAMED = ("hf", "torchvision")       # sources that are named; all others have a path
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

@@ -72,7 +72,8 @@ def listed(root: Path, settings: Settings, images: str = "") -> Listing:
                         "coco:FILE.json.")
     names = {path: relative(path, root) for path in files}
     splits = splits_of(list(names.values()), settings)
-    return _listed({path: splits[name] or "" for path, name in names.items()}, root, images, settings)
+    home = root.parent if root.name.lower() == ANNOTATIONS else root
+    return _listed({path: splits[name] or "" for path, name in names.items()}, home, images, settings)
 
 
 def _parted(location: str) -> tuple[str, str]:

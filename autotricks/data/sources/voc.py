@@ -14,7 +14,7 @@ from ..fitting import Edges
 from ..settings import Settings
 from .annotated import Annotated, Marked, Said, listed as listed_images, number
 from .entering import entered
-from .files import Listing, files_under, images_of, is_picture
+from .files import Listing, files_under, images_of, innermost, is_picture, visible
 from .layout import IMAGES
 from .naming import relative, splits_of
 from .raw import MORE_WORDS, Raw, clean
@@ -79,7 +79,8 @@ def listed(root: Path, settings: Settings) -> Listing:
     if not root.is_dir():
         raise DataError(f"data.source: {display_name(root)} is a file; voc needs the folder that holds Annotations and "
                         "JPEGImages.")
-    years = sorted(path for path in root.iterdir() if YEAR.fullmatch(path.name) and path.is_dir())
+    root = innermost(root)
+    years = [path for path in visible(root) if YEAR.fullmatch(path.name) and path.is_dir()]
     parts = [_Part.of(folder, settings) for folder in years or [root]]
     drawn = [one for part in parts for one, _, _ in part.images]
     zero = any(edge == 0 for one in drawn for marked in one.objects for edge in marked.edges[:2])

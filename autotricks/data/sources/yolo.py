@@ -13,7 +13,7 @@ from ..fitting import Edges
 from ..settings import Settings
 from .annotated import Annotated, Marked, Said, listed as listed_images, number
 from .entering import entered
-from .files import Listing, files_under, images_of, is_picture
+from .files import Listing, files_under, images_of, innermost, is_picture, visible
 from .naming import relative, splits_of
 from .raw import MORE_WORDS, Raw, clean
 
@@ -78,10 +78,8 @@ def _description(root: Path) -> Path:
     Raises:
         DataError: When there is none, or there are several.
     """
-    there = sorted(path for path in root.iterdir() if path.is_file())
-    while not there and len(inner := list(root.iterdir())) == 1:     # an archive that holds one folder
-        root = inner[0]
-        there = sorted(path for path in root.iterdir() if path.is_file())
+    root = innermost(root)
+    there = [path for path in visible(root) if path.is_file()]
     described = [path for path in there if path.suffix.lower() in YAML]
     listed_in = [path for path in there if path.name in CLASSES]
     found = [path for path in described if path.stem == "data"] or described or listed_in
