@@ -121,8 +121,8 @@ def facts_of(seen: Seen, settings: Settings) -> dict[str, Any]:
         JSON-able facts: source, task, usable (whether training takes it), problems (why not), classes, counts (by
         split, images or objects of each class), imbalance, per_class, images, split_images (images of each split),
         bad and skipped (path and reason), sizes, side, size (what to set `data.size` to, None where the images have
-        one size that is not large), fit (what to set `data.fit` to with it, None to leave it), modes, formats, frames, dim,
-        objects (where they are to be found, what they are like: `objects.about`, and `side`, `fit` and `smallest`,
+        one size that is not large), fit (what to set `data.fit` to with it, None to leave it), modes, formats, frames,
+        dim, objects (where they are to be found, what they are like: `objects.about`, and `side`, `fit` and `smallest`,
         as what the model sees them), duplicates, alike, origin (of each split, also of those that are yet to be cut, in
         words), notices (what is worth knowing, a line each), seconds.
     """
