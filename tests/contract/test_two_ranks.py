@@ -6,12 +6,12 @@ import torch
 
 from autotricks.core.bundle import Bundle, Use, Window
 from autotricks.core.plan import problems
-from autotricks.testing import companions
+from autotricks.testing import companions, striped_scenes
 from autotricks.trial import prepare
 from autotricks.tricks.catalog import catalog
 from autotricks.tuning.engines.ranks import RankProcesses
 from tests.conftest import make_dataset
-from tests.contract.test_every_trick import NAMES, WINDOWED
+from tests.contract.test_every_trick import DETECTOR, NAMES, SUITED, WINDOWED
 
 pytestmark = pytest.mark.slow
 
@@ -24,15 +24,16 @@ OWN = {"dropout": "drops other activations", "stochastic_depth": "drops other br
 LATE = dict.fromkeys(("bitfit", "gradual_unfreezing", "linear_probe"), "goes on with running statistics")
 
 
-def job(name, window=Window()):
+def job(name, window=Window(), model=Bundle.model):
     """The trick with group norm, which sees one image at a time, where it goes with it."""
-    made = Bundle((Use(catalog()[name](), window), *companions(catalog()[name])), epochs=2, batch_size=16)
+    made = Bundle((Use(catalog()[name](), window), *companions(catalog()[name])), model, epochs=2, batch_size=16)
     wider = replace(made, uses=(*made.uses, Use(catalog()["group_norm"]())))
     return made if name == "group_norm" or problems(wider.uses) else wider
 
 
 def trained(made, pieces=1, together=False):
-    trainer = prepare(made, make_dataset(), together=together)     # 90 images: five steps an epoch
+    images = striped_scenes(count=48) if made.model == DETECTOR else make_dataset()     # 90: five steps an epoch
+    trainer = prepare(made, images, together=together)
     trainer.run.runtime = replace(trainer.run.runtime, micro_batches=max(pieces, trainer.run.runtime.micro_batches))
     for _ in trainer.epochs():
         pass
@@ -56,10 +57,20 @@ def others():
 
 
 @pytest.mark.parametrize(("name", "start"), [
-    *((name, 0.0) for name in NAMES if name not in OWN),
-    *((name, 0.3) for name in WINDOWED if name not in OWN | LATE)])
+    *((name, 0.0) for name in SUITED if name not in OWN),
+    *((name, 0.3) for name in WINDOWED if name in SUITED and name not in OWN | LATE)])
 def test_two_ranks_are_one_process(others, name, start):
-    made = job(name, Window(start, 1.0))
+    compare(others, job(name, Window(start, 1.0)))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SUITED])
+def test_two_ranks_are_one_process_that_finds_objects(others, name):
+    slow = Use(catalog()["sgd"](lr=0.01))
+    made = job(name, model=DETECTOR)
+    compare(others, replace(made, uses=(*made.uses, slow)))
+
+
+def compare(others, made):
     expected = trained(made, 2)
     others.tell(made)
     with others.lockstep():
