@@ -84,7 +84,6 @@ VALUES: dict[str, dict[str, Any]] = {
     "flooding": {"level": 5.0},             # above the loss of a model that knows nothing
     "gradient_clipping": {"max_norm": 1e-3},
     "manifold_mixup": {"shallowest": 1, "deepest": 1},      # not of the images, which any model would show
-    "copy_paste": {"largest": 0.3},          # of objects of a quarter to a half of the image's side
     "grid_shuffle": {"probability": 1.0}, "jpeg": {"probability": 1.0}, "downscale": {"probability": 1.0},
     "swa": {"begin": 0.0},
     "copy_paste": {"largest": 0.6},         # the scenes have few small objects
@@ -409,7 +408,8 @@ def blocks_run_twice(without: Trainer, with_it: Trainer) -> str:
 
     seen: list[nn.Module] = []
     found = blocks(with_it.run.model)
-    inner = [next(part for part in block.modules() if not any(True for _ in part.children())) for block in found]
+    leaves = [[part for part in block.modules() if not any(True for _ in part.children())] for block in found]
+    inner = [parts[0] for parts in leaves if len(parts) > 1]    # of a single layer the input alone is kept anyhow
     hooks = [part.register_forward_hook(lambda module, given, made: seen.append(module)) for part in inner]
     with_it.run.train()
     with_it.pipeline.gradients(plain(with_it))
@@ -508,8 +508,8 @@ with a reason, in {default} it is what runs unasked, in
 The stand-ins are small models of the family, built by timm: ViT, DeiT with its distillation token, Swin and ConvNeXt
 with few and narrow blocks, `test_efficientnet`, `regnetx_002`, `mobilenetv3_small_050` and `test_resnet`; `ours` is
 `resnet8`. Images are 32 or 64 pixels wide. Tricks that need boxes are tried on a detector with the model as its
-backbone, which only models of timm by their own name and ours can be. Parameters are the defaults but where a step could
-not show them.
+backbone, which only models of timm by their own name and ours can be. Parameters are the defaults but where a step
+could not show them.
 """
 
 

@@ -125,4 +125,4 @@ def compared(counted: Tensor) -> Tensor | slice:
     Shapes:
         counted: [B, A].
     """
-    return counted.flatten().nonzero().squeeze(1) if counted.device.type == "cpu" else slice(None)
+    return counted.flatten().nonzero().squeeze(1) if counted.is_cpu else slice(None)

@@ -9,6 +9,7 @@ from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import BundleError, ModelError
 from autotricks.models import build
 from autotricks.nn.classifier import classifier
+from autotricks.nn.depth import levels
 from autotricks.trial import prepare
 from autotricks.tricks.average.ema import Ema
 from autotricks.tricks.model.group_head import GroupHead
@@ -16,7 +17,7 @@ from autotricks.tricks.optimizer.adabound import Adabound
 from autotricks.tricks.optimizer.linear_scaling import LinearScaling
 from autotricks.tricks.optimizer.lr_finder import LrFinder
 from autotricks.tricks.optimizer.sgd import Sgd
-from autotricks.tricks.parameters.layer_decay import LayerDecay, levels
+from autotricks.tricks.parameters.layer_decay import LayerDecay
 from autotricks.tricks.parameters.no_bias_decay import NoBiasDecay
 from tests.conftest import make_dataset, make_run
 from tests.tricks.families import FAMILIES, family
