@@ -52,6 +52,14 @@ def for_each(cases):
     return made
 
 
+def sampled(cases, *kept):
+    """Return the cases of a sweep: by default those that are kept are run, in the slow run all of them."""
+    cases = list(cases)
+    assert kept and all(case in cases for case in kept), f"{kept} are not all among {cases}"
+    return [case if case in kept else pytest.param(*(case if isinstance(case, tuple) else (case,)),
+                                                   marks=pytest.mark.slow) for case in cases]
+
+
 @pytest.fixture
 def run() -> Run:
     """A run that nothing has trained in yet: 3 classes of 6, 3 and 1 images, 2 channels of 4 x 4."""

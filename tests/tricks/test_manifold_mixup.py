@@ -298,7 +298,8 @@ def test_refuses_what_makes_no_sense(settings, said):
 
 def test_a_copy_of_the_model_mixes_nothing():
     """Its average is evaluated, and batch norm's statistics taken, in training mode, on batches that nobody paired."""
-    uses = tuple(make(name, {}) for name in ("lr_finder", "manifold_mixup", "gradient_accumulation", "swa"))
+    uses = (make("lr_finder", {"iterations": 20}),
+            *(make(name, {}) for name in ("manifold_mixup", "gradient_accumulation", "swa")))
     trainer = prepare(Bundle(uses, "resnet8", epochs=2, batch_size=16), make_dataset())
     copied = trainer.average.module.train()
     assert [module.keep for module in copied.modules() if type(module).__name__ == "_Mixing"] == [()]
