@@ -427,8 +427,8 @@ def test_the_fastest_that_keeps_accuracy(tmp_path):
 
 
 def test_training_loss_is_not_confirmed(tmp_path):
-    loaded = load_space("long_tail.yaml", [*SMALL, "search.trials=1", "start=[]", "training.epochs=1", "search.rungs.first=1",
-                                            "objective={metric: train/loss, mode: min}"])
+    loaded = load_space("long_tail.yaml", [*SMALL, "search.trials=1", "start=[]", "training.epochs=1",
+                                            "search.rungs.first=1", "objective={metric: train/loss, mode: min}"])
     result = experiment.search(loaded, experiment.Options(root=tmp_path, tracking="off"))
     assert result.confirmation is None and result.champion
     assert result.notices == ("not confirmed: train/loss is no figure of images that training has not seen.",)
