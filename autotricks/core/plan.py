@@ -77,7 +77,7 @@ def plan(bundle: Bundle, defaults: Iterable[Trick] = (), data: Container[DataTra
 
     Args:
         bundle: What to train.
-        defaults: Tricks that take the required seats wherever and whenever the bundle leaves them empty.
+        defaults: Tricks that take their seats wherever and whenever the bundle leaves them empty.
         data: What the data bring; None: whether tricks suit them is not asked.
 
     Raises:
@@ -104,12 +104,13 @@ def _in_slot_order(uses: Iterable[Use]) -> tuple[Use, ...]:
 
 
 def _filled(uses: tuple[Use, ...], fillers: tuple[Use, ...], phased: bool) -> tuple[Use, ...]:
-    """Return the uses and, for each required seat that they leave empty, its filler."""
+    """Return the uses and, for each seat that they leave empty, its filler; a required seat must have one."""
     required = {(slot, seat.name) for slot in Slot if slot.phased == phased for seat in slot.seats if seat.required}
     here = tuple(use for use in uses if any(slot.phased == phased for slot in use.trick.seats))
-    empty = required - {seat for use in here for seat in use.trick.seats.items()}
-    filling = tuple(use for use in fillers if empty & set(use.trick.seats.items()))
-    missing = empty - {seat for use in filling for seat in use.trick.seats.items()}
+    taken = {seat for use in here for seat in use.trick.seats.items()}
+    offered = {seat for use in fillers for seat in use.trick.seats.items() if seat[0].phased == phased}
+    filling = tuple(use for use in fillers if (offered - taken) & set(use.trick.seats.items()))
+    missing = required - taken - offered
     if missing:
         raise BundleError(f"{slot.value}.{seat} must be taken; no trick is there." for slot, seat in sorted(
             missing, key=lambda item: (item[0].value, item[1])))

@@ -110,14 +110,14 @@ SEATS: dict[Slot, tuple[Seat, ...]] = {
     Slot.OPTIMIZER: _seats("base* wrap rate! momentum!"),
     Slot.SCHEDULE: _seats("shape* warmup! floor! restart!"),
     Slot.AVERAGE: _seats("average!"),
-    Slot.PREDICT: _seats("adjust! views!"),
+    Slot.PREDICT: _seats("adjust! views! suppress!"),
     Slot.SAMPLER: _seats("draw*"),
     Slot.LOAD: _seats("synthesis!"),
     Slot.AUGMENT: _seats("crop! flip color policy! quality erase"),
     Slot.BATCH: _seats("resize! mix!"),
     # Class weights lie inside the target seat: with label smoothing they then weigh every smoothed label, as
     # torch.nn.functional.cross_entropy(weight=, label_smoothing=) does.
-    Slot.LOSS: _seats("base* weight! target teacher! term floor!"),
+    Slot.LOSS: _seats("base* weight! target boxes! teacher! term assign! floor!"),
     Slot.GRADIENTS: _seats("freeze! perturb! shape clip!"),
 }
 PHASED = frozenset({Slot.SAMPLER, Slot.LOAD, Slot.AUGMENT, Slot.BATCH, Slot.LOSS, Slot.GRADIENTS})

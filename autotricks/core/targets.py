@@ -34,12 +34,27 @@ class Targets:
         return cls(labels, torch.ones_like(labels, dtype=torch.float32))
 
     @classmethod
-    def sets(cls, labels: Sequence[Sequence[int]]) -> Targets:
-        """Return targets of images with any number of labels each; those with fewer than the most have padding."""
+    def sets(cls, labels: Sequence[Sequence[int]], boxes: Sequence[Tensor] | None = None,
+             ignored: Sequence[Sequence[bool]] | None = None) -> Targets:
+        """Return targets of images with any number of labels each; those with fewer than the most have padding.
+
+        Args:
+            labels: Of each image.
+            boxes: Of each image [K, 4], one for each of its labels; None where labels have no boxes.
+            ignored: Whether each label is to be ignored, which has a share of 0 then; none if left out.
+        """
         width = max(1, max(map(len, labels), default=1))
         padded = [[*row, *[0] * (width - len(row))] for row in labels]
         there = [[1.0] * len(row) + [0.0] * (width - len(row)) for row in labels]
-        return cls(torch.tensor(padded, dtype=torch.int64).view(-1, width), torch.tensor(there).view(-1, width))
+        for shares, flags in zip(there, ignored or (), strict=False):
+            shares[:len(flags)] = [float(not flag) for flag in flags]
+        targets = cls(torch.tensor(padded, dtype=torch.int64).view(-1, width), torch.tensor(there).view(-1, width))
+        if boxes is None:
+            return targets
+        places = torch.zeros(len(labels), width, 4)
+        for place, own in zip(places, boxes, strict=True):
+            place[:len(own)] = own
+        return replace(targets, boxes=places)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -107,7 +107,7 @@ class Task(Protocol):
     Attributes:
         name: As a space has it.
         brings: What tricks may rely on, or must refuse, in data of this task.
-        defaults: Names of the tricks that take the required seats which a bundle leaves empty.
+        defaults: Names of the tricks that take their seats where a bundle leaves them empty.
         metrics: All that a meter can measure, in the order in which people are shown them.
         objective: Name of the metric that a search is for unless told.
         gives: What is told of an image, in the words of a model card.

@@ -35,6 +35,8 @@ def fingerprint(splits: Mapping[str, Split], marks: Mapping[str, Sequence[bytes]
         whole.update(f"\n{name} {shape}\n".encode())
         for mark, row in zip(marks[name], split.targets.listed(), strict=True):
             whole.update(mark + b"".join(label.to_bytes(4, "little") for label in row))
+        if split.targets.boxes is not None:
+            whole.update(split.targets.boxes.contiguous().numpy().tobytes())
     return whole.hexdigest()
 
 

@@ -3,6 +3,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from torch import Tensor
 
 from ..core.targets import Targets
 from ..core.task import Task
@@ -21,13 +24,15 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def encode(labels: Mapping[str, Sequence[tuple[str, ...]]], classes: Sequence[str] | None,
-           task: Task) -> tuple[tuple[str, ...], dict[str, Targets]]:
+           task: Task, boxes: Mapping[str, Sequence[Tensor] | None] = MappingProxyType({})
+           ) -> tuple[tuple[str, ...], dict[str, Targets]]:
     """Number the labels.
 
     Args:
         labels: Names of the labels of each row by split; `train` is there.
         classes: Names in the order of their numbers; sorted from the training labels if None.
-        task: Says whether each image must have one label.
+        task: Says whether each image must have one label, and whether labels must have boxes.
+        boxes: Of the labels of each row, [K, 4], by split.
 
     Returns:
         The classes, and targets by split.
@@ -38,6 +43,9 @@ def encode(labels: Mapping[str, Sequence[tuple[str, ...]]], classes: Sequence[st
     """
     if DataTrait.ONE_LABEL in task.brings:
         _require_one(labels)
+    if DataTrait.BOXES in task.brings and any(boxes.get(split) is None for split in labels):
+        raise DataError("data.source: its labels have no boxes, and data.task wants objects to be found. Name a source "
+                        "with boxes, or set data.task to classification or multilabel.")
     present = {split: {name for row in rows for name in row} for split, rows in labels.items()}
     known = tuple(classes) if classes is not None else ordered(present["train"])
     numbers = {name: number for number, name in enumerate(known)}
@@ -53,7 +61,8 @@ def encode(labels: Mapping[str, Sequence[tuple[str, ...]]], classes: Sequence[st
     problems = [line for split, here in present.items() for line in _differences(split, here, known)]
     if problems:
         raise DataError(problems)
-    return known, {split: Targets.sets([[numbers[name] for name in row] for row in rows])
+    found = boxes if DataTrait.BOXES in task.brings else {}
+    return known, {split: Targets.sets([[numbers[name] for name in row] for row in rows], found.get(split))
                    for split, rows in labels.items()}
 
 

@@ -78,7 +78,8 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
     cuts = [name for name in wanted if name not in raw.parts]
     scarce = few(raw.parts["train"].labels, raw.parts["train"].groups, cuts)
     raw = _without(raw, scarce) if settings.rare == "drop" else raw
-    classes, targets = encode({name: part.labels for name, part in raw.parts.items()}, raw.classes, task)
+    classes, targets = encode({name: part.labels for name, part in raw.parts.items()}, raw.classes, task,
+                              {name: part.boxes for name, part in raw.parts.items()})
     groups.require_apart({name: part.groups for name, part in raw.parts.items() if part.groups is not None})
     parts = {name: part for name, part in raw.parts.items() if not (whole and name == "validation")}
     splits, dropped = divided(parts, targets, classes, settings, wanted)

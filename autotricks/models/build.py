@@ -16,6 +16,7 @@ from .resnet import ResNet
 from .zoo import LIBRARIES, names, problem
 
 OWN = ("resnet8", "resnet20", "resnet32", "resnet44", "resnet56")
+DETECTOR = "fcos"       # before the name of a backbone; see `dense`
 AUXILIARY = ("googlenet", "inception_v3")     # of torchvision, with classifiers of their own on earlier layers
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm)
 Size = tuple[int, int]      # height and width
@@ -34,6 +35,9 @@ def check(name: str, trust: bool = False) -> None:
         ModelError: When the name cannot be a model.
     """
     library, _, rest = name.partition(":")
+    if library == DETECTOR and rest:
+        check(rest, trust)
+        return
     if library in LIBRARIES and rest:
         parts = parse(name)
         unknown = problem(library, parts.architecture) if parts.architecture else None
@@ -80,6 +84,8 @@ def build(name: str, classes: int, channels: int, trust: bool = False, size: Siz
         ModelError: When there is no such model or it cannot take these images.
     """
     check(name, trust)
+    if name.startswith(f"{DETECTOR}:"):
+        raise ModelError(f"model.name: {name} finds objects. Set data.task: detection, or drop {DETECTOR}: from it.")
     if name in OWN:
         return ResNet(int(name.removeprefix("resnet")), classes, channels)
     parts = parse(name)

@@ -20,7 +20,7 @@ from ..core.objective import TRAINING, Objective
 from ..core.task import Metric
 from ..data import Group, Settings, Splits, Table
 from ..data.settings import AUTO
-from ..data.sources import READERS
+from ..data.sources import EMBEDDED, READERS
 from ..models import OWN, Pin
 from ..tasks import TASKS, metric as metric_of, objective
 from ..tasks.costs import COST
@@ -34,7 +34,8 @@ SEEDS = 5           # trainings of each bundle that confirmation takes unless to
 LARGEST = 1_000_000     # of batch sizes, and of what the largest class is to the smallest
 SIDE = 4096                         # of an image, in pixels: 50 million values
 MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
-SOURCES = f"^(digits|({'|'.join(word for word in READERS if word != 'digits')}):.+|[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$"
+SOURCES = (f"^({'|'.join(EMBEDDED)}|({'|'.join(word for word in READERS if word not in EMBEDDED)}):.+|"
+           "[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$")
 
 
 def legal(**words: Any) -> Any:

@@ -11,9 +11,10 @@ from ..core.task import Metric, Task, named
 from ..errors import DataError
 from ..io.did_you_mean import suggest
 from .classification import CLASSIFICATION
+from .detection import DETECTION
 from .multilabel import MULTILABEL
 
-TASKS = MappingProxyType({task.name: task for task in (CLASSIFICATION, MULTILABEL)})
+TASKS = MappingProxyType({task.name: task for task in (CLASSIFICATION, MULTILABEL, DETECTION)})
 
 
 def find(name: str) -> Task:

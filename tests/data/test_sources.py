@@ -170,7 +170,7 @@ def test_many_wrong_lines_are_shortened(tmp_path):
 @pytest.mark.parametrize(("source", "message"), [
     ("image_foldr:data", "Did you mean image_folder:data?"), ("CSV:data/x.csv", "Did you mean csv:data/x.csv?"),
     ("digit", "Did you mean digits?"), ("data/flowers", "Did you mean image_folder:data/flowers?"),
-    ("data/x.npz", "Did you mean npz:data/x.npz?"), ("imagenet", "Allowed are digits, image_folder:PATH"),
+    ("data/x.npz", "Did you mean npz:data/x.npz?"), ("imagenet", "Allowed are digits, digit_scenes, image_folder:PATH"),
     ("csv:", "csv needs a path"), ("torchvision", "torchvision needs a name"), ("digits:3", "takes nothing after it"),
     ("my_package.loaders:birds", "is code of yours; allow it with --trust")])
 def test_errors_of_names(source, message):

@@ -12,6 +12,7 @@ from ..settings import Settings
 from . import (
     archive,
     csv_table,
+    digit_scenes,
     digits,
     hugging_face,
     image_folder,
@@ -25,15 +26,17 @@ from .files import Listing, refuse_address
 from .raw import Part, Raw, refuse_many
 
 Reader = Callable[[str, Settings], Raw]
-READERS: dict[str, Reader] = {"digits": digits.read, "image_folder": image_folder.read, "csv": csv_table.read,
+READERS: dict[str, Reader] = {"digits": digits.read, "digit_scenes": digit_scenes.read,
+                              "image_folder": image_folder.read, "csv": csv_table.read,
                               "npz": npz.read, "torchvision": torchvision_sets.read, "hf": hugging_face.read,
                               "parquet": parquet.read, "webdataset": webdataset.read, "zip": archive.read_zip,
                               "tar": archive.read_tar}
 LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {
     "image_folder": image_folder.listing, "csv": csv_table.listing, "hf": hugging_face.listing,
     "parquet": parquet.listing, "webdataset": webdataset.listing, "zip": archive.list_zip, "tar": archive.list_tar}
-FORMS = ("digits, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, zip:PATH, tar:PATH, "
-         "torchvision:NAME or my.module:function")
+EMBEDDED = ("digits", "digit_scenes")       # which take nothing after their name
+FORMS = ("digits, digit_scenes, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, "
+         "zip:PATH, tar:PATH, torchvision:NAME or my.module:function")
 SUFFIXES = {".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar"}
 FETCHED = ("hf", "parquet")         # sources of which listing fetches files, or writes some into the cache
 NAMED = ("hf", "torchvision")       # sources that are named; all others have a path
@@ -90,9 +93,10 @@ def check(source: str, trust: bool = False) -> None:
     """
     word, _, argument = source.partition(":")
     if word in READERS:
-        if bool(argument) == (word == "digits"):
+        if bool(argument) == (word in EMBEDDED):
             needed = "name" if word in NAMED else "path"
-            problem = "digits takes nothing after it." if argument else f"{word} needs a {needed}; allowed are {FORMS}."
+            missing = f"{word} needs a {needed}; allowed are {FORMS}."
+            problem = f"{word} takes nothing after it." if argument else missing
             raise DataError(f"data.source: {source!r}: {problem}")
         return
     refuse_address(source)
@@ -116,7 +120,7 @@ def _near(source: str, word: str, argument: str) -> str:
     near = difflib.get_close_matches(word.lower().replace("-", "_"), READERS, 1, 0.7)
     if not near:
         return ""
-    rest = f":{argument}" if argument and near[0] != "digits" else ""
+    rest = f":{argument}" if argument and near[0] not in EMBEDDED else ""
     return f" Did you mean {near[0]}{rest}?"
 
 

@@ -30,12 +30,16 @@ DARK = 16.5         # of 255: a sixteenth, and a little more for what goes from 
 class Part:
     """The images of one split, uint8 [N, D, H, W], the names of each one's labels, and its group where there are some.
 
-    How many labels an image may have is the task's to say: see `autotricks.data.labels.encode`.
+    How many labels an image may have is the task's to say: see `autotricks.data.labels.encode`. Where labels have
+    boxes, these are [K, 4] for an image of K labels: left, top, right and bottom in pixels of the image as it is here;
+    and `ignored` says of each whether finding it is neither right nor wrong.
     """
 
     images: Images
     labels: Sequence[tuple[str, ...]]
     groups: Sequence[str] | None = None
+    boxes: Sequence[Tensor] | None = None
+    ignored: Sequence[Sequence[bool]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,146 @@
+"""Dense detectors: a backbone, a feature pyramid, and at each place of it what is there and where its edges are.
+
+Papers: Tian et al. 2019, https://arxiv.org/abs/1904.01355 (FCOS); Lin et al. 2017, https://arxiv.org/abs/1612.03144
+(the pyramid).
+"""
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..core.dense import grid
+from ..errors import ModelError
+from .build import DETECTOR, OWN
+from .names import parse
+from .resnet import ResNet
+
+PREFIX = f"{DETECTOR}:"
+WIDTH = 48              # channels of the pyramid and of the head
+TOWER = 1               # convolutions of the head before its answers
+GROUPS = 8              # of channels that are normalized together: levels share a head, whose batch norm would mix them
+PRIOR = 0.01            # probability of each class at first, of Lin et al. 2017, https://arxiv.org/abs/1708.02002
+LEVELS = (4, 8, 16, 32)     # strides whose maps of a library's backbone are taken
+
+
+class Features(nn.Module):
+    """A ResNet of ours for larger images: its first convolution and a pool leave one place of four by four pixels.
+
+    Attributes:
+        widths: Channels of each level, which are the three stages.
+        strides: Pixels of the image to a place of each level.
+    """
+
+    def __init__(self, depth: int, channels: int):
+        super().__init__()
+        whole = ResNet(depth, 1, channels)
+        whole.stem.stride = (2, 2)
+        blocks = len(whole.layers) // 3
+        self.stem = whole.stem
+        self.bn = whole.bn
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.stages = nn.ModuleList(whole.layers[place * blocks:(place + 1) * blocks] for place in range(3))
+        self.widths = (16, 32, 64)
+        self.strides = (4, 8, 16)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return maps of strides 4, 8 and 16, from [B, D, H, W]."""
+        hidden = self.pool(F.relu(self.bn(self.stem(images)), inplace=True))
+        levels = []
+        for stage in self.stages:
+            hidden = stage(hidden)
+            levels.append(hidden)
+        return levels
+
+
+class Fcos(nn.Module):
+    """A detector without anchors that says everything in one tensor.
+
+    Args:
+        backbone: Images to a list of maps; see `Features`.
+        widths: Channels of each map.
+        strides: Of each map.
+        classes: Number of classes C.
+    """
+
+    def __init__(self, backbone: nn.Module, widths: tuple[int, ...], strides: tuple[int, ...], classes: int):
+        from torchvision.ops import FeaturePyramidNetwork
+
+        super().__init__()
+        self.backbone = backbone
+        self.strides = strides
+        self.pyramid = FeaturePyramidNetwork(list(widths), WIDTH)
+        self.tower = nn.Sequential(*(layer for _ in range(TOWER) for layer in (
+            nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False), nn.GroupNorm(GROUPS, WIDTH), nn.ReLU(inplace=True))))
+        self.head = nn.Conv2d(WIDTH, classes, 3, padding=1)
+        self.center = nn.Conv2d(WIDTH, 1, 3, padding=1)
+        self.edges = nn.Conv2d(WIDTH, 4, 3, padding=1)      # left, top, right and bottom
+        self.scales = nn.Parameter(torch.ones(len(strides)))
+        for layer in (self.head, self.center, self.edges):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)      # type: ignore[arg-type]
+        nn.init.constant_(self.head.bias, -math.log((1 - PRIOR) / PRIOR))   # type: ignore[arg-type]
+        self.to(memory_format=torch.channels_last)      # a step is a quarter faster so on a CPU, whatever images are
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return, of each place of the pyramid, logits of the classes, centerness, a box, and where the place is.
+
+        Shapes:
+            images: [B, D, H, W].
+            returns: [B, A, C + 8]: C logits; the logit of the centerness; left, top, right, bottom in pixels; x, y and
+                stride of the place.
+        """
+        levels = self.pyramid(OrderedDict(enumerate(self.backbone(images))))
+        return torch.cat([self._level(number, maps) for number, maps in levels.items()], 1)
+
+    def _level(self, number: int, maps: Tensor) -> Tensor:
+        hidden = self.tower(maps)
+        stride = self.strides[number]
+        places = grid(maps.shape[-2], maps.shape[-1], stride, maps)
+        distances = F.softplus(self.scales[number] * self.edges(hidden)).flatten(2).mT * stride      # [B, A, 4]
+        points = places[:, :2].repeat(1, 2)
+        signs = distances.new_tensor([-1.0, -1.0, 1.0, 1.0])
+        return torch.cat([self.head(hidden).flatten(2).mT, self.center(hidden).flatten(2).mT,
+                          points + signs * distances, places.expand(len(maps), -1, -1)], 2)
+
+
+def build_detector(name: str, classes: int, channels: int) -> Fcos:
+    """Build a detector with fresh weights.
+
+    Args:
+        name: `fcos:resnet20` and the like, of ours, or `fcos:timm:NAME`.
+        classes: Number of classes.
+        channels: Of an image.
+
+    Raises:
+        ModelError: When there is no such model, or it gives no maps.
+    """
+    inner = name.removeprefix(PREFIX)
+    if inner == name:
+        raise ModelError(f"model.name: {name} finds no objects. Write {PREFIX}{name}.")
+    if inner in OWN:
+        features = Features(int(inner.removeprefix("resnet")), channels)
+        return Fcos(features, features.widths, features.strides, classes)
+    parts = parse(inner)
+    if parts.library != "timm" or not parts.architecture:
+        raise ModelError(f"model.name: {name}: a detector has one of {', '.join(OWN)} or timm:NAME within.")
+    return _timm(name, parts.architecture, classes, channels)
+
+
+def _timm(name: str, architecture: str, classes: int, channels: int) -> Fcos:
+    import timm
+
+    try:
+        whole: Any = timm.create_model(architecture, features_only=True, in_chans=channels)
+        levels = list(whole.feature_info)
+    except Exception as error:      # whatever a library raises of its arguments
+        why = (str(error).splitlines() or [""])[0].rstrip(".")
+        raise ModelError(f"model.name: {name} gives no maps of features: {why}. Take another backbone.") from error
+    places = [place for place, level in enumerate(levels) if level["reduction"] in LEVELS]
+    widths = tuple(levels[place]["num_chs"] for place in places)
+    backbone = timm.create_model(architecture, features_only=True, in_chans=channels, out_indices=places)
+    return Fcos(backbone, widths, tuple(levels[place]["reduction"] for place in places), classes)
