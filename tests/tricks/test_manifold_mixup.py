@@ -19,7 +19,7 @@ from autotricks.tricks.average.ema import Ema
 from autotricks.tricks.batch.manifold_mixup import ManifoldMixup, flipped, layers
 from autotricks.tricks.catalog import make
 from autotricks.tricks.loss.class_weights import ClassWeights
-from tests.conftest import make_batch, make_dataset, make_run
+from tests.conftest import make_batch, make_dataset, make_run, sampled
 
 
 class Staged(nn.Module):
@@ -216,7 +216,9 @@ FAMILIES = {
     "torchvision:swin_t": ["features.1", "features.3", "features.5", "features.7", "avgpool"]}
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", sampled(FAMILIES, *(
+    f"timm:{name}" for name in ("swin_tiny_patch4_window7_224", "convnext_atto", "efficientnet_b0", "regnetx_002")), *(
+    f"torchvision:{name}" for name in ("convnext_tiny", "densenet121", "mobilenet_v3_small", "vit_b_16"))))
 def test_finds_the_stages_of_other_families(name):
     """Where timm names the reductions of its stages, torchvision's models have theirs at the same places."""
     library, _, word = name.partition(":")
