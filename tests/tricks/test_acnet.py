@@ -86,7 +86,7 @@ def test_one_convolution_does_what_three_do(layer, size, dtype, atol):
     *(name for name in RESNETS if name not in DEEP), *(pytest.param(name, marks=pytest.mark.slow) for name in DEEP)])
 def test_a_fused_network_computes_the_same(name):
     model = changed(name)
-    plain, images = build(name, 5, 3), torch.randn(8, 3, 32, 32)
+    plain, images = build(name, 5, 3), torch.randn(8, 3, 48, 48)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0

@@ -78,7 +78,7 @@ def test_only_the_classifier_changes_and_the_first_step_moves_it_alone():
 
 
 def test_acts_on_top_of_an_initialization_and_learns():
-    made = prepare(Bundle((Use(Kaiming()), Use(HeadInit())), epochs=8, batch_size=16), DATA)
+    made = prepare(Bundle((Use(Kaiming()), Use(HeadInit())), epochs=6, batch_size=16), DATA)
     head = made.run.model.get_submodule(classifier(made.run.model, 4))
     assert not head.weight.any()
     assert [metrics.values["val/accuracy"] for metrics in made.epochs()][-1] > 0.9

@@ -4,13 +4,12 @@ from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import BundleError, ModelError
-from autotricks.models import build
 from autotricks.nn.residual import residual_blocks, shortcut
 from autotricks.trial import prepare
 from autotricks.tricks.model.batch_renorm import BatchRenorm
 from autotricks.tricks.model.group_norm import GroupNorm
 from autotricks.tricks.model.stochastic_depth import StochasticDepth, dropped, rates
-from tests.conftest import make_dataset, make_run, sampled
+from tests.conftest import built, make_dataset, make_run, sampled
 
 NAMES = ["resnet8", "timm:test_resnet", "timm:convnext_atto", "timm:test_vit", "timm:efficientnet_b0",
          "torchvision:resnet18", "torchvision:efficientnet_b0", "torchvision:convnext_tiny"]
@@ -18,7 +17,7 @@ NAMES = ["resnet8", "timm:test_resnet", "timm:convnext_atto", "timm:test_vit", "
 
 def changed(name, rate=0.5):
     torch.manual_seed(0)
-    return StochasticDepth(rate).model(build(name, 5, 3), make_run(image_shape=(3, 32, 32)))
+    return StochasticDepth(rate).model(built(name, 5, 3), make_run(image_shape=(3, 32, 32)))
 
 
 def found(model):
@@ -85,7 +84,7 @@ def test_trains_what_timms_own_option_trains(name):
 @pytest.mark.parametrize("name", sampled(["resnet8", "torchvision:resnet18", "torchvision:resnet50"], "resnet8",
                                          "torchvision:resnet18"))
 def test_a_dropped_block_is_relu_of_its_shortcut_and_others_count_double(name):
-    model, plain = changed(name), build(name, 5, 3)
+    model, plain = changed(name), built(name, 5, 3)
     block, ordinary = residual_blocks(model, "test")[-1], residual_blocks(plain, "test")[-1]
     ordinary.load_state_dict({key.replace("bn3.0", "bn3").replace("bn2.0", "bn2"): value
                               for key, value in block.state_dict().items()})
@@ -106,7 +105,7 @@ def test_a_dropped_block_is_relu_of_its_shortcut_and_others_count_double(name):
 def test_prediction_is_that_of_the_whole_network(name):
     model = changed(name).eval()
     torch.manual_seed(0)
-    plain, images = build(name, 5, 3).eval(), torch.randn(2, 3, 160, 160)
+    plain, images = built(name, 5, 3).eval(), torch.randn(2, 3, 160, 160)
     assert torch.equal(model(images), plain(images)) and max(found(model)) >= 0.4
 
 
@@ -121,7 +120,7 @@ def test_with_rate_0_nothing_changes():
 
 @pytest.mark.parametrize("norm", [GroupNorm(), BatchRenorm()])
 def test_lies_behind_whatever_normalizes_and_learns(norm):
-    bundle = Bundle((Use(norm), Use(StochasticDepth(0.3))), epochs=8, batch_size=16)
+    bundle = Bundle((Use(norm), Use(StochasticDepth(0.3))), epochs=6, batch_size=16)
     trainer = prepare(bundle, make_dataset())
     ends = [block.bn2 for block in residual_blocks(trainer.run.model, "test")]
     assert all(not isinstance(end[0], nn.Sequential) and type(end[1]).__name__ == "_Dropped" for end in ends)
