@@ -19,6 +19,7 @@ from PIL.MpoImagePlugin import MpoImageFile
 
 from ..errors import DataError
 from ..system.workers import cores
+from .fitting import Fitted, Size, fitted, sides
 from .memory import Room, require_images
 from .storage import Stored, stored
 from .tones import Unusable, flat, load
@@ -48,7 +49,7 @@ class Bad:
     reason: str
 
 
-def decode(source: str | Path | bytes | Stored, size: int | None = None, channels: int | None = None,
+def decode(source: str | Path | bytes | Stored, size: Size | None = None, channels: int | None = None,
            fit: str = "crop") -> np.ndarray:
     """Return an image file, or the bytes of one, as uint8 [D, H, W]; of an animation, the first frame.
 
@@ -58,7 +59,7 @@ def decode(source: str | Path | bytes | Stored, size: int | None = None, channel
     Raises:
         Exception: Whatever the decoder raises; `reason` puts it into words.
     """
-    with opened(source) as image, decoded(image, 2 * size if size else None) as picture:    # twice what is needed
+    with opened(source) as image, decoded(image, 2 * max(sides(size)) if size else None) as picture:    # twice what is needed
         return pixels(picture, size, channels, fit)
 
 
@@ -171,54 +172,49 @@ def _stripped(file: BinaryIO) -> bytes:
     return file.read().rstrip(b"\0")
 
 
-def pixels(image: Image.Image, size: int | None = None, channels: int | None = None, fit: str = "crop") -> np.ndarray:
-    """Return an image as uint8 [D, H, W], brought to `size` x `size` as `data.fit` says."""
+def pixels(image: Image.Image, size: Size | None = None, channels: int | None = None,
+           fit: str = "crop") -> np.ndarray:
+    """Return an image as uint8 [D, H, W], brought to `size` as `data.fit` says."""
     image = flat(image)
     if channels:
         image = image.convert({1: "L", 3: "RGB"}[channels])
-    if size and image.size != (size, size):
+    height, width = sides(size) if size else image.size[::-1]
+    if image.size != (width, height):
         try:
-            image = FITTED[fit](image, size)
+            image = _laid(image, fitted(image.size, size, fit))
         except MemoryError:
-            raise DataError(f"data.size: memory does not hold one image of {size} x {size}. Set it to less.") from None
+            raise DataError(f"data.size: memory does not hold one image of {width} x {height}. Set it to less."
+                            ) from None
     values = np.asarray(image)
     return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
 
 
-def _cropped(image: Image.Image, size: int) -> Image.Image:
-    """Bring the shorter side to `size` and cut out the center."""
-    side = min(image.size)
-    left = (image.width - side) / 2
-    top = (image.height - side) / 2
-    return image.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
-
-
-def _padded(image: Image.Image, size: int) -> Image.Image:
-    """Bring the longer side to `size` and lay the image on the middle of black."""
-    longer = max(image.size)
-    width = max(1, round(size * image.width / longer))
-    height = max(1, round(size * image.height / longer))
-    whole = Image.new(image.mode, (size, size))
-    whole.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((size - width) // 2, (size - height) // 2))
+def _laid(image: Image.Image, how: Fitted) -> Image.Image:
+    """Show a part of an image on a canvas, black around it."""
+    left, top, right, bottom = how.spot
+    shown = image.resize((right - left, bottom - top), Image.Resampling.BILINEAR, how.window)
+    height, width = how.canvas
+    if shown.size == (width, height):
+        return shown
+    whole = Image.new(image.mode, (width, height))
+    whole.paste(shown, (left, top))
     return whole
-
-
-def _squashed(image: Image.Image, size: int) -> Image.Image:
-    """Bring each side to `size`."""
-    return image.resize((size, size), Image.Resampling.BILINEAR)
-
-
-FITTED = {"crop": _cropped, "pad": _padded, "squash": _squashed}
 
 
 def upright(image: Image.Image) -> Image.Image:
     """Return an image as L or RGB, turned as its EXIF orientation asks to look at it."""
-    try:
-        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # damaged EXIF raises anything, and the picture itself is fine
-        turn = None
+    turn = TURNS.get(orientation(image))
     picture = flat(image)   # turned, it would no longer know its file's tags
     return picture if turn is None else picture.transpose(turn)
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the orientation that EXIF tells, 1 where it tells none that there is."""
+    try:
+        turn = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF raises anything, and the picture itself is fine
+        return 1
+    return turn if turn in TURNS else 1
 
 
 def reason(error: Exception) -> str:
@@ -263,7 +259,7 @@ def _escaped(one: str) -> str:
     return f"\\x{ord(one) - 0xDC00:02x}" if 0xDC80 <= ord(one) <= 0xDCFF else one.encode("unicode_escape").decode()
 
 
-def read(paths: Sequence[Path | Stored], size: int | None, channels: int | None,
+def read(paths: Sequence[Path | Stored], size: Size | None, channels: int | None,
          fit: str = "crop") -> tuple[list[np.ndarray | None], list[Bad]]:
     """Decode files in threads.
 
@@ -334,7 +330,7 @@ def gather(results: Iterable[np.ndarray | Bad], names: Sequence[str]) -> tuple[l
     return arrays, bad
 
 
-def reshaped(images: np.ndarray, size: int | None, channels: int | None, fit: str = "crop") -> Iterator[np.ndarray]:
+def reshaped(images: np.ndarray, size: Size | None, channels: int | None, fit: str = "crop") -> Iterator[np.ndarray]:
     """Yield each of the images, uint8 [N, H, W, D] with D 1 or 3, as uint8 [D, H, W] of the size asked for."""
     for image in images:
         yield pixels(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), size, channels, fit)

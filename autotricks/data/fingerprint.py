@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..core.dataset import Split
 from ..core.images import Images
+from ..core.targets import Targets
 from .stream import Streamed
 
 
@@ -20,7 +21,7 @@ def digests(images: Images) -> list[bytes]:
 
 
 def fingerprint(splits: Mapping[str, Split], marks: Mapping[str, Sequence[bytes]], classes: Sequence[str]) -> str:
-    """Return the SHA-256 of a data set: shape, class names, and pixels and labels of each row of each split.
+    """Return the SHA-256 of a data set: shape, class names, and pixels, labels and boxes of each row of each split.
 
     Args:
         splits: By name; their order does not matter, the order of the rows does.
@@ -35,9 +36,17 @@ def fingerprint(splits: Mapping[str, Split], marks: Mapping[str, Sequence[bytes]
         whole.update(f"\n{name} {shape}\n".encode())
         for mark, row in zip(marks[name], split.targets.listed(), strict=True):
             whole.update(mark + b"".join(label.to_bytes(4, "little") for label in row))
-        if split.targets.boxes is not None:
-            whole.update(split.targets.boxes.contiguous().numpy().tobytes())
+        whole.update(_boxes(split.targets))
     return whole.hexdigest()
+
+
+def _boxes(targets: Targets) -> bytes:
+    """Return how many boxes each image has, the edges and the label of each, and whether it is ignored."""
+    if targets.boxes is None:
+        return b""
+    there = (targets.boxes[..., 2:] > targets.boxes[..., :2]).all(-1)       # the others are padding
+    columns = (there.sum(1), targets.boxes[there], targets.labels[there], targets.shares[there] > 0)
+    return b"".join(column.numpy().tobytes() for column in columns)
 
 
 def shared(left: Sequence[bytes], right: Sequence[bytes]) -> int:

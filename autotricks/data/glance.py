@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .decode import Bad, each
+from .fitting import fitted
 from .look import Shape, shape_of
 from .settings import Settings
 from .storage import Stored
@@ -40,5 +41,12 @@ def seen(shapes: Sequence[Shape], settings: Settings) -> Glance | None:
     if not shapes:
         return None
     crops = settings.size is not None and settings.fit == "crop"
-    lost = [1 - min(shape.size) / max(shape.size) for shape in shapes] if crops else [0.0]
+    lost = [_cut(shape.size, settings) for shape in shapes] if crops else [0.0]
     return Glance(len(shapes), sum(lost) / len(lost), sum(shape.dim for shape in shapes))
+
+
+def _cut(image: tuple[int, int], settings: Settings) -> float:
+    """Return the share of an image's area that is cut off."""
+    left, top, right, bottom = fitted(image, settings.size, settings.fit).window
+    width, height = image
+    return 1 - (right - left) * (bottom - top) / (width * height)

@@ -12,6 +12,7 @@ from ..core.task import Task
 from ..core.traits import DataTrait
 from ..errors import DataError
 
+Flags = Sequence[Sequence[bool]]
 MAX_LISTED = 5
 DIGITS = sys.int_info.str_digits_check_threshold   # that Python reads whatever it is set to
 
@@ -24,8 +25,8 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def encode(labels: Mapping[str, Sequence[tuple[str, ...]]], classes: Sequence[str] | None,
-           task: Task, boxes: Mapping[str, Sequence[Tensor] | None] = MappingProxyType({})
-           ) -> tuple[tuple[str, ...], dict[str, Targets]]:
+           task: Task, boxes: Mapping[str, Sequence[Tensor] | None] = MappingProxyType({}),
+           ignored: Mapping[str, Flags | None] = MappingProxyType({})) -> tuple[tuple[str, ...], dict[str, Targets]]:
     """Number the labels.
 
     Args:
@@ -33,6 +34,7 @@ def encode(labels: Mapping[str, Sequence[tuple[str, ...]]], classes: Sequence[st
         classes: Names in the order of their numbers; sorted from the training labels if None.
         task: Says whether each image must have one label, and whether labels must have boxes.
         boxes: Of the labels of each row, [K, 4], by split.
+        ignored: Whether each label of each row is to be ignored, by split; none is where that is left out.
 
     Returns:
         The classes, and targets by split.
@@ -62,8 +64,8 @@ def encode(labels: Mapping[str, Sequence[tuple[str, ...]]], classes: Sequence[st
     if problems:
         raise DataError(problems)
     found = boxes if DataTrait.BOXES in task.brings else {}
-    return known, {split: Targets.sets([[numbers[name] for name in row] for row in rows], found.get(split))
-                   for split, rows in labels.items()}
+    return known, {split: Targets.sets([[numbers[name] for name in row] for row in rows], found.get(split),
+                                       ignored.get(split)) for split, rows in labels.items()}
 
 
 def _require_one(labels: Mapping[str, Sequence[tuple[str, ...]]]) -> None:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ..core.dataset import Dataset, Split
-from ..core.images import joined as chained
 from ..core.targets import Targets
 from ..core.traits import DataTrait
 from ..errors import DataError
@@ -79,7 +78,8 @@ def load(settings: Settings, trust: bool = False, whole: bool = False, joined: b
     scarce = few(raw.parts["train"].labels, raw.parts["train"].groups, cuts)
     raw = _without(raw, scarce) if settings.rare == "drop" else raw
     classes, targets = encode({name: part.labels for name, part in raw.parts.items()}, raw.classes, task,
-                              {name: part.boxes for name, part in raw.parts.items()})
+                              {name: part.boxes for name, part in raw.parts.items()},
+                              {name: part.ignored for name, part in raw.parts.items()})
     groups.require_apart({name: part.groups for name, part in raw.parts.items() if part.groups is not None})
     parts = {name: part for name, part in raw.parts.items() if not (whole and name == "validation")}
     splits, dropped = divided(parts, targets, classes, settings, wanted)
@@ -140,8 +140,7 @@ def _joined(parts: Mapping[str, Part]) -> dict[str, Part]:
     if train.images.shape[1:] != more.images.shape[1:]:
         raise DataError(f"data.size: train has images of shape {tuple(train.images.shape[1:])} (D, H, W), validation "
                         f"{tuple(more.images.shape[1:])}. Set data.size and data.channels.")
-    together = None if train.groups is None or more.groups is None else [*train.groups, *more.groups]
-    both = Part(chained(train.images, more.images), [*train.labels, *more.labels], together)
+    both = train.followed(more)
     return {"train": both, **{name: part for name, part in parts.items() if name == "test"}}
 
 
@@ -169,10 +168,8 @@ def divided(parts: Mapping[str, Part], targets: Mapping[str, Targets], classes: 
         dropped = _drop(splits)
         whole = splits["train"]
         left = torch.arange(len(whole))
-    if settings.imbalance is not None and DataTrait.ONE_LABEL not in find_task(settings.task).brings:
-        raise DataError("data.imbalance: a long tail is made of images with one label each. Leave it out.")
     if settings.imbalance is not None:
-        left = left[long_tail.rows(whole.targets.single[left], settings.imbalance, settings.seed)]
+        left = left[_long_tail(whole.targets[left], len(classes), settings)]
     splits["train"] = _taken(whole, left)
     splits.setdefault("validation", splits["test"])
     shapes = {name: tuple(split.images.shape[1:]) for name, split in splits.items()}
@@ -180,6 +177,21 @@ def divided(parts: Mapping[str, Part], targets: Mapping[str, Targets], classes: 
         raise DataError(f"data.size: the splits have images of different shapes (D, H, W): {shapes}. "
                         "Set data.size and data.channels.")
     return splits, dropped
+
+
+def _long_tail(targets: Targets, classes: int, settings: Settings) -> Tensor:
+    """Return the rows that the long tail keeps: of images by their label, or of images by the boxes in them.
+
+    Raises:
+        DataError: When images may have several labels that have no boxes, or the factor is too large.
+    """
+    brings = find_task(settings.task).brings
+    assert settings.imbalance is not None
+    if DataTrait.ONE_LABEL in brings:
+        return long_tail.rows(targets.single, settings.imbalance, settings.seed)
+    if DataTrait.BOXES in brings:
+        return long_tail.image_rows(targets, classes, settings.imbalance, settings.seed)
+    raise DataError("data.imbalance: a long tail is made of images with one label each, or of boxes. Leave it out.")
 
 
 def _drop(splits: dict[str, Split]) -> dict[str, int]:

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .decode import decoded, opened
+from .decode import decoded, opened, orientation
 from .duplicates import difference_hash, digest, thumbnail
-from .storage import Stored
+from .storage import Stored, stored
 from .tones import BITS, TOPS, tag
 
 DRAFT = 512             # pixels to which a large JPEG is decoded at least; its copies are decoded alike
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations under which width and height change places
 DIM = 4096              # 16-bit values that all lie below this become nearly black
 
 
@@ -102,3 +103,47 @@ def _animated(image: Image.Image) -> bool:
         return bool(getattr(image, "is_animated", False))
     except Exception:  # seeking in a damaged file raises anything
         return False
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of an image before its pixels.
+
+    Args:
+        stored: Width and height in pixels, as they are written.
+        turn: EXIF's orientation, 1 to 8: how the image is turned to be looked at.
+    """
+
+    stored: tuple[int, int]
+    turn: int
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height of the image as it is looked at."""
+        width, height = self.stored
+        return (height, width) if self.turn in SIDEWAYS else (width, height)
+
+    def turned(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        """Return a box of the pixels as they are written as one of the image as it is looked at; sideways alone."""
+        width, height = self.stored
+        left, top, right, bottom = box
+        across = (height - bottom, height - top) if self.turn in (6, 7) else (top, bottom)
+        down = (width - right, width - left) if self.turn in (7, 8) else (left, right)
+        return across[0], down[0], across[1], down[1]
+
+
+def header_of(path: Path | Stored) -> Header:
+    """Read a file's header; its pixels are decoded for the few PNG files alone that tell their orientation after them.
+
+    Raises:
+        Exception: Whatever the decoder raises; `decode.reason` puts it into words.
+    """
+    with opened(path) as image:
+        silent = image.format == "PNG" and "exif" not in image.info and not _mentions_exif(path)
+        turn = 1 if silent else orientation(image)      # which decodes a PNG to its end
+        return Header(image.size, 1 if image.format == "TIFF" else turn)     # Pillow turns TIFF files itself
+
+
+def _mentions_exif(path: Path | Stored) -> bool:
+    with stored(path).open() as file:
+        return b"eXIf" in file.read()

@@ -29,9 +29,13 @@ def without(parts: Mapping[str, Part], names: Sequence[str]) -> dict[str, Part]:
 
 def _without(part: Part, gone: set[str]) -> Part:
     rows = [row for row, names in enumerate(part.labels) if not names or not gone.issuperset(names)]
-    labels = [tuple(name for name in part.labels[row] if name not in gone) for row in rows]
-    return Part(subset(part.images, torch.tensor(rows, dtype=torch.int64)), labels,
-                None if part.groups is None else [part.groups[row] for row in rows])
+    stay = [[place for place, name in enumerate(part.labels[row]) if name not in gone] for row in rows]
+    return Part(subset(part.images, torch.tensor(rows, dtype=torch.int64)),
+                [tuple(part.labels[row][place] for place in places) for row, places in zip(rows, stay)],
+                None if part.groups is None else [part.groups[row] for row in rows],
+                None if part.boxes is None else [part.boxes[row][places] for row, places in zip(rows, stay)],
+                None if part.ignored is None else [[part.ignored[row][place] for place in places]
+                                                   for row, places in zip(rows, stay)])
 
 
 def pinned(labels: Tensor, groups: Sequence[str] | None, cuts: int) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import DataError
 from ..tasks import TASKS
+from .fitting import FITS, Size
 
 AUTO = "auto"
 ONE_HOT = "one-hot"
@@ -17,7 +18,6 @@ SPLITS = ("train", "validation", "test")
 FOLDERS = ("image_folder", "zip", "tar")
 WHOLE_CELL = "none"     # of a separator: a cell is one label
 COLUMNS = ("path", "label", "separator", "split", "fold")
-FITS = ("crop", "pad", "squash")
 
 
 def _whole(value: Any, low: int, high: float = math.inf) -> bool:
@@ -26,6 +26,10 @@ def _whole(value: Any, low: int, high: float = math.inf) -> bool:
 
 def _real(value: Any, low: float, high: float = math.inf) -> bool:
     return type(value) in (int, float) and math.isfinite(value) and low <= value <= high
+
+
+def _height_and_width(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(_whole(side, 1) for side in value)
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ TABLE_KEYS = {"csv": WHOLE_TABLE, "zip": WHOLE_TABLE, "tar": WHOLE_TABLE, "parqu
 LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "source": (lambda value: isinstance(value, str) and bool(value.strip()), "text such as digits or csv:PATH"),
     "task": (lambda value: value in TASKS, f"one of {', '.join(TASKS)}"),
-    "size": (lambda value: value is None or _whole(value, 1), "a whole number of pixels >= 1, or left out"),
+    "size": (lambda value: value is None or _whole(value, 1) or _height_and_width(value),
+             "a whole number of pixels >= 1, or two, height and width, or left out"),
     "channels": (lambda value: value is None or (_whole(value, 1, 3) and value != 2),
                  "1 (gray) or 3 (color), or left out"),
     "fit": (lambda value: value in FITS, f"one of {', '.join(FITS)}"),
@@ -160,9 +165,9 @@ class Settings:
     Args:
         source: Where images and labels come from; see `autotricks.data`.
         task: What is to be learned; see `autotricks.tasks`.
-        size: Side in pixels that images are brought to. None: as the images are.
-        fit: How: `crop` brings the shorter side to it and cuts out the center; `pad` brings the longer side to it and
-            lays the image on black; `squash` stretches each side to it, whatever the shape.
+        size: Side in pixels that images are brought to, or height and width. None: as the images are.
+        fit: How: `crop` fills it and cuts out the center; `pad` shows the whole image, on black; `squash` stretches
+            each side to it, whatever the shape.
         channels: 1 for gray, 3 for color. None: as the data is.
         normalize: With which mean and deviation: those that pretrained `weights` were trained with, where there are
             some, or those of the `data` at hand.
@@ -191,7 +196,7 @@ class Settings:
 
     source: str = "digits"
     task: str = "classification"
-    size: int | None = None
+    size: Size | None = None
     fit: str = "crop"
     channels: int | None = None
     normalize: str = "weights"

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,7 +64,8 @@ def require(targets: Targets, classes: Sequence[str], cuts: Sequence[str]) -> No
     Raises:
         DataError: Naming them.
     """
-    counts = targets.counts(len(classes)).tolist()
+    images = Counter(label for row in targets.listed() for label in row)
+    counts = [images[label] for label in range(len(classes))]
     few = [f"{name!r} ({count})" for name, count in zip(classes, counts) if count <= len(cuts)]
     if few:
         raise DataError(f"data.source: too few images to split off {' and '.join(cuts)} in class{_listed(few)}; "

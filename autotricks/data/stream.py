@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import DataError
 from ..system.workers import follow_parent
 from .decode import Bad, decode, each, printable, quiet, reason, same_size
+from .fitting import Size
 from .storage import Stored, stored
 
 WORKERS = 2
@@ -55,7 +56,7 @@ class Seen:
     sums: tuple[tuple[int, int], ...]
 
 
-def look(place: Path | Stored, size: int | None, channels: int | None, fit: str = "crop") -> Seen:
+def look(place: Path | Stored, size: Size | None, channels: int | None, fit: str = "crop") -> Seen:
     """Decode an image file and return what is known of it then."""
     image = decode(place, size, channels, fit)
     values = image.reshape(len(image), -1).astype(np.int64)
@@ -64,7 +65,7 @@ def look(place: Path | Stored, size: int | None, channels: int | None, fit: str 
     return Seen(image.shape, _mark(image), _mark(color), sums)
 
 
-def survey(places: Sequence[Path | Stored], size: int | None, channels: int | None,
+def survey(places: Sequence[Path | Stored], size: Size | None, channels: int | None,
            fit: str = "crop") -> list[Seen | Bad]:
     """Look at every file once, in threads; memory holds what is known of them, not the images.
 
@@ -84,7 +85,7 @@ def survey(places: Sequence[Path | Stored], size: int | None, channels: int | No
 class Files(Dataset[Any]):
     """Image files, decoded by lists of rows."""
 
-    def __init__(self, places: Sequence[Path | Stored], shape: tuple[int, int, int], size: int | None,
+    def __init__(self, places: Sequence[Path | Stored], shape: tuple[int, int, int], size: Size | None,
                  channels: int | None, fit: str = "crop"):
         self.places = [stored(place) for place in places]
         self.shape = shape

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Settings, decode
+from ..data.fitting import Size
 from ..data.tones import Unusable
 
 
@@ -21,20 +22,21 @@ class Preprocessing:
 
     Args:
         shape: (D, H, W) of an image.
-        size: Side to which a file is brought; None: a file must have the model's size.
+        size: To which a file is brought; None: a file must have the model's size.
         fit: How it is brought to it; see `data.fit`.
     """
 
     shape: tuple[int, int, int]
-    size: int | None
+    size: Size | None
     fit: str = Settings.fit
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Preprocessing:
         """Return how the bundle of this document was trained; square images of an array stand for files of a size."""
         depth, height, width = document["images"]["shape"]
-        fit = document.get("data", {}).get("fit", Settings.fit)
-        return cls((depth, height, width), height if height == width else None, fit)
+        data = document.get("data", {})
+        size = (height, width) if height == width or data.get("size") else None
+        return cls((depth, height, width), size, data.get("fit", Settings.fit))
 
     def pixels(self, source: str | Path | bytes) -> NDArray[np.uint8]:
         """Return an image file, or the bytes of one, as the model takes it: uint8 [D, H, W].

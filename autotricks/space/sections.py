@@ -61,6 +61,18 @@ def _several(value: Any) -> Any:
     return [*map(_text, value)] if isinstance(value, list) else [_text(value)]
 
 
+def _sides(value: Any, one: Callable[[Any], Any]) -> Any:
+    """Return height and width of a list, and the side of what is none."""
+    return tuple(map(one, value)) if isinstance(value, list) else one(value)
+
+
+def _listed(value: Any) -> Any:
+    return [*value] if isinstance(value, tuple) else value
+
+
+SIDES: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": SIDE}
+SIZES: dict[str, Any] = {"anyOf": [SIDES, {"type": "array", "items": SIDES, "minItems": 2, "maxItems": 2},
+                                   {"type": "null"}]}
 WORD: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 WORDS: dict[str, Any] = {"anyOf": [WORD, {"type": "array", "items": WORD, "minItems": 1}]}
 Word = Annotated[str, BeforeValidator(_text), WithJsonSchema(WORD)]
@@ -105,7 +117,8 @@ class DataSection(Section):
 
     source: Annotated[str, legal(pattern=SOURCES)] = "digits"
     task: Annotated[str, legal(enum=[*TASKS])] = "classification"
-    size: Annotated[int | None, Field(le=SIDE, json_schema_extra={"minimum": 1}), WHOLE] = None
+    size: Annotated[int | None, Field(le=SIDE), WHOLE, WrapValidator(_sides), PlainSerializer(_listed),
+                    WithJsonSchema(SIZES)] = None
     fit: Literal["crop", "pad", "squash"] = "crop"
     channels: Annotated[int | None, legal(enum=[1, 3, None]), WHOLE] = None
     normalize: Literal["weights", "data"] = "weights"

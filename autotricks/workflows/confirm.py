@@ -149,7 +149,7 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
     section = document.confirm
     dataset = in_folds(loaded, data.dataset)
     judge = Confirmer(folder, dataset,
-                      lambda bundle: bundle_document(document.name, {}, data, bundle, {}),
+                      lambda bundle: bundle_document(document.name, {"task": document.data.task}, data, bundle, {}),
                       document.objective.objective(), how)
     repeats = repetitions(trials, section.trainings, section.folds)
     confirmation = judge.confirm(trials, ranked(loaded, trials), section.top, repeats)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...errors import DataError
 from ..decode import display_name
+from ..fitting import sides
 from ..settings import Settings
 from . import (
     archive,
@@ -78,7 +79,7 @@ def shape_of(settings: Settings) -> tuple[int, int, int] | None:
     if shape is None and not (settings.size and settings.channels):
         return None
     depth, height, width = shape or (0, 0, 0)
-    return settings.channels or depth, settings.size or height, settings.size or width
+    return settings.channels or depth, *(sides(settings.size) if settings.size else (height, width))
 
 
 def check(source: str, trust: bool = False) -> None:

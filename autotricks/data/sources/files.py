@@ -5,16 +5,18 @@ import difflib
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import torch
 
+from ...core.images import Images
 from ...errors import DataError
 from .. import decode
 from ..decode import Bad, display_name, printable
+from ..fitting import sides
 from ..glance import glance
 from ..labels import ordered
 from ..memory import COPIES, available, require_images
@@ -22,6 +24,7 @@ from ..settings import Settings
 from ..storage import Stored
 from ..stream import PREFETCH, WORKERS, Files, Reading, Seen, Streamed, survey
 from .archive_paths import Inside
+from .boxes import Boxes, solid
 from .raw import Part, Raw, refuse_many, stacked
 
 CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin",
@@ -38,12 +41,13 @@ NO_IMAGES = frozenset({
 
 @dataclass(frozen=True)
 class Entry:
-    """One image file, the names of its labels, its split, and its group if it has one."""
+    """One image file, the names of its labels, its split, its group if it has one, and where its labels are."""
 
     path: Path | Stored
     labels: tuple[str, ...]
     split: str
     group: str = ""
+    boxes: Boxes | None = None
 
 
 @dataclass(frozen=True)
@@ -181,9 +185,10 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
     Raises:
         DataError: When classes are empty, too many files are bad, or their sizes differ.
     """
+    listing = _fitted(listing, settings)
     entries = listing.entries
     if settings.size:
-        require_images(1, (settings.channels or 3, settings.size, settings.size))
+        require_images(1, (settings.channels or 3, *sides(settings.size)))
     if _too_many(entries, settings):
         return _streamed(listing, settings)
     arrays, bad = decode.read([entry.path for entry in entries], settings.size, settings.channels, settings.fit)
@@ -197,9 +202,35 @@ def images_of(listing: Listing, settings: Settings) -> Raw:
         chosen = [array for row in rows if (array := arrays[row]) is not None]
         for row in rows:
             arrays[row] = None  # so that stacking frees each image as it goes
-        parts[split] = Part(stacked(chosen, depth), [entries[row].labels for row in rows],
-                            [entries[row].group for row in rows] if settings.group else None)
+        parts[split] = _part(stacked(chosen, depth), [entries[row] for row in rows], settings)
     return listing.raw(parts, bad, settings)
+
+
+def _part(images: Images, entries: Sequence[Entry], settings: Settings) -> Part:
+    """Return images with what is said of each, an entry for each."""
+    there = [entry.boxes for entry in entries if entry.boxes is not None]
+    return Part(images, [entry.labels for entry in entries],
+                [entry.group for entry in entries] if settings.group else None,
+                [torch.from_numpy(boxes.edges).float() for boxes in there] if len(there) == len(entries) else None,
+                [boxes.ignored for boxes in there] if any(any(boxes.ignored) for boxes in there) else None)
+
+
+def _fitted(listing: Listing, settings: Settings) -> Listing:
+    """Return a listing with its boxes in pixels of the images as they are loaded, without those that are cut off."""
+    entries = [_brought(entry, settings) for entry in listing.entries]
+    before, after = (sum(len(entry.labels) for entry in each) for each in (listing.entries, entries))
+    told = [f"data.fit: {settings.fit} leaves {before - after:,} of {before:,} boxes outside; pad or squash keeps all "
+            "of them"] if after < before else []
+    return replace(listing, entries=entries, notices=(*listing.notices, *told))
+
+
+def _brought(entry: Entry, settings: Settings) -> Entry:
+    if entry.boxes is None:
+        return entry
+    edges = entry.boxes.brought(settings.size, settings.fit)
+    rows = solid(edges)
+    boxes = replace(entry.boxes, edges=edges).only(rows)
+    return replace(entry, labels=tuple(entry.labels[row] for row in rows), boxes=boxes)
 
 
 def _too_many(entries: Sequence[Entry], settings: Settings) -> bool:
@@ -228,8 +259,8 @@ def _streamed(listing: Listing, settings: Settings) -> Raw:
         rows = [row for row, (entry, _) in enumerate(good) if entry.split == split]
         if not rows:
             raise _none(split)
-        parts[split] = Part(Streamed(files, seen, torch.tensor(rows), reading), [good[row][0].labels for row in rows],
-                            [good[row][0].group for row in rows] if settings.group else None)
+        images = Streamed(files, seen, torch.tensor(rows), reading)
+        parts[split] = _part(images, [good[row][0] for row in rows], settings)
     return listing.raw(parts, bad, settings)
 
 

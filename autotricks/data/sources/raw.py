@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...core.images import Images
+from ...core.images import Images, joined
 from ...errors import DataError
 from ..decode import Bad, display_name, printable, reshaped
+from ..fitting import sides
 from ..glance import Glance
 from ..memory import require_images
 from ..settings import Settings
@@ -40,6 +41,17 @@ class Part:
     groups: Sequence[str] | None = None
     boxes: Sequence[Tensor] | None = None
     ignored: Sequence[Sequence[bool]] | None = None
+
+    def flags(self) -> Sequence[Sequence[bool]]:
+        """Return whether each label of each image is ignored."""
+        return self.ignored if self.ignored is not None else [(False,) * len(names) for names in self.labels]
+
+    def followed(self, other: Part) -> Part:
+        """Return these images and then others, with what both say of theirs."""
+        groups = None if self.groups is None or other.groups is None else [*self.groups, *other.groups]
+        boxes = None if self.boxes is None or other.boxes is None else [*self.boxes, *other.boxes]
+        ignored = None if self.ignored is other.ignored is None else [*self.flags(), *other.flags()]
+        return Part(joined(self.images, other.images), [*self.labels, *other.labels], groups, boxes, ignored)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +116,9 @@ def from_arrays(split: str, images: np.ndarray, settings: Settings) -> Tensor:
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
         raise DataError(f"data.source: the images of {split} are of shape {list(images.shape)}; [N, H, W], "
                         "[N, H, W, 1], [N, H, W, 3] or [N, D, H, W] with D 1 or 3 is needed.")
-    size = settings.size or images.shape[1]
+    height, width = sides(settings.size) if settings.size else images.shape[1:3]
     channels = settings.channels or images.shape[-1]
-    require_images(len(images), (channels, size, settings.size or images.shape[2]))
+    require_images(len(images), (channels, height, width))
     if settings.size or channels != images.shape[-1]:
         return stacked(list(reshaped(images, settings.size, channels, settings.fit)))
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
@@ -167,8 +179,8 @@ def stacked(arrays: list[np.ndarray], depth: int | None = None) -> Tensor:
     return torch.from_numpy(store)
 
 
-def refuse_many(bad: Sequence[Bad], total: int, limit: float) -> None:
-    """Refuse a source of which more files are bad than `limit` allows.
+def refuse_many(bad: Sequence[Bad], total: int, limit: float, what: str = "files cannot be read") -> None:
+    """Refuse a source of which more is bad than `limit` allows; `what` says what that is.
 
     Raises:
         DataError: Naming the first few.
@@ -178,6 +190,6 @@ def refuse_many(bad: Sequence[Bad], total: int, limit: float) -> None:
     few = "; ".join(f"{', '.join(display_name(file.path) for file in same)} ({reason})"
                     for reason, same in groupby(bad[:MAX_LISTED], lambda file: file.reason))
     more = f"; and {len(bad) - MAX_LISTED} more" if len(bad) > MAX_LISTED else ""
-    raise DataError(f"data.source: {len(bad)} of {total} files cannot be read, {len(bad) / total:.2%} where "
+    raise DataError(f"data.source: {len(bad)} of {total} {what}, {len(bad) / total:.2%} where "
                     f"data.max_bad allows {limit:.2%}: {few}{more}. Mend or remove them, or raise data.max_bad.")
 

@@ -83,7 +83,7 @@ class Places:
 
 def _guesses(places: Places, root: Path, table: Table, sample: Sequence[str]) -> Iterator[Places]:
     """Yield where the whole sample is found: with other suffixes, or in folders below."""
-    folders = places.folders if table.folder else (root, *_below(root))
+    folders = places.folders if table.folder else (root, *below(root))
     known = set[str]()
     ended = {suffix for suffix in SUFFIXES if suffix and all(name.lower().endswith(suffix.lower()) for name in sample)}
     for suffix in [one for one in SUFFIXES if one not in ended] if table.suffix is None else [table.suffix]:
@@ -108,7 +108,7 @@ def _holding(guess: Places, folders: Sequence[Path], sample: Sequence[str]) -> l
     return full or ([parts] if once and together == {*sample} else [])
 
 
-def _below(root: Path, depth: int = DEPTH) -> list[Path]:
+def below(root: Path, depth: int = DEPTH) -> list[Path]:
     """Return the folders below a folder, the nearest first."""
     level = [root]
     found: list[Path] = []

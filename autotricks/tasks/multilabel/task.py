@@ -14,10 +14,10 @@ from ...core.targets import Targets
 from ...core.task import UNFITTED, Answer, Fitted, Measured, Metric
 from ...core.traits import DataTrait
 from ...errors import DataError
-from ...io.did_you_mean import listed, suggest
 from ...models import build
 from ...stats.test_results import TestResult
 from ..answers import rankings
+from ..asked import Asked, of_single_classes
 from .metrics import AVERAGE_PRECISION, HALF, METRICS, ON_TEST, MultilabelMeter, truth_of
 from .testing import tested, thresholds
 
@@ -33,7 +33,7 @@ class Multilabel:
         asked: Classes whose average precision an objective asks for: name of the metric and number of the class.
     """
 
-    asked: tuple[tuple[str, int], ...] = ()
+    asked: Asked = ()
 
     name: ClassVar[str] = "multilabel"
     brings: ClassVar[frozenset[DataTrait]] = frozenset()
@@ -55,14 +55,11 @@ class Multilabel:
 
         What mistakes cost is asked of tasks with one label alone.
         """
-        named = {key: (name, AVERAGE_PRECISION.word(name)) for key, name in asked.items()}
-        wanted = {key: (name, word) for key, (name, word) in named.items() if word}
-        unknown = [f"{key}: no class is called {word!r}.{suggest(word, classes)} There is {listed(classes)}."
-                   for key, (_, word) in wanted.items() if word not in classes]
+        single, unknown = of_single_classes(AVERAGE_PRECISION, asked, classes)
         late = [f"{key}: {name} is measured on test alone." for key, name in asked.items() if name in ON_TEST]
         if unknown or late:
             raise DataError([*unknown, *late])
-        return Multilabel(tuple((name, classes.index(word)) for name, word in wanted.values()))
+        return Multilabel(single)
 
     def meter(self, counts: Tensor, targets: Targets, whole: bool = False) -> MultilabelMeter:
         """Return an empty meter; see `autotricks.core.task.Task`."""
