@@ -16,6 +16,7 @@ AUTO = "auto"
 ONE_HOT = "one-hot"
 SPLITS = ("train", "validation", "test")
 FOLDERS = ("image_folder", "zip", "tar")
+BOXES = (("left", "top", "right", "bottom"), ("left", "top", "width", "height"), ("x", "y", "width", "height"))
 WHOLE_CELL = "none"     # of a separator: a cell is one label
 COLUMNS = ("path", "label", "separator", "split", "fold")
 
@@ -81,6 +82,33 @@ class Splits:
 
 
 @dataclass(frozen=True)
+class Box:
+    """Which columns of a table are the box of an object: two corners, or one or the center with width and height."""
+
+    left: str | None = None
+    top: str | None = None
+    right: str | None = None
+    bottom: str | None = None
+    width: str | None = None
+    height: str | None = None
+    x: str | None = None
+    y: str | None = None
+
+    def told(self) -> dict[str, str]:
+        """Return the column of each that is given."""
+        return {one.name: name for one in fields(self) if (name := getattr(self, one.name)) is not None}
+
+    def problems(self) -> list[str]:
+        """Return one line for each thing that cannot be."""
+        told = self.told()
+        if any(not name.strip() for name in told.values()):
+            return ["data.box: a name is empty. Write it, or leave it out."]
+        return [] if {*told} in map(set, BOXES) else [
+            f"data.box: {', '.join(told) or 'nothing'} is not allowed; box must name the columns of "
+            f"{', or of '.join(', '.join(names) for names in BOXES)}, x and y being the center."]
+
+
+@dataclass(frozen=True)
 class Table:
     """How a table is read. Columns are named in any case; those of a table without a header are numbered from 1.
 
@@ -98,6 +126,8 @@ class Table:
         delimiter: Between the cells, or auto.
         encoding: Of the text, as Python names it, or auto: UTF-8, UTF-16 by its mark, else cp1252.
         header: Whether the first line names the columns, or auto.
+        box: The columns of the box, where objects are to be found. None: found by their names.
+        ignored: The column of 1 where finding an object is neither right nor wrong. None: found by its name.
     """
 
     path: str | None = None
@@ -110,11 +140,13 @@ class Table:
     delimiter: str = AUTO
     encoding: str = AUTO
     header: bool | str = AUTO
+    box: Box | None = None
+    ignored: str | None = None
 
     def problems(self) -> list[str]:
         """Return one line for each thing that cannot be."""
         words = {"path": (self.path,), "label": self.label, "separator": (self.separator,), "split": (self.split,),
-                 "fold": (self.fold,), "folder": self.folder, "suffix": (self.suffix,)}
+                 "fold": (self.fold,), "folder": self.folder, "suffix": (self.suffix,), "ignored": (self.ignored,)}
         lines = [f"data.{name}: a name is empty. Write it, or leave {name} out." for name, given in words.items()
                  if "" in given]
         if self.delimiter != AUTO and len(self.delimiter) != 1:
@@ -128,13 +160,13 @@ class Table:
             lines.append(f"data.header: {self.header!r} is not allowed; header must be true, false or auto.")
         if len(self.label) > 1 and self.separator:
             lines.append("data.separator: several columns of labels have no cells with several. Leave it out.")
-        return lines
+        return lines + (self.box.problems() if self.box else [])
 
 
 WHOLE_TABLE = tuple(one.name for one in fields(Table))
 # The keys of a table that each source heeds; those that are here have paths or columns to group and split by, too.
 TABLE_KEYS = {"csv": WHOLE_TABLE, "zip": WHOLE_TABLE, "tar": WHOLE_TABLE, "parquet": COLUMNS, "hf": COLUMNS,
-              "webdataset": ("path", "label", "separator"), "image_folder": ()}
+              "webdataset": ("path", "label", "separator"), "image_folder": (), "coco": (), "voc": (), "yolo": ()}
 LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "source": (lambda value: isinstance(value, str) and bool(value.strip()), "text such as digits or csv:PATH"),
     "task": (lambda value: value in TASKS, f"one of {', '.join(TASKS)}"),

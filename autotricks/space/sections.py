@@ -19,7 +19,7 @@ from pydantic import (
 from ..core.objective import TRAINING, Objective
 from ..core.task import Metric
 from ..data import Group, Settings, Splits, Table
-from ..data.settings import AUTO
+from ..data.settings import AUTO, BOXES, Box
 from ..data.sources import EMBEDDED, READERS
 from ..models import OWN, Pin
 from ..tasks import TASKS, metric as metric_of, objective
@@ -33,7 +33,7 @@ MAX = "max"
 SEEDS = 5           # trainings of each bundle that confirmation takes unless told
 LARGEST = 1_000_000     # of batch sizes, and of what the largest class is to the smallest
 SIDE = 4096                         # of an image, in pixels: 50 million values
-MODELS = f"^({'|'.join(OWN)}|(timm|torchvision):.+|[A-Za-z_][\\w.]*:\\w+)$"
+MODELS = f"^((fcos:)?({'|'.join(OWN)}|(timm|torchvision):.+)|[A-Za-z_][\\w.]*:\\w+)$"
 SOURCES = (f"^({'|'.join(EMBEDDED)}|({'|'.join(word for word in READERS if word not in EMBEDDED)}):.+|"
            "[A-Za-z_][\\w.]*:[A-Za-z_]\\w*)$")
 
@@ -102,6 +102,21 @@ class GroupSection(Section):
     pattern: str | None = None
 
 
+class BoxSection(Section):
+    """Which columns of a table are the box of an object."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [*names]} for names in BOXES]})
+
+    left: Word | None = None
+    top: Word | None = None
+    right: Word | None = None
+    bottom: Word | None = None
+    width: Word | None = None
+    height: Word | None = None
+    x: Word | None = None
+    y: Word | None = None
+
+
 class SplitsSection(Section):
     """Which folders, or which words of a table's column, are which split."""
 
@@ -145,6 +160,8 @@ class DataSection(Section):
     delimiter: str | None = None
     encoding: str | None = None
     header: Annotated[bool | str | None, legal(enum=[True, False, AUTO, None])] = None
+    box: BoxSection | None = None
+    ignored: Word | None = None
 
     def settings(self) -> Settings:
         """Return what the data package loads.
@@ -153,7 +170,8 @@ class DataSection(Section):
             DataError: With one line for each value that is not allowed.
         """
         told = dict(self)
-        table = {one.name: told.pop(one.name) for one in fields(Table)}
+        table = {one.name: told.pop(one.name) for one in fields(Table)} | {
+            "box": Box(**dict(self.box)) if self.box else None}
         splits = Splits(*(tuple(words or ()) for _, words in self.splits)) if self.splits else None
         told |= {"imbalance": self.imbalance.factor if self.imbalance else None, "splits": splits,
                  "group": Group(self.group.column, self.group.pattern) if self.group else None}
@@ -369,7 +387,7 @@ class ConfirmSection(Section):
     """What is trained again when the last trial has ended: the `top` bundles and the baseline, so many times each.
 
     With `seeds`, 5 unless told, trainings differ in their seed. With `folds` they differ in the seed and in which part
-    of train and validation validates.
+    of train and validation validates. Where objects are found, `pictures` keeps a dozen test images for the report.
     """
 
     model_config = ConfigDict(json_schema_extra={"not": {
@@ -378,6 +396,7 @@ class ConfirmSection(Section):
     top: Annotated[int, Field(ge=1, le=100), WHOLE] = 3
     seeds: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
     folds: Annotated[int, Field(ge=2, le=1000), WHOLE] | None = None
+    pictures: bool = True
 
     @property
     def trainings(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..data import survey, understood
+from ..data import survey, understood, understood_as
 from ..errors import DataError, InputError
 from ..io.files import ensure_folder, write_atomic
 from ..models import cached, published
@@ -55,6 +55,8 @@ def init(source: str, out: Path | None = None, overrides: Sequence[str] = (), fo
     if path.exists() and not force:
         raise InputError(f"{path}: is there already. Name another file with --out, or write over it with --force.")
     ensure_folder(path.parent)
+    if "task" not in data.model_fields_set:
+        data = data.model_copy(update={"task": understood_as(data.settings(), trust).task})
     facts = survey(data.settings(), trust)
     if not facts["usable"]:
         raise DataError(facts["problems"])
@@ -73,9 +75,10 @@ def _held(model: str) -> bool:
 
 def _header(facts: Mapping[str, Any], proposal: Proposal, command: str) -> Iterator[str]:
     train = facts["counts"]["train"]
+    what = " objects" if facts["objects"] else ""
     splits = ", ".join(f"{name} {count:,}" for name, count in facts["split_images"].items())
     yield (f"{facts['images']:,} images of {len(facts['classes']):,} classes: {splits}; a class has {min(train):,} to "
-           f"{max(train):,} in train.")
+           f"{max(train):,}{what} in train.")
     yield f"Written by: {command}. It begins as {proposal.base}: {proposal.why}."
 
 

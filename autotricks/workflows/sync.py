@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..core.bundle import Bundle
 from ..core.dataset import Fold
 from ..core.reporting import End
@@ -151,7 +149,8 @@ def _entry(folder: Path, loaded: LoadedSpace, champion: Mapping[str, Any], tags:
     objective = loaded.document.objective
     confirmed = result["confirmed"]
     classes = champion["classes"]
-    told = find_task(loaded.document.data.task).answers(torch.zeros(1, len(classes)), classes)[0]
+    task = find_task(loaded.document.data.task)
+    told = task.answers(task.blank(len(classes)), classes)[0]
     columns = {name: type(value) for name, value in told.items()}
     files = [folder / BUNDLE, folder / WEIGHTS]
     return Entry(loaded.document.name, files, champion["images"]["shape"], card(folder), columns, {
@@ -201,8 +200,11 @@ def confirmed_metrics(confirmed: Mapping[str, Any]) -> dict[str, float]:
         metrics |= {f"test/{kept['metric']}_{part}": kept["difference"][end] for part, end in (
             ("difference", "mean"), ("difference_low", "low"), ("difference_high", "high"))}
     if confirmed.get("classes"):
-        calibration = _of(confirmed["classes"], confirmed["champion"])["calibration"]
+        classes = _of(confirmed["classes"], confirmed["champion"])
+        calibration = classes["calibration"]
         metrics |= {"test/calibrated_error": calibration["scaled_error"]} if calibration else {}
+        metrics |= {f"test/lost_to_{kind}": one["cost"]
+                    for kind, one in ((classes.get("objects") or {}).get("mistakes") or {}).items()}
     return {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
 
 

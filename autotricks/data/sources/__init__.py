@@ -12,6 +12,7 @@ from ..fitting import sides
 from ..settings import Settings
 from . import (
     archive,
+    coco,
     csv_table,
     digit_scenes,
     digits,
@@ -21,9 +22,11 @@ from . import (
     own_code,
     parquet,
     torchvision_sets,
+    voc,
     webdataset,
+    yolo,
 )
-from .files import Listing, refuse_address
+from .files import Entry, Listing, refuse_address
 from .raw import Part, Raw, refuse_many
 
 Reader = Callable[[str, Settings], Raw]
@@ -31,14 +34,17 @@ READERS: dict[str, Reader] = {"digits": digits.read, "digit_scenes": digit_scene
                               "image_folder": image_folder.read, "csv": csv_table.read,
                               "npz": npz.read, "torchvision": torchvision_sets.read, "hf": hugging_face.read,
                               "parquet": parquet.read, "webdataset": webdataset.read, "zip": archive.read_zip,
-                              "tar": archive.read_tar}
-LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {
+                              "tar": archive.read_tar, "coco": coco.read, "voc": voc.read, "yolo": yolo.read}
+LISTINGS: dict[str, Callable[[str, Settings], Listing | None]] = {
     "image_folder": image_folder.listing, "csv": csv_table.listing, "hf": hugging_face.listing,
-    "parquet": parquet.listing, "webdataset": webdataset.listing, "zip": archive.list_zip, "tar": archive.list_tar}
-EMBEDDED = ("digits", "digit_scenes")       # which take nothing after their name
+    "parquet": parquet.listing, "webdataset": webdataset.listing, "zip": archive.list_zip, "tar": archive.list_tar,
+    "coco": coco.listing, "voc": voc.listing, "yolo": yolo.listing, "torchvision": torchvision_sets.listing}
+EMBEDDED = {"digits": (1, 8, 8), "digit_scenes": (1, digit_scenes.SIDE, digit_scenes.SIDE)}
+# of their images, (D, H, W); they take nothing after their name
 FORMS = ("digits, digit_scenes, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, "
-         "zip:PATH, tar:PATH, torchvision:NAME or my.module:function")
-SUFFIXES = {".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar"}
+         "zip:PATH, tar:PATH, coco:ANNOTATIONS.json, voc:PATH, yolo:PATH, torchvision:NAME or my.module:function")
+SUFFIXES = {".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar",
+            ".json": "coco", ".yaml": "yolo"}
 FETCHED = ("hf", "parquet")         # sources of which listing fetches files, or writes some into the cache
 NAMED = ("hf", "torchvision")       # sources that are named; all others have a path
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -74,8 +80,7 @@ def shape_of(settings: Settings) -> tuple[int, int, int] | None:
     """Return the shape (D, H, W) of the images where it is known before they are read."""
     word, _, argument = settings.source.partition(":")
     shape = npz.shape(argument) if word == "npz" else None
-    if word == "digits":
-        shape = (1, 8, 8)
+    shape = EMBEDDED.get(word, shape)
     if shape is None and not (settings.size and settings.channels):
         return None
     depth, height, width = shape or (0, 0, 0)
@@ -125,4 +130,4 @@ def _near(source: str, word: str, argument: str) -> str:
     return f" Did you mean {near[0]}{rest}?"
 
 
-__all__ = ["Listing", "Part", "Raw", "at_hand", "check", "listing", "read", "refuse_many", "shape_of"]
+__all__ = ["Entry", "Listing", "Part", "Raw", "at_hand", "check", "listing", "read", "refuse_many", "shape_of"]

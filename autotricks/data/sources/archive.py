@@ -2,23 +2,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ...core.traits import DataTrait
 from ...errors import DataError
+from ...tasks import find as find_task
 from ..decode import display_name
 from ..settings import Settings
-from . import csv_table, image_folder
+from . import coco, csv_table, image_folder, voc, yolo
 from .archive_index import tar_members, zip_members
 from .archive_paths import Inside, inside
-from .files import Listing, existing, images_of, visible
+from .files import Listing, existing, files_under, images_of, innermost, visible
 from .raw import Raw
 
 TABLES = (".csv", ".tsv", ".txt")
 MEMBERS = {"zip": zip_members, "tar": tar_members}
 MAX_LISTED = 8
+Lister = Callable[[Path, Settings], Listing]
+LISTERS: dict[str, Lister] = {".json": coco.listed, ".xml": voc.listed, ".yaml": yolo.listed, ".yml": yolo.listed}
 
 
 def read_zip(location: str, settings: Settings) -> Raw:
@@ -64,10 +68,53 @@ def _listing(word: str, location: str, settings: Settings) -> Listing:
                               ) if path.parent.is_dir() else "none"
             raise DataError(f"data.source: {display_name(path)}: no such file or folder in the archive; beside it are "
                             f"{names or 'none'}.")
-        listed = csv_table.listed(path, settings) if path.is_file() else image_folder.listed(path, settings)
+        listed = _reader(path, settings)(path, settings)
     entries = [replace(entry, path=entry.path.stored() if isinstance(entry.path, Inside) else entry.path)
                for entry in listed.entries]
     return replace(listed, entries=entries, skipped=(*listed.skipped, *held.skipped))
+
+
+def _reader(path: Path, settings: Settings) -> Lister:
+    """Return what lists the images of a file or folder of an archive."""
+    if DataTrait.BOXES in find_task(settings.task).brings and path.is_dir():
+        return _annotations(path)
+    return LISTERS.get(path.suffix.lower(), csv_table.listed) if path.is_file() else image_folder.listed
+
+
+def _annotations(folder: Path) -> Lister:
+    """Return what reads the annotations of boxes that a folder holds.
+
+    Raises:
+        DataError: When it holds none, or several kinds.
+    """
+    files = files_under(folder, folder)[0]
+    first = {path.suffix.lower(): path for path in reversed(files)}
+    near = [path for path in files if path.parent == folder]
+    kinds: dict[Lister, Path] = {LISTERS[suffix]: path for suffix, path in first.items() if suffix in (".json", ".xml")}
+    for path in near:
+        if path.suffix.lower() in yolo.YAML or path.name in yolo.CLASSES:
+            kinds[yolo.listed] = path
+        elif path.suffix.lower() in (".csv", ".tsv"):
+            kinds[_table] = path
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    if kinds:
+        could = " or ".join(_named(lister, path) for lister, path in kinds.items())
+        raise DataError(f"data.source: {display_name(folder)} holds annotations of several kinds. Write {could}.")
+    raise DataError(f"data.source: {display_name(folder)} holds no annotations of boxes: neither COCO's .json nor "
+                    "VOC's .xml, neither YOLO's data.yaml nor a table.")
+
+
+def _named(lister: Lister, path: Path) -> str:
+    """Return the source that an annotation of an archive is."""
+    if lister is voc.listed:
+        return f"voc:{display_name(path.parent)}"
+    words: dict[Lister, str] = {coco.listed: "coco", yolo.listed: "yolo"}
+    return f"{words.get(lister, 'csv')}:{display_name(path)}"
+
+
+def _table(folder: Path, settings: Settings) -> Listing:
+    return csv_table.listed(next(path for path in visible(folder) if path.suffix.lower() in (".csv", ".tsv")), settings)
 
 
 def _archive(word: str, location: str) -> Path:
@@ -86,10 +133,8 @@ def _archive(word: str, location: str) -> Path:
 
 def _chosen(root: Path) -> Path:
     """Return the table or the folder of an archive that holds the images."""
+    root = innermost(root)
     there = visible(root)
-    while len(there) == 1 and there[0].is_dir():
-        root = there[0]
-        there = visible(root)
     tables = [path for path in there if path.suffix.lower() in TABLES and path.is_file()]
     folders = [path for path in there if path.is_dir()]
     return tables[0] if len(tables) == 1 and len(folders) < 2 else root

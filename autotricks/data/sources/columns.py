@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ...core.traits import DataTrait
 from ...errors import DataError
+from ...tasks import find as find_task
 from ..settings import ONE_HOT, Settings
+from .box_columns import IGNORED, SIZES, BoxColumns
 from .delimited import Sheet
 from .files import is_picture
 from .raw import MORE_WORDS, clean, plain_word
@@ -42,6 +45,7 @@ class Columns:
         split: Of the split, if there is one.
         group: Of the group, if there is one.
         notices: What was found out and is not plain.
+        boxes: Of the objects, where these are to be found.
     """
 
     path: int
@@ -49,6 +53,7 @@ class Columns:
     split: int | None
     group: int | None
     notices: tuple[str, ...]
+    boxes: BoxColumns | None = None
 
     @classmethod
     def of(cls, sheet: Sheet, settings: Settings) -> Columns:
@@ -80,13 +85,14 @@ class _Search:
                             "path,label,split.")
         told = [self._told(name, f"data.{key}") if name else None for key, name in (
             ("path", self._table.path), ("split", self._table.split), ("group.column", group))]
+        boxes = self._boxes() if DataTrait.BOXES in find_task(self._settings.task).brings else None
         path = self._path() if told[0] is None else told[0]
         labels = self._told_labels()
         split = self._split() if told[1] is None else told[1]
         labels = labels or self._labels()
         if self._free:
             self._notices.append(f"columns that are not used: {self._listed(self._free)}{self._folds()}")
-        return Columns(path, labels, split, told[2], tuple(self._notices))
+        return Columns(path, labels, split, told[2], tuple(self._notices), boxes)
 
     def _told(self, name: str, key: str) -> int:
         """Return the column that is named; it is not looked at again.
@@ -106,6 +112,24 @@ class _Search:
     def _taken(self, index: int) -> int:
         self._free = [other for other in self._free if other != index]
         return index
+
+    def _boxes(self) -> BoxColumns:
+        """Return the columns of boxes, and those that say more of objects and images.
+
+        Raises:
+            DataError: When there are none.
+        """
+        form = self._table.box or BoxColumns.by_name(self._names)
+        if form is None:
+            raise DataError(f"data.box: which columns of {self._sheet.name} are the edges of boxes is not clear: its "
+                            f"columns are {self._listed(self._free)}. Name them: data.box: {{left: A, top: B, right: "
+                            "C, bottom: D}, or width and height instead of right and bottom.")
+        edges = {name: self._told(column, f"data.box.{name}") for name, column in form.told().items()}
+        free = [self._names[index] for index in self._free]
+        ignored = self._table.ignored or next((name for name in IGNORED if name in free), None)
+        size = next((pair for pair in SIZES if free.count(pair[0]) == free.count(pair[1]) == 1), None)
+        sides = (self._told(size[0], "data.box"), self._told(size[1], "data.box")) if size else None
+        return BoxColumns(edges, self._told(ignored, "data.ignored") if ignored else None, sides)
 
     def _path(self) -> int:
         if PATH in self._names:

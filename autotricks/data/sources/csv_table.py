@@ -1,6 +1,7 @@
 """csv: a table of paths and labels."""
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,8 @@ from ...errors import DataError
 from ...tasks import find as find_task
 from ..decode import Bad, display_name
 from ..settings import Settings, Splits
-from .cells import separator
+from .annotated import Annotated, Said, listed as listed_images
+from .cells import BETWEEN, separator
 from .columns import MISSING, Columns, Unlabelled, labels, named
 from .delimited import Sheet, read as read_sheet
 from .files import Entry, Listing, existing_file, images_of
@@ -47,7 +49,10 @@ def listed(path: Path, settings: Settings) -> Listing:
     Raises:
         DataError: When a column or value is missing, with the number of the line.
     """
-    found = entries_of(read_sheet(path, settings.table), settings)
+    sheet = read_sheet(path, settings.table)
+    if DataTrait.BOXES in find_task(settings.task).brings:
+        return _boxed(path, sheet, settings)
+    found = entries_of(sheet, settings)
     names = [str(entry.path) for entry in found.entries]
     places = Places.of(path, settings.table, names)
     entries = list(found.entries)
@@ -64,19 +69,53 @@ def entries_of(sheet: Sheet, settings: Settings) -> Listing:
         DataError: When a column or value is missing, with the number of the line.
     """
     columns = Columns.of(sheet, settings)
+    between, told = separator(sheet, columns, settings)
+    lines, bad, origin = _understood(sheet, columns, settings, between)
+    lines, notices = _one_line_each(lines, settings)
+    entries = [Entry(Path(line.name), line.labels, line.split, line.group) for line in lines]
+    return Listing(entries, bad=tuple(bad), origin=origin,
+                   notices=(*sheet.notices, *columns.notices, *told, *notices, *_unmarked(sheet, columns, lines)))
+
+
+def _boxed(path: Path, sheet: Sheet, settings: Settings) -> Listing:
+    """List the files of a table with a row for each object; a row with neither label nor box names a background.
+
+    Raises:
+        DataError: When a column or value is missing, with the number of the line.
+    """
+    columns = Columns.of(sheet, settings)
+    boxes = columns.boxes
+    assert boxes is not None
+    lines, bad, origin = _understood(sheet, columns, settings, BETWEEN)
+    values = [value for line in lines for value in boxes.values(line.cells).values() if math.isfinite(value)]
+    shares = all(0 <= value <= 1 for value in values) and not all(map(float.is_integer, values))
+    told = ["boxes are shares of the image's width and height, as no number is above 1"] if shares else []
+    places = Places.of(path, settings.table, list(dict.fromkeys(line.name for line in lines)))
+    rows: dict[tuple[str, str], list[_Line]] = {}
+    for line in lines:
+        rows.setdefault((line.name, line.split), []).append(line)
+    images = [Annotated(places.find(name), split, [boxes.marked(line.cells, line.labels, line.where) for line in same
+                                                   if line.labels or not boxes.empty(line.cells)],
+                        boxes.image_size(same[0].cells), shares, same[0].group) for (name, split), same in rows.items()]
+    return listed_images(images, path.parent, settings, Said(bad=bad, origin=origin, notices=(
+        *sheet.notices, *columns.notices, *told, *places.notices)))
+
+
+def _understood(sheet: Sheet, columns: Columns, settings: Settings,
+                between: str | None) -> tuple[list[_Line], list[Bad], dict[str, str]]:
+    """Return what the rows of a table say, those that say too little, and where each split comes from.
+
+    Raises:
+        DataError: When there are none, or none to train on.
+    """
     if not sheet.rows:
         raise DataError(f"data.source: {sheet.name} lists no images.")
     words = _Words(settings)
-    between, told = separator(sheet, columns, settings)
     lines, bad = _lines(sheet, columns, words, settings, between)
     words.require_seen(sheet, columns.split)
     if lines and not any(line.split == "train" for line in lines):
         raise DataError(f"data.source: {sheet.name} has no line whose split is train.")
-    lines, notices = _one_line_each(lines, settings)
-    entries = [Entry(Path(line.name), line.labels, line.split, line.group) for line in lines]
-    origin = {} if columns.split is None else words.origin(sheet.header[columns.split])
-    return Listing(entries, bad=tuple(bad), origin=origin,
-                   notices=(*sheet.notices, *columns.notices, *told, *notices, *_unmarked(sheet, columns, lines)))
+    return lines, bad, {} if columns.split is None else words.origin(sheet.header[columns.split])
 
 
 def _unmarked(sheet: Sheet, columns: Columns, lines: Sequence[_Line]) -> list[str]:
@@ -88,12 +127,14 @@ def _unmarked(sheet: Sheet, columns: Columns, lines: Sequence[_Line]) -> list[st
 
 
 class _Line(NamedTuple):
-    """What a row says: the file as it is written, its labels, split and group."""
+    """What a row says: the file as it is written, its labels, split and group; and where it stands, with its cells."""
 
     name: str
     labels: tuple[str, ...]
     split: str
     group: str
+    where: str
+    cells: list[str]
 
 
 @dataclass
@@ -168,7 +209,7 @@ def _lines(sheet: Sheet, columns: Columns, words: _Words, settings: Settings,
         elif columns.group is not None and not group:
             problems.append(f"data.group.column: {where}: {sheet.header[columns.group].lower()} is empty.")
         else:
-            lines.append(_Line(name, tags, split, group))
+            lines.append(_Line(name, tags, split, group, where, row))
     if problems:
         left_out = len(problems) - MAX_LISTED
         more = [f"data.source: {sheet.name}: and {left_out} more lines."] if left_out > 0 else []

@@ -5,9 +5,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..fitting import fitted
 from ..settings import Settings
 from . import digits
-from .raw import Part, Raw
+from .raw import Part, Raw, from_arrays
 
 SIDE = 96
 SCENES = {"train": 600, "validation": 200, "test": 200}
@@ -33,12 +34,14 @@ def read(_: str, settings: Settings) -> Raw:
     pictures = drawn.images.numpy()[:, 0]      # type: ignore[union-attr]
     draw = np.random.RandomState(SEED)
     pools = _pools(labels, draw)
+    how = fitted((SIDE, SIDE), settings.size, settings.fit)
     parts = {}
     for split, count in SCENES.items():
         made = [_scene(pictures, pools[split], draw) for _ in range(count)]
-        images = torch.from_numpy(np.stack([scene for scene, _, _ in made]))[:, None]
-        parts[split] = Part(images, [tuple(map(str, names)) for _, names, _ in made],
-                            boxes=[torch.tensor(boxes).view(-1, 4) for _, _, boxes in made])
+        images = from_arrays(split, np.stack([scene for scene, _, _ in made]), settings)
+        how = fitted((SIDE, SIDE), settings.size, settings.fit)
+        parts[split] = Part(images, [tuple(map(str, names)) for _, names, _ in made], boxes=[
+            torch.from_numpy(how.moved(np.array(boxes).reshape(-1, 4))).float() for _, _, boxes in made])
     return Raw(parts, tuple(map(str, range(10))))
 
 
