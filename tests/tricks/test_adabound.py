@@ -1,8 +1,6 @@
 import ast
-import importlib
 import inspect
 import math
-import sys
 
 import pytest
 import torch
@@ -115,16 +113,3 @@ def test_the_library_is_imported_only_by_those_who_train_with_it():
 def test_gamma_of_zero_is_refused():
     with pytest.raises(BundleError, match=r"adabound\.gamma: 0 is not allowed"):
         Adabound(gamma=0)
-
-
-def test_a_module_is_gone_without_while_others_are_imported_and_only_if_it_was_not_there():
-    """The library says itself whether it does with torch.distributed.tensor; it takes another way where it does not."""
-    with adabound.without("wave"), pytest.raises(ImportError):
-        import wave
-    import wave  # is there again
-
-    with adabound.without("wave"):
-        assert wave is importlib.import_module("wave")
-    with pytest.raises(KeyError), adabound.without("sunau_of_nobody"):
-        raise KeyError
-    assert "sunau_of_nobody" not in sys.modules

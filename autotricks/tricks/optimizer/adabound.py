@@ -1,31 +1,12 @@
 """AdaBound: Adam whose step sizes are squeezed, over time, into the single rate of SGD."""
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 
 from ...core.domain import Above, Between, Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Build, Groups, Slot
 from ...core.trick import Trick
-
-SLOW = "torch.distributed.tensor"    # takes most of a second to import
-
-
-@contextmanager
-def without(module: str) -> Iterator[None]:
-    """Let what is imported inside go without a module, if that is not imported yet."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = None      # type: ignore[assignment]    # to Python this means that there is no such module
-    try:
-        yield
-    finally:
-        del sys.modules[module]
 
 
 class Adabound(Trick):
@@ -52,8 +33,7 @@ class Adabound(Trick):
     def optimizer(self, inner: Build, run: Run) -> Build:
         """Return a builder of AdaBound or AMSBound."""
         def adabound(groups: Groups) -> torch.optim.Optimizer:
-            with without(SLOW):     # which the library can do without: it is for optimizers of matrices on many devices
-                from pytorch_optimizer import AdaBound
+            from pytorch_optimizer import AdaBound  # costs seconds: only for those who train with it
 
             return AdaBound(groups, lr=self.lr, final_lr=self.final_lr, gamma=self.gamma,
                             weight_decay=self.weight_decay, weight_decouple=False, ams_bound=self.amsbound)
