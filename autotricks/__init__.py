@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .system.devices import set_threads as set_threads
     from .trial import run_trial as run_trial
     from .tricks.catalog import catalog as catalog
+    from .workflows.draw import draw as draw
     from .workflows.predict import predict as predict
     from .workflows.script import load_data as load_data, save_bundle as save_bundle
     from .workflows.search import Options as Options, search as search
@@ -64,7 +65,8 @@ _WHERE = {
     # a search, and what comes of it
     "load_space": "space", "load_bundle": "space:load_bundle_file", "load_data": "workflows.script",
     "search": "workflows.search", "Options": "workflows.search", "run_trial": "trial",
-    "save_bundle": "workflows.script", "predict": "workflows.predict", "set_threads": "system.devices",
+    "save_bundle": "workflows.script", "predict": "workflows.predict", "draw": "workflows.draw",
+    "set_threads": "system.devices",
     "AutotricksError": "errors",
     # bundles
     "Bundle": "core.bundle", "Use": "core.bundle", "Window": "core.bundle", "catalog": "tricks.catalog",

@@ -216,7 +216,7 @@ def test_an_unknown_task_is_one_line_with_its_place(here, tmp_path):
     code, out, err = here("check", str(tmp_path / "boxes.yaml"))
     assert (code, out) == (2, "") and err == (
         f"{tmp_path}/boxes.yaml:2:8  data.task: 'detektion' is not allowed; task must be one of classification, "
-        "multilabel.\n")
+        "multilabel, detection.\n")
 
 
 def test_a_package_whose_trick_cannot_be_loaded_is_named(here, monkeypatch):

@@ -20,7 +20,7 @@ from .data.pictures import folder, noise, save
 def facts(train, side=64, size=None):
     return {"source": "image_folder:my photos", "task": "classification", "counts": {"train": train},
             "split_images": {"train": sum(train)}, "imbalance": max(train) / min(train),
-            "per_class": sum(train) / len(train), "side": side, "size": size}
+            "per_class": sum(train) / len(train), "side": side, "size": size, "fit": None}
 
 
 def fitting(*found):

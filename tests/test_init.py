@@ -26,7 +26,8 @@ def facts(train, size=None, median=(24, 24), distinct=1, formats="PNG", modes="R
     return {"task": "classification", "counts": counts, "side": min(median),
             "split_images": {split: sum(each) for split, each in counts.items()},
             "imbalance": max(train) / min(train), "per_class": sum(train) / len(train), "size": size,
-            "modes": {modes: 1}, "formats": {formats: 1}, "sizes": {"median": list(median), "distinct": distinct}}
+            "modes": {modes: 1}, "formats": {formats: 1}, "sizes": {"median": list(median), "distinct": distinct},
+            "fit": None, "objects": None}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -50,6 +50,19 @@ class Batch:
         """Return this batch with other pixels: what is seen stays where it was."""
         return replace(self, images=images)
 
+    def erased(self, images: Tensor, gone: Callable[[], Tensor]) -> Batch:
+        """Return this batch with images in which some pixels show nothing any more; objects behind them are ignored.
+
+        Args:
+            images: Afterwards.
+            gone: Returns which pixels, [B, H, W] bool, as `Targets.erased` takes it; not called where no place has a
+                box.
+        """
+        targets = self.targets
+        if targets.boxes is not None:
+            targets = targets.erased(gone())
+        return replace(self, images=images, targets=targets)
+
     def moved(self, images: Tensor, matrices: Callable[[], Tensor]) -> Batch:
         """Return this batch with images whose pixels were moved; boxes go with them.
 

@@ -113,7 +113,7 @@ SEATS: dict[Slot, tuple[Seat, ...]] = {
     Slot.PREDICT: _seats("adjust! views! suppress!"),
     Slot.SAMPLER: _seats("draw*"),
     Slot.LOAD: _seats("synthesis!"),
-    Slot.AUGMENT: _seats("crop! flip color policy! quality erase"),
+    Slot.AUGMENT: _seats("paste! compose! crop! flip color policy! quality erase"),
     Slot.BATCH: _seats("resize! mix!"),
     # Class weights lie inside the target seat: with label smoothing they then weigh every smoothed label, as
     # torch.nn.functional.cross_entropy(weight=, label_smoothing=) does.

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 CORNERS = ((0, 1), (2, 1), (0, 3), (2, 3))     # of a box (left, top, right, bottom), as (x, y)
+LEAST = 0.25            # share of an object's area that must be left to see, or it is to be ignored
+NARROW = 0.5            # pixels; of what is narrower not one is left that shows it alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +139,10 @@ class Targets:
     def warped(self, matrices: Tensor, size: tuple[int, int]) -> Targets:
         """Return the targets of images whose pixels were moved; those without boxes are as they were.
 
-        A moved box is the smallest upright one around the old one's corners, cut at the image's border. A box of which
-        nothing is left in the image gets a share of 0.
+        A moved box is the smallest upright one around the old one's corners, cut at the image's border. One of which
+        less than `LEAST` of the area is left in the image, or that has become too narrow to see, gets a share of 0: an
+        object that is cut off is kept by overlap, as in Liu et al. 2016, https://arxiv.org/abs/1512.02325, section 2.2,
+        where the middle must be left. What is left of others stays in its place, to be ignored.
 
         Args:
             matrices: From a point (x, y, 1) of an image, in pixels from its upper left corner, to where it is moved.
@@ -153,8 +158,31 @@ class Targets:
         moved = corners @ matrices[:, None, :, :2].mT + matrices[:, None, None, :, 2]
         height, width = size
         border = moved.new_tensor([width, height])
-        low = moved.amin(2).clamp(min=0).minimum(border)
-        high = moved.amax(2).clamp(min=0).minimum(border)
+        first = moved.amin(2)
+        last = moved.amax(2)
+        low = first.clamp(min=0).minimum(border)
+        high = last.clamp(min=0).minimum(border)
+        left = (high - low).prod(2)
+        seen = (left >= LEAST * (last - first).prod(2)) & ((high - low).amin(2) > NARROW)
         boxes = torch.cat([low, high], 2).view_as(self.boxes)
-        seen = (high > low).all(2).view_as(self.shares)
-        return Targets(self.labels, self.shares * seen, boxes)
+        return Targets(self.labels, self.shares * seen.view_as(self.shares), boxes)
+
+    def erased(self, gone: Tensor) -> Targets:
+        """Return the targets of images in which some pixels show nothing any more; without boxes, as they were.
+
+        An object of which less than `LEAST` is left to see gets a share of 0, and so is to be ignored.
+
+        Shapes:
+            gone: [B, H, W], bool; [1, H, W] where they are the same in all images.
+        """
+        if self.boxes is None:
+            return self
+        height, width = gone.shape[1:]
+        sums = F.pad(gone.float().cumsum(1).cumsum(2), (1, 0, 1, 0)).flatten(1).expand(len(self), -1)
+        edges = self.boxes.flatten(1, -2).round().long()
+        columns = edges[..., 0::2].clamp(0, width)
+        rows = edges[..., 1::2].clamp(0, height)
+        places = rows.unsqueeze(3) * (width + 1) + columns.unsqueeze(2)                     # [B, K, 2, 2]
+        lost = sums.gather(1, places.flatten(1)).view(places.shape).diff(dim=2).diff(dim=3).squeeze(3)
+        whole = columns.diff(dim=2) * rows.diff(dim=2)
+        return self.weighted((lost <= (1 - LEAST) * whole).view_as(self.shares))

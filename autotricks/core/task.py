@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self
 
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..stats.test_results import TestResult
@@ -16,7 +17,29 @@ from .traits import DataTrait
 
 Fitted = Mapping[str, Sequence[float]]      # by name, such as a threshold of each class
 UNFITTED: Fitted = MappingProxyType({})
-Answer = dict[str, str | float]     # what a person is told of an image, by column, in the order of the columns
+Back = tuple[tuple[float, float], tuple[float, float]]  # a and b of x: where a * x + b was in the image; those of y
+Object = dict[str, str | float]     # found in an image: class, probability, left, top, right and bottom in pixels
+# what a person is told of an image, by column, in the order of the columns
+Answer = dict[str, str | float | list[Object] | None]
+Move = Callable[[NDArray[Any]], NDArray[Any]]      # boxes [K, 4] of one image to those of another
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What `decode` returns, for whoever runs a graph without this package.
+
+    Args:
+        name: In a word.
+        columns: Of a row; empty where there is one for each class.
+        about: What must be known to read it.
+    """
+
+    name: str
+    columns: tuple[str, ...] = ()
+    about: str = ""
+
+
+PROBABILITIES = Decoded("probabilities")
 
 
 @dataclass(frozen=True)
@@ -110,9 +133,12 @@ class Task(Protocol):
         defaults: Names of the tricks that take their seats where a bundle leaves them empty.
         metrics: All that a meter can measure, in the order in which people are shown them.
         objective: Name of the metric that a search is for unless told.
+        makes: What is trained, as a sentence of a model card begins.
         gives: What is told of an image, in the words of a model card.
         strangers: What becomes of images of none of the classes, likewise.
+        counted: What classes have many or few of: `images` or `objects`.
         fits: Names of what `fit` returns.
+        decoded: What `decode` returns.
         train_metrics: Names of those that tell, on training images, whether they were learned by heart.
     """
 
@@ -122,9 +148,12 @@ class Task(Protocol):
     metrics: ClassVar[tuple[Metric, ...]]
     objective: ClassVar[str]
     train_metrics: ClassVar[tuple[str, ...]]
+    makes: ClassVar[str]
     gives: ClassVar[str]
     strangers: ClassVar[str]
+    counted: ClassVar[str]
     fits: ClassVar[tuple[str, ...]]
+    decoded: ClassVar[Decoded]
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a model with fresh weights.
@@ -175,8 +204,33 @@ class Task(Protocol):
     def decode(self, output: Output) -> Tensor:
         """Return the figures that a person is told, from what the model says."""
 
+    def blank(self, classes: int) -> Tensor:
+        """Return what `decode` says of one image, made up, by which the form of answers is known."""
+
+    def placed(self, decoded: Tensor, moves: Sequence[Move]) -> Tensor:
+        """Return what `decode` returned with its places moved; as it is, by a task whose answers have none.
+
+        Args:
+            decoded: What `decode` returned for some images, by image.
+            moves: Of each image: from boxes in what the model took to boxes in what that was made from.
+        """
+
     def encode(self, answer: Tensor) -> Output:
         """Return an output that decodes to this answer: the inverse of `decode`, where the task has one."""
+
+    def merged(self, outputs: Sequence[Output], backs: Sequence[Back]) -> Output:
+        """Return one output for what the model says of several views of the same images.
+
+        Args:
+            outputs: Of each view.
+            backs: From the pixels of each view to those of the images.
+        """
+
+    def apart(self, decoded: Tensor, other: Tensor) -> float:
+        """Return how far what two machines decoded of the same images lies apart: 0 where they say the same.
+
+        Probabilities count as they are.
+        """
 
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return what is fitted on validation once a model is trained, and goes with it; nothing for most tasks.

@@ -20,7 +20,7 @@ from .load import Loaded, foretold, load
 from .notices import understood
 from .settings import Group, Settings, Splits, Table
 from .sources import check, shape_of
-from .survey import survey
+from .survey import facts_of, looked, seen_by_model, survey
 
-__all__ = ["Group", "Loaded", "Settings", "Splits", "Table", "check", "foretold", "load", "shape_of", "survey",
-           "understood"]
+__all__ = ["Group", "Loaded", "Settings", "Splits", "Table", "check", "facts_of", "foretold", "load", "looked",
+           "seen_by_model", "shape_of", "survey", "understood"]

@@ -32,6 +32,7 @@ ORIENTATION = 0x0112                                     # the EXIF tag; what to
 TURNS = dict(enumerate((Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
                         Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
                         Image.Transpose.ROTATE_90), start=2))
+SIDEWAYS = (5, 6, 7, 8)                                  # values after which width and height change places
 THREADS = 8
 LONG = 200       # characters of a name or message that are shown
 PICTURES = 0xB002                                        # the tag of an MPO that lists its pictures
@@ -59,9 +60,16 @@ def decode(source: str | Path | bytes | Stored, size: Size | None = None, channe
     Raises:
         Exception: Whatever the decoder raises; `reason` puts it into words.
     """
-    side = 2 * max(sides(size)) if size else None       # twice what is needed
-    with opened(source) as image, decoded(image, side) as picture:
-        return pixels(picture, size, channels, fit)
+    return sized(source, size, channels, fit)[1]
+
+
+def sized(source: str | Path | bytes | Stored, size: Size | None = None, channels: int | None = None,
+          fit: str = "crop") -> tuple[tuple[int, int], np.ndarray]:
+    """Return height and width of an image, upright, before it is brought to `size`, and what `decode` returns of it."""
+    with opened(source) as image:
+        whole = image.size
+        with decoded(image, 2 * max(sides(size)) if size else None) as picture:     # twice what is needed
+            return whole if orientation(image) in SIDEWAYS else whole[::-1], pixels(picture, size, channels, fit)
 
 
 @contextmanager

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .decode import decoded, opened, orientation
+from .decode import SIDEWAYS, decoded, opened, orientation
 from .duplicates import difference_hash, digest, thumbnail
 from .storage import Stored, stored
 from .tones import BITS, TOPS, tag
 
 DRAFT = 512             # pixels to which a large JPEG is decoded at least; its copies are decoded alike
-SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations under which width and height change places
 DIM = 4096              # 16-bit values that all lie below this become nearly black
 
 

@@ -1,4 +1,4 @@
-"""Graphs for production: what a trained model computes from pixels to probabilities, as PT2 and as ONNX."""
+"""Graphs for production: what a trained model computes from pixels to what a person is told, as PT2 and as ONNX."""
 from __future__ import annotations
 
 import io
@@ -21,7 +21,6 @@ from ..io.files import write_atomic
 EXAMPLES = 2                # images to trace with; one would be taken for a constant
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 INPUT = "images"
-OUTPUT = "probabilities"
 Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
@@ -29,7 +28,7 @@ def captured(pixels: nn.Module, shape: tuple[int, ...]) -> ExportedProgram:
     """Return the graph of a module for batches of any size, without anything of this machine in it.
 
     Args:
-        pixels: Maps uint8 images to probabilities.
+        pixels: Maps uint8 images to probabilities, or what else its task decodes.
         shape: (D, H, W) of an image.
     """
     images = torch.zeros(EXAMPLES, *shape, dtype=torch.uint8)
@@ -51,13 +50,18 @@ def write_pt2(program: ExportedProgram, path: Path) -> Runner:
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            probabilities: NDArray[np.float32] = module(torch.from_numpy(images)).numpy()
-        return probabilities
+            answer: NDArray[np.float32] = module(torch.from_numpy(images)).numpy()
+        return answer
     return run
 
 
-def write_onnx(program: ExportedProgram, path: Path) -> Runner:
+def write_onnx(program: ExportedProgram, path: Path, output: str) -> Runner:
     """Write a graph as ONNX, weights inside, and return what runs the file.
+
+    Args:
+        program: The graph.
+        path: Of the file.
+        output: What the graph's output is called.
 
     Raises:
         InputError: When onnx, onnxscript or onnxruntime is not installed.
@@ -68,15 +72,15 @@ def write_onnx(program: ExportedProgram, path: Path) -> Runner:
     import onnxruntime
 
     with _quiet():
-        onnx_program = torch.onnx.export(program, dynamo=True, input_names=[INPUT], output_names=[OUTPUT],
+        onnx_program = torch.onnx.export(program, dynamo=True, input_names=[INPUT], output_names=[output],
                                          verbose=False, dynamic_shapes=({0: "batch"},))
     assert onnx_program is not None
     write_atomic(path, onnx_program.model_proto.SerializeToString())
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        probabilities: NDArray[np.float32] = session.run([OUTPUT], {INPUT: images})[0]
-        return probabilities
+        answer: NDArray[np.float32] = session.run([output], {INPUT: images})[0]
+        return answer
     return run
 
 

@@ -31,9 +31,9 @@ def center_sampled(targets: Targets, places: Tensor, radius: float) -> Targets:
     inside = (x > left) & (x < right) & (y > top) & (y < bottom)
     near = torch.maximum((x - (left + right) / 2).abs(), (y - (top + bottom) / 2).abs()) < radius * stride
     longer = torch.maximum(right - left, bottom - top).clamp(min=1)
-    strides = places[:, 2].unique()
-    away = (longer.unsqueeze(-1) / (PER_STRIDE * strides)).log2().abs()              # [B, 1, K, L]
-    own = strides[away.argmin(-1)] == stride
+    away = (longer / (PER_STRIDE * stride)).log2().abs()                             # [B, A, K]
+    nearest = away == away.amin(1, keepdim=True)
+    own = stride == stride.masked_fill(~nearest, torch.inf).amin(1, keepdim=True)    # the smaller of two as near
     able = inside & near & own & (targets.shares > 0).unsqueeze(1)
     size = area(boxes).unsqueeze(1).expand_as(able).masked_fill(~able, torch.inf)
     smallest, chosen = size.min(2)

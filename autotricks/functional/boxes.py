@@ -7,18 +7,27 @@ from torch import Tensor
 
 def area(boxes: Tensor) -> Tensor:
     """Return the area of each box; [..., 4] to [...]. A box whose edges have changed sides has none."""
-    return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
+    left, top, right, bottom = boxes.unbind(-1)
+    return (right - left).clamp(min=0) * (bottom - top).clamp(min=0)
 
 
-def common(left: Tensor, right: Tensor) -> Tensor:
+def intersection(one: Tensor, other: Tensor) -> Tensor:
     """Return the area that each two boxes share, [...]; boxes are [..., 4] and may be broadcast."""
-    low = torch.maximum(left[..., :2], right[..., :2])
-    high = torch.minimum(left[..., 2:], right[..., 2:])
-    return (high - low).clamp(min=0).prod(-1)
+    low = torch.maximum(one[..., :2], other[..., :2])
+    high = torch.minimum(one[..., 2:], other[..., 2:])
+    width, height = (high - low).clamp(min=0).unbind(-1)
+    return width * height
 
 
-def overlap(left: Tensor, right: Tensor) -> Tensor:
+def overlap(one: Tensor, other: Tensor) -> Tensor:
     """Return the intersection of each two boxes over their union, [...], in [0, 1]; 0 for two without an area."""
-    shared = common(left, right)
-    union = area(left) + area(right) - shared
+    shared = intersection(one, other)
+    union = area(one) + area(other) - shared
     return shared / union.clamp(min=torch.finfo(union.dtype).eps)
+
+
+def hull(one: Tensor, other: Tensor) -> Tensor:
+    """Return the smallest box around each two, [..., 4]; boxes are [..., 4] and may be broadcast."""
+    low = torch.minimum(one[..., :2], other[..., :2])
+    high = torch.maximum(one[..., 2:], other[..., 2:])
+    return torch.cat([low, high], -1)

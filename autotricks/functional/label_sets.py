@@ -21,14 +21,23 @@ def class_shares(targets: Targets, classes: int) -> Tensor:
 
 
 def labelled_rows(targets: Targets) -> tuple[Tensor, Tensor]:
-    """Return a row and a label for each labelled place: of images with one label each, every row once.
+    """Return a row and a label for each label of an image: of images with one label each, every row once.
 
-    Images without a label have no place; the device is waited for where images have more than one.
+    An image with several objects of a class has their label once, one without a label none. The device is waited for.
 
     Shapes:
         returns: [P] rows and [P] labels, int64.
     """
-    if targets.labels.shape[1:] == (1,):
-        return torch.arange(len(targets), device=targets.labels.device), targets.single
-    rows, places = targets.shares.flatten(1).nonzero(as_tuple=True)
-    return rows, targets.labels.flatten(1)[rows, places]
+    shares = targets.shares.flatten(1)
+    if shares.shape[1] == 1 and bool((shares > 0).all()):
+        return torch.arange(len(targets), device=shares.device), targets.single
+    rows, places = shares.nonzero(as_tuple=True)
+    labels = targets.labels.flatten(1)[rows, places]
+    classes = int(labels.max()) + 1 if len(labels) else 1
+    pairs = (rows * classes + labels).unique()
+    return pairs // classes, pairs % classes
+
+
+def image_counts(labels: Tensor, classes: int) -> Tensor:
+    """Return how many images have each class, [C], int64, from the labels of `labelled_rows`, [P]."""
+    return torch.bincount(labels, minlength=classes)

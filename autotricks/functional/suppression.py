@@ -1,17 +1,16 @@
 """Suppression: of several boxes on one object all but the likeliest are left out, or made less likely."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from ..core.dense import Dense
 from ..core.slots import Output, Predict
-from .boxes import overlap
+from .repetition import repeated
 
 MOST = 100          # objects of an image that are left, as COCO counts them
-APART = 1e5         # pixels by which boxes of different classes are moved apart, so that they never overlap
 LOWEST = -1e4       # a logit of which the probability is 0
 EPS = 1e-7
 Decay = Callable[[Tensor], Tensor]      # overlaps with what was chosen, [B, K] -> factors of the scores, [B, K]
@@ -35,16 +34,26 @@ def suppressed(scores: Tensor, boxes: Tensor, labels: Tensor, decay: Decay, coun
         labels: [B, K], int64.
         returns: Scores as they were when each was chosen, and its place, both [B, R]; 0 where none was left.
     """
-    apart = boxes + (labels * APART).unsqueeze(-1).to(boxes.dtype)
-    kept = []
-    places = []
-    for _ in range(count):
+    edges = boxes.permute(2, 0, 1).contiguous().unbind(0)
+    size = _shared(edges, edges)
+
+    def chosen(scores: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         best, place = scores.max(1, keepdim=True)
-        kept.append(best)
-        places.append(place)
-        chosen = apart.gather(1, place.unsqueeze(-1).expand(-1, -1, 4))
-        scores = (scores * decay(overlap(apart, chosen))).scatter(1, place, 0.0)
-    return torch.cat(kept, 1), torch.cat(places, 1)
+        alike = labels == labels.gather(1, place)
+        shared = _shared(edges, [edge.gather(1, place) for edge in edges]) * alike
+        overlap = shared / (size + size.gather(1, place) - shared).clamp(min=EPS)
+        return (scores * decay(overlap)).scatter(1, place, 0.0), (best, place)
+    kept, places = repeated(chosen, scores, count)
+    return kept.squeeze(2).T, places.squeeze(2).T
+
+
+def _shared(edges: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+    """Return the area that each two boxes share: edges are left, top, right and bottom, [B, K], others' also [B, 1]."""
+    left, top, right, bottom = edges
+    far_left, far_top, far_right, far_bottom = others
+    width = (torch.minimum(right, far_right) - torch.maximum(left, far_left)).clamp(min=0)
+    height = (torch.minimum(bottom, far_bottom) - torch.maximum(top, far_top)).clamp(min=0)
+    return width * height
 
 
 def with_suppression(inner: Predict, decay: Decay, looked: int) -> Predict:

@@ -1,7 +1,7 @@
 """Predictor: an exported bundle and its weights, as something that names what is on a picture."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,8 @@ from ..core.images import CHUNK
 from ..core.run import Run
 from ..core.slots import Predict, Slot
 from ..core.targets import Targets
-from ..core.task import UNFITTED, Answer, Fitted
+from ..core.task import UNFITTED, Answer, Fitted, Task
+from ..core.traits import DataTrait
 from ..data import Settings
 from ..errors import BundleError, DataError
 from ..export import BUNDLE, WEIGHTS, read_weights
@@ -81,12 +82,17 @@ class Predictor:
         document = read(folder / BUNDLE)
         return cls(document, read_weights(folder / WEIGHTS, document["result"].get("weights", "")), trust, device)
 
+    @property
+    def task(self) -> Task:
+        """What it has learned."""
+        return self._task
+
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the probability of each class.
+        """Return the probability of each class, or the objects that are found; see the task's `decode`.
 
         Shapes:
             images: [N, H, W, D] or, with one channel, [N, H, W]; uint8.
-            returns: [N, C], float32.
+            returns: [N, C], float32, or what else the task decodes.
 
         Raises:
             DataError: When the images are not of the shape that the model was trained on.
@@ -100,22 +106,44 @@ class Predictor:
         # in one memory layout and in the pieces that training evaluates: other ones round differently
         whole = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2).clone(
             memory_format=torch.contiguous_format)
-        with torch.inference_mode():
-            logits = [self.logits(part.to(self._mean.device).float() / 255) for part in whole.split(CHUNK)]
-            probabilities: NDArray[np.float32] = self._task.decode(torch.cat(logits)).cpu().numpy()
-        return probabilities
+        with torch.inference_mode():        # what is decoded is smaller than what it was decoded from
+            decoded = [self._task.decode(self.logits(part.to(self._mean.device).float() / 255)).cpu()
+                       for part in whole.split(CHUNK)]
+            answer: NDArray[np.float32] = torch.cat(decoded).numpy()
+        return answer
 
-    def answers(self, probabilities: NDArray[np.float32], topk: int = 1) -> list[Answer]:
+    @property
+    def finds_objects(self) -> bool:
+        """Whether answers have places."""
+        return DataTrait.BOXES in self._task.brings
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Probability of an object of each class, from which on it is told: what was fitted on validation, or 0."""
+        nothing = [0.0] * len(self.classes)
+        fitted = next((self.fitted[name] for name in self._task.fits if name in self.fitted), nothing)
+        return dict(zip(self.classes, fitted, strict=True))
+
+    def answers(self, decoded: NDArray[np.float32], topk: int = 1, sizes: Sequence[tuple[int, int]] | None = None,
+                least: float | None = None) -> list[Answer]:
         """Return, of each image, what a person is told of it: of classes, the `topk` most probable.
 
-        Shapes:
-            probabilities: [N, C], of `predict`.
+        Args:
+            decoded: Of `predict`.
+            topk: How many classes.
+            sizes: Height and width of each image before it was brought to the model's size, in whose pixels places are
+                told then; without, in those of what the model took.
+            least: Probability from which on objects are told, in place of what was fitted.
         """
-        return self._task.answers(torch.from_numpy(probabilities), self.classes, topk, self.fitted)
+        told = torch.from_numpy(decoded)
+        if sizes is not None:
+            told = self._task.placed(told, [self.preprocessing.back(size) for size in sizes])
+        fitted = self.fitted if least is None else {name: [least] * len(self.classes) for name in self._task.fits}
+        return self._task.answers(told, self.classes, topk, fitted)
 
     def columns(self, topk: int = 1) -> list[str]:
         """Return the columns of the answers."""
-        return list(self.answers(np.zeros((1, len(self.classes)), np.float32), topk)[0])
+        return list(self._task.answers(self._task.blank(len(self.classes)), self.classes, topk, self.fitted)[0])
 
     def logits(self, images: Tensor) -> Tensor:
         """Return logits, [N, C], of images in [0, 1], [N, D, H, W], on the device."""

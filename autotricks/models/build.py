@@ -11,12 +11,11 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
-from .names import ModelName, parse
+from .names import DETECTOR, ModelName, parse
 from .resnet import ResNet
 from .zoo import LIBRARIES, names, problem
 
 OWN = ("resnet8", "resnet20", "resnet32", "resnet44", "resnet56")
-DETECTOR = "fcos"       # before the name of a backbone; see `dense`
 AUXILIARY = ("googlenet", "inception_v3")     # of torchvision, with classifiers of their own on earlier layers
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm)
 Size = tuple[int, int]      # height and width
@@ -24,20 +23,45 @@ GAINS = ("gain", "skipinit_gain")             # of a convolution and of a whole 
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
-def check(name: str, trust: bool = False) -> None:
+def check(name: str, trust: bool = False, objects: bool | None = False) -> None:
     """Check a model's name without importing a model library.
 
     Args:
         name: The model.
         trust: Whether `my.module:function` may be imported.
+        objects: Whether it must find objects, or name classes; None: either. What code of the user's own does is not
+            known before it runs.
 
     Raises:
-        ModelError: When the name cannot be a model.
+        ModelError: When the name cannot be such a model.
     """
     library, _, rest = name.partition(":")
-    if library == DETECTOR and rest:
-        check(rest, trust)
-        return
+    detects = library == DETECTOR and bool(rest)
+    known(rest if detects else name, trust)
+    if detects and objects is False:
+        raise ModelError(f"model.name: {name} finds objects. Write {rest}, or set data.task: detection.")
+    if detects or (objects and (parse(name).library or name in OWN)):
+        _require_backbone(name, rest if detects else "")
+
+
+def _require_backbone(name: str, backbone: str) -> None:
+    """Refuse, where objects are to be found, a classifier, and a detector around what gives no maps."""
+    parts = parse(backbone or name)
+    usable = parts.library == "timm" or parts.architecture in OWN
+    if not usable:
+        raise ModelError(f"model.name: {name}: a detector has one of {', '.join(OWN)} or timm:NAME within. Write "
+                         f"{DETECTOR}:resnet20, or {DETECTOR}:timm:NAME.")
+    if not backbone:
+        raise ModelError(f"model.name: {name} finds no objects. Write {DETECTOR}:{name}.")
+
+
+def known(name: str, trust: bool = False) -> None:
+    """Check that a name is one of ours, a library's, or code that may be imported.
+
+    Raises:
+        ModelError: When it is not.
+    """
+    library, _, rest = name.partition(":")
     if library in LIBRARIES and rest:
         parts = parse(name)
         unknown = problem(library, parts.architecture) if parts.architecture else None
@@ -84,15 +108,13 @@ def build(name: str, classes: int, channels: int, trust: bool = False, size: Siz
         ModelError: When there is no such model or it cannot take these images.
     """
     check(name, trust)
-    if name.startswith(f"{DETECTOR}:"):
-        raise ModelError(f"model.name: {name} finds objects. Set data.task: detection, or drop {DETECTOR}: from it.")
     if name in OWN:
         return ResNet(int(name.removeprefix("resnet")), classes, channels)
     parts = parse(name)
     if parts.library:
         make = _timm if parts.library == "timm" else _torchvision
         try:
-            return _plain(make(parts, classes, channels, size))
+            return plain(make(parts, classes, channels, size))
         except ModelError:
             raise
         except Exception as error:      # whatever a library raises of its arguments
@@ -100,6 +122,15 @@ def build(name: str, classes: int, channels: int, trust: bool = False, size: Siz
             images = f" for images of {size[0]}x{size[1]} pixels" if size else ""
             raise ModelError(f"model.name: {name} cannot be built{images}: {why}. Set data.size, or the model's "
                              "arguments, to what it takes.") from error
+    return own_model(name, classes, channels)
+
+
+def own_model(name: str, classes: int, channels: int) -> nn.Module:
+    """Return what a function of the user's own returns, which must be a module.
+
+    Raises:
+        ModelError: When it is none, or the function is none or cannot be imported.
+    """
     model = _own_code(name)(classes=classes, channels=channels)
     if not isinstance(model, nn.Module):
         raise ModelError(f"model.name: {name} returned {type(model).__name__}, not a torch.nn.Module.")
@@ -154,7 +185,7 @@ def _side(name: ModelName, size: Size) -> int:
     return height
 
 
-def _plain(model: nn.Module) -> nn.Module:
+def plain(model: nn.Module) -> nn.Module:
     """Switch off, in place, what a library's model does to train better."""
     speaking(model)
     for module in model.modules():

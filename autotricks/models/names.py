@@ -1,15 +1,19 @@
-"""The parts of a model's name: `timm:resnet50.a1_in1k?img_size=64`, `timm:hf-hub:USER/MODEL`, `torchvision:NAME`."""
+"""The parts of a model's name: `timm:resnet50.a1_in1k?img_size=64`, `timm:hf-hub:USER/MODEL`, `torchvision:NAME`.
+
+Before the name of a backbone stands `fcos:` where it is a detector's.
+"""
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import ModelError
 
 HUB = "hf-hub:"
+DETECTOR = "fcos"       # before the name of a backbone; see `dense`
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 # Of a library's arguments, what data decide, what fetches or reads files, and what makes no classifier.
@@ -27,6 +31,7 @@ class ModelName:
         tag: Which of the published weights; empty for the library's own choice.
         repository: On the hub, `USER/MODEL`, that holds the weights; empty where the library knows.
         arguments: For the function that builds the model.
+        head: `fcos` where the rest is the backbone of a detector; empty for a classifier.
     """
 
     library: str
@@ -34,9 +39,14 @@ class ModelName:
     tag: str = ""
     repository: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    head: str = ""
 
     def __str__(self) -> str:
         """Return the name that says this."""
+        return f"{self.head}:" * bool(self.head) + self._inner
+
+    @property
+    def _inner(self) -> str:
         if not self.library:
             return self.architecture
         name = self.architecture + (f".{self.tag}" if self.tag else "")
@@ -52,6 +62,8 @@ def parse(name: str) -> ModelName:
     Raises:
         ModelError: When an argument or a repository is not written as it must be.
     """
+    if name.startswith(f"{DETECTOR}:"):
+        return replace(parse(name.removeprefix(f"{DETECTOR}:")), head=DETECTOR)
     whole, _, options = name.partition("?")
     library, _, rest = whole.partition(":")
     if library not in ("timm", "torchvision"):

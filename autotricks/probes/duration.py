@@ -19,6 +19,7 @@ from ..core.bundle import Bundle
 from ..core.dataset import Dataset
 from ..core.slots import Slot
 from ..data import load as load_data
+from ..data.sources import EMBEDDED
 from ..errors import AutotricksError
 from ..space.load import LoadedSpace
 from ..space.weights import wanted
@@ -261,7 +262,7 @@ def _quick(source: str) -> bool:
     """Return whether a source is read in about a second."""
     word, _, location = source.partition(":")
     path = Path(location).expanduser()
-    if word == "digits":
+    if word in EMBEDDED:
         return True
     if word == "npz":
         return not path.exists() or path.stat().st_size <= QUICK_ARRAYS

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..core.bundle import Bundle
 from ..core.plan import advice, problems, unsuited
+from ..core.traits import DataTrait
 from ..core.weights import DEFAULT
 from ..data import check as check_source
 from ..errors import DataError, SpaceError
@@ -145,7 +146,7 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
                    for line in advice(entry.widest() for entry in listed if entry.always)]
     if tree.value.get("tricks") == {}:
         errors.append(tree.problem(("tricks",), "lists no tricks; a space needs at least one."))
-    errors += models.problems(document.model, listed, tree, trust)
+    errors += models.problems(document.model, listed, tree, trust, _has_objects(document.data))
     errors += _refused(check_source, document.data.source, ("data", "source"), tree, trust)
     size = document.training.batch_size
     frame = Bundle((), document.model.names[0], document.training.epochs, 1 if size == MAX else size,
@@ -204,12 +205,18 @@ def load_bundle_file(name: str | os.PathLike[str], trust: bool = False, kind: st
         raise SpaceError(errors)
     document = document.model_copy(update={"tricks": paths.changed(document.tricks, paths.absolute)})
     listed, lines = entries(models.tricks_of(document.tricks, document.model, {}), tree, searched=False)
-    errors += lines + models.problems(document.model, listed, tree, trust)
+    errors += lines + models.problems(document.model, listed, tree, trust, _has_objects(document.data))
     if errors:
         raise SpaceError(errors)
     training = document.training
     return LoadedBundle(document, Bundle(tuple(entry.default() for entry in listed), document.model.names[0],
                                          training.epochs, training.batch_size, training.seed or 0))
+
+
+def _has_objects(data: DataSection | None) -> bool | None:
+    """Return whether objects are to be found; None where no data are named."""
+    task = TASKS.get(data.task) if data else None
+    return None if task is None else DataTrait.BOXES in task.brings
 
 
 def _override(tree: Tree, overrides: Sequence[str]) -> list[str]:

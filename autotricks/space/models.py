@@ -31,8 +31,17 @@ def tricks_of(tricks: Mapping[str, Any], model: ModelSection, always: Mapping[st
     return {TRICK: {WEIGHTS: DEFAULT, **always}, **tricks}
 
 
-def problems(model: ModelSection, listed: Sequence[Entry], tree: Tree, trust: bool) -> list[str]:
-    """Return a line for each thing that is wrong with a model section, beside the tricks of its file."""
+def problems(model: ModelSection, listed: Sequence[Entry], tree: Tree, trust: bool,
+             objects: bool | None) -> list[str]:
+    """Return a line for each thing that is wrong with a model section, beside the tricks of its file.
+
+    Args:
+        model: The section.
+        listed: The tricks.
+        tree: The file.
+        trust: Whether `my.module:function` may be imported.
+        objects: Whether the models are to find objects; None where that is not known yet.
+    """
     path = ("model", "name")
     errors = []
     entry = next((entry for entry in listed if entry.name == TRICK), None)
@@ -42,13 +51,13 @@ def problems(model: ModelSection, listed: Sequence[Entry], tree: Tree, trust: bo
     default = entry is not None and DEFAULT in values(entry)
     for name in model.names:
         try:
-            check(name, trust)
+            check(name, trust, objects)
             parts = parse(name)
         except ModelError as error:
             errors += [tree.problem(path, line.removeprefix("model.name: ")) for line in error.problems]
             continue
         if default and not parts.library:
-            what = "is one of ours" if name in OWN else "is code of yours"
+            what = "is one of ours" if parts.architecture in OWN else "is code of yours"
             errors.append(tree.problem(path, f"{name} {what}, for which nobody has published weights. Take a model of "
                                              f"timm or torchvision, or name a file: tricks.{TRICK}.{WEIGHTS}."))
         if (parts.tag or parts.repository) and entry is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.plan import unsuited
 from ..core.task import Task
-from ..core.traits import Trait
+from ..core.traits import DataTrait, Trait
 from ..core.trick import Trick
 from ..core.weights import DEFAULT
 from ..data import long_tail
@@ -19,6 +19,7 @@ from ..data.survey import SIZES
 from ..export.bundle import flow
 from ..tasks import find as find_task
 from ..tricks.catalog import catalog
+from . import object_proposal
 from .document import NAME
 from .files import find_file
 from .load import LoadedSpace, load_space
@@ -118,10 +119,15 @@ def propose(facts: Mapping[str, Any], data: DataSection, machine: Machine) -> Pr
     facts = {**facts, "imbalance": data.imbalance.factor} if data.imbalance else facts
     base = _base(facts, machine)
     task = find_task(data.task)
+    boxes = DataTrait.BOXES in task.brings
+    count = trained_on(facts, data)
     chosen: dict[str, tuple[Any, str]] = {}
-    chosen["data"] = _data(facts, data, SIDES[bool(base.models), machine.gpus > 0], bool(base.models))
-    chosen["model"] = _model(base, chosen["data"][0].get("size") or facts["side"], machine)
-    chosen["training"] = _training(base, trained_on(facts, data))
+    chosen["data"] = (_data_of_objects(facts, data, machine) if boxes else
+                      _data(facts, data, SIDES[bool(base.models), machine.gpus > 0], bool(base.models)))
+    side = chosen["data"][0].get("size") or facts["side"]
+    chosen["model"] = (object_proposal.detector(side, count, machine.gpus) if boxes and not base.models else
+                       _model(base, side, machine))
+    chosen["training"] = object_proposal.training(count) if boxes else _training(base, count)
     chosen["objective"] = _objective(facts, task)
     chosen["search"] = _search(base.loaded, chosen["training"][0]["epochs"], machine)
     chosen["resources"] = _resources(machine)
@@ -179,7 +185,6 @@ def _data(facts: Mapping[str, Any], data: DataSection, most: int, weights: bool)
     """
     section = data.model_dump(mode="json", exclude_defaults=True)
     width, height = facts["sizes"]["median"]
-    cuts = [f"{fraction:.0%} are set aside for {split}" for split, fraction in _set_aside(facts, data)]
     one = facts["sizes"]["distinct"] == 1
     here = f"Images are {width} x {height}" if one else f"Half of the images have {facts['side']} pixels or more a side"
     if "size" in section:
@@ -196,8 +201,29 @@ def _data(facts: Mapping[str, Any], data: DataSection, most: int, weights: bool)
     if section.get("size") and "fit" not in section and max(width, height) > WIDE * min(width, height):
         part = min(width, height) / max(width, height)
         why += f" The middle of {width} x {height} is taken, {part:.0%} of it; data.fit: pad or squash takes all."
-    why += f" Of train, {' and then '.join(cuts)}." if cuts else ""
-    return {"source": data.source, **section}, why
+    return {"source": data.source, **section}, why + _cuts(facts, data)
+
+
+def _data_of_objects(facts: Mapping[str, Any], data: DataSection, machine: Machine) -> tuple[dict[str, Any], str]:
+    """Return the data section of a source in which objects are to be found."""
+    section = data.model_dump(mode="json", exclude_defaults=True)
+    width, height = facts["sizes"]["median"]
+    why = (f"Images are {width} x {height}" if facts["sizes"]["distinct"] == 1 else
+           f"Half of the images have {max(width, height)} pixels or more on the longer side")
+    if "size" in section:
+        why += "; data.size is as you set it."
+    else:
+        brought, reason = object_proposal.size(facts, machine.gpus)
+        if brought:
+            section = {**brought, **section, **_pixels(facts, data, brought["size"], False)}
+        why += f", {reason}"
+    return {"source": data.source, **section}, why + _cuts(facts, data)
+
+
+def _cuts(facts: Mapping[str, Any], data: DataSection) -> str:
+    """Return a sentence that says what is cut from the training images; nothing where nothing is."""
+    cuts = [f"{fraction:.0%} are set aside for {split}" for split, fraction in _set_aside(facts, data)]
+    return f" Of train, {' and then '.join(cuts)}." if cuts else ""
 
 
 def _pixels(facts: Mapping[str, Any], data: DataSection, size: int, weights: bool) -> dict[str, Any]:
@@ -237,7 +263,8 @@ def _training(base: _Base, count: int) -> tuple[dict[str, Any], str]:
 
 
 def _objective(facts: Mapping[str, Any], task: Task) -> tuple[dict[str, Any], str]:
-    figure = f"The largest class has {facts['imbalance']:.3g} times the images of the smallest"
+    what = "objects" if facts["objects"] else "images"
+    figure = f"The largest class has {facts['imbalance']:.3g} times the {what} of the smallest"
     plain = facts["imbalance"] < IMBALANCED and any(metric.name == PLAIN for metric in task.metrics)
     return {"metric": f"{VALIDATION}/{PLAIN if plain else task.objective}"}, (
         f"{figure}: every {'image' if plain else 'class'} counts alike.")

@@ -67,8 +67,9 @@ def init_command(facts: Mapping[str, Any], overrides: Sequence[str], more: Seque
 
 def command(facts: Mapping[str, Any], space: Suited, overrides: Sequence[str] = (), more: Sequence[str] = ()) -> str:
     """Return what to type to search a space on the data; `overrides`, and `more` after them, are said again."""
-    proposed = [f"data.size={facts['size']}"] * (facts["size"] is not None) + ["data.imbalance=null"] * space.long_tail
     given = {text.partition("=")[0] for text in overrides}
+    brought = [f"data.{key}={facts[key]}" for key in ("size", "fit") if facts[key] is not None]
+    proposed = brought * ("data.size" not in given) + ["data.imbalance=null"] * space.long_tail
     values = [*overrides, *(text for text in proposed if text.partition("=")[0] not in given)]
     return shlex.join(["autotricks", "search", "--space", space.space, "--data", facts["source"], *_set(values), *more])
 

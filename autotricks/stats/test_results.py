@@ -8,6 +8,8 @@ from statistics import fmean
 
 from .spread import SeedStatistics
 
+DIGITS = 4      # of curves, which have many points
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -25,15 +27,78 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Mistakes:
+    """Errors of one kind in what is found.
+
+    Args:
+        count: How many there are.
+        cost: How much the average precision would rise without them.
+    """
+
+    count: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box in a test image.
+
+    Args:
+        edges: Left, top, right, bottom in pixels.
+        label: Number of its class.
+        score: How probable it was; None of an object that was missed.
+        right: Whether it is an object of its class.
+    """
+
+    edges: tuple[float, float, float, float]
+    label: int
+    score: float | None
+    right: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is drawn on a test image.
+
+    Args:
+        row: Number of the image.
+        boxes: That were found, and those of objects that were missed.
+        worst: Whether it is shown because most is wrong in it.
+    """
+
+    row: int
+    boxes: tuple[Box, ...]
+    worst: bool = False
+
+
+@dataclass(frozen=True)
+class ObjectResult:
+    """What a model finds in test images.
+
+    Args:
+        curves: Precision of each class at evenly spaced recalls from 0 to 1, [C][R], by the least overlap of what is
+            right, such as `.5`; nan of a class without objects.
+        mistakes: By kind.
+        shown: Some test images.
+    """
+
+    curves: Mapping[str, Sequence[Sequence[float]]]
+    mistakes: Mapping[str, Mistakes]
+    shown: Sequence[Shown] = ()
+
+
+@dataclass(frozen=True)
 class TestResult:
     """What one trained model does on test; a task leaves out what it has not.
 
     Args:
         metrics: By name.
         by_class: Figures of each class by name, what a reader wants first first; nan where test cannot tell.
-        confusion: [C][C], images of each class (row) taken for each class (column).
+        confusion: [C][C], images of each class (row) taken for each class (column). Of objects one row and column
+            more, the last: the background, which is taken for objects, and for which objects are taken.
         calibration: Of its confidence.
         thresholds: Probability of each class from which on it is named; fitted on validation.
+        objects: What it finds.
     """
 
     metrics: Mapping[str, float]
@@ -41,6 +106,7 @@ class TestResult:
     confusion: Sequence[Sequence[int]] | None = None
     calibration: Calibration | None = None
     thresholds: Sequence[float] | None = None
+    objects: ObjectResult | None = None
 
 
 @dataclass(frozen=True)
@@ -52,12 +118,14 @@ class ClassResults:
         confusion: Counts summed over seeds, true class by predicted class.
         calibration: Means over seeds.
         thresholds: Means over seeds.
+        objects: Means over seeds; the images of none.
     """
 
     by_class: dict[str, tuple[SeedStatistics | None, ...]] = field(default_factory=dict)
     confusion: tuple[tuple[int, ...], ...] | None = None
     calibration: Calibration | None = None
     thresholds: tuple[float, ...] | None = None
+    objects: ObjectResult | None = None
 
     @classmethod
     def of(cls, rows: Sequence[TestResult]) -> ClassResults:
@@ -68,7 +136,8 @@ class ClassResults:
         calibrations = [row.calibration for row in rows if row.calibration is not None]
         thresholds = [row.thresholds for row in rows if row.thresholds is not None]
         return cls(by_class, _summed(matrices), _mean(calibrations),
-                   tuple(map(fmean, zip(*thresholds, strict=True))) if thresholds else None)
+                   tuple(map(fmean, zip(*thresholds, strict=True))) if thresholds else None,
+                   _objects([row.objects for row in rows if row.objects is not None]))
 
 
 def _spread(values: Sequence[float]) -> SeedStatistics | None:
@@ -86,3 +155,13 @@ def _mean(calibrations: Sequence[Calibration]) -> Calibration | None:
         return None
     return Calibration(fmean(one.temperature for one in calibrations), fmean(one.error for one in calibrations),
                        fmean(one.scaled_error for one in calibrations))
+
+
+def _objects(results: Sequence[ObjectResult]) -> ObjectResult | None:
+    if not results:
+        return None
+    curves = {overlap: [[round(fmean(values), DIGITS) for values in zip(*lines, strict=True)] for lines in zip(
+        *(one.curves[overlap] for one in results), strict=True)] for overlap in results[0].curves}
+    return ObjectResult(curves, {kind: Mistakes(fmean(one.mistakes[kind].count for one in results),
+                                                fmean(one.mistakes[kind].cost for one in results))
+                                 for kind in results[0].mistakes})

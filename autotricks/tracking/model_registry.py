@@ -77,12 +77,14 @@ def _logged(client: Any, run_id: str | None, entry: Entry) -> str:
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
-    from mlflow.types.schema import AnyType, Map
+    from mlflow.types.schema import AnyType, Array, Map, Object, Property
 
     depth, height, width = entry.shape
     # of any type, since one column takes pixels as well as files
     anything: Any = AnyType
-    kinds = {str: DataType.string, float: DataType.double}
+    edges = [Property(edge, DataType.double) for edge in ("probability", "left", "top", "right", "bottom")]
+    found: Any = Array(Object([Property("class", DataType.string), *edges]))
+    kinds = {str: DataType.string, float: DataType.double, list: found}
     told = [ColSpec(kinds[kind], name) for name, kind in entry.columns.items()]
     signature = ModelSignature(
         Schema([ColSpec(anything(), "images")]), Schema([*told, ColSpec(Map(DataType.double), "probabilities")]),

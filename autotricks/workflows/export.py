@@ -83,14 +83,16 @@ def _graph(folder: Path, path: Path, trust: bool) -> list[str]:
     draft = ensure_folder(path.parent) / f".unchecked{path.suffix}"
     images = load_data(loaded.document.data.settings(), trust).dataset.validation.images
     pixels = images[torch.arange(0, len(images), max(1, len(images) // COMPARED))[:COMPARED]].numpy()
-    expected = predictor.predict(pixels.transpose(0, 2, 3, 1))
+    expected = torch.from_numpy(predictor.predict(pixels.transpose(0, 2, 3, 1)))
     program = graph.captured(predictor.pixels(), predictor.shape)
     content = json.dumps(preprocessing(predictor, data), indent=1, ensure_ascii=False) + "\n"
     try:
-        run = (graph.write_onnx if path.suffix == ".onnx" else graph.write_pt2)(program, draft)
-        apart = max(float(np.abs(run(pixels[:count]) - expected[:count]).max()) for count in (1, len(pixels)))
+        what = predictor.task.decoded.name
+        run = graph.write_onnx(program, draft, what) if path.suffix == ".onnx" else graph.write_pt2(program, draft)
+        apart = max(predictor.task.apart(torch.from_numpy(run(pixels[:count])), expected[:count])
+                    for count in (1, len(pixels)))
         if not apart <= TOLERANCE:
-            raise AutotricksError(f"{path.name}: its probabilities differ by {apart:.1e} from torch's on validation "
+            raise AutotricksError(f"{path.name}: its {what} differ by {apart:.1e} from torch's on validation "
                                   f"images; at most {TOLERANCE:.0e} is allowed. It is removed; export another format.")
         write_atomic(path.with_name(PREPROCESSING), content.encode())
         with disk_errors(path):
@@ -110,6 +112,9 @@ def preprocessing(predictor: Predictor, data: dict[str, Any]) -> dict[str, Any]:
     """Return, as JSON holds it, what goes into a graph, what it does itself, and what comes out."""
     depth, height, width = predictor.shape
     mean, std = predictor.statistics
+    decoded = predictor.task.decoded
+    rows = {"columns": list(decoded.columns), "about": decoded.about} if decoded.columns else {}
+    blank = np.zeros((1, height, width, depth), np.uint8)
     resize = ("none: the images of this size are taken as they are" if data.get("size") is None else
               RESIZED[predictor.preprocessing.fit].format(f"{width} x {height}"))
     return {
@@ -119,8 +124,9 @@ def preprocessing(predictor: Predictor, data: dict[str, Any]) -> dict[str, Any]:
                         "channels": "converted by Pillow to L" if depth == 1 else "converted by Pillow to RGB"},
         "inside the graph": {"scale": "divided by 255", "mean": list(mean), "std": list(std),
                              "order": "(images / 255 - mean) / std"},
-        "output": {"name": "probabilities", "dtype": "float32", "shape": ["N", len(predictor.classes)],
-                   "classes": predictor.classes, **{name: list(values) for name, values in predictor.fitted.items()}}}
+        "output": {"name": decoded.name, "dtype": "float32", "shape": ["N", *predictor.predict(blank).shape[1:]],
+                   **rows, "classes": predictor.classes,
+                   **{name: list(values) for name, values in predictor.fitted.items()}}}
 
 
 def _named(folder: Path, trust: bool) -> tuple[LoadedBundle, dict[str, Any]]:

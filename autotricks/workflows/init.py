@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..data import survey, understood
+from ..data import facts_of, looked, understood
 from ..errors import DataError, InputError
 from ..io.files import ensure_folder, write_atomic
 from ..models import cached, published
@@ -55,7 +55,10 @@ def init(source: str, out: Path | None = None, overrides: Sequence[str] = (), fo
     if path.exists() and not force:
         raise InputError(f"{path}: is there already. Name another file with --out, or write over it with --force.")
     ensure_folder(path.parent)
-    facts = survey(data.settings(), trust)
+    seen = looked(data.settings(), trust)
+    if "task" not in data.model_fields_set:
+        data = data.model_copy(update={"task": seen.told(data.settings()).task})
+    facts = facts_of(seen, data.settings())
     if not facts["usable"]:
         raise DataError(facts["problems"])
     proposal = propose(facts, data, Machine(cores(), torch.cuda.device_count(), _held))
@@ -73,9 +76,10 @@ def _held(model: str) -> bool:
 
 def _header(facts: Mapping[str, Any], proposal: Proposal, command: str) -> Iterator[str]:
     train = facts["counts"]["train"]
+    what = " objects" if facts["objects"] else ""
     splits = ", ".join(f"{name} {count:,}" for name, count in facts["split_images"].items())
     yield (f"{facts['images']:,} images of {len(facts['classes']):,} classes: {splits}; a class has {min(train):,} to "
-           f"{max(train):,} in train.")
+           f"{max(train):,}{what} in train.")
     yield f"Written by: {command}. It begins as {proposal.base}: {proposal.why}."
 
 

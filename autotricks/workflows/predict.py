@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.images import CHUNK
 from ..core.reporting import OnProgress, silent
-from ..core.task import Answer
+from ..core.task import Answer, Object
 from ..data.decode import Bad, each, printable
 from ..data.sources.files import files_under, no_image
 from ..errors import DataError, InputError
 from ..inference.predictor import Predictor
+from ..inference.preprocessing import Picture
 from ..runs.champion import locate
 from ..system.devices import check_device
 from ..tracking.model_registry import REGISTERED, local_folder
 
 RUNS = Path("runs")
-Row = dict[str, str | float | None]     # path, the columns of the answer, error
+Row = dict[str, str | float | list[Object] | None]     # path, the columns of the answer, error
 Item = TypeVar("Item")
 
 
@@ -34,7 +34,10 @@ def predict(bundle: str | os.PathLike[str], paths: str | os.PathLike[str] | Iter
     """Return what a trained bundle takes images for: a row for each file, in the order of their paths.
 
     A row has `path`, `class`, `probability` in [0, 1], with a larger `topk` also `class_2`, `probability_2` and so on,
-    and `error`, which is None. Of a file that cannot be read `error` says why, and the rest is None.
+    and `error`, which is None. Of a file that cannot be read `error` says why, and the rest is None. Where a bundle
+    finds objects, `objects` is a list of those in each image that are as probable as was fitted on validation, the
+    likeliest first: `class`, `probability`, and `left`, `top`, `right`, `bottom` in pixels of the file as one looks at
+    it; `class` and `probability` of the row are those of the likeliest, None where there is none.
 
     Args:
         bundle: A run's folder, its name below `runs`, or `latest`; a folder that `autotricks train` or `export` wrote,
@@ -65,10 +68,12 @@ class Prediction:
     Args:
         predictor: Of the bundle.
         topk: How many of the most probable classes to tell.
+        least: Probability from which on objects are told, in place of what was fitted on validation.
     """
 
     predictor: Predictor
     topk: int
+    least: float | None = None
 
     @classmethod
     def of(cls, bundle: str, topk: int, device: str, root: Path, trust: bool = False) -> Prediction:
@@ -87,17 +92,18 @@ class Prediction:
     def rows(self, paths: Sequence[Path]) -> Iterator[list[Row]]:
         """Yield the rows of a batch of files after the other; memory holds no more than two batches of images."""
         parts = [paths[first:first + CHUNK] for first in range(0, len(paths), CHUNK)]
-        pictures = _ahead(list(each(self.predictor.preprocessing.pixels, part)) for part in parts)
+        pictures = _ahead(list(each(self.predictor.preprocessing.picture, part)) for part in parts)
         for part, seen in zip(parts, pictures, strict=True):
             answers = iter(self._answers([picture for picture in seen if not isinstance(picture, Bad)]))
             yield [self._row(path, picture.reason if isinstance(picture, Bad) else next(answers))
                    for path, picture in zip(part, seen, strict=True)]
 
-    def _answers(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Answer]:
-        """Return what is said of images, uint8 [D, H, W]."""
+    def _answers(self, pictures: Sequence[Picture]) -> list[Answer]:
+        """Return what is said of images, with places in pixels of their files."""
         if not pictures:
             return []
-        return self.predictor.answers(self.predictor.predict(np.stack(pictures).transpose(0, 2, 3, 1)), self.topk)
+        decoded = self.predictor.predict(np.stack([one.pixels for one in pictures]).transpose(0, 2, 3, 1))
+        return self.predictor.answers(decoded, self.topk, [one.size for one in pictures], self.least)
 
     def _row(self, path: Path, said: Answer | str) -> Row:
         """Return the row of a file, of which something is said or a reason why nothing is."""

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..core.bundle import Bundle
 from ..core.dataset import Fold
 from ..core.reporting import End
@@ -151,7 +149,8 @@ def _entry(folder: Path, loaded: LoadedSpace, champion: Mapping[str, Any], tags:
     objective = loaded.document.objective
     confirmed = result["confirmed"]
     classes = champion["classes"]
-    told = find_task(loaded.document.data.task).answers(torch.zeros(1, len(classes)), classes)[0]
+    task = find_task(loaded.document.data.task)
+    told = task.answers(task.blank(len(classes)), classes)[0]
     columns = {name: type(value) for name, value in told.items()}
     files = [folder / BUNDLE, folder / WEIGHTS]
     return Entry(loaded.document.name, files, champion["images"]["shape"], card(folder), columns, {

@@ -16,9 +16,12 @@ SIDE, COUNT = 40, 60
 MOVERS = [name for name, trick in catalog().items() if {Slot.AUGMENT, Slot.BATCH} & set(trick.seats)
           and DataTrait.BOXES not in trick.excludes_data]
 # what they do to pixels hides some of a bright rectangle, or makes others as bright: its place is the same all the same
-BLIND = {"cutout", "grid_mask", "random_erasing", "color_jitter", "pca_color", "jpeg", "downscale", "three_augment"}
+BLIND = {"color_jitter", "pca_color", "jpeg", "downscale", "three_augment"}
+ERASERS = {"cutout", "grid_mask", "random_erasing"}
+SEVERAL = {"mixup", "remix", "mosaic", "copy_paste"}    # rectangles in one image; mosaic and copy_paste: tests/tricks
 STRENGTHS = {"crop": {"padding": 8}, "auto_augment": {"policy": "svhn"}, "multi_scale": {"smallest": 0.5},
-             "scale_paste": {"probability": 1.0}, "random_resized_crop": {"smallest": 0.5}}
+             "scale_paste": {"probability": 1.0}, "random_resized_crop": {"smallest": 0.5},
+             "grid_mask": {"ratio": 0.15, "ramp": 0.0}}
 
 
 def rectangles():
@@ -53,7 +56,7 @@ def moved(name):
     return getattr(trick, slot.value)(lambda batch: batch, run)(rectangles())
 
 
-@pytest.mark.parametrize("name", sorted({*MOVERS} - BLIND - {"mixup", "remix", "manifold_mixup"}))
+@pytest.mark.parametrize("name", sorted({*MOVERS} - BLIND - ERASERS - SEVERAL))
 def test_the_box_lies_where_the_rectangle_is_seen(name):
     """A hull of a turned rectangle is its own hull; where a policy darkens, inverts or smears all, none can be seen."""
     after = moved(name)
@@ -72,6 +75,18 @@ def test_what_moves_nothing_leaves_boxes_alone(name):
     before, after = rectangles(), moved(name)
     assert not torch.equal(before.images, after.images), "the trick did nothing"
     assert torch.equal(before.targets.boxes, after.targets.boxes) and bool((after.targets.shares == 1).all())
+
+
+@pytest.mark.parametrize("name", sorted(ERASERS))
+def test_what_erases_an_object_but_for_less_than_a_quarter_has_it_ignored(name):
+    """What is left of a rectangle is white, so its mean is the share that can be seen."""
+    before, after = rectangles(), moved(name)
+    assert torch.equal(before.targets.boxes, after.targets.boxes)
+    boxes = after.targets.boxes[:, 0].long().tolist()
+    seen = [float(image[0, top:bottom, left:right].mean())
+            for image, (left, top, right, bottom) in zip(after.images, boxes, strict=True)]
+    counted = [float(share >= 0.25) for share in seen]
+    assert after.targets.shares[:, 0].tolist() == counted and 0 < sum(counted) < COUNT
 
 
 @pytest.mark.parametrize("name", ["mixup", "remix"])

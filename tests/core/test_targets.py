@@ -81,6 +81,39 @@ def test_boxes_are_cut_at_the_border_and_those_that_leave_have_no_share():
     assert moved.labels.tolist() == [[0, 1]]
 
 
+@pytest.mark.parametrize(("right", "down", "share"), [
+    (-7, 0, 1), (-8, 0, 0), (0, -7, 1), (0, -8, 0),         # of a square of side 10, 3 or 2 columns or rows are left
+    (-5, -5, 1), (-5, -6, 0), (15, 15, 1), (15, 16, 0),     # 5 x 5 and 5 x 4, at either corner
+    (-10, 0, 0), (25, 0, 0), (10, 10, 1)])
+def test_what_a_move_leaves_of_an_object_decides_whether_it_counts(right, down, share):
+    """A quarter must be left of the box before; less stays where it is seen, to be ignored."""
+    moved = boxed((0.0, 0.0, 10.0, 10.0)).warped(shift(torch.tensor([right]), torch.tensor([down])), (20, 20))
+    assert moved.shares.tolist() == [[share]]
+    edges = (right, down, right + 10, down + 10)
+    assert moved.boxes[0, 0].tolist() == [min(max(edge, 0), 20) for edge in edges]
+
+
+def test_what_has_become_narrower_than_half_a_pixel_is_ignored():
+    targets = boxed((0.0, 0.0, 10.0, 100.0), (0.0, 0.0, 12.0, 12.0))
+    assert targets.warped(stretch(torch.tensor([[0.05, 0.05]])), (10, 10)).shares.tolist() == [[0.0, 1.0]]
+
+
+def test_an_object_counts_as_long_as_a_quarter_of_it_is_left_to_see():
+    """Boxes of 4 x 4: 12 of 16 pixels are gone, 13, all, none; and one that reaches out of the image by a half."""
+    gone = torch.zeros(1, 12, 12, dtype=torch.bool)
+    gone[0, :4, :3] = True          # of the first 12
+    gone[0, :4, 4:7] = True
+    gone[0, 0, 7] = True            # of the second 13
+    gone[0, 4:8, :4] = True
+    gone[0, 10:, 10:] = True
+    targets = boxed((0.0, 0, 4, 4), (4.0, 0, 8, 4), (0.0, 4, 4, 8), (4.0, 4, 8, 8), (10.0, 10, 14, 14), (0.0, 0, 0, 0))
+    assert targets.erased(gone).shares.tolist() == [[1, 0, 0, 1, 0, 1]]
+    assert torch.equal(targets.erased(gone).boxes, targets.boxes)
+    assert targets.erased(torch.zeros_like(gone)).shares.tolist() == targets.shares.tolist()
+    plain = Targets.plain(torch.tensor([1]))
+    assert plain.erased(gone) is plain
+
+
 def test_padding_stays_padding():
     targets = Targets(torch.zeros(1, 2, dtype=torch.int64), torch.tensor([[1.0, 0.0]]),
                       torch.tensor([[[1.0, 1, 2, 2], [0, 0, 5, 5]]]))

@@ -1,7 +1,7 @@
 import torch
 
 from autotricks.core.targets import Targets
-from autotricks.functional.label_sets import class_shares, labelled_rows
+from autotricks.functional.label_sets import class_shares, image_counts, labelled_rows
 from autotricks.functional.sampling import class_probabilities, rows_by_class
 
 
@@ -18,8 +18,20 @@ def test_shares_of_classes_by_hand():
 def test_each_label_is_a_row_and_images_without_one_have_none():
     rows, labels = labelled_rows(Targets.sets([[0, 2], [], [1], [2]]))
     assert sorted(zip(rows.tolist(), labels.tolist())) == [(0, 0), (0, 2), (2, 1), (3, 2)]
+    rows, labels = labelled_rows(Targets.sets([[0], [], [1]]))      # no image has more than one
+    assert (rows.tolist(), labels.tolist()) == ([0, 2], [0, 1])
+    rows, labels = labelled_rows(Targets.sets([[], []]))
+    assert (rows.tolist(), labels.tolist()) == ([], [])
     rows, labels = labelled_rows(Targets.plain(torch.tensor([2, 0])))
     assert rows.tolist() == [0, 1] and labels.tolist() == [2, 0]
+
+
+def test_an_image_has_the_label_of_several_objects_once():
+    """Three objects of class 1 in the first image, and one to ignore; two of class 0 in the second."""
+    targets = Targets.sets([[1, 1, 0, 1, 2], [0, 0]], [torch.rand(5, 4), torch.rand(2, 4)], [[0, 0, 0, 0, 1], [0, 0]])
+    rows, labels = labelled_rows(targets)
+    assert sorted(zip(rows.tolist(), labels.tolist())) == [(0, 0), (0, 1), (1, 0)]
+    assert image_counts(labels, 4).tolist() == [2, 1, 0, 0] and targets.counts(4).tolist() == [3, 3, 0, 0]
 
 
 def test_classes_are_drawn_alike_from_sets_of_labels():

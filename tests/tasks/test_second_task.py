@@ -76,8 +76,10 @@ class SeveralLabels:
     metrics: ClassVar[tuple] = Answers.names
     train_metrics: ClassVar[tuple] = ("right",)
     objective: ClassVar[str] = "right"
+    makes: ClassVar[str] = "A model"
     gives: ClassVar[str] = "left, right, both or neither"
     strangers: ClassVar[str] = "there are none"
+    counted: ClassVar[str] = "images"
     fits: ClassVar[tuple] = ()
 
     def build(self, name, classes, image_shape, trust=False):
@@ -91,6 +93,12 @@ class SeveralLabels:
 
     def decode(self, output):
         return output.sigmoid()
+
+    def blank(self, classes):
+        return torch.zeros(1, classes)
+
+    def placed(self, decoded, moves):
+        return decoded
 
     def answers(self, decoded, classes, topk=1, fitted=UNFITTED):
         return [dict(zip(classes, row, strict=True)) for row in decoded.tolist()]

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from scipy import stats
 
 from autotricks.core.bundle import Bundle, Use, Window
+from autotricks.core.targets import Targets
 from autotricks.core.traits import Trait
 from autotricks.errors import BundleError
 from autotricks.trial import prepare
@@ -34,6 +37,15 @@ def test_draws_anew_each_epoch_and_the_same_from_the_same_seed():
     order, again = ClassBalanced().sampler(None, first), ClassBalanced().sampler(None, second)
     epochs = [order(0.0) for _ in range(2)]
     assert not torch.equal(*epochs) and torch.equal(epochs[0], again(0.5)) and torch.equal(epochs[1], again(0.9))
+
+
+def test_an_image_with_many_objects_of_a_class_is_drawn_as_often_as_one_with_one():
+    """Class 0 is in three images, in the first ten times; class 1 in one of them and in the last."""
+    targets = Targets.sets([[0] * 10, [0], [0, 1], [1]], [torch.rand(count, 4) for count in (10, 1, 2, 1)])
+    run = replace(make_run(counts=(2, 2)), targets=targets, counts=targets.counts(2).float())
+    order = ClassBalanced().sampler(None, run)
+    drawn = torch.bincount(torch.cat([order(0.0) for _ in range(5000)]), minlength=4) / 20_000
+    assert drawn.tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6 + 1 / 4, 1 / 4], abs=5 * (0.25 / 20_000) ** 0.5)
 
 
 def test_a_class_without_images_is_never_drawn():

@@ -1,12 +1,16 @@
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from autotricks.core.batch import Batch
+from autotricks.core.dense import grid
 from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.tricks.batch.mixup import Mixup, mixup
+from autotricks.tricks.loss.center_sampling import CenterSampling
+from autotricks.tricks.loss.dense_focal import DenseFocal
 from tests.conftest import make_run
 
 
@@ -75,3 +79,24 @@ def test_wraps_what_is_inside(run):
 def test_refuses_alpha_of_zero():
     with pytest.raises(BundleError, match=r"mixup\.alpha: 0 is not allowed; alpha must be > 0 \(Beta concentration\)"):
         Mixup(alpha=0)
+
+
+def test_objects_of_both_images_are_found_by_their_shares():
+    """Each image of 32 x 32 has an object of 16 x 16 in another corner, which four places of stride 8 are to find.
+
+    Where every logit is 0, focal loss is a quarter of log 2 for each place and class, times .75 or, for an object, .25;
+    centerness costs log 2 at each place of an object. Objects count by their shares, 4 of 16 places in all.
+    """
+    boxes = torch.tensor([[[0.0, 0, 16, 16]], [[16.0, 16, 32, 32]]])
+    batch = Batch(torch.zeros(2, 1, 32, 32), Targets(torch.tensor([[0], [1]]), torch.ones(2, 1), boxes),
+                  torch.arange(2))
+    places = grid(4, 4, 8, torch.zeros(1))
+    output = torch.cat([torch.zeros(16, 3), torch.zeros(16, 4), places], 1).expand(2, -1, -1)
+    run = make_run(counts=(1, 1))
+    loss = CenterSampling(radius=1.5).loss(DenseFocal(gamma=2.0, alpha=0.25).loss(None, run), run)
+    log2 = math.log(2)
+    plain = (28 * 0.75 + 4 * 0.25) * log2 / 4 + 4 * log2
+    assert loss(output, batch).tolist() == pytest.approx([plain / 4] * 2)
+    mixed = mixup(batch, torch.tensor([1, 0]), torch.tensor([0.8]))
+    both = (24 * 0.75 + 4 * (0.8 + 0.2) * 0.25) * log2 / 4 + 4 * log2
+    assert loss(output, mixed).tolist() == pytest.approx([both / 4] * 2)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -15,6 +17,15 @@ def test_factors_by_hand():
     assert targets.counts(3).tolist() == [86, 20, 4]
     found = repeat_factors(targets, targets.counts(3), 0.25)
     assert found.tolist() == pytest.approx([1.0] * 70 + [1.25 ** 0.5] * 16 + [2.5] * 4 + [1.0] * 10)
+
+
+def test_a_class_counts_the_images_that_show_it_not_its_objects():
+    """Nine of ten images have ten objects of class 0, the tenth has one of class 1: sqrt(.4 / .1) = 2 to 1."""
+    targets = Targets.sets([[0] * 10] * 9 + [[1]], [torch.rand(10, 4)] * 9 + [torch.rand(1, 4)])
+    run = replace(make_run(counts=(9, 1)), targets=targets, counts=targets.counts(2).float())
+    order = RepeatFactor(threshold=0.4).sampler(None, run)
+    drawn = torch.bincount(torch.cat([order(0.0) for _ in range(2000)]), minlength=10) / 2000
+    assert drawn.tolist() == pytest.approx([10 / 11] * 9 + [20 / 11], abs=0.05)
 
 
 def test_each_image_comes_as_often_as_its_factor_says_rounded_up_or_down():

@@ -71,13 +71,16 @@ def schema() -> None:
 
 
 def data_check(source: Annotated[str, typer.Argument(help="A data source, such as image_folder:photos.")],
-               set_: Set = None, as_json: Json = False, trust: Trust = False) -> None:
+               set_: Set = None,
+               draw: Annotated[Path | None, typer.Option(help="An image file to write: some images as the model sees "
+                                                         "them, with boxes or labels.")] = None,
+               as_json: Json = False, trust: Trust = False) -> None:
     """Say what a data source holds, what is wrong with it, and which space fits; train nothing."""
     from ...space.load import load_data_section
     from ..views import data as inspection
 
     overrides = set_ or []
-    if not inspection.check(load_data_section(source, overrides).settings(), overrides, trust, as_json):
+    if not inspection.check(load_data_section(source, overrides).settings(), overrides, trust, as_json, draw):
         raise typer.Exit(1)
 
 

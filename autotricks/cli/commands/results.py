@@ -63,13 +63,21 @@ def predict(bundle: Annotated[str, typer.Argument(
             paths: Annotated[list[str], typer.Argument(
                 metavar="PATHS...", help="Images, and folders at any depth; - reads a list from standard input.")],
             out: Annotated[Path | None, typer.Option(
-                help="Table to write, .csv, .json or .parquet; without it CSV is printed.")] = None,
+                help="File to write: a table, .csv, .json or .parquet, or COCO results, .coco.json; without it CSV is "
+                "printed.")] = None,
             topk: Annotated[int, typer.Option(min=1, help="How many of the most probable classes to tell.")] = 1,
+            draw: Annotated[Path | None, typer.Option(
+                help="Folder for pictures of the files with what was predicted.")] = None,
+            threshold: Annotated[float | None, typer.Option(
+                min=0, max=1, help="Probability from which on an object is told and drawn; without it what was fitted on "
+                "validation for its class, and COCO results hold all.")] = None,
+            annotations: Annotated[Path | None, typer.Option(
+                help="COCO annotations, whose numbers of images and categories COCO results take.")] = None,
             device: Device = "cpu", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:
-    """Say of images what a trained bundle takes them for: a row for each, with classes and probabilities."""
+    """Say of images what a trained bundle takes them for: a row for each, with classes or objects and probabilities."""
     from ..views import predictions
 
-    table = predictions.Table(out, as_json)
+    table = predictions.Table(predictions.Wanted(out, as_json, draw, threshold, annotations))
     files = predictions.listed(paths)
     from ...workflows.predict import Prediction
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ...workflows.replicate import Replication, Row
     from ...workflows.train import Production
 
+FIRST = 2       # figures of an epoch that are shown
 TRAITS = ("requires", "provides", "excludes", "requires_data", "excludes_data")
 
 
@@ -116,14 +117,15 @@ def transfer(loaded: LoadedSpace, as_json: bool, trust: bool) -> None:
 
 
 def epochs(loaded: LoadedBundle, as_json: bool) -> Reporter:
-    """Return a reporter that prints one line an epoch."""
+    """Return a reporter that prints one line an epoch: the loss and the first figures of the task."""
     total = loaded.bundle.epochs
 
     def printed(metrics: Metrics) -> Verdict:
         if not as_json:
             values = metrics.values
+            first = [name for name in values if name.startswith("val/")][:FIRST]
             print(f"epoch {metrics.epoch:>4}/{total}  loss {values['train/loss']:.4f}  "
-                  f"accuracy {values['val/accuracy']:.4f}  balanced {values['val/balanced_accuracy']:.4f}", flush=True)
+                  + "  ".join(f"{metric_of(name).words} {values[name]:.4f}" for name in first), flush=True)
         return Verdict.CONTINUE
     return printed
 

@@ -1,12 +1,18 @@
 """What a person sees of a data set before training: autotricks data check."""
 from __future__ import annotations
 
+import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from ...data import Settings, survey, understood
+from ...data import Settings, facts_of, looked, seen_by_model, understood
+from ...data.notices import joined
+from ...data.survey import Seen
+from ...errors import InputError
+from ...io.files import ensure_folder, write_atomic
 from ...space.recommendation import Suited, command, compare, init_command
 from .search import to_json
 
@@ -16,10 +22,12 @@ CLASSES = 40
 FILES = 10
 REASONS = 5
 EXAMPLES = 3
+SIZES = {"tiny": "below 8 x 8", "small": "small, below 32 x 32", "medium": "medium", "large": "large, above 96 x 96"}
+QUANTILES = {"sides": "root of the area, pixels", "shapes": "width / height", "crowd": "objects an image"}
 Facts = Mapping[str, Any]
 
 
-def check(settings: Settings, overrides: Sequence[str], trust: bool, as_json: bool) -> bool:
+def check(settings: Settings, overrides: Sequence[str], trust: bool, as_json: bool, draw: Path | None = None) -> bool:
     """Print what a source holds, what is wrong with it, and which space fits; return whether training would take it.
 
     Args:
@@ -27,21 +35,55 @@ def check(settings: Settings, overrides: Sequence[str], trust: bool, as_json: bo
         overrides: `data.key=value` that they were made with, for the next command.
         trust: Whether a source of the form `my.module:function` may be imported.
         as_json: For machines.
+        draw: A file for some of the images, with their boxes or labels; .png or .jpg.
 
     Raises:
         DataError: When the source is none, or is missing.
+        InputError: When the file cannot be written.
     """
-    facts = survey(settings, trust)
+    write = _sheet_writer(draw) if draw else None
+    seen = looked(settings, trust)
+    settings = settings if _says_task(overrides) else seen.told(settings)
+    facts = facts_of(seen, settings)
+    if write:
+        write(seen, seen_by_model(settings, facts))
     spaces = compare(facts)
     usable = facts["usable"] and spaces
     more = ["--trust"] * trust
     following = command(facts, spaces[0], overrides, more) if usable else None
     proposal = init_command(facts, overrides, more) if usable else None
     if as_json:
-        to_json({**facts, "spaces": [asdict(one) for one in spaces], "init": proposal, "next": following})
+        to_json({**facts, "spaces": [asdict(one) for one in spaces], "init": proposal, "next": following,
+                 "drawn": draw})
     else:
-        print("\n".join([*_summary(facts), *_spaces(facts, spaces), *_following(proposal, following)]))
+        print("\n".join([*_summary(facts), *_pictures(facts, draw), *_spaces(facts, spaces),
+                         *_following(proposal, following)]))
     return bool(facts["usable"])
+
+
+def _says_task(overrides: Sequence[str]) -> bool:
+    return any(text.startswith("data.task=") for text in overrides)
+
+
+def _sheet_writer(path: Path) -> Callable[[Seen, Settings], None]:
+    """Return what writes a contact sheet to a file, once it is sure that there can be one.
+
+    Raises:
+        InputError: When its name is none of an image file, or nobody can write there.
+    """
+    kinds = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+    kind = kinds.get(path.suffix.lower())
+    if kind is None:
+        raise InputError(f"--draw {path}: the name must end in {', '.join(kinds)}.")
+    ensure_folder(path.parent)
+
+    def written(seen: Seen, settings: Settings) -> None:
+        from ...data.contact_sheet import contact_sheet
+
+        store = io.BytesIO()
+        contact_sheet(seen, settings).save(store, kind)
+        write_atomic(path, store.getvalue())
+    return written
 
 
 def _summary(facts: Facts) -> Iterator[str]:
@@ -51,6 +93,8 @@ def _summary(facts: Facts) -> Iterator[str]:
     if facts["images"]:
         yield from _forms(facts)
         yield from _histogram(facts)
+    if facts["objects"]:
+        yield from _boxes(facts["objects"])
     yield from _files("Bad files, left out", facts["bad"], len(facts["bad"]) + facts["images"])
     yield from _files("Not used", facts["skipped"], 0)
     yield from _equal(facts["duplicates"])
@@ -75,7 +119,10 @@ def _histogram(facts: Facts) -> Iterator[str]:
     counts = facts["counts"].get("train", [])
     if not any(counts):
         return
-    yield f"\nTraining images of each class, imbalance (largest / smallest) {facts['imbalance']:.3g}:"
+    what = "objects" if facts["objects"] else "images"
+    others = [split for split in facts["counts"] if split != "train"] if facts["objects"] else []
+    beside = f", beside {joined(others)}" if others else ""
+    yield f"\nTraining {what} of each class{beside}, imbalance (largest / smallest) {facts['imbalance']:.3g}:"
     order = sorted(range(len(counts)), key=lambda index: -counts[index])
     width = min(NAME, max(map(len, facts["classes"])))
     listed = order if len(order) <= CLASSES else [*order[:CLASSES // 2], None, *order[-CLASSES // 2:]]
@@ -84,7 +131,43 @@ def _histogram(facts: Facts) -> Iterator[str]:
             yield f"  ... {len(order) - CLASSES} classes between"
         else:
             bar = "#" * max(counts[index] > 0, round(BAR * counts[index] / max(counts)))
-            yield f"  {facts['classes'][index][:width]:<{width}} {counts[index]:7,} {bar}"
+            more = "".join(f" {facts['counts'][split][index]:7,}" for split in others)
+            yield f"  {facts['classes'][index][:width]:<{width}} {counts[index]:7,}{more} {bar}"
+
+
+def _boxes(boxes: Facts) -> Iterator[str]:
+    """Yield what the objects are like, as a model sees them."""
+    if not boxes["count"]:
+        yield "\nObjects: none"
+        return
+    side = boxes["side"]
+    height, width = (side, side) if isinstance(side, int) else side or (0, 0)
+    size = f"at {width}x{height} pixels (data.fit: {boxes['fit']})" if side else "in images of their own size"
+    yield f"\nObjects, as the model sees them, {size}: {boxes['count']:,}"
+    wide = max(map(len, boxes["sizes"]))
+    yield f"  {'':<24}" + "".join(f" {split:>{max(wide, 8)}}" for split in boxes["sizes"])
+    for name, words in SIZES.items():
+        shares = [sizes[name] / max(1, sizes["small"] + sizes["medium"] + sizes["large"])
+                  for sizes in boxes["sizes"].values()]
+        yield f"  {words:<24}" + "".join(f" {share:>{max(wide, 8)}.1%}" for share in shares)
+    yield (f"  {'images without objects':<24}"
+           + "".join(f" {count:>{max(wide, 8)},}" for count in boxes["empty"].values()))
+    yield f"  {'quantiles':<24} {'least':>7} {'5%':>7} {'25%':>7} {'50%':>7} {'75%':>7} {'95%':>7} {'most':>7}"
+    for name, words in QUANTILES.items():
+        yield f"  {words:<24}" + "".join(f" {value:7.3g}" for value in boxes[name])
+    yield f"  hidden: {boxes['hidden']:.1%} lie by more than one half in another box"
+    yield f"  to be ignored: {boxes['ignored']:,}"
+    anchors = ", ".join(f"{wide:.0f}x{high:.0f}" for wide, high in boxes["anchors"]["sizes"])
+    if anchors:
+        yield (f"  anchors by k-means with 1 - IoU: {anchors}; the mean IoU of a box with the nearest is "
+               f"{boxes['anchors']['overlap']:.2f}")
+
+
+def _pictures(facts: Facts, draw: Path | None) -> Iterator[str]:
+    if draw:
+        yield f"\nPictures, as the model sees them: {draw}"
+    elif facts["objects"]:
+        yield "\nPictures with their boxes: --draw FILE.png writes some"
 
 
 def _files(title: str, files: Sequence[Mapping[str, str]], total: int) -> Iterator[str]:

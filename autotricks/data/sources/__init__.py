@@ -26,7 +26,7 @@ from . import (
     webdataset,
     yolo,
 )
-from .files import Listing, refuse_address
+from .files import Entry, Listing, refuse_address
 from .raw import Part, Raw, refuse_many
 
 Reader = Callable[[str, Settings], Raw]
@@ -39,7 +39,8 @@ LISTINGS: dict[str, Callable[[str, Settings], Listing | None]] = {
     "image_folder": image_folder.listing, "csv": csv_table.listing, "hf": hugging_face.listing,
     "parquet": parquet.listing, "webdataset": webdataset.listing, "zip": archive.list_zip, "tar": archive.list_tar,
     "coco": coco.listing, "voc": voc.listing, "yolo": yolo.listing, "torchvision": torchvision_sets.listing}
-EMBEDDED = ("digits", "digit_scenes")       # which take nothing after their name
+EMBEDDED = {"digits": (1, 8, 8), "digit_scenes": (1, digit_scenes.SIDE, digit_scenes.SIDE)}
+# of their images, (D, H, W); they take nothing after their name
 FORMS = ("digits, digit_scenes, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, "
          "zip:PATH, tar:PATH, coco:ANNOTATIONS.json, voc:PATH, yolo:PATH, torchvision:NAME or my.module:function")
 SUFFIXES = {".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar",
@@ -79,8 +80,7 @@ def shape_of(settings: Settings) -> tuple[int, int, int] | None:
     """Return the shape (D, H, W) of the images where it is known before they are read."""
     word, _, argument = settings.source.partition(":")
     shape = npz.shape(argument) if word == "npz" else None
-    if word == "digits":
-        shape = (1, 8, 8)
+    shape = EMBEDDED.get(word, shape)
     if shape is None and not (settings.size and settings.channels):
         return None
     depth, height, width = shape or (0, 0, 0)
@@ -130,4 +130,4 @@ def _near(source: str, word: str, argument: str) -> str:
     return f" Did you mean {near[0]}{rest}?"
 
 
-__all__ = ["Listing", "Part", "Raw", "at_hand", "check", "listing", "read", "refuse_many", "shape_of"]
+__all__ = ["Entry", "Listing", "Part", "Raw", "at_hand", "check", "listing", "read", "refuse_many", "shape_of"]

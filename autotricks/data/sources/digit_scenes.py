@@ -34,6 +34,7 @@ def read(_: str, settings: Settings) -> Raw:
     pictures = drawn.images.numpy()[:, 0]      # type: ignore[union-attr]
     draw = np.random.RandomState(SEED)
     pools = _pools(labels, draw)
+    how = fitted((SIDE, SIDE), settings.size, settings.fit)
     parts = {}
     for split, count in SCENES.items():
         made = [_scene(pictures, pools[split], draw) for _ in range(count)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import UNFITTED, Answer, Fitted, Measured, Metric
+from ...core.task import PROBABILITIES, UNFITTED, Answer, Back, Decoded, Fitted, Measured, Metric, Move
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...io.did_you_mean import listed, suggest
@@ -39,9 +39,12 @@ class Classification:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "balanced_accuracy"
     train_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
+    makes: ClassVar[str] = "An image classifier"
     gives: ClassVar[str] = "a class name and the probability of every class"
     strangers: ClassVar[str] = "the model always names one of its classes"
+    counted: ClassVar[str] = "images"
     fits: ClassVar[tuple[str, ...]] = ()
+    decoded: ClassVar[Decoded] = PROBABILITIES
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a classifier with fresh weights; see `autotricks.models.build`."""
@@ -76,9 +79,25 @@ class Classification:
         """Return the probability of each class, [B, C]."""
         return output.softmax(1)
 
+    def blank(self, classes: int) -> Tensor:
+        """Return probabilities of 0, [1, C]."""
+        return torch.zeros(1, classes)
+
+    def placed(self, decoded: Tensor, moves: Sequence[Move]) -> Tensor:
+        """Return the same: a class of an image has no place in it."""
+        return decoded
+
     def encode(self, answer: Tensor) -> Output:
         """Return the logarithms of probabilities, [B, C], which are logits of them; of 0 that of the least number."""
         return answer.clamp(min=torch.finfo(answer.dtype).tiny).log()
+
+    def merged(self, outputs: Sequence[Output], backs: Sequence[Back]) -> Output:
+        """Return the mean of what is said of each view, wherever it lies in the image."""
+        return torch.stack([*outputs]).mean(0) if len(outputs) > 1 else outputs[0]
+
+    def apart(self, decoded: Tensor, other: Tensor) -> float:
+        """Return the largest difference of a probability."""
+        return float((decoded - other).abs().max())
 
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return nothing: the most probable class is the answer."""

@@ -5,26 +5,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
+import torch
 from torch import Tensor, nn
 
+from ...core.dense import Dense
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import UNFITTED, Answer, Fitted, Measured, Metric
+from ...core.task import UNFITTED, Answer, Back, Decoded, Fitted, Measured, Metric, Move, Object
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...models.dense import build_detector
 from ...stats.test_results import TestResult
-from .average_precision import Found, Truths, curves
-from .decode import found
-from .metrics import METRICS, DetectionMeter
+from ..asked import Asked, of_single_classes
+from .decode import OBJECTS, apart, found
+from .matching import Found, Truths
+from .metrics import AVERAGE_PRECISION, METRICS, DetectionMeter
+from .testing import tested, thresholds
 
+THRESHOLDS = "thresholds"
 BLIND = 1e3     # far above what focal loss, overlap and centerness come to at first, some 2 in all
 
 
 @dataclass(frozen=True)
 class Detection:
-    """Objects with boxes; the model says of each place what is there. See `autotricks.core.task.Task`."""
+    """Objects with boxes; the model says of each place what is there. See `autotricks.core.task.Task`.
+
+    Args:
+        asked: Classes whose average precision an objective asks for: name of the metric and number of the class.
+    """
+
+    asked: Asked = ()
 
     name: ClassVar[str] = "detection"
     brings: ClassVar[frozenset[DataTrait]] = frozenset({DataTrait.BOXES})
@@ -33,65 +43,92 @@ class Detection:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("average_precision",)
+    makes: ClassVar[str] = "A detector"
     gives: ClassVar[str] = ("objects, of which an image may have any number or none, each with its class, its edges in "
-                            "pixels and how probable it is")
+                            "pixels and how probable it is, from the threshold of its class on")
     strangers: ClassVar[str] = "may be taken for objects of one of them"
-    fits: ClassVar[tuple[str, ...]] = ()
+    decoded: ClassVar[Decoded] = OBJECTS
+    counted: ClassVar[str] = "objects"
+    fits: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a detector with fresh weights; see `autotricks.models.dense`."""
-        return build_detector(name, classes, image_shape[0])
+        return build_detector(name, classes, image_shape[0], trust)
 
     def judged_by(self, asked: Mapping[str, str], costs: Any, classes: Sequence[str]) -> Detection:
-        """Return the task: every figure is measured anyhow."""
+        """Return the task with a meter of single classes that an objective asks for too; see `core.task.Task`."""
         if costs is not None:
             raise DataError("objective.costs: says what it costs to take a class for another; objects have none.")
-        return self
+        single, unknown = of_single_classes(AVERAGE_PRECISION, asked, classes)
+        if unknown:
+            raise DataError(unknown)
+        return Detection(single)
 
     def meter(self, counts: Tensor, targets: Targets, whole: bool = False) -> DetectionMeter:
         """Return an empty meter; see `autotricks.core.task.Task`."""
-        return DetectionMeter(counts, targets)
+        return DetectionMeter(counts, targets, dict(self.asked))
 
     def blind_loss(self, classes: int) -> float:
         """Return what no loss of boxes that still learns comes near."""
         return BLIND
 
     def test(self, validation: Measured, test: Measured, counts: Tensor) -> TestResult:
-        """Return every figure on test, and average precision and recall of each class."""
-        meter = self.meter(counts, test.targets, whole=True)
-        meter.update(test.output, test.targets)
-        measured = curves(Truths.of(test.targets), Found.of(found(test.output)), len(counts))
-        by_class = {"average_precision": measured.average.mean(1).tolist(),
-                    "average_recall": measured.recall.mean(1).tolist()}
-        return TestResult({name: float(value) for name, value in meter.compute().items()}, by_class)
+        """Return figures, average precision by class and size, confusion and kinds of error; see `testing.tested`."""
+        return tested(validation, test, self.meter(counts, test.targets, whole=True), len(counts))
 
     def decode(self, output: Output) -> Tensor:
         """Return up to 100 objects of each image; see `decode.found`."""
         return found(output)
 
+    def blank(self, classes: int) -> Tensor:
+        """Return an image with an object of the first class, [1, 1, 6]."""
+        return torch.tensor([[[0.0, 0.0, 1.0, 1.0, 1.0, 0.0]]])
+
+    def placed(self, decoded: Tensor, moves: Sequence[Move]) -> Tensor:
+        """Return the objects, [B, R, 6], with their edges moved."""
+        edges = [torch.from_numpy(move(boxes)) for boxes, move in zip(decoded[..., :4].numpy(), moves, strict=True)]
+        return torch.cat([torch.stack(edges).to(decoded.dtype), decoded[..., 4:]], 2) if edges else decoded
+
     def encode(self, answer: Tensor) -> Output:
         """Refuse: of an object only the most probable class is told, and outputs have a figure for each."""
         raise TypeError("what was found in an image has no output that it comes from")
 
+    def merged(self, outputs: Sequence[Output], backs: Sequence[Back]) -> Output:
+        """Return the places of all views, with boxes where they are in the images; what lies twice is suppressed."""
+        found = [Dense.of(output).moved(*back) for output, back in zip(outputs, backs, strict=True)]
+        return torch.cat([view.output() for view in found], 1)
+
+    def apart(self, decoded: Tensor, other: Tensor) -> float:
+        """Return the largest difference of objects; see `decode.apart`."""
+        return apart(decoded, other)
+
     def fit(self, validation: Measured, classes: int) -> Fitted:
-        """Return nothing: what is found has a probability, and whoever asks says how much is enough."""
-        return UNFITTED
+        """Return the probability of each class from which on an object of it is told; see `testing.thresholds`."""
+        seen = Found.of(found(validation.output))
+        return {THRESHOLDS: thresholds(Truths.of(validation.targets), seen, classes).tolist()}
 
     def answers(self, decoded: Tensor, classes: Sequence[str], topk: int = 1,
                 fitted: Fitted = UNFITTED) -> list[Answer]:
-        """Return `objects`, each as class, probability and edges, and the likeliest with a column for its own.
+        """Return `objects`, the likeliest first, and class and probability of that one; None where there is none.
+
+        Objects are told that are as probable as the threshold of their class; all where none was fitted.
 
         Shapes:
             decoded: [B, 100, 6].
         """
+        limits = fitted.get(THRESHOLDS, [0.0] * len(classes))
         rows: list[Answer] = []
-        for image in decoded.double().numpy():
-            seen = image[image[:, 4] > 0]
-            words = [f"{classes[int(label)]} {score:.3f} {' '.join(f'{edge:.1f}' for edge in box)}"
-                     for *box, score, label in seen]
-            best: tuple[str, float] = (classes[int(seen[0, 5])], float(seen[0, 4])) if len(seen) else ("", np.nan)
-            rows.append({"objects": "; ".join(words), "class": best[0], "probability": best[1]})
+        for image in decoded.double().tolist():
+            objects = [_object(classes[int(label)], score, box) for *box, score, label in image
+                       if score > 0 and score >= limits[int(label)]]
+            first = objects[0] if objects else {"class": None, "probability": None}
+            rows.append({"objects": objects, "class": first["class"], "probability": first["probability"]})
         return rows
+
+
+def _object(name: str, probability: float, box: Sequence[float]) -> Object:
+    left, top, right, bottom = box
+    return {"class": name, "probability": probability, "left": left, "top": top, "right": right, "bottom": bottom}
 
 
 DETECTION = Detection()

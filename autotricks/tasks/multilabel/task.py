@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import UNFITTED, Answer, Fitted, Measured, Metric
+from ...core.task import PROBABILITIES, UNFITTED, Answer, Back, Decoded, Fitted, Measured, Metric, Move
 from ...core.traits import DataTrait
 from ...errors import DataError
-from ...io.did_you_mean import listed, suggest
 from ...models import build
 from ...stats.test_results import TestResult
 from ..answers import rankings
+from ..asked import Asked, of_single_classes
 from .metrics import AVERAGE_PRECISION, HALF, METRICS, ON_TEST, MultilabelMeter, truth_of
 from .testing import tested, thresholds
 
@@ -33,7 +33,7 @@ class Multilabel:
         asked: Classes whose average precision an objective asks for: name of the metric and number of the class.
     """
 
-    asked: tuple[tuple[str, int], ...] = ()
+    asked: Asked = ()
 
     name: ClassVar[str] = "multilabel"
     brings: ClassVar[frozenset[DataTrait]] = frozenset()
@@ -41,9 +41,12 @@ class Multilabel:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "mean_average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("mean_average_precision",)
+    makes: ClassVar[str] = "An image classifier"
     gives: ClassVar[str] = "the labels, of which an image may have any number or none, and the probability of each"
     strangers: ClassVar[str] = "nothing was measured of what the model then names"
+    counted: ClassVar[str] = "images"
     fits: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
+    decoded: ClassVar[Decoded] = PROBABILITIES
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
         """Build a classifier with fresh weights; see `autotricks.models.build`."""
@@ -55,14 +58,11 @@ class Multilabel:
 
         What mistakes cost is asked of tasks with one label alone.
         """
-        named = {key: (name, AVERAGE_PRECISION.word(name)) for key, name in asked.items()}
-        wanted = {key: (name, word) for key, (name, word) in named.items() if word}
-        unknown = [f"{key}: no class is called {word!r}.{suggest(word, classes)} There is {listed(classes)}."
-                   for key, (_, word) in wanted.items() if word not in classes]
+        single, unknown = of_single_classes(AVERAGE_PRECISION, asked, classes)
         late = [f"{key}: {name} is measured on test alone." for key, name in asked.items() if name in ON_TEST]
         if unknown or late:
             raise DataError([*unknown, *late])
-        return Multilabel(tuple((name, classes.index(word)) for name, word in wanted.values()))
+        return Multilabel(single)
 
     def meter(self, counts: Tensor, targets: Targets, whole: bool = False) -> MultilabelMeter:
         """Return an empty meter; see `autotricks.core.task.Task`."""
@@ -80,9 +80,25 @@ class Multilabel:
         """Return the probability of each class, [B, C], each by itself."""
         return output.sigmoid()
 
+    def blank(self, classes: int) -> Tensor:
+        """Return probabilities of 0, [1, C]."""
+        return torch.zeros(1, classes)
+
+    def placed(self, decoded: Tensor, moves: Sequence[Move]) -> Tensor:
+        """Return the same: a class of an image has no place in it."""
+        return decoded
+
     def encode(self, answer: Tensor) -> Output:
         """Return the logits of probabilities, [B, C]; of 0 and 1 those of the nearest numbers that have one."""
         return answer.logit(torch.finfo(answer.dtype).eps)
+
+    def merged(self, outputs: Sequence[Output], backs: Sequence[Back]) -> Output:
+        """Return the mean of what is said of each view, wherever it lies in the image."""
+        return torch.stack([*outputs]).mean(0) if len(outputs) > 1 else outputs[0]
+
+    def apart(self, decoded: Tensor, other: Tensor) -> float:
+        """Return the largest difference of a probability."""
+        return float((decoded - other).abs().max())
 
     def fit(self, validation: Measured, classes: int) -> Fitted:
         """Return the probability of each class from which on it is named; see `testing.thresholds`."""

@@ -14,7 +14,8 @@ from ...functional.sampling import spans
 class Cutout(Trick):
     """Fill a square of each image with the channel mean; its center is any pixel, and it is clipped at the border.
 
-    Every sample has its own square. Its side is `size` times the shorter side of the image, at least one pixel.
+    Every sample has its own square. Its side is `size` times the shorter side of the image, at least one pixel. Objects
+    of which it leaves less than a quarter to see are ignored.
 
     Paper: DeVries and Taylor 2017, https://arxiv.org/abs/1708.04552, section 3.
     Cost: one copy of the images.
@@ -36,5 +37,5 @@ class Cutout(Trick):
             rows = torch.randint(height, (len(images),), generator=run.generator, device=run.device)
             columns = torch.randint(width, (len(images),), generator=run.generator, device=run.device)
             inside = spans(rows, side, height).unsqueeze(2) & spans(columns, side, width).unsqueeze(1)
-            return batch.painted(torch.where(inside.unsqueeze(1), run.mean, images))
+            return batch.erased(torch.where(inside.unsqueeze(1), run.mean, images), lambda: inside)
         return blotted

@@ -45,7 +45,7 @@ class GridMask(Trick):
     An image's grid has a period of `shortest` to 1 times its shorter side, any offset and any angle. Stripes of `ratio`
     of the period, rounded up to whole pixels, are kept in both directions, so the share 1 - (1 - ratio)^2 of the image
     is, or a little more. An image gets a grid with a probability that grows from 0 evenly to `probability`, which it
-    reaches when `ramp` of training is done.
+    reaches when `ramp` of training is done. Objects of which less than a quarter is left to see are ignored.
 
     Paper: Chen et al. 2020, https://arxiv.org/abs/2001.04086, section 3; numbers as in the authors' code for ImageNet,
         https://github.com/dvlab-research/GridMask.
@@ -80,5 +80,5 @@ class GridMask(Trick):
                                    device=run.device)
             kept = grid(period, widths[period], chances[:2], chances[2] * turn, size)
             kept = kept | (chances[3] >= probability).view(-1, 1, 1)
-            return batch.painted(torch.where(kept.unsqueeze(1), images, run.mean))
+            return batch.erased(torch.where(kept.unsqueeze(1), images, run.mean), lambda: ~kept)
         return masked

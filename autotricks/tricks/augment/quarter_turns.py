@@ -47,5 +47,5 @@ class QuarterTurns(Trick):
             batch = inner(batch)
             images = batch.images
             quarters = torch.randint(4, (len(images),), generator=run.generator, device=run.device)
-            return batch.moved(turned(images, quarters), lambda: _matrices(quarters, *run.image_shape[1:]))
+            return batch.moved(turned(images, quarters), lambda: _matrices(quarters, *images.shape[2:]))
         return rotated

@@ -11,7 +11,7 @@ from ...core.batch import Batch
 from ...core.domain import Above, Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Mix, Model, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Advice, Trick
 from ...errors import ModelError
 from ...functional.sampling import beta
@@ -70,10 +70,9 @@ class ManifoldMixup(Trick):
     """Mix the output of a layer of the network, by default a random one, and the targets in the same proportion.
 
     The layer is drawn for each batch from `shallowest` to `deepest`: 0 is the input, where this is mixup, 1 and 2 are
-    the first stages of a ResNet or of another model of timm and torchvision, or thirds of the blocks of a transformer;
-    a model with fewer stages has its pooling for the last. Where `shallowest` is no less than `deepest`, that layer
-    alone is mixed: Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT, mix the pooled features of a
-    ResNet-32, layer 4. To fine-tune without it hurt them, so it covers the whole training.
+    the first stages of a model, or thirds of the blocks of a transformer; one with fewer has its pooling for the last.
+    Where `shallowest` is no less than `deepest`, that layer alone is mixed: Zhang et al. 2021,
+    https://github.com/zhangyongshun/BagofTricks-LT, mix the pooled features alone; to fine-tune without it hurt them.
 
     Paper: Verma et al. 2019, https://arxiv.org/abs/1806.05236, section 2.
     Cost: one pass over the hidden states of each layer that may be mixed; twice the labels.
@@ -84,6 +83,7 @@ class ManifoldMixup(Trick):
 
     seats = {Slot.MODEL: "block", Slot.BATCH: "mix"}
     provides = frozenset({Trait.MIXES_LABELS, Trait.MIXES_HIDDEN})
+    excludes_data = frozenset({DataTrait.BOXES})     # a detector reads stages before the one that is mixed too
     advice = (Advice(
         Trait.REWEIGHTS, "with cost-sensitive cross-entropy the error on CIFAR-100-LT of factor 100 was 68.2 %",
         "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT"),)

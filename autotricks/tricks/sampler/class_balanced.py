@@ -8,7 +8,7 @@ from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.traits import Trait
 from ...core.trick import Trick
-from ...functional.label_sets import labelled_rows
+from ...functional.label_sets import image_counts, labelled_rows
 from ...functional.sampling import class_probabilities, rows_by_class
 
 
@@ -16,7 +16,8 @@ class ClassBalanced(Trick):
     """Draw a class in proportion to n^q, then one of its n images, with replacement; an epoch stays N images long.
 
     q = 0 draws all classes alike, q = 1 as they occur. With `start: 0.8` it is deferred re-sampling (DRS). Where images
-    have several labels this is class-aware sampling: one with a label is drawn for it; those without any are not drawn.
+    have several labels, or objects, this is class-aware sampling: one with a class is drawn for it, whatever number of
+    objects of it there is; those without any are not drawn.
 
     Paper: Kang et al. 2020, https://arxiv.org/abs/1910.09217, equation 1; for sets of labels Shen et al. 2016,
         https://arxiv.org/abs/1512.05830, section on class-aware sampling.
@@ -29,9 +30,10 @@ class ClassBalanced(Trick):
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return N rows, drawn anew each epoch."""
-        probabilities = class_probabilities(run.counts, self.q)
         rows, labels = labelled_rows(run.targets)
+        counts = image_counts(labels, run.classes)
+        probabilities = class_probabilities(counts, self.q)
 
         def balanced(progress: float) -> Tensor:
-            return rows[rows_by_class(labels, run.counts, probabilities, len(run.targets), run.generator)]
+            return rows[rows_by_class(labels, counts, probabilities, len(run.targets), run.generator)]
         return balanced

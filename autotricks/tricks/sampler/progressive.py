@@ -8,7 +8,7 @@ from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.traits import Trait
 from ...core.trick import Trick
-from ...functional.label_sets import labelled_rows
+from ...functional.label_sets import image_counts, labelled_rows
 from ...functional.sampling import class_probabilities, rows_by_class
 
 
@@ -57,9 +57,10 @@ class Progressive(Trick):
         start, stop = run.windows.get(self.name, (0.0, 1.0))
         epochs = (stop - start) * run.epochs
         rows, labels = labelled_rows(run.targets)
+        counts = image_counts(labels, run.classes)
 
         def shifting(progress: float) -> Tensor:
             done = by_epoch(progress, epochs, 1 / run.steps_per_epoch)
-            probabilities = progressive_probabilities(run.counts, done, self.first)
-            return rows[rows_by_class(labels, run.counts, probabilities, len(run.targets), run.generator)]
+            probabilities = progressive_probabilities(counts, done, self.first)
+            return rows[rows_by_class(labels, counts, probabilities, len(run.targets), run.generator)]
         return shifting

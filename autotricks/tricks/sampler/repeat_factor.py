@@ -10,6 +10,7 @@ from ...core.slots import Order, Slot
 from ...core.targets import Targets
 from ...core.traits import Trait
 from ...core.trick import Trick
+from ...functional.label_sets import image_counts, labelled_rows
 
 
 def repeat_factors(targets: Targets, counts: Tensor, threshold: float) -> Tensor:
@@ -19,7 +20,7 @@ def repeat_factors(targets: Targets, counts: Tensor, threshold: float) -> Tensor
 
     Shapes:
         targets: of N images.
-        counts: [C], images of each class.
+        counts: [C], images that have each class.
         returns: [N], float64, >= 1.
     """
     factors = (threshold * len(targets) / counts.double().clamp(min=1)).sqrt().clamp(min=1)
@@ -44,7 +45,7 @@ class RepeatFactor(Trick):
     """Draw images in proportion to sqrt(threshold / f) of the rarest class in them, f its share of images; 1 at least.
 
     Classes that more than `threshold` of the images have are drawn as they occur. An image may have any number of
-    labels.
+    labels, and of objects of a class.
 
     Paper: Gupta et al. 2019, https://arxiv.org/abs/1908.03195, section on repeat factor sampling, after Mahajan et al.
         2018, https://arxiv.org/abs/1805.00932; the paper has a threshold of 0.001 for 1,203 classes.
@@ -60,7 +61,8 @@ class RepeatFactor(Trick):
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return N rows in random order, drawn anew each epoch."""
-        factors = repeat_factors(run.targets, run.counts, self.threshold)
+        counts = image_counts(labelled_rows(run.targets)[1], run.classes)
+        factors = repeat_factors(run.targets, counts, self.threshold)
 
         def repeated(progress: float) -> Tensor:
             offset = torch.rand(1, generator=run.generator, device=run.device, dtype=torch.float64)

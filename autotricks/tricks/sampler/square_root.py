@@ -7,7 +7,7 @@ from ...core.run import Run
 from ...core.slots import Order, Slot
 from ...core.traits import Trait
 from ...core.trick import Trick
-from ...functional.label_sets import labelled_rows
+from ...functional.label_sets import image_counts, labelled_rows
 from ...functional.sampling import class_probabilities, rows_by_class
 
 
@@ -24,9 +24,10 @@ class SquareRoot(Trick):
 
     def sampler(self, inner: Order, run: Run) -> Order:
         """Return N rows, drawn anew each epoch."""
-        probabilities = class_probabilities(run.counts, 0.5)
         rows, labels = labelled_rows(run.targets)
+        counts = image_counts(labels, run.classes)
+        probabilities = class_probabilities(counts, 0.5)
 
         def flatter(progress: float) -> Tensor:
-            return rows[rows_by_class(labels, run.counts, probabilities, len(run.targets), run.generator)]
+            return rows[rows_by_class(labels, counts, probabilities, len(run.targets), run.generator)]
         return flatter
