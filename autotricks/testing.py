@@ -24,12 +24,14 @@ from torch.overrides import TorchFunctionMode
 from .core.bundle import Bundle, Use, Window
 from .core.dataset import Dataset, Split
 from .core.domain import Value
+from .core.plan import problems
 from .core.reporting import End, Metrics
 from .core.slots import PHASED
 from .core.targets import Targets
 from .core.task import Task
 from .core.trick import Trick
 from .tasks.classification import CLASSIFICATION
+from .tasks.detection import DETECTION
 from .tasks.multilabel import MULTILABEL
 from .trainer import Trainer, checkpoint
 from .trial import prepare
@@ -45,17 +47,20 @@ WAITS = frozenset({"item", "tolist", "numpy", "cpu", "nonzero", "argwhere", "uni
 Weights = dict[str, Tensor]
 
 
-def check_trick(cls: type[Trick], dataset: Dataset | None = None) -> None:
+def check_trick(cls: type[Trick], dataset: Dataset | None = None, model: str = Bundle.model,
+                beside: Sequence[Use] = ()) -> None:
     """Hold a trick to every point of the contract.
 
     Args:
         cls: The trick's class; its defaults are what is tried.
         dataset: To train on; a few striped images of 8 x 8 pixels in four classes, unless told.
+        model: To train, by name; one that finds objects, such as `fcos:resnet8`, where the data set has boxes.
+        beside: Other tricks that train with it, each where it leaves them room.
 
     Raises:
         AssertionError: With each point that it does not keep, and why.
     """
-    contract = Contract(cls, dataset)
+    contract = Contract(cls, dataset, model=model, beside=beside)
     broken = []
     for name in POINTS:
         try:
@@ -73,11 +78,17 @@ class Contract:
         cls: The trick's class.
         dataset: To train on.
         whole: Whether it is active from start to end; else, where it may have a window, in one that opens and closes.
+        model: To train, by name.
+        beside: Other tricks that train with it, each where it leaves them room.
     """
 
-    def __init__(self, cls: type[Trick], dataset: Dataset | None = None, whole: bool = False):
+    def __init__(self, cls: type[Trick], dataset: Dataset | None = None, whole: bool = False,
+                 model: str = Bundle.model, beside: Sequence[Use] = ()):
         self.cls = cls
         self._dataset = dataset or striped()
+        self._model = model
+        own = (Use(cls()), *companions(cls))
+        self._beside = tuple(use for use in beside if not problems((*own, use)))
         self.windowed = set(cls.seats) <= PHASED
         self._window = MIDWAY if self.windowed and not whole else Window()
 
@@ -163,8 +174,8 @@ class Contract:
         return trainer.end, seen
 
     def _trainer(self, window: Window | None = None) -> Trainer:
-        uses = (Use(self.cls(), self._window if window is None else window), *companions(self.cls))
-        return prepare(Bundle(uses, epochs=EPOCHS, batch_size=BATCH), self._dataset)
+        uses = (Use(self.cls(), self._window if window is None else window), *companions(self.cls), *self._beside)
+        return prepare(Bundle(uses, self._model, EPOCHS, BATCH), self._dataset)
 
 
 POINTS: tuple[str, ...] = tuple(name for name, value in vars(Contract).items()
@@ -226,20 +237,54 @@ def striped_sets(rates: Sequence[float] = RATES, count: int = 64, size: int = 8,
     generator = torch.Generator().manual_seed(seed)
 
     def split(count: int) -> Split:
-        there = torch.rand(count, len(rates), generator=generator) < torch.tensor(rates)
-        labels = [tuple(row.nonzero().flatten().tolist()) for row in there]
-        return _with_stripes(labels, len(rates), (channels, size, size), generator)
+        return _with_stripes(_sets(rates, count, generator), len(rates), (channels, size, size), generator)
     return _dataset(split(count), split(40), split(40), len(rates), MULTILABEL)
 
 
+def striped_scenes(rates: Sequence[float] = RATES, count: int = 64, size: int = 32, channels: int = 1,
+                   seed: int = 0) -> Dataset:
+    """Return random images in which small striped ones lie anywhere, at most one of each class, for `detection`.
+
+    Args:
+        rates: Of each class, the chance that an image has an object of it.
+        count: Training images; validation and test have 40 each.
+        size: Side in pixels, at least 16; of objects it is a quarter to a half.
+        channels: Of an image.
+        seed: Of labels, boxes and pixels.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def boxes(labels: Sequence[tuple[int, ...]]) -> list[Tensor]:
+        """Return a box for each label."""
+        sides = [torch.randint(size // 4, size // 2 + 1, (len(row), 2), generator=generator) for row in labels]
+        corners = [(torch.rand(len(side), 2, generator=generator) * (size - side)).long() for side in sides]
+        return [torch.cat([corner, corner + side], 1) for corner, side in zip(corners, sides, strict=True)]
+
+    def split(count: int) -> Split:
+        labels = _sets(rates, count, generator)
+        return _with_stripes(labels, len(rates), (channels, size, size), generator, boxes(labels))
+    return _dataset(split(count), split(40), split(40), len(rates), DETECTION)
+
+
+def _sets(rates: Sequence[float], count: int, generator: torch.Generator) -> list[tuple[int, ...]]:
+    """Return the labels of some images, each class with its rate."""
+    there = torch.rand(count, len(rates), generator=generator) < torch.tensor(rates)
+    return [tuple(row.nonzero().flatten().tolist()) for row in there]
+
+
 def _with_stripes(labels: Sequence[tuple[int, ...]], classes: int, shape: tuple[int, int, int],
-                  generator: torch.Generator) -> Split:
+                  generator: torch.Generator, boxes: Sequence[Tensor] | None = None) -> Split:
+    """Return random images with a bright stripe for each label, in its box or else in the whole image."""
     images = torch.randint(0, 120, (len(labels), *shape), generator=generator)
-    height = shape[1]
+    whole = torch.tensor([0, 0, shape[2], shape[1]])
     for index, row in enumerate(labels):
-        for label in row:
-            images[index, :, (label * height // classes):((label + 1) * height // classes)] += 90
-    return Split(images.to(torch.uint8), Targets.sets(labels))
+        for place, label in enumerate(row):
+            left, top, right, bottom = (whole if boxes is None else boxes[index][place]).tolist()
+            height = bottom - top
+            stripe = slice(top + label * height // classes, top + (label + 1) * height // classes)
+            images[index, :, stripe, left:right] += 90
+    targets = Targets.sets(labels, None if boxes is None else [each.float() for each in boxes])
+    return Split(images.clamp(max=255).to(torch.uint8), targets)
 
 
 def _dataset(train: Split, validation: Split, test: Split, classes: int, task: Task) -> Dataset:

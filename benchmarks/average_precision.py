@@ -1,8 +1,9 @@
 """What average precision costs: ours and pycocotools on the same detections, in CPU seconds of one run.
 
-`python benchmarks/average_precision.py [IMAGES [CLASSES]]`, 5,000 images of 80 classes unless told: 7 objects an image as
-in COCO, 36 detections an image, most of them near an object. Both give AP, and AP of small, medium and large objects;
-that they agree is checked.
+`python benchmarks/average_precision.py [IMAGES [CLASSES]]`, 5,000 images of 80 classes unless told.
+
+There are 7 objects an image as in COCO, and 36 detections, most of them near an object. Both give AP, and AP of small,
+medium and large objects; that they agree is checked.
 """
 import sys
 import time

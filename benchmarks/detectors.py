@@ -38,7 +38,8 @@ from autotricks.data.load import load
 from autotricks.data.settings import Settings
 from autotricks.functional.assignment import center_sampled, centerness
 from autotricks.tasks import find
-from autotricks.tasks.detection.average_precision import Found, Truths, curves
+from autotricks.tasks.detection.average_precision import Comparison
+from autotricks.tasks.detection.matching import Found, Truths
 from autotricks.trainer import Trainer
 from autotricks.tricks.catalog import make, plan_of
 
@@ -71,7 +72,7 @@ def judged(detect: Detector, split: Split, classes: int) -> float:
             row[:len(order)] = torch.cat([found["boxes"][order], found["scores"][order, None],
                                           found["labels"][order, None].float()], 1)
             rows.append(row)
-    measured = curves(Truths.of(split.targets), Found.of(torch.stack(rows)), classes)
+    measured = Comparison(Truths.of(split.targets), Found.of(torch.stack(rows)), classes).curves()
     return 100 * float(np.nanmean(measured.average))
 
 
@@ -236,8 +237,8 @@ ARMS: dict[str, Callable[..., Any]] = {
 def speed(dataset: Dataset, given: argparse.Namespace) -> int:
     """Print how many times as fast our epoch is as each other, by the turns of one run."""
     arms: dict[str, Arm] = {}
-    for name, kind in ARMS.items():
-        arms[name] = kind(dataset, 1000, 1e-3, 0).epoch
+    for name in given.arms:
+        arms[name] = ARMS[name](dataset, 1000, 1e-3, 0).epoch
     seconds = take_turns(arms, given.rounds)
     for name in [name for name in arms if name != "ours"]:
         ratio = compared(seconds, "ours", name)

@@ -12,7 +12,7 @@ from tests.conftest import for_each
 
 FOLDER = Path(__file__).parents[1] / "search_spaces" / "published"
 OTHERS = ("imagenet_", "asl", "accv_2020", "icpr_2020", "finetune_timm", "linear_probe", "lp_ft", "bit_", "rsb_",
-          "deit3", "layer_decay_")    # of other tables, or of none
+          "deit3", "layer_decay_", "fcos", "rtmdet")    # of other tables, or of none
 FILES = {path.stem: path for path in FOLDER.glob("*.yaml") if not path.stem.startswith(OTHERS)}
 COLUMNS = ("cifar10_lt_100", "cifar10_lt_50", "cifar100_lt_100", "cifar100_lt_50")
 MIXING = {"mixup", "manifold_mixup", "remix"}

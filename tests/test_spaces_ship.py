@@ -37,11 +37,11 @@ def test_a_space_draws_legal_bundles(path):
     assert loaded.document.name == path.stem
     for seed in range(20):
         bundle = loaded.space.draw(picker(random.Random(f"{path.stem}{seed}").randrange(10 ** 6)))
-        assert not problems(bundle.uses) and plan_of(bundle, CLASSIFICATION).phases
+        assert not problems(bundle.uses) and plan_of(bundle, loaded.space.task).phases
         assert bundle_from(bundle.document()).hash == bundle.hash
     assert next(iter(loaded.start)) == "baseline"
     for bundle in loaded.start.values():
-        assert plan_of(bundle, CLASSIFICATION).phases and bundle.epochs == loaded.document.training.epochs
+        assert plan_of(bundle, loaded.space.task).phases and bundle.epochs == loaded.document.training.epochs
 
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)

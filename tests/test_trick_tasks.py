@@ -12,11 +12,14 @@ from autotricks.tricks.catalog import catalog
 @pytest.mark.parametrize(("name", "task", "word"), [
     ("mixup", "multilabel", ACTS), ("asymmetric", "multilabel", ACTS), ("asymmetric", "classification", ACTS),
     ("repeat_factor", "multilabel", ACTS), ("class_balanced", "multilabel", ACTS), ("focal", "multilabel", REFUSES),
-    ("binary_cross_entropy", "multilabel", FILLS), ("cross_entropy", "multilabel", REFUSES)])
+    ("binary_cross_entropy", "multilabel", FILLS), ("cross_entropy", "multilabel", REFUSES),
+    ("cross_entropy", "detection", REFUSES), ("dense_focal", "detection", FILLS), ("sam", "detection", ACTS),
+    ("layer_decay", "detection", ACTS), ("flip", "detection", ACTS), ("giou", "classification", REFUSES)])
 def test_a_sample_of_the_cells(name, task, word):
     found = cell(name, "ours", images(task))
     assert found.word == word, found
-    assert ("requires data with one label an image" in found.why) == (word == REFUSES)
+    needed = "boxes" if task == "classification" else "one label an image"
+    assert (f"requires data with {needed}" in found.why) == (word == REFUSES)
 
 
 def test_every_trick_has_its_line_in_the_document():

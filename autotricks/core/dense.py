@@ -35,11 +35,27 @@ class Dense:
     def of(cls, output: Output) -> Dense:
         """Return the parts of an output, [B, A, C + 8], in float32."""
         logits, centerness, boxes, places = output.float().split([output.shape[-1] - EXTRA, 1, 4, 3], -1)
-        return cls(logits, centerness.squeeze(-1), boxes, places)
+        return cls(logits.contiguous(), centerness.squeeze(-1), boxes, places)   # what follows is vectorized so
 
     def output(self) -> Output:
         """Return the parts as one tensor, [B, A, C + 8]."""
         return torch.cat([self.logits, self.centerness.unsqueeze(-1), self.boxes, self.places], -1)
+
+    def moved(self, across: tuple[float, float], down: tuple[float, float]) -> Dense:
+        """Return the same with every point (x, y) at (a * x + b, c * y + d): mirrored where a or c is negative.
+
+        Args:
+            across: a and b.
+            down: c and d.
+        """
+        left, top, right, bottom = self.boxes.unbind(-1)
+        edges = [one * scale + shift for one, (scale, shift) in zip(
+            (left, top, right, bottom), (across, down, across, down), strict=True)]
+        low = [torch.minimum(edges[axis], edges[axis + 2]) for axis in (0, 1)]
+        high = [torch.maximum(edges[axis], edges[axis + 2]) for axis in (0, 1)]
+        x, y, stride = self.places.unbind(-1)
+        places = [x * across[0] + across[1], y * down[0] + down[1], stride * abs(across[0])]
+        return Dense(self.logits, self.centerness, torch.stack([*low, *high], -1), torch.stack(places, -1))
 
     def scores(self) -> Tensor:
         """Return how probable an object of each class is, [B, A, C]: its probability times the centerness."""

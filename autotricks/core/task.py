@@ -17,6 +17,7 @@ from .traits import DataTrait
 
 Fitted = Mapping[str, Sequence[float]]      # by name, such as a threshold of each class
 UNFITTED: Fitted = MappingProxyType({})
+Back = tuple[tuple[float, float], tuple[float, float]]  # a and b of x: where a * x + b was in the image; those of y
 Object = dict[str, str | float]     # found in an image: class, probability, left, top, right and bottom in pixels
 # what a person is told of an image, by column, in the order of the columns
 Answer = dict[str, str | float | list[Object] | None]
@@ -132,8 +133,10 @@ class Task(Protocol):
         defaults: Names of the tricks that take their seats where a bundle leaves them empty.
         metrics: All that a meter can measure, in the order in which people are shown them.
         objective: Name of the metric that a search is for unless told.
+        makes: What is trained, as a sentence of a model card begins.
         gives: What is told of an image, in the words of a model card.
         strangers: What becomes of images of none of the classes, likewise.
+        counted: What classes have many or few of: `images` or `objects`.
         fits: Names of what `fit` returns.
         decoded: What `decode` returns.
         train_metrics: Names of those that tell, on training images, whether they were learned by heart.
@@ -145,8 +148,10 @@ class Task(Protocol):
     metrics: ClassVar[tuple[Metric, ...]]
     objective: ClassVar[str]
     train_metrics: ClassVar[tuple[str, ...]]
+    makes: ClassVar[str]
     gives: ClassVar[str]
     strangers: ClassVar[str]
+    counted: ClassVar[str]
     fits: ClassVar[tuple[str, ...]]
     decoded: ClassVar[Decoded]
 
@@ -212,6 +217,14 @@ class Task(Protocol):
 
     def encode(self, answer: Tensor) -> Output:
         """Return an output that decodes to this answer: the inverse of `decode`, where the task has one."""
+
+    def merged(self, outputs: Sequence[Output], backs: Sequence[Back]) -> Output:
+        """Return one output for what the model says of several views of the same images.
+
+        Args:
+            outputs: Of each view.
+            backs: From the pixels of each view to those of the images.
+        """
 
     def apart(self, decoded: Tensor, other: Tensor) -> float:
         """Return how far what two machines decoded of the same images lies apart: 0 where they say the same.

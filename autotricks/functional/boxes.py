@@ -24,3 +24,10 @@ def overlap(one: Tensor, other: Tensor) -> Tensor:
     shared = intersection(one, other)
     union = area(one) + area(other) - shared
     return shared / union.clamp(min=torch.finfo(union.dtype).eps)
+
+
+def hull(one: Tensor, other: Tensor) -> Tensor:
+    """Return the smallest box around each two, [..., 4]; boxes are [..., 4] and may be broadcast."""
+    low = torch.minimum(one[..., :2], other[..., :2])
+    high = torch.maximum(one[..., 2:], other[..., 2:])
+    return torch.cat([low, high], -1)

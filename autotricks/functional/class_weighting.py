@@ -1,6 +1,7 @@
 """Weigh the labels of a batch by class: what every re-weighting trick shares."""
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ..core.batch import Batch
@@ -16,6 +17,18 @@ ADVICE = (
     Advice(DataTrait.MANY_CLASSES, "cost-sensitive cross-entropy raised the error on CIFAR-100-LT from 61.7% to 67.7%, "
            "and deferred, with start: 0.8, it lowered it to 58.4%",
            "Zhang et al. 2021, https://github.com/zhangyongshun/BagofTricks-LT", early=True))
+
+
+def class_weights(counts: Tensor, beta: float) -> Tensor:
+    """Return (1 - beta) / (1 - beta^n) for each class, scaled to sum to C; a class without images gets 0.
+
+    Shapes:
+        counts: [C], images of each class n.
+        returns: [C].
+    """
+    sizes = counts.double()  # 1 - beta^n loses three of its digits in float32 when beta is near 1
+    weights = torch.where(sizes > 0, (1 - beta) / (1 - beta ** sizes.clamp(min=1)), 0.0)
+    return (weights * len(counts) / weights.sum()).float()
 
 
 def weighted_by_class(inner: Loss, weights: Tensor, normalize: bool = True) -> Loss:

@@ -11,7 +11,6 @@ from ..core.slots import Output, Predict
 from .repetition import repeated
 
 MOST = 100          # objects of an image that are left, as COCO counts them
-APART = 1e5         # pixels by which boxes of different classes are moved apart, so that they never overlap
 LOWEST = -1e4       # a logit of which the probability is 0
 EPS = 1e-7
 Decay = Callable[[Tensor], Tensor]      # overlaps with what was chosen, [B, K] -> factors of the scores, [B, K]
@@ -35,12 +34,13 @@ def suppressed(scores: Tensor, boxes: Tensor, labels: Tensor, decay: Decay, coun
         labels: [B, K], int64.
         returns: Scores as they were when each was chosen, and its place, both [B, R]; 0 where none was left.
     """
-    edges = (boxes + (labels * APART).unsqueeze(-1)).permute(2, 0, 1).contiguous().unbind(0)
+    edges = [edge.contiguous() for edge in boxes.unbind(2)]
     size = _shared(edges, edges)
 
     def chosen(scores: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         best, place = scores.max(1, keepdim=True)
-        shared = _shared(edges, [edge.gather(1, place) for edge in edges])
+        alike = labels == labels.gather(1, place)
+        shared = _shared(edges, [edge.gather(1, place) for edge in edges]) * alike
         overlap = shared / (size + size.gather(1, place) - shared).clamp(min=EPS)
         return (scores * decay(overlap)).scatter(1, place, 0.0), (best, place)
     kept, places = repeated(chosen, scores, count)

@@ -62,15 +62,15 @@ def stitched(images: Tensor, partners: Tensor, scales: Tensor, middles: Tensor) 
     # left of the middle, and above it, is the end of an image; nothing is mixed across an edge
     column = torch.where(x < 0, x + width, x).clamp(0.5, width - 0.5)
     row = torch.where(y < 0, y + height, y).clamp(0.5, height - 0.5)
-    upper, lower = (torch.where((x < 0).unsqueeze(1), *partners[pair].unsqueeze(-1).unsqueeze(-1)) for pair in PAIRS)
-    image = torch.where((y < 0).unsqueeze(2), upper, lower)                             # [B, H, W]
     # one tall image of all holds what each of them may ask for
     tall = images.transpose(0, 1).reshape(1, depth, count * height, width).expand(count, -1, -1, -1)
-    depths = (image * height + row.unsqueeze(2)) * (2 / (count * height)) - 1
-    return F.grid_sample(tall, _grid((column * (2 / width) - 1).unsqueeze(1), depths), align_corners=False)
-
-
-PAIRS = ([0, 1], [2, 3])        # of a mosaic, above and below
+    half = 2 / (count * height)
+    tops = (partners * (height * half) - 1).view(4, -1, 1, 1)
+    left = (x < 0).unsqueeze(1)
+    above = (y < 0).unsqueeze(2)
+    top = torch.where(above, torch.where(left, tops[0], tops[1]), torch.where(left, tops[2], tops[3]))
+    grid = _grid((column * (2 / width) - 1).unsqueeze(1), top.add_((row * half).unsqueeze(2)))
+    return F.grid_sample(tall, grid, align_corners=False)
 
 
 def corners(scales: Tensor, middles: Tensor, width: int, height: int) -> Tensor:
@@ -79,6 +79,39 @@ def corners(scales: Tensor, middles: Tensor, width: int, height: int) -> Tensor:
     ends = middles.new_tensor([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
     firsts = middles - ends.unsqueeze(1) * sides                                        # [4, B, 2]
     return torch.stack([stretch(scales.unsqueeze(1).expand(-1, 2), first) for first in firsts])
+
+
+def numbered(images: Tensor) -> Tensor:
+    """Return the number of each pixel of the first channel, counted through all images, [B, H, W] int64."""
+    count, depth, height, width = images.shape
+    first = torch.arange(count, device=images.device) * (depth * height * width)
+    return first.view(-1, 1, 1) + torch.arange(height * width, device=images.device).view(height, width)
+
+
+def collected(images: Tensor, numbers: Tensor) -> Tensor:
+    """Return the images that have the pixels of these numbers, as `numbered` counts them.
+
+    Shapes:
+        images: [B, D, H, W].
+        numbers: [B, H, W], int64.
+    """
+    depth, height, width = images.shape[1:]
+    channels = torch.arange(depth, device=images.device).view(-1, 1, 1) * (height * width)
+    return images.take(numbers.unsqueeze(1) + channels)
+
+
+def rectangles(corners: Tensor, sizes: Tensor, height: int, width: int) -> Tensor:
+    """Return which pixels lie in a rectangle of each image.
+
+    Shapes:
+        corners: [B, 2], x and y of the first pixel.
+        sizes: [B, 2], width and height.
+        returns: [B, height, width], bool.
+    """
+    middles = [torch.arange(side, device=corners.device) + 0.5 for side in (width, height)]
+    x, y = ((middle > first.unsqueeze(1)) & (middle < (first + size).unsqueeze(1))
+            for middle, first, size in zip(middles, corners.unbind(1), sizes.unbind(1), strict=True))
+    return y.unsqueeze(2) & x.unsqueeze(1)
 
 
 def _grid(x: Tensor, y: Tensor) -> Tensor:

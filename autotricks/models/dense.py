@@ -31,7 +31,7 @@ class Features(nn.Module):
     """A ResNet of ours for larger images: its first convolution and a pool leave one place of four by four pixels.
 
     Attributes:
-        widths: Channels of each level, which are the three stages.
+        widths: Channels of each level, the ends of the three stages.
         strides: Pixels of the image to a place of each level.
     """
 
@@ -43,7 +43,8 @@ class Features(nn.Module):
         self.stem = whole.stem
         self.bn = whole.bn
         self.pool = nn.MaxPool2d(3, 2, 1)
-        self.stages = nn.ModuleList(whole.layers[place * blocks:(place + 1) * blocks] for place in range(3))
+        self.layers = whole.layers      # named as in the classifier, whose weights then fit
+        self.ends = (blocks, 2 * blocks, 3 * blocks)
         self.widths = (16, 32, 64)
         self.strides = (4, 8, 16)
 
@@ -51,9 +52,10 @@ class Features(nn.Module):
         """Return maps of strides 4, 8 and 16, from [B, D, H, W]."""
         hidden = self.pool(F.relu(self.bn(self.stem(images)), inplace=True))
         levels = []
-        for stage in self.stages:
-            hidden = stage(hidden)
-            levels.append(hidden)
+        for number, block in enumerate(self.layers, start=1):
+            hidden = block(hidden)
+            if number in self.ends:
+                levels.append(hidden)
         return levels
 
 
@@ -67,9 +69,12 @@ class Fcos(nn.Module):
         widths: Channels of each map.
         strides: Of each map.
         classes: Number of classes C.
+
+    Attributes:
+        trunk: The part that weights of a classifier go into; see `autotricks.nn.classifier`.
     """
 
-    pretrained_part = "backbone"
+    trunk = "backbone"
 
     def __init__(self, backbone: nn.Module, widths: tuple[int, ...], strides: tuple[int, ...], classes: int):
         from torchvision.ops import FeaturePyramidNetwork
@@ -89,6 +94,10 @@ class Fcos(nn.Module):
             nn.init.zeros_(layer.bias)      # type: ignore[arg-type]
         nn.init.constant_(self.head.bias, -math.log((1 - PRIOR) / PRIOR))   # type: ignore[arg-type]
         self.to(memory_format=torch.channels_last)      # a step is a quarter faster so on a CPU, whatever images are
+
+    def get_classifier(self) -> nn.Module:
+        """Return the layer that maps features to logits, as timm's models do."""
+        return self.head
 
     def forward(self, images: Tensor) -> Tensor:
         """Return, of each place of the pyramid, logits of the classes, centerness, a box, and where the place is.

@@ -46,7 +46,7 @@ def _replaced(buffers: list[tuple[nn.Module, str, Tensor]]) -> Iterator[None]:
 
 
 def blocks(model: nn.Module) -> list[nn.Module]:
-    """Return the blocks of a model: parts with parts of their own that stand in sequences, the outermost.
+    """Return the blocks of a model: parts of several layers that stand in sequences, the outermost.
 
     A plain sequence of blocks, as the stages of torchvision's ResNets are, counts as its blocks.
 
@@ -55,7 +55,7 @@ def blocks(model: nn.Module) -> list[nn.Module]:
     """
     parts = _blocks(model)
     if not parts:
-        raise ModelError(f"{type(model).__name__} has no blocks to recompute: no parts with parts of their own in a "
+        raise ModelError(f"{type(model).__name__} has no blocks to recompute: no parts of several layers in a "
                          "torch.nn.Sequential or ModuleList. Take another model, or drop activation_checkpointing.")
     return parts
 
@@ -63,11 +63,16 @@ def blocks(model: nn.Module) -> list[nn.Module]:
 def _blocks(model: nn.Module) -> list[nn.Module]:
     parts = []
     for child in model.children():
-        if isinstance(model, SEQUENCES) and type(child) not in SEQUENCES and any(True for _ in child.children()):
+        if isinstance(model, SEQUENCES) and type(child) not in SEQUENCES and _several(child):
             parts.append(child)
         else:
             parts += _blocks(child)
     return parts
+
+
+def _several(part: nn.Module) -> bool:
+    """Return whether a part has more than one layer."""
+    return sum(not any(True for _ in module.children()) for module in part.modules()) > 1
 
 
 def recompute_blocks(model: nn.Module) -> None:

@@ -11,7 +11,7 @@ def classifier(model: nn.Module, classes: int) -> str:
 
     Args:
         model: May say which module it is with timm's `get_classifier`.
-        classes: Rows that its weight must have.
+        classes: Rows that its weight must have; that of a detector may be a convolution's.
 
     Raises:
         ModelError: When there is none inside the model.
@@ -19,8 +19,9 @@ def classifier(model: nn.Module, classes: int) -> str:
     ask = getattr(model, "get_classifier", None)
     head = ask() if ask else None
     inside = set(head.modules()) if isinstance(head, nn.Module) else set()
+    dense = bool(trunk(model))
     names = [name for name, module in model.named_modules()
-             if name and (module in inside or ask is None) and _rows(module) == classes]
+             if name and (module in inside or ask is None) and _rows(module, dense) == classes]
     if not names:
         raise ModelError(f"{type(model).__name__} has no layer inside it that maps features to one logit for each of "
                          f"{classes} classes" + (f"; it says that its classifier is {head}." if ask else ".")
@@ -28,9 +29,32 @@ def classifier(model: nn.Module, classes: int) -> str:
     return names[-1]
 
 
-def _rows(module: nn.Module) -> int:
+def _rows(module: nn.Module, dense: bool) -> int:
     weight = getattr(module, "weight", None)
-    return len(weight) if isinstance(weight, Tensor) and weight.ndim == 2 else 0
+    return len(weight) if isinstance(weight, Tensor) and (weight.ndim == 2 or (dense and weight.ndim == 4)) else 0
+
+
+def trunk(model: nn.Module) -> str:
+    """Return the name of the part of a detector that is a classifier's without its last layers; empty for others."""
+    return str(getattr(model, "trunk", ""))
+
+
+def head_weights(model: nn.Module, classes: int) -> dict[str, nn.Parameter]:
+    """Return by name the weights that are made for the classes at hand, and that no pretrained weights bring.
+
+    They are those of the classifier, or all of a detector but its trunk.
+
+    Args:
+        model: What is looked at.
+        classes: Rows of its classifier.
+
+    Raises:
+        ModelError: When it has no classifier.
+    """
+    inside = trunk(model)
+    head = classifier(model, classes)
+    return {name: weight for name, weight in model.named_parameters()
+            if (not name.startswith(f"{inside}.") if inside else name.startswith(f"{head}."))}
 
 
 def features(model: nn.Module, head: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:

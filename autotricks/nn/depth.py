@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from .classifier import classifier, trunk
+
 SEQUENCES = (nn.Sequential, nn.ModuleList)
 
 
@@ -38,6 +40,31 @@ def levels(model: nn.Module, head: str) -> dict[str, int]:
         model: The model.
         head: Name of its classifier.
     """
+    depths = _depths(model)
+    top = depths[f"{head}.weight"]
+    return {name: min(depth, top) for name, depth in depths.items()}
+
+
+def levels_of(model: nn.Module, classes: int) -> dict[str, int]:
+    """Return `levels` of a model; all of a detector but its trunk is one layer, the last.
+
+    Args:
+        model: The model.
+        classes: Rows of its classifier.
+
+    Raises:
+        ModelError: When it has no classifier.
+    """
+    inside = trunk(model)
+    if not inside:
+        return levels(model, classifier(model, classes))
+    below = {f"{inside}.{name}": depth for name, depth in _depths(model.get_submodule(inside)).items()}
+    top = max(below.values()) + 1
+    return {name: below.get(name, top) for name, _ in model.named_parameters()}
+
+
+def _depths(model: nn.Module) -> dict[str, int]:
+    """Return for each weight by name the layers that lie below it, what comes after the classifier too."""
     names = [name for name, _ in model.named_parameters()]
     matcher = getattr(model, "group_matcher", None)
     if matcher:
@@ -52,5 +79,4 @@ def levels(model: nn.Module, head: str) -> dict[str, int]:
             if any(weight.ndim > 1 for weight in inside.values()):
                 level += 1
             depths.update({name: max(level, 0) for name in inside if name in depths})
-    top = depths[f"{head}.weight"]
-    return {name: min(depths[name], top) for name in names}
+    return {name: depths[name] for name in names}

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
+from .classifier import trunk
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 NO_LAYERS = (nn.Embedding, nn.LayerNorm)    # their weights are tables and scales, whatever their dimensions
@@ -71,6 +72,8 @@ def initialize(model: nn.Module, variance: Callable[[int, int], float], generato
                uniform: bool) -> nn.Module:
     """Draw the weights of all layers that multiply, in place, and set their biases to 0.
 
+    Of a detector those of the trunk are drawn; the others begin so that nearly nothing is found.
+
     Args:
         model: What to initialize.
         variance: From the fans of a layer, in and out, to the variance of its weights.
@@ -80,7 +83,7 @@ def initialize(model: nn.Module, variance: Callable[[int, int], float], generato
     Raises:
         ModelError: When the model has no such layer.
     """
-    drawn = [(module, name) for module in model.modules() for name in matrices(module)]
+    drawn = [(module, name) for module in model.get_submodule(trunk(model)).modules() for name in matrices(module)]
     if not drawn:
         raise ModelError(f"{type(model).__name__} has no convolution and no linear layer to initialize. Take another "
                          "model, or drop the initialization.")

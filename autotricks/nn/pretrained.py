@@ -1,6 +1,7 @@
 """Trained weights put into a model that was not trained with them."""
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,11 +13,11 @@ from torch import Tensor, nn
 
 from ..core.weights import Weights
 from ..errors import ModelError, printable
-from .classifier import classifier
+from .classifier import classifier, trunk
 
 UNCOUNTED = "num_batches_tracked"       # old files lack it; with a set momentum nothing reads it
-PART = "pretrained_part"        # of a detector: the name of its part that a classifier's weights go into
 NAMED = 3       # names of a file that a message shows
+_FOLDED = re.compile(r"^([A-Za-z]\w*)\.(\d+)\.")      # timm's lists of features name part 0 of `stages` stages_0
 DRAWN = ("relative_position_index", "attn_mask")    # buffers that follow from the size of images alone
 
 
@@ -36,10 +37,9 @@ def begin_with(model: nn.Module, weights: Weights, classes: int) -> nn.Module:
 def fitted(model: nn.Module, held: Mapping[str, Tensor], classes: int, source: object) -> dict[str, Tensor]:
     """Return what of a file goes into the model: all of it but a classifier of other classes.
 
-    Into a detector goes the whole of another one, but what it says of classes, or else a classifier into its backbone.
-
     A prefix that the model's names have in the file, such as `module.`, is left out. Position tables of another
-    image size are resampled, as the model's library does.
+    image size are resampled, as the model's library does. Into a detector go the weights of another, but what it says
+    of classes; or else those of a classifier into its trunk.
 
     Args:
         model: Freshly built.
@@ -50,18 +50,27 @@ def fitted(model: nn.Module, held: Mapping[str, Tensor], classes: int, source: o
     Raises:
         ModelError: When other weights of the model lack or differ in shape, or the file has more of the same layers.
     """
-    part = getattr(model, PART, "")
-    if part and not _holds(held, model):
-        inside = model.get_submodule(part)
-        found = _fitted(inside, _flattened(held, inside), (), source)
-        return {f"{part}.{name}": value for name, value in found.items()}
-    return _fitted(model, held, _heads(model, classes), source)
+    inside = trunk(model)
+    if not inside or _of_a_detector(model, held):
+        return _fitted(model, held, _heads(model, classes), source)
+    part = model.get_submodule(inside)
+    own = part.state_dict()
+    named = {flat if (flat := _FOLDED.sub(r"\1_\2.", name)) in own else name: value for name, value in held.items()}
+    return {f"{inside}.{name}": value for name, value in _fitted(part, named, [], source).items()}
 
 
-def _fitted(model: nn.Module, held: Mapping[str, Tensor], ends: Sequence[str], source: object) -> dict[str, Tensor]:
-    """Return what of a file goes into a model, all of it but its ends, such as a classifier."""
+def _of_a_detector(model: nn.Module, held: Mapping[str, Tensor]) -> bool:
+    """Return whether a file has most weights of a detector beside those of its trunk."""
     own = model.state_dict()
-    heads = tuple(f"{name}." for name in ends)
+    prefix = _prefix(held, own)
+    beside = {name for name in own if not name.startswith(f"{trunk(model)}.")}
+    return 2 * sum(name.removeprefix(prefix) in beside for name in held) > len(beside)
+
+
+def _fitted(model: nn.Module, held: Mapping[str, Tensor], classifiers: Sequence[str],
+            source: object) -> dict[str, Tensor]:
+    own = model.state_dict()
+    heads = tuple(f"{name}." for name in classifiers)
     prefix = _prefix(held, own)
     stripped = {name.removeprefix(prefix): value for name, value in held.items() if name.startswith(prefix)}
     given = _resampled(model, stripped, source)
@@ -78,24 +87,6 @@ def _fitted(model: nn.Module, held: Mapping[str, Tensor], ends: Sequence[str], s
         raise ModelError(f"pretrained.weights: {source}: {_misfit(model, own, given, wrong, more)} Take weights of the "
                          "same architecture, for images of the same size.")
     return fits
-
-
-def _holds(held: Mapping[str, Tensor], model: nn.Module) -> bool:
-    """Return whether a file holds the whole of a model: most of its names."""
-    own = model.state_dict()
-    prefix = _prefix(held, own)
-    return 2 * sum(prefix + name in held for name in own) >= len(own)
-
-
-def _flattened(held: Mapping[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
-    """Return weights of a classifier by the names of its maps alone, for which timm writes stages.0 as stages_0."""
-    own = {name.partition(".")[0] for name in backbone.state_dict()}
-    given = {}
-    for name, value in held.items():
-        first, _, rest = name.partition(".")
-        joined = f"{first}_{rest}"
-        given[joined if joined.partition(".")[0] in own else name] = value
-    return given
 
 
 def _misfit(model: nn.Module, own: Mapping[str, Tensor], given: Mapping[str, Tensor], wrong: Sequence[str],

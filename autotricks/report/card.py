@@ -11,7 +11,8 @@ from ..runs.evidence import CHAMPION, Document, Evidence, gather, is_figure, ove
 from ..runs.folder import DATA, read_json
 from ..tasks import find as find_task
 from .bundle import about, begun, values_of
-from .classes import mistakes
+from .classes import confused, mistakes, share_of
+from .facts import kind_of
 from .html import joined, plain, words
 from .verdict import ON_TEST, keeping, reservations, where
 
@@ -48,24 +49,31 @@ def card(folder: Path) -> str:
 FITTED = {"crop": "its shorter side scaled to {} and the center cropped",
           "pad": "its longer side scaled to {} and laid on black", "squash": "squashed to {0} x {0}"}
 
+FILLED = {"crop": "scaled to fill {} and the center cropped", "pad": "scaled to lie in {} and laid on black",
+          "squash": "squashed to {}"}
+
 
 def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
     images = champion["images"]
     training = champion["training"]
     depth, height, width = images["shape"]
     color = {1: "gray", 3: "RGB"}.get(depth, f"{depth}-channel")
-    yield (f"An image classifier of {len(champion['classes'])} classes, {_safe(champion['model']['name'])}; trial "
+    task = find_task(evidence.task)
+    yield (f"{task.makes} of {len(champion['classes'])} classes, {_safe(champion['model']['name'])}; trial "
            f"{_safe(champion['result']['trial'])} of {len(evidence.trials)}, {_safe(training['epochs'])} epochs in "
            f"batches of {_safe(training['batch_size'])}, seed {_safe(training['seed'])}.")
     yield ""
-    fit = FITTED[champion.get("data", {}).get("fit", "crop")].format(height)
-    square = f"turned upright, {fit}, made {color}" if height == width and depth in (1, 3) else "not resized"
-    yield f"- Takes: {color} images of {width} x {height} pixels, values 0 to 255. An image file is {square}."
+    data = champion.get("data", {})
+    square = height == width
+    fit = (FITTED if square else FILLED)[data.get("fit", "crop")].format(height if square else f"{width} x {height}")
+    resized = (square or data.get("size")) and depth in (1, 3)
+    what = f"turned upright, {fit}, made {color}" if resized else "not resized"
+    yield f"- Takes: {color} images of {width} x {height} pixels, values 0 to 255. An image file is {what}."
     yield (f"- Normalizes by itself: divides by 255, less mean {_numbers(images['mean'])}, by standard deviation "
            f"{_numbers(images['std'])}.")
     if begun(champion):
         yield f"- Begins with the weights of {_safe(begun(champion))}."
-    yield f"- Gives: {find_task(evidence.task).gives}."
+    yield f"- Gives: {task.gives}."
 
 
 def _figures(evidence: Evidence, champion: Document) -> Iterator[str]:
@@ -129,7 +137,8 @@ def _data(evidence: Evidence, champion: Document) -> Iterator[str]:
     rows = [(_safe(name), *(f"{counts[split][index]:,}" for split in ("train", "validation", "test")),
              *(one[index] if one else "" for one in figures))
             for index, name in enumerate(facts["classes"][:CLASSES])]
-    yield from _table(("Class", "Train", "Validation", "Test", f"{figure} on test", "Baseline's"), rows)
+    heads = [f"{split}{kind_of(evidence)}" for split in ("Train", "Validation", "Test")]
+    yield from _table(("Class", *heads, f"{figure} on test", "Baseline's"), rows)
     if facts["classes"][CLASSES:]:
         yield f"\nThe first {CLASSES} of {len(facts['classes'])} classes; data.json has all."
     yield from _mistakes(evidence)
@@ -161,11 +170,14 @@ def _scaled(evidence: Evidence) -> list[tuple[str, ...]]:
 def _mistakes(evidence: Evidence) -> Iterator[str]:
     """Yield what the champion most often takes for what."""
     counts = _results(evidence, "champion").get("confusion")
-    names = evidence.data["classes"]
     if counts and (frequent := mistakes(counts)):
+        classes = evidence.data["classes"]
+        names = confused(classes, counts)
         each = repeated(evidence.confirmed or {})
-        yield f"\nMost often taken for another class on test, over all {each}s: " + ", ".join(
-            f"{_safe(names[true])} for {_safe(names[taken])} ({count / sum(counts[true]):.0%})"
+        other = "another class" if len(names) == len(classes) else "another class, or missed or made up"
+        yield f"\nMost often taken for {other} on test, over all {each}s: " + ", ".join(
+            f"{_safe(names[true])} for {_safe(names[taken])} "
+            f"({share_of(counts, classes, true, taken) or f'{count:,} times'})"
             for count, true, taken in frequent) + "."
 
 

@@ -13,6 +13,7 @@ from .rows import Track, chart, row
 ROWS = 40
 MATRIX = 25
 MISTAKES = 8
+BACKGROUND = "background"
 
 
 def classwise(evidence: Evidence) -> Html:
@@ -30,7 +31,7 @@ def classwise(evidence: Evidence) -> Html:
                 "that is older than the search.") if evidence.overtaken else ""
     return joined(older, _groups(evidence), _first(evidence, names, champion, baseline),
                   _every(evidence, names, champion, baseline),
-                  _confusion(names, champion["confusion"], f"over {over(confirmed)}"),
+                  _confusion(evidence, names, champion["confusion"]),
                   _calibration(champion["calibration"], baseline["calibration"]), _thresholds(names, champion))
 
 
@@ -105,8 +106,8 @@ def _every(evidence: Evidence, names: list[str], champion: Document, baseline: D
             for index, (base, best) in enumerate(zip(*(one["by_class"][figure] for one in (baseline, champion)),
                                                      strict=True))]
     more = [*(f"Champion's {words(name)}" for name in others), *(["Champion's precision"] if taken else [])]
-    head = ("Class", "Training images", "Test images", f"Champion's {words(figure)}", f"Baseline's {words(figure)}",
-            "Points gained", *more)
+    head = ("Class", f"Training {evidence.counted}", f"Test {evidence.counted}", f"Champion's {words(figure)}",
+            f"Baseline's {words(figure)}", "Points gained", *more)
     return tag("details", None, tag("summary", None, f"All {len(rows)} classes in figures"),
                table(head, rows, "", range(1, len(head))))
 
@@ -126,17 +127,29 @@ def _precision(counts: list[list[int]], index: int) -> float | None:
     return counts[index][index] / named if named else None
 
 
-def _confusion(names: list[str], counts: list[list[int]] | None, trainings: str) -> Html:
+def _confusion(evidence: Evidence, classes: list[str], counts: list[list[int]] | None) -> Html:
     """Return the champion's confusion matrix where it can be read, and its most frequent mistakes."""
     if not counts:
         return joined()
-    rows = [(names[true], names[taken], str(count), f"{count / sum(counts[true]):.0%}")
+    names = confused(classes, counts)
+    trainings = f"over {over(evidence.confirmed or {})}"
+    rows = [(names[true], names[taken], str(count), share_of(counts, classes, true, taken) or "–")
             for count, true, taken in mistakes(counts)]
     listed = tag("div", None, tag("h3", None, f"Most frequent mistakes, {trainings}"), table(
         ("Class", "Taken for", "Times", "Share of the class"), rows, "", (2, 3)) if rows
         else tag("p", None, "None on test."))
-    matrix = _matrix(names, counts, trainings) if len(names) <= MATRIX else ""
+    matrix = _matrix(names, counts, f"{evidence.counted} {trainings}") if len(classes) <= MATRIX else ""
     return tag("div", {"class": "panels two"}, matrix, listed)
+
+
+def confused(classes: list[str], counts: list[list[int]]) -> list[str]:
+    """Return what the rows of a confusion matrix are: the classes, and of objects the background too."""
+    return [*classes, BACKGROUND] if len(counts) > len(classes) else classes
+
+
+def share_of(counts: list[list[int]], classes: list[str], true: int, taken: int) -> str:
+    """Return the share of a class that is taken for another; empty for the background, of which there is no whole."""
+    return f"{counts[true][taken] / sum(counts[true]):.0%}" if true < len(classes) else ""
 
 
 def mistakes(counts: list[list[int]]) -> list[tuple[int, int, int]]:
@@ -145,7 +158,7 @@ def mistakes(counts: list[list[int]]) -> list[tuple[int, int, int]]:
                    if true != taken and count), reverse=True)[:MISTAKES]
 
 
-def _matrix(names: list[str], counts: list[list[int]], trainings: str) -> Html:
+def _matrix(names: list[str], counts: list[list[int]], what: str) -> Html:
     """Return the matrix as a table whose cells are shaded by their share of the class."""
     def cell(true: int, taken: int) -> Html:
         count = counts[true][taken]
@@ -157,7 +170,7 @@ def _matrix(names: list[str], counts: list[list[int]], trainings: str) -> Html:
                    str(count) if count else "")
     indices: list[Any] = list(range(len(names)))
     return tag("figure", None, tag("figcaption", None, "Champion: true class (rows) by prediction "
-                                   f"(columns), test images {trainings}"), tag(
+                                   f"(columns), test {what}"), tag(
         "div", {"class": "scroll"}, tag("table", {"class": "matrix"}, tag("tr", None, tag("th", None), [
             tag("th", {"title": names[index]}, names[index][:6]) for index in indices]), [
             tag("tr", None, tag("th", {"title": names[true]}, names[true][:14]), [cell(true, taken)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import yaml
 
 from ..runs.evidence import Evidence, over
+from ..tasks.classification import CLASSIFICATION
 from .html import Html, command, joined, table, tag
 from .plot import Scale
 from .rows import Track, chart, row
@@ -22,8 +23,8 @@ def data(evidence: Evidence) -> Html:
     train = counts["train"]
     rows = [("Source", facts.get("source", "")),
             ("Images", f"{len(facts['classes'])} classes{_pixels(facts.get('image_shape'))}"),
-            ("Training images", f"{evidence.images['train']:,} ({max(train)} to {min(train)} a class, "
-             f"imbalance {facts.get('imbalance', 0):.3g})"),
+            ("Training images", f"{evidence.images['train']:,} ({max(train)} to {min(train)}{kind_of(evidence)} a "
+             f"class, imbalance {facts.get('imbalance', 0):.3g})"),
             ("Validation, seen by the search", f"{evidence.images['validation']:,}"),
             ("Test, set aside", f"{evidence.images['test']:,}"),
             *([("Groups, each in one split", f"{facts['groups']:,}")] if facts.get("groups") else []),
@@ -31,7 +32,12 @@ def data(evidence: Evidence) -> Html:
                                                    facts.get("duplicates", {}).items()) or "not counted"),
             *((("Worth knowing", "; ".join(facts["notices"])),) if facts.get("notices") else ()),
             ("Fingerprint", tag("code", None, str(facts.get("fingerprint", ""))[:16]))]
-    return joined(table(("", ""), rows, "facts"), _histogram(facts["classes"], counts))
+    return joined(table(("", ""), rows, "facts"), _histogram(facts["classes"], counts, evidence.counted))
+
+
+def kind_of(evidence: Evidence) -> str:
+    """Return what the counts of classes are of, where that is not images."""
+    return "" if evidence.counted == CLASSIFICATION.counted else f" {evidence.counted}"
 
 
 def _pixels(shape: list[int] | None) -> str:
@@ -43,14 +49,14 @@ def _pixels(shape: list[int] | None) -> str:
     return f", {width} × {height} pixels, {kind}"
 
 
-def _histogram(names: list[str], counts: dict[str, list[int]]) -> Html:
-    """Return the training images of each class as bars."""
+def _histogram(names: list[str], counts: dict[str, list[int]], counted: str) -> Html:
+    """Return how many training images or objects each class has, as bars."""
     order = sorted(range(len(names)), key=lambda index: -counts["train"][index])[:CLASSES]
     track = Track(Scale(0, max(counts["train"]) or 1, 0, 100), "images")
     rows = [row(names[index], [track.span(0, counts["train"][index], "bar")],
                 tag("data", {"value": counts["train"][index]}, f"{counts['train'][index]:,}")) for index in order]
     more = f", the {CLASSES} largest of {len(names)} classes" if len(names) > CLASSES else ""
-    return tag("figure", None, tag("figcaption", None, f"Training images of each class{more}"), chart(rows, "dense"))
+    return tag("figure", None, tag("figcaption", None, f"Training {counted} of each class{more}"), chart(rows, "dense"))
 
 
 def bad(evidence: Evidence) -> Html:

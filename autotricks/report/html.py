@@ -9,7 +9,7 @@ from ..core.objective import SPEED
 from ..tasks import metric as metric_of
 
 Attributes = Mapping[str, str | float | None]
-VOID = frozenset({"meta", "circle", "line", "polyline", "wbr"})
+VOID = frozenset({"meta", "circle", "line", "polyline", "wbr", "rect", "image"})
 OF_CLASSES = ("recall", "precision", "f1")       # figures of each class, which people read as percent
 
 

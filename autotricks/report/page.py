@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..io.files import write_atomic
 from ..runs.evidence import Evidence, gather, over
-from . import ablation, brief, bundle, classes, facts, parallel, trials, verdict
+from . import ablation, brief, bundle, classes, facts, objects, parallel, trials, verdict
 from .html import Html, breakable, capital, joined, tag, words
 
 REPORT = "report.html"
@@ -29,7 +29,7 @@ def page(evidence: Evidence) -> str:
     """Return the report as one document that fetches nothing: the browser is told to refuse all that it could."""
     style, script = ((_HERE / name).read_text("utf-8") for name in ("report.css", "report.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     name = evidence.folder.resolve().name
     head = tag("head", None, tag("meta", {"charset": "utf-8"}),
                tag("meta", {"http-equiv": "Content-Security-Policy", "content": policy}),
@@ -66,6 +66,9 @@ def _sections(evidence: Evidence) -> list[tuple[str, str, Html]]:
     if evidence.confirmed:
         sections.append(("Class by class", f"On test, champion and baseline, over {over(evidence.confirmed)}.",
                          classes.classwise(evidence)))
+    found = objects.found(evidence)
+    if found:
+        sections.append(("What it finds", "On test, champion and baseline.", found))
     if evidence.trials:
         sections += [("Learning curves by rung", f"{capital(metric)} on what the search judges by, after each "
                       "epoch. " + _fidelity(evidence), trials.curves(evidence)),

@@ -70,8 +70,8 @@ class Panel:
         lines = [tag("line", {"class": "grid", "x1": LEFT, "x2": WIDTH - RIGHT, "y1": self.y(at), "y2": self.y(at)})
                  for at in self.y.ticks()]
         labels = [label(LEFT - 6, self.y(at) + 4, tick_label(at, self.metric), "end") for at in self.y.ticks()]
-        labels += [label(self.x(at), HEIGHT - BOTTOM + 16, f"{at:g}", "middle")
-                   for at in self.x.ticks(6) if at == int(at)]
+        labels += [label(self.x(at), HEIGHT - BOTTOM + 16, tick_label(at, self.across), "middle")
+                   for at in self.x.ticks(6) if percent(self.across) or at == int(at)]
         labels += [label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, self.across, "middle", "axis"),
                    label(LEFT - 38, TOP - 14, words(self.metric), "start", "axis")]
         return tag("figure", None, tag("figcaption", None, title), tag(

@@ -144,8 +144,8 @@ def reservations(evidence: Evidence) -> Iterator[tuple[str, ...]]:
         yield from _about_confirmation(evidence, confirmed)
     few = [count for count in counts.get("test", []) if 0 < count < 30]
     if few:
-        yield (f"{len(few)} of {len(counts['test'])} classes have fewer than 30 test images: their single figures are "
-               "rough.",)
+        yield (f"{len(few)} of {len(counts['test'])} classes have fewer than 30 test {evidence.counted}: their single "
+               "figures are rough.",)
     leaked = {name: count for name, count in evidence.data.get("duplicates", {}).items() if count}
     if leaked:
         yield ("The same images lie in two splits: ", ", ".join(f"{count} in {name.replace('_', ' and ')}"

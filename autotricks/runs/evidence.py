@@ -15,10 +15,11 @@ from ..errors import RunError, SpaceError
 from ..io.checksum import damaged
 from ..io.yaml_tree import LARGE, parse
 from ..stats.verdict import counted
-from ..tasks import objective
+from ..tasks import TASKS, find, objective
 from ..tasks.classification import CLASSIFICATION
 from .folder import AGAIN, DATA, LEDGER, SPACE, VERSIONS
 from .ledger import TrialRecord, read, records, searched, trial_of
+from .pictures import PICTURES
 
 CHAMPION = "champion.yaml"
 CONFIRMED = "confirm.json"
@@ -45,6 +46,7 @@ class Evidence:
         torn: Whether the ledger's last line was torn.
         damaged: Names of files that are not as they were written, and left out.
         again: Lines of the trainings after the search, for confirmation and ablation.
+        pictures: Test images with what the champion found in them, where it finds objects.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class Evidence:
     torn: bool
     damaged: tuple[str, ...] = ()
     again: tuple[Document, ...] = ()
+    pictures: tuple[Document, ...] = ()
 
     @property
     def place(self) -> str:
@@ -80,6 +83,11 @@ class Evidence:
     def task(self) -> str:
         """Name of the task."""
         return str((self.space.get("data") or {}).get("task", CLASSIFICATION.name))
+
+    @property
+    def counted(self) -> str:
+        """What the counts of classes are of: images or objects."""
+        return find(self.task).counted if self.task in TASKS else CLASSIFICATION.counted
 
     @property
     def metric(self) -> str:
@@ -205,6 +213,7 @@ def gather(folder: Path) -> Evidence:
     versions, ablated = (_document(folder / name, broken) for name in (VERSIONS, ABLATION))
     sittings = versions.get("sittings") if isinstance(versions, dict) else None
     again = _again(folder / AGAIN, broken)
+    drawn = _document(folder / PICTURES, broken)
     trials = records(lines)
     if _is_bundle(champion) and "trial" in champion.get("result", {}):
         trial_of(trials, champion["result"]["trial"], path)
@@ -213,7 +222,7 @@ def gather(folder: Path) -> Evidence:
                     confirmed if isinstance(confirmed, dict) and "champion" in confirmed else None,
                     ablated if isinstance(ablated, dict) else {}, _ablation(ablated),
                     tuple(one for one in sittings if isinstance(one, dict)) if isinstance(sittings, list) else (),
-                    torn, tuple(broken), again)
+                    torn, tuple(broken), again, tuple(drawn["images"]) if isinstance(drawn, dict) else ())
 
 
 def _again(path: Path, broken: list[str]) -> tuple[Document, ...]:

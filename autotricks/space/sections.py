@@ -387,7 +387,7 @@ class ConfirmSection(Section):
     """What is trained again when the last trial has ended: the `top` bundles and the baseline, so many times each.
 
     With `seeds`, 5 unless told, trainings differ in their seed. With `folds` they differ in the seed and in which part
-    of train and validation validates.
+    of train and validation validates. Where objects are found, `pictures` keeps a dozen test images for the report.
     """
 
     model_config = ConfigDict(json_schema_extra={"not": {
@@ -396,6 +396,7 @@ class ConfirmSection(Section):
     top: Annotated[int, Field(ge=1, le=100), WHOLE] = 3
     seeds: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
     folds: Annotated[int, Field(ge=2, le=1000), WHOLE] | None = None
+    pictures: bool = True
 
     @property
     def trainings(self) -> int:

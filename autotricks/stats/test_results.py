@@ -63,10 +63,12 @@ class Shown:
     Args:
         row: Number of the image.
         boxes: That were found, and those of objects that were missed.
+        worst: Whether it is shown because most is wrong in it.
     """
 
     row: int
     boxes: tuple[Box, ...]
+    worst: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from ..core.bundle import recipe
 from ..core.reporting import End
+from ..core.traits import DataTrait
 from ..runs.ledger import TrialRecord
 from ..space.load import LoadedSpace
 from ..tricks.catalog import bundle_from
@@ -28,8 +29,9 @@ def sampler_of(loaded: LoadedSpace, habits: Habits = HABITS) -> BayesianSampler 
     if settings.sampler != "bayesian":
         return OptunaSampler(space, settings.sampler, settings.seed, objective.maximize, settings.trials)
     prior = load_prior(settings.prior)
-    if settings.prior == SHIPPED and not (objective.maximize and objective.metric.startswith(ACCURACY_PREFIX)):
-        prior = replace(prior, effects={}, curves={}, portfolio=())    # it knows nothing of losses, errors and speed
+    accuracy = objective.maximize and objective.metric.startswith(ACCURACY_PREFIX)
+    if settings.prior == SHIPPED and (not accuracy or DataTrait.BOXES in space.task.brings):
+        prior = replace(prior, effects={}, curves={}, portfolio=())     # it knows nothing of losses, speed and boxes
     if settings.rungs.fidelity == "compressed":
         prior = replace(prior, curves={})
     rungs = budgets(document.training.epochs, settings.rungs.first, settings.rungs.reduction)

@@ -24,6 +24,7 @@ from ..data.folds import with_folds
 from ..errors import RunError
 from ..inference.predictor import Predictor
 from ..io.files import disk_errors, write_atomic
+from ..runs import pictures
 from ..runs.champion import bundle_document, keep
 from ..runs.folder import AGAIN, write_json
 from ..runs.ledger import Ledger, Line, TrialRecord
@@ -150,7 +151,7 @@ def confirm(folder: Path, loaded: LoadedSpace, data: Loaded, trials: Sequence[Tr
     dataset = in_folds(loaded, data.dataset)
     judge = Confirmer(folder, dataset,
                       lambda bundle: bundle_document(document.name, {"task": document.data.task}, data, bundle, {}),
-                      document.objective.objective(), how)
+                      document.objective.objective(), how, section.pictures)
     repeats = repetitions(trials, section.trainings, section.folds)
     confirmation = judge.confirm(trials, ranked(loaded, trials), section.top, repeats)
     record = next(trial for trial in trials if trial.number == confirmation.champion)
@@ -178,7 +179,7 @@ def confirm_again(folder: Path, wanted: ConfirmSection, trust: bool = False, on_
 
     Args:
         folder: Of the run.
-        wanted: In the place of the space's section.
+        wanted: In the place of the space's section; whether pictures are kept stays as it is.
         trust: Whether `my.module:function` may be imported.
         on_progress: Hears how many trainings are done of how many.
         engine: Carries the trainings out; None is the one that the space names.
@@ -187,7 +188,8 @@ def confirm_again(folder: Path, wanted: ConfirmSection, trust: bool = False, on_
         InputError: When seeds and folds are given, or the images are too few for the folds.
         RunError: When the folder holds no run, its data changed, or there is nothing to confirm.
     """
-    with reopened(folder, [f"confirm={wanted.model_dump_json()}"], trust, engine) as run:
+    changes = [f"confirm.{name}={json.dumps(value)}" for name, value in wanted.model_dump(exclude={"pictures"}).items()]
+    with reopened(folder, changes, trust, engine) as run:
         how = TrainingResources(run.engine, run.slots, trust, on_progress)
         result = confirm(folder, run.loaded, run.data, run.trials, how)[0]
         report.write(folder)
@@ -287,6 +289,7 @@ class Confirmer:
         document: Of a bundle file, for a bundle: what `Predictor` takes.
         objective: Of the search: a figure of validation, or the speed of training.
         how: To train.
+        pictures: Whether test images are kept, with what the champion finds in them, if it finds objects.
     """
 
     folder: Path
@@ -294,6 +297,7 @@ class Confirmer:
     document: Callable[[Bundle], dict[str, Any]]
     objective: Objective
     how: TrainingResources
+    pictures: bool = True
     known: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def confirm(self, trials: Sequence[TrialRecord], ranking: Sequence[tuple[int, float]], top: int,
@@ -382,7 +386,14 @@ class Confirmer:
             classes={number: ClassResults.of(done) for number, done in rows.items()}, kept=kept,
             addition=addition, folds=folds)
         write_json(self.folder / RESULT, confirmation.document())
+        self._draw(rows[champion][0])
         return confirmation
+
+    def _draw(self, result: TestResult) -> None:
+        """Keep test images with what was found in them, for the report."""
+        assert self.dataset.test is not None, "confirmation needs the test split"
+        wanted = result.objects.shown if result.objects and self.pictures else ()
+        pictures.write(self.folder, wanted, self.dataset.test)
 
     def weights(self, training: Training) -> bytes:
         """Return the weights of a training that is done."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from autotricks.core.bundle import Bundle, Use, Window
+from autotricks.core.plan import unsuited
 from autotricks.core.slots import PHASED
 from autotricks.core.traits import DataTrait
 from autotricks.errors import BundleError
@@ -21,6 +22,7 @@ from autotricks.testing import (
     companions,
     different,
     striped,
+    striped_scenes,
     striped_sets,
     weights,
 )
@@ -28,6 +30,7 @@ from autotricks.trial import prepare
 from autotricks.tricks.catalog import bundle_from, catalog
 
 NAMES = tuple(catalog())
+SUITED = tuple(name for name, trick in catalog().items() if DataTrait.BOXES not in trick.requires_data)
 WINDOWED = tuple(name for name, trick in catalog().items() if set(trick.seats) <= PHASED)
 
 
@@ -44,7 +47,7 @@ def test_there_are_tricks_to_hold_to_it():
     assert len(POINTS) == 7
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SUITED)
 def test_every_trick(name):
     """Each point of the contract; what is not kept is told point by point."""
     check_trick(catalog()[name], images())
@@ -62,7 +65,7 @@ def sets():
 
 
 @pytest.mark.parametrize("name", [name if name in SETS else pytest.param(name, marks=pytest.mark.slow)
-                                  for name in NAMES])
+                                  for name in SUITED])
 def test_every_trick_on_sets_of_labels(name):
     """Each point of the contract again, or a refusal that says what is lacking; by default where labels are read."""
     trick = catalog()[name]
@@ -71,6 +74,38 @@ def test_every_trick_on_sets_of_labels(name):
         return
     with pytest.raises(BundleError, match=f"{name} requires data with one label an image"):
         prepare(Bundle((Use(trick()), *companions(trick)), epochs=2, batch_size=16), sets())
+
+
+DETECTOR = "fcos:resnet8"
+SLOW = Use(catalog()["sgd"](lr=0.01))      # as detectors are trained; at the default the loss leaps at first
+
+
+@cache
+def scenes():
+    """Images with objects in them."""
+    whole = striped_scenes(count=32)
+    return replace(whole, validation=whole.validation.take(torch.arange(0, len(whole.validation), 4)))
+
+
+def refused(trick, dataset):
+    return [conflict.text for conflict in unsuited(trick, dataset.traits)]
+
+
+@pytest.mark.parametrize("name", [
+    name if DataTrait.BOXES in trick.requires_data else pytest.param(name, marks=pytest.mark.slow)
+    for name, trick in catalog().items() if not refused(trick, scenes())])
+def test_every_trick_on_scenes(name):
+    """Each point of the contract where objects are to be found; by default of those that are there for nothing else."""
+    check_trick(catalog()[name], scenes(), DETECTOR, beside=(SLOW,))
+
+
+def test_what_is_for_one_label_or_a_whole_image_refuses_scenes():
+    names = [name for name, trick in catalog().items() if refused(trick, scenes())]
+    assert {"cross_entropy", "cosine_head", "cutmix", "tau_normalization"} <= set(names)
+    assert not {"adamw", "cosine", "ema", "sam", "crop", "layer_decay", "head_lr", "pretrained"} & set(names)
+    for name in names:
+        with pytest.raises(BundleError, match=f"{name} (requires data with|cannot be used with data that have) "):
+            prepare(Bundle((Use(catalog()[name]()),), DETECTOR), scenes())
 
 
 def test_survives_the_way_through_a_bundle_file():
@@ -97,21 +132,23 @@ def test_each_file_is_short_and_holds_its_trick_alone():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WINDOWED)
+@pytest.mark.parametrize("name", [name for name in WINDOWED if name in SUITED])
 def test_the_same_where_it_is_active_from_start_to_end(name):
     Contract(catalog()[name], images(), whole=True).is_the_same_from_the_same_seed_and_from_a_checkpoint()
 
 
-def with_empty_windows(names):
+def with_empty_windows(names, dataset, model):
     uses = tuple(Use(catalog()[name](), Window(0.25, 0.25)) for name in names)
-    trainer = prepare(Bundle(uses, epochs=2, batch_size=16), images())
+    trainer = prepare(Bundle(uses, model, epochs=2, batch_size=16), dataset)
     list(trainer.epochs())
     return weights(trainer)
 
 
 def test_an_empty_window_changes_nothing():
     """The trainer's promise, with all tricks that may have a window at once."""
-    assert different(with_empty_windows(WINDOWED), with_empty_windows(())) == []
+    for dataset, model in ((images(), Bundle.model), (scenes(), DETECTOR)):
+        names = [name for name in WINDOWED if not refused(catalog()[name], dataset)]
+        assert different(with_empty_windows(names, dataset, model), with_empty_windows((), dataset, model)) == []
 
 
 @pytest.mark.parametrize("read", [

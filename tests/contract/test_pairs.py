@@ -1,24 +1,30 @@
 """Every legal pair of tricks trains one step: a tiny model, one batch, one epoch of one step and its evaluation.
 
-The thousands of pairs are trained in a hundred bundles of up to eighteen tricks, the slow test trains each alone.
+The thousands of pairs are trained in a hundred bundles of up to eighteen tricks, the slow test trains each alone. Where
+objects are to be found, the bundles hold the pairs of which one needs boxes; the slow test trains all others too.
 """
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from autotricks.core.bundle import Bundle, Use, Window
-from autotricks.core.plan import problems
+from autotricks.core.plan import problems, unsuited
 from autotricks.core.run import ModelFactory
+from autotricks.core.traits import DataTrait
+from autotricks.models.dense import build_detector
 from autotricks.models.resnet import Block
-from autotricks.tasks.classification import CLASSIFICATION
+from autotricks.testing import striped_scenes
 from autotricks.trainer import Trainer
 from autotricks.tricks.catalog import catalog, plan_of
 from tests.conftest import make_dataset
 
-SIZE, PARTS = 18, 12    # tricks of a bundle; tests over which the bundles are spread
+SIZE = 18       # tricks of a bundle
 SHORT = {"lr_finder": {"iterations": 20}}
 
 
@@ -44,9 +50,32 @@ class Tiny(nn.Module):
         return self.forward_head(self.forward_features(images))
 
 
+def few(dataset):
+    """As many images as a step takes, to train and to validate on."""
+    rows = torch.arange(16)
+    return replace(dataset, train=dataset.train.take(rows), validation=dataset.validation.take(rows), test=None)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is trained on, what trains, and over how many tests the bundles are spread."""
+
+    images: Callable[[], Any]
+    model: Callable[[], nn.Module]
+    parts: int
+
+
+SETTINGS = {"classification": Setting(cache(lambda: make_dataset(counts=(8, 5, 3))), Tiny, 12),
+            "detection": Setting(cache(lambda: few(striped_scenes((0.6, 0.4, 0.2)))),
+                                 lambda: build_detector("fcos:resnet8", 3, 1), 2)}
+PARTS = [(task, part) for task, setting in SETTINGS.items() for part in range(setting.parts)]
+
+
 @cache
-def images():
-    return make_dataset(counts=(8, 5, 3))
+def names_of(task):
+    """Return the tricks that can be used with the task's data."""
+    traits = SETTINGS[task].images().traits
+    return tuple(name for name, trick in catalog().items() if not unsuited(trick, traits))
 
 
 def uses(names):
@@ -60,21 +89,28 @@ def uses(names):
 
 
 @cache
-def pairs():
-    return [pair for pair in combinations(catalog(), 2) if not problems(uses(pair))]
+def pairs(task="classification"):
+    return [pair for pair in combinations(names_of(task), 2) if not problems(uses(pair))]
+
+
+def told(pair, task):
+    """Whether the bundles of a task hold a pair: those of detection only if one of it needs boxes."""
+    return task == "classification" or any(DataTrait.BOXES in catalog()[name].requires_data for name in pair)
 
 
 @cache
-def bundles():
+def bundles(task="classification"):
     """Return legal bundles of up to eighteen tricks in which every legal pair is together at least once."""
-    beside = {name: set() for name in catalog()}
-    for one, other in pairs():
-        beside[one].add(other)
-        beside[other].add(one)
-    left, found = {name: set(others) for name, others in beside.items()}, []
+    beside = {name: set() for name in names_of(task)}
+    left = {name: set() for name in beside}
+    for one, other in pairs(task):
+        for group in (beside, left) if told((one, other), task) else (beside,):
+            group[one].add(other)
+            group[other].add(one)
+    found = []
     while any(left.values()):
         names = [max(left, key=lambda name: len(left[name]))]
-        fitting = [name for name in catalog() if name in beside[names[0]]]
+        fitting = [name for name in beside if name in beside[names[0]]]
         while fitting and len(names) < SIZE:
             best = max(fitting, key=lambda name: len(left[name].intersection(names)))
             if problems(uses((*names, best))):      # what the one needs may be what another refuses
@@ -97,11 +133,13 @@ def smallest(names, fails):
     return names
 
 
-def fault(pair, model=Tiny):
+def fault(pair, model=None, task="classification"):
     """Train one step with the tricks; return what is wrong, or nothing."""
     torch.manual_seed(0)
+    data = SETTINGS[task].images()
+    model = model or SETTINGS[task].model
     try:
-        trainer = Trainer(plan_of(Bundle(uses(pair), epochs=1, batch_size=16), CLASSIFICATION), model(), images(),
+        trainer = Trainer(plan_of(Bundle(uses(pair), epochs=1, batch_size=16), data.task, data.traits), model(), data,
                           supply=ModelFactory(fresh=model))
         metrics = next(trainer.epochs())
     except Exception as error:
@@ -114,25 +152,31 @@ def test_the_pairs_are_those_that_fit():
     legal = set(pairs())
     assert ("balanced_softmax", "mixup") in legal and ("class_weights", "label_smoothing") in legal
     assert ("cutmix", "mixup") not in legal and ("balanced_softmax", "focal") not in legal
+    legal = set(pairs("detection"))
+    assert ("dense_focal", "mixup") in legal and ("adamw", "giou") in legal
+    assert not {"cutmix", "cross_entropy", "cosine_head"} & {name for pair in legal for name in pair}
 
 
-def test_the_bundles_are_legal_and_hold_every_legal_pair():
-    assert [names for names in bundles() if problems(uses(names))] == []
-    together = {frozenset(pair) for names in bundles() for pair in combinations(names, 2)}
-    assert {frozenset(pair) for pair in pairs()} <= together
+@pytest.mark.parametrize("task", SETTINGS)
+def test_the_bundles_are_legal_and_hold_every_legal_pair(task):
+    assert [names for names in bundles(task) if problems(uses(names))] == []
+    together = {frozenset(pair) for names in bundles(task) for pair in combinations(names, 2)}
+    assert {frozenset(pair) for pair in pairs(task) if told(pair, task)} <= together
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_every_legal_pair_trains_one_step_in_a_bundle(part):
-    failed = [names for names in bundles()[part::PARTS] if fault(names)]
-    assert [fault(smallest(names, lambda fewer: not problems(uses(fewer)) and fault(fewer))) for names in failed] == []
+@pytest.mark.parametrize(("task", "part"), PARTS)
+def test_every_legal_pair_trains_one_step_in_a_bundle(task, part):
+    def fails(names):
+        return fault(names, task=task)
+    failed = [names for names in bundles(task)[part::SETTINGS[task].parts] if fails(names)]
+    assert [fails(smallest(names, lambda fewer: not problems(uses(fewer)) and fails(fewer))) for names in failed] == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", catalog())
-def test_every_legal_pair_trains_one_step_alone(name):
-    mine = [pair for pair in pairs() if pair[0] == name]
-    assert [found for found in map(fault, mine) if found] == []
+@pytest.mark.parametrize(("task", "name"), [(task, name) for task in SETTINGS for name in names_of(task)])
+def test_every_legal_pair_trains_one_step_alone(task, name):
+    mine = [pair for pair in pairs(task) if pair[0] == name]
+    assert [found for found in (fault(pair, task=task) for pair in mine) if found] == []
 
 
 def test_the_guilty_of_a_bundle_are_found():

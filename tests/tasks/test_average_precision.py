@@ -46,7 +46,7 @@ def compare(truths, found, classes, name):
     for number, area in enumerate(AREAS):
         ours = seen.curves(area)
         for mine, other in ((ours.precision.transpose(1, 2, 0), precision), (ours.recall.T, recall)):
-            np.testing.assert_allclose(np.nan_to_num(mine, nan=-1), other[..., number], 0, 1e-9, err_msg=f"{name} {area}")
+            np.testing.assert_allclose(np.nan_to_num(mine, nan=-1), other[..., number], 0, 1e-9, True, f"{name} {area}")
 
 
 @pytest.mark.parametrize("first", range(0, 200, 50))

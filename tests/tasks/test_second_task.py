@@ -76,8 +76,10 @@ class SeveralLabels:
     metrics: ClassVar[tuple] = Answers.names
     train_metrics: ClassVar[tuple] = ("right",)
     objective: ClassVar[str] = "right"
+    makes: ClassVar[str] = "A model"
     gives: ClassVar[str] = "left, right, both or neither"
     strangers: ClassVar[str] = "there are none"
+    counted: ClassVar[str] = "images"
     fits: ClassVar[tuple] = ()
 
     def build(self, name, classes, image_shape, trust=False):

@@ -7,12 +7,12 @@ from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import five_crop, horizontal_flip, resize, ten_crop
 
 from autotricks.core.bundle import Bundle
-from autotricks.core.traits import DataTrait
 from autotricks.errors import BundleError, ModelError
 from autotricks.export.graph import captured, write_onnx, write_pt2
 from autotricks.export.pixels import Pixels
+from autotricks.tasks.detection import DETECTION
 from autotricks.trial import prepare
-from autotricks.tricks.catalog import catalog, make
+from autotricks.tricks.catalog import make
 from tests.conftest import make_run
 from tests.tricks.exported import handed_over
 from tests.tricks.test_multi_scale import flexible
@@ -144,7 +144,11 @@ def test_a_model_of_one_size_takes_crops_and_no_scales():
 
 
 def test_boxes_cannot_be_averaged():
-    assert DataTrait.BOXES in catalog()[NAME].excludes_data
+    run = make_run()
+    run.task = DETECTION
+    make(NAME, {}).trick.check(run)
+    with pytest.raises(BundleError, match=r"test_time_augmentation\.averaged: boxes .* have no mean\. Take logits"):
+        make(NAME, {"averaged": "probabilities"}).trick.check(run)
 
 
 def test_refuses_other_numbers_of_crops():

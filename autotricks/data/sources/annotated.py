@@ -171,10 +171,10 @@ class _Mender:
                 continue
             cut = self._cut(one, header.turned(edges) if sideways else edges, size)
             if (one.label, cut) in seen:
-                self._note("are written twice and count once", one)
+                self._note("written twice, counted once", one)
             seen.setdefault((one.label, cut), one.ignored)
             if one.ignored:
-                self._note("are ignored, being crowds or difficult: neither right nor wrong to find", one)
+                self._note("ignored, being crowds or difficult, neither right nor wrong to find", one)
         edges_of_all = np.array([edges for _, edges in seen], float).reshape(-1, 4)
         return tuple(name for name, _ in seen), Boxes(edges_of_all, tuple(seen.values()), size)
 
@@ -184,7 +184,7 @@ class _Mender:
         left, top, right, bottom = edges
         cut = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
         if max(abs(before - after) for before, after in zip(edges, cut, strict=True)) > ROUNDING:
-            self._note("reach over the border of their image and were cut there", one)
+            self._note("cut at the border of their image", one)
         return cut
 
     def _note(self, what: str, one: Marked) -> None:
@@ -207,7 +207,7 @@ class _Mender:
 
     def notices(self) -> list[str]:
         """Return what was done, a line each."""
-        return [f"{_count(places)} {what}, such as {places[0]}" for what, places in self._done.items()]
+        return [f"{what}: {_count(places)}, such as {places[0]}" for what, places in self._done.items()]
 
 
 def _count(places: Sequence[str]) -> str:
@@ -253,7 +253,8 @@ def folder_of(names: Sequence[str], folders: Iterable[Path]) -> Path | None:
     for folder in folders:
         count = sum(_is_file(folder / name) for name in sample)
         if count > most:
-            best, most = folder, count
+            best = folder
+            most = count
         if count == len(sample):
             break
     return best

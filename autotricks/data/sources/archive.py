@@ -15,7 +15,7 @@ from ..settings import Settings
 from . import coco, csv_table, image_folder, voc, yolo
 from .archive_index import tar_members, zip_members
 from .archive_paths import Inside, inside
-from .files import Listing, existing, files_under, images_of, visible
+from .files import Listing, existing, files_under, images_of, innermost, visible
 from .raw import Raw
 
 TABLES = (".csv", ".tsv", ".txt")
@@ -91,14 +91,26 @@ def _annotations(folder: Path) -> Lister:
     first = {path.suffix.lower(): path for path in reversed(files)}
     near = [path for path in files if path.parent == folder]
     kinds: dict[Lister, Path] = {LISTERS[suffix]: path for suffix, path in first.items() if suffix in (".json", ".xml")}
-    kinds |= {yolo.listed: path for path in near if path.suffix.lower() in yolo.YAML or path.name in yolo.CLASSES}
-    kinds |= {_table: path for path in near if path.suffix.lower() in (".csv", ".tsv")}
+    for path in near:
+        if path.suffix.lower() in yolo.YAML or path.name in yolo.CLASSES:
+            kinds[yolo.listed] = path
+        elif path.suffix.lower() in (".csv", ".tsv"):
+            kinds[_table] = path
     if len(kinds) == 1:
         return next(iter(kinds))
-    held = ", ".join(display_name(path.relative_to(folder).as_posix()) for path in kinds.values())
-    raise DataError(f"data.source: {display_name(folder)} holds "
-                    f"{f'annotations of several kinds, {held}' if kinds else 'no annotations of boxes'}. Name the file "
-                    "or folder to read: ARCHIVE/FOLDER/annotations.csv, or coco:, voc: or yolo:ARCHIVE.")
+    if kinds:
+        could = " or ".join(_named(lister, path) for lister, path in kinds.items())
+        raise DataError(f"data.source: {display_name(folder)} holds annotations of several kinds. Write {could}.")
+    raise DataError(f"data.source: {display_name(folder)} holds no annotations of boxes: neither COCO's .json nor "
+                    "VOC's .xml, neither YOLO's data.yaml nor a table.")
+
+
+def _named(lister: Lister, path: Path) -> str:
+    """Return the source that an annotation of an archive is."""
+    if lister is voc.listed:
+        return f"voc:{display_name(path.parent)}"
+    words: dict[Lister, str] = {coco.listed: "coco", yolo.listed: "yolo"}
+    return f"{words.get(lister, 'csv')}:{display_name(path)}"
 
 
 def _table(folder: Path, settings: Settings) -> Listing:
@@ -121,10 +133,8 @@ def _archive(word: str, location: str) -> Path:
 
 def _chosen(root: Path) -> Path:
     """Return the table or the folder of an archive that holds the images."""
+    root = innermost(root)
     there = visible(root)
-    while len(there) == 1 and there[0].is_dir():
-        root = there[0]
-        there = visible(root)
     tables = [path for path in there if path.suffix.lower() in TABLES and path.is_file()]
     folders = [path for path in there if path.is_dir()]
     return tables[0] if len(tables) == 1 and len(folders) < 2 else root

@@ -39,9 +39,9 @@ def read(_: str, settings: Settings) -> Raw:
     for split, count in SCENES.items():
         made = [_scene(pictures, pools[split], draw) for _ in range(count)]
         images = from_arrays(split, np.stack([scene for scene, _, _ in made]), settings)
-        parts[split] = Part(images, [tuple(map(str, names)) for _, names, _ in made],
-                            boxes=[torch.from_numpy(how.moved(np.array(boxes).reshape(-1, 4))).float()
-                                   for _, _, boxes in made])
+        how = fitted((SIDE, SIDE), settings.size, settings.fit)
+        parts[split] = Part(images, [tuple(map(str, names)) for _, names, _ in made], boxes=[
+            torch.from_numpy(how.moved(np.array(boxes).reshape(-1, 4))).float() for _, _, boxes in made])
     return Raw(parts, tuple(map(str, range(10))))
 
 

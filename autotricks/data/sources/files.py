@@ -179,6 +179,15 @@ def visible(folder: Path) -> list[Path]:
         closed(error)
 
 
+def innermost(folder: Path) -> Path:
+    """Return the folder that holds more than one folder alone: what an archive, or who unpacked it, put around."""
+    there = visible(folder)
+    while len(there) == 1 and is_folder(there[0]):
+        folder = there[0]
+        there = visible(folder)
+    return folder
+
+
 def images_of(listing: Listing, settings: Settings) -> Raw:
     """Decode image files, or, where memory does not hold the images, look at each file and leave the images there.
 

@@ -13,8 +13,8 @@ from ..fitting import Edges
 from ..settings import Settings
 from .annotated import Annotated, Marked, Said, listed as listed_images, number
 from .entering import entered
-from .files import Listing, files_under, images_of, is_picture
-from .naming import relative, splits_of
+from .files import Listing, files_under, images_of, innermost, is_picture, visible
+from .naming import relative, told_splits_of
 from .raw import MORE_WORDS, Raw, clean
 
 YAML = (".yaml", ".yml")
@@ -58,7 +58,8 @@ def listed(root: Path, settings: Settings) -> Listing:
         names, images = _described(file, settings)
     else:
         lines = file.read_bytes().decode("utf-8", "surrogateescape").splitlines()
-        names, images = _numbered(lines, display_name(file)), _in_folders(root, settings)
+        names = _numbered(lines, display_name(file))
+        images = _in_folders(root, settings)
     if not images:
         raise DataError(f"data.source: {display_name(root)} holds no images. images/*.jpg and labels/*.txt are needed.")
     reader = _Reader(names)
@@ -78,10 +79,8 @@ def _description(root: Path) -> Path:
     Raises:
         DataError: When there is none, or there are several.
     """
-    there = sorted(path for path in root.iterdir() if path.is_file())
-    while not there and len(inner := list(root.iterdir())) == 1:     # an archive that holds one folder
-        root = inner[0]
-        there = sorted(path for path in root.iterdir() if path.is_file())
+    root = innermost(root)
+    there = [path for path in visible(root) if path.is_file()]
     described = [path for path in there if path.suffix.lower() in YAML]
     listed_in = [path for path in there if path.name in CLASSES]
     found = [path for path in described if path.stem == "data"] or described or listed_in
@@ -176,7 +175,7 @@ def _images(base: Path, place: str, where: str) -> Iterator[Path]:
 def _in_folders(root: Path, settings: Settings) -> dict[Path, str]:
     """Return the split of each image below a folder, as the names of folders say it."""
     paths = [path for path in files_under(root, root)[0] if is_picture(path.name)]
-    splits = splits_of([relative(path.parent, root) for path in paths], settings)
+    splits = told_splits_of([relative(path.parent, root) for path in paths], settings)
     return {path: split for path in paths if (split := splits[relative(path.parent, root)])}
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import PROBABILITIES, UNFITTED, Answer, Decoded, Fitted, Measured, Metric, Move
+from ...core.task import PROBABILITIES, UNFITTED, Answer, Back, Decoded, Fitted, Measured, Metric, Move
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...io.did_you_mean import listed, suggest
@@ -39,8 +39,10 @@ class Classification:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "balanced_accuracy"
     train_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
+    makes: ClassVar[str] = "An image classifier"
     gives: ClassVar[str] = "a class name and the probability of every class"
     strangers: ClassVar[str] = "the model always names one of its classes"
+    counted: ClassVar[str] = "images"
     fits: ClassVar[tuple[str, ...]] = ()
     decoded: ClassVar[Decoded] = PROBABILITIES
 
@@ -88,6 +90,10 @@ class Classification:
     def encode(self, answer: Tensor) -> Output:
         """Return the logarithms of probabilities, [B, C], which are logits of them; of 0 that of the least number."""
         return answer.clamp(min=torch.finfo(answer.dtype).tiny).log()
+
+    def merged(self, outputs: Sequence[Output], backs: Sequence[Back]) -> Output:
+        """Return the mean of what is said of each view, wherever it lies in the image."""
+        return torch.stack([*outputs]).mean(0) if len(outputs) > 1 else outputs[0]
 
     def apart(self, decoded: Tensor, other: Tensor) -> float:
         """Return the largest difference of a probability."""

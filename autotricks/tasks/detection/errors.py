@@ -61,12 +61,12 @@ class Diagnosis:
     @property
     def right(self) -> Flags:
         """Whether each thing found is an object of its class, not found before; [F]."""
-        return self.matched.right[0]
+        return np.asarray(self.matched.right[0])
 
     @property
     def wrong(self) -> Flags:
         """Whether each is not; what is neither was found on an ignored object, or is padding; [F]."""
-        return self.matched.wrong[0]
+        return np.asarray(self.matched.wrong[0])
 
     @property
     def seen(self) -> Flags:
@@ -92,8 +92,7 @@ class Diagnosis:
         return Kinds(wrong, self.truths.counted.ravel() & ~self.seen & ~touched, mends)
 
     def _nearest(self, which: Flags) -> tuple[Numbers, Labels]:
-        """Return the largest overlap of each thing found with an object, and which object, among some pairs; [F] each.
-        """
+        """Return the largest overlap of each thing found among some pairs, and with which object; [F] each."""
         pairs = self.near[which].preferred(np.ones(int(which.sum()), bool))
         first = np.diff(pairs.found, prepend=-1) > 0
         overlaps = np.zeros(self.found.scores.size)

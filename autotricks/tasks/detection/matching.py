@@ -1,7 +1,6 @@
 """What is in images, what was found in them, and which of what was found goes with which object."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -214,8 +213,7 @@ def inside(boxes: Numbers, area: Area) -> Flags:
 
 
 def overlaps(found: Numbers, boxes: Numbers, ignored: Flags) -> Numbers:
-    """Return the intersection over the union of pairs of boxes, over `found` where the other is ignored; [P, 4] to [P].
-    """
+    """Return the intersection over the union of pairs, over `found` where the other is ignored; [P, 4] to [P]."""
     low = np.maximum(found[:, :2], boxes[:, :2])
     high = np.minimum(found[:, 2:], boxes[:, 2:])
     common = np.clip(high - low, 0, None).prod(1)

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ...core.dense import Dense
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import UNFITTED, Answer, Decoded, Fitted, Measured, Metric, Move, Object
+from ...core.task import UNFITTED, Answer, Back, Decoded, Fitted, Measured, Metric, Move, Object
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...models.dense import build_detector
@@ -44,10 +45,12 @@ class Detection:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("average_precision",)
+    makes: ClassVar[str] = "A detector"
     gives: ClassVar[str] = ("objects, of which an image may have any number or none, each with its class, its edges in "
-                            "pixels and how probable it is")
+                            "pixels and how probable it is, from the threshold of its class on")
     strangers: ClassVar[str] = "may be taken for objects of one of them"
     decoded: ClassVar[Decoded] = OBJECTS
+    counted: ClassVar[str] = "objects"
     fits: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
 
     def build(self, name: str, classes: int, image_shape: tuple[int, int, int], trust: bool = False) -> nn.Module:
@@ -55,8 +58,7 @@ class Detection:
         return build_detector(name, classes, image_shape[0], trust)
 
     def judged_by(self, asked: Mapping[str, str], costs: Any, classes: Sequence[str]) -> Detection:
-        """Return the task with a meter of single classes that an objective asks for; see `autotricks.core.task.Task`.
-        """
+        """Return the task with a meter of single classes that an objective asks for too; see `core.task.Task`."""
         if costs is not None:
             raise DataError("objective.costs: says what it costs to take a class for another; objects have none.")
         single, unknown = of_single_classes(AVERAGE_PRECISION, asked, classes)
@@ -92,6 +94,11 @@ class Detection:
     def encode(self, answer: Tensor) -> Output:
         """Refuse: of an object only the most probable class is told, and outputs have a figure for each."""
         raise TypeError("what was found in an image has no output that it comes from")
+
+    def merged(self, outputs: Sequence[Output], backs: Sequence[Back]) -> Output:
+        """Return the places of all views, with boxes where they are in the images; what lies twice is suppressed."""
+        found = [Dense.of(output).moved(*back) for output, back in zip(outputs, backs, strict=True)]
+        return torch.cat([view.output() for view in found], 1)
 
     def apart(self, decoded: Tensor, other: Tensor) -> float:
         """Return the largest difference of objects; see `decode.apart`."""

@@ -94,14 +94,14 @@ def confusion(told: Diagnosis) -> Labels:
     taken = _taken(told)
     truths = told.truths.labels.ravel()
     labels = told.found.labels.ravel()
-    counts = np.zeros((told.classes + 1, told.classes + 1), np.int64)
     on = taken >= 0
-    np.add.at(counts, (truths[taken[on]], labels[on]), 1)
-    np.add.at(counts, (told.classes, labels[told.wrong & ~on]), 1)
+    named = on | told.wrong
     missed = told.truths.counted.ravel().copy()
     missed[taken[on]] = False
-    np.add.at(counts, (truths[missed], told.classes), 1)
-    return counts
+    true = np.concatenate([np.where(on, truths[taken], told.classes)[named], truths[missed]])
+    guess = np.concatenate([labels[named], np.full(int(missed.sum()), told.classes)])
+    size = told.classes + 1
+    return np.bincount(true * size + guess, minlength=size * size).reshape(size, size)
 
 
 def _taken(told: Diagnosis) -> Labels:
@@ -128,7 +128,7 @@ def shown(told: Diagnosis) -> tuple[Shown, ...]:
                 for rank in np.flatnonzero(right[row] | wrong[row])]
         return (*seen, *(Box(_edges(told.truths.boxes[row, place]), int(told.truths.labels[row, place]), None, False)
                          for place in np.flatnonzero(missed[row])))
-    return tuple(Shown(int(row), boxes(int(row))) for row in (*spaced, *worst))
+    return tuple(Shown(int(row), boxes(int(row)), row in worst) for row in (*spaced, *worst))
 
 
 def _edges(box: Numbers) -> tuple[float, float, float, float]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...core.slots import Output
 from ...core.targets import Targets
-from ...core.task import PROBABILITIES, UNFITTED, Answer, Decoded, Fitted, Measured, Metric, Move
+from ...core.task import PROBABILITIES, UNFITTED, Answer, Back, Decoded, Fitted, Measured, Metric, Move
 from ...core.traits import DataTrait
 from ...errors import DataError
 from ...models import build
@@ -41,8 +41,10 @@ class Multilabel:
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective: ClassVar[str] = "mean_average_precision"
     train_metrics: ClassVar[tuple[str, ...]] = ("mean_average_precision",)
+    makes: ClassVar[str] = "An image classifier"
     gives: ClassVar[str] = "the labels, of which an image may have any number or none, and the probability of each"
     strangers: ClassVar[str] = "nothing was measured of what the model then names"
+    counted: ClassVar[str] = "images"
     fits: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
     decoded: ClassVar[Decoded] = PROBABILITIES
 
@@ -89,6 +91,10 @@ class Multilabel:
     def encode(self, answer: Tensor) -> Output:
         """Return the logits of probabilities, [B, C]; of 0 and 1 those of the nearest numbers that have one."""
         return answer.logit(torch.finfo(answer.dtype).eps)
+
+    def merged(self, outputs: Sequence[Output], backs: Sequence[Back]) -> Output:
+        """Return the mean of what is said of each view, wherever it lies in the image."""
+        return torch.stack([*outputs]).mean(0) if len(outputs) > 1 else outputs[0]
 
     def apart(self, decoded: Tensor, other: Tensor) -> float:
         """Return the largest difference of a probability."""

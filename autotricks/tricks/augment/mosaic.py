@@ -37,7 +37,8 @@ def mosaic(batch: Batch, partners: Tensor, scales: Tensor, middles: Tensor) -> B
     matrices = corners(scales, middles, width, height)
     parts = [batch.targets[partner].warped(matrix, (height, width))
              for partner, matrix in zip(partners, matrices, strict=True)]
-    return replace(batch, images=stitched(batch.images, partners, scales, middles), targets=reduce(Targets.joined, parts))
+    images = stitched(batch.images, partners, scales, middles)
+    return replace(batch, images=images, targets=reduce(Targets.joined, parts))
 
 
 class Mosaic(Trick):
@@ -45,9 +46,9 @@ class Mosaic(Trick):
 
     All four are scaled alike, uniformly from `smallest` to 1; at one half they are seen whole, at 1 in their own size
     and cut the more. The point lies anywhere where they leave no gap. An object keeps its box as long as a quarter of
-    it is left. Objects come in other surroundings and in smaller sizes, and batch norm sees more images; but what is cut
-    and what is crowded is not what is found later: let it end before training does, with `stop: 0.9`, as Ge et al.
-    2021, https://arxiv.org/abs/2107.08430, section 2.1, and Lyu et al. 2022, https://arxiv.org/abs/2212.07784, do.
+    it is left. Objects come in other surroundings and smaller, and batch norm sees more images; but what is cut and
+    crowded is not what is found later: let it end before training does, with `stop: 0.9`, as Ge et al. 2021 (YOLOX),
+    https://arxiv.org/abs/2107.08430, section 2.1, and Lyu et al. 2022 (RTMDet), https://arxiv.org/abs/2212.07784, do.
 
     Paper: Bochkovskiy et al. 2020, https://arxiv.org/abs/2004.10934, section 3.3; whole images of half the size are
         those of Chen et al. 2020, https://arxiv.org/abs/2004.12432.

@@ -7,7 +7,7 @@ from ...core.run import Run
 from ...core.slots import Gradients, Slot
 from ...core.traits import Trait
 from ...errors import ModelError
-from ...nn.classifier import classifier
+from ...nn.classifier import head_weights
 from ...nn.freezing import Freezing, freeze
 
 
@@ -37,15 +37,13 @@ class Bitfit(Freezing):
 
     def check(self, run: Run) -> None:
         """Refuse a model without a classifier or without biases."""
-        head = f"{classifier(run.model, run.classes)}."
-        if all(name.startswith(head) for name in biases(run.model)):
+        if biases(run.model) <= head_weights(run.model, run.classes).keys():
             raise ModelError(f"bitfit: {type(run.model).__name__} has no bias below its classifier. Take another "
                              "model, or linear_probe in its place.")
 
     def enter(self, run: Run) -> None:
         """Freeze all but biases and the classifier."""
-        head = f"{classifier(run.model, run.classes)}."
-        freeze(run, biases(run.model) | {name for name, _ in run.model.named_parameters() if name.startswith(head)})
+        freeze(run, biases(run.model) | head_weights(run.model, run.classes).keys())
 
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
         """Return the gradients, which only biases and the classifier have."""

@@ -6,6 +6,7 @@ import torch
 from ...core.domain import Choice, tunable
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
+from ...core.traits import DataTrait
 from ...nn.classifier import classifier
 from ...nn.freezing import Freezing, freeze
 
@@ -27,6 +28,7 @@ class ClassifierRetraining(Freezing):
     """
 
     seats = {Slot.GRADIENTS: "freeze"}
+    excludes_data = frozenset({DataTrait.BOXES})     # whose logits begin far below 0
     opens = 0.85
     norms: str = tunable("fixed", search=Choice("fixed"), legal=Choice("fixed", "moving"))
 

@@ -9,8 +9,7 @@ from ...core.batch import Batch
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
 from ...core.traits import Trait
-from ...nn.classifier import classifier
-from ...nn.depth import levels
+from ...nn.depth import levels_of
 from ...nn.freezing import Freezing, freeze
 
 
@@ -45,7 +44,7 @@ class GradualUnfreezing(Freezing):
 
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
         """Return gradients of the layers that train already."""
-        level = levels(run.model, classifier(run.model, run.classes))
+        level = levels_of(run.model, run.classes)
         layers = max(level.values()) + 1
         start, stop = run.windows.get(self.name, (0.0, 1.0))
         one_of = {level[name]: weight for name, weight in run.model.named_parameters()}     # a layer's all go together

@@ -6,7 +6,7 @@ from torch import Tensor
 from ...core.batch import Batch
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...nn.classifier import classifier
 from ...nn.freezing import Freezing, freeze
 
@@ -41,6 +41,7 @@ class LearnableWeightScaling(Freezing):
     """
 
     seats = {Slot.GRADIENTS: "freeze"}
+    excludes_data = frozenset({DataTrait.BOXES})     # whose classes share no softmax
     excludes = frozenset({Trait.COSINE_HEAD})
     opens = 0.85
 

@@ -5,7 +5,7 @@ from ...core.domain import Between, Choice, tunable
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
 from ...core.traits import Trait
-from ...nn.classifier import classifier
+from ...nn.classifier import head_weights
 from ...nn.freezing import Freezing, freeze
 
 
@@ -15,7 +15,8 @@ class LinearProbe(Freezing):
     Over the whole training it is the choice for little data that is like what the weights were trained on; batch norm
     keeps its statistics. With `stop`, 0.3 say, it is the first stage of two: after it all is trained, from a
     classifier that fits the features, which spoils them less. Nothing is drawn anew; `classifier_retraining` does so.
-    Where `pretrained` is given no file, the features are random ones.
+    Where `pretrained` is given no file, the features are random ones. Of a detector all but the backbone is trained,
+    as in Vasconcelos et al. 2022, https://arxiv.org/abs/2204.00484.
 
     What goes into the classifier is computed once an image and kept, where no trick of the window changes images. With
     augmentation it is computed anew in every step, or, with `views`, once for so many augmented views of each image, of
@@ -35,8 +36,7 @@ class LinearProbe(Freezing):
 
     def enter(self, run: Run) -> None:
         """Freeze all but the classifier."""
-        head = f"{classifier(run.model, run.classes)}."
-        freeze(run, {name for name, _ in run.model.named_parameters() if name.startswith(head)})
+        freeze(run, head_weights(run.model, run.classes).keys())
         run.views = self.views
 
     def leave(self, run: Run) -> None:

@@ -7,7 +7,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from ...core.run import Run
 from ...core.slots import Gradients, Slot
 from ...errors import ModelError
-from ...nn.classifier import classifier
+from ...nn.classifier import head_weights
 from ...nn.freezing import Freezing, freeze
 
 KINDS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
@@ -45,9 +45,7 @@ class NormOnly(Freezing):
 
     def enter(self, run: Run) -> None:
         """Freeze all but the norms and the classifier."""
-        head = f"{classifier(run.model, run.classes)}."
-        trained = {name for name, _ in run.model.named_parameters() if name.startswith(head)}
-        freeze(run, norm_weights(run.model) | trained, "moving")
+        freeze(run, norm_weights(run.model) | head_weights(run.model, run.classes).keys(), "moving")
 
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
         """Return the gradients, which only norms and the classifier have."""

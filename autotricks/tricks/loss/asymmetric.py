@@ -9,7 +9,7 @@ from ...core.batch import Batch
 from ...core.domain import Between, Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...functional.label_sets import class_shares
 
@@ -47,6 +47,7 @@ class Asymmetric(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
+    excludes_data = frozenset({DataTrait.BOXES})     # an image has no share of a class then
     excludes = frozenset({Trait.SMOOTHS_LABELS, Trait.REWEIGHTS})
     positive: float = tunable(0.0, search=Float(0.0, 2.0), legal=at_least(0), unit="exponent for classes there")
     negative: float = tunable(4.0, search=Float(0.0, 5.0), legal=at_least(0), unit="exponent for classes not there")

@@ -8,7 +8,7 @@ from ...core.batch import Batch
 from ...core.domain import Between, Choice, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 
 
@@ -41,6 +41,7 @@ class BinaryCrossEntropy(Trick):
     """
 
     seats = {Slot.LOSS: "base"}
+    excludes_data = frozenset({DataTrait.BOXES})     # an image has no share of a class then
     excludes = frozenset({Trait.SMOOTHS_LABELS, Trait.REWEIGHTS})
     threshold: float = tunable(0.2, search=Choice(0.0, 0.2), legal=Between(0, 1, without=(1,)),
                                unit="share of the target")

@@ -1,27 +1,12 @@
 """Class weights: weigh classes by the inverse of their effective number of images."""
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
 from ...core.domain import Between, Choice, tunable
 from ...core.run import Run
 from ...core.slots import Loss, Slot
 from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
-from ...functional.class_weighting import ADVICE, weighted_by_class
-
-
-def class_weights(counts: Tensor, beta: float) -> Tensor:
-    """Return (1 - beta) / (1 - beta^n) for each class, scaled to sum to C; a class without images gets 0.
-
-    Shapes:
-        counts: [C], images of each class n.
-        returns: [C].
-    """
-    sizes = counts.double()  # 1 - beta^n loses three of its digits in float32 when beta is near 1
-    weights = torch.where(sizes > 0, (1 - beta) / (1 - beta ** sizes.clamp(min=1)), 0.0)
-    return (weights * len(counts) / weights.sum()).float()
+from ...functional.class_weighting import ADVICE, class_weights, weighted_by_class
 
 
 class ClassWeights(Trick):

@@ -11,7 +11,7 @@ from ...core.slots import Loss, Slot
 from ...core.traits import Trait
 from ...core.trick import Trick
 from ...functional.tensor_lists import less, norms
-from ...nn.classifier import classifier
+from ...nn.classifier import classifier, head_weights
 
 KEY = "l2_sp."      # and the name of a weight: where it was when the window opened
 
@@ -26,7 +26,8 @@ class L2Sp(Trick):
 
     Weight decay pulls all that was learned before towards 0; this pulls it back to where it was when the window opened,
     which is at the weights of the file where it opens with training. It takes the place of weight decay: set that of
-    the optimizer to 0. Biases and norms are held as weights are.
+    the optimizer to 0. Biases and norms are held as weights are; all of a
+    detector but its backbone counts as the classifier.
 
     Paper: Li et al. 2018, https://arxiv.org/abs/1802.01483, section 3, L2-SP.
     Cost: three passes over the weights for each micro-batch; a second copy of them, which checkpoints hold.
@@ -57,7 +58,7 @@ class L2Sp(Trick):
         """Return the loss with the whole penalty on each sample: the step takes the mean over samples."""
         weights = list(_below(run).values())
         starts = [run.memory[f"{KEY}{name}"] for name in _below(run)]
-        head: list[Tensor] = list(run.model.get_submodule(classifier(run.model, run.classes)).parameters())
+        head: list[Tensor] = list(head_weights(run.model, run.classes).values())
 
         def penalized(logits: Tensor, batch: Batch) -> Tensor:
             held = self.alpha * half_squared(less(weights, starts)) if weights else 0
@@ -67,5 +68,5 @@ class L2Sp(Trick):
 
 def _below(run: Run) -> dict[str, Tensor]:
     """Return all weights but those of the classifier, by name."""
-    head = f"{classifier(run.model, run.classes)}."
-    return {name: weight for name, weight in run.model.named_parameters() if not name.startswith(head)}
+    head = head_weights(run.model, run.classes)
+    return {name: weight for name, weight in run.model.named_parameters() if name not in head}

@@ -6,6 +6,7 @@ from torch import nn
 
 from ...core.run import Run
 from ...core.slots import Model, Slot
+from ...core.traits import DataTrait
 from ...core.trick import Trick
 from ...nn import neck
 
@@ -35,6 +36,7 @@ class Bnneck(Trick):
     """
 
     seats = {Slot.MODEL: "neck"}
+    excludes_data = frozenset({DataTrait.BOXES})     # whose features are maps
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with its neck, on the device."""

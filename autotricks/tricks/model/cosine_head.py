@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ...core.domain import Above, Float, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...errors import ModelError
 from ...nn.classifier import classifier
@@ -54,6 +54,7 @@ class CosineHead(Trick):
     """
 
     seats = {Slot.MODEL: "head"}
+    excludes_data = frozenset({DataTrait.BOXES})     # whose features are maps
     provides = frozenset({Trait.COSINE_HEAD})
     scale: float = tunable(30.0, search=Float(10.0, 64.0, log=True), legal=Above(0), unit="logit of a cosine of 1")
 

@@ -6,6 +6,7 @@ from torch import nn
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
+from ...core.traits import DataTrait
 from ...core.trick import Trick
 from ...nn import neck
 
@@ -25,6 +26,7 @@ class Dropout(Trick):
     """
 
     seats = {Slot.MODEL: "neck"}
+    excludes_data = frozenset({DataTrait.BOXES})     # whose features are maps
     p: float = tunable(0.2, search=Float(0.0, 0.5), legal=Between(0, 1, without=(1,)), unit="probability")
 
     def model(self, inner: Model, run: Run) -> Model:

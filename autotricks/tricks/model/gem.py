@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ...core.domain import Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...errors import ModelError
 from ...nn.neck import Pooling
@@ -58,6 +58,7 @@ class Gem(Trick):
     """
 
     seats = {Slot.MODEL: "pool"}
+    excludes_data = frozenset({DataTrait.BOXES})     # whose features are not pooled
     provides = frozenset({Trait.ALTERS_FEATURES})
     power: float = tunable(3.0, search=Float(1.0, 6.0), legal=at_least(1), unit="exponent")
     learned: bool = tunable(True, search=Choice(True, False))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from ...core.domain import Choice, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Model, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...functional.class_priors import log_prior
 from ...nn.classifier import classifier
@@ -31,6 +31,7 @@ class HeadInit(Trick):
     """
 
     seats = {Slot.MODEL: "block"}
+    excludes_data = frozenset({DataTrait.BOXES})     # whose logits begin far below 0
     excludes = frozenset({Trait.COSINE_HEAD})
     std: float = tunable(0.0, search=Choice(0.0, 0.001, 0.01), legal=at_least(0), unit="standard deviation of a weight")
     bias: str = tunable("zero", search=Choice("zero", "log_prior"))

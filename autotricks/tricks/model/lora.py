@@ -12,7 +12,7 @@ from ...core.run import Run
 from ...core.slots import Gradients, Model, Slot
 from ...core.traits import Trait
 from ...errors import ModelError
-from ...nn.classifier import classifier
+from ...nn.classifier import classifier, head_weights
 from ...nn.freezing import Freezing, freeze
 from ...nn.fusing import Fusible
 
@@ -108,9 +108,8 @@ class Lora(Freezing):
 
     def enter(self, run: Run) -> None:
         """Freeze all but the adapters and the classifier."""
-        head = f"{classifier(run.model, run.classes)}."
-        freeze(run, {name for name, _ in run.model.named_parameters()
-                     if name.startswith(head) or name.rpartition(".")[2] in ADAPTERS})
+        freeze(run, head_weights(run.model, run.classes).keys() | {
+            name for name, _ in run.model.named_parameters() if name.rpartition(".")[2] in ADAPTERS})
 
     def gradients(self, inner: Gradients, run: Run) -> Gradients:
         """Return the gradients, which only adapters and the classifier have."""

@@ -8,7 +8,7 @@ from ...core.domain import Above, Float, tunable
 from ...core.run import Run
 from ...core.slots import Build, Groups, Slot
 from ...core.trick import Trick
-from ...nn.classifier import classifier
+from ...nn.classifier import head_weights
 
 
 class HeadLr(Trick):
@@ -16,7 +16,7 @@ class HeadLr(Trick):
 
     The classifier is drawn anew for new classes, while pretrained weights need small steps. Weight decay that goes with
     the rate, as SGD's and AdamW's, grows alike. With `layer_decay` both factors hold. `lr_finder` finds the largest
-    rate, which is then the classifier's.
+    rate, which is then the classifier's. Of a detector all but the backbone learns as the classifier.
 
     Paper: Long et al. 2015, https://arxiv.org/abs/1502.02791, section 4.1, where the new classifier has ten times the
         rate of the layers below.
@@ -49,4 +49,4 @@ class HeadLr(Trick):
 
 
 def _head(run: Run) -> set[Tensor]:
-    return set(run.model.get_submodule(classifier(run.model, run.classes)).parameters())
+    return set(head_weights(run.model, run.classes).values())

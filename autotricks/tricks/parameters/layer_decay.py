@@ -8,8 +8,7 @@ from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Build, Groups, Slot
 from ...core.trick import Trick
-from ...nn.classifier import classifier
-from ...nn.depth import levels
+from ...nn.depth import levels_of
 
 
 class LayerDecay(Trick):
@@ -18,7 +17,7 @@ class LayerDecay(Trick):
     The classifier learns at the optimizer's rate, the stem slowest: for weights that were trained before. Weight decay
     that goes with the rate, as AdamW's, shrinks alike. Which layer is how deep a timm model says itself, so that rates
     are those of timm's own layer decay; of other models, the order in which their parts were made is taken for it, and
-    a block counts as one layer.
+    a block counts as one layer. All of a detector but its backbone is one layer, the last.
 
     Paper: Clark et al. 2020, https://arxiv.org/abs/2003.10555, its fine-tuning; after Howard and Ruder 2018,
         https://arxiv.org/abs/1801.06146, section 3.2, discriminative fine-tuning.
@@ -52,5 +51,5 @@ class LayerDecay(Trick):
 
 
 def _levels(run: Run) -> dict[Tensor, int]:
-    by_name = levels(run.model, classifier(run.model, run.classes))
+    by_name = levels_of(run.model, run.classes)
     return {weight: by_name[name] for name, weight in run.model.named_parameters()}

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...core.domain import Between, Float, at_least, tunable
+from ...core.domain import Between, Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Predict, Slot
 from ...core.traits import DataTrait
@@ -23,7 +23,7 @@ class HardSuppression(Trick):
     seats = {Slot.PREDICT: "suppress"}
     requires_data = frozenset({DataTrait.BOXES})
     overlap: float = tunable(0.6, search=Float(0.4, 0.7), legal=Between(0, 1), unit="intersection over union")
-    looked: int = tunable(300, search=at_least(1), legal=at_least(1), unit="likeliest boxes of an image")
+    looked: int = tunable(300, search=Choice(300), legal=at_least(1), unit="likeliest boxes of an image")
 
     def predict(self, inner: Predict, run: Run) -> Predict:
         """Return what says the likeliest objects of each image alone."""

@@ -33,11 +33,13 @@ class InferenceResolution(Trick):
         self._size(run)
 
     def predict(self, inner: Predict, run: Run) -> Predict:
-        """Return the logits of resized images."""
+        """Return what the model says of resized images, with boxes where they are in the images themselves."""
         size = self._size(run)
 
         def viewed(images: Tensor) -> Tensor:
-            return inner(resized(images, *size))
+            height, width = images.shape[-2:]
+            back = ((width / size[1], 0.0), (height / size[0], 0.0))
+            return run.task.merged([inner(resized(images, *size))], [back])
         return viewed
 
     def _size(self, run: Run) -> tuple[int, int]:

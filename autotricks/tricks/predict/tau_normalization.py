@@ -8,7 +8,7 @@ from torch.func import functional_call
 from ...core.domain import Between, Float, tunable
 from ...core.run import Run
 from ...core.slots import Predict, Slot
-from ...core.traits import Trait
+from ...core.traits import DataTrait, Trait
 from ...core.trick import Trick
 from ...nn.classifier import classifier
 
@@ -38,6 +38,7 @@ class TauNormalization(Trick):
     """
 
     seats = {Slot.PREDICT: "adjust"}
+    excludes_data = frozenset({DataTrait.BOXES})     # whose classes share no softmax
     excludes = frozenset({Trait.COSINE_HEAD})
     tau: float = tunable(1.0, search=Float(0.0, 2.0, step=0.1), legal=Between(0, 2), unit="exponent of the length")
 

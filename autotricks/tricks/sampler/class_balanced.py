@@ -16,8 +16,8 @@ class ClassBalanced(Trick):
     """Draw a class in proportion to n^q, then one of its n images, with replacement; an epoch stays N images long.
 
     q = 0 draws all classes alike, q = 1 as they occur. With `start: 0.8` it is deferred re-sampling (DRS). Where images
-    have several labels, or objects, this is class-aware sampling: one with a class is drawn for it, however many objects
-    of it there are; those without any are not drawn.
+    have several labels, or objects, this is class-aware sampling: one with a class is drawn for it, whatever number of
+    objects of it there is; those without any are not drawn.
 
     Paper: Kang et al. 2020, https://arxiv.org/abs/1910.09217, equation 1; for sets of labels Shen et al. 2016,
         https://arxiv.org/abs/1512.05830, section on class-aware sampling.

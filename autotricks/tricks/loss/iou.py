@@ -1,0 +1,31 @@
+"""IoU: compare boxes by the logarithm of their overlap."""
+from __future__ import annotations
+
+from ...core.domain import Choice, Float, at_least, tunable
+from ...core.run import Run
+from ...core.slots import Loss, Slot
+from ...core.traits import DataTrait
+from ...core.trick import Trick
+from ...functional.box_losses import iou_loss, with_boxes
+
+
+class Iou(Trick):
+    """Add -ln IoU of the boxes at objects, of which a small overlap counts much.
+
+    Boxes that do not meet have no gradient; those of a detector that tells the distances of a place within the object
+    to its edges always meet it. It is the loss of the first FCOS, Tian et al. 2019, https://arxiv.org/abs/1904.01355.
+    With `small` each box counts (2 - w h) * 1.5 times, w and h its sides as parts of the image's: a common weight in
+    competitions for small objects, after 2 - w h of Redmon and Farhadi 2018, https://arxiv.org/abs/1804.02767.
+
+    Paper: Yu et al. 2016, https://arxiv.org/abs/1608.01471, section 3 (UnitBox).
+    Cost: none.
+    """
+
+    seats = {Slot.LOSS: "boxes"}
+    requires_data = frozenset({DataTrait.BOXES})
+    weight: float = tunable(1.0, search=Float(0.5, 3.0, log=True), legal=at_least(0), unit="of the loss of boxes")
+    small: bool = tunable(False, search=Choice(False, True), unit="times (2 - w h) * 1.5")
+
+    def loss(self, inner: Loss, run: Run) -> Loss:
+        """Return the loss with that of boxes."""
+        return with_boxes(inner, iou_loss, self.weight, self.small)
