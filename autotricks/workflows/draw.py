@@ -93,7 +93,8 @@ class Pictures:
         """Return the picture of a file, as a JPEG."""
         picture = image_of(decode(path))
         store = io.BytesIO()
-        marked(picture, self._marks(rows[str(path)], picture.size), SIDE).save(store, "JPEG", quality=QUALITY)
+        marked(picture, self._marks(rows[str(path)], picture.size), SIDE).save(
+            store, "JPEG", quality=QUALITY, subsampling=0)      # colors of thin lines stay
         return store.getvalue()
 
     def _marks(self, row: Row, size: tuple[int, int]) -> list[Mark]:
