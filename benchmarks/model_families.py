@@ -87,7 +87,6 @@ VALUES: dict[str, dict[str, Any]] = {
     "copy_paste": {"largest": 0.3},          # of objects of a quarter to a half of the image's side
     "grid_shuffle": {"probability": 1.0}, "jpeg": {"probability": 1.0}, "downscale": {"probability": 1.0},
     "swa": {"begin": 0.0},
-    "copy_paste": {"largest": 0.6},         # the scenes have few small objects
     "repeat_factor": {"threshold": 0.5},    # above the share of some class
     "seql": {"threshold": 0.2},             # two of the four classes are rarer
     "step_every": {"epochs": 3.0}, "warm_restart": {"factor": 0.5}}
@@ -508,8 +507,8 @@ with a reason, in {default} it is what runs unasked, in
 The stand-ins are small models of the family, built by timm: ViT, DeiT with its distillation token, Swin and ConvNeXt
 with few and narrow blocks, `test_efficientnet`, `regnetx_002`, `mobilenetv3_small_050` and `test_resnet`; `ours` is
 `resnet8`. Images are 32 or 64 pixels wide. Tricks that need boxes are tried on a detector with the model as its
-backbone, which only models of timm by their own name and ours can be. Parameters are the defaults but where a step could
-not show them.
+backbone, which only models of timm by their own name and ours can be. Parameters are the defaults but where a step
+could not show them.
 """
 
 

@@ -69,8 +69,8 @@ class Pictures:
         targets = {name: _named(ensure_folder(folder) / path.relative_to(base)) for name, path in whole.items()}
         taken = {os.path.realpath(path.parent) for path in whole.values()}
         if any(os.path.realpath(target.parent) in taken for target in targets.values()):
-            raise InputError(f"--draw {printable(folder)}: holds files that are to be drawn, among which their pictures "
-                             "would lie. Name another folder.")
+            raise InputError(f"--draw {printable(folder)}: holds files that are to be drawn, among which their "
+                             "pictures would lie. Name another folder.")
         return cls(targets, limits, {name: color_of(number) for number, name in enumerate(limits)})
 
     def write(self, rows: Iterable[Row]) -> list[Path]:
