@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from autotricks.cli.views import confirmation
+from autotricks.cli.views import confirmation, search as search_view
 from autotricks.runs.ledger import Ledger
 from autotricks.stats.spread import SeedStatistics
-from autotricks.stats.test_results import Calibration, ClassResults
+from autotricks.stats.test_results import Calibration, ClassResults, Mistakes, ObjectResult
 from autotricks.stats.verdict import Addition, added
 from autotricks.workflows import sync
 from autotricks.workflows.confirm import Confirmation, Interval
@@ -56,6 +56,19 @@ def test_a_tracker_hears_of_groups_and_calibration():
     summary = sync.confirmed_metrics(FOUND.document())
     assert summary["test/few_shot"] == 0.72 and summary["test/calibrated_error"] == 0.0625
     assert summary["test/balanced_accuracy"] == pytest.approx(0.8)
+
+
+def test_what_errors_of_each_kind_cost_is_said_of_detectors():
+    def finds(cost):
+        return replace(FOUND.classes[4], calibration=None, objects=ObjectResult({}, {
+            "class": Mistakes(3, cost), "missed": Mistakes(1, 0.125)}))
+    detector = replace(FOUND, classes={4: finds(0.25), 0: finds(0.5)})
+    assert confirmation.further(detector)[1:] == [
+        "  average precision at .5 lost to errors, by kind (baseline's): class 0.2500 (0.5000), missed 0.1250 (0.1250)"]
+    assert confirmation.further(replace(detector, champion=0, figures={0: {}}))[-1] == (
+        "  average precision at .5 lost to errors, by kind: class 0.5000, missed 0.1250"), "the baseline itself"
+    told = sync.confirmed_metrics(detector.document())
+    assert (told["test/lost_to_class"], told["test/lost_to_missed"]) == (0.25, 0.125)
 
 
 def test_an_old_confirmation_without_classes_is_printed():
@@ -133,3 +146,11 @@ def test_it_is_said_which_value_of_the_score_is_which(tmp_path, capsys):
     ledger.close()
     confirmation.confirmed(found, tmp_path, False)
     assert "0.8750 of its one training in the search, 0.8438 as" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("counted", "said"), [("images", "(9 to 2 a class)"), ("objects", "(9 to 2 objects a class)")])
+def test_a_data_set_says_what_its_classes_have(counted, said):
+    facts = {"source": "made", "classes": ["a", "b"], "image_shape": [1, 8, 8], "bad": [],
+             "counts": {"train": [9, 2]}, "split_images": {"train": 7, "validation": 3, "test": 3}}
+    assert search_view.describe(facts, counted) == (
+        f"made: 2 classes, 1x8x8, train 7 {said}, validation 3, test 3 (set aside)")

@@ -106,9 +106,9 @@ def with_boxes(inner: Loss, distance: Distance, weight: float, small: bool = Fal
         counted = targets.shares * middles(targets, places)
         whole = batch.whole.targets
         total = counted if batch.whole is batch else whole.shares * middles(whole, places)
-        apart = distance(said.boxes.flatten(0, 1), targets.boxes.flatten(0, 1)).view_as(counted)
         share = len(whole) / total.sum().clamp(min=1)
         if small:
             counted = counted * smallness(targets.boxes, (batch.images.shape[-2], batch.images.shape[-1]))
+        apart = distance(said.boxes.flatten(0, 1), targets.boxes.flatten(0, 1)).view_as(counted)
         return inner(output, batch) + weight * share * (apart * counted).sum(1)
     return both

@@ -200,8 +200,11 @@ def confirmed_metrics(confirmed: Mapping[str, Any]) -> dict[str, float]:
         metrics |= {f"test/{kept['metric']}_{part}": kept["difference"][end] for part, end in (
             ("difference", "mean"), ("difference_low", "low"), ("difference_high", "high"))}
     if confirmed.get("classes"):
-        calibration = _of(confirmed["classes"], confirmed["champion"])["calibration"]
+        classes = _of(confirmed["classes"], confirmed["champion"])
+        calibration = classes["calibration"]
         metrics |= {"test/calibrated_error": calibration["scaled_error"]} if calibration else {}
+        metrics |= {f"test/lost_to_{kind}": one["cost"]
+                    for kind, one in ((classes.get("objects") or {}).get("mistakes") or {}).items()}
     return {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
 
 

@@ -15,6 +15,7 @@ from ...runs.ledger import read, records
 from ...tasks import metric
 
 if TYPE_CHECKING:
+    from ...stats.test_results import ClassResults
     from ...workflows.confirm import Confirmation
 
 LISTED = 30         # classes
@@ -88,7 +89,17 @@ def further(result: Confirmation) -> list[str]:
     if ours and theirs:
         lines.append(f"  calibration error {ours.error:.4f} (baseline {theirs.error:.4f}), with temperature scaling "
                      f"{ours.scaled_error:.4f} ({theirs.scaled_error:.4f})")
-    return lines
+    return [*lines, *lost(one, other)]
+
+
+def lost(one: ClassResults | None, other: ClassResults | None) -> list[str]:
+    """Return what each kind of error costs champion and baseline, where they find objects."""
+    if not (one and other and one.objects and other.objects):
+        return []
+    kinds = [f"{kind} {ours.cost:.4f}" + (f" ({other.objects.mistakes[kind].cost:.4f})" if other is not one else "")
+             for kind, ours in one.objects.mistakes.items()]
+    whose = "" if other is one else " (baseline's)"
+    return [f"  average precision at .5 lost to errors, by kind{whose}: {', '.join(kinds)}"]
 
 
 def on_test(result: Confirmation) -> list[str]:
