@@ -71,7 +71,7 @@ def together(augment: Augment, images: Tensor, targets: Targets, batches: int) -
     """Augment so many batches, all images of each at once."""
     rows = torch.arange(len(images))
     for _ in range(batches):
-        augment(Batch(images.index_select(0, rows) / 255, targets[rows], rows))
+        augment(Batch(images.index_select(0, rows).float().div_(255), targets[rows], rows))
 
 
 def one_by_one(transform: Callable[[Any], Any], images: Tensor, targets: Targets, batches: int) -> None:

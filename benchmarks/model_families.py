@@ -84,8 +84,10 @@ VALUES: dict[str, dict[str, Any]] = {
     "flooding": {"level": 5.0},             # above the loss of a model that knows nothing
     "gradient_clipping": {"max_norm": 1e-3},
     "manifold_mixup": {"shallowest": 1, "deepest": 1},      # not of the images, which any model would show
+    "copy_paste": {"largest": 0.3},          # of objects of a quarter to a half of the image's side
     "grid_shuffle": {"probability": 1.0}, "jpeg": {"probability": 1.0}, "downscale": {"probability": 1.0},
     "swa": {"begin": 0.0},
+    "copy_paste": {"largest": 0.6},         # the scenes have few small objects
     "repeat_factor": {"threshold": 0.5},    # above the share of some class
     "seql": {"threshold": 0.2},             # two of the four classes are rarer
     "step_every": {"epochs": 3.0}, "warm_restart": {"factor": 0.5}}

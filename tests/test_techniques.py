@@ -7,7 +7,7 @@ from autotricks.tricks.catalog import catalog
 
 ROOT = Path(__file__).parents[1]
 FAMILIES = {"A": 10, "B": 11, "C": 10, "D": 18, "E": 8, "F": 9, "G": 7, "H": 7, "I": 5, "J": 14, "K": 15, "L": 9,
-            "M": 6, "N": 21}
+            "M": 6, "N": 21, "Q": 17}
 NUMBERS = [f"{family}{number}" for family, count in FAMILIES.items() for number in range(1, count + 1)
            if (family, number) != ("E", 6)]      # which was never given
 TECHNIQUES = techniques.document()["techniques"]

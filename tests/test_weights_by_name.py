@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load, load_file
 
 from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import InputError, ModelError
@@ -19,6 +20,7 @@ from autotricks.workflows import ablate, confirm, export, search, train
 from tests.conftest import make_dataset
 from tests.hub import COMMIT, MEAN, STD, point, repository, serving
 from tests.search.scripted import in_threads
+from tests.tasks.scenes import coco
 
 SPACE = """
 name: begun
@@ -217,3 +219,38 @@ def test_from_python(hub, offline):
     assert trainer.run.mean.flatten().tolist() == pytest.approx([0.5])   # the mean of the three
     offline()
     assert run_trial(bundle, make_dataset(size=32, channels=3)).end.value == "finished"
+
+
+DETECTOR = """
+name: found
+data: {{source: "{source}", task: detection}}
+model: {{name: "fcos:timm:hf-hub:toy/resnet", pretrained: true}}
+training: {{epochs: 1, batch_size: 8}}
+search: {{trials: 1, sampler: grid, engine: local, parallel: 1, rungs: {{first: 1}}}}
+tricks:
+  sgd: {{lr: 1.0e-9}}
+"""
+
+
+@pytest.mark.slow
+def test_a_detector_begins_with_its_backbones_weights(hub, offline, tmp_path):
+    """Fetched once and pinned; trained again and exported as a script without a network."""
+    source = coco(tmp_path / "scenes", count=24, width=32, height=32)
+    (tmp_path / "space.yaml").write_text(DETECTOR.format(source=source))
+    found = run(str(tmp_path / "space.yaml"), confirm=False)
+    name = f"fcos:{WHOLE}"
+    written = document(found.folder / "space.yaml")
+    champion = document(found.folder / "champion.yaml")
+    assert written["model"]["name"] == champion["model"]["name"] == name and written["data"]["size"] is None
+    assert written["weights"][name] == champion["weights"] and champion["weights"]["source"] == "toy/resnet"
+    assert champion["weights"]["revision"] == COMMIT and champion["images"]["mean"] == MEAN
+    held = load_file(found.folder / "champion.safetensors")["backbone.conv1.0.weight"]
+    published = load(hub.repositories["toy/resnet"]["model.safetensors"])["conv1.0.weight"]
+    torch.testing.assert_close(held, published, rtol=0, atol=1e-6)      # at a rate of 1e-9
+    offline()
+    train.train(load_bundle_file(found.folder / "champion.yaml"), tmp_path / "trained")
+    assert document(tmp_path / "trained" / "champion.yaml")["weights"] == champion["weights"]
+    export.export(str(found.folder), tmp_path, "script", tmp_path / "out")
+    runpy.run_path(str(tmp_path / "out" / "train.py"), run_name="__main__")
+    again = (tmp_path / "trained" / "champion.safetensors").read_bytes()
+    assert again == (found.folder / "champion.safetensors").read_bytes()

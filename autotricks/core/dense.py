@@ -35,7 +35,7 @@ class Dense:
     def of(cls, output: Output) -> Dense:
         """Return the parts of an output, [B, A, C + 8], in float32."""
         logits, centerness, boxes, places = output.float().split([output.shape[-1] - EXTRA, 1, 4, 3], -1)
-        return cls(logits, centerness.squeeze(-1), boxes, places)
+        return cls(logits.contiguous(), centerness.squeeze(-1), boxes, places)   # what follows is vectorized so
 
     def output(self) -> Output:
         """Return the parts as one tensor, [B, A, C + 8]."""

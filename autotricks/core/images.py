@@ -1,6 +1,7 @@
 """Images: those of a split, in memory as one tensor or streamed from where they lie."""
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol, Self, overload
 
@@ -8,6 +9,17 @@ import torch
 from torch import Tensor
 
 CHUNK = 256     # images a forward pass of evaluation; larger ones are slower on a CPU
+PIXELS = CHUNK * 224 * 224      # of an image's sides, in a forward pass: larger images come fewer at a time
+
+
+def chunk(shape: Sequence[int]) -> int:
+    """Return how many images, or features of them, are evaluated at a time.
+
+    Args:
+        shape: (N, D, H, W) or (D, H, W) of images; (N, F) of features.
+    """
+    pixels = math.prod(shape[-2:]) if len(shape) > 2 else 1
+    return max(1, min(CHUNK, PIXELS // pixels))
 
 
 class Streaming(Protocol):

@@ -78,10 +78,9 @@ def _cropped(width: int, height: int, canvas: tuple[int, int]) -> Fitted:
 
 def _padded(width: int, height: int, canvas: tuple[int, int]) -> Fitted:
     tall, wide = canvas
-    if width * tall >= height * wide:
-        across, down = wide, max(1, round(wide * height / width))
-    else:
-        across, down = max(1, round(tall * width / height)), tall
+    flat = width * tall >= height * wide
+    across = wide if flat else max(1, round(tall * width / height))
+    down = max(1, round(wide * height / width)) if flat else tall
     left = (wide - across) // 2
     top = (tall - down) // 2
     return Fitted((0, 0, width, height), (left, top, left + across, top + down), canvas)

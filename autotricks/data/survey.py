@@ -64,8 +64,13 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The labels in words."""
-        return " | ".join(self.labels) or "no label"
+        """The labels in words, those of objects once each."""
+        return " | ".join(self.kinds) or "no label"
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The labels; those of objects once each, however many there are."""
+        return self.labels if self.objects is None else tuple(sorted(set(self.labels)))
 
 
 @dataclass(frozen=True)
@@ -85,11 +90,6 @@ class Seen:
         """Whether labels have boxes."""
         return any(row.objects is not None for row in self.rows)
 
-    def told(self, settings: Settings) -> Settings:
-        """Return settings for a task that finds objects where labels have boxes, whatever task they have."""
-        tasks = [name for name, task in TASKS.items() if DataTrait.BOXES in task.brings]
-        return replace(settings, task=tasks[0]) if self.boxed and settings.task not in tasks else settings
-
     def scarce(self) -> list[str]:
         """Return the classes with too few images to be in every split that is cut."""
         present = {row.split for row in self.rows}
@@ -100,6 +100,22 @@ class Seen:
 def survey(settings: Settings, trust: bool = False) -> dict[str, Any]:
     """Look at every image of a source and say what it holds; see `looked` and `facts_of`."""
     return facts_of(looked(settings, trust), settings)
+
+
+def understood_as(settings: Settings, trust: bool = False) -> Settings:
+    """Return settings for the task that finds objects, where labels have boxes; for data of which no task was said.
+
+    Files are listed, and none is decoded; what lies behind a network is not asked.
+    """
+    finding = replace(settings, task=next(name for name, task in TASKS.items() if DataTrait.BOXES in task.brings))
+    sources.check(settings.source, trust)
+    try:
+        files = sources.listing(finding) if sources.at_hand(settings) else None
+        boxed = (any(entry.boxes for entry in files.entries) if files else
+                 settings.source in sources.EMBEDDED and bool(sources.read(finding).parts["train"].boxes))
+    except DataError:       # which is said when the source is looked at
+        return settings
+    return finding if boxed else settings
 
 
 def looked(settings: Settings, trust: bool = False) -> Seen:
@@ -121,8 +137,8 @@ def facts_of(seen: Seen, settings: Settings) -> dict[str, Any]:
         JSON-able facts: source, task, usable (whether training takes it), problems (why not), classes, counts (by
         split, images or objects of each class), imbalance, per_class, images, split_images (images of each split),
         bad and skipped (path and reason), sizes, side, size (what to set `data.size` to, None where the images have
-        one size that is not large), fit (what to set `data.fit` to with it, None to leave it), modes, formats, frames, dim,
-        objects (where they are to be found, what they are like: `objects.about`, and `side`, `fit` and `smallest`,
+        one size that is not large), fit (what to set `data.fit` to with it, None to leave it), modes, formats, frames,
+        dim, objects (where they are to be found, what they are like: `objects.about`, and `side`, `fit` and `smallest`,
         as what the model sees them), duplicates, alike, origin (of each split, also of those that are yet to be cut, in
         words), notices (what is worth knowing, a line each), seconds.
     """
@@ -291,7 +307,7 @@ def _duplicates(rows: Sequence[Row]) -> dict[str, Any]:
     across = _tally(f"{first}_{second}" for group in groups for first, second in _orders(group))
     groups.sort(key=lambda group: (len({row.label for row in group}) == 1, len({row.split for row in group}) == 1))
     return {"groups": len(groups), "copies": sum(len(group) - 1 for group in groups), "across": across,
-            "two_labels": contradictions(marks, [row.labels for row in rows]),
+            "two_labels": contradictions(marks, [row.kinds for row in rows]),
             "examples": [[[row.name, row.label] for row in group[:NAMED]] for group in groups[:NAMED]]}
 
 

@@ -28,14 +28,17 @@ def center_sampled(targets: Targets, places: Tensor, radius: float) -> Targets:
     assert boxes is not None, "objects have boxes"
     x, y, stride = (column[None, :, None] for column in places.unbind(1))            # [1, A, 1]
     left, top, right, bottom = (edge.unsqueeze(1) for edge in boxes.unbind(2))       # [B, 1, K]
-    inside = (x > left) & (x < right) & (y > top) & (y < bottom)
-    near = torch.maximum((x - (left + right) / 2).abs(), (y - (top + bottom) / 2).abs()) < radius * stride
-    longer = torch.maximum(right - left, bottom - top).clamp(min=1)
-    away = (longer / (PER_STRIDE * stride)).log2().abs()                             # [B, A, K]
+    width = right - left
+    height = bottom - top
+    reach = radius * stride
+    near = (x - (left + right) / 2).abs() < torch.minimum(width / 2, reach)          # [B, A, K]
+    near &= (y - (top + bottom) / 2).abs() < torch.minimum(height / 2, reach)
+    longer = torch.maximum(width, height).clamp(min=1)
+    away = (longer.log2() - (PER_STRIDE * stride).log2()).abs()
     nearest = away == away.amin(1, keepdim=True)
-    own = stride == stride.masked_fill(~nearest, torch.inf).amin(1, keepdim=True)    # the smaller of two as near
-    able = inside & near & own & (targets.shares > 0).unsqueeze(1)
-    size = area(boxes).unsqueeze(1).expand_as(able).masked_fill(~able, torch.inf)
+    near &= stride == torch.where(nearest, stride, torch.inf).amin(1, keepdim=True)  # the smaller of two as near
+    counted = torch.where(targets.shares > 0, area(boxes), torch.inf).unsqueeze(1)
+    size = torch.where(near, counted, torch.inf)
     smallest, chosen = size.min(2)
     there = smallest < torch.inf
     return Targets(targets.labels.gather(1, chosen), targets.shares.gather(1, chosen) * there,

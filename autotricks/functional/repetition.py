@@ -15,7 +15,7 @@ def repeated(step: Step, state: Tensor, count: int) -> tuple[Tensor, ...]:
     A graph for production holds the step once: written out, a hundred of them take minutes to export, and a megabyte.
 
     Args:
-        step: Must change nothing in place, and return nothing that it was given.
+        step: Must change nothing in place, return nothing that it was given, and read no two views of one tensor.
         state: Before the first step.
         count: How many steps are done.
     """

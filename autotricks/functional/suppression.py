@@ -34,7 +34,7 @@ def suppressed(scores: Tensor, boxes: Tensor, labels: Tensor, decay: Decay, coun
         labels: [B, K], int64.
         returns: Scores as they were when each was chosen, and its place, both [B, R]; 0 where none was left.
     """
-    edges = boxes.permute(2, 0, 1).contiguous().unbind(0)
+    edges = [edge.contiguous() for edge in boxes.unbind(2)]
     size = _shared(edges, edges)
 
     def chosen(scores: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:

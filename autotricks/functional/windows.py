@@ -62,14 +62,15 @@ def stitched(images: Tensor, partners: Tensor, scales: Tensor, middles: Tensor) 
     # left of the middle, and above it, is the end of an image; nothing is mixed across an edge
     column = torch.where(x < 0, x + width, x).clamp(0.5, width - 0.5)
     row = torch.where(y < 0, y + height, y).clamp(0.5, height - 0.5)
-    corner = partners.view(4, -1, 1, 1)
-    left = (x < 0).unsqueeze(1)
-    upper = torch.where(left, corner[0], corner[1])
-    image = torch.where((y < 0).unsqueeze(2), upper, torch.where(left, corner[2], corner[3]))       # [B, H, W]
     # one tall image of all holds what each of them may ask for
     tall = images.transpose(0, 1).reshape(1, depth, count * height, width).expand(count, -1, -1, -1)
-    depths = (image * height + row.unsqueeze(2)) * (2 / (count * height)) - 1
-    return F.grid_sample(tall, _grid((column * (2 / width) - 1).unsqueeze(1), depths), align_corners=False)
+    half = 2 / (count * height)
+    tops = (partners * (height * half) - 1).view(4, -1, 1, 1)
+    left = (x < 0).unsqueeze(1)
+    above = (y < 0).unsqueeze(2)
+    top = torch.where(above, torch.where(left, tops[0], tops[1]), torch.where(left, tops[2], tops[3]))
+    grid = _grid((column * (2 / width) - 1).unsqueeze(1), top.add_((row * half).unsqueeze(2)))
+    return F.grid_sample(tall, grid, align_corners=False)
 
 
 def corners(scales: Tensor, middles: Tensor, width: int, height: int) -> Tensor:

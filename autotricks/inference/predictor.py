@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..core.dataset import Dataset
-from ..core.images import CHUNK
+from ..core.images import chunk
 from ..core.run import Run
 from ..core.slots import Predict, Slot
 from ..core.targets import Targets
@@ -108,7 +108,7 @@ class Predictor:
             memory_format=torch.contiguous_format)
         with torch.inference_mode():        # what is decoded is smaller than what it was decoded from
             decoded = [self._task.decode(self.logits(part.to(self._mean.device).float() / 255)).cpu()
-                       for part in whole.split(CHUNK)]
+                       for part in whole.split(chunk(self.shape))]
             answer: NDArray[np.float32] = torch.cat(decoded).numpy()
         return answer
 

@@ -1,4 +1,4 @@
-"""Serving: a registered bundle as MLflow loads it: arrays or image files in, class names with probabilities out."""
+"""Serving: a registered bundle as MLflow loads it: arrays or image files in, classes or objects out."""
 from __future__ import annotations
 
 import base64
@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..data import decode
 from ..errors import DataError
 from .predictor import Predictor
+from .preprocessing import Picture
 
 COLUMN = "images"
 TOPK = "topk"
@@ -33,6 +33,9 @@ class Served:
                 params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return a row for each image: what `autotricks predict` says of it, and the `probabilities` of all classes.
 
+        Where objects are found, `objects` lists those of the image, with class, probability and edges in pixels of the
+        image that was given, upright; of an array, of the array.
+
         Args:
             model_input: Its column `images` holds, row by row, pixels as the model was trained on, [H, W, D] or
                 [H, W] of whole numbers from 0 to 255; or an image file (JPEG, PNG, ...) as bytes or, since JSON has
@@ -49,16 +52,20 @@ class Served:
         topk = (params or {}).get(TOPK, 1)
         if topk < 1:
             raise DataError(f"{TOPK}: {topk} is not allowed; it must be >= 1.")
-        pictures = [self._pixels(cell, row) for row, cell in enumerate(_cells(model_input[COLUMN]))]
+        pictures = [self._picture(cell, row) for row, cell in enumerate(_cells(model_input[COLUMN]))]
         depth, height, width = self.predictor.shape
-        stacked = np.stack(pictures) if pictures else np.empty((0, height, width, depth), np.uint8)
-        probabilities = self.predictor.predict(stacked)
-        answers = pd.DataFrame(self.predictor.answers(probabilities, topk), columns=self.predictor.columns(topk))
+        stacked = (np.stack([picture.pixels for picture in pictures]).transpose(0, 2, 3, 1) if pictures else
+                   np.empty((0, height, width, depth), np.uint8))
+        decoded = self.predictor.predict(stacked)
+        told = self.predictor.answers(decoded, topk, [picture.size for picture in pictures])
+        answers = pd.DataFrame(told, columns=self.predictor.columns(topk))
+        if self.predictor.finds_objects:
+            return answers
         names = self.predictor.classes
-        return answers.assign(probabilities=[dict(zip(names, row, strict=True)) for row in probabilities.tolist()])
+        return answers.assign(probabilities=[dict(zip(names, row, strict=True)) for row in decoded.tolist()])
 
-    def _pixels(self, cell: Any, row: int) -> NDArray[np.uint8]:
-        """Return an image as uint8 [H, W, D]."""
+    def _picture(self, cell: Any, row: int) -> Picture:
+        """Return an image of a row, as the model takes it."""
         if isinstance(cell, (str, bytes)):
             return self._decoded(cell, row)
         depth, height, width = self.predictor.shape
@@ -71,13 +78,13 @@ class Served:
                 values.min() >= 0 and values.max() <= 255):
             raise DataError(f"{COLUMN}, row {row}: expected whole numbers from 0 to 255 of shape ({height}, {width}, "
                             f"{depth}), or an image file's bytes; got {values.dtype} of shape {values.shape}.")
-        return values.astype(np.uint8)
+        return Picture(values.astype(np.uint8).transpose(2, 0, 1), (height, width))
 
-    def _decoded(self, content: str | bytes, row: int) -> NDArray[np.uint8]:
-        """Return an image file as uint8 [H, W, D]."""
+    def _decoded(self, content: str | bytes, row: int) -> Picture:
+        """Return an image of the bytes of a file, as the model takes it."""
         try:
             raw = base64.b64decode(content, validate=True) if isinstance(content, str) else content
-            return self.predictor.preprocessing.pixels(raw).transpose(1, 2, 0)
+            return self.predictor.preprocessing.picture(raw)
         except binascii.Error as error:
             raise DataError(f"{COLUMN}, row {row}: a text that is not base64: {error}.") from None
         except Exception as error:  # a decoder raises anything on a damaged file

@@ -75,7 +75,8 @@ def published(model: str, revision: str = "") -> Published:
     """Return the weights that a model's name means; nothing is fetched but, from the hub, a model's description.
 
     Args:
-        model: `timm:NAME`, `timm:NAME.TAG`, `timm:hf-hub:USER/MODEL`, `torchvision:NAME` or `torchvision:NAME.WEIGHTS`.
+        model: `timm:NAME`, `timm:NAME.TAG`, `timm:hf-hub:USER/MODEL`, `torchvision:NAME` or `torchvision:NAME.WEIGHTS`;
+            of a detector, with `fcos:` before it, those of its backbone.
         revision: Of a repository of the hub; empty for its newest.
 
     Raises:
@@ -83,7 +84,8 @@ def published(model: str, revision: str = "") -> Published:
     """
     name = parse(model)
     if name.library == "timm":
-        return _of_repository(name, revision) if name.repository else _of_timm(name)
+        found = _of_repository(name, revision) if name.repository else _of_timm(name)
+        return replace(found, side=None) if name.head else found    # objects are as large as their images have them
     if name.library == "torchvision":
         return _of_torchvision(name)
     raise ModelError(f"model.pretrained: nobody has published weights for {model}. Take a model of timm or "

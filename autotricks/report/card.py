@@ -49,6 +49,9 @@ def card(folder: Path) -> str:
 FITTED = {"crop": "its shorter side scaled to {} and the center cropped",
           "pad": "its longer side scaled to {} and laid on black", "squash": "squashed to {0} x {0}"}
 
+FILLED = {"crop": "scaled to fill {} and the center cropped", "pad": "scaled to lie in {} and laid on black",
+          "squash": "squashed to {}"}
+
 
 def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
     images = champion["images"]
@@ -60,9 +63,12 @@ def _model(evidence: Evidence, champion: Document) -> Iterator[str]:
            f"{_safe(champion['result']['trial'])} of {len(evidence.trials)}, {_safe(training['epochs'])} epochs in "
            f"batches of {_safe(training['batch_size'])}, seed {_safe(training['seed'])}.")
     yield ""
-    fit = FITTED[champion.get("data", {}).get("fit", "crop")].format(height)
-    square = f"turned upright, {fit}, made {color}" if height == width and depth in (1, 3) else "not resized"
-    yield f"- Takes: {color} images of {width} x {height} pixels, values 0 to 255. An image file is {square}."
+    data = champion.get("data", {})
+    square = height == width
+    fit = (FITTED if square else FILLED)[data.get("fit", "crop")].format(height if square else f"{width} x {height}")
+    resized = (square or data.get("size")) and depth in (1, 3)
+    what = f"turned upright, {fit}, made {color}" if resized else "not resized"
+    yield f"- Takes: {color} images of {width} x {height} pixels, values 0 to 255. An image file is {what}."
     yield (f"- Normalizes by itself: divides by 255, less mean {_numbers(images['mean'])}, by standard deviation "
            f"{_numbers(images['std'])}.")
     if begun(champion):

@@ -27,8 +27,9 @@ def size(facts: Mapping[str, Any], gpus: int) -> tuple[dict[str, Any], str]:
     longer = max(width, height)
     most = SIDES[gpus > 0]
     one = facts["sizes"]["distinct"] == 1
-    if one and width == height <= most:
-        return {} if "array" in facts["formats"] else {"size": width}, "and are taken as they are."
+    if one and longer <= most:
+        whole = width if width == height else [height, width]
+        return {} if "array" in facts["formats"] else {"size": whole}, "and are taken as they are."
     clear = CLEAR[gpus > 0]
     side = objects.side(facts["objects"]["smallest"], longer, most, clear)
     shown = facts["objects"]["smallest"] * side
@@ -36,7 +37,14 @@ def size(facts: Mapping[str, Any], gpus: int) -> tuple[dict[str, Any], str]:
              + (f", and a training stays short; {clear} would be clear." if shown < clear else "."))
     if one and width == height:
         return {"size": side}, words
+    if one:
+        return {"size": [_part(side * height / longer), _part(side * width / longer)], "fit": "pad"}, words
     return {"size": side, "fit": "pad"}, f"{words} data.fit: pad cuts no object off, as crop does."
+
+
+def _part(side: float) -> int:
+    """Return the nearest multiple of the stride."""
+    return objects.STRIDE * max(1, round(side / objects.STRIDE))
 
 
 def detector(side: int, count: int, gpus: int) -> tuple[dict[str, Any], str]:

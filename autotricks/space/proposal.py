@@ -15,6 +15,7 @@ from ..core.traits import DataTrait, Trait
 from ..core.trick import Trick
 from ..core.weights import DEFAULT
 from ..data import long_tail
+from ..data.fitting import Size, sides
 from ..data.survey import SIZES
 from ..export.bundle import flow
 from ..tasks import find as find_task
@@ -124,7 +125,7 @@ def propose(facts: Mapping[str, Any], data: DataSection, machine: Machine) -> Pr
     chosen: dict[str, tuple[Any, str]] = {}
     chosen["data"] = (_data_of_objects(facts, data, machine) if boxes else
                       _data(facts, data, SIDES[bool(base.models), machine.gpus > 0], bool(base.models)))
-    side = chosen["data"][0].get("size") or facts["side"]
+    side = max(sides(chosen["data"][0].get("size") or facts["side"]))
     chosen["model"] = (object_proposal.detector(side, count, machine.gpus) if boxes and not base.models else
                        _model(base, side, machine))
     chosen["training"] = object_proposal.training(count) if boxes else _training(base, count)
@@ -226,7 +227,7 @@ def _cuts(facts: Mapping[str, Any], data: DataSection) -> str:
     return f" Of train, {' and then '.join(cuts)}." if cuts else ""
 
 
-def _pixels(facts: Mapping[str, Any], data: DataSection, size: int, weights: bool) -> dict[str, Any]:
+def _pixels(facts: Mapping[str, Any], data: DataSection, size: Size, weights: bool) -> dict[str, Any]:
     """Return size and channels, which let `check` try the model without reading the images; weights want color."""
     gray = all(mode in GRAY or mode.startswith("I;") for mode in facts["modes"])
     return {"size": size, "channels": data.channels or (1 if gray and not weights else 3)}

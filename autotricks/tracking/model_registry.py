@@ -39,7 +39,8 @@ class Entry:
         files: Bundle file and weights.
         shape: (D, H, W) of an image.
         card: The model card, in Markdown.
-        columns: What is told of an image, by name, and whether it is a text (str) or a number (float).
+        columns: What is told of an image, by name, and whether it is a text (str), a number (float) or a list of
+            objects (list).
         tags: `hash` of the bundle, `run`, `fingerprint` of the data, `metric` and `mode`, `costs` where mistakes have
             costs of their own, `seeds`, `folds` (how many; 0 where seeds alone differ) and `test`: the confirmed
             figures on test, one a seed or fold; and what else is worth reading.
@@ -75,20 +76,8 @@ def _logged(client: Any, run_id: str | None, entry: Entry) -> str:
     """Log the model to the run and create a version of it."""
     import mlflow
     import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
-    from mlflow.types.schema import AnyType, Array, Map, Object, Property
 
     depth, height, width = entry.shape
-    # of any type, since one column takes pixels as well as files
-    anything: Any = AnyType
-    edges = [Property(edge, DataType.double) for edge in ("probability", "left", "top", "right", "bottom")]
-    found: Any = Array(Object([Property("class", DataType.string), *edges]))
-    kinds = {str: DataType.string, float: DataType.double, list: found}
-    told = [ColSpec(kinds[kind], name) for name, kind in entry.columns.items()]
-    signature = ModelSignature(
-        Schema([ColSpec(anything(), "images")]), Schema([*told, ColSpec(Map(DataType.double), "probabilities")]),
-        ParamSchema([ParamSpec("topk", DataType.long, 1)]))
     with tempfile.TemporaryDirectory() as parent, mlflow.start_run(run_id=run_id):
         data = Path(parent) / "bundle"
         data.mkdir()
@@ -96,13 +85,30 @@ def _logged(client: Any, run_id: str | None, entry: Entry) -> str:
             shutil.copy2(file, data)
         (data / CARD).write_text(entry.card, "utf-8")
         info = mlflow.pyfunc.log_model(
-            name="champion", loader_module=LOADER, data_path=str(data), signature=signature,
+            name="champion", loader_module=LOADER, data_path=str(data), signature=_signature(entry.columns),
             input_example={"images": np.zeros((1, height, width, depth), np.uint8).tolist()},
             pip_requirements=[f"autotricks=={version('autotricks')}"])
     with contextlib.suppress(mlflow.MlflowException):  # it is there already
         client.create_registered_model(entry.name)
     model = client.create_model_version(entry.name, info.model_uri, run_id, dict(entry.tags), model_id=info.model_id)
     return str(model.version)
+
+
+def _signature(columns: Mapping[str, type]) -> Any:
+    """Return what goes into a model and comes out, in MLflow's words; all probabilities too, where it names classes."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType, Array, Map, Object, Property
+
+    anything: Any = AnyType     # one column takes pixels as well as files
+    figures = [Property(name, DataType.double) for name in ("probability", "left", "top", "right", "bottom")]
+    objects: Any = Array(Object([Property("class", DataType.string), *figures]))
+    kinds = {str: DataType.string, float: DataType.double, list: objects}
+    told: list[Any] = [ColSpec(kinds[kind], name) for name, kind in columns.items()]
+    if list not in columns.values():
+        told.append(ColSpec(Map(DataType.double), "probabilities"))
+    return ModelSignature(Schema([ColSpec(anything(), "images")]), Schema(told),
+                          ParamSchema([ParamSpec("topk", DataType.long, 1)]))
 
 
 def _short(card: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 
 from ..core.dataset import Dataset, Split
-from ..core.images import CHUNK
+from ..core.images import chunk
 from ..core.run import Run
 from ..core.slots import Output, Predict
 from ..core.task import Measured
@@ -24,7 +24,8 @@ def evaluate(predict: Predict, split: Split, run: Run, prefix: str) -> dict[str,
     """
     meter = run.task.meter(run.counts, split.targets)
     with torch.inference_mode():
-        for images, targets in zip(split.images.split(CHUNK), split.targets.split(CHUNK), strict=True):
+        size = chunk(split.images.shape)
+        for images, targets in zip(split.images.split(size), split.targets.split(size), strict=True):
             meter.update(predict(images), targets)
         values = meter.compute()
         numbers = torch.stack([*values.values()]).tolist()
@@ -44,7 +45,8 @@ def train_metrics(predict: Predict, train: Split, run: Run) -> dict[str, float]:
 def outputs(predict: Predict, split: Split) -> Output:
     """Return what a model says of a split; `predict` takes images in [0, 1]."""
     with torch.inference_mode():
-        return torch.cat([predict(part.float() / 255) for part in split.images.split(CHUNK)]).float()
+        parts = split.images.split(chunk(split.images.shape))
+        return torch.cat([predict(part.float() / 255) for part in parts]).float()
 
 
 def measured(predict: Predict, split: Split, dataset: Dataset) -> dict[str, float]:

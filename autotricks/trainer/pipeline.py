@@ -74,8 +74,8 @@ def _no_loss(output: Output, batch: Batch) -> Tensor:
 def _load(run: Run) -> Load:
     images = run.images
     if isinstance(images, Tensor):
-        return lambda rows: images.index_select(0, rows) / 255
-    return lambda rows: images[rows] / 255
+        return lambda rows: images.index_select(0, rows).float().div_(255)
+    return lambda rows: images[rows].float().div_(255)
 
 
 def _same_batch(batch: Batch) -> Batch:

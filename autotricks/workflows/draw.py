@@ -35,7 +35,7 @@ def draw(rows: Sequence[Row], folder: str | os.PathLike[str], threshold: float =
         The pictures.
 
     Raises:
-        InputError: When a picture would take the place of a file that is drawn, or nobody can write there.
+        InputError: When pictures would lie among the files that are drawn, or nobody can write there.
     """
     named = [str(one["class"]) for row in rows for one in _objects(row)]
     files = [Path(str(row["path"])) for row in rows]
@@ -67,11 +67,10 @@ class Pictures:
         whole = {str(file): Path(os.path.abspath(file)) for file in files}
         base = os.path.commonpath([path.parent for path in whole.values()]) if whole else ""
         targets = {name: _named(ensure_folder(folder) / path.relative_to(base)) for name, path in whole.items()}
-        taken = {os.path.realpath(path) for path in whole.values()}
-        for target in targets.values():
-            if os.path.realpath(target) in taken:
-                raise InputError(f"--draw {printable(folder)}: {printable(target)} is a file to be drawn, and its "
-                                 "picture would take its place. Name another folder.")
+        taken = {os.path.realpath(path.parent) for path in whole.values()}
+        if any(os.path.realpath(target.parent) in taken for target in targets.values()):
+            raise InputError(f"--draw {printable(folder)}: holds files that are to be drawn, among which their pictures "
+                             "would lie. Name another folder.")
         return cls(targets, limits, {name: color_of(number) for number, name in enumerate(limits)})
 
     def write(self, rows: Iterable[Row]) -> list[Path]:

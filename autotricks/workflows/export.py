@@ -107,6 +107,10 @@ RESIZED = {"crop": "the largest square in the center, resized to {} (Pillow: bil
            "pad": "the longer side resized to that of {} (Pillow: bilinear), and laid on the middle of black",
            "squash": "the whole image, whatever its shape, resized to {} (Pillow: bilinear)"}
 
+FILLED = {"crop": "the largest part of that shape in the center, resized to {} (Pillow: bilinear, with box)",
+          "pad": "resized, in its shape, to lie in {} (Pillow: bilinear), and laid on the middle of black",
+          "squash": RESIZED["squash"]}
+
 
 def preprocessing(predictor: Predictor, data: dict[str, Any]) -> dict[str, Any]:
     """Return, as JSON holds it, what goes into a graph, what it does itself, and what comes out."""
@@ -116,7 +120,7 @@ def preprocessing(predictor: Predictor, data: dict[str, Any]) -> dict[str, Any]:
     rows = {"columns": list(decoded.columns), "about": decoded.about} if decoded.columns else {}
     blank = np.zeros((1, height, width, depth), np.uint8)
     resize = ("none: the images of this size are taken as they are" if data.get("size") is None else
-              RESIZED[predictor.preprocessing.fit].format(f"{width} x {height}"))
+              (RESIZED if height == width else FILLED)[predictor.preprocessing.fit].format(f"{width} x {height}"))
     return {
         "input": {"name": "images", "dtype": "uint8", "shape": ["N", depth, height, width],
                   "channels": "gray" if depth == 1 else "red, green, blue"},

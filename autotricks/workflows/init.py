@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..data import facts_of, looked, understood
+from ..data import survey, understood, understood_as
 from ..errors import DataError, InputError
 from ..io.files import ensure_folder, write_atomic
 from ..models import cached, published
@@ -55,10 +55,9 @@ def init(source: str, out: Path | None = None, overrides: Sequence[str] = (), fo
     if path.exists() and not force:
         raise InputError(f"{path}: is there already. Name another file with --out, or write over it with --force.")
     ensure_folder(path.parent)
-    seen = looked(data.settings(), trust)
     if "task" not in data.model_fields_set:
-        data = data.model_copy(update={"task": seen.told(data.settings()).task})
-    facts = facts_of(seen, data.settings())
+        data = data.model_copy(update={"task": understood_as(data.settings(), trust).task})
+    facts = survey(data.settings(), trust)
     if not facts["usable"]:
         raise DataError(facts["problems"])
     proposal = propose(facts, data, Machine(cores(), torch.cuda.device_count(), _held))

@@ -58,7 +58,7 @@ def coco(root: Path, scenes=SCENES) -> str:
 
 
 def voc(root: Path, scenes=SCENES) -> str:
-    """Annotations/NAME.xml, JPEGImages/NAME.png and ImageSets/Main/SPLIT.txt; pixels count from 1, the last included."""
+    """Annotations/NAME.xml, JPEGImages/NAME.png and ImageSets/Main/SPLIT.txt; pixels count from 1 to the last."""
     for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for scene in scenes:

@@ -12,8 +12,9 @@ from PIL import Image
 from autotricks.data import Settings, load
 from autotricks.data.decode import decode
 from autotricks.data.look import header_of
+from autotricks.data.rare import without
 from autotricks.data.settings import Box, Group, Splits, Table
-from autotricks.data.sources import listing, read
+from autotricks.data.sources import Part, digit_scenes, listing, read
 from autotricks.errors import DataError
 
 from .annotations import BRIGHT, FORMATS, SCENES, Scene, coco, table, voc, yolo
@@ -152,7 +153,7 @@ def test_crowds_and_difficult_objects_are_ignored(tmp_path):
     voc(tmp_path / "v")
     note = tmp_path / "v/Annotations/a1.xml"
     note.write_text(note.read_text().replace("<difficult>0<", "<difficult>1<", 1))
-    assert [list(flags) for flags in raw(f"voc:{tmp_path / 'v'}").parts["train"].ignored] == [[True, False], [False], []]
+    assert [list(flags) for flags in raw(f"voc:{tmp_path}/v").parts["train"].ignored] == [[True, False], [False], []]
 
 
 def test_a_class_of_nothing_but_ignored_objects_is_none(tmp_path):
@@ -193,6 +194,107 @@ def test_groups_are_found_in_paths_and_columns(tmp_path):
     (tmp_path / "t.csv").write_text("file,patient,x,y,w,h,label\n" + "".join(
         f"csv/images/{name}.png,{patient},1,2,3,4,cell\n" for name, patient in (("a1", "p"), ("a2", "q"))))
     assert raw(f"csv:{tmp_path / 't.csv'}", group=Group(column="patient")).parts["train"].groups == ["p", "q"]
+
+
+# What is done with a data set.
+
+def scenes(*kinds):
+    """Return scenes with objects of these names, each at a place of its own."""
+    return [Scene(f"s{row:03d}", (40, 40), tuple((name, 2 + 9 * place, 2 + row % 7, 9 + 9 * place, 30)
+                                                 for place, name in enumerate(names)))
+            for row, names in enumerate(kinds)]
+
+
+def held(dataset):
+    """Return label, edges and whether it counts, of each object of each image, by the name of its scene's height."""
+    return {split: sorted((label, *box, share) for labels, boxes, shares in zip(
+        part.targets.labels.tolist(), part.targets.boxes.tolist(), part.targets.shares.tolist(), strict=True)
+        for label, box, share in zip(labels, boxes, shares, strict=True) if box[2] > box[0])
+        for split, part in (("train", dataset.train), ("validation", dataset.validation), ("test", dataset.test))}
+
+
+def test_splits_are_cut_by_the_rarest_class(tmp_path):
+    # 8 images with a plate among 40: stratified, a quarter of them in each split, whatever else they hold
+    source = coco(tmp_path, scenes(*[["cell", "cell", "plate"]] * 8, *[["cell"]] * 24, *[[]] * 8))
+    facts = load(Settings(source, task="detection", validation=0.25, test=0.25)).facts
+    assert facts["counts"] == {"train": [4 * 2 + 13, 4], "validation": [2 * 2 + 5, 2], "test": [2 * 2 + 6, 2]}
+    assert facts["split_images"] == {"train": 4 + 13 + 4, "validation": 2 + 5 + 2, "test": 2 + 6 + 2}
+    assert any(line.startswith("without a label: 8 images") for line in facts["notices"])
+
+
+def test_validation_joins_train_with_its_boxes_and_what_is_ignored(tmp_path):
+    coco(tmp_path)
+    for split in ("train", "val"):
+        place = tmp_path / f"annotations/instances_{split}.json"
+        document = json.loads(place.read_text())
+        document["annotations"][0]["iscrowd"] = int(split == "val")
+        place.write_text(json.dumps(document))
+    loaded = load(Settings(f"coco:{tmp_path}", **DETECTION), joined=True)
+    targets = loaded.dataset.train.targets
+    assert targets.shares.tolist() == [[1, 1], [1, 0], [0, 0], [0, 0]]
+    assert targets.boxes[3, 0].tolist() == pytest.approx([8, 12, 17.6, 20])
+    assert held(loaded.dataset)["test"] == held(loaded.dataset)["validation"]
+
+
+def test_rare_classes_are_left_out_with_their_boxes(tmp_path):
+    source = coco(tmp_path, [*scenes(*[["cell", "plate"]] * 2, *[["cell"]] * 12)])
+    kept = load(Settings(source, task="detection"))
+    dropped = load(Settings(source, task="detection", rare="drop"))
+    assert kept.facts["counts"]["train"][1] == 2 and kept.dataset.classes == ("cell", "plate")
+    assert dropped.dataset.classes == ("cell",)
+    assert sum(map(sum, dropped.facts["counts"].values())) == 14
+    # the plates of the first two began at 11, the cells at 2
+    assert {box[1] for boxes in held(dropped.dataset).values() for box in boxes} == {2}
+
+
+def test_what_is_ignored_goes_with_its_box_when_others_are_left_out():
+    part = Part(torch.zeros(3, 1, 4, 4, dtype=torch.uint8), [("a", "b"), ("b",), ()], ["g", "h", "i"],
+                [torch.tensor([[0.0, 0, 1, 1], [0, 0, 2, 2]]), torch.ones(1, 4), torch.zeros(0, 4)],
+                [(True, False), (False,), ()])
+    left = without({"train": part}, ["b"])["train"]
+    assert left.labels == [("a",), ()] and left.groups == ["g", "i"] and left.ignored == [[True], []]
+    assert [boxes.tolist() for boxes in left.boxes] == [[[0, 0, 1, 1]], []]
+
+
+def test_copies_in_test_are_taken_out_of_train_with_their_boxes(tmp_path):
+    train = scenes(*[["cell"]] * 4, *[["plate"]] * 4)
+    test = replace(train[0], name="t", split="test")
+    coco(tmp_path, [*train, test, replace(train[1], name="v", split="val")])
+    for name, copy in (("s000", "test/t"), ("s001", "val/v")):
+        (tmp_path / f"{copy}.png").write_bytes((tmp_path / f"train/{name}.png").read_bytes())
+    loaded = load(Settings(f"coco:{tmp_path}", task="detection", duplicates="drop"))
+    assert loaded.facts["dropped"] == {"train": 2, "validation": 0}
+    assert [box[1:5] for box in held(loaded.dataset)["train"] if box[0] == 0] == [(2, 4, 9, 30), (2, 5, 9, 30)]
+
+
+def test_groups_are_not_parted_and_keep_their_boxes(tmp_path):
+    source = coco(tmp_path, scenes(*[["cell", "plate"]] * 24))
+    loaded = load(Settings(source, task="detection", group=Group(pattern=r"s(\d\d)\d")))
+    assert loaded.facts["groups"] == 3
+    assert {split: len(boxes) // 2 for split, boxes in held(loaded.dataset).items()} == loaded.facts["split_images"]
+
+
+def test_a_long_tail_of_boxes(tmp_path):
+    source = coco(tmp_path, scenes(*[["cell", "cell"]] * 24, *[["plate", "plate"]] * 24))
+    facts = load(Settings(source, task="detection", imbalance=4, validation=0.25, test=0.25)).facts
+    assert facts["counts"] == {"train": [26, 6], "validation": [10, 10], "test": [12, 12]}     # 26 / 4, of two a piece
+    assert facts["imbalance"] == pytest.approx(26 / 6)
+    with pytest.raises(DataError, match="a long tail is made of images with one label each, or of boxes"):
+        load(Settings(source, task="multilabel", imbalance=4))
+
+
+def test_what_is_cut_off_by_crop_is_told(tmp_path):
+    source = coco(tmp_path, [Scene(f"s{row}", (120, 40), (("cell", 2, 2, 30, 30), ("cell", 50, 2, 70, 30),
+                                                          ("plate", 60, 9, 110, 30))) for row in range(8)])
+    found = raw(source, size=40, fit="crop")
+    assert objects(found.parts["train"])[0] == [("cell", 10, 2, 30, 30), ("plate", 20, 9, 40, 30)]
+    assert "data.fit: crop leaves 8 of 24 boxes outside; pad or squash keeps all of them" in found.notices
+    assert raw(source, size=40).notices == ()
+
+
+def test_a_task_of_boxes_refuses_a_source_of_labels_alone():
+    with pytest.raises(DataError, match="its labels have no boxes, and data.task wants objects to be found"):
+        load(Settings("digits", task="detection"))
 
 
 # Files of COCO.
@@ -318,6 +420,43 @@ def test_yolo_lists_of_images(tmp_path):
     assert len(raw(source).parts["train"].labels) == 2
 
 
+# Data sets of torchvision.
+
+def test_torchvision_sets_with_boxes_are_read_from_a_folder(tmp_path):
+    voc(tmp_path / "v/VOCdevkit/VOC2012")
+    assert objects(raw(f"torchvision:VOCDetection:{tmp_path}/v").parts["validation"]) == [[("plate", 8, 12, 17.6, 20)]]
+    for scene in SCENES[1::-1]:
+        save(tmp_path / f"k/Kitti/raw/training/image_2/{scene.name}.png", scene.pixels())
+        place = tmp_path / f"k/Kitti/raw/training/label_2/{scene.name}.txt"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("".join(f"{name} 0.00 0 0.1 {left} {top} {right} {bottom} 1 1 1 1 1 1 0.1\n"
+                                 for name, left, top, right, bottom in (*scene.objects, ("DontCare", 0, 0, 9, 9))))
+    found = raw(f"torchvision:Kitti:{tmp_path}/k")
+    assert objects(found.parts["train"]) == [[("cell", 4, 9.6, 12, 16), ("plate", 20, 16, 31.2, 23.2)],
+                                             [("cell", 7.1, 16, 17.6, 27.733)]]
+    assert "2 regions are called DontCare and are not used" in found.notices
+    base = tmp_path / "f/widerface"
+    for word, scene in (("train", SCENES[0]), ("val", SCENES[3])):
+        save(base / f"WIDER_{word}/images/0/{scene.name}.png", scene.pixels())
+        (base / "wider_face_split").mkdir(exist_ok=True)
+        rows = [f"{left} {top} {right - left} {bottom - top} 0 0 0 {row} 0 0\n"
+                for row, (_, left, top, right, bottom) in enumerate(scene.objects)]
+        (base / f"wider_face_split/wider_face_{word}_bbx_gt.txt").write_text(
+            f"0/{scene.name}.png\n{len(rows)}\n{''.join(rows)}")
+    (base / "WIDER_test").mkdir()
+    parts = raw(f"torchvision:WIDERFace:{tmp_path}/f").parts
+    assert objects(parts["train"]) == [[("face", 4, 9.6, 12, 16), ("face", 20, 16, 31.2, 23.2)]]
+    assert objects(parts["validation"]) == [[("face", 8, 12, 17.6, 20)]]
+    assert [list(flags) for flags in parts["train"].ignored] == [[False, True]]
+
+
+def test_torchvision_sets_with_boxes_that_are_not_there(tmp_path):
+    for name, said in (("Kitti", "torchvision:Kitti cannot be read from "), ("WIDERFace", "cannot be read from "),
+                       ("VOCDetection", "no XML annotation"), ("CocoDetection", "Write coco:FILE.json, or coco:FILE")):
+        with pytest.raises(DataError, match=said):
+            raw(f"torchvision:{name}:{tmp_path}")
+
+
 # Tables.
 
 @pytest.mark.parametrize(("header", "row", "settings"), [
@@ -339,7 +478,8 @@ def test_columns_of_boxes(tmp_path, header, row, settings):
 def test_a_column_of_ignored_objects_and_rows_of_background(tmp_path):
     save(tmp_path / "a.png", SCENES[0].pixels())
     save(tmp_path / "b.png", SCENES[0].pixels())
-    (tmp_path / "t.csv").write_text("file,x,y,w,h,label,iscrowd\na.png,1,2,3,4,cell,0\na.png,5,5,9,9,cell,1\nb.png,,,,,,\n")
+    (tmp_path / "t.csv").write_text("file,x,y,w,h,label,iscrowd\na.png,1,2,3,4,cell,0\na.png,5,5,9,9,cell,1\n"
+                                    "b.png,,,,,,\n")
     part = raw(f"csv:{tmp_path / 't.csv'}").parts["train"]
     assert part.labels == [("cell", "cell"), ()] and [list(one) for one in part.ignored] == [[False, True], []]
     (tmp_path / "t.csv").write_text("file,x,y,w,h,label,blur\na.png,1,2,3,4,cell,0\na.png,5,5,9,9,cell,1\n")
@@ -347,8 +487,9 @@ def test_a_column_of_ignored_objects_and_rows_of_background(tmp_path):
     assert [list(one) for one in part.ignored] == [[False, True]]
 
 
-def test_scenes_of_digits_are_brought_to_size_with_their_boxes():
+def test_scenes_of_digits_are_brought_to_size_with_their_boxes(monkeypatch):
+    monkeypatch.setattr(digit_scenes, "SCENES", {"train": 2, "validation": 1, "test": 5})
     whole = read(Settings("digit_scenes", task="detection")).parts["test"]
     small = read(Settings("digit_scenes", task="detection", size=(48, 192), fit="squash")).parts["test"]
-    assert small.images.shape == (200, 1, 48, 192)
+    assert small.images.shape == (5, 1, 48, 192)
     assert torch.equal(small.boxes[3], whole.boxes[3] * torch.tensor([2, 0.5, 2, 0.5]))

@@ -3,6 +3,7 @@ import hashlib
 import torch
 
 from autotricks.core.dataset import Split
+from autotricks.core.targets import Targets
 from autotricks.data.fingerprint import digests, fingerprint, shared
 
 IMAGES = torch.arange(2 * 3, dtype=torch.uint8).reshape(2, 1, 1, 3)
@@ -41,3 +42,25 @@ def test_does_not_change_with_memory_layout_or_the_order_of_the_splits():
 
 def test_shared_counts_the_images_on_the_right_that_are_on_the_left():
     assert shared([b"a", b"a", b"b"], [b"a", b"c", b"a", b"b"]) == 3
+
+
+def boxed(labels, boxes, ignored=None):
+    return {"train": Split(IMAGES, Targets.sets(labels, [torch.tensor(one).view(-1, 4) for one in boxes], ignored))}
+
+
+def test_changes_with_a_box_its_label_and_whether_it_is_ignored():
+    left, right = [0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 3.0, 1.0]
+    prints = [named(boxed([[0, 1], [1]], [[left, right], [left]])),
+              named(boxed([[1, 0], [1]], [[left, right], [left]])),
+              named(boxed([[0, 1], [1]], [[left, right], [right]])),
+              named(boxed([[0, 1], [1]], [[left, right], [left]], [[False, False], [True]])),
+              named(boxed([[0], [1, 1]], [[left], [right, left]])), named(boxed([[0, 1], []], [[left, right], []]))]
+    assert len({*prints}) == len(prints)
+
+
+def test_does_not_change_with_padding():
+    left = [0.0, 0.0, 1.0, 1.0]
+    plain = boxed([[0], [1]], [[left], [left]])
+    wide = Targets.sets([[0], [1], [0, 0, 0]], [torch.tensor([left] * count) for count in (1, 1, 3)])[:2]
+    assert wide.labels.shape == (2, 3)
+    assert named(plain) == named({"train": Split(IMAGES, wide)})

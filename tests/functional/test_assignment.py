@@ -1,3 +1,4 @@
+"""Which place is to find which object, as the trick `center_sampling` has it."""
 import math
 
 import pytest

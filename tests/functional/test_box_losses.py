@@ -1,3 +1,4 @@
+"""The losses of the tricks `iou`, `giou` and `ciou`."""
 import math
 
 import pytest

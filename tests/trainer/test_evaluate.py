@@ -7,7 +7,7 @@ from sklearn import metrics
 from torch import nn
 
 from autotricks.core.dataset import Dataset, Split
-from autotricks.core.images import CHUNK
+from autotricks.core.images import CHUNK, chunk
 from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.trainer.evaluate import evaluate
 from tests.conftest import make_run
@@ -17,6 +17,14 @@ def test_images_are_normalized_channel_by_channel():
     run = replace(make_run(), mean=torch.tensor([0.5, 0.2]).view(-1, 1, 1), std=torch.tensor([0.5, 0.1]).view(-1, 1, 1))
     images = torch.tensor([255, 51], dtype=torch.uint8).view(1, 2, 1, 1)
     assert run.normalize(images).flatten().tolist() == pytest.approx([1.0, 0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize(("shape", "count"), [
+    ((1000, 3, 32, 32), CHUNK), ((3, 224, 224), CHUNK), ((3, 448, 448), CHUNK // 4), ((3, 448, 224), CHUNK // 2),
+    ((3, 20_000, 20_000), 1), ((1000, 512), CHUNK), ((1000, 512, 7, 7), CHUNK)])
+def test_large_images_come_fewer_at_a_time(shape, count):
+    """So that a forward pass takes no more memory than one of 256 images of 224 x 224 pixels."""
+    assert chunk(shape) == count
 
 
 def test_a_split_larger_than_a_chunk_is_evaluated_whole():

@@ -6,7 +6,7 @@ from autotricks.core.bundle import Bundle
 from autotricks.core.plan import plan
 from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
-from autotricks.functional.boxes import common
+from autotricks.functional.boxes import intersection
 from autotricks.tricks.augment.copy_paste import CopyPaste, free_corners, picked, small_alone
 from autotricks.tricks.catalog import make
 from tests.conftest import make_run
@@ -47,7 +47,7 @@ def test_copies_lie_where_their_boxes_say_and_cover_nothing():
     for number, (image, labels, shares, boxes) in enumerate(zip(
             after.images, after.targets.labels, after.targets.shares, after.targets.boxes, strict=True)):
         there = boxes[shares > 0]
-        apart = common(there.unsqueeze(1), there) * (1 - torch.eye(len(there)))
+        apart = intersection(there.unsqueeze(1), there) * (1 - torch.eye(len(there)))
         assert float(apart.max()) == 0, "a copy touches an object"
         changed = image[0] != before.images[number, 0]
         for label, share, box in zip(labels[3:].tolist(), shares[3:].tolist(), boxes[3:], strict=True):

@@ -69,8 +69,8 @@ def predict(bundle: Annotated[str, typer.Argument(
             draw: Annotated[Path | None, typer.Option(
                 help="Folder for pictures of the files with what was predicted.")] = None,
             threshold: Annotated[float | None, typer.Option(
-                min=0, max=1, help="Probability from which on an object is told and drawn; without it what was fitted on "
-                "validation for its class, and COCO results hold all.")] = None,
+                min=0, max=1, help="Probability from which on an object is told and drawn; without it what was fitted "
+                "on validation for its class, and COCO results hold all.")] = None,
             annotations: Annotated[Path | None, typer.Option(
                 help="COCO annotations, whose numbers of images and categories COCO results take.")] = None,
             device: Device = "cpu", root: Root = RUNS, as_json: Json = False, trust: Trust = False) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...data import Settings, facts_of, looked, seen_by_model, understood
+from ...data import Settings, facts_of, looked, seen_by_model, understood, understood_as
 from ...data.notices import joined
 from ...data.survey import Seen
 from ...errors import InputError
@@ -42,8 +42,8 @@ def check(settings: Settings, overrides: Sequence[str], trust: bool, as_json: bo
         InputError: When the file cannot be written.
     """
     write = _sheet_writer(draw) if draw else None
+    settings = settings if _says_task(overrides) else understood_as(settings, trust)
     seen = looked(settings, trust)
-    settings = settings if _says_task(overrides) else seen.told(settings)
     facts = facts_of(seen, settings)
     if write:
         write(seen, seen_by_model(settings, facts))

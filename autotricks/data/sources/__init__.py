@@ -35,15 +35,16 @@ READERS: dict[str, Reader] = {"digits": digits.read, "digit_scenes": digit_scene
                               "npz": npz.read, "torchvision": torchvision_sets.read, "hf": hugging_face.read,
                               "parquet": parquet.read, "webdataset": webdataset.read, "zip": archive.read_zip,
                               "tar": archive.read_tar, "coco": coco.read, "voc": voc.read, "yolo": yolo.read}
-LISTINGS: dict[str, Callable[[str, Settings], Listing]] = {
+LISTINGS: dict[str, Callable[[str, Settings], Listing | None]] = {
     "image_folder": image_folder.listing, "csv": csv_table.listing, "hf": hugging_face.listing,
     "parquet": parquet.listing, "webdataset": webdataset.listing, "zip": archive.list_zip, "tar": archive.list_tar,
-    "coco": coco.listing, "voc": voc.listing, "yolo": yolo.listing}
+    "coco": coco.listing, "voc": voc.listing, "yolo": yolo.listing, "torchvision": torchvision_sets.listing}
 EMBEDDED = {"digits": (1, 8, 8), "digit_scenes": (1, digit_scenes.SIDE, digit_scenes.SIDE)}
 # of their images, (D, H, W); they take nothing after their name
 FORMS = ("digits, digit_scenes, image_folder:PATH, csv:PATH, npz:PATH, hf:NAME, parquet:PATH, webdataset:PATH, "
          "zip:PATH, tar:PATH, coco:ANNOTATIONS.json, voc:PATH, yolo:PATH, torchvision:NAME or my.module:function")
-SUFFIXES = {".json": "coco", ".yaml": "yolo", ".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar"}
+SUFFIXES = {".csv": "csv", ".tsv": "csv", ".npz": "npz", ".parquet": "parquet", ".zip": "zip", ".tar": "tar",
+            ".json": "coco", ".yaml": "yolo"}
 FETCHED = ("hf", "parquet")         # sources of which listing fetches files, or writes some into the cache
 NAMED = ("hf", "torchvision")       # sources that are named; all others have a path
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

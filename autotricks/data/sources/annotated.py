@@ -253,7 +253,8 @@ def folder_of(names: Sequence[str], folders: Iterable[Path]) -> Path | None:
     for folder in folders:
         count = sum(_is_file(folder / name) for name in sample)
         if count > most:
-            best, most = folder, count
+            best = folder
+            most = count
         if count == len(sample):
             break
     return best

@@ -91,23 +91,26 @@ def _annotations(folder: Path) -> Lister:
     first = {path.suffix.lower(): path for path in reversed(files)}
     near = [path for path in files if path.parent == folder]
     kinds: dict[Lister, Path] = {LISTERS[suffix]: path for suffix, path in first.items() if suffix in (".json", ".xml")}
-    kinds |= {yolo.listed: path for path in near if path.suffix.lower() in yolo.YAML or path.name in yolo.CLASSES}
-    kinds |= {_table: path for path in near if path.suffix.lower() in (".csv", ".tsv")}
+    for path in near:
+        if path.suffix.lower() in yolo.YAML or path.name in yolo.CLASSES:
+            kinds[yolo.listed] = path
+        elif path.suffix.lower() in (".csv", ".tsv"):
+            kinds[_table] = path
     if len(kinds) == 1:
         return next(iter(kinds))
     if kinds:
         could = " or ".join(_named(lister, path) for lister, path in kinds.items())
         raise DataError(f"data.source: {display_name(folder)} holds annotations of several kinds. Write {could}.")
-    raise DataError(f"data.source: {display_name(folder)} holds no annotations of boxes: neither COCO's .json nor VOC's "
-                    ".xml, neither YOLO's data.yaml nor a table.")
+    raise DataError(f"data.source: {display_name(folder)} holds no annotations of boxes: neither COCO's .json nor "
+                    "VOC's .xml, neither YOLO's data.yaml nor a table.")
 
 
 def _named(lister: Lister, path: Path) -> str:
     """Return the source that an annotation of an archive is."""
     if lister is voc.listed:
         return f"voc:{display_name(path.parent)}"
-    word = {coco.listed: "coco", yolo.listed: "yolo"}.get(lister, "csv")
-    return f"{word}:{display_name(path)}"
+    words: dict[Lister, str] = {coco.listed: "coco", yolo.listed: "yolo"}
+    return f"{words.get(lister, 'csv')}:{display_name(path)}"
 
 
 def _table(folder: Path, settings: Settings) -> Listing:

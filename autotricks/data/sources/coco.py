@@ -16,7 +16,7 @@ from ..settings import Settings
 from .annotated import Annotated, Marked, Said, around, folder_of, listed as listed_images, missing_images, number
 from .entering import entered
 from .files import Listing, files_under, images_of
-from .naming import relative, splits_of
+from .naming import relative, told_splits_of
 from .raw import MORE_WORDS, Raw, clean
 
 SPLIT = "{split}"
@@ -71,7 +71,7 @@ def listed(root: Path, settings: Settings, images: str = "") -> Listing:
         raise DataError(f"data.source: {display_name(root)} holds no .json file. Name the file of annotations: "
                         "coco:FILE.json.")
     names = {path: relative(path, root) for path in files}
-    splits = splits_of(list(names.values()), settings)
+    splits = told_splits_of(list(names.values()), settings)
     home = root.parent if root.name.lower() == ANNOTATIONS else root
     return _listed({path: splits[name] or "" for path, name in names.items()}, home, images, settings)
 
@@ -175,8 +175,8 @@ class _Document:
             wrong = next((row for row, one in enumerate(rows) if not isinstance(one, dict)),
                          None) if isinstance(rows, list) else ""
             if wrong is not None:
-                raise DataError(f"data.source: {name}: {key}{f'[{wrong}]' if wrong != '' else ''} is not what COCO has; "
-                                f"{key} must be {LIST[key]}.")
+                where = f"{key}[{wrong}]" if wrong != "" else key
+                raise DataError(f"data.source: {name}: {where} is not what COCO has; {key} must be {LIST[key]}.")
         files = _by_id(name, "images", document["images"], "file_name")
         sizes = {row["id"]: _size(row) for row in document["images"]}
         categories = {key: clean(text) for key, text in _by_id(
@@ -235,7 +235,8 @@ def _hashable(value: Any) -> bool:
 
 def _size(row: Mapping[str, Any]) -> tuple[int, int] | None:
     width, height = (number(row.get(key)) for key in ("width", "height"))
-    return (int(width), int(height)) if width > 0 and height > 0 and width.is_integer() and height.is_integer() else None
+    known = width > 0 and height > 0 and width.is_integer() and height.is_integer()
+    return (int(width), int(height)) if known else None
 
 
 def _edges(box: Any) -> Edges | None:

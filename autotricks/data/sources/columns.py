@@ -122,8 +122,8 @@ class _Search:
         form = self._table.box or BoxColumns.by_name(self._names)
         if form is None:
             raise DataError(f"data.box: which columns of {self._sheet.name} are the edges of boxes is not clear: its "
-                            f"columns are {self._listed(self._free)}. Name them: data.box: {{left: A, top: B, right: C, "
-                            "bottom: D}, or width and height instead of right and bottom.")
+                            f"columns are {self._listed(self._free)}. Name them: data.box: {{left: A, top: B, right: "
+                            "C, bottom: D}, or width and height instead of right and bottom.")
         edges = {name: self._told(column, f"data.box.{name}") for name, column in form.told().items()}
         free = [self._names[index] for index in self._free]
         ignored = self._table.ignored or next((name for name in IGNORED if name in free), None)

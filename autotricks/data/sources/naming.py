@@ -82,6 +82,19 @@ def splits_of(names: Sequence[str], settings: Settings) -> dict[str, str | None]
     return said if any(said.values()) else dict.fromkeys(names, "train")
 
 
+def told_splits_of(names: Sequence[str], settings: Settings) -> dict[str, str | None]:
+    """Return what `splits_of` does, of names that alone can say it.
+
+    Raises:
+        DataError: When a name says several, or none says any that `data.splits` names.
+    """
+    wanted = settings.splits.by_word() if settings.splits else {}
+    if wanted and names and not any(_split_of(name, wanted) for name in names):
+        raise DataError(f"data.splits: no name says {' or '.join(wanted)}, such as {display_name(names[0])}. Name "
+                        "words that stand there.")
+    return splits_of(names, settings)
+
+
 def there(entries: Sequence[Entry]) -> list[str]:
     """Return the splits that there are, in their order."""
     found = {entry.split for entry in entries}

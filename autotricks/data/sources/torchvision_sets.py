@@ -1,4 +1,4 @@
-"""torchvision: the classification data sets of torchvision, by name."""
+"""torchvision: the data sets of torchvision, by name: of classes, and those that tell where objects are."""
 from __future__ import annotations
 
 import difflib
@@ -14,6 +14,8 @@ from PIL import Image
 from ...errors import DataError
 from ..decode import Bad, error_text, gather, pixels, reason
 from ..settings import Settings
+from . import torchvision_boxes
+from .files import Listing, images_of
 from .raw import SPLIT_WORDS, Part, Raw, clean, one_each, refuse_many, stacked
 
 FAMILIAR = ("MNIST", "FashionMNIST", "EMNIST", "CIFAR10", "CIFAR100", "SVHN", "STL10", "Caltech101", "Food101",
@@ -26,9 +28,11 @@ def read(argument: str, settings: Settings) -> Raw:
     Raises:
         DataError: When there is no such data set, it cannot be had, or it is none of images and whole-number labels.
     """
-    name, _, root = argument.partition(":")
-    folder = Path(root or os.environ.get("XDG_CACHE_HOME") or "~/.cache", "" if root else "autotricks/data")
-    sets = _sets(name, _maker(name), str(folder.expanduser()))
+    boxed = listing(argument, settings)
+    if boxed is not None:
+        return images_of(boxed, settings)
+    name, folder = _parted(argument)
+    sets = _sets(name, _maker(name), folder)
     names = {split: [""] * len(images) for split, images in sets.items()}
     arrays: dict[str, list[np.ndarray | None]] = {}
     bad: list[Bad] = []
@@ -45,6 +49,26 @@ def read(argument: str, settings: Settings) -> Raw:
             raise DataError(f"data.source: none of the {split} images can be read.")
         parts[split] = Part(stacked([array for array in arrays.pop(split) if array is not None], depth), kept)
     return Raw(parts, _classes(sets["train"]), tuple(bad))
+
+
+def listing(argument: str, settings: Settings) -> Listing | None:
+    """List the images of a data set that tells where objects are; None for any other.
+
+    Raises:
+        DataError: When it is not in its folder.
+    """
+    name, folder = _parted(argument)
+    if name == "CocoDetection":
+        raise DataError("data.source: torchvision:CocoDetection needs a file of annotations. Write coco:FILE.json, or "
+                        "coco:FILE.json:IMAGES.")
+    return torchvision_boxes.listing(name, folder, settings) if name in torchvision_boxes.NAMES else None
+
+
+def _parted(argument: str) -> tuple[str, str]:
+    """Return the name, and the folder that holds the data or will."""
+    name, _, root = argument.partition(":")
+    folder = Path(root or os.environ.get("XDG_CACHE_HOME") or "~/.cache", "" if root else "autotricks/data")
+    return name, str(folder.expanduser())
 
 
 def _maker(name: str) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from .annotated import Annotated, Marked, Said, listed as listed_images, number
 from .entering import entered
 from .files import Listing, files_under, images_of, innermost, is_picture, visible
 from .layout import IMAGES
-from .naming import relative, splits_of
+from .naming import relative, told_splits_of
 from .raw import MORE_WORDS, Raw, clean
 
 NOTES = ("annotations", "annotations_voc")
@@ -115,7 +115,7 @@ class _Part:
             pictures = [path for path in files_under(root.parent, root.parent)[0] if is_picture(path.name)]
         splits, origin = _lists(root, settings)
         if not splits:
-            said = splits_of([relative(path.parent, root) for path in notes], settings)
+            said = told_splits_of([relative(path.parent, root) for path in notes], settings)
             splits = {path.stem: split for path in notes if (split := said[relative(path.parent, root)])}
             origin = dict.fromkeys(splits.values(), "names of folders") if len({*splits.values()}) > 1 else {}
         part = cls([], [], [], origin)
@@ -165,7 +165,7 @@ class _Pictures:
     def find(self, note: Path, name: str) -> Path | None:
         """Return the image of an annotation: the one of its name, or else the one that it tells."""
         found = self._known.get(note.stem) or self._known.get(re.split(r"[/\\]", name)[-1], [])
-        near = sorted(found, key=lambda path: (path.name == name, len([*_common(path, note)])), reverse=True)
+        near = sorted(found, key=lambda path: (path.name == name, len([*_together(path, note)])), reverse=True)
         self.used.update(near[:1])
         return near[0] if near else None
 
@@ -176,7 +176,7 @@ def _in(words: Collection[str], paths: Sequence[Path], root: Path) -> list[Path]
     return held or list(paths)
 
 
-def _common(path: Path, other: Path) -> Iterator[str]:
+def _together(path: Path, other: Path) -> Iterator[str]:
     for left, right in zip(path.parts, other.parts):
         if left != right:
             return
@@ -226,7 +226,7 @@ def drawn_in(path: Path) -> Drawn:
         raise Unusable(f"<{printable(root.tag[:40])}> where VOC has <annotation>")
     sides = [number(root.findtext(f"size/{word}")) for word in ("width", "height")]
     known = all(side > 0 and side.is_integer() for side in sides)
-    objects = [_marked(one, f"{display_name(path)}: object {row + 1}") for row, one in enumerate(root.findall("object"))]
+    objects = [_marked(one, f"{display_name(path)}: object {row}") for row, one in enumerate(root.findall("object"), 1)]
     return Drawn(path, (root.findtext("filename") or "").strip(), (int(sides[0]), int(sides[1])) if known else None,
                  objects)
 

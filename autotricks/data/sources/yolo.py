@@ -14,7 +14,7 @@ from ..settings import Settings
 from .annotated import Annotated, Marked, Said, listed as listed_images, number
 from .entering import entered
 from .files import Listing, files_under, images_of, innermost, is_picture, visible
-from .naming import relative, splits_of
+from .naming import relative, told_splits_of
 from .raw import MORE_WORDS, Raw, clean
 
 YAML = (".yaml", ".yml")
@@ -58,7 +58,8 @@ def listed(root: Path, settings: Settings) -> Listing:
         names, images = _described(file, settings)
     else:
         lines = file.read_bytes().decode("utf-8", "surrogateescape").splitlines()
-        names, images = _numbered(lines, display_name(file)), _in_folders(root, settings)
+        names = _numbered(lines, display_name(file))
+        images = _in_folders(root, settings)
     if not images:
         raise DataError(f"data.source: {display_name(root)} holds no images. images/*.jpg and labels/*.txt are needed.")
     reader = _Reader(names)
@@ -174,7 +175,7 @@ def _images(base: Path, place: str, where: str) -> Iterator[Path]:
 def _in_folders(root: Path, settings: Settings) -> dict[Path, str]:
     """Return the split of each image below a folder, as the names of folders say it."""
     paths = [path for path in files_under(root, root)[0] if is_picture(path.name)]
-    splits = splits_of([relative(path.parent, root) for path in paths], settings)
+    splits = told_splits_of([relative(path.parent, root) for path in paths], settings)
     return {path: split for path in paths if (split := splits[relative(path.parent, root)])}
 
 

@@ -23,6 +23,8 @@ from .metrics import AVERAGE_PRECISION, METRICS, DetectionMeter
 from .testing import tested, thresholds
 
 THRESHOLDS = "thresholds"
+EDGES = ("left", "top", "right", "bottom")
+PLACES = 3      # of a pixel after the point that are told
 BLIND = 1e3     # far above what focal loss, overlap and centerness come to at first, some 2 in all
 
 
@@ -127,8 +129,8 @@ class Detection:
 
 
 def _object(name: str, probability: float, box: Sequence[float]) -> Object:
-    left, top, right, bottom = box
-    return {"class": name, "probability": probability, "left": left, "top": top, "right": right, "bottom": bottom}
+    edges = zip(EDGES, (round(edge, PLACES) for edge in box), strict=True)
+    return {"class": name, "probability": probability, **dict(edges)}
 
 
 DETECTION = Detection()

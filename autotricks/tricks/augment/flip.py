@@ -18,9 +18,7 @@ def flip(images: Tensor, chosen: Tensor) -> Tensor:
         images: [B, D, H, W].
         chosen: [B], bool.
     """
-    columns = torch.arange(images.shape[3], device=images.device)
-    taken = torch.where(chosen.unsqueeze(1), columns.flip(0), columns)  # [B, W]
-    return images.gather(3, taken[:, None, None].expand_as(images))
+    return images.flip(3).lerp_(images, (~chosen).to(images.dtype).view(-1, 1, 1, 1))     # all of one, or of the other
 
 
 class Flip(Trick):

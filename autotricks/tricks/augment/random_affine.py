@@ -25,7 +25,7 @@ def moved(images: Tensor, motion: Motion, fill: Tensor) -> Tensor:
         fill: [D, 1, 1], what moves in from outside.
     """
     grid = F.affine_grid(sources(motion, images), [*images.shape], align_corners=False)
-    return F.grid_sample(images - fill, grid, mode="bilinear", align_corners=False) + fill
+    return F.grid_sample(images - fill, grid, mode="bilinear", align_corners=False).add_(fill)
 
 
 def sources(motion: Motion, images: Tensor) -> Tensor:

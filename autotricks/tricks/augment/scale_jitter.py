@@ -39,5 +39,6 @@ class ScaleJitter(Trick):
             scale, *place = torch.rand(3, len(batch), generator=run.generator, device=run.device)
             scales = (self.smallest + (self.largest - self.smallest) * scale).unsqueeze(1).expand(-1, 2)
             firsts = torch.stack(place, 1) * sides * (1 - scales)      # below 0 where the image is cut
-            return batch.moved(windows(images - run.mean, scales, firsts) + run.mean, lambda: stretch(scales, firsts))
+            shown = windows(images - run.mean, scales, firsts).add_(run.mean)
+            return batch.moved(shown, lambda: stretch(scales, firsts))
         return jittered

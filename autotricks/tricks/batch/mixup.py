@@ -33,8 +33,10 @@ class Mixup(Trick):
 
     One lambda is drawn from Beta(alpha, alpha) for each batch and partners are a random permutation, as in the
     paper's code. It wants longer training, by half or more; with `stop: 0.9` the last tenth is fine-tuned without it.
+    Objects of both images keep their boxes, and count as much as their image does.
 
-    Paper: Zhang et al. 2018, https://arxiv.org/abs/1710.09412, section 2.
+    Paper: Zhang et al. 2018, https://arxiv.org/abs/1710.09412, section 2; for objects with boxes Zhang et al. 2019,
+        https://arxiv.org/abs/1902.04103, section 3.1, with an alpha of 1.5.
     Cost: one pass over the images; twice the labels.
     """
 
