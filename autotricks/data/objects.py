@@ -1,6 +1,7 @@
 """Objects: how large, how wide and how crowded the boxes of a source are, as a model sees them."""
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +103,7 @@ def side(share: float, longer: int, most: int, clear: int = TINY) -> int:
         clear: Pixels.
     """
     wanted = max(LEAST, clear / share) if share else most
-    return STRIDE * max(1, round(min(wanted + STRIDE / 2, longer, most) / STRIDE))
+    return STRIDE * min(math.ceil(wanted / STRIDE), max(1, round(min(longer, most) / STRIDE)))
 
 
 def notices(facts: Mapping[str, Any], fit: str) -> list[str]:

@@ -69,8 +69,8 @@ class Pictures:
         targets = {name: _named(ensure_folder(folder) / path.relative_to(base)) for name, path in whole.items()}
         taken = {os.path.realpath(path.parent) for path in whole.values()}
         if any(os.path.realpath(target.parent) in taken for target in targets.values()):
-            raise InputError(f"--draw {printable(folder)}: holds files that are to be drawn, among which their pictures "
-                             "would lie. Name another folder.")
+            raise InputError(f"--draw {printable(folder)}: holds files that are to be drawn, among which their "
+                             "pictures would lie. Name another folder.")
         return cls(targets, limits, {name: color_of(number) for number, name in enumerate(limits)})
 
     def write(self, rows: Iterable[Row]) -> list[Path]:
@@ -93,7 +93,8 @@ class Pictures:
         """Return the picture of a file, as a JPEG."""
         picture = image_of(decode(path))
         store = io.BytesIO()
-        marked(picture, self._marks(rows[str(path)], picture.size), SIDE).save(store, "JPEG", quality=QUALITY)
+        marked(picture, self._marks(rows[str(path)], picture.size), SIDE).save(
+            store, "JPEG", quality=QUALITY, subsampling=0)      # colors of thin lines stay
         return store.getvalue()
 
     def _marks(self, row: Row, size: tuple[int, int]) -> list[Mark]:

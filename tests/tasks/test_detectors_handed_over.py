@@ -84,7 +84,7 @@ def test_the_file_alone_finds_it(trained, seen, tmp_path, format_):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tricks", [
-    {"soft_suppression": {}}, {"soft_suppression": {"form": "linear"}}, {"test_time_augmentation": {}},
+    {"soft_suppression": {}}, {"test_time_augmentation": {}}, {"soft_suppression": {"form": "linear"}},
     {"inference_resolution": {}}])
 def test_a_graph_holds_whatever_predicts(tmp_path, seen, tricks):
     folder, _ = trained_in(tmp_path, coco(tmp_path / "data", count=24), size=SIZE, tricks=tricks)
