@@ -90,8 +90,8 @@ def test_the_command_says_it_and_draws(source, here, tmp_path):
     assert f"  gray       40      10       6 {'#' * 50}\n" in out
     assert "Objects, as the model sees them, in images of their own size: 112\n" in out
     assert f"\nPictures, as the model sees them: {tmp_path}/new/sheet.png\n" in out
-    assert out.endswith(f"Next: {shlex.join(['autotricks', 'init', source])}\n"
-                        f"or:   {shlex.join(['autotricks', 'search', '--space', 'detection.yaml', '--data', source])}\n")
+    search = ["autotricks", "search", "--space", "detection.yaml", "--data", source]
+    assert out.endswith(f"Next: {shlex.join(['autotricks', 'init', source])}\nor:   {shlex.join(search)}\n")
     sheet = np.asarray(Image.open(tmp_path / "new" / "sheet.png"), int)
     assert sheet.shape[1] > 4 * SIDE
     for label in range(len(CLASSES)):
