@@ -172,4 +172,6 @@ def test_what_is_written_is_checked_clean(source, here, tmp_path, monkeypatch):
     assert load_space("boxes.yaml").document.data.task == "detection" and "objects in train" in text
     code, out, errors = here("check", "boxes.yaml")
     assert (code, errors) == (0, "")
-    assert "Not checked" not in out and "Advised against" not in out
+    assert "Not checked" not in out and "Likely to go wrong" not in out, "what is advised against is left out"
+    code, out, _ = here("check", "boxes.yaml", "--set", "training.batch_size=8")
+    assert code == 0 and "\nLikely to go wrong (searched all the same):\n  training.batch_size: 8 images are few" in out
