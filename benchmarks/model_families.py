@@ -35,7 +35,7 @@ from autotricks.nn.classifier import classifier, head_weights, trunk
 from autotricks.nn.decay import decayed
 from autotricks.nn.initialization import matrices
 from autotricks.nn.normalization import normalized_convolutions
-from autotricks.testing import companions, striped
+from autotricks.testing import companions, striped, striped_scenes
 from autotricks.trainer import Trainer
 from autotricks.trainer.pipeline import fold
 from autotricks.trial import prepare
@@ -87,7 +87,6 @@ VALUES: dict[str, dict[str, Any]] = {
     "copy_paste": {"largest": 0.3},          # of objects of a quarter to a half of the image's side
     "grid_shuffle": {"probability": 1.0}, "jpeg": {"probability": 1.0}, "downscale": {"probability": 1.0},
     "swa": {"begin": 0.0},
-    "copy_paste": {"largest": 0.6},         # the scenes have few small objects
     "repeat_factor": {"threshold": 0.5},    # above the share of some class
     "seql": {"threshold": 0.2},             # two of the four classes are rarer
     "step_every": {"epochs": 3.0}, "warm_restart": {"factor": 0.5}}
@@ -110,24 +109,34 @@ def data(size: int) -> Dataset:
     return replace(whole, validation=whole.validation.take(torch.arange(0, 40, 4)), test=None)
 
 
+@cache
+def scenes(size: int) -> Dataset:
+    """A long tail of striped objects, likewise."""
+    whole = striped_scenes(tuple(count / COUNTS[0] for count in COUNTS), sum(COUNTS), size, 3)
+    return replace(whole, validation=whole.validation.take(torch.arange(0, 40, 4)), test=None)
+
+
 def cell(name: str, family: str, images: Dataset | None = None) -> Cell:
     """Build the family's stand-in with and without the trick, and say what came of it.
 
     Args:
         name: The trick.
         family: The model.
-        images: To train on; striped ones in four classes, unless told. Of those with boxes the model finds objects.
+        images: To train on; unless told, striped ones in four classes, or with boxes where the trick needs them. Where
+            there are boxes, the model is the backbone of a detector.
     """
     model, size = FAMILIES[family]
-    images = images or data(size)
+    needs_boxes = DataTrait.BOXES in catalog()[name].requires_data
+    images = images or (scenes(size) if needs_boxes else data(size))
     built = f"{DETECTOR}:{model}" if DataTrait.BOXES in images.task.brings else model
-    if name in images.task.defaults:
-        return Cell(FILLS)
     trick = catalog()[name](**values_of(name, model, size))
     beside = (*companions(type(trick)), *(Use(catalog()[other]()) for other in BESIDE.get(name, ())))
     opens = max(0.0, trick.opens)
     trainers = []
     try:
+        if name in images.task.defaults:
+            prepare(Bundle((), model=built, epochs=EPOCHS, batch_size=BATCH), images, trust=True)
+            return Cell(FILLS)
         for uses in ((*beside,), (Use(trick, Window(opens, 1.0)), *beside)):
             trainer = prepare(Bundle(uses, model=built, epochs=EPOCHS, batch_size=BATCH), images, trust=True)
             for phase in trainer.plan.phases:
@@ -497,7 +506,9 @@ with a reason, in {default} it is what runs unasked, in
 
 The stand-ins are small models of the family, built by timm: ViT, DeiT with its distillation token, Swin and ConvNeXt
 with few and narrow blocks, `test_efficientnet`, `regnetx_002`, `mobilenetv3_small_050` and `test_resnet`; `ours` is
-`resnet8`. Images are 32 or 64 pixels wide. Parameters are the defaults but where a step could not show them.
+`resnet8`. Images are 32 or 64 pixels wide. Tricks that need boxes are tried on a detector with the model as its
+backbone, which only models of timm by their own name and ours can be. Parameters are the defaults but where a step
+could not show them.
 """
 
 

@@ -15,17 +15,16 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from model_families import ACTS, COUNTS, DONE, FAILS, FILLS, REFUSES, SAME, Cell, cell, data
+from model_families import ACTS, COUNTS, DONE, FAILS, FILLS, REFUSES, SAME, Cell, cell, data, scenes
 
 from autotricks.core.dataset import Dataset
 from autotricks.tasks import TASKS
-from autotricks.testing import striped_scenes, striped_sets
+from autotricks.testing import striped_sets
 from autotricks.tricks.catalog import catalog
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "tasks.md"
 BEGIN, END = "<!-- made by benchmarks/trick_tasks.py -->", "<!-- until here -->"
 SIDE = 32
-OTHERS = {"multilabel": striped_sets, "detection": striped_scenes}
 
 
 @cache
@@ -33,7 +32,10 @@ def images(task: str) -> Dataset:
     """Images of a task that stripes can show, three channels of 32 pixels."""
     if task == "classification":
         return data(SIDE)
-    made = OTHERS[task](tuple(count / COUNTS[0] for count in COUNTS), sum(COUNTS), SIDE, 3)
+    if task == "detection":
+        return scenes(SIDE)
+    assert task == "multilabel", f"make images for {task}"
+    made = striped_sets(tuple(count / COUNTS[0] for count in COUNTS), sum(COUNTS), SIDE, 3)
     return replace(made, validation=made.validation.take(torch.arange(0, 40, 4)), test=None)
 
 

@@ -2,7 +2,8 @@ import gc
 import io
 import os
 import sys
-from functools import cache
+from copy import deepcopy
+from functools import cache, lru_cache
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from autotricks.core.dataset import Dataset
 from autotricks.core.objective import SPEED
 from autotricks.core.run import Run
 from autotricks.core.targets import Targets
+from autotricks.models import build
 from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.testing import striped
 from autotricks.tricks import catalog
@@ -52,6 +54,14 @@ def for_each(cases):
     return made
 
 
+def sampled(cases, *kept):
+    """Return the cases of a sweep: by default those that are kept are run, in the slow run all of them."""
+    cases = list(cases)
+    assert kept and all(case in cases for case in kept), f"{kept} are not all among {cases}"
+    return [case if case in kept else pytest.param(*(case if isinstance(case, tuple) else (case,)),
+                                                   marks=pytest.mark.slow) for case in cases]
+
+
 @pytest.fixture
 def run() -> Run:
     """A run that nothing has trained in yet: 3 classes of 6, 3 and 1 images, 2 channels of 4 x 4."""
@@ -69,6 +79,18 @@ def make_run(counts=(6, 3, 1), image_shape=(2, 4, 4), batch_size=4, epochs=10, s
                batch_size=batch_size, epochs=epochs,
                steps_per_epoch=len(labels) // batch_size, device=torch.device("cpu"),
                generator=torch.Generator().manual_seed(seed))
+
+
+@lru_cache(8)
+def _built(name, classes, channels):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build(name, classes, channels)
+
+
+def built(name, classes, channels):
+    """A model of its own for whoever asks; drawing the weights of a large one takes ten times as long as copying it."""
+    return deepcopy(_built(name, classes, channels))
 
 
 def make_batch(logit_labels, classes=3, image_shape=(2, 4, 4), seed=0) -> Batch:

@@ -14,6 +14,8 @@ import pytest
 import torch
 import waits
 
+from tests.conftest import sampled
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -59,13 +61,14 @@ def test_one_command_runs_every_part_and_the_gpu_part_runs_small_on_a_cpu(tmp_pa
     assert len(rows) == 13 and not [row for row in rows if row["figure"] is None]
 
 
-def test_crop_and_flip_draw_every_offset_and_side_alike_as_torchvision_does():
+@pytest.mark.parametrize("drawn", sampled([2_000, 10_000], 2_000))
+def test_crop_and_flip_draw_every_offset_and_side_alike_as_torchvision_does(drawn):
     """222.2 is the value of chi-square with 161 degrees of freedom at p = 0.001; the seeds are fixed."""
-    ours, theirs = augmentation.drawn_by_us(100_000, seed=1), augmentation.drawn_by_v2(10_000, seed=1)
-    assert len(ours) == len(theirs) == 162 and ours.sum() == 100_000 and theirs.sum() == 10_000
+    ours, theirs = augmentation.drawn_by_us(100_000, seed=1), augmentation.drawn_by_v2(drawn, seed=1)
+    assert len(ours) == len(theirs) == 162 and ours.sum() == 100_000 and theirs.sum() == drawn
     expected = 100_000 / 162
     assert float(((ours - expected) ** 2 / expected).sum()) < 222.2
-    pooled = (ours + theirs) / 110_000
+    pooled = (ours + theirs) / (100_000 + drawn)
     parted = sum(((seen - pooled * seen.sum()) ** 2 / (pooled * seen.sum())).sum() for seen in (ours, theirs))
     assert float(parted) < 222.2
     found = augmentation.p_values(ours, theirs)

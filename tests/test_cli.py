@@ -12,6 +12,7 @@ from contextlib import suppress
 from importlib.metadata import EntryPoint, PackageNotFoundError
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import autotricks
@@ -19,6 +20,7 @@ from autotricks.cli.views import cards
 from autotricks.cli.views.space import start_trials
 from autotricks.errors import InputError
 from autotricks.tricks.catalog import catalog
+from tests.conftest import sampled
 
 from .search import real
 from .search.real import hears
@@ -31,6 +33,15 @@ def run(*words):
     ran = subprocess.run([COMMAND, *words], capture_output=True, text=True, timeout=120)
     assert "Traceback" not in ran.stdout + ran.stderr
     return ran
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory):
+    """Data, as a space names them, that are trained on in no time: a probe has little to find out."""
+    path = tmp_path_factory.mktemp("few") / "few.npz"
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
+    np.savez(path, x=images, y=np.arange(60) % 3)
+    return f"data: {{source: 'npz:{path}'}}\n"
 
 
 def test_the_schema_is_json(here):
@@ -147,22 +158,26 @@ def test_a_folder_that_is_gone_is_named(tmp_path):
     assert ran.stderr == "autotricks: the folder in which it was started is gone. Change to another.\n"
 
 
-@pytest.mark.parametrize(("words", "waits"), [
-    (("tricks", "list"), (0, 0.1, 0.3)),      # which is done after half a second where all is compiled
-    (("check", "long_tail.yaml"), (0, 0.1, 0.3, 0.6)),
-    (("search", "--space", "long_tail.yaml", "--tracking", "off"), (0, 0.1, 0.3, 0.6))])
-def test_ctrl_c_before_anything_is_imported(tmp_path, words, waits):
+TRICKS, CHECK, SEARCH = (("tricks", "list"), ("check", "long_tail.yaml"),
+                         ("search", "--space", "long_tail.yaml", "--tracking", "off"))
+# the first is done after half a second where all is compiled
+MOMENTS = [*((TRICKS, wait) for wait in (0, 0.1, 0.3)),
+           *((words, wait) for words in (CHECK, SEARCH) for wait in (0, 0.1, 0.3, 0.6))]
+
+
+@pytest.mark.parametrize(("words", "wait"), sampled(MOMENTS, (TRICKS, 0.1), (CHECK, 0), (CHECK, 0.3), (SEARCH, 0.1),
+                                                    (SEARCH, 0.6)))
+def test_ctrl_c_before_anything_is_imported(tmp_path, words, wait):
     """Signals are heard before a library is imported; before Python itself is up nobody can."""
-    for wait in waits:
-        process = real.start(*words, cwd=tmp_path)
-        while not hears(process.pid):
-            time.sleep(0.001)
-        time.sleep(wait)
-        os.killpg(process.pid, signal.SIGINT)
-        sent = time.monotonic()
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, out, err) == (130, "", "Interrupted.\n")
-        assert time.monotonic() - sent < 10 and real.gone(lambda pid=process.pid: real.of_session(pid), 2)
+    process = real.start(*words, cwd=tmp_path)
+    while not hears(process.pid):
+        time.sleep(0.001)
+    time.sleep(wait)
+    os.killpg(process.pid, signal.SIGINT)
+    sent = time.monotonic()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "Interrupted.\n")
+    assert time.monotonic() - sent < 10 and real.gone(lambda pid=process.pid: real.of_session(pid), 2)
 
 
 def test_no_process_outlives_a_refusal(tmp_path):
@@ -181,9 +196,10 @@ def test_a_trick_of_two_lines_is_said_in_one(here):
 
 # --- check
 
-def test_check_says_what_a_start_trial_leaves_no_place_for(here, tmp_path):
+def test_check_says_what_a_start_trial_leaves_no_place_for(here, tmp_path, few):
     path = tmp_path / "space.yaml"
-    path.write_text("name: demo\nstart: [mixup_balanced_softmax]\ntricks: {sgd: {}, cutmix: {always: true}}\n")
+    path.write_text(f"name: demo\n{few}start: [mixup_balanced_softmax]\n"
+                    "tricks: {sgd: {}, cutmix: {always: true}}\n")
     lines = " ".join(here("check", str(path))[1].split())
     assert "baseline: cutmix + sgd mixup_balanced_softmax: " in lines
     assert "+ warmup; without cutmix, always there otherwise: its own tricks leave no place Rungs:" in lines
@@ -201,9 +217,10 @@ def test_check_prints_its_sections(here):
     assert places == sorted(places)
 
 
-def test_check_counts_the_trials_where_nothing_else_bounds_them(here, tmp_path):
+def test_check_counts_the_trials_where_nothing_else_bounds_them(here, tmp_path, few):
     """Of 12 trials with the sampler of old, or the epochs of 2.5 trainings of 50 each."""
-    (tmp_path / "small.yaml").write_text("name: small\ntraining: {epochs: 50}\nsearch: {trials: 12, sampler: random}\n"
+    (tmp_path / "small.yaml").write_text(f"name: small\n{few}"
+                                         "training: {epochs: 50}\nsearch: {trials: 12, sampler: random}\n"
                                          "tricks: {mixup: {alpha: search}}\n")
     words = ("check", str(tmp_path / "small.yaml"))
     assert "full trainings, in at most 12 trials; confirmation" in here(*words, "--set", "search.trainings=null")[1]
@@ -242,9 +259,10 @@ def test_python_is_told_what_a_search_takes():
     assert autotricks.load_space("long_tail", "search.trials=7").document.search.trials == 7
 
 
-def test_check_for_machines(here, tmp_path, monkeypatch):
+def test_check_for_machines(here, tmp_path, monkeypatch, few):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "small.yaml").write_text("name: small\ntraining: {epochs: 8}\nsearch: {trials: 9, sampler: random, "
+    (tmp_path / "small.yaml").write_text(f"name: small\n{few}"
+                                         "training: {epochs: 8}\nsearch: {trials: 9, sampler: random, "
                                          "rungs: {first: 2, reduction: 2}}\n"
                                          "tricks:\n  mixup: {}\n  cutmix: {alpha: search}\n")
     code, out, _ = here("check", "small.yaml", "--set", "search.rungs.fidelity=compressed", "--json")
@@ -258,9 +276,9 @@ def test_check_for_machines(here, tmp_path, monkeypatch):
     assert prefix["rungs"] == found["rungs"] and prefix["epochs"] == 9 * 2 + 5 * (4 - 2) + 3 * (8 - 4)
 
 
-def test_check_names_the_file_as_it_was_given(here, tmp_path):
+def test_check_names_the_file_as_it_was_given(here, tmp_path, few):
     path = tmp_path / "my.yaml"
-    path.write_text("name: small\ntricks: {mixup: {}}\n")
+    path.write_text(f"name: small\n{few}tricks: {{mixup: {{}}}}\n")
     assert here("check", str(path))[1].endswith(f"Next: autotricks search --space {path}\n")
 
 
@@ -322,9 +340,10 @@ def test_a_start_trial_is_shown_by_what_it_adds_to_the_one_before(tmp_path):
         "imagenet_cosine: imagenet_resnet_c + cosine + resnet_variant (variant d), without step_every"]
 
 
-def test_check_joins_what_is_advised_of_several_tricks(here, tmp_path):
+def test_check_joins_what_is_advised_of_several_tricks(here, tmp_path, few):
     path = tmp_path / "space.yaml"
-    path.write_text("name: demo\ntricks: {sgd: {}, class_weights: {}, cost_sensitive: {}, balanced_softmax: {}}\n")
+    path.write_text(f"name: demo\n{few}"
+                    "tricks: {sgd: {}, class_weights: {}, cost_sensitive: {}, balanced_softmax: {}}\n")
     advice = json.loads(here("check", str(path), "--json")[1])["advice"]
     both = [line for line in advice if line.startswith("class_weights, cost_sensitive beside balanced_softmax is not")]
     assert len(both) == 1 and len([line for line in advice if "class frequencies are corrected twice" in line]) == 1

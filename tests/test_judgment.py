@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from autotricks.cli.views import confirmation
+from autotricks.cli.views import confirmation, search as search_view
 from autotricks.runs.ledger import Ledger
 from autotricks.stats.spread import SeedStatistics
 from autotricks.stats.test_results import Calibration, ClassResults, Mistakes, ObjectResult
@@ -146,3 +146,11 @@ def test_it_is_said_which_value_of_the_score_is_which(tmp_path, capsys):
     ledger.close()
     confirmation.confirmed(found, tmp_path, False)
     assert "0.8750 of its one training in the search, 0.8438 as" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("counted", "said"), [("images", "(9 to 2 a class)"), ("objects", "(9 to 2 objects a class)")])
+def test_a_data_set_says_what_its_classes_have(counted, said):
+    facts = {"source": "made", "classes": ["a", "b"], "image_shape": [1, 8, 8], "bad": [],
+             "counts": {"train": [9, 2]}, "split_images": {"train": 7, "validation": 3, "test": 3}}
+    assert search_view.describe(facts, counted) == (
+        f"made: 2 classes, 1x8x8, train 7 {said}, validation 3, test 3 (set aside)")

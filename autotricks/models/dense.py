@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -152,7 +153,7 @@ def _timm(name: ModelName, classes: int, channels: int) -> Fcos:
     try:
         levels = list(_features(name, channels).feature_info)
         last = {level["reduction"]: place for place, level in enumerate(levels) if level["reduction"] in LEVELS}
-        backbone = _features(name, channels, out_indices=sorted(last.values()))
+        backbone = _features(name, channels, sorted(last.values()))
     except Exception as error:      # whatever a library raises of its arguments
         why = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
         raise ModelError(f"model.name: {name} gives no maps of features: {why}. Take another backbone.") from error
@@ -163,7 +164,9 @@ def _timm(name: ModelName, classes: int, channels: int) -> Fcos:
     return Fcos(plain(backbone), tuple(levels[place]["num_chs"] for place in last.values()), tuple(last), classes)
 
 
-def _features(name: ModelName, channels: int, **options: Any) -> Any:
+def _features(name: ModelName, channels: int, levels: Sequence[int] = ()) -> Any:
+    """Return a model of timm that gives maps of some levels; of the library's own choice where none are named."""
     import timm
 
-    return timm.create_model(name.architecture, features_only=True, in_chans=channels, **name.arguments, **options)
+    options = {**name.arguments, **({"out_indices": levels} if levels else {})}
+    return timm.create_model(name.architecture, features_only=True, in_chans=channels, **options)

@@ -30,7 +30,7 @@ from ..tuning.workload import Workload, workload
 from .compatibility import Built, with_stand_ins
 
 LIMIT = 0.8         # seconds that a probe goes on for
-GROWTH = 8          # times as many images at a time, as long as there is time
+GROWTH = 8          # times as many images at a time, as long as there is time, where there is none for a whole batch
 STEPS = 4           # that are timed, after one that is not
 NOTED = 0.3         # cores of other work, from which it is said
 LOADS = Path("/proc/loadavg")
@@ -194,10 +194,11 @@ def _probed(loaded: LoadedSpace, dataset: Dataset, slots: int, steps: _Steps) ->
     until = time.perf_counter() + LIMIT
     first = steps.timed(baseline, size, 1)
     while size < whole:
-        larger = min(whole, size * GROWTH)
-        if first.step * larger / size * 2 > LIMIT:      # one step that is not timed, and one that is
+        larger = [images for images in (whole, min(whole, size * GROWTH))
+                  if first.step * images / size * 2 <= LIMIT]      # one step that is not timed, and one that is
+        if not larger:
             break
-        size = larger
+        size = larger[0]
         first = steps.timed(baseline, size, STEPS if size == whole else 1)
     timings = [first.scaled(whole / size)]
     rough = duration(timings[0], workload(loaded), loaded, dataset, slots)

@@ -119,8 +119,9 @@ def preprocessing(predictor: Predictor, data: dict[str, Any]) -> dict[str, Any]:
     decoded = predictor.task.decoded
     rows = {"columns": list(decoded.columns), "about": decoded.about} if decoded.columns else {}
     blank = np.zeros((1, height, width, depth), np.uint8)
+    words = RESIZED if height == width else FILLED
     resize = ("none: the images of this size are taken as they are" if data.get("size") is None else
-              (RESIZED if height == width else FILLED)[predictor.preprocessing.fit].format(f"{width} x {height}"))
+              words[predictor.preprocessing.fit].format(f"{width} x {height}"))
     return {
         "input": {"name": "images", "dtype": "uint8", "shape": ["N", depth, height, width],
                   "channels": "gray" if depth == 1 else "red, green, blue"},

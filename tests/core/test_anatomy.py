@@ -6,7 +6,7 @@ from autotricks.errors import ModelError
 from autotricks.models import build
 from autotricks.models.resnet import ResNet
 from autotricks.nn.classifier import classifier, feature_maps, features
-from tests.conftest import make_run
+from tests.conftest import built, make_run
 
 
 class Sure(nn.Module):
@@ -36,7 +36,7 @@ def test_without_a_classifier_is_one_clear_line(model, classes):
 
 @pytest.mark.parametrize("name", ["resnet8", "timm:test_resnet", "torchvision:resnet18"])
 def test_the_pooled_maps_through_the_classifier_are_the_logits(name):
-    model, images = build(name, 5, 3).eval(), torch.randn(2, 3, 64, 64)
+    model, images = built(name, 5, 3).eval(), torch.randn(2, 3, 64, 64)
     maps = feature_maps(model, images)
     head = model.get_submodule(classifier(model, 5))
     assert maps.ndim == 4 and maps.shape[2] > 1
@@ -44,7 +44,7 @@ def test_the_pooled_maps_through_the_classifier_are_the_logits(name):
 
 
 def test_asking_for_maps_leaves_no_hook_behind():
-    model = build("torchvision:resnet18", 5, 3).eval()
+    model = built("torchvision:resnet18", 5, 3).eval()
     feature_maps(model, torch.randn(1, 3, 32, 32))
     assert not any(module._forward_pre_hooks for module in model.modules())
 
@@ -56,7 +56,7 @@ def test_a_model_without_maps_is_one_clear_line():
 
 @pytest.mark.parametrize("name", ["resnet8", "timm:test_resnet", "torchvision:mobilenet_v2"])
 def test_the_classifier_makes_the_logits_of_the_features(name):
-    model, images = build(name, 5, 3).eval(), torch.randn(2, 3, 64, 64)
+    model, images = built(name, 5, 3).eval(), torch.randn(2, 3, 64, 64)
     head = model.get_submodule(classifier(model, 5))
     logits, given = features(model, head, images)
     assert given.shape == (2, head.in_features) and given.requires_grad

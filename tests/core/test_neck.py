@@ -8,6 +8,7 @@ from autotricks.errors import ModelError
 from autotricks.models import build
 from autotricks.nn.classifier import classifier, features
 from autotricks.nn.neck import insert, width
+from tests.conftest import built
 
 
 class Doubling(nn.Module):
@@ -28,7 +29,7 @@ def test_our_models_have_a_place_for_it():
                                   "torchvision:mobilenet_v2", "torchvision:resnet18"])
 def test_the_classifier_is_given_what_it_lets_through_and_is_still_found(name):
     torch.manual_seed(0)
-    model, images = build(name, 5, 3).eval(), torch.randn(2, 3, 64, 64)
+    model, images = built(name, 5, 3).eval(), torch.randn(2, 3, 64, 64)
     head = model.get_submodule(classifier(model, 5))
     _, plain = features(model, head, images)
     assert width(model, 5) == plain.shape[1]
@@ -40,7 +41,7 @@ def test_the_classifier_is_given_what_it_lets_through_and_is_still_found(name):
 
 @pytest.mark.parametrize("name", ["timm:test_resnet", "timm:test_convnext"])
 def test_a_copy_finds_its_own_classifier_and_a_replaced_one_is_found(name):
-    model = build(name, 5, 3)
+    model = built(name, 5, 3)
     insert(model, 5, Doubling())
     other = copy.deepcopy(model)
     assert other.get_submodule(classifier(other, 5)) is not model.get_submodule(classifier(model, 5))

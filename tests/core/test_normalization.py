@@ -15,6 +15,7 @@ from autotricks.nn.normalization import (
     statistics,
     track,
 )
+from tests.conftest import built
 
 
 class Branches(nn.Module):
@@ -60,7 +61,7 @@ def test_looking_changes_nothing():
     ("resnet8", 7), ("timm:test_resnet", 15), ("timm:resnet18", 20), ("torchvision:resnet18", 20),
     ("timm:test_efficientnet", 13)])
 def test_every_convolution_of_these_models_is_normalized(name, count):
-    model = build(name, 5, 3)
+    model = built(name, 5, 3)
     pairs = normalized_convolutions(model, (3, 64, 64), "trick")
     every = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
     gates = [module for name, module in model.named_modules() if isinstance(module, nn.Conv2d) and ".se." in name]

@@ -6,8 +6,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from autotricks.errors import ModelError
-from autotricks.models import build
 from autotricks.nn.activation_checkpointing import blocks, recompute_blocks
+from tests.conftest import built
 
 
 def step(model, dtype=None, seed=0):
@@ -24,7 +24,7 @@ def step(model, dtype=None, seed=0):
 
 def pair(name):
     torch.manual_seed(1)
-    plain = build(name, 5, 3)
+    plain = built(name, 5, 3)
     other = copy.deepcopy(plain)
     recompute_blocks(other)
     return plain, other

@@ -279,7 +279,7 @@ def test_a_long_tail_of_boxes(tmp_path):
     facts = load(Settings(source, task="detection", imbalance=4, validation=0.25, test=0.25)).facts
     assert facts["counts"] == {"train": [26, 6], "validation": [10, 10], "test": [12, 12]}     # 26 / 4, of two a piece
     assert facts["imbalance"] == pytest.approx(26 / 6)
-    with pytest.raises(DataError, match="a long tail is made of images with one label each, or of boxes"):
+    with pytest.raises(DataError, match=r"a long tail is made of images with one label each, or of boxes\."):
         load(Settings(source, task="multilabel", imbalance=4))
 
 
@@ -293,7 +293,7 @@ def test_what_is_cut_off_by_crop_is_told(tmp_path):
 
 
 def test_a_task_of_boxes_refuses_a_source_of_labels_alone():
-    with pytest.raises(DataError, match="its labels have no boxes, and data.task wants objects to be found"):
+    with pytest.raises(DataError, match=r"its labels have no boxes, and data.task wants objects to be found"):
         load(Settings("digits", task="detection"))
 
 

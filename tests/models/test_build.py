@@ -7,6 +7,7 @@ import torch
 from autotricks.errors import ModelError
 from autotricks.models import build, check
 from autotricks.models.resnet import ResNet
+from tests.conftest import sampled
 
 
 @pytest.mark.parametrize(("name", "layers"), [("resnet8", 8), ("resnet56", 56)])
@@ -125,10 +126,10 @@ def equal(left, right):
 
 
 @pytest.mark.parametrize(("name", "options"), [
-    ("test_resnet", {"zero_init_last": False}), ("resnet18", {"zero_init_last": False}),
-    pytest.param("resnet50_gn", {"zero_init_last": False}, marks=pytest.mark.slow),
-    ("regnetx_002", {"zero_init_last": False}),
-    ("resnest14d", {"zero_init_last": False}), ("convnextv2_atto", {"drop_path_rate": 0.0, "drop_rate": 0.0}),
+    ("test_resnet", {"zero_init_last": False}), *(
+        pytest.param(name, {"zero_init_last": False}, marks=pytest.mark.slow) for name in (
+            "resnet18", "resnet50_gn", "resnest14d")),
+    ("regnetx_002", {"zero_init_last": False}), ("convnextv2_atto", {"drop_path_rate": 0.0, "drop_rate": 0.0}),
     ("ghostnet_050", {"drop_rate": 0.0}), ("fasternet_t1", {"drop_path_rate": 0.0})])
 def test_a_timm_model_is_a_plain_build_parameter_by_parameter(name, options):
     import timm
@@ -143,7 +144,8 @@ def test_a_timm_model_is_a_plain_build_parameter_by_parameter(name, options):
         assert not equal(ours, timm.create_model(name, num_classes=7, in_chans=3))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0", "googlenet"])
+@pytest.mark.parametrize("name", sampled(["resnet18", "mobilenet_v3_small", "efficientnet_b0", "googlenet"],
+                                         "mobilenet_v3_small", "googlenet"))
 def test_a_torchvision_model_is_a_plain_build_parameter_by_parameter(name):
     import torchvision.models as zoo
 
@@ -162,9 +164,9 @@ def settled(model, images):
 
 
 @pytest.mark.parametrize("name", [
-    "timm:ghostnet_050", "timm:legacy_seresnet18",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("timm:fasternet_t2", "timm:rexnet_100")),
-    "torchvision:mobilenet_v3_small", "torchvision:efficientnet_b0", "torchvision:squeezenet1_1"])
+    "timm:ghostnet_050", *(pytest.param(name, marks=pytest.mark.slow) for name in (
+        "timm:fasternet_t2", "timm:rexnet_100", "timm:legacy_seresnet18", "torchvision:efficientnet_b0")),
+    "torchvision:mobilenet_v3_small", "torchvision:squeezenet1_1"])
 def test_nothing_is_dropped_at_random(name):
     import timm
     import torchvision.models as zoo

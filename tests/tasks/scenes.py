@@ -43,9 +43,10 @@ def coco(root: Path, count=60, width=80, height=60, seed=0) -> str:
     return f"coco:{root / 'annotations.json'}"
 
 
-def trained_in(place, source, model="fcos:resnet8", epochs=1, **data):
+def trained_in(place, source, model="fcos:resnet8", epochs=1, tricks=None, **data):
     """Train a detector as `autotricks train` does; return its folder and what the training reported."""
     document = {"name": "made", "data": {"source": source, "task": "detection", **data}, "model": {"name": model},
-                "tricks": {"adamw": {"lr": 0.01}}, "training": {"epochs": epochs, "batch_size": 8, "seed": 5}}
+                "tricks": {"adamw": {"lr": 0.01}, **(tricks or {})},
+                "training": {"epochs": epochs, "batch_size": 8, "seed": 5}}
     (place / "made.yaml").write_text(yaml.safe_dump(document))
     return place / "kept", production.train(load_bundle_file(str(place / "made.yaml")), place / "kept")

@@ -61,6 +61,13 @@ def test_what_each_kind_costs_by_hand():
     assert costs["missed"] == pytest.approx(0)
 
 
+def test_a_misnamed_box_on_an_object_that_was_found_is_not_right_once_it_is_mended():
+    """Of two objects of class 0 one is found, and named 1 besides; without that box nothing is better."""
+    truths = Truths(TRUTHS.boxes[:1], np.array([[0, 0, 1]]), TRUTHS.counted[:1], TRUTHS.ignored[:1])
+    found = Found(np.array([[[0, 0, 10, 10], [0, 0, 10, 10]]], float), np.array([[0, 1]]), np.array([[0.9, 0.8]]))
+    assert Diagnosis.of(truths, found, 2).costs()["class"] == pytest.approx(0)
+
+
 @pytest.mark.parametrize("first", range(0, 200, 100))
 def test_kinds_add_up_and_no_error_mended_costs_anything(first):
     """Each thing that is wrong is of one kind; what is right stands on the diagonal; rows are objects."""

@@ -11,8 +11,12 @@ import torch
 import yaml
 
 from autotricks import export
+from autotricks.export.graph import captured
+from autotricks.export.pixels import Pixels
+from autotricks.functional.suppression import with_suppression
 from autotricks.inference.predictor import Predictor
 from autotricks.inference.pyfunc import Served
+from autotricks.models.dense import build_detector
 from autotricks.tasks.detection.decode import apart, found
 from autotricks.workflows import export as handover
 
@@ -76,6 +80,19 @@ def test_the_file_alone_finds_it(trained, seen, tmp_path, format_):
                              timeout=300, env={"PATH": "", "OMP_NUM_THREADS": "1"})
         assert ran.returncode == 0 and ran.stdout.strip() == "[]", ran.stderr
         agrees(np.load(tmp_path / "found.npy"), expected[:count])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tricks", [
+    {"soft_suppression": {}}, {"test_time_augmentation": {}}, {"soft_suppression": {"form": "linear"}},
+    {"inference_resolution": {}}])
+def test_a_graph_holds_whatever_predicts(tmp_path, seen, tricks):
+    folder, _ = trained_in(tmp_path, coco(tmp_path / "data", count=24), size=SIZE, tricks=tricks)
+    handover.export(str(folder), tmp_path, "pt2", tmp_path / "out")
+    with torch.inference_mode():
+        found = torch.export.load(tmp_path / "out" / "model.pt2").module()(torch.from_numpy(seen[:20])).numpy()
+    assert apart(torch.from_numpy(found), torch.from_numpy(Predictor.load(folder).predict(
+        seen[:20].transpose(0, 2, 3, 1)))) < 1e-5
 
 
 @pytest.mark.slow
@@ -173,3 +190,19 @@ def test_memory_holds_what_was_decoded_and_no_more(trained):
     sizes = []
     predictor._task = SimpleNamespace(decode=lambda output: sizes.append(len(output)) or found(output))
     assert predictor.predict(images).nbytes == 600 * 100 * 6 * 4 and sizes == [256, 256, 88]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "convnext_atto", "mobilenetv3_large_100",
+                                  "efficientnet_b0"])
+def test_detectors_around_models_of_timm_are_exported(name, seen):
+    """For images that no stride divides."""
+    torch.manual_seed(0)
+    model = build_detector(f"fcos:timm:{name}", 2, 3).eval()
+    suppressed = with_suppression(model, lambda overlap: (overlap <= 0.6).to(overlap.dtype), 300)
+    half = torch.full((3, 1, 1), 0.5)
+    pixels = Pixels(model, suppressed, found, half, half).requires_grad_(False)
+    images = torch.from_numpy(np.ascontiguousarray(seen[:3, :, :50, :61]))
+    graph = captured(pixels, (3, 50, 61)).module()
+    with torch.inference_mode():
+        assert apart(graph(images), pixels(images)) < 1e-5

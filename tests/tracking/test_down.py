@@ -49,6 +49,9 @@ def broken(handler):
     handler.wfile.write(b"Internal Server Error")
 
 
+SHORT = ("training.epochs=2", "search.rungs.first=1")     # what is lost, or late, does not hang on how much is trained
+
+
 def whole(result) -> None:
     past = records(read(result.folder / LEDGER)[0])
     assert [trial.end is not None for trial in past] == [True] * 5
@@ -58,7 +61,7 @@ def whole(result) -> None:
 
 def test_server_that_is_not_there(stocked):
     started = time.monotonic()
-    result = search(stocked("gone"), "http://127.0.0.1:9")
+    result = search(stocked("gone"), "http://127.0.0.1:9", SHORT)
     late = time.monotonic() - started - result.searching
     print("late by", late)
     whole(result)
@@ -86,7 +89,7 @@ def test_a_file_that_is_no_store(tmp_path, stocked, name, why):
     place = tmp_path / "mlflow.db"
     place.mkdir() if name == "folder" else place.write_bytes(random.Random(0).randbytes(50_000))
     started = time.monotonic()
-    result = search(tmp_path)
+    result = search(tmp_path, overrides=SHORT)
     whole(result)
     assert time.monotonic() - started - result.searching < 10
     notice, = result.notices
@@ -102,7 +105,7 @@ def test_a_file_that_is_no_store(tmp_path, stocked, name, why):
 def test_server_that_answers_500(tmp_path):
     with server(broken) as (address, requests):
         started = time.monotonic()
-        result = search(tmp_path, address)
+        result = search(tmp_path, address, SHORT)
         late = time.monotonic() - started - result.searching
     print("late by", late, "requests", len(requests))
     whole(result)

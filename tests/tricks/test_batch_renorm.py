@@ -8,11 +8,10 @@ from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import BundleError, ModelError
-from autotricks.models import build
 from autotricks.nn.fusing import fuse
 from autotricks.trial import prepare
 from autotricks.tricks.model.batch_renorm import BatchRenorm, corrections
-from tests.conftest import make_dataset, make_run
+from tests.conftest import built, make_dataset, make_run
 
 DIMS = (0, 2, 3)
 
@@ -116,7 +115,7 @@ def test_bounds_open_as_in_the_paper(done, r_max, d_max):
 @pytest.mark.parametrize("name", ["resnet8", "timm:test_resnet", "timm:test_efficientnet", "torchvision:resnet18"])
 def test_evaluates_as_batch_norm_and_fuses_to_it(name):
     torch.manual_seed(0)
-    plain = build(name, 5, 3).eval()
+    plain = built(name, 5, 3).eval()
     model, images = BatchRenorm().model(copy.deepcopy(plain), make_run()).eval(), torch.randn(2, 3, 32, 32)
     assert torch.allclose(model(images), plain(images), atol=1e-6)
     model.train()(images * 2)
@@ -142,5 +141,5 @@ def test_bad_values_and_models():
     with pytest.raises(BundleError, match=r"batch_renorm\.r_max: 0\.5 is not allowed; r_max must be >= 1"):
         BatchRenorm(0.5)
     with pytest.raises(ModelError, match=r"batch_renorm: SqueezeNet has no batch norm.* drop batch_renorm\.") as caught:
-        BatchRenorm().model(build("torchvision:squeezenet1_1", 5, 3), make_run())
+        BatchRenorm().model(built("torchvision:squeezenet1_1", 5, 3), make_run())
     assert len(caught.value.problems) == 1

@@ -12,7 +12,7 @@ from autotricks.tricks.load.cam_sampling import CamSampling
 from autotricks.tricks.model.bnneck import Bnneck
 from autotricks.tricks.model.cosine_head import CosineHead
 from autotricks.tricks.model.dropout import Dropout
-from tests.conftest import make_dataset, make_run
+from tests.conftest import built, make_dataset, make_run
 
 CLASSES = {"counts": (5, 4, 3, 2, 1), "image_shape": (3, 64, 64)}
 
@@ -20,7 +20,7 @@ CLASSES = {"counts": (5, 4, 3, 2, 1), "image_shape": (3, 64, 64)}
 @pytest.mark.parametrize("name", ["resnet8", "timm:test_resnet", "torchvision:mobilenet_v2"])
 def test_the_classifier_gets_features_of_mean_0_and_deviation_1(name):
     torch.manual_seed(0)
-    model = build(name, 5, 3)
+    model = built(name, 5, 3)
     head = model.get_submodule(next(key for key in ("head", "fc", "classifier.1") if key in dict(
         model.named_modules())))
     model, given = Bnneck().model(model, make_run(**CLASSES)).train(), []
@@ -68,7 +68,7 @@ def test_in_evaluation_logits_are_a_linear_map_of_shifted_features():
 def test_a_cosine_head_stands_behind_it(name):
     torch.manual_seed(0)
     run = make_run(**CLASSES)
-    model = CosineHead(10.0).model(Bnneck().model(build(name, 5, 3), run), run).train()
+    model = CosineHead(10.0).model(Bnneck().model(built(name, 5, 3), run), run).train()
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d)]
     assert len(norms) == 1
     assert model(torch.randn(8, 3, 64, 64)).abs().max() <= 10.0001
@@ -76,7 +76,7 @@ def test_a_cosine_head_stands_behind_it(name):
 
 
 def test_learns():
-    trainer = prepare(Bundle((Use(Bnneck()),), epochs=6, batch_size=16), make_dataset())
+    trainer = prepare(Bundle((Use(Bnneck()),), epochs=4, batch_size=16), make_dataset())
     assert [metrics.values["val/accuracy"] for metrics in trainer.epochs()][-1] > 0.9
 
 

@@ -87,7 +87,7 @@ def test_each_label_of_a_mixture_has_its_own_term():
 
 def test_learns_behind_a_neck():
     uses = Use(CircleSoftmax()), Use(CosineHead()), Use(Bnneck())
-    trainer = prepare(Bundle(uses, epochs=8, batch_size=16), make_dataset())
+    trainer = prepare(Bundle(uses, epochs=6, batch_size=16), make_dataset())
     assert [metrics.values["val/accuracy"] for metrics in trainer.epochs()][-1] > 0.9
 
 

@@ -60,7 +60,7 @@ def test_each_label_of_a_mixture_has_its_own_margin():
 
 def test_prediction_has_no_margin_and_mixup_goes_with_it():
     uses = Use(Cosface(0.2)), Use(CosineHead()), Use(Mixup(0.2))
-    trainer = prepare(Bundle(uses, epochs=8, batch_size=16), make_dataset())
+    trainer = prepare(Bundle(uses, epochs=6, batch_size=16), make_dataset())
     assert [metrics.values["val/accuracy"] for metrics in trainer.epochs()][-1] > 0.9
     images = trainer.run.normalize(trainer.run.images[:4])
     model = trainer.evaluated.eval()

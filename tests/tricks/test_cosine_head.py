@@ -6,11 +6,10 @@ from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import BundleError, ModelError
-from autotricks.models import build
 from autotricks.models.resnet import ResNet
 from autotricks.trial import prepare
 from autotricks.tricks.model.cosine_head import CosineHead, cosines
-from tests.conftest import make_dataset, make_run
+from tests.conftest import built, make_dataset, make_run
 
 
 class Sure(nn.Module):
@@ -55,7 +54,7 @@ def test_random_directions_of_length_one_from_the_generator_of_the_run():
     ("timm:test_resnet", "fc"), ("timm:test_convnext", "head.fc"), ("torchvision:squeezenet1_0", None),
     ("torchvision:mobilenet_v2", "classifier.1")])
 def test_models_of_the_libraries(name, head):
-    model = build(name, 5, 3)
+    model = built(name, 5, 3)
     if head is None:
         with pytest.raises(ModelError, match="SqueezeNet has no layer inside it"):
             CosineHead().model(model, make_run(counts=(5, 4, 3, 2, 1)))
@@ -80,7 +79,7 @@ def test_a_model_without_such_a_head_is_one_clear_line(model, said):
 
 
 def test_learns_with_plain_cross_entropy():
-    trainer = prepare(Bundle((Use(CosineHead()),), epochs=6, batch_size=16), make_dataset())
+    trainer = prepare(Bundle((Use(CosineHead()),), epochs=4, batch_size=16), make_dataset())
     assert [metrics.values["val/accuracy"] for metrics in trainer.epochs()][-1] > 0.9
     assert "head.bias" not in trainer.evaluated.state_dict()
 

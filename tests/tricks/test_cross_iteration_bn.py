@@ -7,11 +7,10 @@ from torch import nn
 
 from autotricks.core.bundle import Bundle, Use
 from autotricks.errors import BundleError, ModelError
-from autotricks.models import build
 from autotricks.nn.fusing import fuse
 from autotricks.trial import prepare
 from autotricks.tricks.model.cross_iteration_bn import CrossIterationBn, pooled
-from tests.conftest import make_dataset, make_run
+from tests.conftest import built, make_dataset, make_run
 
 
 def made(window, burn_in=0.0, norm=None, groups=1):
@@ -168,7 +167,7 @@ def test_a_copy_reads_the_weights_of_its_own_convolution():
     "torchvision:resnet18", marks=pytest.mark.slow)])
 def test_evaluates_as_batch_norm_and_fuses_to_it(name):
     torch.manual_seed(0)
-    plain = build(name, 5, 3).eval()
+    plain = built(name, 5, 3).eval()
     model = CrossIterationBn(burn_in=0.0).model(copy.deepcopy(plain), make_run(image_shape=(3, 32, 32)))
     given = torch.randn(2, 3, 32, 32)
     assert torch.equal(model.eval()(given), plain(given))

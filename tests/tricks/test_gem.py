@@ -8,7 +8,7 @@ from autotricks.errors import BundleError, ModelError
 from autotricks.models import build
 from autotricks.trial import prepare
 from autotricks.tricks.model.gem import Gem, generalized_mean
-from tests.conftest import make_dataset, make_run
+from tests.conftest import built, make_dataset, make_run
 
 MAPS = torch.rand(3, 4, 5, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor(
     [1.0, 1e-3, 50.0, 1e4]).view(1, 4, 1, 1) + 1e-5
@@ -55,7 +55,7 @@ def test_neither_maps_of_zeros_nor_large_ones_nor_half_precision_break_it():
     ("torchvision:mobilenet_v3_small", "avgpool")])
 def test_models_pool_by_it(name, place):
     torch.manual_seed(0)
-    model, seen = build(name, 5, 3), []
+    model, seen = built(name, 5, 3), []
     model = Gem(power=3.0).model(model, make_run(counts=(5, 4, 3, 2, 1)))
     learned, = [name for name, _ in model.named_parameters() if name.endswith("power")]
     assert learned == f"{place}.power"
@@ -80,7 +80,7 @@ def test_our_resnet_pools_maps_to_the_generalized_mean():
 
 
 def test_the_exponent_is_learned_and_below_1_counts_as_1():
-    trainer = prepare(Bundle((Use(Gem()),), epochs=6, batch_size=16), make_dataset())
+    trainer = prepare(Bundle((Use(Gem()),), epochs=4, batch_size=16), make_dataset())
     assert [metrics.values["val/accuracy"] for metrics in trainer.epochs()][-1] > 0.9
     model = trainer.run.model
     assert model.pool.power.item() != 3.0

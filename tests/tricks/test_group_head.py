@@ -77,7 +77,7 @@ def test_predictions_stay_those_of_the_classifier(hierarchy):
 
 def test_learns_both(hierarchy):
     uses = Use(GroupHead(hierarchy)), Use(Ema(0.9)), Use(Bnneck()), Use(CosineHead())
-    trainer = prepare(Bundle(uses, epochs=8, batch_size=16), make_dataset())
+    trainer = prepare(Bundle(uses, epochs=6, batch_size=16), make_dataset())
     assert [metrics.values["val/accuracy"] for metrics in trainer.epochs()][-1] > 0.9
     model, split = trainer.evaluated.eval(), trainer.dataset.validation
     features = model.neck(model.pool(model.forward_features(trainer.run.normalize(split.images))).flatten(1))

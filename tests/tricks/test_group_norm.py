@@ -4,9 +4,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from autotricks.errors import BundleError, ModelError
-from autotricks.models import build
 from autotricks.tricks.model.group_norm import GroupNorm, groups_of
-from tests.conftest import make_run
+from tests.conftest import built, make_run
 
 
 def made(groups, channels):
@@ -45,7 +44,7 @@ def test_groups_of_one_channel_and_its_double_are_instance_norm():
 @pytest.mark.parametrize("name", ["resnet8", "timm:test_resnet", "timm:test_efficientnet", "torchvision:resnet18"])
 def test_an_image_is_not_touched_by_its_batch_nor_by_training(name):
     torch.manual_seed(0)
-    model = GroupNorm().model(build(name, 5, 3).double().requires_grad_(False), make_run())
+    model = GroupNorm().model(built(name, 5, 3).double().requires_grad_(False), make_run())
     images = torch.randn(4, 3, 32, 32, dtype=torch.float64)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
     assert not any("running" in key for key in model.state_dict())
@@ -64,5 +63,5 @@ def test_bad_values_and_models():
     with pytest.raises(BundleError, match=r"group_norm\.groups: 0 is not allowed"):
         GroupNorm(0)
     with pytest.raises(ModelError, match=r"group_norm: SqueezeNet has no batch norm.* drop group_norm\.") as caught:
-        GroupNorm().model(build("torchvision:squeezenet1_1", 5, 3), make_run())
+        GroupNorm().model(built("torchvision:squeezenet1_1", 5, 3), make_run())
     assert len(caught.value.problems) == 1

@@ -15,7 +15,7 @@ from autotricks.tricks.model.head_init import HeadInit
 from autotricks.tricks.model.kaiming import Kaiming
 from autotricks.tricks.model.pretrained import Pretrained
 from autotricks.tricks.optimizer.sgd import Sgd
-from tests.conftest import make_dataset, make_run
+from tests.conftest import make_dataset, make_run, sampled
 
 DATA = make_dataset()   # 48, 24, 12, 6 images
 
@@ -32,7 +32,10 @@ def test_the_loss_begins_at_log_of_classes_or_at_the_entropy_of_their_shares():
         -sum(share * math.log(share) for share in shares), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["resnet8", "timm:test_vit", "timm:convnext_atto", "torchvision:vgg11_bn"])
+SMALL = ["resnet8", "timm:test_vit", "timm:convnext_atto", "torchvision:mobilenet_v3_small"]
+
+
+@pytest.mark.parametrize("name", sampled([*SMALL, "torchvision:vgg11_bn"], *SMALL))
 def test_predicts_the_shares_whatever_the_image(name):
     run = make_run(counts=(6, 3, 1), image_shape=(3, 160, 160))
     model = HeadInit(bias="log_prior").model(build(name, 3, 3), run).eval()
@@ -75,7 +78,7 @@ def test_only_the_classifier_changes_and_the_first_step_moves_it_alone():
 
 
 def test_acts_on_top_of_an_initialization_and_learns():
-    made = prepare(Bundle((Use(Kaiming()), Use(HeadInit())), epochs=8, batch_size=16), DATA)
+    made = prepare(Bundle((Use(Kaiming()), Use(HeadInit())), epochs=6, batch_size=16), DATA)
     head = made.run.model.get_submodule(classifier(made.run.model, 4))
     assert not head.weight.any()
     assert [metrics.values["val/accuracy"] for metrics in made.epochs()][-1] > 0.9

@@ -16,7 +16,7 @@ from autotricks.tricks.parameters.head_lr import HeadLr
 from autotricks.tricks.parameters.layer_decay import LayerDecay
 from autotricks.tricks.parameters.no_bias_decay import NoBiasDecay
 from autotricks.tricks.schedule.cosine import Cosine
-from tests.conftest import make_dataset, make_run
+from tests.conftest import make_dataset, make_run, sampled
 
 
 def rates(*tricks, model="resnet8"):
@@ -29,8 +29,10 @@ def rates(*tricks, model="resnet8"):
     return dict(found), trainer
 
 
-@pytest.mark.parametrize(("model", "head"), [("resnet8", "head"), ("timm:test_vit", "head"),
-                                             ("torchvision:vgg11_bn", "classifier.6")])
+SMALL = [("resnet8", "head"), ("timm:test_vit", "head"), ("torchvision:mobilenet_v3_small", "classifier.3")]
+
+
+@pytest.mark.parametrize(("model", "head"), sampled([*SMALL, ("torchvision:vgg11_bn", "classifier.6")], *SMALL))
 def test_the_classifier_alone_has_another_rate(model, head):
     found, trainer = rates(HeadLr(20.0), Sgd(lr=0.02), model=model)
     fast = {name for name, rate in found.items() if rate == pytest.approx(0.4)}

@@ -1,5 +1,6 @@
 import copy
 from functools import cache
+from itertools import product
 
 import pytest
 import torch
@@ -8,14 +9,18 @@ from torch import nn
 from autotricks.errors import BundleError
 from autotricks.models import build
 from autotricks.tricks.model.kaiming import Kaiming
-from tests.conftest import make_run
+from tests.conftest import make_run, sampled
 
 built = cache(build)     # of which each test takes a copy
 
 
-@pytest.mark.parametrize("fan", ["fan_in", "fan_out"])
-@pytest.mark.parametrize("distribution", ["normal", "uniform"])
-@pytest.mark.parametrize("name", ["resnet20", "timm:resnet18", "torchvision:resnet18"])
+WAYS = list(product(("normal", "uniform"), ("fan_in", "fan_out")))
+LIBRARIES = [("timm:resnet18", "normal", "fan_out"), ("torchvision:resnet18", "uniform", "fan_in")]    # one way each
+
+
+@pytest.mark.parametrize(("name", "distribution", "fan"), sampled(
+    [(name, *way) for name in ("resnet20", "timm:resnet18", "torchvision:resnet18") for way in WAYS],
+    *(("resnet20", *way) for way in WAYS), *LIBRARIES))
 def test_variance_times_fan_is_two(name, distribution, fan):
     model = Kaiming(fan, distribution).model(copy.deepcopy(built(name, 5, 3)), make_run())
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d) and module.weight.numel() > 5000]

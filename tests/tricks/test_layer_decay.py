@@ -43,8 +43,13 @@ def test_our_resnet_has_a_layer_for_stem_each_block_and_classifier():
 @pytest.mark.parametrize(("name", "head", "expected"), [
     ("torchvision:resnet18", "fc", {"conv1.weight": 0, "bn1.bias": 0, "layer1.0.conv1.weight": 1,
                                     "layer2.0.downsample.0.weight": 3, "layer4.1.bn2.weight": 8, "fc.bias": 9}),
-    ("torchvision:vgg11_bn", "classifier.6", {"features.0.weight": 0, "features.1.weight": 0, "features.4.bias": 1,
-                                              "classifier.0.weight": 8, "classifier.6.weight": 10}),
+    ("torchvision:mobilenet_v3_small", "classifier.3", {
+        "features.0.0.weight": 0, "features.0.1.bias": 0, "features.1.block.0.0.weight": 1,
+        "features.11.block.3.1.weight": 11, "features.12.0.weight": 12, "classifier.0.weight": 13,
+        "classifier.3.weight": 14}),
+    pytest.param("torchvision:vgg11_bn", "classifier.6", {
+        "features.0.weight": 0, "features.1.weight": 0, "features.4.bias": 1, "classifier.0.weight": 8,
+        "classifier.6.weight": 10}, marks=pytest.mark.slow),
     ("timm:resnet18", "fc", {"conv1.weight": 0, "layer2.0.downsample.0.weight": 3, "layer4.1.bn2.weight": 8,
                              "fc.bias": 9}),
     ("timm:test_vit", "head", {"cls_token": 0, "pos_embed": 0, "patch_embed.proj.weight": 0, "head.weight": 7})])

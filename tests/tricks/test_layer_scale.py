@@ -5,7 +5,6 @@ from torch import nn
 from autotricks.core.bundle import Bundle, Use
 from autotricks.core.plan import problems
 from autotricks.errors import BundleError, ModelError
-from autotricks.models import build
 from autotricks.nn.residual import residual_blocks, shortcut
 from autotricks.trial import prepare
 from autotricks.tricks.model.acnet import Acnet
@@ -14,7 +13,7 @@ from autotricks.tricks.model.layer_scale import LayerScale, scales
 from autotricks.tricks.model.pretrained import Pretrained
 from autotricks.tricks.model.stochastic_depth import StochasticDepth
 from autotricks.tricks.model.zero_gamma import ZeroGamma
-from tests.conftest import make_dataset, make_run
+from tests.conftest import built, make_dataset, make_run
 from tests.tricks.exported import handed_over
 
 RESNETS = ["resnet8", "timm:test_resnet", "timm:resnet10t", "torchvision:resnet18"]
@@ -22,7 +21,7 @@ RESNETS = ["resnet8", "timm:test_resnet", "timm:resnet10t", "torchvision:resnet1
 
 def changed(name, init, *before):
     torch.manual_seed(0)
-    model, run = build(name, 5, 3), make_run(image_shape=(3, 32, 32))
+    model, run = built(name, 5, 3), make_run(image_shape=(3, 32, 32))
     for trick in (*before, LayerScale(init)):
         model = trick.model(model, run)
     return model
@@ -43,7 +42,7 @@ def test_a_block_is_relu_of_its_shortcut_and_a_share_of_its_branch(name):
 @pytest.mark.parametrize("name", [*RESNETS, "timm:test_vit"])
 def test_with_scales_of_1_nothing_changes(name):
     torch.manual_seed(0)
-    plain, images = build(name, 5, 3).eval(), torch.randn(2, 3, 160, 160)
+    plain, images = built(name, 5, 3).eval(), torch.randn(2, 3, 160, 160)
     model = changed(name, 1.0).eval()
     assert torch.equal(model(images), plain(images)) and scales(model)
 
@@ -75,7 +74,7 @@ def test_scales_that_are_there_are_set(ours, options):
 
 @pytest.mark.parametrize("others", [(GroupNorm(),), (Acnet(), ZeroGamma()), (StochasticDepth(0.2),)])
 def test_stands_behind_whatever_normalizes_and_learns(others):
-    trainer = prepare(Bundle((Use(LayerScale(0.5)), *map(Use, others)), epochs=8, batch_size=16), make_dataset())
+    trainer = prepare(Bundle((Use(LayerScale(0.5)), *map(Use, others)), epochs=6, batch_size=16), make_dataset())
     found = scales(trainer.run.model)
     assert len(found) == len(trainer.run.model.layers) and all(bool((scale == 0.5).all()) for scale in found)
     assert [metrics.values["val/accuracy"] for metrics in trainer.epochs()][-1] > 0.8

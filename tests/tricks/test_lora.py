@@ -12,7 +12,7 @@ from autotricks.tricks.average.ema import Ema
 from autotricks.tricks.model.lora import ADAPTERS, Lora, adapted
 from autotricks.tricks.optimizer.sgd import Sgd
 from autotricks.tricks.parameters.layer_decay import LayerDecay
-from tests.conftest import make_run
+from tests.conftest import built, make_run
 from tests.tricks.exported import handed_over
 from tests.tricks.frozen import moved, trainer
 
@@ -65,7 +65,7 @@ def small(name):
 
     torch.manual_seed(0)
     if name != "torchvision":
-        return build(name, 5, 3).eval()
+        return built(name, 5, 3).eval()
     made = VisionTransformer(160, 32, 2, 2, 32, 64, num_classes=5).eval()
     nn.init.normal_(made.heads.head.weight)
     return made

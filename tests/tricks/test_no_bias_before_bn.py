@@ -6,9 +6,8 @@ from torch import nn
 from torchvision.models.vgg import make_layers
 
 from autotricks.errors import ModelError
-from autotricks.models import build
 from autotricks.tricks.model.no_bias_before_bn import NoBiasBeforeBn
-from tests.conftest import make_run
+from tests.conftest import built, make_run
 
 
 def biases(model):
@@ -43,7 +42,7 @@ def test_a_bias_that_counts_stays():
 
 @pytest.mark.parametrize("name", ["resnet8", "timm:test_resnet", "torchvision:resnet18"])
 def test_resnets_have_none(name):
-    model = build(name, 5, 3)
+    model = built(name, 5, 3)
     names = list(model.state_dict())
     assert list(NoBiasBeforeBn().model(model, make_run(image_shape=(3, 32, 32))).state_dict()) == names
 

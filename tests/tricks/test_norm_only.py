@@ -10,7 +10,7 @@ from autotricks.tricks.gradients.norm_only import NormOnly, norm_weights
 from autotricks.tricks.model.bnneck import Bnneck
 from autotricks.tricks.model.group_norm import GroupNorm
 from autotricks.tricks.optimizer.sgd import Sgd
-from tests.conftest import make_dataset, make_run
+from tests.conftest import built, make_dataset, make_run
 from tests.tricks.frozen import moved, slopes, trainer
 
 
@@ -27,7 +27,7 @@ def test_two_weights_for_each_channel(depth):
 @pytest.mark.parametrize(("name", "word"), [("timm:test_vit", "norm"), ("timm:test_convnext", "norm"),
                                             ("torchvision:resnet18", "bn"), ("timm:test_efficientnet_gn", "bn")])
 def test_norms_of_other_models_are_what_is_called_one(name, word):
-    model = build(name, 5, 3)
+    model = built(name, 5, 3)
     named = {key for key, weight in model.named_parameters() if word in key and weight.ndim == 1}
     missing = named - norm_weights(model)
     assert not missing and len(named) > 5
@@ -82,7 +82,7 @@ def test_a_window_is_a_stage():
 
 def test_norms_that_other_tricks_bring_are_trained_and_random_features_learn():
     uses = tuple(map(Use, (NormOnly(), GroupNorm(), Bnneck(), Sgd(lr=0.1))))
-    made = prepare(Bundle(uses, epochs=12, batch_size=16), make_dataset())
+    made = prepare(Bundle(uses, epochs=8, batch_size=16), make_dataset())
     first = {name: weight.detach().clone() for name, weight in made.run.model.named_parameters()}
     accuracy = [metrics.values["val/accuracy"] for metrics in made.epochs()][-1]
     changed = {name for name, weight in made.run.model.named_parameters() if not torch.equal(weight, first[name])}

@@ -20,11 +20,11 @@ CHANGES = ["acnet", "batch_renorm", "cross_iteration_bn", "group_norm", "kaiming
 BUNDLES = [(name,) for name in CHANGES] + [
     ("kaiming", "zero_gamma", "resnet_variant", "unit_stride", "no_bias_before_bn", norm, "ema", "cosine_head")
     for norm in ("acnet", "batch_renorm", "cross_iteration_bn", "group_norm")]
-# Large networks where timm's small one, whose stem takes no variant, will not do: by default for all tricks at once
-# with one of the norms.
+# A network of a library is by default for all tricks at once, with two of the norms, and for one alone; a large one
+# where timm's small one, whose stem takes no variant, will not do.
 LARGE = {"batch_renorm": "torchvision:resnet18", "resnet_variant": "timm:resnet18"}
-QUICK = {(names, model) for names in BUNDLES for model in ("resnet8", (
-    LARGE.get(names[-3 if len(names) > 1 else 0]) if "resnet_variant" in names else "timm:test_resnet"))}
+QUICK = {(names, "resnet8") for names in BUNDLES} | {(("unit_stride",), "timm:test_resnet")} | {
+    (names, LARGE.get(names[-3 if len(names) > 1 else 0])) for names in BUNDLES if "resnet_variant" in names}
 CASES = [pytest.param(names, model, marks=[] if (names, model) in QUICK else [pytest.mark.slow]) for names in BUNDLES
          for model in ("resnet8", "timm:resnet18", "torchvision:resnet18", "timm:test_resnet")
          if model != "timm:test_resnet" or "resnet_variant" not in names]

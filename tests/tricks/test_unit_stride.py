@@ -16,7 +16,7 @@ from autotricks.models.resnet import ResNet
 from autotricks.nn.classifier import feature_maps
 from autotricks.tricks.model.resnet_variant import ResnetVariant
 from autotricks.tricks.model.unit_stride import UnitStride, dilate, shifted
-from tests.conftest import make_run
+from tests.conftest import built, make_run
 
 RESNETS = ["resnet14", "timm:test_resnet", "timm:resnet18", "timm:resnet26d", "torchvision:resnet18",
            pytest.param("torchvision:resnet50", marks=pytest.mark.slow)]     # by default as its library makes it, below
@@ -26,7 +26,7 @@ RESNETS = ["resnet14", "timm:test_resnet", "timm:resnet18", "timm:resnet26d", "t
 def made(name):
     """A model that nobody may change: it is built once."""
     torch.manual_seed(0)
-    model = ResNet(14, 5) if name == "resnet14" else build(name, 5, 3)
+    model = ResNet(14, 5) if name == "resnet14" else built(name, 5, 3)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -1, 1)
@@ -127,4 +127,4 @@ def test_bad_values_and_models():
         UnitStride().model(build("timm:resnetblur18", 5, 3), make_run())
     assert len(caught.value.problems) == 1
     with pytest.raises(ModelError, match=r"unit_stride: SqueezeNet has no residual blocks"):
-        UnitStride().model(build("torchvision:squeezenet1_1", 5, 3), make_run())
+        UnitStride().model(built("torchvision:squeezenet1_1", 5, 3), make_run())

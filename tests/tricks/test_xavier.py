@@ -5,7 +5,7 @@ from torch import nn
 from autotricks.errors import BundleError, ModelError
 from autotricks.models import build
 from autotricks.tricks.model.xavier import Xavier, variance
-from tests.conftest import make_run
+from tests.conftest import built, make_run
 
 
 def test_variance_by_hand():
@@ -15,7 +15,7 @@ def test_variance_by_hand():
 @pytest.mark.parametrize("distribution", ["uniform", "normal"])
 @pytest.mark.parametrize("name", ["resnet8", "timm:test_resnet", "torchvision:resnet18"])
 def test_every_layer_has_the_variance_of_its_fans(name, distribution):
-    model = Xavier(distribution).model(build(name, 5, 3), make_run())
+    model = Xavier(distribution).model(built(name, 5, 3), make_run())
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d) and module.weight.numel() > 2000]
     assert len(layers) >= 4
     for layer in layers:

@@ -11,14 +11,14 @@ from autotricks.nn.residual import residual_blocks, shortcut
 from autotricks.trial import prepare
 from autotricks.tricks.model.group_norm import GroupNorm
 from autotricks.tricks.model.zero_gamma import ZeroGamma
-from tests.conftest import make_dataset, make_run
+from tests.conftest import built, make_dataset, make_run
 
 RESNETS = ["resnet8", "timm:test_resnet", "timm:resnet18", "torchvision:resnet18", "torchvision:resnet50"]
 
 
 @pytest.mark.parametrize("name", RESNETS)
 def test_every_block_is_relu_of_its_shortcut(name):
-    model = ZeroGamma().model(build(name, 5, 3), make_run())
+    model = ZeroGamma().model(built(name, 5, 3), make_run())
     blocks = residual_blocks(model, "test")
     for block in blocks:
         images = torch.randn(4, block.conv1.in_channels, 8, 8)
@@ -79,5 +79,5 @@ def test_stays_when_another_norm_takes_the_place_and_then_learns():
 
 def test_a_model_without_residual_blocks_is_one_clear_line():
     with pytest.raises(ModelError, match=r"zero_gamma: SqueezeNet has no residual .* drop zero_gamma\.") as caught:
-        ZeroGamma().model(build("torchvision:squeezenet1_1", 5, 3), make_run())
+        ZeroGamma().model(built("torchvision:squeezenet1_1", 5, 3), make_run())
     assert len(caught.value.problems) == 1

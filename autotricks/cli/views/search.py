@@ -21,6 +21,7 @@ from ...data import understood
 from ...probes.duration import in_words
 from ...space.load import LoadedSpace
 from ...stats.verdict import BASELINE
+from ...tasks import find as find_task
 from ...tuning.workload import workload
 from .confirmation import scores, verdict
 from .progress import Progress
@@ -48,6 +49,7 @@ class Lines:
         self._trainings = loaded.document.search.trainings
         self._pace = Progress(workload(loaded))
         self._objective = loaded.document.objective.objective()
+        self._counted = find_task(loaded.document.data.task).counted
         self._sign = self._objective.sign
         self._metrics: dict[str, dict[str, float]] = {}     # of trials trained to the end
         self.best: float | None = None
@@ -64,7 +66,7 @@ class Lines:
         """Say what is searched, where it is kept and how long it takes."""
         self._pace = Progress(opening.work, opening.duration, opening.deadline)
         self.done = opening.work.ended
-        for line in [describe(opening.facts), *understood(opening.facts), *leaks(opening.facts)]:
+        for line in [describe(opening.facts, self._counted), *understood(opening.facts), *leaks(opening.facts)]:
             self._say(line)
         length = f"{self._total} trials"
         if self._trainings is not None:
@@ -214,15 +216,16 @@ def clock(seconds: float) -> str:
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
-def describe(facts: Mapping[str, Any]) -> str:
-    """Return a data set in one line."""
+def describe(facts: Mapping[str, Any], counted: str) -> str:
+    """Return a data set in one line; `counted` is what classes have many or few of."""
     counts = facts["counts"]["train"]
     images = facts["split_images"]
     shape = "x".join(str(side) for side in facts["image_shape"])
     bad = f", {len(facts['bad'])} bad files left out" if facts["bad"] else ""
     groups = f"{facts['groups']} groups, " if facts.get("groups") else ""
+    what = "" if counted == "images" else f" {counted}"
     return (f"{facts['source']}: {len(facts['classes'])} classes, {groups}{shape}, train {images['train']} "
-            f"({max(counts)} to {min(counts)} a class), validation {images['validation']}, "
+            f"({max(counts)} to {min(counts)}{what} a class), validation {images['validation']}, "
             f"test {images['test']} (set aside){bad}" + (", streamed" if facts.get("streamed") else ""))
 
 

@@ -1,7 +1,6 @@
 """The local engine: the same search on warm worker processes of this machine, without Ray."""
 from __future__ import annotations
 
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -15,12 +14,13 @@ from ...core.dataset import Dataset
 from ...core.reporting import End
 from ...errors import EngineError, RankError
 from ...runs.trial import Outcome, RungPlan, Training, Trial
-from ...system.workers import died, follow_parent
+from ...system.workers import died
 from ..search import Search
-from .device_team import DeviceGroup, devices
+from .device_team import devices
 from .engine import RETRIES, TrainingOptions
-from .rung_training import arrays, watch
+from .rung_training import arrays
 from .worker_context import worker_context
+from .worker_loop import work
 
 Result = TypeVar("Result")
 Answer = Outcome | RankError | str      # what was reached; a process beside has died; what was raised, as a traceback
@@ -69,28 +69,10 @@ def start_worker(shared: dict[str, Any], options: TrainingOptions, index: int) -
     """Start a process that answers on its pipe until that closes."""
     context: Any = worker_context(options.threads)
     here, there = context.Pipe()
-    process = context.Process(target=_work, args=(there, shared, devices(options.gpus, index), options.threads))
+    process = context.Process(target=work, args=(there, shared, devices(options.gpus, index), options.threads))
     process.start()
     there.close()
     return Worker(process, here, index=index)
-
-
-def _work(pipe: Connection, shared: dict[str, Any], where: tuple[str, ...], threads: int) -> None:
-    """Train what arrives on the pipe until it closes: a bundle begins to climb, None goes on with the one at hand."""
-    follow_parent()
-    group = DeviceGroup(shared, where, threads, watch)
-    while True:
-        try:
-            plan, bundle, rung = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            pipe.send(group.reach(plan, bundle, rung))
-        except RankError as error:
-            pipe.send(error)
-            return      # a fresh process trains this trial again
-        except Exception:
-            pipe.send(traceback.format_exc(limit=-4))
 
 
 class LocalEngine:
