@@ -150,7 +150,7 @@ def test_tables_hold_objects(trained, here, tmp_path, suffix):
 def test_pictures_show_what_was_found_where_it_was_found(trained, here, tmp_path):
     place, kept, _ = trained
     files = of_split(place, "test")
-    code, out, errors = here("predict", str(kept), *map(str, files), str(tmp_path / "none.png"), "--out",
+    code, out, _errors = here("predict", str(kept), *map(str, files), str(tmp_path / "none.png"), "--out",
                              str(tmp_path / "x.json"), "--draw", str(tmp_path / "drawn"))
     assert code == 0 and out.splitlines()[-1] == f"{tmp_path / 'drawn'}: 4 pictures"
     drawn = sorted((tmp_path / "drawn").rglob("*.jpg"))
@@ -175,10 +175,10 @@ def test_pictures_show_what_was_found_where_it_was_found(trained, here, tmp_path
 
 
 def test_pictures_never_lie_among_the_files(trained, here, tmp_path):
-    place, kept, _ = trained
+    _place, kept, _ = trained
     file = save(tmp_path / "photos" / "a.jpg", np.zeros((32, 32), np.uint8))
     before = file.read_bytes()
-    code, out, errors = here("predict", str(kept), str(file), "--draw", str(tmp_path / "photos"))
+    code, _, errors = here("predict", str(kept), str(file), "--draw", str(tmp_path / "photos"))
     assert (code, file.read_bytes()) == (2, before) and "Name another folder" in errors and errors.count("\n") == 1
     assert os.listdir(tmp_path / "photos") == ["a.jpg"]
 
