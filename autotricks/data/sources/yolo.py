@@ -13,7 +13,7 @@ from ..fitting import Edges
 from ..settings import Settings
 from .annotated import Annotated, Marked, Said, listed as listed_images, number
 from .entering import entered
-from .files import Listing, files_under, images_of, innermost, is_picture, visible
+from .files import Listing, closed, files_under, images_of, innermost, is_picture, visible
 from .naming import relative, told_splits_of
 from .raw import MORE_WORDS, Raw, clean
 
@@ -57,8 +57,7 @@ def listed(root: Path, settings: Settings) -> Listing:
     if file.suffix.lower() in YAML:
         names, images = _described(file, settings)
     else:
-        lines = file.read_bytes().decode("utf-8", "surrogateescape").splitlines()
-        names = _numbered(lines, display_name(file))
+        names = _numbered(_lines(file), display_name(file))
         images = _in_folders(root, settings)
     if not images:
         raise DataError(f"data.source: {display_name(root)} holds no images. images/*.jpg and labels/*.txt are needed.")
@@ -164,12 +163,24 @@ def _images(base: Path, place: str, where: str) -> Iterator[Path]:
     if path.is_dir():
         yield from (one for one in files_under(path, base)[0] if is_picture(one.name))
     elif path.is_file() and path.suffix.lower() == ".txt":
-        lines = path.read_bytes().decode("utf-8", "surrogateescape").splitlines()
+        lines = _lines(path)
         yield from (path.parent / line.strip() if line.strip().startswith("./") else base / line.strip()
                     for line in lines if line.strip())
     else:
         raise DataError(f"data.source: {where}: {display_name(base / place)}: no such folder, nor a .txt with a path a "
                         "line.")
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file.
+
+    Raises:
+        DataError: When it cannot be read.
+    """
+    try:
+        return path.read_bytes().decode("utf-8", "surrogateescape").splitlines()
+    except OSError as error:
+        closed(error)
 
 
 def _in_folders(root: Path, settings: Settings) -> dict[Path, str]:
@@ -223,8 +234,7 @@ class _Reader:
             self._silent.append(image)
             return
         self.read.append(file)
-        lines = file.read_bytes().decode("utf-8", "replace").splitlines()
-        for row, line in enumerate(lines):
+        for row, line in enumerate(_lines(file)):
             if line.strip():
                 yield self._marked(line.split(), f"{display_name(file)}:{row + 1}")
 
