@@ -85,7 +85,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "gradient_clipping": {"max_norm": 1e-3},
     "manifold_mixup": {"shallowest": 1, "deepest": 1},      # not of the images, which any model would show
     "grid_shuffle": {"probability": 1.0}, "jpeg": {"probability": 1.0}, "downscale": {"probability": 1.0},
-    "swa": {"begin": 0.0},
+    "swa": {"begin": 0.0}, "copy_paste": {"largest": 0.6},      # few objects of the stand-ins are small
     "repeat_factor": {"threshold": 0.5},    # above the share of some class
     "seql": {"threshold": 0.2},             # two of the four classes are rarer
     "step_every": {"epochs": 3.0}, "warm_restart": {"factor": 0.5}}
