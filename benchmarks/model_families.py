@@ -30,7 +30,7 @@ from autotricks.core.dataset import Dataset
 from autotricks.core.slots import Slot
 from autotricks.core.traits import DataTrait
 from autotricks.errors import InputError
-from autotricks.models.build import DETECTOR
+from autotricks.models.names import DETECTOR
 from autotricks.nn.classifier import classifier, head_weights, trunk
 from autotricks.nn.decay import decayed
 from autotricks.nn.initialization import matrices

@@ -145,8 +145,8 @@ MUTATIONS = (
              "cutout and cutmix cut a pixel more than the size says",
              ("tests/tricks/test_cutout.py",)),
     Mutation("autotricks/tricks/augment/flip.py",
-             "torch.where(chosen.unsqueeze(1), columns.flip(0), columns)",
-             "torch.where(chosen.unsqueeze(1), columns.roll(1), columns)",
+             "images.flip(3).lerp_(images",
+             "images.roll(1, 3).lerp_(images",
              "flip shifts images in place of mirroring them",
              ("tests/tricks/test_flip.py",)),
     # tricks: mixing

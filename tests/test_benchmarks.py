@@ -61,6 +61,20 @@ def test_one_command_runs_every_part_and_the_gpu_part_runs_small_on_a_cpu(tmp_pa
     assert len(rows) == 13 and not [row for row in rows if row["figure"] is None]
 
 
+@pytest.mark.slow
+def test_boxes_are_set_against_torchvisions_for_each_operation(tmp_path):
+    file = tmp_path / "boxes.json"
+    ended = subprocess.run([sys.executable, "benchmarks/box_augmentation.py", "--quick", "--json", str(file)], cwd=ROOT,
+                           capture_output=True, text=True, timeout=200, check=False)
+    assert ended.returncode == 0, ended.stderr
+    rows = json.loads(file.read_text(encoding="utf-8"))["parts"]["boxes"]["rows"]
+    asked = [row["what"] for row in rows if row["target"] == {"least": 10.0}]
+    assert asked == [f"{what}: ours / v2" for what in ("flip", "affine", "crop", "resized crop", "scale jitter",
+                                                       "IoU crop")]
+    assert {"batch alone / v2", "mosaic / crop", "copy_paste / crop"} == {row["what"] for row in rows} - {*asked}
+    assert all(row["figure"]["median"] > 0 for row in rows)
+
+
 @pytest.mark.parametrize("drawn", sampled([2_000, 10_000], 2_000))
 def test_crop_and_flip_draw_every_offset_and_side_alike_as_torchvision_does(drawn):
     """222.2 is the value of chi-square with 161 degrees of freedom at p = 0.001; the seeds are fixed."""

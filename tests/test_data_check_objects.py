@@ -90,8 +90,8 @@ def test_the_command_says_it_and_draws(source, here, tmp_path):
     assert f"  gray       40      10       6 {'#' * 50}\n" in out
     assert "Objects, as the model sees them, in images of their own size: 112\n" in out
     assert f"\nPictures, as the model sees them: {tmp_path}/new/sheet.png\n" in out
-    assert out.endswith(f"Next: {shlex.join(['autotricks', 'init', source])}\n"
-                        f"or:   {shlex.join(['autotricks', 'search', '--space', 'detection.yaml', '--data', source])}\n")
+    search = ["autotricks", "search", "--space", "detection.yaml", "--data", source]
+    assert out.endswith(f"Next: {shlex.join(['autotricks', 'init', source])}\nor:   {shlex.join(search)}\n")
     sheet = np.asarray(Image.open(tmp_path / "new" / "sheet.png"), int)
     assert sheet.shape[1] > 4 * SIDE
     for label in range(len(CLASSES)):
@@ -172,4 +172,6 @@ def test_what_is_written_is_checked_clean(source, here, tmp_path, monkeypatch):
     assert load_space("boxes.yaml").document.data.task == "detection" and "objects in train" in text
     code, out, errors = here("check", "boxes.yaml")
     assert (code, errors) == (0, "")
-    assert "Not checked" not in out and "Advised against" not in out
+    assert "Not checked" not in out and "Likely to go wrong" not in out, "what is advised against is left out"
+    code, out, _ = here("check", "boxes.yaml", "--set", "training.batch_size=8")
+    assert code == 0 and "\nLikely to go wrong (searched all the same):\n  training.batch_size: 8 images are few" in out

@@ -308,6 +308,7 @@ def test_a_model_that_is_not_square_takes_files_of_its_own_size_alone(trained, t
     kept = trained[1]
     document = yaml.safe_load((kept / BUNDLE).read_text())
     document["images"]["shape"] = [3, 12, 20]
+    document["data"].pop("size")
     made = Predictor(document, Predictor.load(kept)._model.state_dict())
     save(tmp_path / "fits.png", noise(0, 12, 20, 3))
     save(tmp_path / "other.png", noise(0, 13, 20, 3))

@@ -109,6 +109,20 @@ def with_boxes(inner: Loss, distance: Distance, weight: float, small: bool = Fal
         share = len(whole) / total.sum().clamp(min=1)
         if small:
             counted = counted * smallness(targets.boxes, (batch.images.shape[-2], batch.images.shape[-1]))
-        apart = distance(said.boxes.flatten(0, 1), targets.boxes.flatten(0, 1)).view_as(counted)
-        return inner(output, batch) + weight * share * (apart * counted).sum(1)
+        chosen = compared(counted)
+        apart = distance(said.boxes.flatten(0, 1)[chosen], targets.boxes.flatten(0, 1)[chosen])
+        losses = counted.flatten().new_zeros(counted.numel())
+        losses[chosen] = apart * counted.flatten()[chosen]
+        return inner(output, batch) + weight * share * losses.view_as(counted).sum(1)
     return both
+
+
+def compared(counted: Tensor) -> Tensor | slice:
+    """Return which of all places have boxes to compare: of a CPU's those that count, which are few.
+
+    Elsewhere all are compared: to find out which count, a step would wait for the device.
+
+    Shapes:
+        counted: [B, A].
+    """
+    return counted.flatten().nonzero().squeeze(1) if counted.is_cpu else slice(None)

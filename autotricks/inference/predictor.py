@@ -104,11 +104,10 @@ class Predictor:
             raise DataError(f"images: got {array.dtype} of shape {tuple(array.shape)}; expected uint8 of shape "
                             f"(N, {height}, {width}, {depth}).")
         # in one memory layout and in the pieces that training evaluates: other ones round differently
-        whole = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2).clone(
-            memory_format=torch.contiguous_format)
+        parts = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2).split(chunk(self.shape))
+        laid = (part.clone(memory_format=torch.contiguous_format).to(self._mean.device) for part in parts)
         with torch.inference_mode():        # what is decoded is smaller than what it was decoded from
-            decoded = [self._task.decode(self.logits(part.to(self._mean.device).float() / 255)).cpu()
-                       for part in whole.split(chunk(self.shape))]
+            decoded = [self._task.decode(self.logits(part.float() / 255)).cpu() for part in laid]
             answer: NDArray[np.float32] = torch.cat(decoded).numpy()
         return answer
 

@@ -81,7 +81,7 @@ def _limit(device: str, memory: float, model: str, trust: bool) -> None:
     """Limit this process: beyond what it has by now, with the code that makes the model; or to a share of the GPU."""
     warm_up(torch.get_num_threads())
     with suppress(ModelError):      # which the first step says
-        check(model, trust)
+        check(model, trust, objects=None)
     if device != "cpu":
         torch.cuda.set_per_process_memory_fraction(memory)
         return

@@ -66,11 +66,12 @@ class Pictures:
         """
         whole = {str(file): Path(os.path.abspath(file)) for file in files}
         base = os.path.commonpath([path.parent for path in whole.values()]) if whole else ""
-        targets = {name: _named(ensure_folder(folder) / path.relative_to(base)) for name, path in whole.items()}
+        targets = {name: _named(folder / path.relative_to(base)) for name, path in whole.items()}
         taken = {os.path.realpath(path.parent) for path in whole.values()}
         if any(os.path.realpath(target.parent) in taken for target in targets.values()):
             raise InputError(f"--draw {printable(folder)}: holds files that are to be drawn, among which their "
                              "pictures would lie. Name another folder.")
+        ensure_folder(folder)
         return cls(targets, limits, {name: color_of(number) for number, name in enumerate(limits)})
 
     def write(self, rows: Iterable[Row]) -> list[Path]:

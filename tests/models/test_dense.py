@@ -1,4 +1,7 @@
 """Detectors by name: what is refused, images of any size, weights of a classifier for the backbone."""
+import sys
+from types import SimpleNamespace
+
 import pytest
 import timm
 import torch
@@ -139,3 +142,17 @@ def test_published_weights_of_a_detector_are_those_of_its_backbone(monkeypatch, 
         point(monkeypatch, hub.url, tmp_path / "nowhere", offline=True)
         with pytest.raises(ModelError, match=r"Where there is a network: autotricks fetch 'fcos:timm:test_resnet@toy"):
             load_weights(str(found.name))
+
+
+def test_a_detector_of_the_users_own_is_built_where_that_is_allowed(monkeypatch):
+    class Own(torch.nn.Module):
+        def __init__(self, classes, channels):
+            super().__init__()
+            self.sizes = classes, channels
+
+    monkeypatch.setitem(sys.modules, "mine", SimpleNamespace(detector=Own, number=lambda classes, channels: 3))
+    assert build_detector("mine:detector", 5, 1, trust=True).sizes == (5, 1)
+    with pytest.raises(ModelError, match=r"mine:number returned int, not a torch\.nn\.Module"):
+        build_detector("mine:number", 5, 1, trust=True)
+    with pytest.raises(ModelError, match=r"mine:detector is code of yours; allow it with --trust"):
+        build_detector("mine:detector", 5, 1)

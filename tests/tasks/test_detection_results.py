@@ -117,14 +117,19 @@ def test_a_threshold_lies_between_and_is_one_half_where_validation_has_no_object
     assert thresholds(TRUTHS, found, 3).tolist() == pytest.approx([0.85, 0.5, 0.5])
 
 
-def measured():
+def measured(count=100):
     found, targets = stored()
-    return Measured(said(found), targets)
+    return Measured(said(found[:count]), targets[:count])
 
 
 @pytest.fixture(scope="module")
 def result():
-    return DETECTION.test(measured(), measured(), torch.ones(CLASSES))
+    return DETECTION.test(measured(40), measured(), torch.ones(CLASSES))
+
+
+def test_thresholds_are_those_of_validation(result):
+    fitted, praised = (DETECTION.fit(measured(count), CLASSES)["thresholds"] for count in (40, 100))
+    assert result.thresholds == fitted != praised
 
 
 def test_on_test_figures_by_class_and_size_are_those_of_the_whole(result):

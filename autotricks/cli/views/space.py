@@ -15,6 +15,7 @@ from ...space.weights import begins
 from ...tuning.workload import workload
 from .search import to_json
 
+TRAINING = "training."      # with which a line begins that is of no trick, so that nothing can be left out
 MANY = 10**12       # combinations, from which their number of digits is all that matters
 
 
@@ -86,7 +87,10 @@ def show(loaded: LoadedSpace, as_json: bool, found: Found, following: str) -> No
     _section("Data", found.data)
     _section("Start trials", start_trials(loaded.start, space))
     _section("Never together", space.quarrels())
-    _section(f"Advised against ({'left out' if space.avoid else 'searched all the same'})", space.warnings())
+    warned = space.warnings()
+    _section("Likely to go wrong (searched all the same)", [line for line in warned if line.startswith(TRAINING)])
+    _section(f"Advised against ({'left out' if space.avoid else 'searched all the same'})",
+             [line for line in warned if not line.startswith(TRAINING)])
     if search.sampler == "bayesian":
         _section("Rungs", [f"{', '.join(str(rung.budget) for rung in work.rungs)} epochs; a trial goes on as long as "
                            "what is still expected of it is worth the epochs that are left"])
