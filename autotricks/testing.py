@@ -44,6 +44,7 @@ BATCH = 16
 MIDWAY = Window(0.25, 0.75)     # opens and closes within an epoch, with a checkpoint in it
 WAITS = frozenset({"item", "tolist", "numpy", "cpu", "nonzero", "argwhere", "unique", "masked_select", "is_nonzero",
                    "equal", "allclose", "__bool__", "__float__", "__int__", "__index__"})
+ON_CPU = Tensor.is_cpu.__get__      # type: ignore[attr-defined]
 Weights = dict[str, Tensor]
 
 
@@ -185,6 +186,8 @@ POINTS: tuple[str, ...] = tuple(name for name, value in vars(Contract).items()
 class Waiting(TorchFunctionMode):
     """While active, collects the names of calls whose result or shape the host must read from the device.
 
+    Whoever asks whether a tensor lies on the CPU, where nothing waits, is told that it does not.
+
     Attributes:
         calls: Their names.
     """
@@ -202,6 +205,8 @@ class Waiting(TorchFunctionMode):
         positions = name == "where" and len(args) == 1
         if name in WAITS or masked or positions:
             self.calls.append(name)
+        if function == ON_CPU:
+            return False
         return function(*args, **(kwargs or {}))
 
 

@@ -179,6 +179,6 @@ def test_waiting_is_seen(read):
     one = torch.ones(1)
     with Waiting() as waiting:
         torch.where(one > 0, one, 0.0)[torch.arange(1)] + one.sum()
-        assert waiting.calls == []
+        assert waiting.calls == [] and not one.is_cpu
         read(one)
     assert len(waiting.calls) == 1

@@ -9,6 +9,7 @@ from autotricks.core.dense import Dense
 from autotricks.functional.assignment import with_places
 from autotricks.functional.box_losses import ciou_loss, giou_loss, iou_loss, smallness, with_boxes
 from autotricks.functional.boxes import overlap
+from autotricks.testing import Waiting
 from tests.tricks.dense import SIDE, pieces, said, scenes
 
 
@@ -87,6 +88,23 @@ def test_the_mean_over_places_weighed_by_centerness(small):
     assert total > 5
     assert losses.tolist() == pytest.approx([2 * len(batch) * part / total for part in parts], rel=1e-4)
     assert losses[-1] == 0      # no object is in the last
+
+
+def test_all_places_are_compared_where_the_device_would_be_waited_for():
+    """It is the same loss, of which a CPU computes the part that counts alone."""
+    batch, output = scenes(), said()
+    placed = with_places(batch, output.places[0], 1.5)
+    sizes = []
+
+    def counted(found, true):
+        sizes.append(len(found))
+        return giou_loss(found, true)
+    loss = with_boxes(lambda output, batch: torch.zeros(len(batch)), counted, 1.0)
+    here = loss(output.output(), placed)
+    with Waiting() as waiting:
+        elsewhere = loss(output.output(), placed)
+    assert torch.allclose(here, elsewhere, rtol=1e-5) and waiting.calls == []
+    assert sizes == [int((placed.targets.shares > 0).sum()), placed.targets.shares.numel()]
 
 
 @pytest.mark.parametrize("parts", [2, 4])
