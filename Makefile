@@ -17,7 +17,7 @@ install: .venv/.installed  ## make .venv and install autotricks with tested vers
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-test: install  ## the default tests on two cores, about three and a half minutes; none starts Ray
+test: install  ## the default tests on two cores, about five minutes; none starts Ray
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-ray: install  ## searches on a real Ray

@@ -110,7 +110,8 @@ def test_a_lost_worker_loses_no_trial(source, unbroken, tmp_path):
 def test_what_was_found_is_confirmed_on_test_and_told(source, tmp_path):
     result = searched(tmp_path, space(tmp_path, source), confirm=True)
     confirmed = json.loads((result.folder / "confirm.json").read_text())
-    assert 0 <= confirmed["test"]["average_precision"]["mean"] <= 1
+    scores = confirmed["test"][str(confirmed["champion"])]["values"]
+    assert confirmed["metric"] == "average_precision" and len(scores) == 2 and all(0 <= score <= 1 for score in scores)
     page = (result.folder / REPORT).read_text()
     assert "average precision" in page and "<svg" in page
 
