@@ -45,7 +45,6 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {
     "sam": {"sam": {}},
     "no_bias_decay": {"no_bias_decay": {}},
     "gradient_clipping": {"gradient_clipping": {"max_norm": 1.0}},
-    "prior_bias": {"prior_bias": {}},
     "center_sampling, radius 1": {"center_sampling": {"radius": 1.0}},
     "center_sampling, radius 2.5": {"center_sampling": {"radius": 2.5}},
     "dense_focal, alpha 0.5": {"dense_focal": {"alpha": 0.5}},
