@@ -69,6 +69,7 @@ OBJECTS: dict[str, dict[str, Any]] = {      # as above, of boxes
     "crop": {"padding": 0}, "random_affine": {"degrees": 0.0, "scale": 0.0, "shift": 0.0},
     "color_jitter": {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0},
     "flooding": {"level": 0.0}, "gradient_clipping": {"max_norm": 1e6}, "quarter_turns": {}}
+PLAIN_OBJECTS: dict[str, dict[str, Any]] = {"adamw": {"lr": 0.015}, "cosine": {}}
 ROLLS = ("crop", "random_affine", "random_erasing")
 HELP: dict[str, dict[str, Any]] = {"logit_adjustment": {"tau": 0.4}}
 BETTER, OTHERS = "better than the baseline", 5000   # the verdict; first of the seeds that measure what is true
@@ -132,7 +133,7 @@ def told(run: Path, number: int) -> dict[str, Any]:
     """Return what a search said in one row."""
     found, champion = read(run / "confirm.json"), yaml.safe_load((run / "champion.yaml").read_text(encoding="utf-8"))
     return {"search": number, "verdict": found["verdict"], "trial": found["champion"],
-            "tricks": sorted(set(champion["tricks"]) - set(PLAIN) - {"adamw"}), "optimism": found["optimism"],
+            "tricks": sorted(set(champion["tricks"]) - {*PLAIN, *PLAIN_OBJECTS}), "optimism": found["optimism"],
             **{name: found["difference"][name] for name in ("mean", "low", "high")}}
 
 
@@ -160,7 +161,7 @@ def objects(out: Path, size: Size) -> dict[str, Any]:
         document = space("objects", OBJECTS, replace(size, trials=min(6, size.trials), epochs=epochs), number)
         document |= {"data": {"source": "digit_scenes", "task": "detection"}, "model": {"name": "fcos:resnet8"},
                      "training": {"epochs": epochs, "batch_size": 8}}
-        document["tricks"] = {"adamw": {"lr": 0.015}, "cosine": {"always": True}, **OBJECTS}
+        document["tricks"] = {**PLAIN_OBJECTS, "cosine": {"always": True}, **OBJECTS}
         rows.append(told(searched(document, out / "objects" / f"{number:03}"), number))
         print(show(rows[-1]), flush=True)
     right = sum(row["verdict"].startswith("no evidence") for row in rows)

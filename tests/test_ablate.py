@@ -28,9 +28,9 @@ from autotricks.workflows.reopen import settle
 METRIC = "val/balanced_accuracy"
 SPACE = """name: planted
 data: {source: digits, imbalance: {factor: 5}}
-training: {epochs: 1}
+training: {epochs: 3}
 objective: {metric: val/balanced_accuracy, mode: max}
-search: {engine: local, parallel: 2, rungs: {first: 1}}
+search: {engine: local, parallel: 2}
 tricks:
   sgd: {lr: {loguniform: [1e-6, 0.5]}}
   label_smoothing: {epsilon: {uniform: [0, 0.2]}}
@@ -105,7 +105,7 @@ def planted(root, tricks, space=SPACE):
     for number, bundle in enumerate((loaded.space.baseline(), champion)):
         ledger.append("trial", trial=number, label="" if number else "baseline", bundle=bundle.document(),
                       picks=loaded.space.locate(bundle), hash=bundle.hash)
-        ledger.append("rung", trial=number, budget=1, metrics={METRIC: number / 2}, epochs=1, seconds=1.0,
+        ledger.append("rung", trial=number, budget=3, metrics={METRIC: number / 2}, epochs=3, seconds=1.0,
                       end="finished")
         ledger.append("end", trial=number, reason="finished")
     ledger.close()
@@ -187,7 +187,7 @@ def test_what_another_sitting_trained_is_trained_for_its_time_alone(tmp_path):
     ledger = Ledger(folder / "confirm.jsonl")
     for bundle in (champion, baseline):
         fresh = replace(bundle, seed=2000)
-        ledger.append("ablate", hash=fresh.hash, seed=2000, bundle=fresh.document(), end="finished", epochs=1,
+        ledger.append("ablate", hash=fresh.hash, seed=2000, bundle=fresh.document(), end="finished", epochs=3,
                       metrics={METRIC: 0.25 if bundle == champion else 0.75}, seconds=99.0)
     ledger.close()
     result = ablate(folder, 1, 0)
@@ -203,7 +203,7 @@ def test_the_seeds_that_chose_the_champion_do_not_judge_it(tmp_path):
     ledger = Ledger(folder / "confirm.jsonl")
     for bundle, value in ((champion, 1.0), (baseline, 0.0)):
         fresh = replace(bundle, seed=FRESH)
-        ledger.append("confirm", hash=fresh.hash, seed=FRESH, bundle=fresh.document(), end="finished", epochs=1,
+        ledger.append("confirm", hash=fresh.hash, seed=FRESH, bundle=fresh.document(), end="finished", epochs=3,
                       metrics={METRIC: value}, seconds=1.0)
     ledger.close()
     result = ablate(folder, 1, 0)
@@ -276,7 +276,7 @@ def test_less_loss_is_better(tmp_path):
         bundle = loaded.baseline() if name == "baseline" else replace(
             loaded.frame, uses=(make("sgd", {"lr": 1e-6}),))
         fresh = replace(bundle, seed=2000)
-        ledger.append("confirm", hash=fresh.hash, seed=2000, bundle=fresh.document(), end="finished", epochs=1,
+        ledger.append("confirm", hash=fresh.hash, seed=2000, bundle=fresh.document(), end="finished", epochs=3,
                       metrics={"val/loss": value}, seconds=1.0)
     ledger.close()
     result = ablate(folder, 1, 0)

@@ -10,9 +10,6 @@ from autotricks.core.traits import MANY_CLASSES, DataTrait
 from autotricks.runs.ledger import read, records
 from autotricks.space.data_fit import fitted
 from autotricks.space.load import load_space
-from autotricks.workflows.search import Options, search
-
-from .search.scripted import in_threads
 
 MANY = frozenset({DataTrait.MANY_CLASSES})
 SPACE = """
@@ -69,12 +66,12 @@ def test_check_says_that_re_weighting_from_the_start_is_for_few_classes(space, n
 
 @pytest.mark.parametrize(("classes", "word", "starts"), [
     (MANY_CLASSES, "avoid", {0.8}), (MANY_CLASSES, "ignore", {0.0, 0.8}), (MANY_CLASSES - 1, "avoid", {0.0, 0.8})])
-def test_a_search_follows_it_by_the_number_of_classes(space, classes, word, starts, tmp_path):
+def test_a_search_follows_it_by_the_number_of_classes(space, classes, word, starts, tmp_path, here):
     images = np.random.default_rng(0).integers(0, 256, (4 * classes, 8, 8), np.uint8)
     np.savez("many.npz", x=images, y=np.arange(4 * classes) % classes)
     file = space("  class_weights: {beta: 0.9, start: {choice: [0.0, 0.8]}}\n")
-    search(load_space(file, [f"advice={word}", "search.trials=14"]),
-           Options(root=tmp_path / "runs", tracking="off", confirm=False, engine=in_threads()))
+    assert here("search", "--space", file, "--tracking", "off", "--no-confirm", "--set", f"advice={word}",
+                "--set", "search.trials=14")[0] == 0
     bundles = [trial.bundle for trial in records(read(next(tmp_path.glob("runs/*/trials.jsonl")))[0])]
     weighed = [bundle["tricks"]["class_weights"] for bundle in bundles if "class_weights" in bundle["tricks"]]
     assert len(bundles) == 14 and {values.get("start", 0.0) for values in weighed} == starts

@@ -14,8 +14,6 @@ import pytest
 import torch
 import waits
 
-from tests.conftest import sampled
-
 ROOT = Path(__file__).parent.parent
 
 
@@ -75,14 +73,13 @@ def test_boxes_are_set_against_torchvisions_for_each_operation(tmp_path):
     assert all(row["figure"]["median"] > 0 for row in rows)
 
 
-@pytest.mark.parametrize("drawn", sampled([2_000, 10_000], 2_000))
-def test_crop_and_flip_draw_every_offset_and_side_alike_as_torchvision_does(drawn):
+def test_crop_and_flip_draw_every_offset_and_side_alike_as_torchvision_does():
     """222.2 is the value of chi-square with 161 degrees of freedom at p = 0.001; the seeds are fixed."""
-    ours, theirs = augmentation.drawn_by_us(100_000, seed=1), augmentation.drawn_by_v2(drawn, seed=1)
-    assert len(ours) == len(theirs) == 162 and ours.sum() == 100_000 and theirs.sum() == drawn
+    ours, theirs = augmentation.drawn_by_us(100_000, seed=1), augmentation.drawn_by_v2(10_000, seed=1)
+    assert len(ours) == len(theirs) == 162 and ours.sum() == 100_000 and theirs.sum() == 10_000
     expected = 100_000 / 162
     assert float(((ours - expected) ** 2 / expected).sum()) < 222.2
-    pooled = (ours + theirs) / (100_000 + drawn)
+    pooled = (ours + theirs) / 110_000
     parted = sum(((seen - pooled * seen.sum()) ** 2 / (pooled * seen.sum())).sum() for seen in (ours, theirs))
     assert float(parted) < 222.2
     found = augmentation.p_values(ours, theirs)

@@ -42,7 +42,7 @@ from .conftest import make_dataset
 from .report.made import Page
 
 METRIC = "val/balanced_accuracy"
-SMALL = ["search.engine=local", "search.parallel=2", "search.trials=4", "training.epochs=2", "search.rungs.first=2",
+SMALL = ["search.engine=local", "search.parallel=2", "search.trials=4", "training.epochs=3", "search.rungs.first=3",
          "confirm.top=2", "confirm.seeds=2"]
 
 
@@ -388,8 +388,8 @@ def test_a_resumed_search_has_its_confirmation_already(found):
 def test_the_fastest_that_keeps_accuracy(tmp_path):
     """Confirmed speeds and accuracies are set by hand: trial 1 is the fastest but loses 0.1, trial 2 loses 0.01."""
     keep = "objective={metric: train/images_per_second, mode: max, keep: {metric: val/accuracy, within: 0.05}}"
-    loaded = load_space("long_tail.yaml", [*SMALL, keep, "search.trials=3", "training.epochs=1",
-                                           "search.rungs.first=1", "search.sampler=random"])
+    loaded = load_space("long_tail.yaml", [*SMALL, keep, "search.trials=3", "training.epochs=2",
+                                           "search.rungs.first=2", "search.sampler=random"])
     result = experiment.search(loaded, experiment.Options(root=tmp_path, tracking="off", confirm=False))
     data = load_data(loaded.document.data.settings())
     speeds, accuracies = (100.0, 300.0, 200.0), (0.9, 0.8, 0.89)
@@ -427,8 +427,8 @@ def test_the_fastest_that_keeps_accuracy(tmp_path):
 
 
 def test_training_loss_is_not_confirmed(tmp_path):
-    loaded = load_space("long_tail.yaml", [*SMALL, "search.trials=1", "start=[]", "training.epochs=1",
-                                            "search.rungs.first=1", "objective={metric: train/loss, mode: min}"])
+    loaded = load_space("long_tail.yaml", [*SMALL, "search.trials=1", "start=[]",
+                                            "objective={metric: train/loss, mode: min}"])
     result = experiment.search(loaded, experiment.Options(root=tmp_path, tracking="off"))
     assert result.confirmation is None and result.champion
     assert result.notices == ("not confirmed: train/loss is no figure of images that training has not seen.",)

@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from autotricks import export
@@ -133,7 +132,7 @@ def test_script_states_each_window_that_is_not_the_tricks_own():
 @pytest.mark.parametrize(("model", "tricks", "channels"), MODELS)
 @pytest.mark.parametrize("format_", ["onnx", "pt2"])
 def test_graph_has_the_figures_of_the_training(trained, npz, tmp_path, format_, model, tricks, channels):
-    """The file predicts validation from its pixels as well as training said; torch's alone in the test below."""
+    """The file alone, without this package, predicts validation from its pixels as well as training said."""
     source = npz(channels)
     folder, result = trained(source, tricks, model)
     told = handover.export(str(folder), tmp_path, format_, tmp_path / "out")
@@ -141,7 +140,11 @@ def test_graph_has_the_figures_of_the_training(trained, npz, tmp_path, format_, 
     assert told[0] == str(path) and float(told[2].split(": ")[1]) < 1e-5
     with np.load(source.removeprefix("npz:")) as archive:
         images, labels = archive["x_val"].transpose(0, 3, 1, 2), archive["y_val"]
-    found = alone(path, images) if format_ == "onnx" else in_torch(path, images)
+    np.save(tmp_path / "images.npy", images)
+    ran = subprocess.run([sys.executable, "-c", ALONE, str(path)], cwd=tmp_path, capture_output=True, text=True,
+                         timeout=120, env={"PATH": "", "OMP_NUM_THREADS": "1"})
+    assert ran.returncode == 0 and ran.stdout.strip() == "[]", ran.stderr
+    found = np.load(tmp_path / "found.npy")
     assert found.shape == (40, 4) and found.dtype == np.float32
     loss = -np.log(found[np.arange(40), labels]).mean()
     assert loss == pytest.approx(result.metrics["val/loss"], rel=1e-4)
@@ -153,29 +156,6 @@ def test_graph_has_the_figures_of_the_training(trained, npz, tmp_path, format_, 
     assert written["inside the graph"]["mean"] == yaml.safe_load((folder / export.BUNDLE).read_text())["images"]["mean"]
     content = path.read_bytes()
     assert b"site-packages" not in content and str(tmp_path).encode() not in content and b"/autotricks/" not in content
-
-
-def alone(path, images):
-    """What the file predicts in a process that imports nothing of this package or of the model's library."""
-    np.save(path.parent / "images.npy", images)
-    ran = subprocess.run([sys.executable, "-c", ALONE, str(path)], cwd=path.parent, capture_output=True, text=True,
-                         timeout=120, env={"PATH": "", "OMP_NUM_THREADS": "1"})
-    assert ran.returncode == 0 and ran.stdout.strip() == "[]", ran.stderr
-    return np.load(path.parent / "found.npy")
-
-
-def in_torch(path, images):
-    return torch.export.load(path).module()(torch.from_numpy(images)).numpy()
-
-
-@pytest.mark.slow       # torch takes four seconds to import what it reads a graph with
-@pytest.mark.parametrize(("model", "tricks", "channels"), [getattr(each, "values", each) for each in MODELS])
-def test_a_graph_of_torchs_needs_nothing_but_torch(trained, npz, tmp_path, model, tricks, channels):
-    folder, _ = trained(npz(channels), tricks, model, epochs=1)
-    handover.export(str(folder), tmp_path, "pt2", tmp_path / "out")
-    images = np.random.default_rng(0).integers(0, 256, (5, channels, 16, 16), np.uint8)
-    path = tmp_path / "out" / "model.pt2"
-    np.testing.assert_allclose(alone(path, images), in_torch(path, images), atol=1e-6)
 
 
 def test_graph_holds_no_pickle(written):

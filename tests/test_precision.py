@@ -17,7 +17,6 @@ from autotricks.probes import precision
 from autotricks.space.load import load_space
 from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.workflows import search as experiment
-from tests.conftest import sampled
 
 ARMS = ("fp32 nchw", "fp32 nhwc", "bf16 nhwc")
 LINEAR = 8 * (2 * 3 * 2 * 8 * 8 + 2 * 2 * 2)    # operations of a batch of 8 in `Slowed`: a product and a sum each
@@ -174,7 +173,7 @@ def taken(gains, noise=0.1, searches=4000):
     return {name: count / searches for name, count in found.items()}
 
 
-@pytest.mark.parametrize("gain", sampled([0.9, 1.0, 1.1], 1.1))
+@pytest.mark.parametrize("gain", [0.9, 1.0, 1.1])
 def test_noise_does_not_make_a_gain(gain):
     assert taken({"fp32 nchw": 1.0, "fp32 nhwc": gain, "bf16 nhwc": gain})["fp32 nchw"] > 0.99
 

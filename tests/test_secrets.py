@@ -42,7 +42,7 @@ def test_a_search_that_is_tracked_on_a_server_keeps_no_password(planted, tmp_pat
         handler.send_response(403)
         handler.end_headers()
     with server(answer) as (address, _):
-        result = search(tmp_path, address, ("training.epochs=1", "search.rungs.first=1"))
+        result = search(tmp_path, address)
     said = capfd.readouterr()
     assert any(given), "or nothing was there to be kept"
     assert PLANTED not in said.out + said.err + " ".join(result.notices)

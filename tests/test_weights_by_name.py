@@ -26,8 +26,8 @@ SPACE = """
 name: begun
 data: {{source: "npz:{data}"}}
 model: {{name: "timm:hf-hub:toy/resnet", pretrained: true}}
-training: {{epochs: 1, batch_size: 16}}
-search: {{trials: 2, sampler: grid, engine: local, parallel: 1, rungs: {{first: 1}}}}
+training: {{epochs: 3, batch_size: 16}}
+search: {{trials: 2, sampler: grid, engine: local, parallel: 1, rungs: {{first: 3}}}}
 confirm: {{top: 1, seeds: 1}}
 objective: {{metric: val/loss, mode: min}}
 tricks:

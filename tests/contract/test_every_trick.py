@@ -28,7 +28,6 @@ from autotricks.testing import (
 )
 from autotricks.trial import prepare
 from autotricks.tricks.catalog import bundle_from, catalog
-from tests.conftest import sampled
 
 NAMES = tuple(catalog())
 SUITED = tuple(name for name, trick in catalog().items() if DataTrait.BOXES not in trick.requires_data)
@@ -48,34 +47,14 @@ def test_there_are_tricks_to_hold_to_it():
     assert len(POINTS) == 7
 
 
-# Trained again, from its seed and from a checkpoint, which takes as long as all the rest, is by default one trick of
-# those that sit in the same seats; in the slow run all are.
-KINDS = tuple({frozenset(catalog()[name].seats.items()): name for name in reversed(SUITED)}.values())
-TRAINED_AGAIN = "is_the_same_from_the_same_seed_and_from_a_checkpoint"
-
-
-@pytest.mark.parametrize("name", sampled(SUITED, *KINDS))
+@pytest.mark.parametrize("name", SUITED)
 def test_every_trick(name):
     """Each point of the contract; what is not kept is told point by point."""
     check_trick(catalog()[name], images())
 
 
-@pytest.mark.parametrize("name", [name for name in SUITED if name not in KINDS])
-def test_every_other_trick_but_for_its_training_again(name):
-    contract = Contract(catalog()[name], images())
-    for point in POINTS:
-        if point != TRAINED_AGAIN:
-            getattr(contract, point)()
-
-
-def test_there_is_one_of_each_kind():
-    assert {frozenset(catalog()[name].seats.items()) for name in KINDS} == {
-        frozenset(catalog()[name].seats.items()) for name in SUITED}
-    assert TRAINED_AGAIN in POINTS and len(KINDS) > 40
-
-
-SETS = ("binary_cross_entropy", "asymmetric", "class_balanced", "progressive", "repeat_factor", "mixup", "ricap",
-        "manifold_mixup")
+SETS = ("binary_cross_entropy", "asymmetric", "class_balanced", "square_root", "progressive", "repeat_factor", "mixup",
+        "cutmix", "ricap", "manifold_mixup", "mixup_cutmix", "repeated_augmentation")
 
 
 @cache

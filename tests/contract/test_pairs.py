@@ -1,8 +1,8 @@
 """Every legal pair of tricks trains one step: a tiny model, one batch, one epoch of one step and its evaluation.
 
-The thousands of pairs are trained in a hundred and a half of bundles of up to eighteen tricks; by default in the first
-third of them, which hold two thirds of the pairs. The slow test trains each alone. Where objects are to be found, the
-bundles hold the pairs of which one needs boxes; the slow test trains all others too.
+The thousands of pairs are trained in a hundred and a half of bundles of up to eighteen tricks. The slow test trains
+each alone. Where objects are to be found, the bundles hold the pairs of which one needs boxes; the slow test trains all
+others too.
 """
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from autotricks.models.resnet import Block
 from autotricks.testing import striped_scenes
 from autotricks.trainer import Trainer
 from autotricks.tricks.catalog import catalog, plan_of
-from tests.conftest import make_dataset, sampled
+from tests.conftest import make_dataset
 
 SIZE = 18       # tricks of a bundle
 SHORT = {"lr_finder": {"iterations": 20}}
@@ -171,8 +171,7 @@ def of_part(task, part):
     return bundles(task)[part * each:(part + 1) * each]
 
 
-@pytest.mark.parametrize(("task", "part"), sampled(PARTS, *[(task, part) for task, part in PARTS
-                                                            if part < -(-SETTINGS[task].parts // 3)]))
+@pytest.mark.parametrize(("task", "part"), PARTS)
 def test_every_legal_pair_trains_one_step_in_a_bundle(task, part):
     def fails(names):
         return fault(names, task=task)

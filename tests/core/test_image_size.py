@@ -13,10 +13,9 @@ SIDE = {"vit_tiny_patch16_224": 32, "deit3_small_patch16_224": 32, "swin_tiny_pa
 
 
 def made(name, side, **options):
-    """Without most of its layers, which are like those that are left; one of a Swin's first two shifts its windows."""
     torch.manual_seed(0)
-    few = {"patch_size": 8, "depth": 3} if "patch16" in name else {"depths": (2, 1, 1, 1)}
-    return timm.create_model(name, pretrained=False, num_classes=3, img_size=side, **few, **options).eval()
+    patch = {"patch_size": 8} if "patch16" in name else {}
+    return timm.create_model(name, pretrained=False, num_classes=3, img_size=side, **patch, **options).eval()
 
 
 @cache

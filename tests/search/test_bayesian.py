@@ -231,7 +231,7 @@ def share_with(space, trick: str, better: bool, good: float, poor: float, **how)
 
 @pytest.mark.parametrize(("good", "poor", "how"), [
     (0.7, 0.5, {}), (0.3, 1.2, {"metric": "train/loss", "maximize": False}),
-    pytest.param(400.0, 100.0, {"metric": "train/images_per_second"}, marks=pytest.mark.slow)])
+    (400.0, 100.0, {"metric": "train/images_per_second"})])
 def test_it_learns_which_trick_helps(space, good, poor, how):
     helped, harmed = (share_with(space, "mixup", better, good, poor, **how) for better in (True, False))
     assert helped > harmed + 0.6

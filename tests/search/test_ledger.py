@@ -157,20 +157,9 @@ VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allo
                       st.dictionaries(st.text(st.characters(codec="utf-8")), inner), max_leaves=8)
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.lists(VALUES, min_size=1, max_size=4))
-def test_any_values_round_trip(tmp_path_factory, values):
-    round_trip(tmp_path_factory, values)
-
-
-@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=4))
-def test_any_of_more_values_round_trip(tmp_path_factory, values):
-    round_trip(tmp_path_factory, values)
-
-
-def round_trip(tmp_path_factory, values):
+def test_any_values_round_trip(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("ledger") / "trials.jsonl"
     ledger = Ledger(path)
     for value in values:

@@ -4,7 +4,6 @@ import pytest
 from autotricks.core.reporting import End
 from autotricks.runs.ledger import Ledger, read
 from autotricks.tuning.search import Search
-from tests.conftest import sampled
 
 from .scripted import METRIC, by_merit, merit, outcome, search, story, trials
 from .spaces import MIXED, loaded
@@ -13,9 +12,9 @@ SAMPLERS = ("random", "tpe", "bayesian")
 FIDELITIES = ("compressed", "prefix")
 # Each sampler is killed after every third line, each after others; after every line in the slow run.
 THIRDS = [pytest.param(sampler, slice(place, None, 3), id=f"{sampler}-third") for place, sampler in enumerate(SAMPLERS)]
-# With each fidelity after every twelfth: after every sixth with either.
-TWELFTHS = [pytest.param(sampler, fidelity, slice(2 * place + 6 * half, None, 12), id=f"{sampler}-{fidelity}-twelfth")
-            for place, sampler in enumerate(SAMPLERS) for half, fidelity in enumerate(FIDELITIES)]
+# With each fidelity after every sixth: after every third with either.
+SIXTHS = [pytest.param(sampler, fidelity, slice(place + 3 * half, None, 6), id=f"{sampler}-{fidelity}-sixth")
+          for place, sampler in enumerate(SAMPLERS) for half, fidelity in enumerate(FIDELITIES)]
 EVERY = [pytest.param(sampler, fidelity, slice(None), id=f"{sampler}-{fidelity}-all", marks=pytest.mark.slow)
          for sampler in SAMPLERS for fidelity in FIDELITIES]
 ALL = [pytest.param(sampler, slice(None), id=f"{sampler}-all", marks=pytest.mark.slow) for sampler in SAMPLERS]
@@ -47,7 +46,7 @@ def doubtful(number: int, rung: int):
     return outcome(rung, 0.01) if number % 4 == 1 else outcome(rung, 0.5 + merit(number, rung) / 2, made.end)
 
 
-@pytest.mark.parametrize(("sampler", "fidelity", "some"), TWELFTHS + EVERY)
+@pytest.mark.parametrize(("sampler", "fidelity", "some"), SIXTHS + EVERY)
 def test_search_killed_after_any_line_comes_to_the_same_end(tmp_path, path, dataset, monkeypatch, fidelity, sampler,
                                                             some):
     space = mixed(tmp_path, f"search.rungs.fidelity={fidelity}", f"search.sampler={sampler}", "search.trials=12")
@@ -141,14 +140,12 @@ def test_search_killed_after_any_line_with_four_workers(tmp_path, path, dataset,
 
 
 @pytest.mark.parametrize("sampler", ["bayesian", "tpe"])
-@pytest.mark.parametrize("stride", sampled([14, 7], 14))
-def test_no_bundle_is_trained_twice_however_often_a_search_is_killed(tmp_path, path, dataset, monkeypatch, sampler,
-                                                                     stride):
+def test_no_bundle_is_trained_twice_however_often_a_search_is_killed(tmp_path, path, dataset, monkeypatch, sampler):
     """With four workers: what is open when the search is killed is not proposed again beside itself."""
     space = mixed(tmp_path, f"search.sampler={sampler}", "search.trials=16")
     search(space, path, dataset, monkeypatch, workers=4)
     content = path.read_bytes()
-    for count in range(2, content.count(b"\n"), stride):
+    for count in range(2, content.count(b"\n"), 7):
         path.write_bytes(content)
         cut(path, count)
         kept = read(path)[0]

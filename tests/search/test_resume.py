@@ -221,7 +221,7 @@ def test_trials_are_added_to_those_of_the_run(finished):
 
 def test_trials_are_added_to_those_that_there_are_where_epochs_ended_the_search(tmp_path):
     """The epochs of one training are spent by the baseline alone, of six trials: three more make four."""
-    result = real.search(tmp_path, "search.trainings=1", "training.epochs=1")
+    result = real.search(tmp_path, "search.trainings=1")
     assert len(result.trials) == 1
     more = experiment.resume(result.folder, more=3).document.search
     assert (more.trials, more.trainings) == (4, None)

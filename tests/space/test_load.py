@@ -13,7 +13,6 @@ from autotricks.space import load_space
 from autotricks.space.load import shipped
 from autotricks.space.sections import on_validation
 from autotricks.space.weights import wanted
-from tests.conftest import sampled
 
 from .made import FIRST, HEAD, LAST, head, loaded, refused, write
 
@@ -305,14 +304,13 @@ def test_columns_point_at_the_key(tmp_path):
     assert line == f":{FIRST}:11  tricks.mixup.alpha: 0 is not allowed; alpha must be > 0 (Beta concentration)."
 
 
-@pytest.mark.parametrize("count", sampled([100, 300], 100))
-def test_damaged_files_give_a_space_or_a_clear_error(tmp_path, count):
-    """So many copies of the space that ships, each damaged at random: nothing else may come of them."""
+def test_damaged_files_give_a_space_or_a_clear_error(tmp_path):
+    """Three hundred copies of the space that ships, each damaged at random: nothing else may come of them."""
     whole = next(path for path in shipped() if path.name == "long_tail.yaml").read_bytes()
     rows, outcomes = whole.splitlines(keepends=True), {"space": 0, "error": 0}
     junk = [b"{", b"]", b": ", b"-", b"'", b"&a ", b"*a", b"!!x ", b"\t", b"\0", b"\xff", b"1e999", b"null", b"{}",
             b"[]", b"true", b"- - -", b"start", b"0", b"-1", b"search", b"\xe2\x80\xae"]
-    for seed in range(count):
+    for seed in range(300):
         draw = random.Random(seed)
         place, text = draw.randrange(len(whole)), bytearray(whole)
         kind = draw.choice(("drop", "twice", "swap", "insert", "flip", "cut"))
@@ -336,7 +334,7 @@ def test_damaged_files_give_a_space_or_a_clear_error(tmp_path, count):
         else:
             outcomes["space"] += 1
             assert not problems(space.draw(lambda name, domain: first(domain)).uses), seed
-    assert min(outcomes.values()) > count / 10, outcomes
+    assert min(outcomes.values()) > 30, outcomes
 
 
 def first(domain):

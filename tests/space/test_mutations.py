@@ -150,7 +150,7 @@ def judged(count, examples, check):
 
 
 def test_mutated_spaces(check, tmp_path):
-    judged(sweep(50, check, tmp_path), 50, check)
+    judged(sweep(100, check, tmp_path), 100, check)
 
 
 @pytest.mark.slow

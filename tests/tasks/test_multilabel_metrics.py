@@ -11,7 +11,6 @@ from autotricks.core.task import Measured
 from autotricks.tasks.multilabel import MULTILABEL
 from autotricks.tasks.multilabel.metrics import metrics
 from autotricks.tasks.multilabel.testing import thresholds
-from tests.conftest import sampled
 
 
 def case(seed):
@@ -25,7 +24,7 @@ def case(seed):
     return np.round(logits, draw.choice([0, 1, 6])).astype(np.float32), truth
 
 
-@pytest.mark.parametrize("first", sampled(range(0, 200, 20), 0, 100))
+@pytest.mark.parametrize("first", range(0, 200, 20))
 def test_equal_to_scikit_learn(first):
     for seed in range(first, first + 20):
         logits, truth = case(seed)
@@ -57,7 +56,7 @@ def best_f1(probabilities, truth):
         return np.nanmax(2 * precision * recall / (precision + recall))
 
 
-@pytest.mark.parametrize("first", sampled(range(0, 60, 20), 0))
+@pytest.mark.parametrize("first", range(0, 60, 20))
 def test_no_threshold_names_better(first):
     for seed in range(first, first + 20):
         logits, truth = case(seed)

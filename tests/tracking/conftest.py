@@ -41,5 +41,4 @@ def tracked(stocked) -> experiment.SearchResult:
 @pytest.fixture(scope="session")
 def confirmed(stocked) -> experiment.SearchResult:
     """A real search, confirmed with fresh seeds, that MLflow's SQLite store was told of."""
-    short = ["training.epochs=2", "search.rungs.first=1", "confirm.top=1", "confirm.seeds=2"]
-    return search(stocked("confirmed"), overrides=short, confirm=True)
+    return search(stocked("confirmed"), overrides=["confirm.top=1", "confirm.seeds=2"], confirm=True)

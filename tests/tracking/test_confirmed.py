@@ -84,7 +84,7 @@ def test_fresh_seeds_hang_below_their_trials(confirmed, judged, store):
             name: value for name, value in trial.data.params.items() if name not in ("training.seed", "bundle")}
         assert run.data.metrics["fresh_score"] == line["metrics"][METRIC] and "score" not in run.data.metrics
         assert history(store, run)[METRIC] == [(place, row[METRIC]) for place, row in enumerate(line["curve"], 1)]
-        assert len(line["curve"]) == 2
+        assert len(line["curve"]) == 4
         values = judged["test"].get(number, {}).get("values")
         assert run.data.metrics.get("test/balanced_accuracy") == (
             values[line["seed"] - 1000] if values else None)

@@ -49,9 +49,6 @@ def broken(handler):
     handler.wfile.write(b"Internal Server Error")
 
 
-SHORT = ("training.epochs=2", "search.rungs.first=1")     # what is lost, or late, does not hang on how much is trained
-
-
 def whole(result) -> None:
     past = records(read(result.folder / LEDGER)[0])
     assert [trial.end is not None for trial in past] == [True] * 5
@@ -61,7 +58,7 @@ def whole(result) -> None:
 
 def test_server_that_is_not_there(stocked):
     started = time.monotonic()
-    result = search(stocked("gone"), "http://127.0.0.1:9", SHORT)
+    result = search(stocked("gone"), "http://127.0.0.1:9")
     late = time.monotonic() - started - result.searching
     print("late by", late)
     whole(result)
@@ -89,7 +86,7 @@ def test_a_file_that_is_no_store(tmp_path, stocked, name, why):
     place = tmp_path / "mlflow.db"
     place.mkdir() if name == "folder" else place.write_bytes(random.Random(0).randbytes(50_000))
     started = time.monotonic()
-    result = search(tmp_path, overrides=SHORT)
+    result = search(tmp_path)
     whole(result)
     assert time.monotonic() - started - result.searching < 10
     notice, = result.notices
@@ -105,7 +102,7 @@ def test_a_file_that_is_no_store(tmp_path, stocked, name, why):
 def test_server_that_answers_500(tmp_path):
     with server(broken) as (address, requests):
         started = time.monotonic()
-        result = search(tmp_path, address, SHORT)
+        result = search(tmp_path, address)
         late = time.monotonic() - started - result.searching
     print("late by", late, "requests", len(requests))
     whole(result)

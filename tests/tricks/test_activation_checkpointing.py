@@ -15,7 +15,7 @@ DATA = make_dataset()
 
 
 def state(*tricks, model="resnet8"):
-    made = prepare(Bundle(tuple(map(Use, tricks)), model=model, epochs=1, batch_size=16), DATA)
+    made = prepare(Bundle(tuple(map(Use, tricks)), model=model, epochs=2, batch_size=16), DATA)
     list(made.epochs())
     return made, made.run.model.state_dict()
 

@@ -5,7 +5,7 @@ from autotricks.core.batch import Batch
 from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
 from autotricks.tricks.batch.remix import Remix, label_weight, remix
-from tests.conftest import make_run, sampled
+from tests.conftest import make_run
 
 
 def numbered(labels) -> Batch:
@@ -86,7 +86,7 @@ def test_without_tau_it_is_mixup():
     assert torch.allclose(mixed.images[:, 0, 0, 0], (mixed.targets.labels * mixed.targets.shares).sum(1), atol=1e-5)
 
 
-@pytest.mark.parametrize("alpha", sampled([0.2, 2.0], 2.0))
+@pytest.mark.parametrize("alpha", [0.2, 2.0])
 def test_images_have_the_variance_of_beta(alpha):
     mix, batch = Remix(alpha=alpha).batch(same, make_run(counts=(9, 1), seed=4)), numbered([0, 1])
     drawn = [mix(batch) for _ in range(8000)]
