@@ -42,7 +42,7 @@ WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "_unique2
 INDEXING = {"index", "index_put", "index_put_", "_unsafe_index", "_index_put_impl_"}
 LISTED = {"cat", "stack"}           # these take not even a number of the CPU's
 MISLED = "torch/nn/utils/clip_grad.py"      # of torch: asks its C++ where gradients are, and copies a number to there
-BACKWARD = "torch/autograd/graph.py"        # of torch: the backward pass, whose zeros are made by its C++
+BACKWARD = "torch/autograd/graph.py"        # of torch: the backward pass, whose zeros and ones are made by its C++
 GIVEN = {"tensor", "as_tensor", "asarray"}      # made of the host's numbers
 DATA = Tensor.data.__get__, Tensor.data.__set__
 
@@ -169,7 +169,8 @@ def computed(call: Any, args: Any, kwargs: Any) -> Any:
         elif strangers:
             watches[-1].note("send")
     elif strangers and (name in LISTED or name in INDEXING or any(tensor.ndim for tensor in strangers)):
-        if not (name == "stack" and sys._getframe(2).f_code.co_filename.endswith(BACKWARD)):
+        backward = sys._getframe(2).f_code.co_filename.endswith(BACKWARD)
+        if not (backward and name in LISTED):
             raise RuntimeError(f"Expected all tensors to be on the same device, but found cuda:0 and cpu: {call}")
     if name in WAITING:
         watches[-1].note(name)
