@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ from autotricks.trial import prepare
 from autotricks.tricks.catalog import catalog, plan_of
 from tests.conftest import for_each
 
-from .pretended_gpu import OnGpu, Watch, pretended, watches
+from .pretended_gpu import OnGpu, Read, Watch, pretended, watches
 from .test_check_trick import Kept, Waits
 from .test_pairs import SETTINGS, bundles, names_of, uses
 
@@ -114,7 +115,7 @@ def faults(watch: Watch, trainer: Trainer) -> list[str]:
         if place not in READS:
             found.add(f"{place} is not among READS: it reads {len(when)} times")
         elif len(when) > limits[READS[place].often]:
-            found.add(f"{place} reads {len(when)} times, said is once a {READS[place].often}")
+            found.add(f"{place} reads {len(when)} times, allowed is once each {READS[place].often}")
     return sorted(found)
 
 
@@ -213,6 +214,18 @@ def test_what_is_made_there_is_there_and_stays():
         model(torch.ones(1, 2, device="cuda")).sum().backward()
         assert weight.grad.is_cuda and copy.deepcopy(weight).is_cuda and weight.data.is_cuda
         assert not weight.cpu().is_cuda and weight.cpu().tolist() == weight.tolist()
+
+
+def test_what_reads_too_often_or_is_not_known_is_told():
+    watch = Watch()
+    trainer = SimpleNamespace(plan=SimpleNamespace(phases=(1, 2)), epoch=2)
+    for watch.steps in (1, 2, 3):
+        watch.note("tolist")
+    found = [replace(read, place=place) for place in ("trainer/evaluate.py", "io/array_cache.py", "core/targets.py")
+             for read in watch.reads]
+    watch.reads = [*found[:5], found[6], *watch.reads[:1], Read("send", "elsewhere", 1, 9, False)]
+    assert faults(watch, trainer) == ["elsewhere is not among READS: it reads 1 times",
+                                      "trainer/evaluate.py reads 3 times, allowed is once each epoch"]
 
 
 class Forgetful(Kept):
