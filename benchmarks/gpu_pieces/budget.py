@@ -1,6 +1,7 @@
 """Minutes that hold: each piece in a process of its own, ended when its share is over; what it found is kept."""
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import os
 import signal
@@ -18,7 +19,8 @@ from . import results
 from .worker import FORK
 
 LEAST = 5.0     # seconds in which no piece comes to anything
-SAYING = 1.0    # seconds that a piece whose time is over has to write down where it stands
+SAYING = 2.0    # seconds, at most, that a piece whose time is over has to write down where it stands
+WITH_PARENT = 1  # Linux's prctl: this process is sent a signal when its parent ends
 TOLD = 6000     # characters of a traceback that are kept
 
 
@@ -85,11 +87,14 @@ def _run(measured: Callable[[], None], seconds: float) -> tuple[str, str]:
 def _apart(measured: Callable[[], None], said: int) -> None:
     """Measure in a session of its own, so that it can be ended with all that it starts; say everything in one file."""
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(WITH_PARENT, signal.SIGKILL, 0, 0, 0)
     for stream in (1, 2):
         os.dup2(said, stream)
     sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", closefd=False)
     faulthandler.enable(2)
-    faulthandler.register(signal.SIGUSR1, 2, all_threads=True)
+    faulthandler.register(signal.SIGUSR1, 2, all_threads=True, chain=True)     # and then the process ends
     measured()
 
 

@@ -78,7 +78,7 @@ def in_turn(steps: list[Step]) -> Step:
 
 def stacked_step(copies: list[nn.Module], images: Tensor, labels: Tensor,
                  half: bool) -> tuple[Step, dict[str, Tensor]]:
-    """Return a step of all copies as one model, and their stacked weights, which it changes.
+    """Return a step of all copies as one model, and their stacked weights and buffers, which it changes.
 
     The sum of their losses is what is differentiated: a weight of one copy has no part in the loss of another.
     """
@@ -98,7 +98,7 @@ def stacked_step(copies: list[nn.Module], images: Tensor, labels: Tensor,
         F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none").view_as(labels).mean(
             1).sum().backward()
         optimizer.step()
-    return step, weights
+    return step, {**weights, **buffers}
 
 
 def arms_of(setting: Setting, device: str, half: bool) -> dict[str, Callable[[], Arm]]:

@@ -8,6 +8,7 @@ compiled.
 """
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,12 @@ class Clock:
         last = self.ends[-1] - self.ends[-2] if len(self.ends) > 1 else 0.0
         return Verdict.STOP if self.ends[-1] + last > self.deadline else Verdict.CONTINUE
 
+    def whole(self, begun: float, epochs: int) -> float:
+        """Return the seconds that all epochs would take, the first as long as it did; NaN before the second ended."""
+        if len(self.ends) < 2:
+            return math.nan
+        return self.ends[0] - begun + (epochs - 1) * (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
+
 
 def row(told: Told, name: str, dataset: Dataset, fast: Tricks) -> Row:
     """Return how long a row takes, or would have taken."""
@@ -112,13 +119,11 @@ def row(told: Told, name: str, dataset: Dataset, fast: Tricks) -> Row:
     clock = Clock(told.deadline - SPARED)
     begun = time.monotonic()
     result = run_trial(bundle, dataset, clock, told.device)
-    seconds = result.seconds
-    if result.end is End.STOPPED and len(clock.ends) > 1:
-        epoch = (clock.ends[-1] - clock.ends[0]) / (len(clock.ends) - 1)
-        seconds = clock.ends[0] - begun + epoch * (bundle.epochs - 1)
+    seconds = result.seconds if result.end is End.FINISHED else clock.whole(begun, bundle.epochs)
     target = Target(most=60) if name == "cross_entropy" and not told.quick else None
     what = f"{name}, {bundle.epochs} epochs{', compiled' if 'torch_compile' in fast else ''}"
-    return Row("CIFAR-10-LT-100" if told.data else "noise of its shape", what, spread([seconds]), "s", target,
+    figure = None if math.isnan(seconds) else spread([seconds])
+    return Row("CIFAR-10-LT-100" if told.data else "noise of its shape", what, figure, "s", target,
                _said(name, result, clock, told), {"history": [metrics.values for metrics in result.history]})
 
 
