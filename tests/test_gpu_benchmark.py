@@ -218,9 +218,9 @@ def test_copies_that_are_stacked_train_as_each_would_alone(monkeypatch):
     images, labels = grouped.batches(setting, "cpu", 3)
     single, together = (grouped.models(setting, "cpu", 3) for _ in range(2))
     assert not torch.equal(single[0].classifier.weight, single[1].classifier.weight)
-    turns = grouped.in_turn([grouped.single_step(model, images[place], labels[place], False)
+    turns = grouped.in_turn([grouped.single_step(model, images[place], labels[place])
                              for place, model in enumerate(single)])
-    stacked, state = grouped.stacked_step(together, images, labels, False)
+    stacked, state = grouped.stacked_step(together, images, labels)
     before = state["classifier.weight"].clone()
     for _ in range(3):
         turns()

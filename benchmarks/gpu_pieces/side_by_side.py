@@ -20,7 +20,7 @@ from .worker import Worker
 TOGETHER = (1, 2, 4, 8)
 STARTING = 60.0     # seconds that processes may take to be ready, if there is as much time
 SETTING = Setting("resnet32, 32 px", "resnet32", (3, 32, 32), 128, 6400, 3)
-SMALL = replace(SETTING, name="resnet8, 32 px", model="resnet8", batch_size=16, images=32, rounds=2)
+SMALL = replace(SETTING, name="resnet8, 32 px", model="resnet8", batch_size=8, images=8, rounds=2)
 ROOM = 0.9          # of the memory of the GPU, for all of them together
 
 _ready: list[Arm] = []      # of this process

@@ -232,7 +232,7 @@ def raced(told: Told, setting: Setting, more: Mapping[str, Callable[[Dataset], A
 def small(setting: Setting, told: Told, model: str) -> Setting:
     """Return the setting, or one that takes a second on a CPU."""
     shape = (3, 32, 32)
-    return replace(setting, model=model, image_shape=shape, batch_size=16, images=32, rounds=2) if told.quick \
+    return replace(setting, model=model, image_shape=shape, batch_size=8, images=8, rounds=2) if told.quick \
         else setting
 
 
@@ -268,7 +268,7 @@ def vit_s(told: Told) -> Iterator[Row]:
 
 def detector(told: Told) -> Iterator[Row]:
     """Yield FCOS on scenes: the trainer beside its own step on a batch that is ready, and evaluation."""
-    images, batch, rounds = (32, 16, 2) if told.quick else (1024, 64, 5)
+    images, batch, rounds = (8, 8, 2) if told.quick else (1024, 64, 5)
     setting = Setting("fcos:resnet8, 96 px", "fcos:resnet8", (3, 96, 96), batch, images, rounds)
     scenes = striped_scenes(count=images, size=96, channels=3)
     ways: dict[str, dict[str, dict[str, Any]]] = {
