@@ -18,6 +18,7 @@ Exit codes: 0 everything ran and every target is reached, 1 not, 2 there is no G
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import pkgutil
 import signal
@@ -85,6 +86,7 @@ def _import(pieces: Iterable[Piece]) -> None:
     from autotricks.tricks.catalog import catalog
 
     catalog()
+    gc.freeze()     # what is there for good need not be looked through whenever a piece gives memory back
 
 
 def measure(quick: bool) -> list[Row]:
