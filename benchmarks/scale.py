@@ -63,7 +63,7 @@ def outcome_of(rung: int, budgets: tuple[int, ...], real: Mapping[str, float], c
     return Outcome(rung, end, figures, curve, float(budgets[rung]), 1.0, weights)
 
 
-def drive(folder: Path, count: int, seconds: float) -> None:
+def drive(folder: Path, count: int, seconds: float, sampler: str, tracked: bool) -> None:
     """Carry a search on to `count` trials, or for so many seconds, and note what each trial cost."""
     from autotricks.data import load as load_data
     from autotricks.runs.ledger import records
@@ -76,18 +76,19 @@ def drive(folder: Path, count: int, seconds: float) -> None:
 
     began, run = time.monotonic(), folder / "run"
     run.mkdir(parents=True, exist_ok=True)
-    loaded = load_space(SPACE, [f"search.trials={count}", "training.precision=fp32"])
+    loaded = load_space(SPACE, [f"search.trials={count}", "search.trainings=null", f"search.sampler={sampler}",
+                                "training.precision=fp32"])
     data = load_data(loaded.document.data.settings())
     real = run_trial(replace(loaded.start["baseline"], epochs=2), data.dataset).metrics
     costs, chance = Costs(), random.Random(time.time_ns())
-    ledger, tracker = settle(run, loaded, data), make_tracker(None, folder)
+    ledger, tracker = settle(run, loaded, data), make_tracker(None if tracked else "off", folder)
     relay = TrackingListener(tracker, loaded, data.facts, run.name, records(ledger.lines))
     costs.around(ledger, "append", "ledger")
     search = Search(loaded, ledger, [relay], keep=lambda champion: None)
     recall = time.monotonic() - began
     costs.around(search, "verdict", "rule")
     print(f"{len(search.records())} trials recalled {recall:.1f} s after the start", flush=True)
-    writer, batch, kept = Writer(tracker), [], (folder / COSTS).open("a")
+    writer, batch, kept = Writer(tracker) if tracked else None, [], (folder / COSTS).open("a")
     while time.monotonic() - began < seconds:
         costs.spent.clear()
         before = time.thread_time()
@@ -99,7 +100,7 @@ def drive(folder: Path, count: int, seconds: float) -> None:
         costs.spent["all of the driver's thread"] = 1000 * (time.thread_time() - before)
         batch.append({"trial": trial.number, **costs.spent})
         if len(batch) == BATCH:
-            extra = writer.since()
+            extra = writer.since() if writer else {}
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             kept.writelines(json.dumps({**line, **extra, "MiB": memory}) + "\n" for line in batch)
             kept.flush()
@@ -265,11 +266,13 @@ def main() -> int:
     words.add_argument("folder", nargs="?", type=Path, default=Path("scale"))
     words.add_argument("--trials", type=int, default=SIZES[-1])
     words.add_argument("--seconds", type=float, default=1e9, help="after which `drive` stops, to go on another time")
+    words.add_argument("--sampler", default="bayesian", help="of `drive`; `random` is soon through")
+    words.add_argument("--untracked", action="store_true", help="leave MLflow out of `drive`")
     words.add_argument("--engine", choices=("ray", "local"), default="ray")
     words.add_argument("--unbounded", action="store_true", help="show Optuna all trials in `decide`")
     given = words.parse_args()
     if given.part == "drive":
-        drive(given.folder, given.trials, given.seconds)
+        drive(given.folder, given.trials, given.seconds, given.sampler, not given.untracked)
     elif given.part == "report":
         report(given.folder)
     elif given.part == "decide":
