@@ -208,7 +208,7 @@ def _plain(value: Any) -> Any:
     """
     if isinstance(value, dict):
         return {sys.intern(str(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, Curve)):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
