@@ -1,5 +1,6 @@
 """A search killed at any point and taken up from its ledger, with workers that answer by a script."""
 import json
+
 import pytest
 
 from autotricks.core.reporting import End
