@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.reporting import End
 from ..runs.ledger import Ledger, TrialRecord, last_line, records
@@ -17,9 +17,11 @@ from ..stats.verdict import BASELINE
 from ..tricks.catalog import bundle_from
 from .bayesian_sampler import BayesianSampler
 from .halving import Halving, budgets
-from .optuna_sampler import OptunaSampler
 from .proposal import Picks, Proposal
 from .samplers import sampler_of
+
+if TYPE_CHECKING:   # Optuna takes its time, and the default sampler does without it
+    from .optuna_sampler import OptunaSampler
 
 ENOUGH = 3      # trials that failed for one reason, the baseline among them: the others would too
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")       # in which one reason may differ from trial to trial
@@ -69,7 +71,7 @@ class Search:
         self._rule = Halving(self.settings.rungs.reduction, len(self.budgets))
         self._spent = 0.0
         self._failed = 0    # trials of this sitting
-        self._trials: dict[int, Trial] = {}
+        self._trials: dict[int, Trial] = {}     # that have not ended; of the others the ledger knows enough
         self._reached: dict[int, dict[int, float | None]] = {}
         self._waiting: list[TrialRecord] = []
         self.champion: Champion | None = None
@@ -130,7 +132,7 @@ class Search:
                 if score is not None:
                     self._chooser.report(trial.number, self.budgets[rung], score)
             return begun
-        number = len(self._trials)
+        number = len(self._reached)
         if number >= self.settings.trials or self._used_up() or (self._failed >= ENOUGH and self.failure):
             return None
         if number < len(self._start):
@@ -200,6 +202,7 @@ class Search:
         score = self._score(trial.number)
         self._ledger.append("end", trial=trial.number, reason=end.value, score=score, detail=detail,
                             hash=trial.bundle.hash, seed=trial.bundle.seed)
+        del self._trials[trial.number]
         self._chooser.tell(trial.number, score, end is End.FINISHED)
         self._failed += end is End.FAILED
         for listener in self._listeners:
@@ -287,6 +290,7 @@ class Search:
             self._baseline = metrics if record.is_baseline else self._baseline
             if self._beats(score, metrics):
                 self.champion = Champion(self._trials[record.number], score, metrics)
+        self._trials = {record.number: self._trials[record.number] for record in self._waiting}
 
 
 def _reasons(proposed: Proposal | None) -> dict[str, Any]:

@@ -33,8 +33,7 @@ class RaySearcher(Searcher):
     def __init__(self, search: Search):
         super().__init__()
         self._search = search
-        self.trials: dict[str, Trial] = {}
-        self.ended: set[str] = set()
+        self.trials: dict[str, Trial] = {}      # that have not ended
         self.reasons: dict[str, str] = {}       # tracebacks of what was raised
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
@@ -51,9 +50,8 @@ class RaySearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record trials that failed for good; the others were recorded when their last result came."""
-        if trial_id in self.trials and trial_id not in self.ended:
-            self.ended.add(trial_id)
-            self._search.finish(self.trials[trial_id], End.FAILED, self.reasons.get(trial_id, LOST))
+        if trial_id in self.trials:
+            self._search.finish(self.trials.pop(trial_id), End.FAILED, self.reasons.pop(trial_id, LOST))
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray Tune pickles its searcher for a restore that is never done: the ledger is the search's memory."""
@@ -102,7 +100,7 @@ class RungScheduler(FIFOScheduler):
             return str(TrialScheduler.CONTINUE)
         if set_best is not None:
             self._search.set_best(ours, outcome, set_best)
-        self._chooser.ended.add(trial.trial_id)
+        del self._chooser.trials[trial.trial_id]
         self._search.finish(ours, end)
         return str(TrialScheduler.STOP)
 
