@@ -82,7 +82,8 @@ def drive(folder: Path, count: int, seconds: float) -> None:
     costs, chance = Costs(), random.Random(time.time_ns())
     ledger, tracker = settle(run, loaded, data), make_tracker(None, folder)
     relay = TrackingListener(tracker, loaded, data.facts, run.name, records(ledger.lines))
-    costs.around(ledger, "append", "ledger")
+    costs.around(ledger, "write", "ledger")
+    costs.around(ledger, "sync", "ledger")
     search = Search(loaded, ledger, [relay], keep=lambda champion: None)
     recall = time.monotonic() - began
     costs.around(search, "verdict", "rule")
