@@ -1,4 +1,5 @@
 import csv
+import json
 import math
 import random
 import time
@@ -257,7 +258,7 @@ def test_rays_scheduler_asks_the_search_and_the_ledger_has_it_first(tmp_path, pa
     assert isinstance(scheduler, FIFOScheduler) and not isinstance(scheduler, ASHAScheduler)
     for number in range(16):
         config, theirs = chooser.suggest(str(number)), other.propose()
-        assert config["number"] == number and config["bundle"] == theirs.bundle.document()
+        assert config["number"] == number and json.loads(config["bundle"]) == theirs.bundle.document()
         trial = SimpleNamespace(trial_id=str(number), config=config, num_failures=0)
         score = 0.01 if number % 4 == 1 else chance.uniform(0.5, 0.9)
         for rung in range(3):
