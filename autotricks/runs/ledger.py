@@ -54,12 +54,15 @@ class Ledger:
             RunError: When the file is not as the last line left it.
             DiskError: When the disk is full or fails.
         """
-        line = self.write(kind, **fields)
+        line = self._written(kind, fields)
         self.sync()
         return line
 
     def write(self, kind: str, **fields: Any) -> Line:
         """Write one line as `append` does, without waiting for the disk: `sync` does that, for several at once."""
+        return self._written(kind, fields)
+
+    def _written(self, kind: str, fields: dict[str, Any]) -> Line:
         line = {"seq": len(self.lines), "kind": kind, **_plain(fields)}
         line["check"] = _check(line)
         content = _text(line).encode()
