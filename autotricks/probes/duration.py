@@ -25,6 +25,7 @@ from ..space.load import LoadedSpace
 from ..space.weights import wanted
 from ..system.workers import cores
 from ..trial import prepare
+from ..tuning.engines.select import engine_of
 from ..tuning.samplers import sampler_of
 from ..tuning.workload import Workload, workload
 from .compatibility import Built, with_stand_ins
@@ -233,7 +234,7 @@ def duration(timing: Timing, work: Workload, loaded: LoadedSpace, dataset: Datas
     rounds = -(-work.confirmations // slots)
     tested = 3 * loaded.document.confirm.trainings * len(dataset.test or dataset.validation) * timing.image * waits
     again = rounds * training + tested if work.confirmations else 0.0
-    begin = waits * BEGIN[loaded.document.search.engine]
+    begin = waits * BEGIN[engine_of(loaded.document)]
     return Duration(begin, min(search, seconds + tail), again, timing.step, slots, timing.others)
 
 

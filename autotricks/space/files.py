@@ -73,11 +73,11 @@ def read_tree(path: FilePath, bundle: bool = False) -> tuple[Tree, list[str]]:
 
 
 def engine(name: str, overrides: Sequence[str] = ()) -> str:
-    """Return the engine that a space asks for; empty where it does not say, or cannot be read."""
+    """Return the engine that a space asks for; `auto` where it does not say, or cannot be read."""
     engines = [text.partition("=")[2] for text in overrides if text.startswith("search.engine=")]
     if engines:
         return engines[-1]
     try:
         return str(read_tree(find_file(name))[0].value["search"]["engine"])
     except (SpaceError, KeyError, TypeError):
-        return ""
+        return "auto"

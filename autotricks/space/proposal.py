@@ -278,10 +278,10 @@ def _search(base: LoadedSpace, epochs: int, machine: Machine) -> tuple[dict[str,
     if search.trainings is not None:
         length = {"trainings": int(search.trainings), **length}
         spent = f"The epochs of {search.trainings:g} full trainings, at most {search.trials} trials"
-    engine = "local" if machine.gpus <= 1 else "ray"
     rungs = {"first": max(1, epochs // 9), "reduction": 3, "fidelity": search.rungs.fidelity}
-    return {**length, "sampler": search.sampler, "engine": engine, "rungs": rungs}, (
-        f"{spent}; " + ("processes of this machine, without Ray." if engine == "local" else "Ray shares the GPUs out."))
+    return {**length, "sampler": search.sampler, "rungs": rungs}, (
+        f"{spent}; " + ("processes of this machine, without Ray." if machine.gpus <= 1 else
+                        "Ray shares the GPUs out."))
 
 
 def _resources(machine: Machine) -> tuple[dict[str, Any], str]:

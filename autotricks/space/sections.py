@@ -377,7 +377,7 @@ class SearchSection(Section):
     sampler: Literal["bayesian", "tpe", "random", "grid"] = "bayesian"
     prior: str = "shipped"
     seed: Seed = 0
-    engine: Literal["ray", "local"] = "ray"
+    engine: Literal["auto", "ray", "local"] = "auto"
     parallel: Annotated[int, Field(ge=1), WHOLE] | None = None
     patience: Annotated[float, Field(gt=0)] = 7200
     rungs: RungsSection = RungsSection()

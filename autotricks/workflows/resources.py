@@ -14,7 +14,7 @@ def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
     """
     wanted = loaded.document.resources
     settings = loaded.document.search
-    if address and settings.engine == "ray":
+    if address and settings.engine != "local":
         return settings.parallel or 1
     problems = []
     here = cores()

@@ -30,7 +30,7 @@ from ..space.weights import wanted, with_weights
 from ..tracking import store
 from ..tracking.tracker import Tracker
 from ..tuning.engines.engine import Engine
-from ..tuning.engines.select import start_engine
+from ..tuning.engines.select import engine_of, start_engine
 from ..tuning.prior import load as load_prior
 from ..tuning.search import Listener, Search
 from ..tuning.tracking_listener import TrackingListener
@@ -88,12 +88,14 @@ class Opening:
         work: What is to be trained, less what earlier sittings did.
         duration: How long that takes on this machine; None where nobody knows.
         deadline: After which no further trial begins, on the monotonic clock.
+        engine: That carries trainings out: `ray`, `local`, or another that was handed in, which is not named.
     """
 
     facts: Mapping[str, Any]
     work: Workload
     duration: Duration | None = None
     deadline: float = math.inf
+    engine: str = ""
 
 
 OnStart = Callable[[Path, Opening], None]
@@ -343,7 +345,8 @@ class Sitting:
             timing = probed(prepared.loaded, prepared.data.dataset, self.slots, options.trust)
             expected = None if timing is None else duration(timing, work, prepared.loaded, prepared.data.dataset,
                                                             self.slots, seconds)
-        return Opening(prepared.data.facts, work, expected, self._deadline)
+        engine = "" if options.engine else engine_of(prepared.loaded.document, options.address)
+        return Opening(prepared.data.facts, work, expected, self._deadline, engine)
 
     def carry_out(self, confirms: bool, trust: bool, on_progress: OnProgress) -> None:
         """Search to the end and, if asked to, train the best again with fresh seeds."""

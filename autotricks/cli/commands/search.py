@@ -54,7 +54,7 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
     if folder:
         _moved(folder, data, trust)
         interrupt.expect(lambda: KEPT.format(quote(str(folder))))
-    if engine(str(folder / SPACE) if folder else space, overrides) == "local":
+    if engine(str(folder / SPACE) if folder else space, overrides) != "ray" and not address:
         from ...tuning.engines.worker_context import worker_context
 
         worker_context()   # the workers' imports go on beside ours

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 UNCONFIRMED = ("This is the best of many scores on validation data that the search has seen: expect less on new "
                "images.")
 MAX_ROWS = 12     # trials in the live table
+ENGINES = {"local": ", by processes of this machine (search.engine: ray takes Ray)", "ray": ", by Ray Tune"}
 
 
 def to_json(content: Any) -> None:
@@ -71,7 +72,7 @@ class Lines:
         length = f"{self._total} trials"
         if self._trainings is not None:
             length = f"the epochs of {self._trainings:g} full trainings, at most {self._total} trials"
-        self._say(f"{folder}: {length}")
+        self._say(f"{folder}: {length}{ENGINES.get(opening.engine, '')}")
         if opening.duration:
             self._say(f"Takes {opening.duration}")
 

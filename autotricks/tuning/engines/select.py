@@ -1,4 +1,4 @@
-"""Which engine a space names: Ray Tune, or this machine's own worker processes."""
+"""Which engine carries a search out: Ray Tune, or this machine's own worker processes."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -10,8 +10,31 @@ from .local import LocalEngine
 from .worker_context import worker_context
 
 
+def engine_of(document: SpaceDocument, address: str | None = None) -> str:
+    """Return which engine a space takes here: `ray` or `local`.
+
+    Where it says `auto`, that is Ray for a cluster and for several GPUs, which it shares out; else processes of this
+    machine, which begin sooner and decide alike.
+
+    Args:
+        document: The space.
+        address: A Ray cluster; None is this machine.
+    """
+    if document.search.engine != "auto":
+        return document.search.engine
+    if address:
+        return "ray"
+    return "ray" if document.resources.gpus and _gpus() > 1 else "local"
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def start_engine(document: SpaceDocument, address: str | None = None, trust: bool = False) -> Engine:
-    """Start the engine that a space names; what takes long is imported meanwhile.
+    """Start the engine that a space takes here; what takes long is imported meanwhile.
 
     Args:
         document: The space: its engine, and what a trial needs.
@@ -19,7 +42,7 @@ def start_engine(document: SpaceDocument, address: str | None = None, trust: boo
         trust: Whether a model of the form `my.module:function` may be imported.
     """
     options = TrainingOptions.of(document, trust)
-    if document.search.engine == "local":
+    if engine_of(document, address) == "local":
         worker_context(options.threads)     # its server begins to import
         return LocalEngine(options)
     from .ray_cluster import connect
