@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.reporting import End
 from ..runs.ledger import Ledger, TrialRecord, last_line, records
@@ -18,9 +18,11 @@ from ..stats.verdict import BASELINE
 from ..tricks.catalog import bundle_from
 from .bayesian_sampler import BayesianSampler
 from .halving import Halving, budgets
-from .optuna_sampler import OptunaSampler
 from .proposal import Picks, Proposal
 from .samplers import sampler_of
+
+if TYPE_CHECKING:
+    from .optuna_sampler import OptunaSampler
 
 ENOUGH = 3      # trials that failed for one reason, the baseline among them: the others would too
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")       # in which one reason may differ from trial to trial

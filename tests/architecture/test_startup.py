@@ -24,7 +24,7 @@ def run(*words):
         cli.main()
     except SystemExit as stop:
         print("exit", stop.code, file=sys.stderr)
-    show(words[0], "ray", "optuna", "mlflow", "timm", "torchvision")
+    show(words[0], "ray", "optuna", "mlflow", "timm", "torchvision", "sympy")
 run("tricks", "list")
 run("check", "long_tail.yaml")
 """
