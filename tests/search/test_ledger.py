@@ -77,16 +77,36 @@ def test_line_is_on_disk_before_append_returns(path, monkeypatch):
     ledger.close()
 
 
+def full(descriptor):
+    raise OSError(28, "No space left on device")
+
+
 def test_failed_sync_records_nothing(path, monkeypatch):
     ledger = Ledger(path)
-
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskError, match=r"trials\.jsonl: no space left on device\. Make room"):
         ledger.append("trial", trial=0)
     assert ledger.lines == []
+
+
+def test_lines_written_together_are_on_disk_after_one_wait_or_gone(path, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (fsync(descriptor), synced.append(path.read_bytes())))
+    ledger = Ledger(path)
+    for kind, fields in LINES:
+        ledger.write(kind, **fields)
+    assert synced == [] and len(ledger.lines) == len(LINES)
+    ledger.sync()
+    ledger.sync()       # nothing is left to wait for
+    assert synced == [path.read_bytes()] and len(read(path)[0]) == len(LINES)
+    ledger.write("trial", trial=8)
+    ledger.write("trial", trial=9)
+    with monkeypatch.context() as broken, pytest.raises(DiskError, match=r"trials\.jsonl: no space left on device"):
+        broken.setattr(os, "fsync", full)
+        ledger.sync()
+    assert path.read_bytes() == synced[0] and len(ledger.lines) == len(LINES)
+    assert ledger.append("trial", trial=8)["seq"] == len(LINES)
+    ledger.close()
 
 
 def test_every_truncation_leaves_whole_lines(path):

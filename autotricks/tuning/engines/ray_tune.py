@@ -1,6 +1,7 @@
 """The Ray engine: Ray Tune schedules the trials over one machine or a cluster."""
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -41,12 +42,12 @@ class RaySearcher(Searcher):
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the next trial as a configuration."""
+        """Return the next trial as a configuration; its bundle is one string, for Ray copies and flattens the rest."""
         trial = self._search.propose()
         if trial is None:
             return Searcher.FINISHED
         self.trials[trial_id] = trial
-        return {"number": trial.number, "bundle": trial.bundle.document(), "first": trial.first}
+        return {"number": trial.number, "bundle": json.dumps(trial.bundle.document()), "first": trial.first}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record trials that failed for good; the others were recorded when their last result came."""
@@ -93,15 +94,16 @@ class RungScheduler(FIFOScheduler):
             set_best = cast(bytes, ray.get(weights)) if self._search.is_new_best(ours, outcome) else None
         except ray.exceptions.RayError:     # lost with their node: Ray Tune will notice, and the rung is trained again
             return str(TrialScheduler.CONTINUE)
-        score = self._search.report(ours, outcome, trial.num_failures + 1)
-        trial.config["first"] = outcome.rung + 1  # where a retry after a lost process begins
-        end = self._search.verdict(ours, outcome, score)
-        if end is None:
-            return str(TrialScheduler.CONTINUE)
-        if set_best is not None:
-            self._search.set_best(ours, outcome, set_best)
-        del self._chooser.trials[trial.trial_id]
-        self._search.finish(ours, end)
+        with self._search.together():
+            score = self._search.report(ours, outcome, trial.num_failures + 1)
+            trial.config["first"] = outcome.rung + 1  # where a retry after a lost process begins
+            end = self._search.verdict(ours, outcome, score)
+            if end is None:
+                return str(TrialScheduler.CONTINUE)
+            if set_best is not None:
+                self._search.set_best(ours, outcome, set_best)
+            del self._chooser.trials[trial.trial_id]
+            self._search.finish(ours, end)
         return str(TrialScheduler.STOP)
 
 
