@@ -14,11 +14,11 @@ from autotricks.space.space import Space
 
 from .bundles import Wishes, changed, different, drawn, wish
 
-STRONG: Wishes = {"adamw": {"lr": 0.03}, "center_sampling": {"radius": 1.0}}
-STEPS = {"adamw.lr": (0.005, 0.01, 0.03, 0.05), "adamw.weight_decay": (0.1,), "center_sampling.radius": (0.8, 1.0, 2.0)}
+STRONG: Wishes = {"adamw": {"lr": 0.03}, "center_sampling": {"radius": 0.8}, "gradient_clipping": {}}
+STEPS = {"adamw.lr": (0.005, 0.01, 0.03, 0.05), "adamw.weight_decay": (0.1,), "center_sampling.radius": (0.6, 0.8, 1.0)}
 ALSO = {"giou": (0.5, 2.0), "ciou": (2.0,)}        # weights of losses that are added with others than their own
 ONE = {"giou": "weight", "ciou": "weight"}
-DRAWS = 24
+DRAWS = 12
 
 
 def box_bundles() -> dict[str, Bundle]:
@@ -35,10 +35,13 @@ def _all(space: Space, plain: Wishes) -> Iterator[tuple[str, Bundle]]:
         trick, _, name = path.partition(".")
         for value in values:
             yield f"baseline {path}={value:g}", changed(space, plain, {trick: {name: value}})
+    yield "strong - gradient_clipping", changed(space, plain, {name: STRONG[name] for name in [*STRONG][:2]})
+    for entry in space.entries:
+        if entry.name not in strong:
+            yield f"strong + {entry.name}", changed(space, strong, {entry.name: {}})
     for entry in space.entries:
         if entry.name not in plain:
             yield f"baseline + {entry.name}", changed(space, plain, {entry.name: {}})
-            yield f"strong + {entry.name}", changed(space, strong, {entry.name: {}})
     for trick, values in ALSO.items():
         for value in values:
             yield f"strong + {trick}, {value:g}", changed(space, strong, {trick: {ONE[trick]: value}})

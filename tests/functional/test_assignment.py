@@ -21,7 +21,7 @@ def found(boxes, shares=None, radius=1.5, strides=(4, 8)):
 
 
 def test_places_near_the_middle_of_an_object_within_it():
-    # Its longer side, 16, is four times a stride of 4. Within 1.5 * 4 of the middle (16, 16) lie 14 and 18.
+    # Its longer side, 16, is nearest eight times a stride of 4. Within 1.5 * 4 of the middle (16, 16) lie 14 and 18.
     assert found([[8, 8, 24, 24]]) == {(x, y, 4.0): 0 for x in (14.0, 18.0) for y in (14.0, 18.0)}
 
 
@@ -35,15 +35,15 @@ def test_a_thin_object_has_the_places_within_it_alone():
     assert found([[8, 13, 24, 15]]) == {(x, 14.0, 4.0): 0 for x in (14.0, 18.0)}
 
 
-@pytest.mark.parametrize(("side", "stride"), [(6, 4), (16, 4), (22, 4), (23, 8), (31, 8)])
-def test_the_level_whose_stride_is_nearest_a_quarter_of_the_longer_side(side, stride):
-    # The border lies at 4 * sqrt(4 * 8) = 22.6.
+@pytest.mark.parametrize(("side", "stride"), [(6, 4), (16, 4), (45, 4), (46, 8), (62, 8)])
+def test_the_level_whose_stride_is_nearest_an_eighth_of_the_longer_side(side, stride):
+    # The border lies at 8 * sqrt(4 * 8) = 45.3.
     given = found([[0, 0, side, side]], radius=9)
     assert given and {place[2] for place in given} == {stride}
 
 
 def test_the_smaller_of_two_strides_that_are_as_near():
-    assert {place[2] for place in found([[0, 0, 32, 32]], radius=9, strides=(4, 16))} == {4.0}
+    assert {place[2] for place in found([[0, 0, 64, 64]], radius=9, strides=(4, 16))} == {4.0}
 
 
 def test_the_smallest_of_several():

@@ -21,13 +21,13 @@ class CenterSampling(Trick):
     Paper: Tian et al. 2022, https://arxiv.org/abs/2006.09214, section 3.3; Tian et al. 2019,
         https://arxiv.org/abs/1904.01355, section 3.
     Cost: a comparison of each place with each box.
-    Deviates: an object belongs to the level whose stride is nearest a quarter of its longer side, where the paper has
-        ranges of distances.
+    Deviates: an object belongs to the level whose stride is nearest an eighth of its longer side; the paper has ranges
+        of distances, by which an object that is seen from its middle is 8 to 16 strides long.
     """
 
     seats = {Slot.LOSS: "assign"}
     requires_data = frozenset({DataTrait.BOXES})
-    radius: float = tunable(1.5, search=Float(1.0, 2.5), legal=Above(0), unit="strides")
+    radius: float = tunable(1.5, search=Float(0.5, 2.0), legal=Above(0), unit="strides")
 
     def loss(self, inner: Loss, run: Run) -> Loss:
         """Return the loss of places instead of objects."""
