@@ -41,7 +41,6 @@ HOPED = {"cpu": 1.5, "cuda": 2.0}   # times as fast as one may hope for
 COLD = 60.0         # seconds that a first model is expected to take until it is compiled
 WARM = 6.0          # seconds where the cache on disk holds it
 PATIENCE = 3        # times as long as expected, after which the probe is given up
-INNER = frozenset({"init", "neck"})     # seats whose tricks leave most of a model as it is, or change numbers alone
 
 
 @dataclass(frozen=True)
@@ -202,9 +201,10 @@ def at_stake(loaded: LoadedSpace, dataset: Dataset, slots: int, timing: Timing, 
 
 
 def alters(entry: Entry) -> bool:
-    """Return whether a trick that trials may have or not makes another model to compile."""
-    seat = entry.trick.seats.get(Slot.MODEL)
-    return not entry.always and ((seat is not None and seat not in INNER) or entry.trick.unfreezes)
+    """Return whether a trick that trials may have or not makes another model to compile, or trains part of it."""
+    seats = entry.trick.seats
+    rebuilt = seats.get(Slot.MODEL, "init") != "init"       # which sets numbers alone
+    return not entry.always and (rebuilt or seats.get(Slot.GRADIENTS) == "freeze")
 
 
 def measured(loaded: LoadedSpace, dataset: Dataset, device: str, step: float, trust: bool = False) -> Measured | None:

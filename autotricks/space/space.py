@@ -281,7 +281,7 @@ class Space:
     def _parts(self) -> list[list[Entry]]:
         """Return the entries in groups, such that what is chosen in one never matters in another."""
         parts: list[list[Entry]] = []
-        for entry in self.entries:
+        for entry in (entry for entry in self.entries if not entry.yields):
             tied = [part for part in parts if any(self._tied(entry, other) for other in part)]
             parts = [part for part in parts if part not in tied]
             parts.append([entry, *(other for part in tied for other in part)])
