@@ -124,20 +124,24 @@ def picked(*wanted):
     return pick
 
 
+def drawn(space, wanted):
+    """Return what is drawn of a space for some tricks, and all that was asked for."""
+    asked = []
+    pick = picked(*wanted)
+    return space.draw(lambda *given: asked.append(given) or pick(*given)), asked
+
+
 @pytest.mark.parametrize("name", ["manifold_mixup", "activation_checkpointing", "progressive_resizing"])
 def test_what_cannot_be_compiled_stays_in_the_space_and_runs_as_it_is(name):
     """Hidden features mixed, steps computed twice, and images of many sizes: all are drawn as before."""
     overrides = [f"tricks.{name}={{}}"]
     plain, compiled = (load_space("long_tail.yaml", more) for more in (overrides, [*overrides, ON]))
-    asked = {"plain": [], "compiled": []}
-    for which, loaded in (("plain", plain), ("compiled", compiled)):
-        for wanted in ((name,), ("mixup",)):
-            pick = picked(*wanted)
-            drawn = loaded.space.draw(lambda *given: asked[which].append(given) or pick(*given))
-            assert set(wanted) < set(drawn.names())
-            assert (COMPILE in drawn.names()) is (which == "compiled" and wanted == ("mixup",))
-            assert loaded.space.locate(drawn) is not None
-    assert asked["plain"] == asked["compiled"]
+    for wanted in ((name,), ("mixup",)):
+        before, questions = drawn(plain.space, wanted)
+        after, others = drawn(compiled.space, wanted)
+        assert set(wanted) < set(before.names()) and questions == others
+        assert set(after.names()) - set(before.names()) == ({COMPILE} if wanted == ("mixup",) else set())
+        assert compiled.space.locate(after) is not None
     assert compiled.space.quarrels() == plain.space.quarrels()
     assert compiled.space.warnings() == plain.space.warnings()
 
@@ -200,8 +204,8 @@ def test_without_a_compiler_auto_is_silent_and_true_is_refused_in_one_line(monke
     with pytest.raises(ResourceError) as caught:
         check_resources(load_space("long_tail.yaml", [ON]))
     assert [line.partition("training.compile: ")[2] for line in caught.value.problems] == [
-        "this machine has not a C++ compiler (no-such-compiler is not found), which compiling needs. Install it, or set "
-        "training.compile: false."]
+        "this machine has not a C++ compiler (no-such-compiler is not found), which compiling needs. Install it, or "
+        "set training.compile: false."]
 
 
 @pytest.mark.skipif(bool(missing("cpu")), reason="no C++ compiler")
@@ -276,13 +280,11 @@ def test_a_process_forgets_now_and_then_what_it_compiled(monkeypatch, run):
 @pytest.mark.slow
 @pytest.mark.skipif(bool(missing("cpu")), reason="no C++ compiler")
 def test_a_model_is_compiled_and_timed_in_a_process_of_its_own():
-    loaded = load_space("long_tail.yaml", ["training.batch_size=8", "model.name=resnet8"])
-    found = compiled_steps.measured(loaded, images(8), "cpu", 10.0)
+    found = compiled_steps.measured(Bundle((), "resnet8", batch_size=8), images(8), "cpu", 1, 600.0)
     assert found is not None and found.duel.rounds and 0 < found.warm < found.cold
     assert 0 < found.compiled < found.cold and 0 < found.eager < found.cold
 
 
 @pytest.mark.slow
-def test_a_probe_that_takes_too_long_is_given_up(monkeypatch):
-    monkeypatch.setattr(compiled_steps, "PATIENCE", 0)
-    assert compiled_steps.measured(load_space("long_tail.yaml"), images(8), "cpu", 0.01) is None
+def test_a_probe_that_takes_too_long_is_given_up():
+    assert compiled_steps.measured(Bundle((), "resnet8", batch_size=8), images(8), "cpu", 1, 0.01) is None

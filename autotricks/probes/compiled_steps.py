@@ -169,7 +169,10 @@ def with_compiled_steps(loaded: LoadedSpace, dataset: Dataset, slots: int, work:
     stake = at_stake(loaded, dataset, slots, timing, work, seconds)
     if not stake.worth_a_probe(device):
         return loaded, None, timing
-    found = measured(loaded, dataset, device, stake.step, trust)
+    runtime = tuple(use for use in loaded.space.constants() if Slot.RUNTIME in use.trick.seats)
+    frame = replace(loaded.space.frame, uses=runtime)
+    threads = max(1, int(loaded.document.resources.cpus))
+    found = measured(frame, dataset, device, threads, PATIENCE * expected(stake.step), trust)
     decision = decided(stake, found) if found else Decision(False, "the model cannot be compiled here, or not in time")
     return loaded.with_compiled_steps(decision.on), decision, timing
 
@@ -207,21 +210,20 @@ def alters(entry: Entry) -> bool:
     return not entry.always and (rebuilt or seats.get(Slot.GRADIENTS) == "freeze")
 
 
-def measured(loaded: LoadedSpace, dataset: Dataset, device: str, step: float, trust: bool = False) -> Measured | None:
+def measured(frame: Bundle, dataset: Dataset, device: str, threads: int, patience: float,
+             trust: bool = False) -> Measured | None:
     """Time steps in a process of its own, as they are and compiled; None where that fails or takes too long.
 
     Args:
-        loaded: The space, of which the baseline's precision and layout count.
-        dataset: Train and validation.
+        frame: Model, batch size, precision and layout.
+        dataset: Train, of which one batch is taken, and validation, which is not looked at.
         device: `cpu` or `cuda`.
-        step: Seconds that one is expected to take.
+        threads: Of a trial.
+        patience: Seconds after which it is given up.
         trust: Whether a model of the form `my.module:function` may be imported.
     """
-    size = min(loaded.space.frame.batch_size, len(dataset.train))
+    size = min(frame.batch_size, len(dataset.train))
     small = replace(dataset, train=dataset.train.sample(size), validation=dataset.validation.sample(1), test=None)
-    runtime = tuple(use for use in loaded.space.constants() if Slot.RUNTIME in use.trick.seats)
-    frame = replace(loaded.space.frame, uses=runtime)
-    threads = max(1, int(loaded.document.resources.cpus))
     context: Any = worker_context(threads)
     here, there = context.Pipe()
     with tempfile.TemporaryDirectory(prefix="compiled", ignore_cleanup_errors=True) as cache:
@@ -229,7 +231,7 @@ def measured(loaded: LoadedSpace, dataset: Dataset, device: str, step: float, tr
         process.start()
         there.close()
         try:
-            return here.recv() if here.poll(PATIENCE * expected(step)) else None
+            return here.recv() if here.poll(patience) else None
         except EOFError:
             return None
         finally:
