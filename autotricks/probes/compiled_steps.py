@@ -8,6 +8,7 @@ save a multiple of what compiling takes.
 """
 from __future__ import annotations
 
+import logging
 import math
 import os
 import tempfile
@@ -243,6 +244,7 @@ def measured(frame: Bundle, dataset: Dataset, device: str, threads: int, patienc
 def _answer(pipe: Connection, cache: str, threads: int, asked: tuple[Bundle, Dataset, str, bool]) -> None:
     """Time steps with an empty cache, and send what came of it; nothing where something goes wrong."""
     follow_parent()
+    logging.disable(logging.WARNING)    # of what the compiler finds remarkable
     if asked[2] == "cpu":
         compile_alone(threads)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
