@@ -305,7 +305,7 @@ def main() -> int:
     words.add_argument("--out", default="detectors.jsonl")
     given = words.parse_args()
     one_thread()
-    size = given.size[0] if given.size and len(given.size) == 1 else given.size
+    size = given.size[0] if given.size and len(given.size) == 1 else given.size and tuple(given.size)
     dataset = load(Settings(source=given.source, task=find("detection").name, size=size)).dataset
     return {"speed": speed, "worth": worth}[given.what](dataset, given)
 

@@ -22,9 +22,11 @@ import torch  # noqa: E402
 
 from autotricks.core.bundle import Bundle  # noqa: E402
 from autotricks.core.dataset import Dataset  # noqa: E402
+from autotricks.core.traits import DataTrait  # noqa: E402
 from autotricks.trial import prepare  # noqa: E402
 
 ACCURACY, LOSS = "val/balanced_accuracy", "val/loss"
+PRECISION = "val/average_precision"      # what counts as accuracy where objects are to be found
 Row = dict[str, Any]
 
 
@@ -34,6 +36,7 @@ class Running:
     def __init__(self, bundle: Bundle, dataset: Dataset):
         torch.set_num_threads(1)
         self._dataset, self._started = dataset, time.process_time()
+        self._counted = PRECISION if DataTrait.BOXES in dataset.task.brings else ACCURACY
         self._trainer = prepare(bundle, dataset.without_test())
         self._epochs = self._trainer.epochs()
         self.bundle = bundle
@@ -43,7 +46,7 @@ class Running:
     def until(self, epochs: int) -> None:
         """Train up to so many epochs, or until the training breaks down."""
         while len(self.accuracy) < epochs and (metrics := next(self._epochs, None)) is not None:
-            self.accuracy.append(metrics.values.get(ACCURACY, float("nan")))
+            self.accuracy.append(metrics.values.get(self._counted, float("nan")))
             self.loss.append(metrics.values.get(LOSS, float("nan")))
         if len(self.accuracy) == self.bundle.epochs:
             next(self._epochs, None)    # the tricks leave their windows
@@ -57,7 +60,8 @@ class Running:
             self._trainer.dataset = replace(self._dataset, validation=self._dataset.test)
             test = self._trainer.evaluate()
         return {"hash": self.bundle.hash, "seed": self.bundle.seed, "accuracy": _rounded(self.accuracy),
-                "loss": _rounded(self.loss), "test": _number(test.get(ACCURACY)), "test_loss": _number(test.get(LOSS)),
+                "loss": _rounded(self.loss), "test": _number(test.get(self._counted)),
+                "test_loss": _number(test.get(LOSS)),
                 "end": end.value if end else None, "spent": round(self._trainer.spent, 3),
                 "seconds": round(time.process_time() - self._started, 2)}
 

@@ -1,6 +1,8 @@
 """autotricks data check, init and check on data with boxes: what is said of them, and the space that is proposed."""
+import io
 import json
 import shlex
+import tarfile
 
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ from PIL import Image
 
 from autotricks.data import Settings, looked, survey, understood_as
 from autotricks.data.contact_sheet import PICTURES, SIDE, chosen
-from autotricks.data.drawing import color_of
+from autotricks.data.drawing import GAP, TEXT, WIDE, color_of, sheet
 from autotricks.data.objects import side
+from autotricks.errors import DataError
 from autotricks.space import object_proposal
 from autotricks.space.load import load_data_section, load_space
 from autotricks.space.proposal import Machine, propose
@@ -115,6 +118,25 @@ def test_a_box_is_drawn_where_the_object_is(source):
         assert (sheet[bottom - 1, left:right] == colors[name]).all(), "the lower edge"
         inside = sheet[top + 20:bottom - 1, left + 1:right - 1]
         assert np.median(inside) == {"gray": 110, "white": 255}[name]
+
+
+def test_rows_of_a_sheet_are_as_high_as_their_pictures():
+    """Flat pictures leave no gaps below them, and the next row begins where the highest picture and its line end."""
+    flat = [("", Image.new("RGB", (40, 10), "red"))] * WIDE
+    pixels = np.asarray(sheet([*flat, ("", Image.new("RGB", (40, 20), "blue"))], 40), int)
+    row = 10 + 2 * TEXT + GAP
+    assert pixels.shape[:2] == (row + 20 + 2 * TEXT + GAP + GAP, WIDE * (40 + GAP) + GAP)
+    assert (pixels[GAP:GAP + 10, GAP:GAP + 40] == (255, 0, 0)).all() and (pixels[GAP + 10] == 255).all()
+    assert (pixels[GAP + row:GAP + row + 20, GAP:GAP + 40] == (0, 0, 255)).all()
+
+
+def test_an_archive_is_no_table(tmp_path):
+    path = tmp_path / "boxes.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.addfile(tarfile.TarInfo("a.png"), io.BytesIO())
+    path.write_bytes(path.read_bytes() + b"\x89")
+    with pytest.raises(DataError, match=f"is an archive and no table. Write tar:{path}"):
+        looked(Settings(f"csv:{path}", **DETECTION))
 
 
 def test_each_class_is_shown_and_then_images_from_all_over():

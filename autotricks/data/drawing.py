@@ -93,22 +93,27 @@ def _ink(color: Color) -> Color:
 def sheet(pictures: Sequence[tuple[str, Image.Image]], side: int) -> Image.Image:
     """Return pictures beside and below one another, each above a line of text.
 
+    A row is as high as its highest picture, a column as wide as the widest of all.
+
     Args:
         pictures: The line and the picture of each.
-        side: Pixels of the square that each gets; larger ones are made smaller.
+        side: Pixels of the longer side of each, at most; larger ones are made smaller.
     """
     font = ImageFont.load_default(TEXT)
-    high = side + 2 * TEXT + GAP
-    rows = math.ceil(len(pictures) / WIDE)
-    whole = Image.new("RGB", (WIDE * (side + GAP) + GAP, rows * high + GAP), PAPER)
+    below = 2 * TEXT + GAP
+    shown = [picture.copy() for _, picture in pictures]
+    for picture in shown:
+        picture.thumbnail((side, side))
+    wide = max((picture.width for picture in shown), default=side)
+    rows = [shown[start:start + WIDE] for start in range(0, len(shown), WIDE)]
+    heights = [max(picture.height for picture in row) + below for row in rows]
+    whole = Image.new("RGB", (WIDE * (wide + GAP) + GAP, sum(heights) + GAP), PAPER)
     pen = ImageDraw.Draw(whole)
-    for number, (line, picture) in enumerate(pictures):
-        x = GAP + number % WIDE * (side + GAP)
-        y = GAP + number // WIDE * high
-        shown = picture.copy()
-        shown.thumbnail((side, side))
-        whole.paste(shown, (x, y))
-        pen.text((x, y + shown.height + 2), _cut(printable(line), pen, font, side), font=font, fill=INK)
+    for number, (line, _) in enumerate(pictures):
+        x = GAP + number % WIDE * (wide + GAP)
+        y = GAP + sum(heights[:number // WIDE])
+        whole.paste(shown[number], (x, y))
+        pen.text((x, y + shown[number].height + 2), _cut(printable(line), pen, font, wide), font=font, fill=INK)
     return whole
 
 

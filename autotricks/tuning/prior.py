@@ -112,8 +112,12 @@ class Prior:
 
 
 @cache
-def load(name: str) -> Prior:
+def load(name: str, boxes: bool = False) -> Prior:
     """Return a prior: the one that ships, none, or one of a file.
+
+    Args:
+        name: `shipped`, `none`, or the path of a file.
+        boxes: Whether objects are to be found: what ships for them was learned from such data alone.
 
     Raises:
         InputError: When the file is no prior.
@@ -121,7 +125,8 @@ def load(name: str) -> Prior:
     if name == NONE:
         return Prior()
     if name == SHIPPED:
-        return _from(json.loads(resources.files(__package__).joinpath("prior.json").read_text("utf-8")))
+        ships = resources.files(__package__).joinpath("box_prior.json" if boxes else "prior.json")
+        return _from(json.loads(ships.read_text("utf-8")))
     try:
         text = Path(name).read_bytes()
     except (OSError, ValueError) as error:

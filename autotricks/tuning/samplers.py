@@ -28,10 +28,10 @@ def sampler_of(loaded: LoadedSpace, habits: Habits = HABITS) -> BayesianSampler 
     objective = document.objective.objective()
     if settings.sampler != "bayesian":
         return OptunaSampler(space, settings.sampler, settings.seed, objective.maximize, settings.trials)
-    prior = load_prior(settings.prior)
+    prior = load_prior(settings.prior, DataTrait.BOXES in space.task.brings)
     accuracy = objective.maximize and objective.metric.startswith(ACCURACY_PREFIX)
-    if settings.prior == SHIPPED and (not accuracy or DataTrait.BOXES in space.task.brings):
-        prior = replace(prior, effects={}, curves={}, portfolio=())     # it knows nothing of losses, speed and boxes
+    if settings.prior == SHIPPED and not accuracy:
+        prior = replace(prior, effects={}, curves={}, portfolio=())     # it knows nothing of losses and speed
     if settings.rungs.fidelity == "compressed":
         prior = replace(prior, curves={})
     rungs = budgets(document.training.epochs, settings.rungs.first, settings.rungs.reduction)

@@ -36,10 +36,10 @@ Wishes = dict[str, dict[str, Value]]
 def bundles() -> dict[str, Bundle]:
     """Return each bundle by its label, those that tell most first."""
     space = load_space("long_tail.yaml", ["training.precision=fp32"])
-    return dict(_different(_all(space)))
+    return dict(different(_all(space)))
 
 
-def _different(labelled: Iterator[tuple[str, Bundle]]) -> Iterator[tuple[str, Bundle]]:
+def different(labelled: Iterator[tuple[str, Bundle]]) -> Iterator[tuple[str, Bundle]]:
     seen: set[str] = set()
     for label, bundle in labelled:
         if bundle.hash not in seen:
@@ -54,9 +54,9 @@ def _all(loaded: LoadedSpace) -> Iterator[tuple[str, Bundle]]:
     for path, values in STEPS.items():
         trick, _, name = path.partition(".")
         for value in values:
-            yield f"{STRONG} {path}={value:g}", _changed(space, strong, {trick: {name: value}})
+            yield f"{STRONG} {path}={value:g}", changed(space, strong, {trick: {name: value}})
             if trick in plain:
-                yield f"baseline {path}={value:g}", _changed(space, plain, {trick: {name: value}})
+                yield f"baseline {path}={value:g}", changed(space, plain, {trick: {name: value}})
     for gone in strong:
         if gone not in ("sgd", "cosine"):
             yield f"{STRONG} - {gone}", space.closest({name: kept for name, kept in strong.items() if name != gone})
@@ -66,9 +66,9 @@ def _all(loaded: LoadedSpace) -> Iterator[tuple[str, Bundle]]:
         for late in (False, True) if entry.name in LATE else (False,):
             window: dict[str, Value] = {"start": 0.8 if late else 0.0} if entry.name in LATE else {}
             label = f"{entry.name} late" if late else entry.name
-            yield f"baseline + {label}", _changed(space, plain, {entry.name: window})
+            yield f"baseline + {label}", changed(space, plain, {entry.name: window})
             if entry.name in ALSO:
-                yield f"{STRONG} + {label}", _changed(space, strong, {entry.name: window})
+                yield f"{STRONG} + {label}", changed(space, strong, {entry.name: window})
     for name in PUBLISHED:
         yield name, space.closest(wish(load_space("long_tail.yaml", [
             f"start=[baseline, {{name: {name}, without: [step]}}]", "training.precision=fp32"]).start[name]))
@@ -90,7 +90,7 @@ def wish(bundle: Bundle) -> Wishes:
             for use in bundle.uses}
 
 
-def _changed(space: Space, base: Wishes, added: Mapping[str, Mapping[str, Value]]) -> Bundle:
+def changed(space: Space, base: Wishes, added: Mapping[str, Mapping[str, Value]]) -> Bundle:
     """Return a wish with other values, and without what cannot meet a trick that is added."""
     listed = {entry.name: entry for entry in space.entries}
     new = [listed[name].widest() for name in added if name not in base]

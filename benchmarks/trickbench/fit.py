@@ -2,10 +2,11 @@
 
     python benchmarks/trickbench/fit.py --out autotricks/tuning/prior.json
     python benchmarks/trickbench/fit.py --without gtsrb --out gtsrb.json         # to judge it on gtsrb
+    python benchmarks/trickbench/fit.py --tables benchmarks/trickbench/boxes --out autotricks/tuning/box_prior.json
 
 The effects of a set are draws from normal distributions, one for each column of `autotricks.tuning.features`, whose
 means and variances are those under which the tables are most likely (type-II maximum likelihood, with weak priors). A
-bundle counts as the mean of its balanced accuracy on validation and on test, in logits.
+bundle counts as the mean of its balanced accuracy, or its average precision, on validation and on test, in logits.
 """
 from __future__ import annotations
 
@@ -148,7 +149,7 @@ def portfolio(tables: Sequence[Table]) -> list[dict[str, Any]]:
             if values:
                 scores[row, column] = np.mean(logit(np.array(values)))
     scores = np.where(np.isnan(scores), np.nanmin(scores, 0), scores)
-    best = scores[[labels.index(label) for label in START]].max(0)
+    best = scores[[labels.index(label) for label in START if label in labels]].max(0)
     found = []
     for _ in range(PORTFOLIO):
         row = int(np.argmax(np.maximum(scores, best).mean(1)))
@@ -170,8 +171,7 @@ def main() -> int:
     tricks = sorted({use.trick.name for table in tables for one in table.bundles for use in one.bundle.uses})
     sets = [arrays(table, tricks) for table in tables]
     prior = {"about": f"learned by benchmarks/trickbench/fit.py from {', '.join(table.name for table in tables)}",
-             "steps": round(float(np.exp(np.mean([math.log(table.epochs * math.ceil(table.facts["images"] / 64))
-                                                  for table in tables])))),
+             "steps": round(float(np.exp(np.mean([math.log(table.steps) for table in tables])))),
              **fitted(sets), "curves": curves(sets), "portfolio": portfolio(tables)}
     given.out.write_text(json.dumps(prior, indent=1) + "\n", encoding="utf-8")
     print(f"{given.out}: {len(prior['effects'])} columns, residual {prior['residual']}, length {prior['length']}, "

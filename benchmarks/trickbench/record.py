@@ -24,12 +24,18 @@ from trainings import Store  # noqa: E402
 
 import autotricks  # noqa: E402
 from autotricks.core.bundle import Bundle  # noqa: E402
+from trickbench.box_bundles import box_bundles  # noqa: E402
 from trickbench.bundles import bundles  # noqa: E402
+
+
+def bundles_of(name: str) -> dict[str, Bundle]:
+    """Return the bundles that are trained on a set."""
+    return box_bundles() if sets.has_boxes(name) else bundles()
 
 
 def on(name: str, bundle: Bundle, seed: int) -> Bundle:
     """Return a bundle in the length of a set."""
-    return replace(bundle.rescaled(sets.recipes()[name].epochs), seed=seed)
+    return replace(bundle.rescaled(sets.recipe_of(name).epochs), seed=seed)
 
 
 def trained(job: tuple[str, Bundle, Path, Path]) -> None:
@@ -42,12 +48,12 @@ def pack(name: str, folder: Path, work: Path, out: Path) -> str:
     """Write the table of one set."""
     rows = {(row["hash"]): row for row in Store(work).rows() if row["set"] == name}
     data, found = sets.dataset(name, folder), []
-    for label, bundle in bundles().items():
+    for label, bundle in bundles_of(name).items():
         runs = [rows[on(name, bundle, seed).hash] for seed in range(100) if on(name, bundle, seed).hash in rows]
         found.append({"label": label, "tricks": on(name, bundle, 0).document()["tricks"], "runs": [
             {key: value for key, value in run.items() if key not in ("set", "hash")} for run in runs]})
-    counts = data.train.labels.bincount()
-    table = {"set": name, "recipe": asdict(sets.recipes()[name]), "autotricks": autotricks.__version__,
+    counts = data.train.targets.counts(len(data.classes))
+    table = {"set": name, "recipe": asdict(sets.recipe_of(name)), "autotricks": autotricks.__version__,
              "facts": {"images": len(data.train), "classes": len(data.classes), "channels": data.image_shape[0],
                        "side": data.image_shape[1], "imbalance": round(float(counts.max() / counts.min()), 2),
                        "validation": len(data.validation), "test": len(data.test or ())},
@@ -61,7 +67,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Record the learning curves of the same bundles on nine data sets.")
     parser.add_argument("--data", type=Path, required=True, help="folder with the files that sets.yaml names")
     parser.add_argument("--work", type=Path, default=Path("trickbench.jsonl"))
-    parser.add_argument("--sets", nargs="+", default=[*sets.recipes()], choices=[*sets.recipes()])
+    every = [*sets.recipes(), *sets.recipes(sets.BOXES)]
+    parser.add_argument("--sets", nargs="+", default=[*sets.recipes()], choices=every)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--parallel", type=int, default=2)
     parser.add_argument("--pack", action="store_true", help="write the tables")
@@ -72,8 +79,10 @@ def main() -> int:
             print(pack(name, given.data, given.work, given.out))
         return 0
     done: set[Any] = {(row["set"], row["hash"]) for row in Store(given.work).rows() if row["end"]}
-    jobs = [(name, on(name, bundle, seed), given.data, given.work) for seed in given.seeds
-            for bundle in bundles().values() for name in given.sets]
+    made = {name: bundles_of(name) for name in given.sets}
+    places = range(max(map(len, made.values())))
+    jobs = [(name, on(name, [*made[name].values()][place], seed), given.data, given.work) for seed in given.seeds
+            for place in places for name in given.sets if place < len(made[name])]
     jobs = [job for job in jobs if (job[0], job[1].hash) not in done]
     print(f"{len(done)} trainings done, {len(jobs)} to go", flush=True)
     with ProcessPoolExecutor(given.parallel) as pool:

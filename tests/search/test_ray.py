@@ -60,6 +60,11 @@ class Killer:
         pass
 
 
+def test_trainings_do_not_give_way_to_all_other_work(cluster):
+    """Ray itself would have its workers be as nice as can be."""
+    assert ray.get(ray.remote(lambda: os.nice(0)).remote()) == os.nice(0)
+
+
 @pytest.fixture(scope="module")
 def hurt(cluster, tmp_path_factory):
     killer = Killer()

@@ -82,6 +82,10 @@ def _text(path: Path, encoding: str) -> tuple[str, str]:
         return _plain(content)
     except (OSError, UnicodeError) as error:
         words = "UTF-8, UTF-16 or cp1252" if encoding == AUTO else encoding
+        kind = path.suffix.lower().removeprefix(".")
+        if kind in ("tar", "zip"):
+            raise DataError(f"data.source: {display_name(path)} is an archive and no table. Write {kind}:{path} or the "
+                            f"table in it, {kind}:{path}/FILE.csv.") from error
         raise DataError(f"data.source: {display_name(path)} is not a table in {words}: {error_text(error)}.") from error
 
 
