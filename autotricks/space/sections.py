@@ -288,7 +288,7 @@ class SpaceTrainingSection(TrainingSection):
                                                     {"const": MAX}]})] = 64
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     layout: Literal["auto", "nchw", "nhwc"] = "auto"
-    compile: Literal["auto", True, False] = "auto"
+    compile: Literal["auto", True, False] = False
 
 
 def _known_as(value: Any) -> Any:
