@@ -269,7 +269,7 @@ def _timed(frame: Bundle, dataset: Dataset, device: str, trust: bool, threads: i
     clock, compiler_clock = _clocks(device, threads)
     compiled = replace(frame, uses=(*frame.uses, compiling()))
     times = [compiler_clock()]
-    torch.compile(torch.nn.ReLU(), backend="aot_eager")(torch.zeros(1))     # the compiler is imported, and makes nothing
+    torch.compile(torch.nn.ReLU(), backend="aot_eager")(torch.zeros(1))     # it is imported, and makes nothing
     times.append(compiler_clock())
     for _ in range(2):
         torch.compiler.reset()
