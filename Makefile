@@ -4,7 +4,7 @@ BIN := .venv/bin
 # What is imported is compiled once, not again by every process that a test starts.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: search install test test-ray test-all test-faults test-mutations test-lowest lint bench honesty ui clean
+.PHONY: search install test test-ray test-all test-faults test-mutations test-lowest lint bench gpu honesty ui clean
 
 search: install  ## search the long-tailed digits with the space that ships: the first thing to try
 	$(BIN)/autotricks search --space long_tail.yaml
@@ -47,6 +47,9 @@ lint: install  ## ruff and mypy
 
 bench: install  ## every figure of the speed claims, as a table and bench.json; on an idle machine
 	$(BIN)/python benchmarks/run.py
+
+gpu: install  ## what a GPU says in eight minutes, what is most likely broken first: gpu.jsonl and gpu.md
+	$(BIN)/python benchmarks/gpu.py --minutes 8
 
 honesty: install  ## whether a search's answer stands, in four studies; about an hour on two cores
 	$(BIN)/python benchmarks/honesty.py

@@ -11,7 +11,9 @@ import inspect
 import json
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import FrozenInstanceError
 from functools import cached_property
 from pathlib import Path
@@ -49,7 +51,7 @@ Weights = dict[str, Tensor]
 
 
 def check_trick(cls: type[Trick], dataset: Dataset | None = None, model: str = Bundle.model,
-                beside: Sequence[Use] = ()) -> None:
+                beside: Sequence[Use] = (), device: str = "cpu") -> None:
     """Hold a trick to every point of the contract.
 
     Args:
@@ -57,11 +59,12 @@ def check_trick(cls: type[Trick], dataset: Dataset | None = None, model: str = B
         dataset: To train on; a few striped images of 8 x 8 pixels in four classes, unless told.
         model: To train, by name; one that finds objects, such as `fcos:resnet8`, where the data set has boxes.
         beside: Other tricks that train with it, each where it leaves them room.
+        device: Where to train; on a GPU equal bits are asked for as on a CPU, see `torch.use_deterministic_algorithms`.
 
     Raises:
         AssertionError: With each point that it does not keep, and why.
     """
-    contract = Contract(cls, dataset, model=model, beside=beside)
+    contract = Contract(cls, dataset, model=model, beside=beside, device=device)
     broken = []
     for name in POINTS:
         try:
@@ -81,13 +84,15 @@ class Contract:
         whole: Whether it is active from start to end; else, where it may have a window, in one that opens and closes.
         model: To train, by name.
         beside: Other tricks that train with it, each where it leaves them room.
+        device: Where to train.
     """
 
     def __init__(self, cls: type[Trick], dataset: Dataset | None = None, whole: bool = False,
-                 model: str = Bundle.model, beside: Sequence[Use] = ()):
+                 model: str = Bundle.model, beside: Sequence[Use] = (), device: str = "cpu"):
         self.cls = cls
         self._dataset = dataset or striped()
         self._model = model
+        self._device = torch.device(device)
         own = (Use(cls()), *companions(cls))
         self._beside = tuple(use for use in beside if not problems((*own, use)))
         self.windowed = set(cls.seats) <= PHASED
@@ -160,8 +165,16 @@ class Contract:
         assert not changed, f"other weights from a checkpoint: {changed[0]}"
 
     def never_waits_for_the_device(self) -> None:
-        """No step of it reads a value, or a shape that depends on values, off the device."""
-        if self.windowed:
+        """No step of it reads a value, or a shape that depends on values, off the device.
+
+        A GPU's own word is taken for it, in whole steps; elsewhere calls are counted for which a GPU's host would wait.
+        """
+        if self._device.type == "cuda":
+            trainer = self._trainer(kind=_Watched)
+            assert isinstance(trainer, _Watched)
+            trainer.train_epoch()
+            assert not trainer.waits, f"a step waits for the device in {', '.join(sorted(set(trainer.waits)))}"
+        elif self.windowed:
             step = self._trainer(Window()).first_step()
             with Waiting() as waiting:
                 step()
@@ -174,9 +187,41 @@ class Contract:
         seen = [(weights(trainer), metrics) for metrics in trainer.epochs()]
         return trainer.end, seen
 
-    def _trainer(self, window: Window | None = None) -> Trainer:
+    def _trainer(self, window: Window | None = None, kind: type[Trainer] = Trainer) -> Trainer:
         uses = (Use(self.cls(), self._window if window is None else window), *companions(self.cls), *self._beside)
-        return prepare(Bundle(uses, self._model, EPOCHS, BATCH), self._dataset)
+        return prepare(Bundle(uses, self._model, EPOCHS, BATCH), self._dataset, self._device, kind=kind)
+
+
+class _Watched(Trainer):
+    """A trainer whose steps a GPU watches.
+
+    Attributes:
+        waits: Lines of code, as `file:number`, in which a step had the host wait.
+    """
+
+    waits: tuple[str, ...] = ()
+
+    def step(self, rows: Tensor) -> Tensor:
+        """Train a step, watched."""
+        with synchronizing() as sites:
+            loss = super().step(rows)
+        self.waits += tuple(sites)
+        return loss
+
+
+@contextmanager
+def synchronizing() -> Iterator[list[str]]:
+    """Yield what is, at the end, where the host waited for the GPU meanwhile: lines of code, as `file:number`."""
+    sites: list[str] = []
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield sites
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+            sites += [f"{Path(one.filename).name}:{one.lineno}" for one in heard
+                      if "called a synchronizing" in str(one.message)]
 
 
 POINTS: tuple[str, ...] = tuple(name for name, value in vars(Contract).items()

@@ -1,248 +1,141 @@
-"""What the trainer makes of a GPU. Where there is none it says so in one line.
+"""What a GPU says in a quarter of an hour, what is most likely broken first: `make gpu`.
 
-cifar: ResNet-32 at 32x32, batches of 512 and 1024, data on the device. The trainer with crop and flip, in bf16 NHWC and
-    compiled, against an eager plain loop in float32 without augmentation (3x asked for) and against the same loop in
-    bf16 NHWC. Beside it load, crop, flip and normalize alone, as a share of the trainer's step.
-imagenet: ResNet-50 at 224x224, bf16 NHWC, compiled, against the same step on one batch that is ready; and the share of
-    the bytes floor: the images a second at which the memory moves the 308 MB that an image takes, forward and
-    backward with normalization and activation fused, at the speed of copying that is measured first.
-row: one row of CIFAR-10-LT, imbalance 100: 12,406 images, ResNet-32, 200 epochs of batches of 128, validation on 10,000
-    images after each, from the first line to the last. The images are noise; that costs the same.
-side by side: 1, 2, 4 and 8 such trials as processes of their own, eager bf16; images a second of all together.
-waits: no step synchronizes; see waits.py.
+    python benchmarks/gpu.py --minutes 8 [--data cifar10.npz] [--out gpu.jsonl] [--pieces contract row]
 
-All by wall time, each slice ended by waiting for the device. It needs torch, torchvision, timm and this repository on
-the path, nothing else. All of it may take a quarter of an hour, most of it compiling: `--pieces cifar imagenet` does
-some. In a container that shows the load of its whole host, say --anyway.
-`--device cpu --quick` trains small things to see that all of it runs.
+Pieces, each described in its file in gpu_pieces: the device's own bounds; the whole contract of every trick; ResNet-32,
+ResNet-50, ViT-S and a detector, the trainer beside bare steps; trainings side by side; `batch_size: max`; a row of
+CIFAR-10-LT at the paper's setting; a search with four trials on one GPU; grouped models; more rows.
+
+Each piece has a process of its own and a share of the minutes. Each figure is a line in --out as soon as it is known,
+so it is kept if the machine is taken away; `--table gpu.jsonl` then shows what there is. A piece that fails or takes
+longer than its share is noted with its traceback, and the next one begins. At the end a table of it all lies beside
+--out, in Markdown.
+
+It needs torch, torchvision, timm and this repository, nothing else; what a piece lacks, it says.
+`--device cpu --quick` trains small things to see that all of it runs, and concludes nothing.
+Exit codes: 0 everything ran and every target is reached, 1 not, 2 there is no GPU.
 """
 from __future__ import annotations
 
-import multiprocessing
+import argparse
+import gc
+import os
+import pkgutil
+import signal
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
-from typing import Any
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-import waits
-from machine import Arm, Row, Target, compared, conclude, one_thread, parser, ratio_row, spread, take_turns
-from peers import fused_sgd
-from torch import Tensor, nn
-from trainer import Setting, Unevaluated, fresh_model, random_images, trainer_arm
+HERE = Path(__file__).resolve().parent
+HOMES = [str(HERE), str(HERE.parent)]
+sys.path[:0] = HOMES     # for whoever runs this file without having installed anything
 
-from autotricks.core.batch import Batch
-from autotricks.core.bundle import Bundle
-from autotricks.core.dataset import Dataset, Split
-from autotricks.core.run import Runtime
-from autotricks.tasks.classification import CLASSIFICATION
-from autotricks.trainer.pipeline import pipeline
-from autotricks.trial import run_trial
-from autotricks.tricks.catalog import make, plan_of
+from gpu_pieces import results  # noqa: E402
+from gpu_pieces.budget import Piece, spend  # noqa: E402
+from gpu_pieces.worker import FORK  # noqa: E402
+from machine import THREADS, Row, one_thread  # noqa: E402
 
-FUSED_BYTES = 308e6     # of ResNet-50 at 224 in bf16, an image, forward and backward
-TOGETHER = (1, 2, 4, 8)
-WALL = 1
-MOVING: dict[str, dict[str, Any]] = {"crop": {}, "flip": {}}
-CIFAR = tuple(Setting(f"batch {size}", "resnet32", (3, 32, 32), size, 20 * size, 9) for size in (512, 1024))
-IMAGENET = Setting("resnet50", "timm:resnet50", (3, 224, 224), 256, 2048, 7)
-SMALL = Setting("small", "resnet8", (3, 32, 32), 32, 64, 2)
-
-Step = Callable[[Tensor, Tensor], Tensor]
+PIECES = (Piece("bounds", 3, "bounds:measure"), Piece("contract", 24, "contract:measure"),
+          Piece("resnet32", 12, "speed:resnet32"), Piece("resnet50", 15, "speed:resnet50"),
+          Piece("vit_s", 9, "speed:vit_s"), Piece("detector", 6, "speed:detector"),
+          Piece("side_by_side", 6, "side_by_side:measure"), Piece("largest_batch", 6, "largest_batch:measure"),
+          Piece("row", 16, "long_tail_rows:first"), Piece("search", 4, "digits_search:measure"),
+          Piece("grouped", 9, "grouped:measure"), Piece("more_rows", 8, "long_tail_rows:more"))
+MINUTES = 8.0
 
 
-def fast(device: str) -> dict[str, dict[str, Any]]:
-    """Return the tricks that make steps fast; compiling for a CPU takes longer than a first look is worth."""
-    return {"bf16": {}, "channels_last": {}, **({"torch_compile": {}} if device != "cpu" else {})}
+def run(minutes: float, device: str, quick: bool, out: Path, wanted: tuple[str, ...] = (),
+        data: Path | None = None) -> bool:
+    """Measure within so many minutes; return whether every piece came to its end.
+
+    Args:
+        minutes: For everything.
+        device: `cuda` or `cpu`.
+        quick: Whether small things are trained.
+        out: Gets the lines, after those that it holds.
+        wanted: Names of pieces; all if none is named.
+        data: A file of CIFAR-10.
+    """
+    deadline = time.monotonic() + 60 * minutes
+    pieces = [piece for piece in PIECES if piece.name in (wanted or piece.name)]
+    results.append(out, "begin", {"minutes": minutes, "device": device, "quick": quick, "time": time.time()})
+    _import(pieces)
+
+    def measured(piece: Piece, seconds: float) -> None:
+        from gpu_pieces.told import Told
+
+        told = Told(device, quick, time.monotonic() + seconds, data, results.bounds(results.read(out)))
+        for row in pkgutil.resolve_name(f"gpu_pieces.{piece.function}")(told):
+            results.append_row(out, piece.name, row)
+    try:
+        return spend(pieces, deadline, out, measured)
+    finally:
+        out.with_suffix(".md").write_text(results.table(results.read(out)), encoding="utf-8")
 
 
-def ended(arm: Arm, device: str) -> Arm:
-    """Return the arm with the device waited for at its end."""
-    def waited() -> None:
-        arm()
-        if device != "cpu":
-            torch.cuda.synchronize()
-    return waited
-
-
-def step_of(setting: Setting, device: str, half: bool, compiled: bool = False) -> Step:
-    """Return a training step written by hand, which returns the loss unread."""
-    layout = torch.channels_last if half else torch.contiguous_format
-    model = fresh_model(setting).to(device, memory_format=layout)
-    optimizer = fused_sgd(model)
-    forward: nn.Module = torch.compile(model) if compiled else model  # type: ignore[assignment]
-
-    def step(images: Tensor, labels: Tensor) -> Tensor:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
-            logits = forward(images.contiguous(memory_format=layout))
-        loss = F.cross_entropy(logits.float(), labels)
-        loss.backward()
-        optimizer.step()
-        return loss.detach()
-    return step
-
-
-def loop_arm(setting: Setting, dataset: Dataset, device: str, half: bool) -> Arm:
-    """Return an epoch of a plain loop over images on the device; the loss is read once."""
-    step, data = step_of(setting, device, half), dataset.to(device)
-    mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (dataset.mean, dataset.std))
-
-    def epoch() -> None:
-        total = torch.zeros((), device=device)
-        for rows in torch.randperm(setting.images, device=device).split(setting.batch_size):
-            total += step((data.train.images[rows].float() / 255 - mean) / std, data.train.targets.single[rows])
-        float(total)
-    return epoch
-
-
-def moving_arm(setting: Setting, dataset: Dataset, device: str) -> Arm:
-    """Return an epoch of load, crop, flip and normalize, without training."""
-    bundle = Bundle(tuple(make(name, values) for name, values in MOVING.items()), setting.model, 1, setting.batch_size)
-    plan, runtime = plan_of(bundle, CLASSIFICATION), Runtime(channels_last=True)
-    trainer = Unevaluated(plan, fresh_model(setting), dataset, device, runtime)
-    run, calls = trainer.run, pipeline(trainer.plan.phases[0], trainer.run)
-
-    def epoch() -> None:
-        for rows in torch.randperm(setting.images, device=device).split(setting.batch_size):
-            raw = Batch(calls.load(rows), run.targets[rows], rows)
-            images = (calls.augment(raw).images - run.mean) / run.std
-            images.contiguous(memory_format=torch.channels_last)
-    return epoch
-
-
-def cifar(setting: Setting, device: str) -> list[Row]:
-    """Return the trainer against eager loops, and the share of augmentation."""
-    dataset = random_images(setting)
-    arms = {"trainer": trainer_arm(setting, dataset, {**MOVING, **fast(device)}, device=device),
-            "eager fp32": loop_arm(setting, dataset, device, False),
-            "eager bf16 NHWC": loop_arm(setting, dataset, device, True),
-            "augmentation": moving_arm(setting, dataset, device)}
-    seconds = take_turns({name: ended(arm, device) for name, arm in arms.items()}, setting.rounds)
-    share = compared(seconds, "trainer", "augmentation", WALL)
-    return [ratio_row(setting.name, seconds, ("trainer", "eager fp32"), Target(least=3.0), setting.images, WALL),
-            ratio_row(setting.name, seconds, ("trainer", "eager bf16 NHWC"), None, setting.images, WALL),
-            Row(setting.name, "augmentation's share of the trainer's time", share, "x", Target(most=0.05))]
-
-
-def copied(device: str, quick: bool) -> float:
-    """Return the bytes a second, read and written, of copying on the device."""
-    source = torch.empty(2**24 if quick else 2**30, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-
-    def copy() -> None:
-        for _ in range(20):
-            target.copy_(source)
-    seconds = take_turns({"copy": ended(copy, device)}, 5)["copy"]
-    return 20 * 2 * len(source) / min(wall for _, wall in seconds)
-
-
-def imagenet(setting: Setting, device: str, quick: bool) -> list[Row]:
-    """Return the trainer against a batch that is ready, and its share of the bytes floor."""
-    dataset, moved = random_images(setting), copied(device, quick)
-    step, data = step_of(setting, device, True, compiled=device != "cpu"), dataset.to(device).train
-    images = (data.images[:setting.batch_size].float() / 255).contiguous(memory_format=torch.channels_last)
-    labels = data.targets.single[:setting.batch_size]
-
-    def ready() -> None:
-        for _ in range(setting.images // setting.batch_size):
-            step(images, labels)
-    arms = {"trainer": trainer_arm(setting, dataset, {**MOVING, **fast(device)}, device=device), "ready batch": ready}
-    seconds = take_turns({name: ended(arm, device) for name, arm in arms.items()}, setting.rounds)
-    floor = moved / FUSED_BYTES
-    share = spread(setting.images / wall / floor for _, wall in seconds["trainer"])
-    return [ratio_row(setting.name, seconds, ("trainer", "ready batch"), Target(least=0.95), setting.images, WALL),
-            Row(setting.name, "share of the bytes floor", share, "x", Target(least=0.45),
-                f"copying {moved / 1e9:,.0f} GB/s; the floor is {floor:,.0f} images a second")]
-
-
-def long_tail(quick: bool) -> Dataset:
-    """Return noise with the class sizes of CIFAR-10-LT at imbalance 100, and its validation split's 10,000."""
-    shrink = 100 if quick else 1
-    sizes = torch.tensor([int(5000 * 100 ** (-label / 9)) // shrink for label in range(10)]).clamp(min=1)
-    labels = torch.repeat_interleave(torch.arange(10), sizes)
-    shown = torch.arange(10).repeat(1000 // shrink)
-    train, validation = (Split.plain(torch.randint(0, 256, (len(each), 3, 32, 32), dtype=torch.uint8), each)
-                         for each in (labels, shown))
-    return Dataset(train, validation, None, tuple("abcdefghij"), (0.5,) * 3, (0.25,) * 3, "noise", "noise",
-                   CLASSIFICATION)
-
-
-def row(device: str, quick: bool) -> list[Row]:
-    """Return how long one row of the table takes, from nothing to the last figure, compiling included."""
-    wanted = {"sgd": {"lr": 0.1, "weight_decay": 2e-4}, **MOVING, "step": {}, "warmup": {}, **fast(device)}
-    uses = tuple(make(name, values) for name, values in wanted.items())
-    bundle = Bundle(uses, "resnet8" if quick else "resnet32", 2 if quick else 200, 128)
-    result = run_trial(bundle, long_tail(quick), device=device)
-    return [Row("CIFAR-10-LT", f"one row, {bundle.epochs} epochs", spread([result.seconds]), "s", Target(most=60),
-                f"{result.end.value} after {result.epochs:g} epochs")]
-
-
-def beside(device: str, quick: bool, start: Any) -> float:
-    """Train a trial's share in this process once all are ready; return the seconds it took."""
+def _import(pieces: Iterable[Piece]) -> None:
+    """Import once what the processes that are forked for the pieces use; what cannot be imported, they say."""
+    os.environ.update(dict.fromkeys(THREADS, "1"))      # before numpy starts its threads, as this process will fork
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*HOMES, os.environ.get("PYTHONPATH")]))
     one_thread()
-    setting = SMALL if quick else replace(CIFAR[0], batch_size=128, images=12_800)
-    arm = ended(trainer_arm(setting, random_images(setting), {**MOVING, "bf16": {}, "channels_last": {}},
-                            device=device), device)
-    arm()
-    start.wait()
-    begun = time.perf_counter()
-    for _ in range(2 if quick else 5):
-        arm()
-    return time.perf_counter() - begun
+    for piece in pieces:
+        with suppress(ImportError):
+            pkgutil.resolve_name(f"gpu_pieces.{piece.function}")
+    from autotricks.tricks.catalog import catalog
+
+    catalog()
+    gc.freeze()     # what is there for good need not be looked through whenever a piece gives memory back
 
 
-def _beside(device: str, quick: bool, start: Any, answers: Any) -> None:
-    answers.put(beside(device, quick, start))
-
-
-def side_by_side(device: str, quick: bool) -> list[Row]:
-    """Return the throughput of some trials on one GPU, as a multiple of one alone."""
-    context, speeds = multiprocessing.get_context("spawn"), dict[int, float]()
-    for count in TOGETHER[:2] if quick else TOGETHER:
-        start, answers = context.Barrier(count, timeout=120), context.SimpleQueue()
-        crew = [context.Process(target=_beside, args=(device, quick, start, answers)) for _ in range(count)]
-        for process in crew:
-            process.start()
-        for process in crew:
-            process.join()
-        if any(process.exitcode for process in crew):
-            return [Row("side by side", f"{count} trials", None, note="a process failed; its message is above")]
-        speeds[count] = count / max(answers.get() for _ in crew)
-    return [Row("side by side", f"{count} trials / 1", spread([speed / speeds[1]])) for count, speed in speeds.items()]
-
-
-def measure(quick: bool, device: str = "cuda", wanted: tuple[str, ...] = ()) -> list[Row]:
-    """Return every row, or those of the wanted pieces; a piece that fails is one line, as the rest need not be lost."""
-    if device != "cpu" and not torch.cuda.is_available():
+def measure(quick: bool) -> list[Row]:
+    """Return every figure; one line where there is no GPU."""
+    if not has_gpu():
         return [Row("", "GPU", None, note="there is none here")]
-    small = {"images": SMALL.images, "batch_size": SMALL.batch_size, "rounds": 2, "model": "resnet8"}
-    settings = [replace(one, **small) if quick else one for one in CIFAR]
-    large = replace(IMAGENET, **{**small, "model": "timm:resnet18"}, image_shape=(3, 64, 64)) if quick else IMAGENET
-    pieces: dict[str, Callable[[], list[Row]]] = {
-        **{f"cifar {one.name}": partial(cifar, one, device) for one in settings},
-        "imagenet": partial(imagenet, large, device, quick), "row": partial(row, device, quick),
-        "side by side": partial(side_by_side, device, quick), "waits": partial(waits.measure, quick, device)}
-    rows = []
-    for name, piece in pieces.items():
-        if wanted and name.split()[0] not in wanted:
-            continue
-        try:
-            rows += piece()
-        except (RuntimeError, ImportError) as error:
-            rows.append(Row(name, "failed", None, note=f"{type(error).__name__}: {str(error).splitlines()[0]}"))
-    return rows
+    out = Path("gpu.jsonl")
+    run(MINUTES, "cuda", quick, out)
+    return [row for _, row in results.rows(results.read(out))]
+
+
+def has_gpu() -> bool:
+    """Return whether torch can use one; asked in a process of its own, as who has used a GPU cannot fork any more."""
+    import torch  # noqa: F401  # once, before processes are forked
+
+    asked = FORK.Process(target=_use_gpu)
+    asked.start()
+    asked.join()
+    return asked.exitcode == 0
+
+
+def _use_gpu() -> None:
+    import torch
+
+    sys.exit(not torch.cuda.is_available())
 
 
 def main() -> int:
-    words = parser(__doc__)
+    words = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    words.add_argument("--minutes", type=float, default=MINUTES, help="for everything (%(default)g)")
     words.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    words.add_argument("--pieces", nargs="+", default=(), choices=["cifar", "imagenet", "row", "side", "waits"])
+    words.add_argument("--quick", action="store_true", help="small things, to see that it works; concludes nothing")
+    words.add_argument("--data", type=Path, metavar="FILE", help="CIFAR-10 as npz: x_train, y_train, x_test, y_test")
+    words.add_argument("--out", type=Path, default=Path("gpu.jsonl"), metavar="FILE", help="(%(default)s)")
+    words.add_argument("--pieces", nargs="+", default=(), choices=[piece.name for piece in PIECES])
+    words.add_argument("--table", type=Path, metavar="FILE", help="show the last run that a file holds, and end")
     given = words.parse_args()
-    return conclude({"gpu": lambda quick: measure(quick, given.device, tuple(given.pieces))}, given)
+    if given.table:
+        print(results.table(results.read(given.table)))
+        return 0
+    if given.data and not given.data.is_file():
+        words.error(f"--data {given.data}: there is no such file. Leave it out to train on noise.")
+    if given.device == "cuda" and not has_gpu():
+        words.error("there is no GPU that torch can use. --device cpu --quick runs all of it small on a CPU.")
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))     # which ends the piece too
+    good = run(given.minutes, given.device, given.quick, given.out, tuple(given.pieces), given.data)
+    print(given.out.with_suffix(".md").read_text(encoding="utf-8"))
+    missed = any(row.verdict == "missed" for _, row in results.rows(results.read(given.out)))
+    return int(not good or (missed and not given.quick))
 
 
 if __name__ == "__main__":

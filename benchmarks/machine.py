@@ -260,7 +260,7 @@ def conclude(parts: Mapping[str, Measure], given: argparse.Namespace) -> int:
         with Watch() as watch:
             rows = measure(given.quick)
         results[name] = {"seconds": watch.seconds, "others_cores": None if math.isnan(watch.others) else watch.others,
-                         "quiet": watch.quiet, "rows": [_document(row) for row in rows]}
+                         "quiet": watch.quiet, "rows": [document(row) for row in rows]}
         _show(name, rows, watch, anyway)
     if given.json:
         result = {"machine": here, "quiet_below": QUIET, "quick": given.quick, "parts": results}
@@ -271,7 +271,8 @@ def conclude(parts: Mapping[str, Measure], given: argparse.Namespace) -> int:
     return 3 if not all(result["quiet"] for result in results.values()) else int(missed)
 
 
-def _document(row: Row) -> dict[str, Any]:
+def document(row: Row) -> dict[str, Any]:
+    """Return a figure as plain data, with its verdict."""
     target = row.target and {name: value for name, value in asdict(row.target).items() if math.isfinite(value)}
     return {**asdict(row), "target": target, "verdict": row.verdict}
 

@@ -1,10 +1,11 @@
 """What a search's driver does for each trial after 100, 1,000 and 10,000 trials of `long_tail.yaml`.
 
 The trials are made up: figures around a real training's, drawn anew for each epoch. Chooser, ledger, halving rule,
-MLflow's writer on SQLite, report and Ray Tune are real. Four parts:
+MLflow's writer on SQLite, report and Ray Tune are real. Five parts:
 
     python benchmarks/scale.py drive FOLDER     a search from its first trial on, tracked; goes on where it was stopped
     python benchmarks/scale.py report FOLDER    the report of that search
+    python benchmarks/scale.py resume FOLDER    what a driver does before the first trial of another sitting
     python benchmarks/scale.py decide           a decision of each sampler, its memory filled by a resume
     python benchmarks/scale.py engine           Ray Tune and the local engine with trials that train nothing
 
@@ -63,7 +64,7 @@ def outcome_of(rung: int, budgets: tuple[int, ...], real: Mapping[str, float], c
     return Outcome(rung, end, figures, curve, float(budgets[rung]), 1.0, weights)
 
 
-def drive(folder: Path, count: int, seconds: float) -> None:
+def drive(folder: Path, count: int, seconds: float, sampler: str, tracked: bool) -> None:
     """Carry a search on to `count` trials, or for so many seconds, and note what each trial cost."""
     from autotricks.data import load as load_data
     from autotricks.runs.ledger import records
@@ -76,18 +77,20 @@ def drive(folder: Path, count: int, seconds: float) -> None:
 
     began, run = time.monotonic(), folder / "run"
     run.mkdir(parents=True, exist_ok=True)
-    loaded = load_space(SPACE, [f"search.trials={count}", "training.precision=fp32"])
+    loaded = load_space(SPACE, [f"search.trials={count}", "search.trainings=null", f"search.sampler={sampler}",
+                                "training.precision=fp32"])
     data = load_data(loaded.document.data.settings())
     real = run_trial(replace(loaded.start["baseline"], epochs=2), data.dataset).metrics
     costs, chance = Costs(), random.Random(time.time_ns())
-    ledger, tracker = settle(run, loaded, data), make_tracker(None, folder)
+    ledger, tracker = settle(run, loaded, data), make_tracker(None if tracked else "off", folder)
     relay = TrackingListener(tracker, loaded, data.facts, run.name, records(ledger.lines))
-    costs.around(ledger, "append", "ledger")
+    costs.around(ledger, "write", "ledger")
+    costs.around(ledger, "sync", "ledger")
     search = Search(loaded, ledger, [relay], keep=lambda champion: None)
     recall = time.monotonic() - began
     costs.around(search, "verdict", "rule")
     print(f"{len(search.records())} trials recalled {recall:.1f} s after the start", flush=True)
-    writer, batch, kept = Writer(tracker), [], (folder / COSTS).open("a")
+    writer, batch, kept = Writer(tracker) if tracked else None, [], (folder / COSTS).open("a")
     while time.monotonic() - began < seconds:
         costs.spent.clear()
         before = time.thread_time()
@@ -99,7 +102,7 @@ def drive(folder: Path, count: int, seconds: float) -> None:
         costs.spent["all of the driver's thread"] = 1000 * (time.thread_time() - before)
         batch.append({"trial": trial.number, **costs.spent})
         if len(batch) == BATCH:
-            extra = writer.since()
+            extra = writer.since() if writer else {}
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             kept.writelines(json.dumps({**line, **extra, "MiB": memory}) + "\n" for line in batch)
             kept.flush()
@@ -154,22 +157,34 @@ def table(folder: Path) -> None:
 
 
 def report(folder: Path) -> None:
-    """Write the report of what was driven, and the table of its trials."""
+    """Write the report of what was driven, as the command does."""
     from autotricks import report as reports
-    from autotricks.runs import folder as folders
-    from autotricks.runs.ledger import read, records
-    from autotricks.runs.table import write
 
-    run, began, worked = folder / "run", time.perf_counter(), time.process_time()
-    past = records(read(run / folders.LEDGER)[0])
-    print(f"{len(past)} trials read from the ledger in {time.perf_counter() - began:.1f} s")
-    for what, call in (("trials.csv", lambda: write(run / folders.TABLE, past)),
-                       ("report.html", lambda: reports.write(run))):
-        began, worked = time.perf_counter(), time.process_time()
-        call()
-        print(f"{what}: {time.perf_counter() - began:.1f} s, processor {time.process_time() - worked:.1f} s, "
-              f"{(run / what).stat().st_size / 2**20:.1f} MiB")
-    print(f"largest memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")
+    run = folder / "run"
+    reports.write(run)
+    print(f"report.html: {(run / 'report.html').stat().st_size / 2**20:.1f} MiB; {spent()}")
+
+
+def resume(folder: Path, sampler: str) -> None:
+    """Take up what was driven, untracked, as a driver does before the first trial of another sitting."""
+    from autotricks.runs import folder as folders
+    from autotricks.runs.ledger import Ledger
+    from autotricks.space.load import load_space
+    from autotricks.tuning.search import Search
+
+    loaded = load_space(folder / "run" / folders.SPACE, [f"search.sampler={sampler}"])
+    ledger = Ledger(folder / "run" / folders.LEDGER)
+    print(f"{len(ledger.lines):,} lines read; {spent()}")
+    search = Search(loaded, ledger)
+    print(f"recalled; {spent()}")
+    search.records()
+    ledger.close()
+
+
+def spent() -> str:
+    """Return what this process has cost so far, its imports included."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return f"processor {used.ru_utime + used.ru_stime:.1f} s, largest memory {used.ru_maxrss / 2**10:.0f} MiB"
 
 
 def made_up(count: int) -> list[Any]:
@@ -261,17 +276,21 @@ def engine(count: int, which: str) -> None:
 def main() -> int:
     """Run one part."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("part", choices=("drive", "report", "decide", "engine"))
+    words.add_argument("part", choices=("drive", "report", "resume", "decide", "engine"))
     words.add_argument("folder", nargs="?", type=Path, default=Path("scale"))
     words.add_argument("--trials", type=int, default=SIZES[-1])
     words.add_argument("--seconds", type=float, default=1e9, help="after which `drive` stops, to go on another time")
+    words.add_argument("--sampler", default="bayesian", help="of `drive` and `resume`; `random` is soon through")
+    words.add_argument("--untracked", action="store_true", help="leave MLflow out of `drive`")
     words.add_argument("--engine", choices=("ray", "local"), default="ray")
     words.add_argument("--unbounded", action="store_true", help="show Optuna all trials in `decide`")
     given = words.parse_args()
     if given.part == "drive":
-        drive(given.folder, given.trials, given.seconds)
+        drive(given.folder, given.trials, given.seconds, given.sampler, not given.untracked)
     elif given.part == "report":
         report(given.folder)
+    elif given.part == "resume":
+        resume(given.folder, given.sampler)
     elif given.part == "decide":
         decide(given.trials, not given.unbounded)
     else:

@@ -21,7 +21,6 @@ from typing import Any
 
 from machine import Row, Target, conclude, parser, spread
 
-from autotricks.core.bundle import Bundle
 from autotricks.core.dataset import Dataset
 from autotricks.core.reporting import End
 from autotricks.data import load as load_data
@@ -30,6 +29,7 @@ from autotricks.runs.ledger import Ledger
 from autotricks.runs.trial import Outcome, RungPlan, Trial
 from autotricks.space.load import load_space
 from autotricks.system.workers import cores
+from autotricks.tuning.engines import device_team
 from autotricks.tuning.engines.rung_training import RungTrainer
 from autotricks.tuning.search import Search
 
@@ -77,9 +77,10 @@ class Nothing(RungTrainer):
 class Idle(RungPlan):
     """A course on which nothing is trained."""
 
-    def climb(self, bundle: Bundle, dataset: Dataset, alive: Any = None) -> RungTrainer:
-        """Return what reaches every rung at once."""
-        return Nothing(bundle, self, dataset)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrive in a worker, whose trials reach every rung at once from then on."""
+        self.__dict__.update(state)
+        device_team.RungTrainer = Nothing   # type: ignore[misc]
 
 
 class IdleSearch(Search):

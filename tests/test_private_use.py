@@ -128,3 +128,18 @@ def test_ray_knows_the_settings_that_it_is_given():
     unknown = [name for name in RAY_ENV if name not in text and name.removeprefix("RAY_").encode() not in raylet]
     assert not unknown, f"Ray no longer knows {unknown}"
     assert "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE, "Ray hands on no secrets: ours may go"
+
+
+def test_a_tensor_may_wrap_another():
+    """`tests.contract.pretended_gpu`: what wraps one has its shape and type, and operations come to its class."""
+    called = []
+
+    class Wrapper(torch.Tensor):
+        @classmethod
+        def __torch_dispatch__(cls, call, types, args=(), kwargs=None):
+            called.append(call)
+            return torch.ones(2)
+
+    made = torch.Tensor._make_wrapper_subclass(Wrapper, (2, 3), dtype=torch.int64)
+    assert made.shape == (2, 3) and made.dtype is torch.int64 and type(made) is Wrapper
+    assert torch.neg(made).tolist() == [1, 1] and called == [torch.ops.aten.neg.default]

@@ -18,6 +18,7 @@ def _app() -> typer.Typer:
     """Return all commands."""
     import typer
 
+    # whose annotations are no texts: typer would evaluate each of them again and again
     from .commands import cluster, inspect, options, results, search
 
     app = typer.Typer(name="autotricks", no_args_is_help=True, add_completion=False, rich_markup_mode=None,

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CORNERS = ((0, 1), (2, 1), (0, 3), (2, 3))     # of a box (left, top, right, bottom), as (x, y)
+from .constants import constants
+
 LEAST = 0.25            # share of an object's area that must be left to see, or it is to be ignored
 NARROW = 0.5            # pixels; of what is narrower not one is left that shows it alone
 
@@ -154,16 +155,18 @@ class Targets:
         if self.boxes is None:
             return self
         flat = self.boxes.flatten(1, -2)
-        corners = torch.stack([flat[..., pair] for pair in CORNERS], 2)                     # [B, K, 4, 2]
+        left, top, right, bottom = flat.unbind(-1)
+        pairs = (left, top), (right, top), (left, bottom), (right, bottom)
+        corners = torch.stack([torch.stack(pair, -1) for pair in pairs], 2)                 # [B, K, 4, 2]
         moved = corners @ matrices[:, None, :, :2].mT + matrices[:, None, None, :, 2]
         height, width = size
-        border = moved.new_tensor([width, height])
+        border = constants((width, height), moved)
         first = moved.amin(2)
         last = moved.amax(2)
         low = first.clamp(min=0).minimum(border)
         high = last.clamp(min=0).minimum(border)
-        left = (high - low).prod(2)
-        seen = (left >= LEAST * (last - first).prod(2)) & ((high - low).amin(2) > NARROW)
+        inside = (high - low).prod(2)
+        seen = (inside >= LEAST * (last - first).prod(2)) & ((high - low).amin(2) > NARROW)
         boxes = torch.cat([low, high], 2).view_as(self.boxes)
         return Targets(self.labels, self.shares * seen.view_as(self.shares), boxes)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import DataError
-from ..system.workers import follow_parent
+from ..system.workers import follow_parent, forking
 from .decode import Bad, decode, each, printable, quiet, reason, same_size
 from .fitting import Size
 from .storage import Stored, stored
@@ -215,7 +215,8 @@ class Streamed:
         workers = 0 if multiprocessing.current_process().daemon else self._reading.workers
         return DataLoader(self._files, batch_size=None, sampler=self._order, num_workers=workers,
                           prefetch_factor=self._reading.prefetch if workers else None, persistent_workers=workers > 0,
-                          worker_init_fn=_follow, pin_memory=self.device.type == "cuda",
+                          multiprocessing_context=forking() if workers else None, worker_init_fn=_follow,
+                          pin_memory=self.device.type == "cuda",
                           generator=torch.Generator())  # its own: torch's numbers are those of training in memory
 
     def _arrived(self, batch: Tensor | Bad) -> Tensor:
@@ -226,7 +227,7 @@ class Streamed:
 
 
 def _follow(_: int) -> None:
-    """End with the process that reads: torch watches the one that forked, which is another below a fork server."""
+    """End with the process that reads, which may be killed: torch looks for it every few seconds alone."""
     follow_parent()
 
 

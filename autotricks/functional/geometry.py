@@ -7,6 +7,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..core.constants import constants
+
 
 def stretch(scales: Tensor, shifts: Tensor | None = None) -> Tensor:
     """Return the matrices that multiply x and y, then shift them.
@@ -58,13 +60,13 @@ def about_middle(angle: Tensor, height: int, width: int) -> Tensor:
     cosine = angle.cos()
     sine = angle.sin()
     turn = torch.stack([torch.stack([cosine, sine], 1), torch.stack([-sine, cosine], 1)], 1)
-    middle = turn.new_tensor([width / 2, height / 2])
+    middle = constants((width / 2, height / 2), turn)
     return torch.cat([turn, (middle - turn @ middle).unsqueeze(2)], 2)
 
 
 def forward(sources: Tensor) -> Tensor:
     """Return where points go, from where each comes from: the inverse of matrices, [B, 2, 3]."""
-    linear = torch.linalg.inv(sources[..., :2])
+    linear: Tensor = torch.linalg.inv_ex(sources[..., :2]).inverse      # `inv` waits for the device
     return torch.cat([linear, -linear @ sources[..., 2:]], 2)
 
 
@@ -77,7 +79,7 @@ def in_pixels(sources: Tensor, height: int, width: int) -> Tensor:
         sources: [B, 2, 3].
         returns: [B, 2, 3].
     """
-    half = sources.new_tensor([width / 2, height / 2])
+    half = constants((width / 2, height / 2), sources)
     linear = sources[..., :2] * half.unsqueeze(1) / half
     shifts = sources[..., 2] * half + half - linear @ half
     return torch.cat([linear, shifts.unsqueeze(2)], 2)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.batch import Batch
+from ..core.constants import constants
 from ..core.run import Run
 from ..errors import ModelError
 from ..nn.activation_maps import evaluating
@@ -29,7 +30,8 @@ def at_size(batch: Batch, height: int, width: int) -> Batch:
     """Return the batch with its images resized, and boxes with them."""
     images = batch.images
     scales = width / images.shape[-1], height / images.shape[-2]
-    return batch.moved(resized(images, height, width), lambda: stretch(images.new_tensor(scales).expand(len(batch), 2)))
+    return batch.moved(resized(images, height, width),
+                       lambda: stretch(constants(scales, images).expand(len(batch), 2)))
 
 
 def sides(run: Run, scale: float) -> tuple[int, int]:

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..core.constants import constants
 from .geometry import stretch
 
 
@@ -75,8 +76,8 @@ def stitched(images: Tensor, partners: Tensor, scales: Tensor, middles: Tensor) 
 
 def corners(scales: Tensor, middles: Tensor, width: int, height: int) -> Tensor:
     """Return where the points of the four images of each mosaic go, [4, B, 2, 3]; see `stitched`."""
-    sides = middles.new_tensor([width, height]) * scales.unsqueeze(1)
-    ends = middles.new_tensor([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    sides = constants((width, height), middles) * scales.unsqueeze(1)
+    ends = constants((1, 1, 0, 1, 1, 0, 0, 0), middles).view(4, 2)
     firsts = middles - ends.unsqueeze(1) * sides                                        # [4, B, 2]
     return torch.stack([stretch(scales.unsqueeze(1).expand(-1, 2), first) for first in firsts])
 

@@ -116,10 +116,10 @@ class Fcos(nn.Module):
         stride = self.strides[number]
         places = grid(maps.shape[-2], maps.shape[-1], stride, maps)
         distances = F.softplus(self.scales[number] * self.edges(hidden)).flatten(2).mT * stride      # [B, A, 4]
-        points = places[:, :2].repeat(1, 2)
-        signs = distances.new_tensor([-1.0, -1.0, 1.0, 1.0])
+        points = places[:, :2]
         return torch.cat([self.head(hidden).flatten(2).mT, self.center(hidden).flatten(2).mT,
-                          points + signs * distances, places.expand(maps.shape[0], -1, -1)], 2)
+                          points - distances[..., :2], points + distances[..., 2:],
+                          places.expand(maps.shape[0], -1, -1)], 2)
 
 
 def build_detector(name: str, classes: int, channels: int, trust: bool = False) -> nn.Module:

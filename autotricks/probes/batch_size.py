@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -17,10 +18,12 @@ from ..core.dataset import Dataset
 from ..data.memory import available
 from ..errors import ModelError, ResourceError
 from ..models import check
-from ..space.load import LoadedSpace
 from ..trial import prepare
 from ..tuning.engines.rung_training import warm_up
 from ..tuning.engines.worker_context import worker_context
+
+if TYPE_CHECKING:
+    from ..space.load import LoadedSpace  # pydantic, which the probe itself does not need
 
 MEMORY_FRACTION = 0.5   # of what is free now; trials differ in what their tricks need
 SEEN = 256              # validation images that are evaluated meanwhile

@@ -83,9 +83,11 @@ def _chosen(evidence: Evidence) -> list[Axis]:
 def _seats(trials: Sequence[TrialRecord]) -> dict[str, dict[int, str]]:
     """Return for each seat that not all trials fill alike which trick each has there."""
     choices: dict[str, dict[int, str]] = {}
+    seats = {name: _seat(name) for name in dict.fromkeys(name for trial in trials
+                                                         for name in trial.bundle.get("tricks", {}))}
     for trial in trials:
         for name in trial.bundle.get("tricks", {}):
-            chosen = choices.setdefault(_seat(name), {})
+            chosen = choices.setdefault(seats[name], {})
             chosen[trial.number] = f"{chosen[trial.number]} + {name}" if trial.number in chosen else name
     full = {seat: {trial.number: chosen.get(trial.number, NONE) for trial in trials}
             for seat, chosen in choices.items()}

@@ -138,18 +138,19 @@ def listing(evidence: Evidence) -> Html:
         value = evidence.score(trial)
         return (ranks.get(trial.number, len(ranks)), -(trial.rungs[-1]["budget"] if trial.rungs else 0),
                 -evidence.sign * value if value is not None else float("inf"), trial.number)
+    count = len(evidence.trials)
     rows = [(str(trial.number), joined(tag("b", None, f"{trial.label}: ") if trial.label else "", tricks(trial),
                                         *(tag("div", {"class": "note"}, text) for text in (trial.why, trial.reason)
                                           if text)),
              trial.end or "unfinished", str(trial.rungs[-1]["budget"] if trial.rungs else 0),
              formatted(evidence.score(trial), evidence.metric), f"{trial.epochs:g}",
              time(sum(line["seconds"] for line in trial.rungs)))
-            for trial in sorted(evidence.trials, key=order)]
-    more = f" The first {MOST} of {len(rows):,}; trials.csv has all." if len(rows) > MOST else ""
-    return tag("details", None, tag("summary", None, f"All {len(rows):,} trials"),
+            for trial in sorted(evidence.trials, key=order)[:MOST]]
+    more = f" The first {MOST} of {count:,}; trials.csv has all." if count > MOST else ""
+    return tag("details", None, tag("summary", None, f"All {count:,} trials"),
                tag("p", {"class": "note"}, "Scores of different rungs are not comparable: a trial stopped at an early "
                    "rung was trained for fewer epochs." + more),
-               table(("Trial", "Tricks", "End", "Rung", words(evidence.metric), "Epochs spent", "Time"), rows[:MOST],
+               table(("Trial", "Tricks", "End", "Rung", words(evidence.metric), "Epochs spent", "Time"), rows,
                      "trials", (3, 4, 5, 6)))
 
 

@@ -6,7 +6,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,49 @@ Line = dict[str, Any]
 REASON = 400    # characters of why a trial failed
 _START = b'{"seq":'   # what every line begins with; in the middle of one, JSON would escape its quotes
 _FIRST = _START + b'0,"kind":"'
+
+
+class Curve(Sequence[Line]):
+    """The figures of every epoch that a line holds, read from the file each time that somebody looks at them.
+
+    They are most of a long ledger, and hardly anybody looks at all of them.
+
+    Args:
+        path: Of the ledger, which nobody rewrites.
+        offset: Of the line, in bytes.
+
+    Raises:
+        RunError: From any look, when the line is not there any more.
+    """
+
+    __slots__ = ("_offset", "_path")
+
+    def __init__(self, path: Path, offset: int):
+        self._path = path
+        self._offset = offset
+
+    def __len__(self) -> int:
+        return len(self._rows())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._rows()[index]
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(self._rows())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._rows() == list(other)
+
+    __hash__ = None     # type: ignore[assignment]
+
+    def _rows(self) -> list[Line]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                rows: list[Line] = json.loads(file.readline())["curve"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self._path}: was changed while it was read. Give the command again.") from error
+        return rows
 
 
 class Ledger:
@@ -39,12 +83,14 @@ class Ledger:
 
     def __init__(self, path: Path):
         self.path = path
-        self.lines, whole, self.torn = _read(path, _without_curve) if path.exists() else ([], 0, False)
+        lines, whole, self.torn = _read(path) if path.exists() else ([], 0, False)
+        self.lines = [_without_curve(line) for line in lines]
         with disk_errors(path):
             if self.torn:  # so that the next line does not go on where the torn one ends
                 os.truncate(path, whole)
             self._file = path.open("ab", buffering=0)
         self._size = os.fstat(self._file.fileno()).st_size
+        self._on_disk = self._size, len(self.lines)
 
     def append(self, kind: str, **fields: Any) -> Line:
         """Write one line to the disk, whole or not at all, and return it.
@@ -53,6 +99,15 @@ class Ledger:
             RunError: When the file is not as the last line left it.
             DiskError: When the disk is full or fails.
         """
+        line = self._written(kind, fields)
+        self.sync()
+        return line
+
+    def write(self, kind: str, **fields: Any) -> Line:
+        """Write one line as `append` does, without waiting for the disk: `sync` does that, for several at once."""
+        return self._written(kind, fields)
+
+    def _written(self, kind: str, fields: dict[str, Any]) -> Line:
         line = {"seq": len(self.lines), "kind": kind, **_plain(fields)}
         line["check"] = _check(line)
         content = _text(line).encode()
@@ -65,13 +120,32 @@ class Ledger:
                 rest = content
                 while rest:
                     rest = rest[self._file.write(rest):]
-                os.fsync(file)
             except OSError:     # a full disk takes a part of a line
                 os.ftruncate(file, self._size)
                 raise
         self._size += len(content)
         self.lines.append(_without_curve(line))
         return line
+
+    def sync(self) -> None:
+        """Wait until every line is on the disk.
+
+        Raises:
+            DiskError: When the disk is full or fails; the lines since the last wait are gone, as if never written.
+        """
+        size, count = self._on_disk
+        if size == self._size:
+            return
+        file = self._file.fileno()
+        with disk_errors(self.path):
+            try:
+                os.fsync(file)
+            except OSError:
+                os.ftruncate(file, size)
+                self._size = size
+                del self.lines[count:]
+                raise
+        self._on_disk = self._size, len(self.lines)
 
     def close(self) -> None:
         """Close the file."""
@@ -88,7 +162,7 @@ class Ledger:
 
 
 def read(path: Path) -> tuple[list[Line], bool]:
-    """Return the lines of a ledger and whether a torn last line was left out.
+    """Return the lines of a ledger, a `Curve` in each that has one, and whether a torn last line was left out.
 
     Raises:
         RunError: When the file is missing or no ledger, a line that is not the last is damaged, or one is missing.
@@ -102,31 +176,35 @@ def searched(lines: Sequence[Line]) -> Line | None:
     return next((line for line in reversed(lines) if line["kind"] == "search"), None)
 
 
-def _read(path: Path, kept: Callable[[Line], Line] = lambda line: line) -> tuple[list[Line], int, bool]:
-    """Return what is kept of each line, how many bytes hold whole lines, and whether a torn one follows."""
+def _read(path: Path) -> tuple[list[Line], int, bool]:
+    """Return the lines, how many bytes hold whole ones, and whether a torn one follows."""
     if path.exists() and not path.is_file():    # a folder, or what never ends
         raise RunError(f"{path}: is no file, and so no ledger. Name another place, or restore the ledger.")
+    lines: list[Line] = []
+    offset = 0
     try:
-        content = path.read_bytes()
-        offset = 0
+        with path.open("rb") as file:
+            for text in file:
+                line = _line(text)
+                if line is None or line.get("seq") != len(lines):
+                    _require_torn(path, lines, line, text + file.read())
+                    return lines, offset, True
+                curve = {"curve": Curve(path, offset)} if "curve" in line else {}
+                lines.append({**_plain(_without_curve(line)), **curve})
+                offset += len(text)
     except OSError as error:
         raise RunError(f"{path}: the ledger cannot be read: {(error.strerror or str(error)).lower()}. Restore it."
                        ) from None
-    lines: list[Line] = []
-    while offset < len(content):
-        stop = content.find(b"\n", offset)
-        line = _line(content[offset:stop]) if stop >= 0 else None
-        if line is None or line.get("seq") != len(lines):
-            if line is None and content.find(_START, offset + 1) < 0:
-                if not lines and content[:len(_FIRST)] != _FIRST[:len(content)]:
-                    raise RunError(f"{path}: is no ledger, and stays as it is. Name another file, or restore the "
-                                   "ledger.")
-                return lines, offset, True
-            raise RunError(f"{path}:{len(lines) + 1}  this line of the ledger is damaged; what comes after it cannot "
-                           "be trusted. Restore the file, or start a new search.")
-        lines.append(kept(line))
-        offset = stop + 1
     return lines, offset, False
+
+
+def _require_torn(path: Path, lines: Sequence[Line], line: Line | None, rest: bytes) -> None:
+    """Refuse a file from whose first bad line on `rest` is more than a line that was not written to its end."""
+    if line is not None or _START in rest[1:]:
+        raise RunError(f"{path}:{len(lines) + 1}  this line of the ledger is damaged; what comes after it cannot "
+                       "be trusted. Restore the file, or start a new search.")
+    if not lines and rest[:len(_FIRST)] != _FIRST[:len(rest)]:
+        raise RunError(f"{path}: is no ledger, and stays as it is. Name another file, or restore the ledger.")
 
 
 def _line(text: bytes) -> Line | None:
@@ -136,7 +214,7 @@ def _line(text: bytes) -> Line | None:
         whole = line["check"] == _check({key: value for key, value in line.items() if key != "check"})
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
-    return line if whole and _text(line).encode() == text + b"\n" else None
+    return line if whole and _text(line).encode() == text else None
 
 
 def _without_curve(line: Line) -> Line:
@@ -153,10 +231,13 @@ def _check(line: Line) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON holds it; what is not a finite number becomes null."""
+    """Return a value as JSON holds it; what is not a finite number becomes null.
+
+    Each name is one object in all lines, of which there are many.
+    """
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+        return {sys.intern(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, Curve)):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

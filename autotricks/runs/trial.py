@@ -1,7 +1,7 @@
 """A trial of a search: what is trained, how far, and what it reached."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,7 +106,7 @@ class Outcome:
     rung: int
     end: End | None
     metrics: dict[str, float]
-    curve: list[dict[str, float]]
+    curve: Sequence[Mapping[str, float]]
     epochs: float
     seconds: float
     weights: Any = field(default=None, repr=False)

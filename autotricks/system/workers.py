@@ -5,6 +5,7 @@ import atexit
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -63,6 +64,15 @@ def forked(preload: Sequence[str], threads: int = 1) -> BaseContext:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
     return context
+
+
+def forking() -> BaseContext | None:
+    """Return a context whose processes have at once all that this one has imported; None where forking is not safe.
+
+    It is for processes that neither compute in threads nor touch a GPU, such as those that read images. Asked for by
+    name, for a process of the server above would start a server of its own, and each below that imports torch again.
+    """
+    return multiprocessing.get_context("fork") if sys.platform == "linux" else None
 
 
 @contextmanager

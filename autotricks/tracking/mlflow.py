@@ -258,7 +258,7 @@ class MlflowTracker(Tracker):
         if run is None:
             return
         metrics = [Metric(name, value, now, step) for step, row in enumerate(rows, first_step)
-                   for name, value in _written(row).items()
+                   for name, value in _written(row).items() if name != "epoch"
                    if value is not None and math.isfinite(value) and not self._steps(run, name) >> step & 1]
         for start in range(0, len(metrics), CHUNK):
             self._write_batch(run, metrics[start:start + CHUNK])

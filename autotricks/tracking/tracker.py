@@ -31,7 +31,10 @@ class Tracker:
         """Open a run below the one with the key `below`, the search's if that is empty; or go on in it."""
 
     def rows(self, key: str, rows: Sequence[Row], first_step: int) -> None:
-        """Add rows of metrics, one an epoch, at consecutive steps."""
+        """Add rows of metrics, one an epoch, at consecutive steps; `epoch` in a row is no metric.
+
+        The rows may still be on disk: they are looked at when they are written.
+        """
 
     def closed(self, key: str, name: str, tags: Mapping[str, str], metrics: Row) -> None:
         """Rename and close a run with its last figures."""

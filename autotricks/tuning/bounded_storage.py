@@ -13,6 +13,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 BEST = 32
+FINISHED = tuple(state for state in TrialState if state.is_finished())
 RECENT = 96     # finished trials kept; what TPE takes for good is at most a tenth of all
 
 
@@ -48,8 +49,10 @@ class BoundedStorage(InMemoryStorage):
     def get_all_trials(self, study_id: int, deepcopy: bool = True,
                        states: Container[TrialState] | None = None) -> list[FrozenTrial]:
         """Return the trials that are remembered, in their order."""
-        kept = sorted({*self._open, *self._recent, *(trial for _, trial in self._best)})
-        trials = [trial for trial in map(self.get_trial, kept) if states is None or trial.state in states]
+        kept = {*self._open}
+        if states is None or any(state in states for state in FINISHED):    # else Optuna looks for what is enqueued
+            kept.update(self._recent, (trial for _, trial in self._best))
+        trials = [trial for trial in map(self.get_trial, sorted(kept)) if states is None or trial.state in states]
         return copied(trials) if deepcopy else trials
 
     def _settle(self, trial_id: int) -> None:

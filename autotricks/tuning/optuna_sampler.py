@@ -169,8 +169,12 @@ class OptunaSampler:
         trial = self._study.ask()
         self._open[number] = trial
         self._scores[number] = {}
-        bundle = self._space.draw(lambda name, domain: _suggest(trial, name, domain))
-        return bundle, dict(trial.params)
+        picks: dict[str, Value] = {}
+
+        def pick(name: str, domain: Domain) -> Value:
+            picks[name] = _suggest(trial, name, domain)
+            return picks[name]
+        return self._space.draw(pick), picks
 
     def _seeded(self, number: str) -> BaseSampler:
         seed = int.from_bytes(hashlib.sha256(f"{self._seed}/{number}".encode()).digest()[:4], "big")

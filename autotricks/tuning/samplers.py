@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from ..core.bundle import recipe
 from ..core.reporting import End
@@ -14,8 +15,10 @@ from ..space.load import LoadedSpace
 from ..tricks.catalog import bundle_from
 from .bayesian_sampler import HABITS, BayesianSampler, Habits
 from .halving import budgets
-from .optuna_sampler import OptunaSampler
 from .prior import SHIPPED, load as load_prior
+
+if TYPE_CHECKING:
+    from .optuna_sampler import OptunaSampler
 
 ACCURACY_PREFIX = "val/"     # of accuracies: what the prior that ships was learned from
 
@@ -27,6 +30,8 @@ def sampler_of(loaded: LoadedSpace, habits: Habits = HABITS) -> BayesianSampler 
     settings = document.search
     objective = document.objective.objective()
     if settings.sampler != "bayesian":
+        from .optuna_sampler import OptunaSampler  # and with it Optuna, which the default does without
+
         return OptunaSampler(space, settings.sampler, settings.seed, objective.maximize, settings.trials)
     prior = load_prior(settings.prior, DataTrait.BOXES in space.task.brings)
     accuracy = objective.maximize and objective.metric.startswith(ACCURACY_PREFIX)

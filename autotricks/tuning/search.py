@@ -4,9 +4,10 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.reporting import End
 from ..runs.ledger import Ledger, TrialRecord, last_line, records
@@ -17,9 +18,11 @@ from ..stats.verdict import BASELINE
 from ..tricks.catalog import bundle_from
 from .bayesian_sampler import BayesianSampler
 from .halving import Halving, budgets
-from .optuna_sampler import OptunaSampler
 from .proposal import Picks, Proposal
 from .samplers import sampler_of
+
+if TYPE_CHECKING:   # Optuna takes its time, and the default sampler does without it
+    from .optuna_sampler import OptunaSampler
 
 ENOUGH = 3      # trials that failed for one reason, the baseline among them: the others would too
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")       # in which one reason may differ from trial to trial
@@ -62,6 +65,8 @@ class Search:
         self.budgets = budgets(document.training.epochs, self.settings.rungs.first, self.settings.rungs.reduction)
         self._ledger = ledger
         self._listeners = listeners
+        self._untold: list[Callable[[Listener], None]] = []
+        self._together = False
         self._deadline = deadline
         self._keep = keep
         self._start = list(loaded.start.items())
@@ -69,7 +74,7 @@ class Search:
         self._rule = Halving(self.settings.rungs.reduction, len(self.budgets))
         self._spent = 0.0
         self._failed = 0    # trials of this sitting
-        self._trials: dict[int, Trial] = {}
+        self._trials: dict[int, Trial] = {}     # that have not ended; of the others the ledger knows enough
         self._reached: dict[int, dict[int, float | None]] = {}
         self._waiting: list[TrialRecord] = []
         self.champion: Champion | None = None
@@ -117,6 +122,19 @@ class Search:
         """Return a score turned so that larger is better."""
         return score if self.maximize else -score
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Wait for the disk once, at the end, for all that is recorded inside; listeners hear of it then.
+
+        An engine takes in a worker's answer so: what was reached, why the trial ended, what is trained next.
+        """
+        self._together = True
+        try:
+            yield
+        finally:
+            self._together = False
+            self._tell()
+
     def propose(self) -> Trial | None:
         """Return the next trial, None when there is no more; unfinished ones of the ledger come first."""
         if time.monotonic() > self._deadline:
@@ -130,7 +148,7 @@ class Search:
                 if score is not None:
                     self._chooser.report(trial.number, self.budgets[rung], score)
             return begun
-        number = len(self._trials)
+        number = len(self._reached)
         if number >= self.settings.trials or self._used_up() or (self._failed >= ENOUGH and self.failure):
             return None
         if number < len(self._start):
@@ -155,18 +173,17 @@ class Search:
             score = None
         if outcome.rung in self._reached[trial.number]:
             return score
-        self._ledger.append("rung", trial=trial.number, rung=outcome.rung, budget=budget, metrics=metrics,
-                            curve=outcome.curve, epochs=outcome.epochs, seconds=round(outcome.seconds, 4),
-                            cpu=round(outcome.cpu, 4), micro_batches=outcome.micro_batches, attempt=attempt,
-                            hash=trial.bundle.hash, end=outcome.end.value if outcome.end else None)
+        self._ledger.write("rung", trial=trial.number, rung=outcome.rung, budget=budget, metrics=metrics,
+                           curve=outcome.curve, epochs=outcome.epochs, seconds=round(outcome.seconds, 4),
+                           cpu=round(outcome.cpu, 4), micro_batches=outcome.micro_batches, attempt=attempt,
+                           hash=trial.bundle.hash, end=outcome.end.value if outcome.end else None)
         self._reached[trial.number][outcome.rung] = score
         self._spent += outcome.epochs
         if trial.label == BASELINE and outcome.end is End.FINISHED:
             self._baseline = metrics
         if score is not None:
             self._chooser.report(trial.number, budget, score)
-        for listener in self._listeners:
-            listener.reached(trial, outcome, budget, score)
+        self._tell(lambda listener: listener.reached(trial, outcome, budget, score))
         return score
 
     def verdict(self, trial: Trial, outcome: Outcome, score: float | None) -> End | None:
@@ -191,19 +208,21 @@ class Search:
         return self._beats(score, outcome.metrics)
 
     def set_best(self, trial: Trial, outcome: Outcome, weights: bytes) -> None:
-        """Keep a new champion, weights first."""
+        """Keep a new champion, weights first; the ledger has what it reached on disk by then."""
+        self._ledger.sync()
         self.champion = Champion(trial, outcome.metrics[self.objective.metric], outcome.metrics, weights)
         self._keep(self.champion)
 
     def finish(self, trial: Trial, end: End, detail: str = "") -> None:
         """Record why a trial ended."""
         score = self._score(trial.number)
-        self._ledger.append("end", trial=trial.number, reason=end.value, score=score, detail=detail,
-                            hash=trial.bundle.hash, seed=trial.bundle.seed)
+        self._ledger.write("end", trial=trial.number, reason=end.value, score=score, detail=detail,
+                           hash=trial.bundle.hash, seed=trial.bundle.seed)
+        del self._trials[trial.number]
         self._chooser.tell(trial.number, score, end is End.FINISHED)
         self._failed += end is End.FAILED
-        for listener in self._listeners:
-            listener.ended(replace(trial, reason=last_line(detail)), end, score)
+        ended = replace(trial, reason=last_line(detail))
+        self._tell(lambda listener: listener.ended(ended, end, score))
 
     def records(self) -> list[TrialRecord]:
         """Return every trial, those of earlier sittings included."""
@@ -222,11 +241,22 @@ class Search:
     def _begin(self, trial: Trial, picks: Picks | None, proposed: Proposal | None = None) -> Trial:
         self._trials[trial.number] = trial
         self._reached.setdefault(trial.number, {})
-        self._ledger.append("trial", trial=trial.number, label=trial.label, bundle=trial.bundle.document(),
-                            hash=trial.bundle.hash, seed=trial.bundle.seed, picks=picks, **_reasons(proposed))
-        for listener in self._listeners:
-            listener.started(trial)
+        self._ledger.write("trial", trial=trial.number, label=trial.label, bundle=trial.bundle.document(),
+                           hash=trial.bundle.hash, seed=trial.bundle.seed, picks=picks, **_reasons(proposed))
+        self._tell(lambda listener: listener.started(trial))
         return trial
+
+    def _tell(self, *news: Callable[[Listener], None]) -> None:
+        """Let the listeners hear of what was written once it is on disk: now, or at the end of what goes together."""
+        self._untold += news
+        if self._together:
+            return
+        untold = self._untold
+        self._untold = []
+        self._ledger.sync()
+        for tell in untold:
+            for listener in self._listeners:
+                tell(listener)
 
     def _unwritten(self, record: TrialRecord, halved: bool) -> End | None:
         """Return why a trial ended at its last rung, where the line that says so is missing; None where it goes on."""
@@ -287,6 +317,7 @@ class Search:
             self._baseline = metrics if record.is_baseline else self._baseline
             if self._beats(score, metrics):
                 self.champion = Champion(self._trials[record.number], score, metrics)
+        self._trials = {record.number: self._trials[record.number] for record in self._waiting}
 
 
 def _reasons(proposed: Proposal | None) -> dict[str, Any]:

@@ -67,8 +67,7 @@ class TrackingListener:
     def reached(self, trial: Trial, outcome: Outcome, budget: int, score: float | None) -> None:
         """Pass on one row an epoch; the step counts the epochs that the trial has spent in all."""
         spent = self._spent.get(trial.number, 0.0)
-        rows = [{name: value for name, value in row.items() if name != "epoch"} for row in outcome.curve]
-        self._tracker.rows(key(trial.number), rows, int(spent) + 1)
+        self._tracker.rows(key(trial.number), outcome.curve, int(spent) + 1)
         self._spent[trial.number] = spent + outcome.epochs
         self._rungs[trial.number] = budget
 

@@ -263,8 +263,7 @@ class _Trainings:
                              {"seed": str(bundle.seed), "hash": line["hash"],
                               **({"fold": line["fold"]} if "fold" in line else {})}, below)
         curve = line.get("curve") or ([metrics] if metrics else [])     # older lines hold the last epoch alone
-        self._tracker.rows(name, [{what: value for what, value in row.items() if what != "epoch"} for row in curve],
-                           bundle.epochs - len(curve) + 1 if metrics else 1)
+        self._tracker.rows(name, curve, bundle.epochs - len(curve) + 1 if metrics else 1)
         last = {"epochs_spent": line["epochs"], "seconds": line["seconds"], **test}
         self._tracker.closed(name, display_name, {"end": line["end"] or "failed"},
                              {**last, FRESH: score} if score is not None else last)

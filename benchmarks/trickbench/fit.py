@@ -139,7 +139,7 @@ def curves(sets: Sequence[Arrays]) -> dict[str, Any]:
 def portfolio(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """Return bundles in the order in which each adds most to the best so far, in logits, in the mean over the sets.
 
-    The start bundles are trained anyhow, so what counts is what comes on top of them.
+    The start bundles are trained anyhow, so what counts is what comes on top of them. It ends where nothing adds more.
     """
     labels = [one.label for one in tables[0].bundles]
     scores = np.full((len(labels), len(tables)), np.nan)
@@ -152,9 +152,12 @@ def portfolio(tables: Sequence[Table]) -> list[dict[str, Any]]:
     best = scores[[labels.index(label) for label in START if label in labels]].max(0)
     found = []
     for _ in range(PORTFOLIO):
-        row = int(np.argmax(np.maximum(scores, best).mean(1)))
+        gains = (np.maximum(scores, best) - best).mean(1)
+        row = int(np.argmax(gains))
+        if not gains[row] > 0:
+            break
         best = np.maximum(best, scores[row])
-        document = tables[0].bundles[row].bundle.squeezed(EPOCHS).document()
+        document = tables[0].bundles[row].bundle.rescaled(EPOCHS).document()
         found.append(document)
         print(f"portfolio: {labels[row]}")
     return found

@@ -24,7 +24,7 @@ def run(*words):
         cli.main()
     except SystemExit as stop:
         print("exit", stop.code, file=sys.stderr)
-    show(words[0], "ray", "optuna", "mlflow", "timm", "torchvision")
+    show(words[0], "ray", "optuna", "mlflow", "timm", "torchvision", "sympy")
 run("tricks", "list")
 run("check", "long_tail.yaml")
 """
@@ -49,3 +49,15 @@ def test_help_answers_in_half_a_second_without_anything_heavy():
                             timeout=60)
     loaded = {line.rpartition("|")[2].strip() for line in traced.stderr.splitlines() if line.startswith("import time:")}
     assert "typer" in loaded and not loaded & {"torch", "numpy", "yaml", "pydantic", *ENGINES}
+    assert not loaded & {"importlib.metadata", "email.message"}      # a fifth of it, for the version alone
+
+
+def test_nothing_that_a_command_is_asked_for_is_text_to_evaluate():
+    """Typer would compile each of the texts that `from __future__ import annotations` makes, three times for help."""
+    from autotricks.cli.commands import cluster, inspect, options, results, search
+
+    asked = [(command.__name__, name) for module in (cluster, inspect, options, results, search)
+             for command in vars(module).values() if getattr(command, "__module__", "") == module.__name__
+             and callable(command) and not command.__name__.startswith("_")
+             for name, kind in command.__annotations__.items() if isinstance(kind, str)]
+    assert asked == []

@@ -1,5 +1,6 @@
 """Streamed images against the same images in memory: the same facts, the same training to the bit."""
 import gc
+import multiprocessing
 import os
 import pickle
 import time
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import Dataset
 
 from autotricks.core.bundle import Bundle
 from autotricks.data import Group, Settings, load, stream
@@ -92,6 +94,27 @@ def test_batches_are_read_by_workers_ahead_of_being_asked_for(streamed):
     images.announce(batches[1:])
     assert [worker.pid for worker in images._batches._workers] == pids, "they stay for the next epoch"
     assert os.getpid() not in pids
+
+
+class Marks(Dataset):
+    """Rows that say whether whoever reads them has the torch of this process, with the mark that it put there."""
+
+    def __getitem__(self, rows):
+        return torch.tensor([hasattr(torch, "marked")] * len(rows))
+
+
+def test_readers_of_a_worker_process_do_not_import_torch_again(streamed, monkeypatch):
+    """As in a search's worker, below a fork server, where a new process would begin from nothing."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("forkserver", force=True)
+    monkeypatch.setattr(torch, "marked", True, raising=False)
+    images = streamed.dataset.train.images.subset(torch.arange(12))
+    images._files = Marks()
+    try:
+        images.announce(rows := torch.arange(12).split(4))
+        assert [images[part].tolist() for part in rows] == [[True] * 4] * 3
+    finally:
+        multiprocessing.set_start_method(before, force=True)
 
 
 def test_what_was_announced_and_not_asked_for_is_forgotten(streamed):

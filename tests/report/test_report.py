@@ -13,6 +13,7 @@ import typer
 from autotricks import cli
 from autotricks.errors import RunError
 from autotricks.report import write
+from autotricks.report.page import page as drawn
 from autotricks.report.parallel import _numeric, _parted
 from autotricks.runs import versions
 from autotricks.runs.evidence import gather
@@ -376,3 +377,10 @@ def test_a_repeat_of_the_champion_with_another_seed_leaves_its_confirmation_vali
     assert not replace(evidence, trials=(*evidence.trials, again)).overtaken
     other = replace(again, bundle={**again.bundle, "tricks": {}})
     assert replace(evidence, trials=(*evidence.trials, other)).overtaken
+
+
+def test_the_page_is_that_of_curves_in_memory(tmp_path):
+    found = gather(searched(tmp_path, confirm_json=confirmed(), champion_yaml=champion()))
+    written = [json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines()]
+    assert sum("curve" in line for line in written) == 6
+    assert drawn(found) == drawn(replace(found, trials=tuple(records(written))))

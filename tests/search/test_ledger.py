@@ -5,6 +5,7 @@ import math
 import os
 import resource
 import signal
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -76,16 +77,36 @@ def test_line_is_on_disk_before_append_returns(path, monkeypatch):
     ledger.close()
 
 
+def full(descriptor):
+    raise OSError(28, "No space left on device")
+
+
 def test_failed_sync_records_nothing(path, monkeypatch):
     ledger = Ledger(path)
-
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskError, match=r"trials\.jsonl: no space left on device\. Make room"):
         ledger.append("trial", trial=0)
     assert ledger.lines == []
+
+
+def test_lines_written_together_are_on_disk_after_one_wait_or_gone(path, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (fsync(descriptor), synced.append(path.read_bytes())))
+    ledger = Ledger(path)
+    for kind, fields in LINES:
+        ledger.write(kind, **fields)
+    assert synced == [] and len(ledger.lines) == len(LINES)
+    ledger.sync()
+    ledger.sync()       # nothing is left to wait for
+    assert synced == [path.read_bytes()] and len(read(path)[0]) == len(LINES)
+    ledger.write("trial", trial=8)
+    ledger.write("trial", trial=9)
+    with monkeypatch.context() as broken, pytest.raises(DiskError, match=r"trials\.jsonl: no space left on device"):
+        broken.setattr(os, "fsync", full)
+        ledger.sync()
+    assert path.read_bytes() == synced[0] and len(ledger.lines) == len(LINES)
+    assert ledger.append("trial", trial=8)["seq"] == len(LINES)
+    ledger.close()
 
 
 def test_every_truncation_leaves_whole_lines(path):
@@ -251,3 +272,34 @@ def test_no_text_of_the_table_is_a_formula(path, tmp_path):
     assert [row["label"] for row in rows] == [row["sgd.name"] for row in rows] == [f"'{text}" for text in EVIL]
     assert {row["hash"] for row in rows} == {"'-aa"} and {row["sgd.lr"] for row in rows} == {"-0.5"}, "numbers stay"
     assert [row[f"'{text}"] for row, text in zip(rows, EVIL)] == ["True"] * len(EVIL)
+
+
+def test_a_curve_is_read_when_it_is_looked_at(path):
+    rows = [{"epoch": 1, "val/accuracy": 0.25}, {"epoch": 2, "val/accuracy": 0.5}]
+    ledger = Ledger(path)
+    ledger.append("rung", trial=0, curve=rows)
+    ledger.append("rung", trial=1, curve=rows[:1])
+    ledger.close()
+    assert all("curve" not in line for line in ledger.lines)
+    first, second = (line["curve"] for line in read(path)[0])
+    assert first == rows and second == rows[:1] and first != second
+    assert list(first) == rows and len(first) == 2 and first[-1] == rows[1] and first[:1] == second
+    path.write_bytes(path.read_bytes()[5:])
+    with pytest.raises(RunError, match=r"jsonl: was changed while it was read\. Give the command again"):
+        len(first)
+
+
+def test_reading_holds_one_curve_at_a_time(path, monkeypatch):
+    """50 curves of 200 epochs, parsed, would be ten times the file; a parsed one is a fifth of it."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+    ledger = Ledger(path)
+    for number in range(50):
+        ledger.append("rung", trial=number, curve=[{"epoch": 1, "val": 0.5}] * 200)
+    ledger.close()
+    tracemalloc.start()
+    try:
+        read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < path.stat().st_size

@@ -1,4 +1,6 @@
 """A search killed at any point and taken up from its ledger, with workers that answer by a script."""
+import json
+
 import pytest
 
 from autotricks.core.reporting import End
@@ -168,7 +170,8 @@ def test_champion_of_a_tie_is_the_same_after_resume(tmp_path, path, dataset, mon
     """Trial 2 gets there before trial 0, with the same score: champion.yaml holds trial 2, and so must a resume."""
     space = mixed(tmp_path, "search.trials=3")
     search(space, path, dataset, monkeypatch, lambda number, rung: outcome(rung, 0.5))
-    lines = [{key: value for key, value in line.items() if key not in ("seq", "check")} for line in read(path)[0]]
+    lines = [{key: value for key, value in json.loads(text).items() if key not in ("seq", "check")}
+             for text in path.read_text().splitlines()]
     path.unlink()
     ledger = Ledger(path)
     for line in [line for line in lines if line["kind"] == "trial"]:

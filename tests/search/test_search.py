@@ -1,7 +1,9 @@
 import csv
+import json
 import math
 import random
 import time
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -41,10 +43,15 @@ def test_search_trains_all_trials_and_keeps_the_best(tmp_path, path, dataset, mo
 
 
 def test_nobody_hears_before_the_ledger_has_it(tmp_path, path, dataset, monkeypatch):
-    found = search(mixed(tmp_path, "search.trials=6"), path, dataset, monkeypatch)
+    crowned = []
+    found = search(mixed(tmp_path, "search.trials=6"), path, dataset, monkeypatch, crowned=crowned)
     lines = read(path)[0]
     assert [(kind, number) for kind, number, _ in found.told.heard] == [(line["kind"], line["trial"]) for line in lines]
-    assert [count for _, _, count in found.told.heard] == list(range(1, len(lines) + 1))
+    answers = [count for count, line in enumerate(lines) if line["kind"] == "rung"]    # each written with what follows
+    assert len(answers) == len(lines) - 12 > 6
+    assert [count for _, _, count in found.told.heard] == [1] + [
+        stop for start, stop in pairwise([*answers, len(lines)]) for _ in range(start, stop)]
+    assert len(found.told.synced[1:]) == 1 + len(answers) + len(crowned)    # whose figures are on disk before weights
 
 
 def test_stopped_is_who_lies_below_the_cutoff(tmp_path, path, dataset, monkeypatch):
@@ -251,7 +258,7 @@ def test_rays_scheduler_asks_the_search_and_the_ledger_has_it_first(tmp_path, pa
     assert isinstance(scheduler, FIFOScheduler) and not isinstance(scheduler, ASHAScheduler)
     for number in range(16):
         config, theirs = chooser.suggest(str(number)), other.propose()
-        assert config["number"] == number and config["bundle"] == theirs.bundle.document()
+        assert config["number"] == number and json.loads(config["bundle"]) == theirs.bundle.document()
         trial = SimpleNamespace(trial_id=str(number), config=config, num_failures=0)
         score = 0.01 if number % 4 == 1 else chance.uniform(0.5, 0.9)
         for rung in range(3):

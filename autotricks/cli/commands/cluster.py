@@ -1,6 +1,4 @@
 """The commands that speak with a cluster: submit, status, logs, stop, list."""
-from __future__ import annotations
-
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -93,13 +91,13 @@ def list_(address: Address = "", as_json: Json = False) -> None:
         typer.echo("no search has been submitted to this cluster")
 
 
-def _jobs(address: str) -> Jobs:
+def _jobs(address: str) -> "Jobs":
     from ...tuning.engines.ray_jobs import Jobs
 
     return Jobs(address)
 
 
-def _row(job: Job) -> str:
+def _row(job: "Job") -> str:
     started_at = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.began)) if job.began else "-"
     return f"{job.name:<40}  {job.status:<9}  {started_at}  {int(job.seconds // 60)}:{int(job.seconds % 60):02d}"
 

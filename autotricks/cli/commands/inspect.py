@@ -1,6 +1,4 @@
 """The commands that look and train nothing that is kept: init, check, schema, data check, tricks, doctor."""
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,9 +1,6 @@
 """Options that several commands share."""
-from __future__ import annotations
-
 import math
 import re
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +44,8 @@ Tracking = Annotated[str, typer.Option(envvar="MLFLOW_TRACKING_URI",
 
 def _tell_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version  # which brings what reads e-mail
+
         typer.echo(f"autotricks {version('autotricks')}")
         raise typer.Exit
 

@@ -1,6 +1,4 @@
 """The commands that use what was found: report, train, export, predict, and MLflow's sync, promote, ui."""
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated

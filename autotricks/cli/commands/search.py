@@ -1,6 +1,4 @@
 """The commands that search and judge: search, confirm, ablate, replicate."""
-from __future__ import annotations
-
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +68,7 @@ def search(space: Space = "", set_: Set = None, data: Data = "",
                                  trust, not no_confirm, STARTED_AT)
     view = screen.view(loaded, as_json)
     with view, _copied(storage) as copies:
-        def on_start(folder: Path, opening: Opening) -> None:
+        def on_start(folder: Path, opening: "Opening") -> None:
             interrupt.expect(lambda: KEPT.format(quote(str(folder))))
             view.on_start(folder, opening)
             for copy in copies:
@@ -152,7 +150,7 @@ def replicate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Publis
     cards.replicated(rows, asked, as_json)
 
 
-def _require_champion(result: SearchResult, loaded: LoadedSpace) -> None:
+def _require_champion(result: "SearchResult", loaded: "LoadedSpace") -> None:
     """Say why a search has no champion, where it has none."""
     if result.failure:
         raise EngineError(f"{result.folder}: every trial failed for one reason: {result.failure}")
@@ -173,7 +171,7 @@ def _moved(folder: Path, source: str, trust: bool) -> None:
 
 
 @contextmanager
-def _copied(storage: str) -> Iterator[list[Copy]]:
+def _copied(storage: str) -> Iterator["list[Copy]"]:
     """Give what copies the run to a storage, if one is named; at the end say what it did not take."""
     from ...runs.mirror import Copy
 

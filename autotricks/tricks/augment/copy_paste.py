@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ...core.batch import Batch
+from ...core.constants import constants
 from ...core.domain import Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
@@ -106,7 +107,7 @@ class CopyPaste(Trick):
                 low = box[:, :2].floor()
                 patch = box[:, 2:].ceil() - low
                 corner, free = free_corners(taken, patch, chances[:, 1:].unflatten(1, (TRIES, 2)),
-                                            patch.new_tensor([width, height]))
+                                            constants((width, height), patch))
                 there = (free & small.any()).unsqueeze(1)
                 move = corner - low
                 step = (move[:, 1] * width + move[:, 0]).long().view(-1, 1, 1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...core.batch import Batch
+from ...core.constants import constants
 from ...core.domain import Between, Choice, Float, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
@@ -73,6 +74,6 @@ class Mosaic(Trick):
             # an image that is to stay is the upper left one, in its own size, and meets the others at its lower right
             scales = torch.where(composed, self.smallest + (1 - self.smallest) * scale, 1.0)
             shares = (1 - scales).lerp(scales, torch.where(composed, torch.stack(place), 1.0)).T
-            sides = shares.new_tensor([batch.images.shape[3], batch.images.shape[2]])
+            sides = constants((batch.images.shape[3], batch.images.shape[2]), shares)
             return mosaic(batch, partners, scales, shares * sides)
         return together

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...core.batch import Batch
+from ...core.constants import constants
 from ...core.domain import Between, Choice, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
@@ -104,8 +105,8 @@ class RandomIouCrop(Trick):
             draws = torch.rand(len(batch), len(overlaps) + 1, generator=run.generator, device=run.device)
             first, cuts = first_of(fits, draws)
             window = crops.gather(1, first.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)
-            window = torch.where(cuts.unsqueeze(1), window, window.new_tensor([0, 0, width, height]))
-            scales = window.new_tensor([width, height]) / (window[:, 2:] - window[:, :2])
+            window = torch.where(cuts.unsqueeze(1), window, constants((0, 0, width, height), window))
+            scales = constants((width, height), window) / (window[:, 2:] - window[:, :2])
             firsts = -window[:, :2] * scales
             return batch.moved(windows(images, scales, firsts, "border"), lambda: stretch(scales, firsts))
         return cropped

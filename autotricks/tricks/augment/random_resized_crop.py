@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ...core.batch import Batch
+from ...core.constants import constants
 from ...core.domain import Between, Choice, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
@@ -51,7 +52,7 @@ def fitting(heights: Tensor, widths: Tensor, size: tuple[int, int],
     first = fits.float().argmax(0, keepdim=True)
     drawn = torch.cat([heights.gather(0, first), widths.gather(0, first)])
     held = fits.any(0)
-    return torch.where(held, drawn, drawn.new_tensor(other).unsqueeze(1)), held
+    return torch.where(held, drawn, constants(other, drawn).unsqueeze(1)), held
 
 
 def enlarging(first: Tensor, size: Tensor, height: int, width: int) -> Tensor:
@@ -62,7 +63,7 @@ def enlarging(first: Tensor, size: Tensor, height: int, width: int) -> Tensor:
         size: [2, B], its height and width.
         returns: [B, 2, 3].
     """
-    scales = size.new_tensor([width, height]) / size.flip(0).T
+    scales = constants((width, height), size) / size.flip(0).T
     return stretch(scales, -first.flip(0).T * scales)
 
 
@@ -95,7 +96,7 @@ class RandomResizedCrop(Trick):
             shape = ((2 * shape - 1) * math.log(self.aspect)).exp()
             size, held = fitting((area / shape).sqrt().round(), (area * shape).sqrt().round(), (height, width),
                                  whole(height, width, self.aspect))
-            free = size.new_tensor([height, width]).unsqueeze(1) - size + 1
+            free = constants((height, width), size).unsqueeze(1) - size + 1
             place = torch.rand(2, len(images), generator=run.generator, device=run.device)
             first = torch.where(held, place * free, (free - 1) / 2).floor()
             window = separately(images, stretching(first[0], size[0], height), stretching(first[1], size[1], width))

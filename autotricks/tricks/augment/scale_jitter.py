@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 
 from ...core.batch import Batch
+from ...core.constants import constants
 from ...core.domain import Between, Choice, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Augment, Slot
@@ -35,7 +36,7 @@ class ScaleJitter(Trick):
         def jittered(batch: Batch) -> Batch:
             batch = inner(batch)
             images = batch.images
-            sides = run.mean.new_tensor([images.shape[3], images.shape[2]])
+            sides = constants((images.shape[3], images.shape[2]), run.mean)
             scale, *place = torch.rand(3, len(batch), generator=run.generator, device=run.device)
             scales = (self.smallest + (self.largest - self.smallest) * scale).unsqueeze(1).expand(-1, 2)
             firsts = torch.stack(place, 1) * sides * (1 - scales)      # below 0 where the image is cut

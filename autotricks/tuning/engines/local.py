@@ -42,6 +42,11 @@ class Worker:
         with suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send((plan, bundle, self.rung))
 
+    def begin(self, plan: RungPlan) -> None:
+        """Begin with the worker's trial, if it has one."""
+        if self.trial is not None:
+            self.send(plan, self.trial.bundle)
+
     def answer(self) -> Answer:
         """Return what the worker says; where it has died, so."""
         try:
@@ -94,13 +99,17 @@ class LocalEngine:
         plan = search.course(self._options.trust)
         with _Crew(self._start, arrays(dataset), self._options, slots) as crew:
             for worker in crew.workers:
-                _next(search, worker, plan)
+                _next(search, worker)
+                worker.begin(plan)
             for worker, answer in crew.answers():
+                with search.together():
+                    goes_on = _hear(search, worker, answer)
                 if isinstance(answer, RankError):
                     crew.revive(worker)
-                    _go_on(search, worker, plan, str(answer))
+                if goes_on:
+                    worker.send(plan, None)
                 else:
-                    _hear(search, worker, plan, answer)
+                    worker.begin(plan)
         return slots
 
     def retrain(self, trainings: Sequence[Training], dataset: Dataset,
@@ -173,19 +182,7 @@ class _Crew:
         worker.pipe = fresh.pipe
 
 
-def _go_on(search: Search, worker: Worker, plan: RungPlan, why: str) -> None:
-    """Go on with the trial of a worker that died; end it where that happens too often."""
-    trial = worker.trial
-    assert trial is not None
-    if worker.attempt > RETRIES:
-        search.finish(trial, End.FAILED, f"its process died {worker.attempt} times, {why}")
-        _next(search, worker, plan)
-        return
-    worker.attempt += 1
-    worker.send(plan, trial.bundle)
-
-
-def _next(search: Search, worker: Worker, plan: RungPlan) -> None:
+def _next(search: Search, worker: Worker) -> None:
     """Give a worker the next trial, or nothing."""
     worker.trial = search.propose()
     if worker.trial is None:
@@ -194,26 +191,28 @@ def _next(search: Search, worker: Worker, plan: RungPlan) -> None:
     worker.attempt = 1
     if worker.rung == len(search.budgets):
         search.finish(worker.trial, End.FINISHED)
-        _next(search, worker, plan)
-    else:
-        worker.send(plan, worker.trial.bundle)
+        _next(search, worker)
 
 
-def _hear(search: Search, worker: Worker, plan: RungPlan, answer: Outcome | str) -> None:
-    """Take in what a worker's trial reached and say how it goes on."""
+def _hear(search: Search, worker: Worker, answer: Answer) -> bool:
+    """Take in what a worker answers and give it what comes next; return whether it goes on with the trial at hand."""
     trial = worker.trial
     assert trial is not None
-    if isinstance(answer, str):
+    if isinstance(answer, RankError) and worker.attempt <= RETRIES:
+        worker.attempt += 1     # a fresh process begins where this one was
+        return False
+    if isinstance(answer, Outcome):
+        score = search.report(trial, answer, worker.attempt)
+        end = search.verdict(trial, answer, score)
+        if end is None:
+            worker.rung = answer.rung + 1
+            return True
+        if search.is_new_best(trial, answer):
+            search.set_best(trial, answer, answer.weights)
+        search.finish(trial, end)
+    elif isinstance(answer, RankError):
+        search.finish(trial, End.FAILED, f"its process died {worker.attempt} times, {answer}")
+    else:
         search.finish(trial, End.FAILED, answer)
-        _next(search, worker, plan)
-        return
-    score = search.report(trial, answer, worker.attempt)
-    end = search.verdict(trial, answer, score)
-    if end is None:
-        worker.rung = answer.rung + 1
-        worker.send(plan, None)
-        return
-    if search.is_new_best(trial, answer):
-        search.set_best(trial, answer, answer.weights)
-    search.finish(trial, end)
-    _next(search, worker, plan)
+    _next(search, worker)
+    return False

@@ -1,6 +1,7 @@
 """Climber: the actor in which Ray Tune trains trials, one after another, keeping torch and the data loaded."""
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -55,4 +56,4 @@ class RayTrainable(Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._rung = config["first"]
-        self._bundle = paths.moved_bundle(bundle_from(config["bundle"]), self._here)
+        self._bundle = paths.moved_bundle(bundle_from(json.loads(config["bundle"])), self._here)

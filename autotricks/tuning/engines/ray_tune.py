@@ -1,6 +1,7 @@
 """The Ray engine: Ray Tune schedules the trials over one machine or a cluster."""
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -33,8 +34,7 @@ class RaySearcher(Searcher):
     def __init__(self, search: Search):
         super().__init__()
         self._search = search
-        self.trials: dict[str, Trial] = {}
-        self.ended: set[str] = set()
+        self.trials: dict[str, Trial] = {}      # that have not ended
         self.reasons: dict[str, str] = {}       # tracebacks of what was raised
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
@@ -42,18 +42,17 @@ class RaySearcher(Searcher):
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the next trial as a configuration."""
+        """Return the next trial as a configuration; its bundle is one string, for Ray copies and flattens the rest."""
         trial = self._search.propose()
         if trial is None:
             return Searcher.FINISHED
         self.trials[trial_id] = trial
-        return {"number": trial.number, "bundle": trial.bundle.document(), "first": trial.first}
+        return {"number": trial.number, "bundle": json.dumps(trial.bundle.document()), "first": trial.first}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record trials that failed for good; the others were recorded when their last result came."""
-        if trial_id in self.trials and trial_id not in self.ended:
-            self.ended.add(trial_id)
-            self._search.finish(self.trials[trial_id], End.FAILED, self.reasons.get(trial_id, LOST))
+        if trial_id in self.trials:
+            self._search.finish(self.trials.pop(trial_id), End.FAILED, self.reasons.pop(trial_id, LOST))
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray Tune pickles its searcher for a restore that is never done: the ledger is the search's memory."""
@@ -95,15 +94,16 @@ class RungScheduler(FIFOScheduler):
             set_best = cast(bytes, ray.get(weights)) if self._search.is_new_best(ours, outcome) else None
         except ray.exceptions.RayError:     # lost with their node: Ray Tune will notice, and the rung is trained again
             return str(TrialScheduler.CONTINUE)
-        score = self._search.report(ours, outcome, trial.num_failures + 1)
-        trial.config["first"] = outcome.rung + 1  # where a retry after a lost process begins
-        end = self._search.verdict(ours, outcome, score)
-        if end is None:
-            return str(TrialScheduler.CONTINUE)
-        if set_best is not None:
-            self._search.set_best(ours, outcome, set_best)
-        self._chooser.ended.add(trial.trial_id)
-        self._search.finish(ours, end)
+        with self._search.together():
+            score = self._search.report(ours, outcome, trial.num_failures + 1)
+            trial.config["first"] = outcome.rung + 1  # where a retry after a lost process begins
+            end = self._search.verdict(ours, outcome, score)
+            if end is None:
+                return str(TrialScheduler.CONTINUE)
+            if set_best is not None:
+                self._search.set_best(ours, outcome, set_best)
+            del self._chooser.trials[trial.trial_id]
+            self._search.finish(ours, end)
         return str(TrialScheduler.STOP)
 
 
