@@ -16,7 +16,7 @@ from .core.run import ModelFactory, Runtime
 from .core.slots import Predict
 from .core.weights import Weights, key
 from .models import Pin, load_weights
-from .system.lazy_compiler import postpone
+from .system.lazy_compiler import compile_alone, postpone
 from .trainer import Trainer
 from .trainer.distributed import among
 from .tricks.catalog import plan_of
@@ -83,6 +83,8 @@ def prepare(bundle: Bundle, dataset: Dataset, device: torch.device | str = "cpu"
         ModelError: When there is no such model.
     """
     postpone()
+    if torch.device(device).type == "cpu":
+        compile_alone(torch.get_num_threads())
     plan = plan_of(bundle, dataset.task, dataset.traits)
     torch.manual_seed(bundle.seed)
     dataset = with_weights(dataset, [bundle]).normalized(bundle)

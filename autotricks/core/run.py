@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,12 @@ class ModelFactory:
 NO_FACTORY = ModelFactory()
 
 Probe = Callable[[Optimizer, list[float]], list[float]]
+
+
+# Trainings after which a process forgets what it has compiled: torch compiles at most eight variants of the same code,
+# and the models of a search's trials run through the same code one after another.
+RENEWED = 4
+_COMPILED = count(1)
 
 
 @dataclass(eq=False)
@@ -140,6 +147,8 @@ class Run:
 
     @cached_property
     def _compiled(self) -> Callable[[Tensor], Tensor]:
+        if next(_COMPILED) % RENEWED == 0:
+            torch.compiler.reset()
         compiled: Callable[[Tensor], Tensor] = torch.compile(self.model)
         return compiled
 

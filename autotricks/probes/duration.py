@@ -17,10 +17,10 @@ import torch
 
 from ..core.bundle import Bundle
 from ..core.dataset import Dataset
-from ..core.slots import Slot
 from ..data import load as load_data
 from ..data.sources import EMBEDDED
 from ..errors import AutotricksError
+from ..space.compiled_steps import compiles
 from ..space.load import LoadedSpace
 from ..space.weights import wanted
 from ..system.workers import cores
@@ -290,8 +290,12 @@ def _proposed(loaded: LoadedSpace) -> Iterator[Bundle]:
         proposed = sampler.propose(len(loaded.start) + number, number)
         if proposed is None:
             return
-        if not any(use.trick.seats.get(Slot.RUNTIME) == "compile" for use in proposed.bundle.uses):     # takes minutes
-            yield proposed.bundle
+        yield proposed.bundle
+
+
+def _uncompiled(bundle: Bundle) -> Bundle:
+    """Return a bundle whose steps run as they are: compiling takes longer than a probe may."""
+    return replace(bundle, uses=tuple(use for use in bundle.uses if not compiles(use)))
 
 
 @dataclass(frozen=True)
@@ -311,10 +315,13 @@ class _Steps:
     clock: Callable[[], float]
 
     def timed(self, bundle: Bundle, size: int, steps: int) -> Timing:
-        """Time so many steps of a bundle, `size` images at a time, after one that is not timed, and an evaluation."""
+        """Time so many steps of a bundle, `size` images at a time, after one that is not timed, and an evaluation.
+
+        None of them is compiled.
+        """
         times = [self.clock()]
         part = replace(self.dataset, validation=self.dataset.validation.sample(4 * size))
-        trainer = prepare(replace(bundle, batch_size=size), part, self.device, self.trust, Built)
+        trainer = prepare(replace(_uncompiled(bundle), batch_size=size), part, self.device, self.trust, Built)
         trainer.enter(trainer.plan.phases[0])
         trainer.run.train()
         times.append(self.clock())

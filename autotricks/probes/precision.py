@@ -7,7 +7,6 @@ several timings in turn.
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -23,21 +22,13 @@ from ..core.slots import Slot
 from ..space.load import LoadedSpace
 from ..space.precision_layout import LAYOUTS, uses
 from ..system.lazy_compiler import postpone
-from ..trainer import Trainer
-from ..trial import NHWC_FROM, prepare
-from ..tricks.catalog import make
+from ..trial import NHWC_FROM
+from .duel import fought, steps, timed
 
 # Floating point operations of a batch's forward pass below which overhead rules and rounding off would be all there is
 # to gain. On one core of a Xeon with AVX-512 ResNets of 8 to 20 layers take 46 to 77 ms a step for 1e9 of them: about
 # 30 ms for this many.
 WORK = 5e8
-ROUNDS = 7          # of two arms in turn, at most
-SPARED = 1          # rounds that the machine may spoil
-# How many times as fast an arm must be in all other rounds. With 10 % noise on every timing an arm that is really 1.1
-# times as fast is taken in less than one search of a hundred, one that is really 1.8 times as fast in more than 99.
-WORTH = 1.2
-TICK = 1e-9         # seconds that a step takes at least, as some clocks stand still for long
-RATE = 1e-6         # learning rate, so low that no model breaks down meanwhile
 Run = Callable[..., "Probed"]
 
 
@@ -164,86 +155,26 @@ def _work(frame: Bundle, dataset: Dataset, device: str, trust: bool) -> int:
     return int(counter.get_total_flops())
 
 
-@dataclass(frozen=True)
-class _Duel:
-    """Two arms in turn.
-
-    Args:
-        standing: The arm that stays unless the other is clearly faster.
-        other: The other arm.
-        rounds: Seconds of a step of each, the standing one's first.
-    """
-
-    standing: str
-    other: str
-    rounds: tuple[tuple[float, float], ...]
-
-    @property
-    def gained(self) -> int:
-        """Rounds in which the other arm was clearly faster; none of a breakdown."""
-        return sum(math.isfinite(one) and other * WORTH <= one for one, other in self.rounds)
-
-    @property
-    def won(self) -> bool:
-        """Whether the other arm is clearly faster, whatever the rounds to come would say."""
-        return self.gained >= ROUNDS - SPARED
-
-    @property
-    def lost(self) -> bool:
-        """Whether it is not, whatever the rounds to come would say."""
-        return len(self.rounds) - self.gained > SPARED
-
-    def __str__(self) -> str:
-        broken = [name for name, times in zip((self.standing, self.other), zip(*self.rounds)) if math.inf in times]
-        if broken:
-            return f"{self.other} cannot be held against {self.standing}: {broken[0]} broke down"
-        time_ratio = statistics.median(other / one for one, other in self.rounds)
-        count, than = (self.gained, "at least") if self.won else (len(self.rounds) - self.gained, "less than")
-        return (f"{self.other} took {time_ratio:.2f} of the time of {self.standing}, {than} {WORTH} times as fast in "
-                f"{count} of {len(self.rounds)} rounds")
-
-
 def _probe(steps: Callable[[str, str], Iterator[Metrics]], arms: tuple[str, ...],
            clock: Callable[[], float]) -> Probed:
     """Return the arm that stands after each of the others has been timed in turn with the one that stood before."""
     running = {name: steps(*name.split()) for name in arms}
     seconds = dict.fromkeys(arms, math.inf)
     for one in running.values():
-        _timed(one, clock)      # kernels are chosen and compiled
+        timed(one, clock)       # kernels are chosen and compiled
     standing = arms[0]
     duels = []
     for name in arms[1:]:
-        duel = _Duel(standing, name, ())
-        while not duel.won and not duel.lost:
-            # who goes first changes, so that a machine that slows down or speeds up favours neither
-            order = (standing, name) if len(duel.rounds) % 2 == 0 else (name, standing)
-            times = {arm: _timed(running[arm], clock) for arm in order}
-            seconds = {arm: min(value, times.get(arm, math.inf)) for arm, value in seconds.items()}
-            duel = replace(duel, rounds=(*duel.rounds, (times[standing], times[name])))
+        duel = fought(standing, name, running, clock)
+        fastest = dict(zip((standing, name), map(min, zip(*duel.rounds))))
+        seconds = {arm: min(value, fastest.get(arm, math.inf)) for arm, value in seconds.items()}
         duels.append(duel)
         standing = name if duel.won else standing
     precision, layout = standing.split()
     return Probed(precision, layout, seconds, "; ".join(str(duel) for duel in duels))
 
 
-class _Unwatched(Trainer):
-    """Train without looking at the validation split."""
-
-    def evaluate(self) -> dict[str, float]:
-        """Return no figures."""
-        return {}
-
-
 def _steps(frame: Bundle, dataset: Dataset, device: str, trust: bool, precision: str,
            layout: str) -> Iterator[Metrics]:
     """Return what trains one step each time it is asked."""
-    bundle = replace(frame, uses=(make("sgd", {"lr": RATE}), *uses(precision, layout)), epochs=1 + 2 * ROUNDS)
-    return prepare(bundle, dataset, device, trust, _Unwatched).epochs()
-
-
-def _timed(steps: Iterator[Metrics], clock: Callable[[], float]) -> float:
-    """Return the seconds of one step; infinitely many where training broke down."""
-    started = clock()
-    if not next(steps, None):
-        return math.inf
-    return max(clock() - started, TICK)
+    return steps(replace(frame, uses=uses(precision, layout)), dataset, device, trust)

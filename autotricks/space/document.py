@@ -236,8 +236,9 @@ def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:
     if kind in wanted:
         return tree.problem(path, f"{'is empty,' if given is None else f'{given!r} is'} not {wanted[kind]}.")
     if kind == "literal_error":
-        words = re.findall("'(.+?)'", str(context["expected"]))
-        return tree.problem(path, f"{given!r} is not allowed; {path[-1]} must be {context['expected']}."
+        allowed = str(context["expected"]).replace("True", "true").replace("False", "false")     # as YAML has them
+        words = re.findall("'(.+?)'", allowed)
+        return tree.problem(path, f"{given!r} is not allowed; {path[-1]} must be {allowed}."
                                   f"{tree.hint(str(given), words)}")
     allowed = details["msg"].replace("Input should", f"{path[-1]} must", 1)
     return tree.problem(path, f"{given!r} is not allowed; {allowed}.")

@@ -18,7 +18,7 @@ from ..io.yaml_tree import Path, Tree, one_line, parse, scalar
 from ..models.names import parse as parse_model
 from ..stats.verdict import BASELINE
 from ..tasks import TASKS, find as find_task
-from . import models, paths
+from . import compiled_steps, models, paths
 from .document import BundleDocument, SpaceDocument, read
 from .domains import entries
 from .files import find_file, known_file, read_tree, shipped
@@ -110,6 +110,13 @@ class LoadedSpace:
                        space=settled(self.space, precision, layout),
                        start={name: in_bundle(bundle, precision, layout) for name, bundle in self.start.items()})
 
+    def with_compiled_steps(self, on: bool) -> LoadedSpace:
+        """Return the space with steps compiled wherever they can be, or nowhere."""
+        training = self.document.training.model_copy(update={"compile": on})
+        space = compiled_steps.settled(self.space) if on else self.space
+        return replace(self, document=self.document.model_copy(update={"training": training}), space=space,
+                       start={name: space.completed(bundle) for name, bundle in self.start.items()})
+
 
 @dataclass(frozen=True)
 class LoadedBundle:
@@ -165,9 +172,13 @@ def load_space(name: str | os.PathLike[str], overrides: Sequence[str] = (), trus
     training = document.training
     errors += [tree.problem(("training", key), text) for key, text in quarrels(
         space, training.precision, training.layout).items()]
+    compiles = training.compile is True
+    if compiles and (quarrel := compiled_steps.quarrel(space)):
+        errors.append(tree.problem(("training", "compile"), quarrel))
     if errors:
         raise SpaceError(errors)
-    return LoadedSpace(document, space, start, tree).with_runtime(training.precision, training.layout)
+    loaded = LoadedSpace(document, space, start, tree).with_runtime(training.precision, training.layout)
+    return loaded.with_compiled_steps(True) if compiles else loaded
 
 
 def load_data_section(source: str, overrides: Sequence[str] = ()) -> DataSection:

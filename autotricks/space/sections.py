@@ -277,7 +277,10 @@ def _or_max(value: Any, inner: Callable[[Any], int]) -> Any:
 
 
 class SpaceTrainingSection(TrainingSection):
-    """How long, how large, how precise; `max`, the largest that fits, and `auto`, the fastest, are found by trying."""
+    """How long, how large, how precise; `max`, the largest that fits, and `auto`, the fastest, are found by trying.
+
+    `compile` says whether steps run a compiled model; `auto` tries it in long searches alone, where it may pay.
+    """
 
     batch_size: Annotated[int, Field(ge=1, le=LARGEST), WHOLE, WrapValidator(_or_max),
                           PlainSerializer(lambda size: size),
@@ -285,6 +288,7 @@ class SpaceTrainingSection(TrainingSection):
                                                     {"const": MAX}]})] = 64
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     layout: Literal["auto", "nchw", "nhwc"] = "auto"
+    compile: Literal["auto", True, False] = False
 
 
 def _known_as(value: Any) -> Any:

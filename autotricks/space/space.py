@@ -45,12 +45,16 @@ def typical(name: str, domain: Domain) -> Value:
 
 @dataclass(frozen=True)
 class Entry:
-    """One trick of a space: some parameters fixed, the others with a domain; `start` and `stop` are the window's."""
+    """One trick of a space: some parameters fixed, the others with a domain; `start` and `stop` are the window's.
+
+    What is `always` there keeps out whatever cannot meet it, unless it `yields`: then it is there wherever it may be.
+    """
 
     trick: type[Trick]
     fixed: Mapping[str, Value]
     domains: Mapping[str, Domain]
     always: bool = False
+    yields: bool = False
 
     @cached_property
     def name(self) -> str:
@@ -139,7 +143,7 @@ class Space:
         one set of options. A trick that needs another brings it along.
         """
         model = str(pick(MODEL, Choice(*self.models))) if len(self.models) > 1 else self.frame.model
-        uses = [entry.draw(pick) for entry in self.entries if entry.always]
+        uses = [entry.draw(pick) for entry in self.entries if entry.always and not entry.yields]
         left = [entry for entry in self.entries if not entry.always]   # those not asked for yet
         for slot_seat, candidates in self._seats:
             if candidates[0].single:
@@ -150,11 +154,18 @@ class Space:
                     left.remove(entry)
                     if self._fits(entry, uses, left) and pick(entry.name, Choice(False, True)):
                         self._join(entry, uses, left, pick)
-        return replace(self.frame, uses=tuple(uses), model=model)
+        return self.completed(replace(self.frame, uses=tuple(uses), model=model))
+
+    def completed(self, bundle: Bundle) -> Bundle:
+        """Return a bundle with what yields to all else, as far as nothing there speaks or is advised against it."""
+        added = tuple(entry.default() for entry in self.entries if entry.yields
+                      and entry.name not in bundle.names()
+                      and not any(clash(use, entry.widest(), avoid=True) for use in bundle.uses))
+        return replace(bundle, uses=(*bundle.uses, *added)) if added else bundle
 
     def constants(self) -> list[Use]:
         """Return the tricks that are always there, at fixed or default values, or what comes nearest to these."""
-        return [entry.default() for entry in self.entries if entry.always]
+        return [entry.default() for entry in self.entries if entry.always and not entry.yields]
 
     def baseline(self) -> Bundle:
         """Return what the space leaves no choice about, at fixed or default values.
@@ -165,7 +176,7 @@ class Space:
         for entry in self.entries:
             if entry.name in self.task.defaults and not entry.always and not problems([*uses, entry.widest()]):
                 uses.append(entry.default())
-        return replace(self.frame, uses=tuple(uses))
+        return self.completed(replace(self.frame, uses=tuple(uses)))
 
     def locate(self, bundle: Bundle) -> dict[str, Value] | None:
         """Return the picks that draw `bundle`, or None where the space does not hold it."""
@@ -250,7 +261,7 @@ class Space:
         """Return which listed tricks can never meet in one bundle: a line a seat, and a line a trick that excludes."""
         seats: dict[str, dict[str, None]] = {}
         excluded: dict[str, dict[str, None]] = {}
-        for left, right in combinations([entry.widest() for entry in self.entries], 2):
+        for left, right in combinations([entry.widest() for entry in self.entries if not entry.yields], 2):
             for conflict in clashes((left, right)):
                 if conflict.kind is Kind.EXCLUDED:
                     excluded.setdefault(conflict.tricks[0], {})[conflict.tricks[1]] = None
@@ -263,14 +274,14 @@ class Space:
 
     def warnings(self) -> list[str]:
         """Return what the literature advises against among the listed tricks, whatever the data are."""
-        uses = [entry.widest() for entry in self.entries]
+        uses = [entry.widest() for entry in self.entries if not entry.yields]
         lines = [*warnings(replace(self.frame, uses=tuple(uses))), *joined_advice(uses, frozenset(DataTrait))]
         return list(dict.fromkeys(lines))
 
     def _parts(self) -> list[list[Entry]]:
         """Return the entries in groups, such that what is chosen in one never matters in another."""
         parts: list[list[Entry]] = []
-        for entry in self.entries:
+        for entry in (entry for entry in self.entries if not entry.yields):
             tied = [part for part in parts if any(self._tied(entry, other) for other in part)]
             parts = [part for part in parts if part not in tied]
             parts.append([entry, *(other for part in tied for other in part)])

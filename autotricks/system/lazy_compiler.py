@@ -7,6 +7,7 @@ name answers this much; the first question beyond it, such as `torch.compile`'s,
 from __future__ import annotations
 
 import importlib.machinery
+import os
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -69,3 +70,11 @@ def postpone() -> None:
 
     if NAME not in sys.modules:
         sys.modules[NAME] = torch._dynamo = _StandIn()
+
+
+def compile_alone(threads: int) -> None:
+    """Let the compiler, once it is imported, use so many processes and no more, where nothing else is told.
+
+    It would start one for each core, in each of the processes that train at a time.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(threads))

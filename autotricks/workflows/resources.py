@@ -4,6 +4,7 @@ from __future__ import annotations
 from ..errors import ResourceError
 from ..space.load import LoadedSpace
 from ..system.workers import cores
+from ..tricks.runtime.torch_compile import missing
 
 
 def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
@@ -37,6 +38,10 @@ def check_resources(loaded: LoadedSpace, address: str | None = None) -> int:
                                                 f"machine has {gpus}. Set resources.gpus: 0, or name a cluster with "
                                                 "--address."))
         slots = min(slots, max(1, gpus * int(1 / wanted.gpus + 1e-9) if wanted.gpus < 1 else gpus // int(wanted.gpus)))
+    lacking = missing("cuda" if wanted.gpus else "cpu")
+    if lacking and loaded.document.training.compile is True:
+        problems.append(loaded.tree.problem(("training", "compile"), f"this machine has not {lacking}, which compiling "
+                                            "needs. Install it, or set training.compile: false."))
     if problems:
         raise ResourceError(problems)
     return min(slots, settings.parallel or slots, settings.trials)

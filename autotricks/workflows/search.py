@@ -17,7 +17,8 @@ from ..data import Loaded
 from ..errors import AutotricksError, InputError, RunError
 from ..probes.batch_size import with_largest_batch
 from ..probes.compatibility import require_model
-from ..probes.duration import Duration, duration, probed
+from ..probes.compiled_steps import with_compiled_steps
+from ..probes.duration import Duration, Timing, duration, probed
 from ..probes.precision import with_precision
 from ..probes.transfer import ranked
 from ..runs import folder as folders
@@ -221,6 +222,7 @@ class Prepared:
         slots: Trials at a time that the space asks for.
         teachers: Folders of registered models that its tricks learn from, by address.
         notices: What the user should hear of what was found by trying.
+        timing: Of what the search tries first, where that is known already.
     """
 
     loaded: LoadedSpace
@@ -229,6 +231,7 @@ class Prepared:
     slots: int
     teachers: Mapping[str, Path]
     notices: tuple[str, ...]
+    timing: Timing | None = None
 
 
 def prepare(loaded: LoadedSpace, options: Options) -> Prepared:
@@ -244,9 +247,16 @@ def prepare(loaded: LoadedSpace, options: Options) -> Prepared:
         in_folds(loaded, data.dataset)          # too few images are refused before anything trains
     load_prior(loaded.document.search.prior)    # which is refused before anything is written
     loaded, notices = _probed(loaded, data.dataset, slots, engine, options)
+    timing = None
+    # a cluster's machines are others, and what a resumed search found stands in its space
+    if loaded.document.training.compile == "auto" and not options.resume and not options.address:
+        work = workload(loaded, options.confirm)
+        loaded, decision, timing = with_compiled_steps(loaded, data.dataset, slots, work, options.seconds,
+                                                       options.trust)
+        notices += [str(decision)] if decision else []
     where = store.address(options.tracking, options.root)
     fetched = teachers.check_and_fetch(loaded, data.dataset, where, options.trust)
-    return Prepared(loaded, data, engine, slots, fetched, tuple(notices))
+    return Prepared(loaded, data, engine, slots, fetched, tuple(notices), timing)
 
 
 def _ready(loaded: LoadedSpace, options: Options) -> tuple[tuple[LoadedSpace, Loaded], Engine]:
@@ -342,7 +352,7 @@ class Sitting:
         seconds = self._deadline - time.monotonic()
         expected = None
         if work.epochs and seconds > 0 and not options.address:     # a cluster's machines are others
-            timing = probed(prepared.loaded, prepared.data.dataset, self.slots, options.trust)
+            timing = prepared.timing or probed(prepared.loaded, prepared.data.dataset, self.slots, options.trust)
             expected = None if timing is None else duration(timing, work, prepared.loaded, prepared.data.dataset,
                                                             self.slots, seconds)
         engine = "" if options.engine else engine_of(prepared.loaded.document, options.address)

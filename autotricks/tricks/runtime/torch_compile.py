@@ -27,7 +27,8 @@ class TorchCompile(Trick):
 
     Compiling takes from seconds to a minute in every trial, so it pays in long training runs, not in short trials.
     Where a loss reads features the model runs uncompiled: a hook takes them. A process compiles at most eight variants
-    of the same code, torch's limit, and runs what comes after them uncompiled: search few architectures beside it.
+    of the same code, torch's limit, until it forgets them, with every fourth training; what comes after the eighth runs
+    uncompiled. `training.compile` asks whether compiling pays, and compiles whatever the search draws.
 
     Paper: Ansel et al. 2024, https://doi.org/10.1145/3620665.3640366.
     Cost: less a step; 10 to 80 s before the first step on a CPU, 2 to 7 s when its cache on disk is warm.
