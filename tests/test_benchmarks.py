@@ -42,7 +42,7 @@ def test_the_trainers_benchmark_runs_and_writes_what_it_found(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(620)
-def test_one_command_runs_every_part_and_the_gpu_part_runs_small_on_a_cpu(tmp_path):
+def test_one_command_runs_every_part(tmp_path):
     file = tmp_path / "bench.json"
     parts = ("augmentation", "precision", "waits", "gpu")
     ended = subprocess.run([sys.executable, "benchmarks/run.py", "--quick", "--json", str(file), "--parts", *parts],
@@ -52,11 +52,6 @@ def test_one_command_runs_every_part_and_the_gpu_part_runs_small_on_a_cpu(tmp_pa
     assert tuple(found) == parts and found["augmentation"]["rows"][0]["target"] == {"least": 15.0}
     if not torch.cuda.is_available():
         assert [row["note"] for row in found["gpu"]["rows"]] == ["there is none here"]
-    ended = subprocess.run([sys.executable, "benchmarks/gpu.py", "--device", "cpu", "--quick", "--json", str(file)],
-                           cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode == 0, ended.stderr
-    rows = json.loads(file.read_text(encoding="utf-8"))["parts"]["gpu"]["rows"]
-    assert len(rows) == 13 and not [row for row in rows if row["figure"] is None]
 
 
 @pytest.mark.slow
