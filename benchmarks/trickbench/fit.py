@@ -139,7 +139,8 @@ def curves(sets: Sequence[Arrays]) -> dict[str, Any]:
 def portfolio(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """Return bundles in the order in which each adds most to the best so far, in logits, in the mean over the sets.
 
-    The start bundles are trained anyhow, so what counts is what comes on top of them. It ends where nothing adds more.
+    The start bundles are trained anyhow, so what counts is what comes on top of them. Where nothing adds more, the best
+    of the others come next.
     """
     labels = [one.label for one in tables[0].bundles]
     scores = np.full((len(labels), len(tables)), np.nan)
@@ -150,12 +151,11 @@ def portfolio(tables: Sequence[Table]) -> list[dict[str, Any]]:
                 scores[row, column] = np.mean(logit(np.array(values)))
     scores = np.where(np.isnan(scores), np.nanmin(scores, 0), scores)
     best = scores[[labels.index(label) for label in START if label in labels]].max(0)
-    found = []
+    found: list[dict[str, Any]] = []
+    left = [row for row, label in enumerate(labels) if label not in START]
     for _ in range(PORTFOLIO):
-        gains = (np.maximum(scores, best) - best).mean(1)
-        row = int(np.argmax(gains))
-        if not gains[row] > 0:
-            break
+        row = max(left, key=lambda row: (float(np.maximum(scores[row] - best, 0).mean()), float(scores[row].mean())))
+        left.remove(row)
         best = np.maximum(best, scores[row])
         document = tables[0].bundles[row].bundle.rescaled(EPOCHS).document()
         found.append(document)

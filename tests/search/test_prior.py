@@ -6,11 +6,14 @@ from itertools import pairwise
 import pytest
 
 from autotricks.errors import InputError
+from autotricks.space.load import load_space
 from autotricks.tasks.classification import CLASSIFICATION
+from autotricks.tasks.detection.task import DETECTION
 from autotricks.tricks.catalog import catalog, plan_of
 from autotricks.tuning import prior
 from autotricks.tuning.features import CROWD, Features
 from autotricks.tuning.prior import FLAT_SD, NONE, SHIPPED, UNKNOWN_MEAN, Curve, Prior, load
+from autotricks.tuning.samplers import sampler_of
 
 EFFECTS = {"mixup": (0.2, 0.1), "mixup.alpha": (0.05, 0.02), "sgd": (-0.1, 0.3)}
 FEATURES = Features(("mixup", "flip", "sgd"), 50)
@@ -131,9 +134,10 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, name):
     refused(tmp_path / name)    # the empty name is the folder's
 
 
-def test_the_prior_that_ships():
+@pytest.mark.parametrize("task", [CLASSIFICATION, DETECTION], ids=lambda task: task.name)
+def test_the_prior_that_ships(task):
     """Its effects are of tricks that there are, its early scores tell less than its late ones."""
-    found = load(SHIPPED)
+    found = load(SHIPPED, boxes=task is DETECTION)
     fractions = list(found.curves)
     assert len(found.effects) > 20 and found.noise > 0 and found.residual > 0 and found.length > 0
     assert all(sd > 0 and math.isfinite(mean) for mean, sd in found.effects.values())
@@ -144,8 +148,22 @@ def test_the_prior_that_ships():
                for early, late in pairwise(fractions))
     assert found.steps > 0
     for bundle in found.portfolio:
-        plan_of(bundle, CLASSIFICATION)     # raises where tricks conflict
+        plan_of(bundle, task)     # raises where tricks conflict
 
 
 def test_the_prior_that_ships_is_read_once():
     assert load(SHIPPED) is load(SHIPPED) is prior.load(SHIPPED)
+
+
+def test_objects_have_a_prior_of_their_own():
+    """What helps classifiers says nothing of detectors: each search first tries what was good on data of its kind."""
+    words = {name.split(".")[0] for name in load(SHIPPED, boxes=True).effects}
+    assert {"dense_focal", "center_sampling"} <= words and "mixup" not in words
+    assert load(SHIPPED).effects != load(SHIPPED, boxes=True).effects
+    found = load_space("detection.yaml", ["training.precision=fp32"])
+    sampler = sampler_of(found)
+    for number, bundle in enumerate(found.start.values()):
+        sampler.adopt(number, bundle, True)
+    first = sampler.propose(len(found.start), 0).bundle
+    portfolio = load(SHIPPED, boxes=True).portfolio[0]
+    assert {use.trick.name for use in first.uses} == {use.trick.name for use in portfolio.uses}
