@@ -36,6 +36,7 @@ MEAN_SD, SPREAD, SPREAD_SD = 0.3, 0.12, 0.7     # of the weak priors: of means; 
 FRACTIONS = (0.1, 0.17, 0.25, 1 / 3, 0.5, 0.7, 0.85)
 GAIN_SD = 0.15      # of how much more or less a column's early score rises
 FEWEST = 5          # sets that a deviation is counted as known from, at least
+ENOUGH = 500        # trainings from which it is learned how early scores go with final ones
 CHUNK = 1.0         # logits below the worst that a training which broke down counts as
 
 PORTFOLIO = 6       # bundles
@@ -111,8 +112,13 @@ def fitted(sets: Sequence[Arrays]) -> dict[str, Any]:
 
 
 def curves(sets: Sequence[Arrays]) -> dict[str, Any]:
-    """Return how early scores go with final ones, by fraction of training: ridge regression, a constant a set."""
-    found = {}
+    """Return how early scores go with final ones, by fraction of training: ridge regression, a constant a set.
+
+    A few short trainings tell it wrongly; then nothing is said, and a search takes early scores for what they are.
+    """
+    found: dict[str, Any] = {}
+    if sum(len(one["y"]) for one in sets) < ENOUGH:
+        return found
     for fraction in FRACTIONS:
         rows, targets = [], []
         for place, one in enumerate(sets):
