@@ -9,6 +9,7 @@ validation images. Results are kept a line each in `--out`, and what is there is
 
 Arms:
     ours: the trainer with AdamW, cosine and warm-up on `fcos:resnet8` (digits) or `fcos:resnet20`.
+    ours, portfolio: the same model with the bundle that a search tries first, at the learning rate of four too.
     plain loop: the same model and losses, written by hand with torchvision's operations; validation is measured alike.
     torchvision FCOS, torchvision SSDlite: as the library has them, on timm's `test_resnet`.
 """
@@ -42,6 +43,7 @@ from autotricks.tasks.detection.average_precision import Comparison
 from autotricks.tasks.detection.matching import Found, Truths
 from autotricks.trainer import Trainer
 from autotricks.tricks.catalog import make, plan_of
+from autotricks.tuning.prior import SHIPPED, load as load_prior
 
 BATCH = 8
 BACKBONE = "test_resnet"
@@ -77,16 +79,27 @@ def judged(detect: Detector, split: Split, classes: int) -> float:
 
 
 class Ours:
-    """The trainer, an epoch at a time."""
+    """The trainer, an epoch at a time.
 
-    def __init__(self, dataset: Dataset, epochs: int, rate: float, seed: int):
+    Args:
+        dataset: Train and validation.
+        epochs: Of the training.
+        rate: Of AdamW.
+        seed: Of everything.
+        portfolio: Whether other tricks are those of the bundle that a search tries first.
+    """
+
+    def __init__(self, dataset: Dataset, epochs: int, rate: float, seed: int, portfolio: bool = False):
         self.dataset = dataset
-        uses = tuple(make(name, values) for name, values in {
-            "adamw": {"lr": rate}, "cosine": {}, "warmup": {"epochs": epochs / 10}}.items())
+        tricks: dict[str, dict[str, Any]] = {"cosine": {}, "warmup": {"epochs": epochs / 10}}
+        if portfolio:
+            first = load_prior(SHIPPED, boxes=True).portfolio[0]
+            tricks = {use.trick.name: use.trick.values() for use in first.uses}
+        uses = tuple(make(name, values) for name, values in {**tricks, "adamw": {"lr": rate}}.items())
         bundle = Bundle(uses, model_name(dataset), epochs=epochs, batch_size=BATCH, seed=seed)
         torch.manual_seed(seed)
         model = dataset.task.build(bundle.model, len(dataset.classes), dataset.image_shape)
-        self.trainer = Trainer(plan_of(bundle, dataset.task), model, dataset)
+        self.trainer = Trainer(plan_of(bundle, dataset.task, dataset.traits), model, dataset)
 
     def epoch(self) -> float:
         """Train an epoch and return the average precision on validation."""
@@ -230,7 +243,8 @@ class Torchvision:
 
 
 ARMS: dict[str, Callable[..., Any]] = {
-    "ours": Ours, "plain loop": Plain, "torchvision FCOS": partial(Torchvision, kind="fcos"),
+    "ours": Ours, "ours, portfolio": partial(Ours, portfolio=True), "plain loop": Plain,
+    "torchvision FCOS": partial(Torchvision, kind="fcos"),
     "torchvision SSDlite": partial(Torchvision, kind="ssdlite")}
 
 
