@@ -130,7 +130,7 @@ MUTATIONS = (
              "boxes of enlarged windows lie too far right and below",
              ("tests/contract/test_boxes.py",)),
     Mutation("autotricks/core/targets.py",
-             "seen = (left >= LEAST * (last - first).prod(2)) & ",
+             "seen = (inside >= LEAST * (last - first).prod(2)) & ",
              "seen = ",
              "objects of which a crop has left a sliver are still to be found",
              ("tests/core/test_targets.py",)),

@@ -31,3 +31,16 @@ def hull(one: Tensor, other: Tensor) -> Tensor:
     low = torch.minimum(one[..., :2], other[..., :2])
     high = torch.maximum(one[..., 2:], other[..., 2:])
     return torch.cat([low, high], -1)
+
+
+def small_alone(boxes: Tensor, shares: Tensor, largest: float) -> Tensor:
+    """Return which objects have no more than `largest` pixels and share none with another, [B, K] bool.
+
+    Shapes:
+        boxes: [B, K, 4].
+        shares: [B, K].
+    """
+    itself = torch.eye(boxes.shape[1], dtype=torch.bool, device=boxes.device)
+    shared = intersection(boxes.unsqueeze(2), boxes.unsqueeze(1)).masked_fill(itself, 0).amax(2)
+    size = area(boxes)
+    return (shares > 0) & (size > 0) & (size <= largest) & (shared == 0)

@@ -6,8 +6,8 @@ from autotricks.core.bundle import Bundle
 from autotricks.core.plan import plan
 from autotricks.core.targets import Targets
 from autotricks.errors import BundleError
-from autotricks.functional.boxes import intersection
-from autotricks.tricks.augment.copy_paste import CopyPaste, free_corners, picked, small_alone
+from autotricks.functional.boxes import intersection, small_alone
+from autotricks.tricks.augment.copy_paste import CopyPaste, free_corners, picked
 from autotricks.tricks.catalog import make
 from tests.conftest import make_run
 from tests.tricks.rectangles import hull

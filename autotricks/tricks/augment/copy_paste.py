@@ -14,23 +14,10 @@ from ...core.slots import Augment, Slot
 from ...core.targets import Targets
 from ...core.traits import DataTrait
 from ...core.trick import Trick
-from ...functional.boxes import area, intersection
+from ...functional.boxes import intersection, small_alone
 from ...functional.windows import collected, numbered, rectangles
 
 TRIES = 8       # places looked at for a copy
-
-
-def small_alone(boxes: Tensor, shares: Tensor, largest: float) -> Tensor:
-    """Return which objects have no more than `largest` pixels and share none with another, [B, K] bool.
-
-    Shapes:
-        boxes: [B, K, 4].
-        shares: [B, K].
-    """
-    itself = torch.eye(boxes.shape[1], dtype=torch.bool, device=boxes.device)
-    shared = intersection(boxes.unsqueeze(2), boxes.unsqueeze(1)).masked_fill(itself, 0).amax(2)
-    size = area(boxes)
-    return (shares > 0) & (size > 0) & (size <= largest) & (shared == 0)
 
 
 def picked(mask: Tensor, chances: Tensor) -> Tensor:
