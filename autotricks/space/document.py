@@ -18,6 +18,7 @@ from ..tasks import TASKS
 from ..tasks.costs import problems as cost_problems
 from .sections import (
     COSTLY,
+    VALIDATION,
     ConfirmSection,
     DataSection,
     FitsSection,
@@ -195,13 +196,22 @@ def _objective(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
     for path, name, known in asked:
         if not named(name, known) and not wrong.hides(*path):
             names = [metric.name for metric in known]
-            yield tree.problem(path, f"no such metric: {name}.{tree.hint(name, names)} Metrics: {', '.join(names)}.")
+            yield tree.problem(path, f"no such metric: {name}.{tree.hint(name, names)} {_all_of(names)}")
     yield from _costs(section, kept, wrong)
     metric = named(section.metric, objectives)
     if metric and section.mode != metric.mode and not (
             wrong.hides("objective", "metric") or wrong.hides("objective", "mode")):
         yield tree.problem(("objective", "mode"), f"{section.metric} is better when it is "
                            f"{'larger' if metric.maximize else 'smaller'}; mode must be {metric.mode}, or left out.")
+
+
+def _all_of(names: Sequence[str]) -> str:
+    """Return in a sentence which metrics there are, the split that most begin with said once."""
+    split = f"{VALIDATION}/"
+    rest = [name for name in names if not name.startswith(split)]
+    ours = [name.removeprefix(split) for name in names if name.startswith(split)]
+    said = [*rest, f"{split} followed by {', '.join(ours)}"]
+    return f"Metrics: {', '.join(said)}."
 
 
 def _costs(section: ObjectiveSection, known: Sequence[Metric], wrong: _Wrong) -> Iterable[str]:
