@@ -38,6 +38,8 @@ from .sections import (
 
 NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(\.|$))[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")   # names folders
 WINDOWS = "^([cC][oO][nN]|[pP][rR][nN]|[aA][uU][xX]|[nN][uU][lL]|[cC][oO][mM][0-9]|[lL][pP][tT][0-9])(\\.|$)"
+MANY_KEYS = 15     # of a section: a line does not hold more
+MANY_METRICS = 10
 
 
 def _named(items: Any) -> Any:
@@ -196,7 +198,8 @@ def _objective(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
     for path, name, known in asked:
         if not named(name, known) and not wrong.hides(*path):
             names = [metric.name for metric in known]
-            yield tree.problem(path, f"no such metric: {name}.{tree.hint(name, names)} {_all_of(names)}")
+            hint = tree.hint(name, names)
+            yield tree.problem(path, f"no such metric: {name}.{hint or _all_of(names)}")
     yield from _costs(section, kept, wrong)
     metric = named(section.metric, objectives)
     if metric and section.mode != metric.mode and not (
@@ -206,12 +209,13 @@ def _objective(document: SpaceDocument, wrong: _Wrong) -> Iterable[str]:
 
 
 def _all_of(names: Sequence[str]) -> str:
-    """Return in a sentence which metrics there are, the split that most begin with said once."""
+    """Return in a sentence which metrics there are: their split once, and no more than a line holds."""
     split = f"{VALIDATION}/"
     rest = [name for name in names if not name.startswith(split)]
     ours = [name.removeprefix(split) for name in names if name.startswith(split)]
-    said = [*rest, f"{split} followed by {', '.join(ours)}"]
-    return f"Metrics: {', '.join(said)}."
+    more = f" and {len(ours) - MANY_METRICS} more that docs/metrics.md has" if len(ours) > MANY_METRICS else ""
+    said = [*rest, f"{split} followed by {', '.join(ours[:MANY_METRICS])}{more}"]
+    return f" Metrics: {', '.join(said)}."
 
 
 def _costs(section: ObjectiveSection, known: Sequence[Metric], wrong: _Wrong) -> Iterable[str]:
@@ -236,8 +240,9 @@ def _line(tree: Tree, shape: type[BaseModel], details: ErrorDetails) -> str:
     context = details.get("ctx", {})
     if kind == "extra_forbidden":
         known = keys(shape, path[:-1])
-        return tree.problem(path, f"no such key.{tree.hint(str(path[-1]), known, path[:-1])} "
-                                  f"{'.'.join(map(str, path[:-1])) or 'A file'} has {', '.join(known)}.")
+        hint = tree.hint(str(path[-1]), known, path[:-1])
+        every = f" {'.'.join(map(str, path[:-1])) or 'A file'} has {', '.join(known)}."
+        return tree.problem(path, f"no such key.{hint}{'' if hint and len(known) > MANY_KEYS else every}")
     if kind == "missing":
         return tree.problem(path[:-1], f"the key {path[-1]} is missing.")
     wanted = {"int_type": "a whole number", "float_type": "a number", "string_type": "text", "dict_type": "a mapping",
