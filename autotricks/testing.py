@@ -12,7 +12,7 @@ import json
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import FrozenInstanceError
 from functools import cached_property
@@ -65,14 +65,18 @@ def check_trick(cls: type[Trick], dataset: Dataset | None = None, model: str = B
         AssertionError: With each point that it does not keep, and why.
     """
     contract = Contract(cls, dataset, model=model, beside=beside, device=device)
-    broken = []
-    for name in POINTS:
+    broken = [f"{cls.__name__}, {point}: {error}" for point, error in failures(contract, POINTS)]
+    if broken:
+        raise AssertionError("\n".join(broken))
+
+
+def failures(contract: Contract, names: Iterable[str]) -> Iterator[tuple[str, Exception]]:
+    """Yield each of the named points that a trick does not keep, in words, and what was raised."""
+    for name in names:
         try:
             getattr(contract, name)()
         except Exception as error:
-            broken.append(f"{cls.__name__}, {name.replace('_', ' ')}: {error}")
-    if broken:
-        raise AssertionError("\n".join(broken))
+            yield name.replace("_", " "), error
 
 
 class Contract:

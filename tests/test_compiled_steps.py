@@ -20,6 +20,7 @@ from autotricks.tricks.runtime.torch_compile import missing
 from autotricks.tuning.workload import workload
 from autotricks.workflows import search as experiment
 from autotricks.workflows.resources import check_resources
+from tests.asked import Asked, Passed, watched
 from tests.test_precision import images
 
 COMPILE = "torch_compile"
@@ -235,19 +236,7 @@ def test_what_a_long_search_finds_is_kept(found, on, line, monkeypatch):
 @pytest.mark.parametrize("overrides", [[], [ON], ["training.compile=false"], ["training.compile=auto"]])
 @pytest.mark.parametrize("resumed", [True, False])
 def test_only_a_new_search_that_leaves_it_open_asks(overrides, resumed, tmp_path, monkeypatch):
-    class Asked(Exception):
-        pass
-
-    class Passed(Exception):
-        pass
-
-    def ask(*arguments):
-        raise Asked
-
-    def go_on(*arguments):
-        raise Passed
-    monkeypatch.setattr(experiment, "with_compiled_steps", ask)
-    monkeypatch.setattr(experiment.teachers, "check_and_fetch", go_on)
+    watched(monkeypatch, "with_compiled_steps")
     monkeypatch.setattr("autotricks.workflows.resources.missing", lambda device: "")
     loaded = load_space("long_tail.yaml", ["search.engine=local", "training.precision=fp32", *overrides])
     with pytest.raises(Asked if overrides == ["training.compile=auto"] and not resumed else Passed):

@@ -17,6 +17,7 @@ from autotricks.probes import precision
 from autotricks.space.load import load_space
 from autotricks.tasks.classification import CLASSIFICATION
 from autotricks.workflows import search as experiment
+from tests.asked import Asked, Passed, watched
 
 ARMS = ("fp32 nchw", "fp32 nhwc", "bf16 nhwc")
 LINEAR = 8 * (2 * 3 * 2 * 8 * 8 + 2 * 2 * 2)    # operations of a batch of 8 in `Slowed`: a product and a sum each
@@ -228,19 +229,7 @@ def test_a_search_that_goes_on_reads_what_was_found(overrides, tmp_path):
 
 @pytest.mark.parametrize("resumed", [True, False])
 def test_a_search_that_goes_on_times_nothing(resumed, tmp_path, monkeypatch):
-    class Asked(Exception):
-        pass
-
-    class Passed(Exception):
-        pass
-
-    def ask(*arguments):
-        raise Asked
-
-    def go_on(*arguments):
-        raise Passed
-    monkeypatch.setattr(experiment, "with_precision", ask)
-    monkeypatch.setattr(experiment.teachers, "check_and_fetch", go_on)
+    watched(monkeypatch, "with_precision")
     loaded = load_space("long_tail.yaml", ["search.engine=local"])
     assert loaded.document.training.precision == "auto"
     with pytest.raises(Passed if resumed else Asked):

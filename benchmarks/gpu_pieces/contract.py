@@ -22,7 +22,7 @@ from autotricks.core.bundle import Use
 from autotricks.core.dataset import Dataset
 from autotricks.core.plan import unsuited
 from autotricks.core.slots import Slot
-from autotricks.testing import Contract, striped, striped_scenes, striped_sets
+from autotricks.testing import Contract, failures, striped, striped_scenes, striped_sets
 from autotricks.tricks.catalog import catalog
 
 from .told import Told
@@ -93,13 +93,9 @@ def broken(case: Case, device: str) -> list[str]:
 
 def _kept(contract: Contract, points: Sequence[str]) -> list[str]:
     found = []
-    for point in points:
-        try:
-            getattr(contract, point)()
-        except AssertionError as error:
-            found.append(f"{point.replace('_', ' ')}: {error}")
-        except Exception:
-            found.append(f"{point.replace('_', ' ')}: {traceback.format_exc(limit=-4)}")
+    for point, error in failures(contract, points):
+        broken = isinstance(error, AssertionError)
+        found.append(f"{point}: {error if broken else ''.join(traceback.format_exception(error, limit=-4))}")
     return found
 
 

@@ -10,7 +10,6 @@ cast by hand, does not take weights of another type there.
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from trainer import Setting, fresh_model
 
-from .side_by_side import STARTING
+from .side_by_side import STARTING, ready, train
 from .speed import collected, graphed, measured, ratios
 from .told import Told
 from .worker import Worker
@@ -34,7 +33,6 @@ SMALL = replace(SETTINGS[0], batch_size=4, images=4 * COPIES, rounds=2)
 WORTH = Target(least=1.5)
 
 Step = Callable[[], object]
-_ready: list[Step] = []     # of this process
 
 
 def models(setting: Setting, device: str, count: int = COPIES) -> list[nn.Module]:
@@ -121,18 +119,8 @@ def arms_of(setting: Setting, device: str) -> dict[str, Callable[[], Arm]]:
 def prepare(device: str, setting: Setting) -> None:
     """Make a step of one copy in this process and take it."""
     images, labels = batches(setting, device, 1)
-    _ready[:] = [single_step(models(setting, device, 1)[0], images[0], labels[0])]
+    ready[:] = [single_step(models(setting, device, 1)[0], images[0], labels[0])]
     train(device, 3)
-
-
-def train(device: str, steps: int) -> tuple[float, float]:
-    """Take steps in this process; return when it began and when it ended."""
-    begun = time.monotonic()
-    for _ in range(steps):
-        _ready[0]()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return begun, time.monotonic()
 
 
 def processes(told: Told, crew: list[Worker], setting: Setting) -> SeedStatistics:

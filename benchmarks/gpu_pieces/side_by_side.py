@@ -23,22 +23,22 @@ SETTING = Setting("resnet32, 32 px", "resnet32", (3, 32, 32), 128, 6400, 3)
 SMALL = replace(SETTING, name="resnet8, 32 px", model="resnet8", batch_size=8, images=8, rounds=2)
 ROOM = 0.9          # of the memory of the GPU, for all of them together
 
-_ready: list[Arm] = []      # of this process
+ready: list[Arm] = []       # what this process trains, a slice or a step at a time
 
 
 def prepare(device: str, setting: Setting, tricks: dict[str, dict[str, object]], share: float) -> None:
     """Make a training in this process, within its share of the GPU's memory, and train one slice of it."""
     if device == "cuda":
         torch.cuda.set_per_process_memory_fraction(share)
-    _ready[:] = [trainer_arm(setting, random_images(setting), tricks, device=device)]
+    ready[:] = [trainer_arm(setting, random_images(setting), tricks, device=device)]
     train(device, 1)
 
 
 def train(device: str, rounds: int) -> tuple[float, float]:
-    """Train slices in this process; return when it began and when it ended."""
+    """Train so often what this process has ready; return when it began and when it ended."""
     begun = time.monotonic()
     for _ in range(rounds):
-        _ready[0]()
+        ready[0]()
     if device == "cuda":
         torch.cuda.synchronize()
     return begun, time.monotonic()
