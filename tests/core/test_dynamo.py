@@ -95,16 +95,3 @@ def test_training_and_compiling_afterwards_give_what_they_give_without_the_stand
 def test_what_the_stand_in_does_not_know_of_rules_it_asks_of_the_compiler():
     asked = ran(f"postpone(); print(torch._dynamo.trace_rules.lookup.__module__, '{HEAVY}' in sys.modules)")
     assert asked == ["torch._dynamo.trace_rules", "True"]
-
-
-def test_adabound_brings_neither_sharded_tensors_nor_sympy():
-    """What tells them from plain tensors finds them all the same, once somebody has imported them."""
-    assert ran("""
-postpone()
-from autotricks.tricks.optimizer.adabound import Adabound
-groups = [{"params": list(torch.nn.Linear(3, 2).parameters())}]
-optimizer = Adabound().optimizer(None, None)(groups)
-print(type(optimizer).__name__, *(name in sys.modules for name in ("torch.distributed.tensor", "sympy")))
-from torch.distributed.tensor import DTensor
-print(DTensor.__module__)
-""") == ["AdaBound", "False", "False", "torch.distributed.tensor"]

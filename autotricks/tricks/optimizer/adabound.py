@@ -7,7 +7,6 @@ from ...core.domain import Above, Between, Choice, Float, at_least, tunable
 from ...core.run import Run
 from ...core.slots import Build, Groups, Slot
 from ...core.trick import Trick
-from ...nn.optimizer_library import optimizer_library
 
 
 class Adabound(Trick):
@@ -34,8 +33,8 @@ class Adabound(Trick):
     def optimizer(self, inner: Build, run: Run) -> Build:
         """Return a builder of AdaBound or AMSBound."""
         def adabound(groups: Groups) -> torch.optim.Optimizer:
-            made: torch.optim.Optimizer = optimizer_library().AdaBound(
-                groups, lr=self.lr, final_lr=self.final_lr, gamma=self.gamma, weight_decay=self.weight_decay,
-                weight_decouple=False, ams_bound=self.amsbound)
-            return made
+            from pytorch_optimizer import AdaBound  # costs seconds: only for those who train with it
+
+            return AdaBound(groups, lr=self.lr, final_lr=self.final_lr, gamma=self.gamma,
+                            weight_decay=self.weight_decay, weight_decouple=False, ams_bound=self.amsbound)
         return adabound
