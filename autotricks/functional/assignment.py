@@ -10,7 +10,7 @@ from ..core.batch import Batch
 from ..core.targets import Targets
 from .boxes import area
 
-PER_STRIDE = 8.0        # longer sides of boxes are given to the level whose stride is nearest an eighth of them
+PER_STRIDE = 6.0        # longer sides of boxes are given to the level whose stride is nearest a sixth of them
 
 
 def center_sampled(targets: Targets, places: Tensor, radius: float) -> Targets:

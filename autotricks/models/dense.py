@@ -1,12 +1,11 @@
-"""Dense detectors: a backbone, a feature pyramid, and at each place of it what is there and where its edges are.
+"""Dense detectors: a backbone, and at each place of each of its levels what is there and where its edges are.
 
-Papers: Tian et al. 2019, https://arxiv.org/abs/1904.01355 (FCOS); Lin et al. 2017, https://arxiv.org/abs/1612.03144
-(the pyramid).
+Papers: Tian et al. 2019, https://arxiv.org/abs/1904.01355 (FCOS); Liu et al. 2016, https://arxiv.org/abs/1512.02325
+(each level answers by itself, without a pyramid).
 """
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,19 +19,18 @@ from .build import check, own_model, plain
 from .names import DETECTOR, ModelName, parse
 from .resnet import ResNet
 
-WIDTH = 48              # channels of the pyramid and of the head
-TOWER = 1               # convolutions of the head before its answers
-GROUPS = 8              # of channels that are normalized together: levels share a head, whose batch norm would mix them
+WIDTH = 48              # channels of the head
+COARSEST = 32           # stride of the last level
 PRIOR = 0.01            # probability of each class at first, of Lin et al. 2017, https://arxiv.org/abs/1708.02002
 NCHW = "NCHW"
 LEVELS = (4, 8, 16, 32)     # strides whose maps of a library's backbone are taken
 
 
 class Features(nn.Module):
-    """A ResNet of ours for larger images: its first convolution and a pool leave one place of four by four pixels.
+    """A ResNet of ours for larger images: its first convolution leaves every other row and column out.
 
     Attributes:
-        widths: Channels of each level, the ends of the three stages.
+        widths: Channels of each level, the ends of the second and third stage.
         strides: Pixels of the image to a place of each level.
     """
 
@@ -43,15 +41,14 @@ class Features(nn.Module):
         blocks = len(whole.layers) // 3
         self.stem = whole.stem
         self.bn = whole.bn
-        self.pool = nn.MaxPool2d(3, 2, 1)
         self.layers = whole.layers      # named as in the classifier, whose weights then fit
-        self.ends = (blocks, 2 * blocks, 3 * blocks)
-        self.widths = (16, 32, 64)
-        self.strides = (4, 8, 16)
+        self.ends = (2 * blocks, 3 * blocks)
+        self.widths = (32, 64)
+        self.strides = (4, 8)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return maps of strides 4, 8 and 16, from [B, D, H, W]."""
-        hidden = self.pool(F.relu(self.bn(self.stem(images)), inplace=True))
+        """Return maps of strides 4 and 8, from [B, D, H, W]."""
+        hidden = F.relu(self.bn(self.stem(images)), inplace=True)
         levels = []
         for number, block in enumerate(self.layers, start=1):
             hidden = block(hidden)
@@ -63,7 +60,11 @@ class Features(nn.Module):
 class Fcos(nn.Module):
     """A detector without anchors that says everything in one tensor.
 
-    Published weights of a classifier go into the backbone; see `autotricks.nn.pretrained`.
+    All levels share the convolutions of the head, and each has its own batch norm in it: one for all would mix their
+    statistics. Published weights of a classifier go into the backbone; see `autotricks.nn.pretrained`.
+
+    Deviates: No pyramid adds what deeper levels found to shallow ones. With one, detectors that train from scratch for
+    some hundred steps came to a lower average precision (docs/detection.md).
 
     Args:
         backbone: Images to a list of maps; see `Features`.
@@ -73,23 +74,24 @@ class Fcos(nn.Module):
 
     Attributes:
         trunk: The part that weights of a classifier go into; see `autotricks.nn.classifier`.
+        strides: Of each level: those of the maps, and of further levels up to `COARSEST`.
     """
 
     trunk = "backbone"
 
     def __init__(self, backbone: nn.Module, widths: tuple[int, ...], strides: tuple[int, ...], classes: int):
-        from torchvision.ops import FeaturePyramidNetwork
-
         super().__init__()
         self.backbone = backbone
-        self.strides = strides
-        self.pyramid = FeaturePyramidNetwork(list(widths), WIDTH)
-        self.tower = nn.Sequential(*(layer for _ in range(TOWER) for layer in (
-            nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False), nn.GroupNorm(GROUPS, WIDTH), nn.ReLU(inplace=True))))
+        further = int(math.log2(COARSEST / strides[-1]))
+        self.strides = strides + tuple(strides[-1] * 2 ** number for number in range(1, further + 1))
+        self.further = nn.ModuleList(_normalized(widths[-1], widths[-1], 3, stride=2) for _ in range(further))
+        self.laterals = nn.ModuleList(_normalized(width, WIDTH, 1) for width in widths + further * widths[-1:])
+        self.tower = nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(WIDTH) for _ in self.strides)
         self.head = nn.Conv2d(WIDTH, classes, 3, padding=1)
         self.center = nn.Conv2d(WIDTH, 1, 3, padding=1)
         self.edges = nn.Conv2d(WIDTH, 4, 3, padding=1)      # left, top, right and bottom
-        self.scales = nn.Parameter(torch.ones(len(strides)))
+        self.scales = nn.Parameter(torch.ones(len(self.strides)))
         for layer in (self.head, self.center, self.edges):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)      # type: ignore[arg-type]
@@ -101,18 +103,21 @@ class Fcos(nn.Module):
         return self.head
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return, of each place of the pyramid, logits of the classes, centerness, a box, and where the place is.
+        """Return, of each place of each level, logits of the classes, centerness, a box, and where the place is.
 
         Shapes:
             images: [B, D, H, W].
             returns: [B, A, C + 8]: C logits; the logit of the centerness; left, top, right, bottom in pixels; x, y and
                 stride of the place.
         """
-        levels = self.pyramid(OrderedDict(enumerate(self.backbone(images))))
-        return torch.cat([self._level(number, maps) for number, maps in levels.items()], 1)
+        levels = list(self.backbone(images))
+        for halved in self.further:
+            levels.append(halved(levels[-1]))
+        return torch.cat([self._level(number, maps) for number, maps in enumerate(levels)], 1)
 
     def _level(self, number: int, maps: Tensor) -> Tensor:
-        hidden = self.tower(maps)
+        hidden = self.laterals[number](maps)
+        hidden = F.relu(self.norms[number](self.tower(hidden)), inplace=True)
         stride = self.strides[number]
         places = grid(maps.shape[-2], maps.shape[-1], stride, maps)
         distances = F.softplus(self.scales[number] * self.edges(hidden)).flatten(2).mT * stride      # [B, A, 4]
@@ -120,6 +125,12 @@ class Fcos(nn.Module):
         return torch.cat([self.head(hidden).flatten(2).mT, self.center(hidden).flatten(2).mT,
                           points - distances[..., :2], points + distances[..., 2:],
                           places.expand(maps.shape[0], -1, -1)], 2)
+
+
+def _normalized(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Module:
+    """Return a convolution of `size` x `size` with batch norm and ReLU."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs),
+                         nn.ReLU(inplace=True))
 
 
 def build_detector(name: str, classes: int, channels: int, trust: bool = False) -> nn.Module:

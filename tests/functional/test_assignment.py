@@ -35,15 +35,15 @@ def test_a_thin_object_has_the_places_within_it_alone():
     assert found([[8, 13, 24, 15]]) == {(x, 14.0, 4.0): 0 for x in (14.0, 18.0)}
 
 
-@pytest.mark.parametrize(("side", "stride"), [(6, 4), (16, 4), (45, 4), (46, 8), (62, 8)])
-def test_the_level_whose_stride_is_nearest_an_eighth_of_the_longer_side(side, stride):
-    # The border lies at 8 * sqrt(4 * 8) = 45.3.
+@pytest.mark.parametrize(("side", "stride"), [(6, 4), (16, 4), (33, 4), (34, 8), (62, 8)])
+def test_the_level_whose_stride_is_nearest_a_sixth_of_the_longer_side(side, stride):
+    # The border lies at 6 * sqrt(4 * 8) = 33.9.
     given = found([[0, 0, side, side]], radius=9)
     assert given and {place[2] for place in given} == {stride}
 
 
 def test_the_smaller_of_two_strides_that_are_as_near():
-    assert {place[2] for place in found([[0, 0, 64, 64]], radius=9, strides=(4, 16))} == {4.0}
+    assert {place[2] for place in found([[0, 0, 48, 48]], radius=9, strides=(4, 16))} == {4.0}
 
 
 def test_the_smallest_of_several():

@@ -21,7 +21,7 @@ class CenterSampling(Trick):
     Paper: Tian et al. 2022, https://arxiv.org/abs/2006.09214, section 3.3; Tian et al. 2019,
         https://arxiv.org/abs/1904.01355, section 3.
     Cost: a comparison of each place with each box.
-    Deviates: an object belongs to the level whose stride is nearest an eighth of its longer side; the paper has ranges
+    Deviates: an object belongs to the level whose stride is nearest a sixth of its longer side; the paper has ranges
         of distances, by which an object that is seen from its middle is 8 to 16 strides long.
     """
 
