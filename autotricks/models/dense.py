@@ -57,14 +57,39 @@ class Features(nn.Module):
         return levels
 
 
+class Laterals(nn.Module):
+    """What stands between backbone and head: each level by itself goes through a convolution of one place.
+
+    Args:
+        widths: Channels of the maps of each level, the finest first.
+        width: Channels of the maps that are returned.
+    """
+
+    def __init__(self, widths: Sequence[int], width: int):
+        super().__init__()
+        self.widths = tuple(widths)
+        self.width = width
+        self.levels = nn.ModuleList(_normalized(inputs, width, 1) for inputs in widths)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return [B, width, h, w] of each level, from [B, widths, h, w]."""
+        return [lateral(level) for lateral, level in zip(self.levels, maps, strict=True)]
+
+
+def _normalized(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Module:
+    """Return a convolution of `size` x `size` places with batch norm and ReLU."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs),
+                         nn.ReLU(inplace=True))
+
+
 class Fcos(nn.Module):
     """A detector without anchors that says everything in one tensor.
 
     All levels share the convolutions of the head, and each has its own batch norm in it: one for all would mix their
     statistics. Published weights of a classifier go into the backbone; see `autotricks.nn.pretrained`.
 
-    Deviates: No pyramid adds what deeper levels found to shallow ones. With one, detectors that train from scratch for
-    some hundred steps came to a lower average precision (docs/detection.md).
+    Deviates: no pyramid adds what deeper levels found to shallow ones; the trick `feature_pyramid` does. With one,
+        detectors that train from scratch for some hundred steps came to a lower average precision (docs/detection.md).
 
     Args:
         backbone: Images to a list of maps; see `Features`.
@@ -74,6 +99,7 @@ class Fcos(nn.Module):
 
     Attributes:
         trunk: The part that weights of a classifier go into; see `autotricks.nn.classifier`.
+        neck: From the maps of all levels to those that the head takes.
         strides: Of each level: those of the maps, and of further levels up to `COARSEST`.
     """
 
@@ -85,7 +111,7 @@ class Fcos(nn.Module):
         further = int(math.log2(COARSEST / strides[-1]))
         self.strides = strides + tuple(strides[-1] * 2 ** number for number in range(1, further + 1))
         self.further = nn.ModuleList(_normalized(widths[-1], widths[-1], 3, stride=2) for _ in range(further))
-        self.laterals = nn.ModuleList(_normalized(width, WIDTH, 1) for width in widths + further * widths[-1:])
+        self.neck = Laterals(widths + further * widths[-1:], WIDTH)
         self.tower = nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False)
         self.norms = nn.ModuleList(nn.BatchNorm2d(WIDTH) for _ in self.strides)
         self.head = nn.Conv2d(WIDTH, classes, 3, padding=1)
@@ -113,11 +139,10 @@ class Fcos(nn.Module):
         levels = list(self.backbone(images))
         for halved in self.further:
             levels.append(halved(levels[-1]))
-        return torch.cat([self._level(number, maps) for number, maps in enumerate(levels)], 1)
+        return torch.cat([self._level(number, maps) for number, maps in enumerate(self.neck(levels))], 1)
 
     def _level(self, number: int, maps: Tensor) -> Tensor:
-        hidden = self.laterals[number](maps)
-        hidden = F.relu(self.norms[number](self.tower(hidden)), inplace=True)
+        hidden = F.relu(self.norms[number](self.tower(maps)), inplace=True)
         stride = self.strides[number]
         places = grid(maps.shape[-2], maps.shape[-1], stride, maps)
         distances = F.softplus(self.scales[number] * self.edges(hidden)).flatten(2).mT * stride      # [B, A, 4]
@@ -125,12 +150,6 @@ class Fcos(nn.Module):
         return torch.cat([self.head(hidden).flatten(2).mT, self.center(hidden).flatten(2).mT,
                           points - distances[..., :2], points + distances[..., 2:],
                           places.expand(maps.shape[0], -1, -1)], 2)
-
-
-def _normalized(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Module:
-    """Return a convolution of `size` x `size` with batch norm and ReLU."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs),
-                         nn.ReLU(inplace=True))
 
 
 def build_detector(name: str, classes: int, channels: int, trust: bool = False) -> nn.Module:

@@ -14,8 +14,8 @@ from autotricks.space.space import Space
 
 from .bundles import Wishes, changed, different, drawn, wish
 
-STRONG: Wishes = {"adamw": {"lr": 0.03}, "center_sampling": {"radius": 0.8}, "gradient_clipping": {}}
-STEPS = {"adamw.lr": (0.005, 0.01, 0.03, 0.05), "adamw.weight_decay": (0.1,), "center_sampling.radius": (0.6, 0.8, 1.0)}
+STRONG: Wishes = {"adamw": {"lr": 0.01}, "center_sampling": {"radius": 1.2}, "gradient_clipping": {}}
+STEPS = {"adamw.lr": (0.005, 0.01, 0.02, 0.03), "adamw.weight_decay": (0.1,), "center_sampling.radius": (0.6, 0.8, 1.2)}
 ALSO = {"giou": (0.5, 2.0), "ciou": (2.0,)}        # weights of losses that are added with others than their own
 ONE = {"giou": "weight", "ciou": "weight"}
 DRAWS = 12
