@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ Line = dict[str, Any]
 REASON = 400    # characters of why a trial failed
 _START = b'{"seq":'   # what every line begins with; in the middle of one, JSON would escape its quotes
 _FIRST = _START + b'0,"kind":"'
+_SEAL = b',"check":"%s"}\n'        # what every line ends with
+_SEALED = len(_SEAL % (b"0" * 16))
+_CURVE = b',"curve":['              # what begins the last of a line's fields where it has figures of every epoch
 
 
 class Curve(Sequence[Line]):
@@ -71,7 +75,7 @@ class Ledger:
     Kinds of line: `search` (what is searched, on which data, with which libraries: the first line, and one where a
     later sitting changed what it may), `trial` (a bundle is about to be trained), `rung` (its figures at a budget),
     `end` (and why).
-    Every line carries a sequence number and the first 16 digits of the SHA-256 of its other fields.
+    Every line begins with a sequence number and ends with the first 16 digits of the SHA-256 of all bytes before them.
 
     Attributes:
         lines: All of them, without the curves, which would be most of the memory of a long search; the file has these.
@@ -108,9 +112,10 @@ class Ledger:
         return self._written(kind, fields)
 
     def _written(self, kind: str, fields: dict[str, Any]) -> Line:
-        line = {"seq": len(self.lines), "kind": kind, **_plain(fields)}
-        line["check"] = _check(line)
-        content = _text(line).encode()
+        curve = {"curve": fields.pop("curve")} if "curve" in fields else {}     # the rest can be read without it
+        line = {"seq": len(self.lines), "kind": kind, **_plain(fields), **_plain(curve)}
+        body = json.dumps(line, separators=(",", ":")).encode()[:-1]
+        content = body + _seal(body)
         file = self._file.fileno()
         if not self._untouched():
             raise RunError(f"{self.path}: was deleted, replaced or changed by another program while this one writes "
@@ -185,12 +190,13 @@ def _read(path: Path) -> tuple[list[Line], int, bool]:
     try:
         with path.open("rb") as file:
             for text in file:
-                line = _line(text)
-                if line is None or line.get("seq") != len(lines):
-                    _require_torn(path, lines, line, text + file.read())
+                found = _line(text)
+                if found is None or found[0].get("seq") != len(lines):
+                    _require_torn(path, lines, found, text + file.read())
                     return lines, offset, True
-                curve = {"curve": Curve(path, offset)} if "curve" in line else {}
-                lines.append({**_plain(_without_curve(line)), **curve})
+                line, has_curve = found
+                curve = {"curve": Curve(path, offset)} if has_curve else {}
+                lines.append({**_plain(line), **curve})
                 offset += len(text)
     except OSError as error:
         raise RunError(f"{path}: the ledger cannot be read: {(error.strerror or str(error)).lower()}. Restore it."
@@ -198,36 +204,46 @@ def _read(path: Path) -> tuple[list[Line], int, bool]:
     return lines, offset, False
 
 
-def _require_torn(path: Path, lines: Sequence[Line], line: Line | None, rest: bytes) -> None:
+def _require_torn(path: Path, lines: Sequence[Line], found: object, rest: bytes) -> None:
     """Refuse a file from whose first bad line on `rest` is more than a line that was not written to its end."""
-    if line is not None or _START in rest[1:]:
+    if found is not None or _START in rest[1:]:
         raise RunError(f"{path}:{len(lines) + 1}  this line of the ledger is damaged; what comes after it cannot "
                        "be trusted. Restore the file, or start a new search.")
     if not lines and rest[:len(_FIRST)] != _FIRST[:len(rest)]:
         raise RunError(f"{path}: is no ledger, and stays as it is. Name another file, or restore the ledger.")
 
 
-def _line(text: bytes) -> Line | None:
-    """Return the line that stands in `text`, None unless it is written and checked just as `append` does it."""
-    try:
-        line: Line = json.loads(text)
-        whole = line["check"] == _check({key: value for key, value in line.items() if key != "check"})
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+def _line(text: bytes) -> tuple[Line, bool] | None:
+    """Return the line that stands in `text` without its curve, and whether it has one.
+
+    Returns:
+        None unless every byte is as `append` wrote it.
+    """
+    body = text[:-_SEALED]
+    if text[-_SEALED:] != _seal(body):
         return None
-    return line if whole and _text(line).encode() == text else None
+    try:
+        return _fields(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _fields(body: bytes) -> tuple[Line, bool]:
+    """Return the fields of a line without its curve, which is not parsed, and whether it has one."""
+    rest, curve, _ = body.partition(_CURVE)
+    with suppress(ValueError):
+        return json.loads(rest + b"}"), bool(curve)
+    line: Line = json.loads(body + b"}")    # a field within another has that name
+    return line, line.pop("curve", None) is not None
+
+
+def _seal(body: bytes) -> bytes:
+    """Return what follows the fields of a line."""
+    return _SEAL % hashlib.sha256(body).hexdigest()[:16].encode()
 
 
 def _without_curve(line: Line) -> Line:
     return {name: value for name, value in line.items() if name != "curve"}
-
-
-def _text(line: Line) -> str:
-    """Return a line as it stands in the file: ASCII, ended by a line feed."""
-    return json.dumps(line, separators=(",", ":")) + "\n"
-
-
-def _check(line: Line) -> str:
-    return hashlib.sha256(json.dumps(line, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:

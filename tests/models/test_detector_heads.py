@@ -30,7 +30,8 @@ def test_all_but_the_backbone_is_new():
     model = build_detector(DETECTOR, CLASSES, 1)
     assert classifier(model, CLASSES) == "head" and classifier(build_detector(DETECTOR, 1, 1), 1) == "head"
     new = head_weights(model, CLASSES)
-    assert {name.split(".")[0] for name in new} == {"further", "neck", "tower", "norms", "head", "center", "edges", "scales"}
+    assert {name.split(".")[0] for name in new} == {
+        "further", "neck", "tower", "norms", "head", "center", "edges", "scales"}
     assert {name.split(".")[0] for name, _ in model.named_parameters() if name not in new} == {"backbone"}
 
 

@@ -42,12 +42,20 @@ def test_lines_come_back_as_they_were_appended(path):
     assert content.count(b"\n") == 3 and content.endswith(b"\n")
 
 
-def test_check_is_the_hash_of_the_other_fields(path):
+def test_check_is_the_hash_of_what_stands_before_it(path):
     for text in written(path).splitlines():
-        line = json.loads(text)
-        check = line.pop("check")
-        canonical = json.dumps(line, sort_keys=True, separators=(",", ":")).encode()
-        assert check == hashlib.sha256(canonical).hexdigest()[:16]
+        body, check = text.split(b',"check":"')
+        assert check == hashlib.sha256(body).hexdigest()[:16].encode() + b'"}'
+        assert json.loads(text)["check"] == check[:16].decode()
+
+
+@pytest.mark.parametrize(("body", "found"), [
+    (b'{"seq":0,"kind":"trial"', ([{"seq": 0, "kind": "trial"}], False)),
+    (b'{"seq":0,"kind":"trial","n":[', ([], True)),
+    (b'{"seq":0,"kind":"trial","n":' + b"[" * 200_000, ([], True))])
+def test_a_seal_alone_makes_no_line(path, body, found):
+    path.write_bytes(body + b',"check":"' + hashlib.sha256(body).hexdigest()[:16].encode() + b'"}\n')
+    assert read(path) == found
 
 
 def test_sequence_goes_on_in_an_old_ledger(path):
@@ -154,6 +162,16 @@ def test_line_after_a_torn_one_stands_alone(path, tail):
     lines, torn = read(path)
     assert not torn and len(lines) == 4 and lines[3]["trial"] == 7
     assert path.read_bytes().startswith(content)
+
+
+@pytest.mark.parametrize("curve", [{}, {"curve": [{"epoch": 1}]}])
+def test_a_field_within_another_may_be_called_curve(path, curve):
+    given = {**curve, "bundle": {"a": 1, "curve": [2], "detail": ',"curve":[3'}}
+    ledger = Ledger(path)
+    ledger.append("rung", **given)
+    ledger.close()
+    (line,), _ = read(path)
+    assert line == {"seq": 0, "kind": "rung", **given}
 
 
 def test_empty_file_is_an_empty_ledger(path):

@@ -67,7 +67,8 @@ def test_the_finest_level_learns_from_the_coarsest():
 
 
 def test_a_detector_with_it_trains_all_of_it():
-    trainer = prepare(Bundle((Use(FeaturePyramid()),), "fcos:resnet8", epochs=1, batch_size=8), striped_scenes(count=16))
+    bundle = Bundle((Use(FeaturePyramid()),), "fcos:resnet8", epochs=1, batch_size=8)
+    trainer = prepare(bundle, striped_scenes(count=16))
     before = {name: value.clone() for name, value in trainer.run.model.named_parameters() if "pyramid" in name}
     trainer.train_epoch()
     after = dict(trainer.run.model.named_parameters())
