@@ -33,6 +33,12 @@ def hull(one: Tensor, other: Tensor) -> Tensor:
     return torch.cat([low, high], -1)
 
 
+def within(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Return the parts of boxes, [..., 4], that lie in an image."""
+    left, top, right, bottom = boxes.unbind(-1)
+    return torch.stack([left.clamp(0, width), top.clamp(0, height), right.clamp(0, width), bottom.clamp(0, height)], -1)
+
+
 def small_alone(boxes: Tensor, shares: Tensor, largest: float) -> Tensor:
     """Return which objects have no more than `largest` pixels and share none with another, [B, K] bool.
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..core.dense import Dense
 from ..core.slots import Output, Predict
+from .boxes import within
 from .repetition import repeated
 
 MOST = 100          # objects of an image that are left, as COCO counts them
@@ -57,7 +58,7 @@ def _shared(edges: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
 
 
 def with_suppression(inner: Predict, decay: Decay, looked: int) -> Predict:
-    """Return `inner` with at most 100 boxes of each image, each of one class and likeliest first.
+    """Return `inner` with at most 100 boxes of each image, cut at its border, each of one class and likeliest first.
 
     Args:
         inner: Says what is at each place.
@@ -65,12 +66,14 @@ def with_suppression(inner: Predict, decay: Decay, looked: int) -> Predict:
         looked: How many boxes of an image are looked at, the likeliest.
     """
     def chosen(images: Tensor) -> Output:
-        return few(Dense.of(inner(images)), decay, looked).output()
+        return few(Dense.of(inner(images)), decay, looked, (images.shape[-2], images.shape[-1])).output()
     return chosen
 
 
-def few(said: Dense, decay: Decay, looked: int) -> Dense:
+def few(said: Dense, decay: Decay, looked: int, size: tuple[int, int]) -> Dense:
     """Return the likeliest boxes, [B, R], of which each has one class: its logits of all others are the lowest.
+
+    What lies beyond an image of `size`, height and width, is cut off: nothing that is to be found lies there.
 
     A score that decayed is written as a lower logit of the class, so that whoever reads it finds the score.
     """
@@ -78,7 +81,7 @@ def few(said: Dense, decay: Decay, looked: int) -> Dense:
     scores, order = said.scores().flatten(1).topk(min(looked, said.logits[0].numel()), 1)
     labels = order % classes
     rows = order // classes
-    boxes = _rows(said.boxes, rows)
+    boxes = within(_rows(said.boxes, rows), *size)
     kept, places = suppressed(scores, boxes, labels, decay, min(MOST, scores.shape[1]))
     rows = rows.gather(1, places)
     labels = labels.gather(1, places)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from torchvision.ops import batched_nms, box_iou
+from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image
 
 from autotricks.core.dense import Dense
 from autotricks.functional.suppression import MOST, few, suppressed
@@ -75,11 +75,14 @@ def said(count=300, classes=3, seed=2):
                  torch.zeros(2, count, 3))
 
 
+IMAGES = torch.zeros(2, 1, 80, 80)      # in which all boxes of `said` lie
+
+
 @pytest.mark.parametrize("trick", [
     HardSuppression(looked=900), SoftSuppression(looked=900), SoftSuppression(form="linear", looked=900)])
 def test_what_is_left_are_the_likeliest_with_the_scores_that_they_have_come_to(trick, run):
     output = said()
-    left = Dense.of(trick.predict(lambda images: output.output(), run)(torch.zeros(2)))
+    left = Dense.of(trick.predict(lambda images: output.output(), run)(IMAGES))
     assert left.logits.shape == (2, MOST, 3)
     best, label = left.scores().max(2)
     flat = output.scores().flatten(1)
@@ -96,9 +99,26 @@ def test_what_is_left_are_the_likeliest_with_the_scores_that_they_have_come_to(t
 
 def test_fewer_places_than_are_looked_at():
     output = said(count=20)
-    left = few(output, lambda overlap: torch.ones_like(overlap), 300)
+    left = few(output, lambda overlap: torch.ones_like(overlap), 300, (80, 80))
     assert left.logits.shape == (2, 60, 3)
     assert torch.allclose(left.scores().amax(2), output.scores().flatten(1).sort(1, descending=True).values, rtol=1e-3)
+
+
+def test_boxes_are_cut_at_the_border_before_they_are_compared():
+    """As torchvision's detectors do: clipped, then suppressed."""
+    output = said()
+    images = torch.zeros(2, 1, 40, 50)
+    left = Dense.of(HardSuppression(looked=900).predict(lambda images: output.output(), None)(images))
+    clipped = clip_boxes_to_image(output.boxes, (40, 50))
+    differs = 0
+    for image in range(2):
+        flat = output.scores()[image].flatten()
+        labels = torch.arange(900) % 3
+        theirs = batched_nms(clipped[image].repeat_interleave(3, 0), flat, labels, 0.6)[:MOST]
+        assert torch.equal(left.boxes[image], clipped[image][theirs // 3])
+        unclipped = batched_nms(output.boxes[image].repeat_interleave(3, 0), flat, labels, 0.6)[:MOST]
+        differs += not torch.equal(theirs, unclipped)
+    assert differs, "or the order of the two says nothing"
 
 
 @pytest.mark.parametrize("trick", [HardSuppression(), SoftSuppression(), SoftSuppression(form="linear")])
@@ -106,7 +126,7 @@ def test_the_device_is_not_waited_for(trick, run):
     output = said().output()
     predict = trick.predict(lambda images: output, run)
     with Waiting() as waiting:
-        predict(torch.zeros(2))
+        predict(IMAGES)
     assert waiting.calls == []
 
 
