@@ -59,7 +59,7 @@ def _errors(evidence: Evidence, champion: Document, baseline: Document) -> Html:
     rows = []
     for kind, why in KINDS.items():
         ours, theirs = (one["mistakes"][kind] for one in (champion, baseline))
-        figures = [(f"{one['count']:,.4g}", _cost(one)) for one in (ours, theirs)]
+        figures = [(f"{one['count']:,.1f}", _cost(one)) for one in (ours, theirs)]
         rows.append((joined(kind, tag("small", None, f" {why}")), *figures[0], *figures[1]))
     head = ("", "Champion, times", "points lost", "Baseline, times", "points lost")
     note = (f"Mean over {over(evidence.confirmed or {})}, at an overlap of one half. Counted is what is told: boxes at "
