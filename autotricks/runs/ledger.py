@@ -251,11 +251,13 @@ def _plain(value: Any) -> Any:
 
     Each name is one object in all lines, of which there are many.
     """
+    if value is None or isinstance(value, (str, int)):      # most are; whether one is a `Curve` takes long to ask
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, dict):
         return {sys.intern(str(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, Curve)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple, Curve)) else value
 
 
 @dataclass

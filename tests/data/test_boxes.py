@@ -493,3 +493,10 @@ def test_scenes_of_digits_are_brought_to_size_with_their_boxes(monkeypatch):
     small = read(Settings("digit_scenes", task="detection", size=(48, 192), fit="squash")).parts["test"]
     assert small.images.shape == (5, 1, 48, 192)
     assert torch.equal(small.boxes[3], whole.boxes[3] * torch.tensor([2, 0.5, 2, 0.5]))
+
+
+def test_other_scenes_with_another_seed(monkeypatch):
+    monkeypatch.setattr(digit_scenes, "SCENES", {"train": 2, "validation": 1, "test": 1})
+    first, again, other = (read(Settings("digit_scenes", task="detection", seed=seed)).parts["train"]
+                           for seed in (2 ** 32 - 1, 2 ** 32 - 1, 1))
+    assert torch.equal(first.images, again.images) and not torch.equal(first.images, other.images)
