@@ -4,8 +4,8 @@
         makes every training another roll of the dice, some do nothing at all, two do harm. The verdict must be "no
         evidence of improvement" in 19 of 20. Each search has its own split and seeds.
     objects: the same for objects with boxes, on scenes of digits: six trials of three epochs, ten searches, each with
-        scenes of its own, confirmed as `detection.yaml` is: one bundle, three seeds. The verdict must be "no evidence of
-        improvement" in 9 of 10.
+        scenes of its own, confirmed as `detection.yaml` is: one bundle, three seeds. The verdict must be "no
+        evidence of improvement" in 9 of 10.
     planted: searches of a space with one trick that helps: logit adjustment of a strength that was chosen to bring
         about 5 points on this long tail. It must be found (the verdict is "better") and attributed (in the ablation
         its interval lies above zero, and no other trick's does) in 18 of 20. Its true size is measured apart, with

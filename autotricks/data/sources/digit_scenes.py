@@ -27,8 +27,8 @@ SEED = 20_261           # of the scenes of data.seed 0; other seeds make others,
 def read(_: str, settings: Settings) -> Raw:
     """Return 1,000 gray scenes of 96 x 96 pixels with 4 to 12 digits of 8 to 26 pixels, of which some hide others.
 
-    Classes are long-tailed: 0 occurs ten times as often as 9. Digits of train, validation and test are other ones; which,
-    and all scenes, go with `data.seed`.
+    Classes are long-tailed: 0 occurs ten times as often as 9. Digits of train, validation and test are other ones;
+    which they are, and all scenes, go with `data.seed`.
     """
     drawn = digits.read("", Settings()).parts["train"]
     labels = np.array([int(name) for name, in drawn.labels])
