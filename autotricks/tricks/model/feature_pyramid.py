@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -47,7 +48,7 @@ class FeaturePyramid(Trick):
 
     def model(self, inner: Model, run: Run) -> Model:
         """Return the model with a pyramid between backbone and head, on the device."""
-        neck = getattr(inner, "neck", None)
+        neck: Any = getattr(inner, "neck", None)
         if not hasattr(neck, "widths"):
             raise ModelError(f"feature_pyramid: {type(inner).__name__} has no `neck` with the `widths` of its levels. "
                              "Take fcos:NAME, or drop feature_pyramid.")
